@@ -1,0 +1,110 @@
+//! The one error of the core's use cases, sorted by what the caller should do.
+
+use crate::domain::address::BucketName;
+use crate::domain::invalid::Invalid;
+use crate::domain::multipart::CompleteRefusal;
+use crate::domain::principal::Right;
+use crate::domain::range::Unsatisfiable;
+
+/// What a use case answers when it does not succeed. Each front translates it once, at its edge.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Fix the request: a value breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Fix the request: the body is not what its digest, checksum or length declares.
+    #[error("the {0} does not match the bytes received")]
+    DigestMismatch(&'static str),
+    /// Fix the request: the body ended before its declared length.
+    #[error("the body ended after {received} of {expected} bytes")]
+    BodyTooShort {
+        /// As declared.
+        expected: u64,
+        /// As received.
+        received: u64,
+    },
+    /// Fix the request: the body is larger than one put or part may be.
+    #[error("the body exceeds {max} bytes")]
+    BodyTooLarge {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The client's stream failed, or stalled: nothing was stored.
+    #[error("the body could not be read: {0}")]
+    Body(String),
+    /// There is no such object, or the caller may not know of it.
+    #[error("the object does not exist")]
+    NoSuchObject,
+    /// The current version of the key is a delete marker, or the version asked for is one. The marker's
+    /// version id, and whether the request named it.
+    #[error("the object is a delete marker")]
+    DeleteMarker {
+        /// As S3 shows it.
+        version_id: Option<String>,
+        /// Whether the request addressed the marker by its version id (S3 answers 405 then).
+        addressed: bool,
+    },
+    /// There is no such version of the key.
+    #[error("the version does not exist")]
+    NoSuchVersion,
+    /// There is no such bucket, or the caller may not know of it.
+    #[error("the bucket does not exist")]
+    NoSuchBucket,
+    /// There is no such upload, or the caller may not know of it.
+    #[error("the upload does not exist; it may have been completed or aborted")]
+    NoSuchUpload,
+    /// There is no such key, or it is revoked.
+    #[error("the key does not exist")]
+    NoSuchCredential,
+    /// The name is taken, by the caller's own tenant or by another.
+    #[error("the bucket {name} exists already")]
+    BucketExists {
+        /// The name.
+        name: BucketName,
+        /// Whether the caller's own tenant holds it.
+        own: bool,
+    },
+    /// The bucket's space holds objects or versions.
+    #[error("the bucket is not empty")]
+    BucketNotEmpty,
+    /// The upload cannot be completed as asked.
+    #[error(transparent)]
+    Complete(#[from] CompleteRefusal),
+    /// 412: a condition of the request does not hold.
+    #[error("a precondition of the request does not hold: {0}")]
+    PreconditionFailed(&'static str),
+    /// 304: the client's copy is current. Carries what the answer's headers need.
+    #[error("not modified")]
+    NotModified(Box<crate::domain::object::Object>),
+    /// 416.
+    #[error(transparent)]
+    Unsatisfiable(#[from] Unsatisfiable),
+    /// 409: a concurrent write won; try again.
+    #[error("a concurrent request changed the object; try again")]
+    Conflict,
+    /// The caller is not who it says, or did not say.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// The caller may see the space but lacks this right.
+    #[error("the {} right is required", .0.as_str())]
+    Forbidden(Right),
+    /// Slow down: a queue is full.
+    #[error("the server is busy; try again")]
+    Busy,
+    /// 507: a tier has no room.
+    #[error("the storage is full")]
+    Full,
+    /// 503: the database cannot be reached; try again.
+    #[error("the metadata store is unavailable")]
+    Unavailable,
+    /// The stored bytes failed their checksum: they are quarantined, never served.
+    #[error("the stored bytes are damaged and were not served")]
+    Corrupt,
+    /// A failure of the store itself: logged with its cause, never shown with it.
+    #[error("internal error")]
+    Internal,
+}
+
+/// The result of a use case.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,4 @@
+//! The use cases of the store, and the ports they need.
+
+pub mod error;
+pub mod ports;

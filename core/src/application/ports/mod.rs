@@ -1,0 +1,6 @@
+//! What the use cases need of the world. Implementations live in `infrastructure`; each port has a contract
+//! suite in `testing` that all of them pass.
+
+pub mod clock;
+pub mod metadata;
+pub mod segments;

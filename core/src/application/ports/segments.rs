@@ -1,0 +1,163 @@
+//! A tier: where segments, the only kind of data file, are written and read.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use crate::domain::blob::{Hash, SegmentId};
+
+/// Why a tier could not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// No room is left, or a quota is reached.
+    #[error("no space left on the {0} tier")]
+    Full(&'static str),
+    /// The segment is not there.
+    #[error("segment {0} is missing")]
+    Missing(SegmentId),
+    /// Bytes do not match their checksum, or a header, footer or index is not what was written.
+    #[error("segment {segment} is damaged at byte {offset}: {what}")]
+    Corrupt {
+        /// Which segment.
+        segment: SegmentId,
+        /// Where, from its beginning.
+        offset: u64,
+        /// What is wrong, for the log.
+        what: &'static str,
+    },
+    /// Anything else the operating system answered. After a failed write or sync a segment is not
+    /// written to again.
+    #[error("{action}: {source}")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// What the system said.
+        source: std::sync::Arc<std::io::Error>,
+    },
+}
+
+/// A short tag of the dedup domain that a record belongs to, so that a store whose database is lost can be
+/// rebuilt with its walls: the first 16 bytes of the SHA-256 of the domain's name.
+pub type DomainTag = [u8; 16];
+
+/// Which of the two shapes a segment has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentKind {
+    /// One large blob, streamed.
+    Single,
+    /// Many small blobs, appended in batches.
+    Pack,
+}
+
+/// One small blob to append to a pack.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Of the domain it belongs to.
+    pub domain: DomainTag,
+    /// Its SHA-256.
+    pub hash: Hash,
+    /// Its bytes.
+    pub payload: Bytes,
+}
+
+/// One blob found in a segment by reading the segment alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundRecord {
+    /// Of the domain it belongs to.
+    pub domain: DomainTag,
+    /// Its SHA-256, as its footer states it.
+    pub hash: Hash,
+    /// Of the payload's first byte, from the segment's beginning.
+    pub offset: u64,
+    /// Of the payload, in bytes.
+    pub length: u64,
+}
+
+/// One stretch of a leaf to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRequest {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Of the leaf's payload, from the segment's beginning.
+    pub payload_offset: u64,
+    /// Of the leaf's payload, in bytes.
+    pub payload_length: u64,
+    /// Of the first byte wanted, inside the payload.
+    pub start: u64,
+    /// One past the last byte wanted, inside the payload.
+    pub end: u64,
+}
+
+/// A pack that is being appended to. Dropping it leaves a file that [`SegmentStore::recover`] can mend.
+#[async_trait]
+pub trait PackWriter: Send {
+    /// The pack's name.
+    fn id(&self) -> SegmentId;
+
+    /// Bytes in the file so far, all of them durable.
+    fn size(&self) -> u64;
+
+    /// Appends `records` in order and makes them durable with one sync. Returns each payload's offset.
+    ///
+    /// All or nothing: after an error none of them counts, and the pack must not be appended to again.
+    async fn append(&mut self, records: Vec<Record>) -> Result<Vec<u64>, SegmentError>;
+
+    /// Writes the index and makes it durable; returns the file's size.
+    async fn seal(self: Box<Self>) -> Result<u64, SegmentError>;
+}
+
+/// A segment that receives one large blob. Dropping it unfinished removes what was staged, as far as the
+/// process still can; the rest is [`SegmentStore::recover`]'s.
+#[async_trait]
+pub trait SingleWriter: Send {
+    /// The segment's name.
+    fn id(&self) -> SegmentId;
+
+    /// Writes the next bytes of the payload. They are not durable yet.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), SegmentError>;
+
+    /// Ends the payload, whose SHA-256 is `hash`, seals the segment, makes it durable and visible under
+    /// its name. Returns the payload's offset and the file's size.
+    async fn finish(self: Box<Self>, hash: Hash) -> Result<(u64, u64), SegmentError>;
+}
+
+/// A tier. Every implementation passes `testing::segments`.
+#[async_trait]
+pub trait SegmentStore: Send + Sync + 'static {
+    /// Begins a pack. Its file exists, durably, before this returns.
+    async fn create_pack(&self, id: SegmentId) -> Result<Box<dyn PackWriter>, SegmentError>;
+
+    /// Begins a segment of one large blob. `expected` bytes are likely to come, if known.
+    async fn create_single(
+        &self,
+        id: SegmentId,
+        domain: DomainTag,
+        expected: Option<u64>,
+    ) -> Result<Box<dyn SingleWriter>, SegmentError>;
+
+    /// Reads a stretch of a leaf. Every byte that the stream yields was checked against its block's CRC
+    /// before it was yielded; chunks are at most 1 MiB; at most two chunks are held at a time.
+    ///
+    /// A reader that has begun is not disturbed by [`Self::delete`].
+    async fn read(
+        &self,
+        request: ReadRequest,
+    ) -> Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError>;
+
+    /// Removes a segment, staged or sealed. Succeeds if it is gone already.
+    async fn delete(&self, id: SegmentId) -> Result<(), SegmentError>;
+
+    /// Mends a pack whose writer died: cuts it at `committed` bytes, the length that the metadata store
+    /// knows of, and seals it. Returns the file's size. Fails with [`SegmentError::Corrupt`] if the file is
+    /// shorter. Idempotent.
+    async fn recover(&self, id: SegmentId, committed: u64) -> Result<u64, SegmentError>;
+
+    /// The blobs that a sealed segment holds, read from its index, or from its records if it has none.
+    async fn inspect(&self, id: SegmentId) -> Result<Vec<FoundRecord>, SegmentError>;
+
+    /// The names of all segments, staged and sealed, in no order, as they were when asked.
+    async fn list(&self) -> Result<BoxStream<'static, Result<SegmentId, SegmentError>>, SegmentError>;
+
+    /// Whether the tier can be written to just now.
+    async fn check(&self) -> Result<(), SegmentError>;
+}

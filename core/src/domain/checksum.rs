@@ -1,0 +1,294 @@
+//! The checksums S3 clients declare, verify and ask for
+//! (S3 User Guide, "Checking object integrity").
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crc_fast::CrcAlgorithm;
+use sha2::Digest as _;
+
+use super::invalid::Invalid;
+
+/// A checksum algorithm of S3's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChecksumAlgorithm {
+    /// CRC-32 (ISO-HDLC).
+    Crc32,
+    /// CRC-32C (Castagnoli).
+    Crc32c,
+    /// CRC-64/NVME: full objects only.
+    Crc64Nvme,
+    /// SHA-1: composite only, for multipart.
+    Sha1,
+    /// SHA-256: composite only, for multipart.
+    Sha256,
+}
+
+impl ChecksumAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+
+    /// S3's name for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Crc32 => "CRC32",
+            Self::Crc32c => "CRC32C",
+            Self::Crc64Nvme => "CRC64NVME",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+        }
+    }
+
+    /// Reads S3's name, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// The kind S3 uses when the client names none (S3 User Guide, table "checksum types").
+    pub fn default_kind(self) -> ChecksumKind {
+        if self == Self::Crc64Nvme { ChecksumKind::FullObject } else { ChecksumKind::Composite }
+    }
+
+    /// Whether S3 allows `kind` for multipart uploads with this algorithm.
+    pub fn allows(self, kind: ChecksumKind) -> bool {
+        match self {
+            Self::Crc32 | Self::Crc32c => true,
+            Self::Crc64Nvme => kind == ChecksumKind::FullObject,
+            Self::Sha1 | Self::Sha256 => kind == ChecksumKind::Composite,
+        }
+    }
+
+    fn crc(self) -> Option<CrcAlgorithm> {
+        match self {
+            Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
+            Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
+            Self::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+            Self::Sha1 | Self::Sha256 => None,
+        }
+    }
+
+    fn digest_bytes(self) -> usize {
+        match self {
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
+}
+
+/// What a multipart object's checksum is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChecksumKind {
+    /// Over the object's bytes.
+    FullObject,
+    /// Over the parts' checksums; written with `-n` at its end.
+    Composite,
+}
+
+impl ChecksumKind {
+    /// S3's name for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FullObject => "FULL_OBJECT",
+            Self::Composite => "COMPOSITE",
+        }
+    }
+
+    /// Reads S3's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::FullObject, Self::Composite].into_iter().find(|k| k.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// A checksum's value, as S3 writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// Which algorithm.
+    pub algorithm: ChecksumAlgorithm,
+    /// Over what.
+    pub kind: ChecksumKind,
+    /// Base64 of the digest; `-n` follows when composite.
+    pub value: String,
+}
+
+impl Checksum {
+    /// Reads a value that a client declares for bytes it sends (never composite).
+    pub fn declared(algorithm: ChecksumAlgorithm, value: &str) -> Result<Self, Invalid> {
+        let fits = STANDARD.decode(value).is_ok_and(|digest| digest.len() == algorithm.digest_bytes());
+        if !fits {
+            return Err(Invalid::new("checksum", "must be the base64 of a digest of the algorithm's length"));
+        }
+        Ok(Self { algorithm, kind: ChecksumKind::FullObject, value: value.to_owned() })
+    }
+
+    /// The checksum of a multipart object from those of its parts, with the parts' lengths in bytes.
+    /// `None` when a part's checksum is missing, of another algorithm or unreadable, or the kind is not
+    /// allowed.
+    pub fn of_parts(
+        algorithm: ChecksumAlgorithm,
+        kind: ChecksumKind,
+        parts: &[(Option<Checksum>, u64)],
+    ) -> Option<Self> {
+        if !algorithm.allows(kind) {
+            return None;
+        }
+        let digests = parts
+            .iter()
+            .map(|(checksum, length)| {
+                let checksum = checksum.as_ref().filter(|c| c.algorithm == algorithm)?;
+                Some((STANDARD.decode(&checksum.value).ok()?, *length))
+            })
+            .collect::<Option<Vec<_>>>()?;
+        let value = match kind {
+            ChecksumKind::Composite => {
+                let mut hasher = ChecksumHasher::new(algorithm);
+                digests.iter().for_each(|(digest, _)| hasher.update(digest));
+                format!("{}-{}", hasher.finish().value, digests.len())
+            }
+            ChecksumKind::FullObject => {
+                let crc = algorithm.crc()?;
+                let number = |digest: &[u8]| digest.iter().fold(0_u64, |n, byte| n << 8 | u64::from(*byte));
+                let empty = crc_fast::checksum(crc, b"");
+                let combined = digests.iter().fold(empty, |sum, (digest, length)| {
+                    crc_fast::checksum_combine(crc, sum, number(digest), *length)
+                });
+                encode_crc(combined, algorithm)
+            }
+        };
+        Some(Self { algorithm, kind, value })
+    }
+
+    /// One line of text for the database; read back by [`Self::from_stored`].
+    pub fn to_stored(&self) -> String {
+        format!("{}:{}:{}", self.algorithm.as_str(), self.kind.as_str(), self.value)
+    }
+
+    /// Reads what [`Self::to_stored`] wrote.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let mut fields = text.splitn(3, ':');
+        Some(Self {
+            algorithm: ChecksumAlgorithm::parse(fields.next()?)?,
+            kind: ChecksumKind::parse(fields.next()?)?,
+            value: fields.next()?.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.value)
+    }
+}
+
+fn encode_crc(crc: u64, algorithm: ChecksumAlgorithm) -> String {
+    STANDARD.encode(&crc.to_be_bytes()[8 - algorithm.digest_bytes()..])
+}
+
+/// Computes one checksum while bytes stream by.
+pub struct ChecksumHasher {
+    algorithm: ChecksumAlgorithm,
+    state: State,
+}
+
+enum State {
+    Crc(crc_fast::Digest),
+    Sha1(sha1::Sha1),
+    Sha256(sha2::Sha256),
+}
+
+impl ChecksumHasher {
+    /// Of no bytes yet.
+    pub fn new(algorithm: ChecksumAlgorithm) -> Self {
+        let state = match (algorithm, algorithm.crc()) {
+            (_, Some(crc)) => State::Crc(crc_fast::Digest::new(crc)),
+            (ChecksumAlgorithm::Sha1, None) => State::Sha1(sha1::Sha1::new()),
+            (_, None) => State::Sha256(sha2::Sha256::new()),
+        };
+        Self { algorithm, state }
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.state {
+            State::Crc(digest) => digest.update(bytes),
+            State::Sha1(digest) => digest.update(bytes),
+            State::Sha256(digest) => digest.update(bytes),
+        }
+    }
+
+    /// The checksum of all bytes taken in.
+    pub fn finish(self) -> Checksum {
+        let value = match self.state {
+            State::Crc(digest) => encode_crc(digest.finalize(), self.algorithm),
+            State::Sha1(digest) => STANDARD.encode(digest.finalize()),
+            State::Sha256(digest) => STANDARD.encode(digest.finalize()),
+        };
+        Checksum { algorithm: self.algorithm, kind: ChecksumKind::FullObject, value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Checksum {
+        let mut hasher = ChecksumHasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// The check values of the CRC catalogue ("123456789"), and the published SHA digests.
+    #[test]
+    fn values_are_the_published_ones() {
+        let expected = [
+            (ChecksumAlgorithm::Crc32, "y/Q5Jg=="),
+            (ChecksumAlgorithm::Crc32c, "4waSgw=="),
+            (ChecksumAlgorithm::Crc64Nvme, "rosUhgp5mIg="),
+            (ChecksumAlgorithm::Sha1, "98O8HYCOBHMq32eZZczDTKeuNEE="),
+            (ChecksumAlgorithm::Sha256, "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="),
+        ];
+        for (algorithm, _) in &expected {
+            let checksum = of(*algorithm, b"123456789");
+            assert_eq!(Checksum::declared(*algorithm, &checksum.value), Ok(checksum.clone()));
+            assert_eq!(Checksum::from_stored(&checksum.to_stored()), Some(checksum));
+        }
+        for (algorithm, value) in &expected {
+            assert_eq!(of(*algorithm, b"123456789").value, *value, "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn full_object_crcs_combine_to_the_crc_of_the_whole() {
+        for algorithm in [ChecksumAlgorithm::Crc32, ChecksumAlgorithm::Crc32c, ChecksumAlgorithm::Crc64Nvme] {
+            let parts: Vec<_> = ["123", "4567", "", "89"]
+                .iter()
+                .map(|p| (Some(of(algorithm, p.as_bytes())), p.len() as u64))
+                .collect();
+            let combined = Checksum::of_parts(algorithm, ChecksumKind::FullObject, &parts);
+            assert_eq!(combined, Some(of(algorithm, b"123456789")));
+        }
+    }
+
+    #[test]
+    fn composite_is_over_the_raw_digests() {
+        let (a, b) = (of(ChecksumAlgorithm::Sha256, b"a"), of(ChecksumAlgorithm::Sha256, b"b"));
+        let raw = [STANDARD.decode(&a.value).unwrap(), STANDARD.decode(&b.value).unwrap()].concat();
+        let composite = Checksum::of_parts(
+            ChecksumAlgorithm::Sha256,
+            ChecksumKind::Composite,
+            &[(Some(a), 1), (Some(b), 1)],
+        )
+        .unwrap();
+        assert_eq!(composite.value, format!("{}-2", of(ChecksumAlgorithm::Sha256, &raw).value));
+    }
+
+    #[test]
+    fn tables_of_s3_are_kept() {
+        assert!(!ChecksumAlgorithm::Crc64Nvme.allows(ChecksumKind::Composite));
+        assert!(!ChecksumAlgorithm::Sha1.allows(ChecksumKind::FullObject));
+        assert!(Checksum::declared(ChecksumAlgorithm::Crc32, "AAAA").is_err());
+        assert!(Checksum::declared(ChecksumAlgorithm::Crc32, "not base64").is_err());
+    }
+}

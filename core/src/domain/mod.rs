@@ -1,0 +1,17 @@
+//! Pure values and decisions: no async, no I/O, no clock, no SQL.
+//!
+//! Everything here can be tested with values alone. A value that exists has been validated.
+
+pub mod address;
+pub mod blob;
+pub mod checksum;
+pub mod etag;
+pub mod invalid;
+pub mod multipart;
+pub mod object;
+pub mod precondition;
+pub mod principal;
+pub mod range;
+pub mod space;
+pub mod storage_class;
+pub mod timestamp;

@@ -1,0 +1,234 @@
+//! Rules of uploads in parts (S3 User Guide, "Amazon S3 multipart upload limits").
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::blob::{BlobId, ContentHash};
+use super::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use super::etag::{Etag, Md5Digest};
+use super::invalid::Invalid;
+use super::object::Attributes;
+use super::timestamp::Timestamp;
+
+/// Most parts of one upload.
+pub const PARTS_MAX: u32 = 10_000;
+
+/// Least size of any part but the last, in bytes.
+pub const PART_BYTES_MIN: u64 = 5 << 20;
+
+/// Largest object, in bytes: 5 TiB.
+pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
+
+/// Largest single put or part, in bytes: 5 GiB.
+pub const PART_BYTES_MAX: u64 = 5 << 30;
+
+/// A part's number: 1 to 10,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartNumber(u16);
+
+impl PartNumber {
+    /// Accepts 1 to 10,000.
+    pub fn new(number: i64) -> Result<Self, Invalid> {
+        u16::try_from(number)
+            .ok()
+            .filter(|n| (1..=PARTS_MAX).contains(&u32::from(*n)))
+            .map(Self)
+            .ok_or_else(|| Invalid::new("part_number", "must be an integer from 1 to 10000"))
+    }
+
+    /// The number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for PartNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An upload's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UploadId(pub Uuid);
+
+impl UploadId {
+    /// Reads the 32 or 36 characters of a UUID.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+/// An upload under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upload {
+    /// Its name.
+    pub id: UploadId,
+    /// The space it will write to.
+    pub space: super::space::Space,
+    /// The key it will write; `None` for a keyless native object.
+    pub key: Option<super::address::Key>,
+    /// What the object will carry.
+    pub attributes: Attributes,
+    /// The checksum its parts carry, if the client asked for one.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    /// When it began.
+    pub created_at: Timestamp,
+}
+
+/// A part that has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number.
+    pub number: PartNumber,
+    /// Its bytes.
+    pub blob: BlobId,
+    /// The name of its bytes.
+    pub content: ContentHash,
+    /// In bytes.
+    pub size: u64,
+    /// As answered to the client.
+    pub etag: Etag,
+    /// The MD5 behind the tag, where the front that took the part computed one.
+    pub md5: Option<Md5Digest>,
+    /// Verified, if the upload carries one.
+    pub checksum: Option<Checksum>,
+    /// When it arrived.
+    pub created_at: Timestamp,
+}
+
+/// A part as the client names it when it completes the upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartClaim {
+    /// Its number.
+    pub number: PartNumber,
+    /// The tag it was answered; the native API may leave it out.
+    pub etag: Option<Etag>,
+    /// The checksum it was answered, if the client repeats it.
+    pub checksum: Option<Checksum>,
+}
+
+/// Why an upload cannot be completed as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CompleteRefusal {
+    /// The list is empty.
+    #[error("at least one part is required")]
+    NoParts,
+    /// Numbers must ascend.
+    #[error("the parts are not in ascending order")]
+    Order,
+    /// A part was never uploaded, or its tag or checksum differs.
+    #[error("part {0} was not found, or its entity tag or checksum does not match")]
+    Part(PartNumber),
+    /// A part other than the last is under 5 MiB.
+    #[error("part {number} has {size} bytes, fewer than the minimum of 5 MiB for all but the last")]
+    TooSmall {
+        /// Which part.
+        number: PartNumber,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The whole is over 5 TiB.
+    #[error("the object would exceed 5 TiB")]
+    TooLarge,
+}
+
+/// Picks from `parts` (ascending by number) those that `claims` name, and checks every rule of S3's
+/// `CompleteMultipartUpload`.
+pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, CompleteRefusal> {
+    if claims.is_empty() {
+        return Err(CompleteRefusal::NoParts);
+    }
+    if claims.windows(2).any(|pair| pair[0].number >= pair[1].number) {
+        return Err(CompleteRefusal::Order);
+    }
+    let mut selected = Vec::with_capacity(claims.len());
+    let mut total: u64 = 0;
+    for (index, claim) in claims.iter().enumerate() {
+        let part = parts
+            .binary_search_by_key(&claim.number, |part| part.number)
+            .ok()
+            .map(|found| &parts[found])
+            .filter(|part| claim.etag.as_ref().is_none_or(|etag| *etag == part.etag))
+            .filter(|part| match (&claim.checksum, &part.checksum) {
+                (Some(claimed), Some(stored)) => claimed.value == stored.value,
+                _ => true,
+            })
+            .ok_or(CompleteRefusal::Part(claim.number))?;
+        if index + 1 < claims.len() && part.size < PART_BYTES_MIN {
+            return Err(CompleteRefusal::TooSmall { number: part.number, size: part.size });
+        }
+        total = total.saturating_add(part.size);
+        selected.push(part.clone());
+    }
+    if total > OBJECT_BYTES_MAX { Err(CompleteRefusal::TooLarge) } else { Ok(selected) }
+}
+
+/// The entity tag of the object that `parts` make: S3's MD5 of MD5s where every part has one.
+pub fn etag_of_parts(parts: &[Part], content: ContentHash) -> Etag {
+    let md5s: Option<Vec<_>> = parts.iter().map(|part| part.md5.as_ref()).collect();
+    md5s.map_or_else(|| Etag::of_content(content), Etag::multipart)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::blob::Hash;
+
+    fn part(number: i64, size: u64) -> Part {
+        Part {
+            number: PartNumber::new(number).unwrap(),
+            blob: BlobId(Uuid::nil()),
+            content: ContentHash::Leaf(Hash::of(&number.to_be_bytes())),
+            size,
+            etag: Etag::md5(&[u8::try_from(number).unwrap(); 16]),
+            md5: Some([u8::try_from(number).unwrap(); 16]),
+            checksum: None,
+            created_at: Timestamp(0),
+        }
+    }
+
+    fn claim(number: i64) -> PartClaim {
+        PartClaim { number: PartNumber::new(number).unwrap(), etag: None, checksum: None }
+    }
+
+    #[test]
+    fn completion_follows_s3() {
+        let parts = [part(1, PART_BYTES_MIN), part(2, 7), part(5, 3)];
+        let select = |numbers: &[i64]| {
+            let claims: Vec<_> = numbers.iter().map(|n| claim(*n)).collect();
+            select_parts(&parts, &claims).map(|p| p.iter().map(|p| p.number.get()).collect::<Vec<_>>())
+        };
+        assert_eq!(select(&[1, 5]), Ok(vec![1, 5]));
+        assert_eq!(select(&[2]), Ok(vec![2]));
+        assert_eq!(select(&[]), Err(CompleteRefusal::NoParts));
+        assert_eq!(select(&[5, 1]), Err(CompleteRefusal::Order));
+        assert_eq!(select(&[1, 1]), Err(CompleteRefusal::Order));
+        assert_eq!(select(&[1, 3]), Err(CompleteRefusal::Part(PartNumber(3))));
+        assert_eq!(select(&[1, 2, 5]), Err(CompleteRefusal::TooSmall { number: PartNumber(2), size: 7 }));
+    }
+
+    #[test]
+    fn a_wrong_tag_is_refused() {
+        let parts = [part(1, 7)];
+        let wrong = PartClaim { etag: Some(Etag::md5(&[9; 16])), ..claim(1) };
+        assert_eq!(select_parts(&parts, &[wrong]), Err(CompleteRefusal::Part(PartNumber(1))));
+        let right = PartClaim { etag: Some(Etag::md5(&[1; 16])), ..claim(1) };
+        assert!(select_parts(&parts, &[right]).is_ok());
+    }
+
+    #[test]
+    fn part_numbers_are_bounded() {
+        assert!(PartNumber::new(0).is_err());
+        assert!(PartNumber::new(10_001).is_err());
+        assert!(PartNumber::new(-1).is_err());
+        assert_eq!(PartNumber::new(10_000).map(PartNumber::get), Ok(10_000));
+    }
+}

@@ -1,0 +1,315 @@
+//! Objects: one version of a key, its states, and what it carries.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::address::{Key, SpaceAddress};
+use super::blob::{BlobId, ContentHash};
+use super::checksum::Checksum;
+use super::etag::Etag;
+use super::invalid::Invalid;
+use super::space::{SpaceId, Versioning};
+use super::storage_class::StorageClass;
+use super::timestamp::Timestamp;
+
+/// Most bytes of user metadata, names and values together (S3 User Guide, "User-defined object
+/// metadata": 2 KB).
+pub const USER_METADATA_BYTES_MAX: usize = 2048;
+
+/// Most bytes of one standard header's value.
+pub const HEADER_BYTES_MAX: usize = 4096;
+
+/// Most tags of one object (S3 User Guide, "Categorizing your storage using tags").
+pub const TAGS_MAX: usize = 10;
+
+/// An object's id: a `UUIDv7`, also its S3 version id. Later versions of a key have larger ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(pub Uuid);
+
+impl ObjectId {
+    /// Reads a UUID in any of its forms.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        Uuid::try_parse(text).map(Self).map_err(|_| Invalid::new("id", "must be a UUID"))
+    }
+
+    /// A fresh id of this moment.
+    pub fn fresh(now: Timestamp) -> Self {
+        let millis = u64::try_from(now.millis()).unwrap_or_default();
+        let context = uuid::ContextV7::new();
+        let stamp = uuid::Timestamp::from_unix(&context, millis / 1000, (millis % 1000) as u32 * 1_000_000);
+        Self(Uuid::new_v7(stamp))
+    }
+
+    /// This id if it is larger than `previous`, otherwise the next one after it: versions of a key are
+    /// ordered by id even when clocks disagree.
+    #[must_use]
+    pub fn after(self, previous: Option<Self>) -> Self {
+        match previous {
+            Some(previous) if previous >= self => Self(Uuid::from_u128(previous.0.as_u128().wrapping_add(1))),
+            _ => self,
+        }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// `(none) → WRITING → COMMITTED → DELETING → (row gone)`. Only COMMITTED is visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectState {
+    /// Somebody is sending its bytes; dies with its writer.
+    Writing,
+    /// Acknowledged and visible.
+    Committed,
+    /// Deleted or replaced; its row keeps the blob alive until GC takes it.
+    Deleting,
+}
+
+impl ObjectState {
+    /// Every state, in order.
+    pub const ALL: [Self; 3] = [Self::Writing, Self::Committed, Self::Deleting];
+
+    /// The number kept in the database.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::Writing => 1,
+            Self::Committed => 2,
+            Self::Deleting => 3,
+        }
+    }
+
+    /// Reads the number kept in the database.
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.code() == code)
+    }
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Writing => "writing",
+            Self::Committed => "committed",
+            Self::Deleting => "deleting",
+        }
+    }
+
+    /// Whether a row may go from this state to `next`; `None` is the row's end.
+    pub fn may_become(self, next: Option<Self>) -> bool {
+        matches!(
+            (self, next),
+            (Self::Writing, Some(Self::Committed) | None)
+                | (Self::Committed, Some(Self::Deleting))
+                | (Self::Deleting, None)
+        )
+    }
+}
+
+/// The standard headers that are stored with an object and sent back with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Headers {
+    /// `Content-Type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// `Content-Encoding`, without `aws-chunked`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// `Content-Language`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_language: Option<String>,
+    /// `Content-Disposition`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    /// `Cache-Control`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    /// `Expires`, verbatim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// `x-amz-website-redirect-location`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub website_redirect: Option<String>,
+}
+
+/// User metadata by lower-case name, without its header prefix.
+pub type UserMetadata = BTreeMap<String, String>;
+
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// What an object carries beside its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// The standard headers.
+    pub headers: Headers,
+    /// The user's own metadata.
+    pub metadata: UserMetadata,
+    /// The user's tags.
+    pub tags: Tags,
+    /// Where its bytes should lie; `None` for the space's default.
+    pub class: Option<StorageClass>,
+}
+
+impl Attributes {
+    /// Checks sizes and characters: everything that would not survive an HTTP header or S3's limits.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let headers = [
+            ("content_type", &self.headers.content_type),
+            ("content_encoding", &self.headers.content_encoding),
+            ("content_language", &self.headers.content_language),
+            ("content_disposition", &self.headers.content_disposition),
+            ("cache_control", &self.headers.cache_control),
+            ("expires", &self.headers.expires),
+            ("website_redirect", &self.headers.website_redirect),
+        ];
+        for (field, value) in headers {
+            let Some(value) = value else { continue };
+            if value.len() > HEADER_BYTES_MAX {
+                return Err(Invalid::new(field, "must be at most 4096 bytes"));
+            }
+            if value.chars().any(char::is_control) {
+                return Err(Invalid::new(field, "must not contain control characters"));
+            }
+        }
+        let bytes: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > USER_METADATA_BYTES_MAX {
+            return Err(Invalid::new("metadata", "must be at most 2048 bytes, names and values together"));
+        }
+        for (name, value) in &self.metadata {
+            // RFC 9110 section 5.6.2: a field name is a token.
+            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+            if name.is_empty() || !name.bytes().all(token) || name.bytes().any(|b| b.is_ascii_uppercase()) {
+                return Err(Invalid::new("metadata", "names must be lower-case header tokens"));
+            }
+            if value.chars().any(char::is_control) {
+                return Err(Invalid::new("metadata", "values must not contain control characters"));
+            }
+        }
+        if self.tags.len() > TAGS_MAX {
+            return Err(Invalid::new("tags", "must be at most 10"));
+        }
+        for (name, value) in &self.tags {
+            if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
+                return Err(Invalid::new("tags", "keys must be 1 to 128 and values at most 256 characters"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An object's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The blob that holds them.
+    pub blob: BlobId,
+    /// Their name.
+    pub hash: ContentHash,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// A visible version of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its id and version id.
+    pub id: ObjectId,
+    /// The number of the space it is in.
+    pub space: SpaceId,
+    /// The address of that space.
+    pub address: SpaceAddress,
+    /// Whether that space keeps versions: decides whether a version id is shown.
+    pub versioning: Versioning,
+    /// Its key; `None` for a native object addressed by id only.
+    pub key: Option<Key>,
+    /// Its bytes; `None` for a delete marker.
+    pub content: Option<Content>,
+    /// Compared by conditional requests.
+    pub etag: Etag,
+    /// What it asked for, or its space's default.
+    pub class: StorageClass,
+    /// Standard headers.
+    pub headers: Headers,
+    /// User metadata.
+    pub metadata: UserMetadata,
+    /// Tags.
+    pub tags: Tags,
+    /// The checksum stored for S3 clients.
+    pub checksum: Option<Checksum>,
+    /// Whether it is the latest version of its key.
+    pub is_latest: bool,
+    /// Whether S3 shows its version id as `null`: written while versioning was off or suspended.
+    pub is_null_version: bool,
+    /// When it was committed: also its last modification.
+    pub created_at: Timestamp,
+}
+
+impl Object {
+    /// Its size in bytes; 0 for a delete marker.
+    pub fn size(&self) -> u64 {
+        self.content.map_or(0, |content| content.size)
+    }
+
+    /// Whether it marks its key as deleted.
+    pub fn is_delete_marker(&self) -> bool {
+        self.content.is_none()
+    }
+
+    /// The version id S3 shows: none in a space that never had versioning.
+    pub fn s3_version_id(&self) -> Option<String> {
+        match (self.versioning, self.is_null_version) {
+            (Versioning::Off, _) => None,
+            (_, true) => Some("null".to_owned()),
+            (_, false) => Some(self.id.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_go_one_way() {
+        use ObjectState::{Committed, Deleting, Writing};
+        let allowed: Vec<_> = ObjectState::ALL
+            .into_iter()
+            .flat_map(|from| {
+                [None, Some(Writing), Some(Committed), Some(Deleting)].into_iter().map(move |to| (from, to))
+            })
+            .filter(|(from, to)| from.may_become(*to))
+            .collect();
+        assert_eq!(
+            allowed,
+            [(Writing, None), (Writing, Some(Committed)), (Committed, Some(Deleting)), (Deleting, None)]
+        );
+    }
+
+    #[test]
+    fn later_versions_have_larger_ids_whatever_the_clock_says() {
+        let (early, late) = (ObjectId::fresh(Timestamp(1_000)), ObjectId::fresh(Timestamp(2_000)));
+        assert!(early < late);
+        assert_eq!(late.after(Some(early)), late);
+        assert!(early.after(Some(late)) > late);
+        assert_eq!(early.after(None), early);
+    }
+
+    #[test]
+    fn attributes_are_bounded() {
+        let with = |name: &str, value: &str| Attributes {
+            metadata: [(name.to_owned(), value.to_owned())].into(),
+            ..Attributes::default()
+        };
+        assert_eq!(with("a", &"v".repeat(2047)).validate(), Ok(()));
+        assert!(with("a", &"v".repeat(2048)).validate().is_err());
+        assert!(with("a b", "v").validate().is_err());
+        assert!(with("A", "v").validate().is_err());
+        assert!(with("a", "v\r\nset-cookie: x").validate().is_err());
+        assert_eq!(with("a", "größe").validate(), Ok(()));
+        let headers = Headers { content_type: Some("text/plain\n".into()), ..Headers::default() };
+        assert!(Attributes { headers, ..Attributes::default() }.validate().is_err());
+    }
+}

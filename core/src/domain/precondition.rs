@@ -1,0 +1,179 @@
+//! Conditional requests (RFC 9110 section 13, and S3's conditional writes).
+
+use super::etag::Etag;
+use super::invalid::Invalid;
+use super::timestamp::Timestamp;
+
+/// The value of `If-Match` or `If-None-Match`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EtagCondition {
+    /// `*`: anything that exists.
+    Any,
+    /// One of these. A weak tag (`W/"…"`) is compared by its text (weak comparison suffices: the store
+    /// makes strong tags only, so a weak tag that a proxy made still names the same bytes).
+    Of(Vec<Etag>),
+}
+
+impl EtagCondition {
+    /// Reads the header's value.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
+        if text.trim() == "*" || text.trim() == "\"*\"" {
+            return Ok(Self::Any);
+        }
+        let tags = text
+            .split(',')
+            .map(|tag| {
+                let tag = tag.trim();
+                Etag::parse(tag.strip_prefix("W/").unwrap_or(tag))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| Invalid::new(field, "must be * or a list of entity tags"))?;
+        Ok(Self::Of(tags))
+    }
+
+    fn matches(&self, etag: &Etag) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Of(tags) => tags.contains(etag),
+        }
+    }
+}
+
+/// The conditions of one request, whichever front they came through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preconditions {
+    /// Only if the current tag is among these.
+    pub if_match: Option<EtagCondition>,
+    /// Only if the current tag is not among these.
+    pub if_none_match: Option<EtagCondition>,
+    /// Only if changed after this second.
+    pub if_modified_since: Option<Timestamp>,
+    /// Only if not changed after this second.
+    pub if_unmodified_since: Option<Timestamp>,
+}
+
+/// What the conditions say of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadDecision {
+    /// Serve it.
+    Proceed,
+    /// 304: the client has it already.
+    NotModified,
+    /// 412: a condition failed.
+    Failed,
+}
+
+/// What the conditions say of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteDecision {
+    /// Go on.
+    Proceed,
+    /// 412: a condition failed.
+    Failed,
+    /// 404: `If-Match` on a key that does not exist, as S3 answers it.
+    Missing,
+}
+
+impl Preconditions {
+    /// Whether there is nothing to check.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Decides a read of an object with this tag and modification time, in the order of RFC 9110
+    /// section 13.2.2. Times compare in whole seconds, the precision of the headers.
+    pub fn decide_read(&self, etag: &Etag, modified: Timestamp) -> ReadDecision {
+        match (&self.if_match, self.if_unmodified_since) {
+            (Some(tags), _) if !tags.matches(etag) => return ReadDecision::Failed,
+            (None, Some(since)) if modified.seconds() > since.seconds() => return ReadDecision::Failed,
+            _ => {}
+        }
+        match (&self.if_none_match, self.if_modified_since) {
+            (Some(tags), _) if tags.matches(etag) => ReadDecision::NotModified,
+            (None, Some(since)) if modified.seconds() <= since.seconds() => ReadDecision::NotModified,
+            _ => ReadDecision::Proceed,
+        }
+    }
+
+    /// Decides a read of a copy's source: as a read, but what would be 304 is 412 (S3 `CopyObject`,
+    /// "x-amz-copy-source-if-none-match").
+    pub fn decide_copy_source(&self, etag: &Etag, modified: Timestamp) -> ReadDecision {
+        match self.decide_read(etag, modified) {
+            ReadDecision::NotModified => ReadDecision::Failed,
+            decision => decision,
+        }
+    }
+
+    /// Decides a write or delete over what is current. Called inside the metadata transaction only.
+    pub fn decide_write(&self, current: Option<(&Etag, Timestamp)>) -> WriteDecision {
+        match (&self.if_match, current) {
+            (Some(_), None) => return WriteDecision::Missing,
+            (Some(tags), Some((etag, _))) if !tags.matches(etag) => return WriteDecision::Failed,
+            _ => {}
+        }
+        match (&self.if_none_match, current) {
+            (Some(tags), Some((etag, _))) if tags.matches(etag) => return WriteDecision::Failed,
+            _ => {}
+        }
+        match (self.if_unmodified_since, current) {
+            (Some(since), Some((_, modified))) if modified.seconds() > since.seconds() => WriteDecision::Failed,
+            _ => WriteDecision::Proceed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(text: &str) -> Etag {
+        Etag::parse(text).unwrap()
+    }
+
+    fn of(text: &str) -> Option<EtagCondition> {
+        Some(EtagCondition::parse("if-match", text).unwrap())
+    }
+
+    #[test]
+    fn lists_weak_tags_and_stars_are_read() {
+        assert_eq!(of("*"), Some(EtagCondition::Any));
+        assert_eq!(of("\"a\", W/\"b\""), Some(EtagCondition::Of(vec![tag("a"), tag("b")])));
+        assert!(EtagCondition::parse("if-match", "\"a\",,").is_err());
+    }
+
+    #[test]
+    fn reads_follow_the_rfc_order() {
+        let at = Timestamp(10_500);
+        let read = |p: Preconditions| p.decide_read(&tag("a"), at);
+        let none = Preconditions::default();
+        assert_eq!(read(none.clone()), ReadDecision::Proceed);
+        assert_eq!(read(Preconditions { if_match: of("\"b\""), ..none.clone() }), ReadDecision::Failed);
+        assert_eq!(read(Preconditions { if_none_match: of("\"a\""), ..none.clone() }), ReadDecision::NotModified);
+        // If-Match that holds outweighs If-Unmodified-Since that does not.
+        let both = Preconditions { if_match: of("\"a\""), if_unmodified_since: Some(Timestamp(0)), ..none.clone() };
+        assert_eq!(read(both), ReadDecision::Proceed);
+        // If-None-Match that does not match outweighs If-Modified-Since.
+        let both = Preconditions { if_none_match: of("\"b\""), if_modified_since: Some(at), ..none.clone() };
+        assert_eq!(read(both), ReadDecision::Proceed);
+        // Whole seconds: modified at 10.5 s counts as not modified since 10 s.
+        let since = Preconditions { if_modified_since: Some(Timestamp(10_000)), ..none.clone() };
+        assert_eq!(read(since), ReadDecision::NotModified);
+        let until = Preconditions { if_unmodified_since: Some(Timestamp(9_999)), ..none };
+        assert_eq!(read(until), ReadDecision::Failed);
+    }
+
+    #[test]
+    fn writes_distinguish_missing_from_failed() {
+        let none = Preconditions::default();
+        let if_match = Preconditions { if_match: of("\"a\""), ..none.clone() };
+        let create = Preconditions { if_none_match: of("*"), ..none.clone() };
+        let (a, b) = (tag("a"), tag("b"));
+        let at = Timestamp(0);
+        assert_eq!(none.decide_write(None), WriteDecision::Proceed);
+        assert_eq!(if_match.decide_write(None), WriteDecision::Missing);
+        assert_eq!(if_match.decide_write(Some((&a, at))), WriteDecision::Proceed);
+        assert_eq!(if_match.decide_write(Some((&b, at))), WriteDecision::Failed);
+        assert_eq!(create.decide_write(None), WriteDecision::Proceed);
+        assert_eq!(create.decide_write(Some((&a, at))), WriteDecision::Failed);
+    }
+}

@@ -1,0 +1,101 @@
+//! A space: one (namespace, tenant) pair with its settings.
+
+use super::address::{BucketName, SpaceAddress, Tenant};
+use super::storage_class::StorageClass;
+use super::timestamp::Timestamp;
+
+/// A space's number in this store's database. Never leaves the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpaceId(pub i64);
+
+/// Whether a key keeps its earlier versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Versioning {
+    /// Never enabled: an overwrite or delete retires what was there.
+    #[default]
+    Off,
+    /// Every write makes a version; a delete makes a delete marker.
+    Enabled,
+    /// Was enabled once: new writes replace only the null version.
+    Suspended,
+}
+
+impl Versioning {
+    /// The number kept in the database.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::Off => 0,
+            Self::Enabled => 1,
+            Self::Suspended => 2,
+        }
+    }
+
+    /// Reads the number kept in the database.
+    pub fn from_code(code: i16) -> Option<Self> {
+        [Self::Off, Self::Enabled, Self::Suspended].into_iter().find(|v| v.code() == code)
+    }
+}
+
+/// A space as the metadata store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Its number.
+    pub id: SpaceId,
+    /// Its address.
+    pub address: SpaceAddress,
+    /// Whether keys keep versions.
+    pub versioning: Versioning,
+    /// The class of an object whose writer names none.
+    pub default_class: StorageClass,
+    /// When the first write made it.
+    pub created_at: Timestamp,
+}
+
+/// An S3 bucket: a name for a space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The name, unique across the store.
+    pub name: BucketName,
+    /// The space it names.
+    pub space: Space,
+    /// When the name was made.
+    pub created_at: Timestamp,
+}
+
+/// How far identical content is stored once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DedupScope {
+    /// Within one space.
+    Space,
+    /// Across the spaces of one tenant: the default.
+    #[default]
+    Tenant,
+    /// Across the whole store, tenants included: the operator's explicit choice.
+    Store,
+}
+
+impl DedupScope {
+    /// The domain in which content of `space` is stored once. Two spaces share bytes only if equal.
+    pub fn domain(self, space: &SpaceAddress) -> DedupDomain {
+        match self {
+            Self::Space => DedupDomain(format!("s:{space}")),
+            Self::Tenant => DedupDomain::of_tenant(&space.tenant),
+            Self::Store => DedupDomain("*".to_owned()),
+        }
+    }
+}
+
+/// The name of a set of spaces inside which a blob is stored once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DedupDomain(pub String);
+
+impl DedupDomain {
+    fn of_tenant(tenant: &Tenant) -> Self {
+        Self(format!("t:{tenant}"))
+    }
+
+    /// The text kept beside each blob.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

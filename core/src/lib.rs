@@ -1,0 +1,7 @@
+//! The store itself: domain, use cases, and the infrastructure behind its ports.
+//!
+//! Arrows point inward: `infrastructure` knows `application`, `application` knows `domain`, `domain` knows
+//! nobody. The fronts see `application` and `domain` only.
+
+pub mod application;
+pub mod domain;
