@@ -64,6 +64,18 @@ impl ContentHash {
         Self::Composite(Hash(hasher.finalize().into()), count)
     }
 
+    /// The name of a stretch of other content, known without reading its bytes: a composite of one part,
+    /// whose digest is over the source's name and the span.
+    pub fn slice(source: Self, span: super::range::Span) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(b"juststorage slice v1\0");
+        hasher.update(source.hash().0);
+        hasher.update(source.parts().to_be_bytes());
+        hasher.update(span.start.to_be_bytes());
+        hasher.update(span.end.to_be_bytes());
+        Self::Composite(Hash(hasher.finalize().into()), 1)
+    }
+
     /// The digest without the count.
     pub fn hash(self) -> Hash {
         match self {

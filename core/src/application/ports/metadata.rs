@@ -324,9 +324,10 @@ pub struct ListUploadsQuery {
     pub space: SpaceId,
     /// Keys that begin with this.
     pub prefix: String,
-    /// After this key, and after this upload of that key if given; without an upload, after every upload
-    /// of that key.
-    pub after: Option<(String, Option<UploadId>)>,
+    /// Only keys on this side.
+    pub from: Bound<String>,
+    /// Uploads of the key that `from` excludes which come after this one, first.
+    pub from_upload: Option<UploadId>,
     /// At most this many.
     pub limit: u32,
 }
@@ -474,7 +475,7 @@ pub enum BucketDeletion {
     Deleted,
     /// There was none.
     Missing,
-    /// Its space holds objects, versions, markers, or uploads in progress are fine (they are aborted).
+    /// Its space holds objects, versions or markers. (Uploads under way do not count: they are aborted.)
     NotEmpty,
 }
 
@@ -537,7 +538,8 @@ pub trait MetadataStore: Send + Sync + 'static {
     ) -> Result<Vec<Bucket>, MetadataError>;
 
     /// Removes a bucket whose space holds nothing; uploads under way there are aborted.
-    async fn delete_bucket(&self, name: &BucketName, now: Timestamp) -> Result<BucketDeletion, MetadataError>;
+    async fn delete_bucket(&self, name: &BucketName, now: Timestamp)
+    -> Result<BucketDeletion, MetadataError>;
 
     // --- uploads -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+//! What a body may look like, and how it is cut.
