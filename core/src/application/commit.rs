@@ -147,7 +147,9 @@ async fn apply_batches(
             }
             Err(error) => {
                 let error = Error::from(error);
-                batch.into_iter().for_each(|pending| pending.answer(Err(error.clone())));
+                for pending in batch {
+                    pending.answer(Err(error.clone()));
+                }
             }
         }
         metrics::commit_batch(count, started.elapsed().as_secs_f64());
