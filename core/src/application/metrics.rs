@@ -1,8 +1,15 @@
 //! Every metric that core declares, in one place. Names are a contract with existing dashboards.
 
+use std::sync::Arc;
+
 use metrics::{counter, gauge, histogram};
 
 use crate::domain::storage_class::StorageClass;
+
+/// The namespace that a request was about. A front puts it into the response's extensions, and the layer
+/// that counts requests takes it from there as a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceLabel(pub Arc<str>);
 
 /// A read met bytes that do not match their checksum, or that are gone.
 pub(crate) fn corrupt_read(tier: StorageClass) {

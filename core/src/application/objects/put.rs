@@ -1,7 +1,7 @@
 //! Writing an object.
 
 use crate::application::error::{Error, Result};
-use crate::application::ingest::{Body, Intent};
+use crate::application::ingest::{Announced, Body, Intent};
 use crate::application::ports::metadata::{Mutation, Outcome, Place, PutObject};
 use crate::application::store::{Entered, Store};
 use crate::domain::address::Key;
@@ -71,7 +71,7 @@ impl Store {
             attributes: Attributes { class: Some(class), ..request.attributes },
             checksum: landed.checksum,
             preconditions: request.preconditions,
-            announced: landed.announced.as_ref().map(|announced| announced.id()),
+            announced: landed.announced.as_ref().map(Announced::id),
         };
         let mutation = Mutation::Put(Box::new(put));
         object_of(self.committer.commit_bytes(mutation, landed.payload, landed.announced).await?)

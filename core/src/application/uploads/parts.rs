@@ -2,7 +2,7 @@
 
 use super::{PartsPage, UploadRef};
 use crate::application::error::{Error, Result};
-use crate::application::ingest::{Body, Intent};
+use crate::application::ingest::{Announced, Body, Intent};
 use crate::application::objects::ObjectRef;
 use crate::application::objects::list::PAGE_MAX;
 use crate::application::objects::put::EtagStyle;
@@ -80,7 +80,7 @@ impl Store {
             content: landed.content,
             md5: landed.md5,
             checksum: landed.checksum,
-            announced: landed.announced.as_ref().map(|announced| announced.id()),
+            announced: landed.announced.as_ref().map(Announced::id),
         };
         let mutation = Mutation::PutPart(Box::new(part));
         part_of(self.committer.commit_bytes(mutation, landed.payload, landed.announced).await?)

@@ -95,7 +95,7 @@ impl Rewriter {
         let relocations = kept
             .into_iter()
             .zip(offsets)
-            .map(|(leaf, offset)| relocation(leaf, to, segment, offset, SegmentKind::Pack, segment_size))
+            .map(|(leaf, offset)| relocation(&leaf, to, segment, offset, SegmentKind::Pack, segment_size))
             .collect();
         let pointed = self.metadata.relocate(self.writer, relocations).await?;
         let size = pack.seal().await?;
@@ -107,7 +107,7 @@ impl Rewriter {
         let segment = self.open(to, SegmentKind::Single).await?;
         match self.copy_large(leaf, to, segment).await {
             Ok(Some((offset, size))) => {
-                let relocation = relocation(leaf.clone(), to, segment, offset, SegmentKind::Single, size);
+                let relocation = relocation(leaf, to, segment, offset, SegmentKind::Single, size);
                 let pointed = self.metadata.relocate(self.writer, vec![relocation]).await?;
                 if pointed == [true] {
                     return Ok(1);
@@ -212,7 +212,7 @@ fn whole(location: &Location) -> ReadRequest {
 }
 
 fn relocation(
-    leaf: LeafRecord,
+    leaf: &LeafRecord,
     tier: StorageClass,
     segment: SegmentId,
     offset: u64,
