@@ -31,13 +31,31 @@ const SIZES: [usize; 4] = [0, 300, 70_000, 1_100_000];
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Put { key: usize, content: usize, cold: bool },
-    Delete { key: usize },
-    Copy { from: usize, to: usize },
-    Move { key: usize, cold: bool },
-    Upload { key: usize, last: usize },
+    Put {
+        key: usize,
+        content: usize,
+        cold: bool,
+    },
+    Delete {
+        key: usize,
+    },
+    Copy {
+        from: usize,
+        to: usize,
+    },
+    Move {
+        key: usize,
+        cold: bool,
+    },
+    Upload {
+        key: usize,
+        last: usize,
+    },
     /// An upload whose client gives up.
-    Abandon { key: usize, content: usize },
+    Abandon {
+        key: usize,
+        content: usize,
+    },
     Collect,
     Crash,
     Restart,

@@ -148,7 +148,10 @@ async fn parts_become_one_object_without_moving_a_byte() {
         source_preconditions: Preconditions::default(),
         range: ByteRange::from_header("bytes=10-70000"),
     };
-    let refused = Completion { claims: [&claims[..], &[PartClaim { number, etag: None, checksum: None }]].concat(), ..Completion::default() };
+    let refused = Completion {
+        claims: [&claims[..], &[PartClaim { number, etag: None, checksum: None }]].concat(),
+        ..Completion::default()
+    };
     assert!(matches!(
         running.store.complete_upload(&root(), &reference, refused).await,
         Err(Error::Complete(_))
@@ -161,8 +164,7 @@ async fn parts_become_one_object_without_moving_a_byte() {
     let again = running.store.complete_upload(&root(), &reference, completion).await.unwrap();
     assert_eq!(made, again, "a repeated completion is answered alike");
 
-    let whole: Bytes =
-        [&parts[0][..], &parts[1][..], &noise(4, 100_000)[10..=70_000]].concat().into();
+    let whole: Bytes = [&parts[0][..], &parts[1][..], &noise(4, 100_000)[10..=70_000]].concat().into();
     running.delete("source").await;
     running.collect().await;
     assert_eq!(running.read("whole").await.unwrap(), whole);
@@ -216,9 +218,8 @@ async fn a_change_of_class_moves_the_bytes_and_reads_never_notice() {
             assert_eq!(running.read(key).await.unwrap(), *bytes);
         }
         let usage = running.store.usage(&root(), None, None).await.unwrap();
-        let physical = |class| -> u64 {
-            usage.iter().filter(|u| u.class == class).map(|u| u.physical_bytes).sum()
-        };
+        let physical =
+            |class| -> u64 { usage.iter().filter(|u| u.class == class).map(|u| u.physical_bytes).sum() };
         assert_eq!(physical(class), 3_001_000, "{class:?}");
         assert_eq!(running.findings().await, []);
     }
@@ -238,8 +239,7 @@ async fn compaction_reclaims_the_dead_half_of_a_pack() {
         running.delete(&format!("k{n:03}")).await;
     }
     running.collect().await;
-    let bytes: u64 =
-        segment_files(folder.path()).iter().map(|file| file.metadata().unwrap().len()).sum();
+    let bytes: u64 = segment_files(folder.path()).iter().map(|file| file.metadata().unwrap().len()).sum();
     assert!(bytes < 200_000, "{bytes} bytes for ten objects of 10,000");
     for n in 90..100 {
         assert_eq!(running.read(&format!("k{n:03}")).await.unwrap(), noise(n, 10_000));

@@ -98,6 +98,7 @@ impl Validator {
             segment: leaf.location.segment,
             payload_offset: leaf.location.offset,
             payload_length: leaf.location.length,
+            hash: Some(leaf.hash),
             start: 0,
             end: leaf.location.length,
         };

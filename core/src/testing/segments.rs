@@ -75,7 +75,7 @@ pub async fn write_single(store: &dyn SegmentStore, payload: &Bytes, piece: usiz
 
 /// A request for the whole of a payload.
 pub fn whole(segment: SegmentId, payload_offset: u64, payload_length: u64) -> ReadRequest {
-    ReadRequest { segment, payload_offset, payload_length, start: 0, end: payload_length }
+    ReadRequest { segment, payload_offset, payload_length, hash: None, start: 0, end: payload_length }
 }
 
 /// Reads all of what `request` asks for, and checks that no chunk is larger than promised.
@@ -134,6 +134,7 @@ pub async fn ranges_are_cut_to_the_byte(store: &dyn SegmentStore) {
                 segment: id,
                 payload_offset: offset,
                 payload_length: payload.len() as u64,
+                hash: Some(Hash::of(&payload)),
                 start: start as u64,
                 end: end as u64,
             };
@@ -322,6 +323,7 @@ pub async fn impossible_requests_are_refused(store: &dyn SegmentStore) {
         segment: id,
         payload_offset,
         payload_length,
+        hash: None,
         start,
         end,
     };
@@ -339,6 +341,9 @@ pub async fn impossible_requests_are_refused(store: &dyn SegmentStore) {
         request(offsets[1] + 1, 100, 0, 100),
         request(offsets[0], 70 * KIB as u64 - 1, 0, 70 * KIB as u64 - 1),
         request(0, 100, 0, 100),
+        // Whole and valid records, but of another blob than was asked for.
+        ReadRequest { hash: Some(Hash::of(b"another")), ..request(offsets[1], 100, 0, 100) },
+        ReadRequest { hash: Some(Hash::of(b"another")), ..request(offsets[0], 70 * KIB as u64, 5, 6) },
     ];
     for request in refused {
         let answer = read(store, request).await;

@@ -76,8 +76,7 @@ impl Running {
         metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await.unwrap();
         let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), WRITER);
         let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), WRITER);
-        let store =
-            Store::new(metadata.clone(), tiers.clone(), clock.clone(), committer, ingest, dedup);
+        let store = Store::new(metadata.clone(), tiers.clone(), clock.clone(), committer, ingest, dedup);
         Self { store, metadata, tiers, clock, tasks, writer: WRITER }
     }
 

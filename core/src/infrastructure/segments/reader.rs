@@ -12,7 +12,7 @@ use super::blocking::{Wait, io_error, joined, read_exact_at};
 use super::format::{self, BLOCK, BLOCK_SIZE, FRAME_SIZE, Frame, RecordFooter};
 use super::handles::Handle;
 use crate::application::ports::segments::{ReadRequest, SegmentError, SegmentKind};
-use crate::domain::blob::SegmentId;
+use crate::domain::blob::{Hash, SegmentId};
 
 /// Blocks in one chunk of the stream. With one chunk read ahead, a reader holds 1 MiB.
 const CHUNK_BLOCKS: u64 = 8;
@@ -29,6 +29,7 @@ pub(super) struct Stretch {
     segment: SegmentId,
     offset: u64,
     length: u64,
+    hash: Option<Hash>,
     start: u64,
     end: u64,
     footer_offset: u64,
@@ -37,7 +38,8 @@ pub(super) struct Stretch {
 impl Stretch {
     /// Refuses what lies outside the payload, and what no file could hold.
     pub(super) fn new(request: ReadRequest) -> Result<Self, SegmentError> {
-        let ReadRequest { segment, payload_offset: offset, payload_length: length, start, end } = request;
+        let ReadRequest { segment, payload_offset: offset, payload_length: length, hash, start, end } =
+            request;
         if start > end || end > length {
             return Err(io_error("read outside a payload", ErrorKind::InvalidInput.into()));
         }
@@ -45,11 +47,7 @@ impl Stretch {
             return Err(SegmentError::Corrupt { segment, offset, what: "no file can hold the payload" });
         }
         let footer_offset = offset + length + format::table_length(length);
-        Ok(Self { segment, offset, length, start, end, footer_offset })
-    }
-
-    fn is_whole(&self) -> bool {
-        self.start == 0 && self.end == self.length
+        Ok(Self { segment, offset, length, hash, start, end, footer_offset })
     }
 
     /// Whether answering takes so little that it may be tried on a thread that serves requests.
@@ -89,17 +87,16 @@ impl Cursor {
         self.at == self.stretch.end
     }
 
-    /// The first chunk; empty only if the stretch is. A whole payload's footer is checked with it.
+    /// The first chunk; empty only if the stretch is. The footer is checked with it, for a range too: it says
+    /// which blob lies here.
     pub(super) fn first(&mut self, wait: Wait) -> Result<Bytes, Stop> {
         let stretch = self.stretch;
         if stretch.length <= BLOCK {
             return self.only_block(wait);
         }
-        if stretch.is_whole() {
-            let mut frame = [0; FRAME_SIZE];
-            self.fill(&mut frame, stretch.footer_offset, wait)?;
-            self.check_footer(&frame)?;
-        }
+        let mut frame = [0; FRAME_SIZE];
+        self.fill(&mut frame, stretch.footer_offset, wait)?;
+        self.check_footer(&frame)?;
         if self.handle.kind == SegmentKind::Single && stretch.end - stretch.start >= SEQUENTIAL {
             // Advice only: whether it is taken changes nothing but the speed.
             let _ = rustix::fs::fadvise(&self.handle.file, 0, None, Advice::Sequential);
@@ -157,10 +154,13 @@ impl Cursor {
     }
 
     fn check_footer(&self, footer: &Frame) -> Result<(), Stop> {
-        let Stretch { offset, length, footer_offset, .. } = self.stretch;
-        RecordFooter::decode(footer, offset, length)
-            .map(|_| ())
-            .map_err(|damage| self.corrupt(footer_offset, damage.0))
+        let Stretch { offset, length, hash, footer_offset, .. } = self.stretch;
+        let footer = RecordFooter::decode(footer, offset, length)
+            .map_err(|damage| self.corrupt(footer_offset, damage.0))?;
+        match hash {
+            Some(hash) if hash != footer.hash => Err(self.corrupt(footer_offset, "another blob lies here")),
+            _ => Ok(()),
+        }
     }
 
     /// Checks `blocks`, which lie at `from` inside the payload.
