@@ -1,0 +1,3 @@
+//! The world behind the ports.
+
+pub mod metadata;
