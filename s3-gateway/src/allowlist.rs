@@ -267,9 +267,7 @@ pub(crate) fn admit(
     let operation = OPERATIONS
         .iter()
         .find(|op| op.method == *method && op.level == level && op.selectors.iter().all(|key| has(key)))
-        .ok_or_else(|| {
-            Refusal::method_not_allowed(format!("{method} is not available on {}.", level.noun()))
-        })?;
+        .ok_or_else(|| nothing_selected(method, level, query))?;
     for (key, value) in query {
         if key.is_empty() && value.is_empty() {
             continue;
@@ -298,6 +296,18 @@ pub(crate) fn admit(
     match query.iter().find(|(key, _)| key == "list-type") {
         Some((_, value)) if value != "2" => Err(Refusal::invalid_argument("list-type must be 2.")),
         _ => Ok(operation),
+    }
+}
+
+/// No operation at all: 501 if a key asks for one that we do not know, 405 if the request is plain.
+fn nothing_selected(method: &Method, level: Level, query: &[(String, String)]) -> Refusal {
+    let noun = level.noun();
+    match query.iter().find(|(key, _)| !COMMON.contains(&key.to_ascii_lowercase().as_str())) {
+        Some((key, _)) => Refusal::not_implemented(format!(
+            "{method} with the query parameter {} is not implemented on {noun}.",
+            quoted(key)
+        )),
+        None => Refusal::method_not_allowed(format!("{method} is not available on {noun}.")),
     }
 }
 

@@ -86,14 +86,9 @@ impl Doorkeeper {
         let identity = SCOPE.try_with(|scope| lock(&scope.identity).take()).ok().flatten();
         let who = identity.ok_or_else(denied)?.principal;
         if let (Some(bucket), Some(expected)) = (bucket, text(headers, "x-amz-expected-bucket-owner")) {
-            self.check_owner(&who, bucket, expected).await?;
+            check_owner(&self.0, &who, bucket, expected).await?;
         }
         Ok(who)
-    }
-
-    /// Refuses a bucket that is not whose the client believes.
-    pub(crate) async fn check_owner(&self, who: &Principal, bucket: &str, expected: &str) -> S3Result<()> {
-        check_owner(&self.0, who, bucket, expected).await
     }
 }
 

@@ -180,7 +180,6 @@ impl S3Gateway {
             matches!(target.operation.name, "DeleteObjects" | "PutObjectTagging" | "CompleteMultipartUpload");
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(target);
-        // No layer behind this one may take an id from the client for its own.
         let body = if takes_xml {
             let digests = XmlDigests::new(&parts.headers);
             parts.extensions.insert(digests.clone());

@@ -8,6 +8,7 @@ use http::header::{
 use http::{StatusCode, Uri};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::get::{Head, ReadOptions};
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
@@ -130,8 +131,7 @@ pub(crate) async fn get(
     let query = Query::read(&request.uri)?;
     let reference = address::object(bucket, key, query.version.as_deref())?;
     let options = read_options(&request.headers, &query)?;
-    let download =
-        api.store.get(who(request)?, &reference, &options).await.map_err(|error| unread(error, &query))?;
+    let download = api.store.get(who(request)?, &reference, &options).await.map_err(unread)?;
     let mut response = answer(request, &query, &download.head);
     response.output =
         Body::http_body_unsync(StreamBody::new(download.body.map(|chunk| chunk.map(Frame::data))));
@@ -147,13 +147,12 @@ pub(crate) async fn head(
     let query = Query::read(&request.uri)?;
     let reference = address::object(bucket, key, query.version.as_deref())?;
     let options = read_options(&request.headers, &query)?;
-    let head =
-        api.store.head(who(request)?, &reference, &options).await.map_err(|error| unread(error, &query))?;
+    let head = api.store.head(who(request)?, &reference, &options).await.map_err(unread)?;
     Ok(answer(request, &query, &head))
 }
 
-fn unread(error: juststorage_core::application::error::Error, _: &Query) -> S3Error {
-    if let juststorage_core::application::error::Error::NotModified(object) = &error {
+fn unread(error: Error) -> S3Error {
+    if let Error::NotModified(object) = &error {
         note_namespace(object.address.namespace.as_str());
     }
     translate(error)

@@ -63,7 +63,7 @@ async fn parts_make_an_object_and_stay_addressable() {
 
     let size = (one.len() + two.len()).to_string();
     let done = complete(&s3, "/parts/k", &upload, &whole, &[("x-amz-mp-object-size", &size)]).await.ok();
-    assert!(done.xml("ETag").unwrap().ends_with("-2&quot;"), "{}", done.text());
+    assert!(done.xml("ETag").unwrap().ends_with("-2\""), "{}", done.text());
     assert!(done.xml("Location").unwrap().ends_with("/parts/k"));
     // A client that saw no answer asks again.
     complete(&s3, "/parts/k", &upload, &whole, &[]).await.ok();
@@ -129,7 +129,7 @@ async fn parts_are_copied_and_uploads_end() {
     for bad in ["bytes=2-", "bytes=-2", "0-2", "bytes=5-20"] {
         assert_eq!(copy(bad).await.status, 400, "{bad}");
     }
-    let etag = copy("bytes=2-4").await.ok().xml("ETag").unwrap().replace("&quot;", "\"");
+    let etag = copy("bytes=2-4").await.ok().xml("ETag").unwrap();
     complete(&s3, "/ends/k", &upload, &list(&[(1, &etag)]), &[]).await.ok();
     assert_eq!(s3.get("/ends/k").await.ok().text(), "234");
 

@@ -134,7 +134,7 @@ async fn copies_keep_or_replace_and_never_onto_themselves() {
         headers.iter().fold(call, |call, (name, value)| call.header(name, value)).send().await
     };
     let kept = copy("kept", &[]).await.ok();
-    assert_eq!(kept.xml("ETag"), Some("&quot;4b3a6218bb3e3a7303e8a171a60fcf92&quot;".into()));
+    assert_eq!(kept.xml("ETag"), Some("\"4b3a6218bb3e3a7303e8a171a60fcf92\"".into()));
     let kept = s3.get("/copies/kept").await.ok();
     assert_eq!((kept.text().as_str(), kept.header("x-amz-meta-a")), ("bytes", Some("1")));
     copy("new", &[("x-amz-metadata-directive", "REPLACE"), ("x-amz-meta-b", "2")]).await.ok();

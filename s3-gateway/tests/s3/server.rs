@@ -40,9 +40,8 @@ impl Clock for SystemClock {
 }
 
 /// A running gateway. Its files go with it.
-pub struct Server {
-    pub address: SocketAddr,
-    pub store: Store,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     access: Access,
     _tasks: CommitterTasks,
     accepting: tokio::task::JoinHandle<()>,
@@ -58,7 +57,7 @@ impl Drop for Server {
 const ROOT: &str = "juststorage";
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let files = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", files.path().join("metadata.db").display());
         let metadata = SqlMetadata::connect(&url).await.unwrap();
@@ -77,7 +76,7 @@ impl Server {
         let home = Tenant::new("default").unwrap();
         let access = Access::new(metadata, clock, master, AuthMode::Required, Some(root), home);
         let gateway = service(Gateway {
-            store: store.clone(),
+            store,
             access: access.clone(),
             region: "us-east-1".to_owned(),
             domain: Some("s3.test".to_owned()),
@@ -95,16 +94,16 @@ impl Server {
                 });
             }
         });
-        Self { address, store, access, _tasks: tasks, accepting, _files: files }
+        Self { address, access, _tasks: tasks, accepting, _files: files }
     }
 
     /// The root key's client.
-    pub fn root(&self) -> Client {
+    pub(crate) fn root(&self) -> Client {
         Client { address: self.address, access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() }
     }
 
     /// A fresh key's client, of `tenant`.
-    pub async fn tenant(&self, tenant: &str, rights: &str) -> Client {
+    pub(crate) async fn tenant(&self, tenant: &str, rights: &str) -> Client {
         let request = NewKeyRequest {
             kind: CredentialKind::S3,
             tenant: Tenant::new(tenant).unwrap(),
@@ -124,31 +123,31 @@ impl Server {
 
 /// Sends signed requests, one connection each.
 #[derive(Clone)]
-pub struct Client {
-    pub address: SocketAddr,
-    pub access_key: String,
-    pub secret_key: String,
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    pub(crate) access_key: String,
+    pub(crate) secret_key: String,
 }
 
 /// An answer, whole.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: http::HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The text of the first element of this name.
-    pub fn xml(&self, element: &str) -> Option<String> {
+    pub(crate) fn xml(&self, element: &str) -> Option<String> {
         let text = self.text();
         let (_, rest) = text.split_once(&format!("<{element}>"))?;
         let (inner, _) = rest.split_once(&format!("</{element}>"))?;
@@ -156,7 +155,7 @@ impl Answer {
     }
 
     /// The texts of all elements of this name.
-    pub fn all(&self, element: &str) -> Vec<String> {
+    pub(crate) fn all(&self, element: &str) -> Vec<String> {
         let (open, close) = (format!("<{element}>"), format!("</{element}>"));
         self.text()
             .split(&open)
@@ -166,19 +165,19 @@ impl Answer {
     }
 
     /// Status and error code.
-    pub fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         (self.status, self.xml("Code").unwrap_or_default())
     }
 
     #[track_caller]
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert!((200..300).contains(&self.status), "{} {}", self.status, self.text());
         self
     }
 }
 
 /// A request to be signed and sent.
-pub struct Call<'c> {
+pub(crate) struct Call<'c> {
     client: &'c Client,
     method: &'static str,
     target: String,
@@ -197,7 +196,7 @@ enum Payload {
 }
 
 impl Client {
-    pub fn call(&self, method: &'static str, target: impl Into<String>) -> Call<'_> {
+    pub(crate) fn call(&self, method: &'static str, target: impl Into<String>) -> Call<'_> {
         Call {
             client: self,
             method,
@@ -210,11 +209,11 @@ impl Client {
         }
     }
 
-    pub async fn get(&self, target: &str) -> Answer {
+    pub(crate) async fn get(&self, target: &str) -> Answer {
         self.call("GET", target).send().await
     }
 
-    pub async fn put(&self, target: &str, body: &[u8]) -> Answer {
+    pub(crate) async fn put(&self, target: &str, body: &[u8]) -> Answer {
         self.call("PUT", target).body(body).send().await
     }
 
@@ -227,7 +226,7 @@ impl Client {
     }
 
     /// The target with a presigned query for `method`.
-    pub fn presign(&self, method: &str, target: &str) -> String {
+    pub(crate) fn presign(&self, method: &str, target: &str) -> String {
         let mut settings = Self::settings();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(std::time::Duration::from_secs(60));
@@ -264,35 +263,35 @@ impl Client {
 }
 
 impl Call<'_> {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// A header that the signature does not cover.
-    pub fn unsigned_header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn unsigned_header(mut self, name: &str, value: &str) -> Self {
         self.unsigned.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
         self
     }
 
-    pub fn unsigned_payload(mut self) -> Self {
+    pub(crate) fn unsigned_payload(mut self) -> Self {
         self.payload = Payload::Unsigned;
         self
     }
 
     /// Declares another length than the body has; the connection's sending half is closed behind it.
-    pub fn length(mut self, length: usize) -> Self {
+    pub(crate) fn length(mut self, length: usize) -> Self {
         self.length = Some(length);
         self
     }
 
     /// Sends the body as one aws-chunk without signature, with `trailer` lines behind it.
-    pub fn chunked(mut self, announced: &str, trailer: &str) -> Self {
+    pub(crate) fn chunked(mut self, announced: &str, trailer: &str) -> Self {
         let decoded = self.body.len();
         let mut framed = format!("{decoded:x}\r\n").into_bytes();
         if decoded > 0 {
@@ -308,7 +307,7 @@ impl Call<'_> {
             .header("content-encoding", "aws-chunked")
     }
 
-    pub async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> Answer {
         let host = self
             .headers
             .iter()
@@ -345,7 +344,7 @@ impl Call<'_> {
 }
 
 /// Sends bytes as they are and reads the answer to its end.
-pub async fn raw(address: SocketAddr, bytes: &[u8], shut: bool) -> Answer {
+pub(crate) async fn raw(address: SocketAddr, bytes: &[u8], shut: bool) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     if shut {
