@@ -65,7 +65,7 @@ pub(super) fn read_at(file: &File, length: usize, offset: u64, wait: Wait) -> io
         read_exact_at(file, &mut bytes, offset, wait)?;
         return Ok(bytes);
     }
-    // Into memory that was not zeroed before: at the speed of the page cache that is a third of the time.
+    // Into memory that was not zeroed before: zeroing costs about as much as copying from the page cache.
     let mut bytes = Vec::with_capacity(length);
     while bytes.len() < length {
         let at = offset + bytes.len() as u64;
