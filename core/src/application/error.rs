@@ -30,9 +30,12 @@ pub enum Error {
         /// The limit in bytes.
         max: u64,
     },
-    /// The client's stream failed, or stalled: nothing was stored.
+    /// The client's stream failed: nothing was stored.
     #[error("the body could not be read: {0}")]
     Body(String),
+    /// The client stopped sending: nothing was stored.
+    #[error("the body stalled for too long")]
+    BodyStalled,
     /// There is no such object, or the caller may not know of it.
     #[error("the object does not exist")]
     NoSuchObject,
@@ -48,6 +51,9 @@ pub enum Error {
     /// There is no such version of the key.
     #[error("the version does not exist")]
     NoSuchVersion,
+    /// The object has no such part: 416.
+    #[error("the object has no such part")]
+    NoSuchPart,
     /// There is no such bucket, or the caller may not know of it.
     #[error("the bucket does not exist")]
     NoSuchBucket,

@@ -1,4 +1,17 @@
 //! The use cases of the store, and the ports they need.
+//!
+//! [`store::Store`] is what both fronts hold. Each use case is one file: its request, its answer, and the
+//! method of `Store` that carries it out.
 
+pub mod access;
+pub mod commit;
 pub mod error;
+pub mod ingest;
+pub mod metrics;
+pub mod objects;
 pub mod ports;
+pub mod spaces;
+pub mod store;
+pub mod uploads;
+pub mod validate;
+pub mod workers;

@@ -116,7 +116,9 @@ impl Preconditions {
             _ => {}
         }
         match (self.if_unmodified_since, current) {
-            (Some(since), Some((_, modified))) if modified.seconds() > since.seconds() => WriteDecision::Failed,
+            (Some(since), Some((_, modified))) if modified.seconds() > since.seconds() => {
+                WriteDecision::Failed
+            }
             _ => WriteDecision::Proceed,
         }
     }
@@ -130,6 +132,7 @@ mod tests {
         Etag::parse(text).unwrap()
     }
 
+    #[allow(clippy::unnecessary_wraps)] // the fields it fills are options
     fn of(text: &str) -> Option<EtagCondition> {
         Some(EtagCondition::parse("if-match", text).unwrap())
     }
@@ -148,9 +151,13 @@ mod tests {
         let none = Preconditions::default();
         assert_eq!(read(none.clone()), ReadDecision::Proceed);
         assert_eq!(read(Preconditions { if_match: of("\"b\""), ..none.clone() }), ReadDecision::Failed);
-        assert_eq!(read(Preconditions { if_none_match: of("\"a\""), ..none.clone() }), ReadDecision::NotModified);
+        assert_eq!(
+            read(Preconditions { if_none_match: of("\"a\""), ..none.clone() }),
+            ReadDecision::NotModified
+        );
         // If-Match that holds outweighs If-Unmodified-Since that does not.
-        let both = Preconditions { if_match: of("\"a\""), if_unmodified_since: Some(Timestamp(0)), ..none.clone() };
+        let both =
+            Preconditions { if_match: of("\"a\""), if_unmodified_since: Some(Timestamp(0)), ..none.clone() };
         assert_eq!(read(both), ReadDecision::Proceed);
         // If-None-Match that does not match outweighs If-Modified-Since.
         let both = Preconditions { if_none_match: of("\"b\""), if_modified_since: Some(at), ..none.clone() };

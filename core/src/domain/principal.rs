@@ -62,7 +62,9 @@ impl Rights {
         text.split(',')
             .map(|name| Right::ALL.into_iter().find(|right| right.as_str() == name.trim()))
             .collect::<Option<Self>>()
-            .ok_or_else(|| Invalid::new("rights", "must be a comma-separated list of read, write, delete, admin"))
+            .ok_or_else(|| {
+                Invalid::new("rights", "must be a comma-separated list of read, write, delete, admin")
+            })
     }
 }
 

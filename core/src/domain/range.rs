@@ -54,7 +54,8 @@ impl ByteRange {
 
     /// Reads `bytes=…` strictly, for places where a bad range is an error (copy-part's source range).
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let refuse = || Invalid::new("range", "must be a single bytes=first-last, bytes=first- or bytes=-length");
+        let refuse =
+            || Invalid::new("range", "must be a single bytes=first-last, bytes=first- or bytes=-length");
         let spec = text.trim().strip_prefix("bytes=").ok_or_else(refuse)?.trim();
         let (first, last) = spec.split_once('-').ok_or_else(refuse)?;
         let number = |digits: &str| {
@@ -106,7 +107,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_ignored() {
-        for text in ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes=+1-2"] {
+        for text in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=5-2",
+            "bytes=0-1,3-4",
+            "items=0-1",
+            "bytes=+1-2",
+        ] {
             assert_eq!(ByteRange::from_header(text), None, "{text}");
         }
     }

@@ -94,6 +94,13 @@ impl DedupDomain {
         Self(format!("t:{tenant}"))
     }
 
+    /// The short form kept in segments: the first 16 bytes of the SHA-256 of the name.
+    pub fn tag(&self) -> [u8; 16] {
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&super::blob::Hash::of(self.0.as_bytes()).0[..16]);
+        tag
+    }
+
     /// The text kept beside each blob.
     pub fn as_str(&self) -> &str {
         &self.0

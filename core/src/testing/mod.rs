@@ -1,5 +1,7 @@
-//! Contract suites of the ports, and what tests of the store need. Feature `testing`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! For tests only (feature `testing`): a contract suite per port, and wrappers that fail on demand.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod faulty;
 pub mod metadata;
 pub mod postgres;
+pub mod segments;

@@ -328,9 +328,10 @@ pub struct ListUploadsQuery {
     pub space: SpaceId,
     /// Keys that begin with this.
     pub prefix: String,
-    /// After this key, and after this upload of that key if given; without an upload, after every upload
-    /// of that key.
-    pub after: Option<(String, Option<UploadId>)>,
+    /// Only keys on this side.
+    pub from: Bound<String>,
+    /// Uploads of the key that `from` excludes which come after this one, first.
+    pub from_upload: Option<UploadId>,
     /// At most this many.
     pub limit: u32,
 }
@@ -478,7 +479,7 @@ pub enum BucketDeletion {
     Deleted,
     /// There was none.
     Missing,
-    /// Its space holds objects, versions, markers, or uploads in progress are fine (they are aborted).
+    /// Its space holds objects, versions or markers. (Uploads under way do not count: they are aborted.)
     NotEmpty,
 }
 
@@ -709,6 +710,9 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Whether the database answers.
     async fn check(&self) -> Result<(), MetadataError>;
+
+    /// A segment's row.
+    async fn find_segment(&self, id: SegmentId) -> Result<Option<SegmentRecord>, MetadataError>;
 
     /// A page of all segments, in order of id, after one.
     async fn scan_segments(

@@ -251,6 +251,10 @@ impl MetadataStore for SqlMetadata {
         Ok(usage::check(&self.db).await?)
     }
 
+    async fn find_segment(&self, id: SegmentId) -> Answer<Option<SegmentRecord>> {
+        Ok(segments::find(&self.db, id).await?)
+    }
+
     async fn scan_segments(&self, after: Option<SegmentId>, limit: u32) -> Answer<Vec<SegmentRecord>> {
         Ok(segments::scan(&self.db, after, limit).await?)
     }

@@ -1,8 +1,10 @@
 //! Uploads in parts, until they are completed (see `parts`) or aborted.
 
+use std::ops::Bound;
+
 use uuid::Uuid;
 
-use super::database::{Database, Transaction, transaction};
+use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, after_prefix, sql};
 use super::{garbage, rows, spaces};
 use crate::application::ports::metadata::{ListUploadsQuery, Refusal};
@@ -11,6 +13,7 @@ use crate::domain::blob::BlobId;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::Attributes;
+use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
 /// What a new upload is made of.
@@ -43,7 +46,7 @@ pub(super) async fn create(db: &Database, new: NewUpload<'_>) -> Result<Result<U
             .bind(new.id.0)
             .bind(space.id.0)
             .bind(new.key.map_or("", Key::as_str))
-            .bind(new.attributes.class.map(|class| class.code()))
+            .bind(new.attributes.class.map(StorageClass::code))
             .bind(headers.as_deref())
             .bind(metadata.as_deref())
             .bind(tags.as_deref())
@@ -106,13 +109,14 @@ pub(super) async fn list(db: &Database, query: &ListUploadsQuery) -> Result<Vec<
     let limit = i64::from(query.limit);
     let mut page = Vec::new();
     // Where the keys begin, and whether that key itself is included.
-    let (from, included) = match &query.after {
-        Some((key, upload)) if key.as_str() >= query.prefix.as_str() => {
-            if let Some(upload) = upload {
-                page = rest_of_key(db, query, key, *upload).await?;
+    let (from, included) = match &query.from {
+        Bound::Excluded(key) if key.as_str() >= query.prefix.as_str() => {
+            if let Some(upload) = query.from_upload {
+                page = rest_of_key(db, query, key, upload).await?;
             }
             (key.as_str(), false)
         }
+        Bound::Included(key) if key.as_str() >= query.prefix.as_str() => (key.as_str(), true),
         _ => (query.prefix.as_str(), true),
     };
     let left = limit.saturating_sub(i64::try_from(page.len()).unwrap_or(i64::MAX));
@@ -148,7 +152,7 @@ async fn rest_of_key(
     let begun = db
         .read(sql!("SELECT created_at FROM uploads WHERE id = $1"))
         .bind(after.0)
-        .find(|row| row.first::<i64>())
+        .find(Row::first::<i64>)
         .await?
         .unwrap_or_else(|| age_of(after.0));
     db.read(sql!(
@@ -185,7 +189,7 @@ pub(super) async fn abort_all(tx: &mut Transaction, space: i64) -> Result<(), Fa
     let ids = tx
         .query(sql!("SELECT id FROM uploads WHERE space_id = $1 ORDER BY id", for_update))
         .bind(space)
-        .map(|row| row.first::<Uuid>())
+        .map(Row::first::<Uuid>)
         .await?;
     for id in ids {
         remove(tx, UploadId(id)).await?;

@@ -1,0 +1,14 @@
+//! The one place where access is decided. Deny is the default.
+
+use crate::application::error::{Error, Result};
+use crate::domain::address::SpaceAddress;
+use crate::domain::principal::{Denied, Principal, Right};
+
+/// Lets `who` exercise `right` in `space`, or answers `hidden` if the space is out of its sight: what
+/// belongs to another tenant answers exactly as what does not exist.
+pub(crate) fn check(who: &Principal, right: Right, space: &SpaceAddress, hidden: Error) -> Result<()> {
+    who.may(right, space).map_err(|denied| match denied {
+        Denied::Invisible => hidden,
+        Denied::Forbidden(right) => Error::Forbidden(right),
+    })
+}

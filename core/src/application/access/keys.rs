@@ -1,0 +1,121 @@
+//! Making, listing and revoking keys.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::authenticate::{Access, TOKEN_LOOKUP_CHARS, TOKEN_PREFIX};
+use crate::application::error::{Error, Result};
+use crate::application::ports::metadata::{Credential, CredentialKind};
+use crate::domain::address::{Namespace, Tenant};
+use crate::domain::principal::Rights;
+use crate::domain::timestamp::Timestamp;
+
+/// What a new key may do.
+#[derive(Clone, Debug)]
+pub struct NewKeyRequest {
+    /// Its kind.
+    pub kind: CredentialKind,
+    /// Whose data.
+    pub tenant: Tenant,
+    /// The namespaces allowed; `None` for all.
+    pub namespaces: Option<Vec<Namespace>>,
+    /// What may be done.
+    pub rights: Rights,
+    /// For people.
+    pub description: String,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key that was just made: the only moment its secret can be seen.
+#[derive(Clone)]
+pub enum NewKey {
+    /// A bearer token.
+    Api {
+        /// The key's id.
+        id: Uuid,
+        /// The whole token.
+        token: String,
+    },
+    /// An S3 key.
+    S3 {
+        /// The key's id.
+        id: Uuid,
+        /// The access key.
+        access_key: String,
+        /// The secret key.
+        secret_key: String,
+    },
+}
+
+impl Access {
+    /// Makes a key. For operators: who may call it is decided outside.
+    pub async fn create_key(&self, request: NewKeyRequest) -> Result<NewKey> {
+        let id = Uuid::now_v7();
+        let (lookup, secret, made) = match request.kind {
+            CredentialKind::Api => {
+                let lookup = random_text::<9>()?;
+                debug_assert_eq!(lookup.len(), TOKEN_LOOKUP_CHARS);
+                let token = format!("{TOKEN_PREFIX}{lookup}{}", random_text::<32>()?);
+                (lookup, Sha256::digest(token.as_bytes()).to_vec(), NewKey::Api { id, token })
+            }
+            CredentialKind::S3 => {
+                let access_key = random_access_key()?;
+                let secret_key = random_text::<30>()?;
+                let sealed =
+                    self.master_key.seal(&access_key, secret_key.as_bytes()).ok_or(Error::Internal)?;
+                (access_key.clone(), sealed, NewKey::S3 { id, access_key, secret_key })
+            }
+        };
+        let credential = Credential {
+            id,
+            kind: request.kind,
+            lookup,
+            secret,
+            tenant: request.tenant,
+            namespaces: request.namespaces,
+            rights: request.rights,
+            description: request.description,
+            created_at: self.clock.now(),
+            expires_at: request.expires_at,
+            revoked_at: None,
+        };
+        self.metadata.create_credential(&credential).await?;
+        Ok(made)
+    }
+
+    /// All keys, without their secrets' use: of one tenant, or of all.
+    pub async fn list_keys(&self, tenant: Option<&Tenant>) -> Result<Vec<Credential>> {
+        Ok(self.metadata.list_credentials(tenant).await?)
+    }
+
+    /// Revokes a key, at once and everywhere.
+    pub async fn revoke_key(&self, id: Uuid) -> Result<()> {
+        let revoked = self.metadata.revoke_credential(id, self.clock.now()).await?;
+        if revoked { Ok(()) } else { Err(Error::NoSuchCredential) }
+    }
+}
+
+fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        tracing::error!(%error, "no randomness from the operating system");
+        Error::Internal
+    })?;
+    Ok(bytes)
+}
+
+/// `N` random bytes as URL-safe base64: 4 characters for every 3 bytes.
+fn random_text<const N: usize>() -> Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(random_bytes::<N>()?))
+}
+
+/// Twenty characters of upper-case base32, the form SDKs and their validators know access keys by.
+fn random_access_key() -> Result<String> {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let random = random_bytes::<18>()?;
+    let text = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)]));
+    Ok("JS".chars().chain(text).collect())
+}

@@ -1,0 +1,67 @@
+//! Encryption of stored S3 secrets with the master key.
+
+use aes_gcm::aead::{Aead, KeyInit};
+use aes_gcm::{Aes256Gcm, Key, Nonce};
+
+use crate::domain::invalid::Invalid;
+
+const NONCE_BYTES: usize = 12;
+
+/// The key under which S3 secrets are kept (AES-256-GCM). Never printed.
+#[derive(Clone)]
+pub struct MasterKey([u8; 32]);
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(…)")
+    }
+}
+
+impl MasterKey {
+    /// Reads 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Result<Self, Invalid> {
+        let mut key = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut key)
+            .map_err(|_| Invalid::new("JUSTSTORAGE_MASTER_KEY", "must be 64 hexadecimal digits"))?;
+        Ok(Self(key))
+    }
+
+    /// Encrypts `secret`, bound to `lookup` so that two stored secrets cannot be swapped. The nonce comes
+    /// first in the result.
+    pub(super) fn seal(&self, lookup: &str, secret: &[u8]) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).ok()?;
+        let payload = aes_gcm::aead::Payload { msg: secret, aad: lookup.as_bytes() };
+        let mut sealed = nonce.to_vec();
+        sealed.extend(self.cipher().encrypt(&Nonce::from(nonce), payload).ok()?);
+        Some(sealed)
+    }
+
+    /// Decrypts what [`Self::seal`] made; `None` under another master key or after tampering.
+    pub(super) fn open(&self, lookup: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, message) = sealed.split_at_checked(NONCE_BYTES)?;
+        let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
+        let payload = aes_gcm::aead::Payload { msg: message, aad: lookup.as_bytes() };
+        self.cipher().decrypt(&Nonce::from(nonce), payload).ok()
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&Key::<Aes256Gcm>::from(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_key_and_name_open_it() {
+        let key = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
+        let sealed = key.seal("JSKEY", b"secret").unwrap();
+        assert_eq!(key.open("JSKEY", &sealed), Some(b"secret".to_vec()));
+        assert_eq!(key.open("OTHER", &sealed), None);
+        assert_eq!(MasterKey::from_hex(&"a2".repeat(32)).unwrap().open("JSKEY", &sealed), None);
+        assert_eq!(key.open("JSKEY", &sealed[..5]), None);
+        assert!(!sealed.windows(6).any(|w| w == b"secret"));
+    }
+}

@@ -1,0 +1,196 @@
+//! Group commit: the one way in which anything is written to the metadata store on a request's behalf.
+//!
+//! Two stages, each a task. The *packer* takes everything that has queued up, appends the small payloads
+//! among it to the open pack of their tier and makes them durable with one sync. The *committer proper*
+//! takes what the packer hands over and applies it in one durable transaction, then answers the requests.
+//! While either is busy the next batch gathers before it: no timer delays a lone request, and durability
+//! costs two syncs for each batch and not for each object.
+//!
+//! Bytes are durable before the row that names them; a request is answered after both are.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::application::error::{Error, Result};
+use crate::application::ingest::{Announced, Payload};
+use crate::application::metrics;
+use crate::application::ports::clock::Clock;
+use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, Outcome, Refusal, WriterId};
+use crate::application::store::Tiers;
+
+mod packer;
+
+/// Requests that may wait for the packer; over it they are refused with [`Error::Busy`].
+const QUEUE_MAX: usize = 4096;
+
+/// Most mutations of one transaction.
+const BATCH_MAX: usize = 256;
+
+/// A mutation on its way, with what it brings and who waits for it.
+struct Pending {
+    mutation: Mutation,
+    payload: Option<Payload>,
+    announced: Option<Announced>,
+    reply: Option<oneshot::Sender<Result<Outcome>>>,
+}
+
+impl Pending {
+    fn answer(self, result: Result<Outcome>) {
+        if let Some(announced) = self.announced {
+            // On a failure the drop abandons it.
+            if result.is_ok() {
+                announced.committed();
+            }
+        }
+        if let Some(reply) = self.reply {
+            // The client may be gone; what was committed stays committed.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// Where use cases hand in their mutations. Cheap to clone.
+#[derive(Clone)]
+pub struct Committer {
+    queue: mpsc::Sender<Pending>,
+}
+
+/// The two tasks behind a [`Committer`].
+pub struct CommitterTasks {
+    packer: tokio::task::JoinHandle<()>,
+    commits: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl CommitterTasks {
+    /// Stops both tasks where they are, as a crash would. What was not acknowledged may or may not be there
+    /// after the next start.
+    pub fn abort(self) {
+        self.packer.abort();
+        self.commits.abort();
+    }
+
+    /// Takes no more requests, finishes those that queue, seals the open packs.
+    pub async fn shut_down(self) {
+        self.stop.cancel();
+        for (name, task) in [("packer", self.packer), ("commits", self.commits)] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, name, "commit task ended badly");
+            }
+        }
+    }
+}
+
+impl Committer {
+    /// Starts the two tasks for `writer`, which must be registered. Needs a tokio runtime.
+    pub fn start(
+        metadata: Arc<dyn MetadataStore>,
+        tiers: Tiers,
+        clock: Arc<dyn Clock>,
+        writer: WriterId,
+    ) -> (Self, CommitterTasks) {
+        let (queue, queued) = mpsc::channel(QUEUE_MAX);
+        // One batch may wait while another is in its transaction: enough to keep both stages busy.
+        let (packed, batches) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let packer = packer::Packer::new(metadata.clone(), tiers, clock.clone(), writer);
+        let packer = tokio::spawn(packer.run(queued, packed, stop.clone()));
+        let commits = tokio::spawn(apply_batches(metadata, clock, writer, batches));
+        (Self { queue }, CommitterTasks { packer, commits, stop })
+    }
+
+    /// Commits a mutation that brings no bytes. Durable when this returns.
+    pub(crate) async fn commit(&self, mutation: Mutation) -> Result<Outcome> {
+        self.commit_bytes(mutation, None, None).await
+    }
+
+    /// Commits a mutation and, before it, the small payload that it brings; ends the announcement of a large
+    /// one. Durable when this returns. Dropping the future does not undo it.
+    pub(crate) async fn commit_bytes(
+        &self,
+        mutation: Mutation,
+        payload: Option<Payload>,
+        announced: Option<Announced>,
+    ) -> Result<Outcome> {
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending { mutation, payload, announced, reply: Some(reply) };
+        self.queue.try_send(pending).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => {
+                metrics::refused_busy();
+                Error::Busy
+            }
+            mpsc::error::TrySendError::Closed(_) => Error::Unavailable,
+        })?;
+        answer.await.map_err(|_| Error::Internal)?
+    }
+}
+
+async fn apply_batches(
+    metadata: Arc<dyn MetadataStore>,
+    clock: Arc<dyn Clock>,
+    writer: WriterId,
+    mut batches: mpsc::Receiver<Vec<Pending>>,
+) {
+    while let Some(mut batch) = batches.recv().await {
+        while batch.len() < BATCH_MAX {
+            let Ok(more) = batches.try_recv() else { break };
+            batch.extend(more);
+        }
+        let started = Instant::now();
+        let mut mutations = Vec::with_capacity(batch.len());
+        for pending in &mut batch {
+            // The mutation's place in the batch is kept by its answer's place.
+            mutations.push(std::mem::replace(&mut pending.mutation, Mutation::SealPack(NIL, 0)));
+        }
+        let count = mutations.len();
+        match metadata.commit(writer, mutations, clock.now()).await {
+            Ok(results) => {
+                for (pending, result) in batch.into_iter().zip(results) {
+                    pending.answer(result.map_err(refused));
+                }
+            }
+            Err(error) => {
+                let error = Error::from(error);
+                for pending in batch {
+                    pending.answer(Err(error.clone()));
+                }
+            }
+        }
+        metrics::commit_batch(count, started.elapsed().as_secs_f64());
+    }
+}
+
+const NIL: crate::domain::blob::SegmentId = crate::domain::blob::SegmentId(uuid::Uuid::nil());
+
+/// A refusal inside the transaction, as the caller should see it.
+pub(crate) fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::PreconditionFailed => Error::PreconditionFailed("the current object does not match"),
+        Refusal::NoSuchObject => Error::NoSuchObject,
+        Refusal::NoSuchBucket => Error::NoSuchBucket,
+        Refusal::NoSuchUpload => Error::NoSuchUpload,
+        Refusal::Complete(refusal) => Error::Complete(refusal),
+        Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
+        Refusal::SourceGone => Error::Conflict,
+        Refusal::Failed(cause) => {
+            tracing::error!(cause, "change failed");
+            Error::Internal
+        }
+        Refusal::SegmentLost => {
+            tracing::error!("this writer was taken for dead and its segment taken over: is its clock right?");
+            Error::Unavailable
+        }
+    }
+}
+
+/// The content that a mutation brings, if it is of a kind that brings any.
+fn content_of(mutation: &mut Mutation) -> Option<&mut NewContent> {
+    match mutation {
+        Mutation::Put(put) => Some(&mut put.content),
+        Mutation::PutPart(part) => Some(&mut part.content),
+        Mutation::Delete(_) | Mutation::Update(_) | Mutation::Complete(_) | Mutation::SealPack(..) => None,
+    }
+}

@@ -1,0 +1,195 @@
+//! The first stage of group commit: small payloads into the open pack of their tier, one sync for each
+//! batch.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{BATCH_MAX, Pending, content_of};
+use crate::application::error::{Error, Result};
+use crate::application::ports::clock::Clock;
+use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, WriterId};
+use crate::application::ports::segments::{PackWriter, Record, SegmentKind};
+use crate::application::store::Tiers;
+use crate::domain::blob::SegmentId;
+use crate::domain::storage_class::StorageClass;
+
+/// A pack is sealed once it has this many bytes.
+pub(crate) const PACK_BYTES_MAX: u64 = 64 << 20;
+
+pub(super) struct Packer {
+    metadata: Arc<dyn MetadataStore>,
+    tiers: Tiers,
+    clock: Arc<dyn Clock>,
+    writer: WriterId,
+    hot: Option<Box<dyn PackWriter>>,
+    cold: Option<Box<dyn PackWriter>>,
+    /// Packs that ended before they were full; their rows are sealed behind the batches that name them.
+    failed: Vec<Pending>,
+}
+
+impl Packer {
+    pub(super) fn new(
+        metadata: Arc<dyn MetadataStore>,
+        tiers: Tiers,
+        clock: Arc<dyn Clock>,
+        writer: WriterId,
+    ) -> Self {
+        Self { metadata, tiers, clock, writer, hot: None, cold: None, failed: Vec::new() }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Pending>,
+        batches: mpsc::Sender<Vec<Pending>>,
+        stop: CancellationToken,
+    ) {
+        let mut gathered = Vec::with_capacity(BATCH_MAX);
+        loop {
+            tokio::select! {
+                biased;
+                // Closed, the queue still yields what was in it, then 0.
+                () = stop.cancelled(), if !queue.is_closed() => {
+                    queue.close();
+                    continue;
+                }
+                count = queue.recv_many(&mut gathered, BATCH_MAX) => if count == 0 { break },
+            }
+            let mut ready = self.pack(std::mem::take(&mut gathered)).await;
+            ready.extend(self.seal_full().await);
+            if batches.send(ready).await.is_err() {
+                break;
+            }
+        }
+        let sealed = self.seal_all().await;
+        if !sealed.is_empty() {
+            let _ = batches.send(sealed).await;
+        }
+    }
+
+    /// Packs the payloads of a batch, tier by tier; answers those that could not be, returns the others.
+    async fn pack(&mut self, batch: Vec<Pending>) -> Vec<Pending> {
+        // Kept in order of arrival: two writes of one client to one key must not change places.
+        let mut placed = [None, None];
+        for class in StorageClass::ALL {
+            let payloads = batch.iter().filter_map(|pending| pending.payload.as_ref());
+            let records: Vec<_> = payloads.filter(|p| p.tier == class).map(|p| p.record.clone()).collect();
+            if !records.is_empty() {
+                placed[slot(class)] = Some(self.append(class, records).await.map(Vec::into_iter));
+            }
+        }
+        let mut packed = Vec::with_capacity(batch.len());
+        for mut pending in batch {
+            let Some(payload) = pending.payload.take() else {
+                packed.push(pending);
+                continue;
+            };
+            match &mut placed[slot(payload.tier)] {
+                Some(Ok(places)) => {
+                    if let (Some(place), Some(NewContent::Staged(staged))) =
+                        (places.next(), content_of(&mut pending.mutation))
+                    {
+                        staged.location.segment = place.segment;
+                        staged.location.offset = place.offset;
+                        staged.segment_size = place.segment_size;
+                        packed.push(pending);
+                    } else {
+                        pending.answer(Err(Error::Internal));
+                    }
+                }
+                Some(Err(error)) => {
+                    let error = error.clone();
+                    pending.answer(Err(error));
+                }
+                None => pending.answer(Err(Error::Internal)),
+            }
+        }
+        packed
+    }
+
+    async fn append(&mut self, class: StorageClass, records: Vec<Record>) -> Result<Vec<Place>> {
+        let mut pack = match self.open_pack(class).take() {
+            Some(pack) => pack,
+            None => self.begin(class).await?,
+        };
+        let segment = pack.id();
+        match pack.append(records).await {
+            Ok(offsets) => {
+                let segment_size = pack.size();
+                *self.open_pack(class) = Some(pack);
+                Ok(offsets.into_iter().map(|offset| Place { segment, offset, segment_size }).collect())
+            }
+            Err(error) => {
+                // Never written to again. What it holds up to its size is committed or about to be, and
+                // stays readable without an index.
+                let seal = Mutation::SealPack(segment, pack.size());
+                self.failed.push(Pending { mutation: seal, payload: None, announced: None, reply: None });
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn begin(&mut self, class: StorageClass) -> Result<Box<dyn PackWriter>> {
+        let id = SegmentId::fresh();
+        self.metadata.open_segment(self.writer, id, class, SegmentKind::Pack, self.clock.now()).await?;
+        match self.tiers.of(class).create_pack(id).await {
+            Ok(pack) => Ok(pack),
+            Err(error) => {
+                if let Err(error) = self.metadata.settle_segment(id, None).await {
+                    tracing::warn!(%error, segment = %id, "unmade pack could not be condemned; the next start will");
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    fn open_pack(&mut self, class: StorageClass) -> &mut Option<Box<dyn PackWriter>> {
+        match class {
+            StorageClass::Hot => &mut self.hot,
+            StorageClass::Cold => &mut self.cold,
+        }
+    }
+
+    async fn seal_full(&mut self) -> Vec<Pending> {
+        let mut sealed = std::mem::take(&mut self.failed);
+        for class in StorageClass::ALL {
+            let full = self.open_pack(class).take_if(|pack| pack.size() >= PACK_BYTES_MAX);
+            if let Some(pack) = full {
+                sealed.push(seal(pack).await);
+            }
+        }
+        sealed
+    }
+
+    async fn seal_all(&mut self) -> Vec<Pending> {
+        let mut sealed = Vec::new();
+        for class in StorageClass::ALL {
+            if let Some(pack) = self.open_pack(class).take() {
+                sealed.push(seal(pack).await);
+            }
+        }
+        sealed
+    }
+}
+
+fn slot(class: StorageClass) -> usize {
+    usize::from(class == StorageClass::Hot)
+}
+
+struct Place {
+    segment: SegmentId,
+    offset: u64,
+    segment_size: u64,
+}
+
+/// Seals a pack; its row follows in order, behind the commits that still refer to it as open. Without an
+/// index (the disk may be full) it is whole all the same: its records say what it holds.
+async fn seal(pack: Box<dyn PackWriter>) -> Pending {
+    let (segment, committed) = (pack.id(), pack.size());
+    let size = pack.seal().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, %segment, "pack sealed without an index");
+        committed
+    });
+    Pending { mutation: Mutation::SealPack(segment, size), payload: None, announced: None, reply: None }
+}

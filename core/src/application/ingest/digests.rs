@@ -1,0 +1,98 @@
+//! The digests of a body, computed beside receiving and writing it.
+
+use bytes::Bytes;
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
+
+use crate::application::error::{Error, Result};
+use crate::domain::blob::Hash;
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind};
+use crate::domain::etag::Md5Digest;
+
+/// Up to this many bytes are digested where they are; more go to the blocking pool, where a hop of some ten
+/// microseconds costs less than holding up the reactor.
+const INLINE_BYTES_MAX: usize = 32 << 10;
+
+/// Which digests beside the SHA-256, which is the content's address and always computed.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) md5: bool,
+    pub(super) checksum: Option<ChecksumAlgorithm>,
+}
+
+/// Digests of the bytes so far.
+pub(super) struct Digests {
+    sha256: Sha256,
+    md5: Option<Md5>,
+    checksum: Option<ChecksumHasher>,
+    /// The checksum asked for is SHA-256 itself: computed once.
+    sha256_is_checksum: bool,
+}
+
+/// Digests of a whole body.
+pub(super) struct Taken {
+    pub(super) hash: Hash,
+    pub(super) md5: Option<Md5Digest>,
+    pub(super) checksum: Option<Checksum>,
+}
+
+impl Digests {
+    pub(super) fn new(wanted: Wanted) -> Self {
+        let sha256_is_checksum = wanted.checksum == Some(ChecksumAlgorithm::Sha256);
+        Self {
+            sha256: Sha256::new(),
+            md5: wanted.md5.then(Md5::new),
+            checksum: wanted.checksum.filter(|_| !sha256_is_checksum).map(ChecksumHasher::new),
+            sha256_is_checksum,
+        }
+    }
+
+    /// Takes in the next bytes; MD5, the slowest, beside the others.
+    pub(super) async fn update(mut self, bytes: Bytes) -> Result<Self> {
+        if bytes.len() <= INLINE_BYTES_MAX {
+            self.update_rest(&bytes);
+            if let Some(md5) = &mut self.md5 {
+                md5.update(&bytes);
+            }
+            return Ok(self);
+        }
+        let beside = self.md5.take().map(|mut md5| {
+            let bytes = bytes.clone();
+            tokio::task::spawn_blocking(move || {
+                md5.update(&bytes);
+                md5
+            })
+        });
+        let mut digests = tokio::task::spawn_blocking(move || {
+            self.update_rest(&bytes);
+            self
+        })
+        .await
+        .map_err(|_| Error::Internal)?;
+        if let Some(beside) = beside {
+            digests.md5 = Some(beside.await.map_err(|_| Error::Internal)?);
+        }
+        Ok(digests)
+    }
+
+    fn update_rest(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(bytes);
+        }
+    }
+
+    pub(super) fn finish(self) -> Taken {
+        let hash = Hash(self.sha256.finalize().into());
+        let checksum = if self.sha256_is_checksum {
+            Some(Checksum {
+                algorithm: ChecksumAlgorithm::Sha256,
+                kind: ChecksumKind::FullObject,
+                value: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, hash.0),
+            })
+        } else {
+            self.checksum.map(ChecksumHasher::finish)
+        };
+        Taken { hash, md5: self.md5.map(|md5| md5.finalize().into()), checksum }
+    }
+}

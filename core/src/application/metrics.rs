@@ -1,0 +1,63 @@
+//! Every metric that core declares, in one place. Names are a contract with existing dashboards.
+
+use std::sync::Arc;
+
+use metrics::{counter, gauge, histogram};
+
+use crate::domain::storage_class::StorageClass;
+
+/// The namespace that a request was about. A front puts it into the response's extensions, and the layer
+/// that counts requests takes it from there as a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceLabel(pub Arc<str>);
+
+/// A read met bytes that do not match their checksum, or that are gone.
+pub(crate) fn corrupt_read(tier: StorageClass) {
+    counter!("activestorage_corrupt_reads_total", "storage_class" => tier.as_str()).increment(1);
+}
+
+/// One round of garbage collection, and what it removed.
+pub(crate) fn gc_run(deleted_blobs: u64, deleted_bytes: u64) {
+    counter!("activestorage_gc_runs_total").increment(1);
+    counter!("activestorage_gc_deleted_blobs_total").increment(deleted_blobs);
+    counter!("activestorage_gc_deleted_bytes_total").increment(deleted_bytes);
+}
+
+/// One batch went through the metadata store.
+#[allow(clippy::cast_precision_loss)] // a batch is at most a few hundred
+pub(crate) fn commit_batch(mutations: usize, seconds: f64) {
+    histogram!("activestorage_commit_batch_size").record(mutations as f64);
+    histogram!("activestorage_commit_duration_seconds").record(seconds);
+}
+
+/// A request was refused because a queue was full.
+pub(crate) fn refused_busy() {
+    counter!("activestorage_refused_busy_total").increment(1);
+}
+
+/// A worker's step failed.
+pub(crate) fn worker_failed(worker: &'static str) {
+    counter!("activestorage_worker_failures_total", "worker" => worker).increment(1);
+}
+
+/// A worker took a step.
+pub(crate) fn worker_step(worker: &'static str, items: u64) {
+    counter!("activestorage_worker_items_total", "worker" => worker).increment(items);
+}
+
+/// Objects of a space in one state.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; 2^53 objects are far
+pub(crate) fn objects(namespace: &str, tenant: &str, status: &'static str, count: u64) {
+    gauge!(
+        "activestorage_objects_total",
+        "namespace" => namespace.to_owned(), "tenant" => tenant.to_owned(), "status" => status
+    )
+    .set(count as f64);
+}
+
+/// Physical bytes of a namespace on one tier.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float
+pub(crate) fn storage_bytes(namespace: &str, class: StorageClass, bytes: u64) {
+    gauge!("activestorage_storage_bytes", "storage_class" => class.as_str(), "namespace" => namespace.to_owned())
+        .set(bytes as f64);
+}

@@ -1,0 +1,149 @@
+//! Copying an object: inside one dedup domain no byte moves, across domains the bytes are read and written
+//! like an upload, so that the wall between domains also holds for them.
+
+use super::ObjectRef;
+use super::put::{EtagStyle, PutRequest, object_of};
+use crate::application::error::{Error, Result};
+use crate::application::ingest::{Body, digest_only};
+use crate::application::ports::metadata::{Found, Mutation, NewContent, Place, PutObject};
+use crate::application::store::Store;
+use crate::domain::address::Key;
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::domain::object::{Attributes, Headers, Object, ObjectId, Tags, UserMetadata};
+use crate::domain::precondition::{Preconditions, ReadDecision};
+use crate::domain::principal::{Principal, Right};
+use crate::domain::range::Span;
+use crate::domain::storage_class::StorageClass;
+
+/// What to copy, and to where.
+#[derive(Clone, Debug)]
+pub struct CopyRequest {
+    /// The source.
+    pub source: ObjectRef,
+    /// What must hold of the source.
+    pub source_preconditions: Preconditions,
+    /// The target's space or bucket.
+    pub place: Place,
+    /// The target's key.
+    pub key: Option<Key>,
+    /// Headers and metadata of the target; `None` to take the source's.
+    pub replace: Option<(Headers, UserMetadata)>,
+    /// Tags of the target; `None` to take the source's.
+    pub replace_tags: Option<Tags>,
+    /// The target's class; `None` for its space's default, as S3 has it.
+    pub class: Option<StorageClass>,
+    /// What must hold of the target's current version.
+    pub preconditions: Preconditions,
+    /// The checksum the target should carry; `None` to take the source's.
+    pub checksum: Option<ChecksumAlgorithm>,
+}
+
+impl Store {
+    /// Copies an object. Returns the source and the target.
+    pub async fn copy(&self, who: &Principal, request: CopyRequest) -> Result<(Object, Object)> {
+        // A source that GC takes between the look and the commit is looked up once more: the answer is then
+        // what a request that came a moment later would get.
+        match self.copy_once(who, &request).await {
+            Err(Error::Conflict) => self.copy_once(who, &request).await,
+            result => result,
+        }
+    }
+
+    async fn copy_once(&self, who: &Principal, request: &CopyRequest) -> Result<(Object, Object)> {
+        let source = self.copy_source(who, &request.source, &request.source_preconditions).await?;
+        let entered = self.enter(who, Right::Write, &request.place).await?;
+        let class = self.class_in(&entered, request.class).await?;
+        let (headers, metadata) = request
+            .replace
+            .clone()
+            .unwrap_or_else(|| (source.object.headers.clone(), source.object.metadata.clone()));
+        let tags = request.replace_tags.clone().unwrap_or_else(|| source.object.tags.clone());
+        let attributes = Attributes { headers, metadata, tags, class: Some(class) };
+        attributes.validate()?;
+        let domain = self.dedup.domain(&entered.address);
+        let content = source.object.content.ok_or(Error::NoSuchObject)?;
+        if self.dedup.domain(&source.object.address) != domain {
+            return self.copy_bytes(who, request, source, attributes).await;
+        }
+        let checksum = self.checksum_of(&source, request.checksum).await?;
+        let put = PutObject {
+            space: entered.address,
+            bucket: entered.bucket,
+            key: request.key.clone(),
+            id: ObjectId::fresh(self.clock.now()),
+            domain,
+            content: NewContent::Existing(content.blob),
+            etag: source.object.etag.clone(),
+            attributes,
+            checksum,
+            preconditions: request.preconditions.clone(),
+            announced: None,
+        };
+        let object = object_of(self.committer.commit(Mutation::Put(Box::new(put))).await?)?;
+        Ok((source.object, object))
+    }
+
+    /// The source of a copy, if `who` may read it and the conditions on it hold.
+    pub(crate) async fn copy_source(
+        &self,
+        who: &Principal,
+        source: &ObjectRef,
+        preconditions: &Preconditions,
+    ) -> Result<Found> {
+        let found = self.locate_content(who, Right::Read, source).await?.found;
+        match preconditions.decide_copy_source(&found.object.etag, found.object.created_at) {
+            ReadDecision::Proceed => Ok(found),
+            ReadDecision::NotModified | ReadDecision::Failed => {
+                Err(Error::PreconditionFailed("the copy source does not match"))
+            }
+        }
+    }
+
+    async fn copy_bytes(
+        &self,
+        who: &Principal,
+        request: &CopyRequest,
+        source: Found,
+        attributes: Attributes,
+    ) -> Result<(Object, Object)> {
+        let body = self.body_of(&source, Span::whole(source.object.size())).await?;
+        // A tag that is an MD5 of the body stays one.
+        let etag =
+            if source.object.etag.as_str().contains('-') { EtagStyle::Content } else { EtagStyle::Md5 };
+        let stored = source.object.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let put = PutRequest {
+            place: request.place.clone(),
+            key: request.key.clone(),
+            attributes,
+            preconditions: request.preconditions.clone(),
+            etag,
+            checksum: request.checksum.or(stored),
+        };
+        let object = self.put(who, put, body).await?;
+        Ok((source.object, object))
+    }
+
+    /// A stretch of a stored object as the body of a write.
+    pub(crate) async fn body_of(&self, source: &Found, span: Span) -> Result<Body> {
+        let extents = self.extents_of(&source.object, source.leaf, span).await?;
+        Ok(Body::of_stored(self.read_extents(extents).await?, span.length()))
+    }
+
+    /// The checksum that a copy carries: the source's, unless another algorithm is asked for. That one has
+    /// to be computed, which reads the bytes but moves none.
+    async fn checksum_of(
+        &self,
+        source: &Found,
+        asked: Option<ChecksumAlgorithm>,
+    ) -> Result<Option<Checksum>> {
+        let stored = source.object.checksum.as_ref();
+        let Some(algorithm) = asked else { return Ok(stored.cloned()) };
+        if let Some(stored) =
+            stored.filter(|c| c.algorithm == algorithm && c.kind == ChecksumKind::FullObject)
+        {
+            return Ok(Some(stored.clone()));
+        }
+        let body = self.body_of(source, Span::whole(source.object.size())).await?;
+        Ok(Some(digest_only(body, algorithm).await?))
+    }
+}

@@ -1,0 +1,48 @@
+//! Deleting objects.
+
+use super::ObjectRef;
+use crate::application::error::{Error, Result};
+use crate::application::ports::metadata::{DeleteObject, Mutation, Outcome, Target};
+use crate::application::store::Store;
+use crate::domain::object::{Object, ObjectId};
+use crate::domain::precondition::Preconditions;
+use crate::domain::principal::{Principal, Right};
+
+/// What a delete left behind.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// What was removed, or the delete marker that was made; `None` if there was nothing.
+    pub object: Option<Object>,
+    /// Whether `object` is a new delete marker.
+    pub marker_made: bool,
+}
+
+impl Store {
+    /// Deletes an object, or a version of it; in a space with versioning a delete of the latest makes a
+    /// marker. Deleting what is not there succeeds, as S3 has it. Space is reclaimed later by GC.
+    pub async fn delete(
+        &self,
+        who: &Principal,
+        object: &ObjectRef,
+        preconditions: Preconditions,
+    ) -> Result<Deletion> {
+        let (target, bucket) = match object {
+            ObjectRef::Id(id) => {
+                let located = self.locate(who, Right::Delete, object).await?;
+                (Target::Id(*id), located.bucket)
+            }
+            ObjectRef::Key { place, key, version } => {
+                let entered = self.enter(who, Right::Delete, place).await?;
+                (entered.target(key.clone(), *version), entered.bucket)
+            }
+        };
+        let marker_id = ObjectId::fresh(self.clock.now());
+        let delete = DeleteObject { target, bucket, marker_id, preconditions };
+        match self.committer.commit(Mutation::Delete(Box::new(delete))).await? {
+            Outcome::Deleted { object, marker_made } => {
+                Ok(Deletion { object: object.map(|object| *object), marker_made })
+            }
+            _ => Err(Error::Internal),
+        }
+    }
+}

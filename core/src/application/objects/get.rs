@@ -1,0 +1,172 @@
+//! Reading an object, or only what it carries.
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+
+use super::ObjectRef;
+use crate::application::error::{Error, Result};
+use crate::application::metrics;
+use crate::application::ports::metadata::Found;
+use crate::application::ports::segments::{ReadRequest, SegmentError};
+use crate::application::store::Store;
+use crate::domain::blob::Extent;
+use crate::domain::etag::Etag;
+use crate::domain::object::Object;
+use crate::domain::precondition::{Preconditions, ReadDecision};
+use crate::domain::principal::{Principal, Right};
+use crate::domain::range::{ByteRange, Span};
+
+/// How to read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// Only these bytes.
+    pub range: Option<ByteRange>,
+    /// The range counts only if this is the current tag (RFC 9110 section 13.1.5).
+    pub if_range: Option<Etag>,
+    /// Only this part, from 1.
+    pub part: Option<u32>,
+    /// What must hold.
+    pub preconditions: Preconditions,
+}
+
+/// What a read found, without its bytes.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The object.
+    pub object: Object,
+    /// The bytes that were asked for.
+    pub span: Span,
+    /// Whether a range or part was asked for and is honoured: HTTP 206.
+    pub partial: bool,
+    /// How many parts the object has, where a part was asked for.
+    pub parts: Option<u32>,
+}
+
+/// What a read found, and its bytes.
+pub struct Download {
+    /// What was found.
+    pub head: Head,
+    /// Exactly the bytes of `head.span`, each verified before it is yielded. An error ends the stream
+    /// short: the front must break the connection rather than end the answer well.
+    pub body: BoxStream<'static, Result<Bytes>>,
+}
+
+impl Store {
+    /// What an object carries, under the same conditions as reading it.
+    pub async fn head(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Head> {
+        let found = self.locate_content(who, Right::Read, object).await?.found;
+        self.decide(found.object, options).await
+    }
+
+    /// Reads an object, or a range or part of it.
+    pub async fn get(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Download> {
+        let Found { object, leaf } = self.locate_content(who, Right::Read, object).await?.found;
+        let head = self.decide(object, options).await?;
+        let extents = self.extents_of(&head.object, leaf, head.span).await?;
+        let body = self.read_extents(extents).await?;
+        Ok(Download { head, body })
+    }
+
+    async fn decide(&self, object: Object, options: &ReadOptions) -> Result<Head> {
+        match options.preconditions.decide_read(&object.etag, object.created_at) {
+            ReadDecision::Proceed => {}
+            ReadDecision::NotModified => return Err(Error::NotModified(Box::new(object))),
+            ReadDecision::Failed => return Err(Error::PreconditionFailed("the object has changed")),
+        }
+        let size = object.size();
+        let range = options.range.filter(|_| options.if_range.as_ref().is_none_or(|tag| *tag == object.etag));
+        match (options.part, range) {
+            (Some(part), _) => {
+                let (span, parts) = self.part_span(&object, part).await?;
+                Ok(Head { span, partial: true, parts: Some(parts), object })
+            }
+            (None, Some(range)) => {
+                let span = range.resolve(size)?;
+                Ok(Head { span, partial: true, parts: None, object })
+            }
+            (None, None) => Ok(Head { span: Span::whole(size), partial: false, parts: None, object }),
+        }
+    }
+
+    /// Where a part lies. An object that was not uploaded in parts has one part: itself.
+    async fn part_span(&self, object: &Object, part: u32) -> Result<(Span, u32)> {
+        let content = object.content.ok_or(Error::NoSuchObject)?;
+        if content.hash.parts() == 0 {
+            let whole = Span::whole(content.size);
+            return if part == 1 { Ok((whole, 1)) } else { Err(Error::NoSuchPart) };
+        }
+        self.metadata.part_span(content.blob, part).await?.ok_or(Error::NoSuchPart)
+    }
+
+    /// The stretches of leaves that make up `span` of an object.
+    pub(crate) async fn extents_of(
+        &self,
+        object: &Object,
+        leaf: Option<Extent>,
+        span: Span,
+    ) -> Result<Vec<Extent>> {
+        match (leaf, object.content) {
+            _ if span.length() == 0 => Ok(Vec::new()),
+            (Some(leaf), _) => Ok(Extent::clip(&[leaf], span.start, span.end)),
+            (None, Some(content)) => Ok(self.metadata.extents(content.blob, span).await?),
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+
+    /// The bytes of `extents`, one after the other. The first is opened before this returns, so that what
+    /// is missing or damaged at the beginning is an error answer and not a broken connection.
+    pub(crate) async fn read_extents(
+        &self,
+        extents: Vec<Extent>,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let mut extents = extents.into_iter();
+        let Some(first) = extents.next() else { return Ok(stream::empty().boxed()) };
+        let mut opened = self.read_extent(first).await?.peekable();
+        if let Some(Err(error)) = std::pin::Pin::new(&mut opened).peek().await {
+            return Err(error.clone());
+        }
+        let store = self.clone();
+        let rest = stream::iter(extents)
+            .then(move |extent| {
+                let store = store.clone();
+                async move { store.read_extent(extent).await }
+            })
+            .try_flatten();
+        Ok(opened.chain(rest).boxed())
+    }
+
+    async fn read_extent(&self, extent: Extent) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let request = ReadRequest {
+            segment: extent.location.segment,
+            payload_offset: extent.location.offset,
+            payload_length: extent.location.length,
+            hash: Some(extent.hash),
+            start: extent.offset,
+            end: extent.offset + extent.length,
+        };
+        let tier = self.tiers.of(extent.location.tier);
+        match tier.read(request).await {
+            Ok(stream) => {
+                let store = self.clone();
+                let watched = stream.or_else(move |error| {
+                    let store = store.clone();
+                    async move { Err(store.damaged(extent, error).await) }
+                });
+                Ok(watched.boxed())
+            }
+            Err(error) => Err(self.damaged(extent, error).await),
+        }
+    }
+
+    /// Counts and quarantines a leaf whose bytes cannot be vouched for.
+    async fn damaged(&self, extent: Extent, error: SegmentError) -> Error {
+        if matches!(error, SegmentError::Corrupt { .. } | SegmentError::Missing(_)) {
+            metrics::corrupt_read(extent.location.tier);
+            tracing::error!(blob = %extent.hash, segment = %extent.location.segment, "blob quarantined");
+            if let Err(error) = self.metadata.quarantine(extent.blob).await {
+                tracing::warn!(%error, blob = %extent.hash, "blob could not be marked as quarantined");
+            }
+        }
+        Error::from(error)
+    }
+}

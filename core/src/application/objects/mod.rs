@@ -1,0 +1,35 @@
+//! What is done with objects: one file for each use case.
+
+pub mod copy;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod put;
+pub mod update;
+
+use crate::application::ports::metadata::{Place, VersionRef};
+use crate::domain::address::Key;
+use crate::domain::object::ObjectId;
+
+/// Which object a request means, as the client addressed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObjectRef {
+    /// A key in a space or bucket: its latest version, or one of its versions.
+    Key {
+        /// The space or bucket.
+        place: Place,
+        /// The key.
+        key: Key,
+        /// Which version; `None` for the latest.
+        version: Option<VersionRef>,
+    },
+    /// An id, whatever its space: the native API's second way.
+    Id(ObjectId),
+}
+
+impl ObjectRef {
+    /// The latest version of a key.
+    pub fn latest(place: Place, key: Key) -> Self {
+        Self::Key { place, key, version: None }
+    }
+}

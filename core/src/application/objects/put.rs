@@ -1,0 +1,120 @@
+//! Writing an object.
+
+use crate::application::error::{Error, Result};
+use crate::application::ingest::{Announced, Body, Intent};
+use crate::application::ports::metadata::{Mutation, Outcome, Place, PutObject};
+use crate::application::store::{Entered, Store};
+use crate::domain::address::Key;
+use crate::domain::checksum::ChecksumAlgorithm;
+use crate::domain::multipart::PART_BYTES_MAX;
+use crate::domain::object::{Attributes, Object, ObjectId};
+use crate::domain::precondition::{Preconditions, WriteDecision};
+use crate::domain::principal::{Principal, Right};
+use crate::domain::storage_class::StorageClass;
+
+/// Which entity tag the client expects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EtagStyle {
+    /// From the SHA-256, which is computed anyway: the native API's.
+    #[default]
+    Content,
+    /// The MD5 of the body: S3's.
+    Md5,
+}
+
+/// What to write, beside its bytes.
+#[derive(Clone, Debug)]
+pub struct PutRequest {
+    /// The space or bucket.
+    pub place: Place,
+    /// The key; `None` for an object addressed by id only.
+    pub key: Option<Key>,
+    /// What it carries.
+    pub attributes: Attributes,
+    /// What must hold of the current version.
+    pub preconditions: Preconditions,
+    /// Which tag to make.
+    pub etag: EtagStyle,
+    /// Which checksum to compute and store, whether or not the client declares a value.
+    pub checksum: Option<ChecksumAlgorithm>,
+}
+
+impl Store {
+    /// Writes an object. When this returns, it is durable and visible everywhere.
+    ///
+    /// Rights and conditions are checked before the body is polled, so that a client that waits for
+    /// `100 Continue` need not send it in vain; the conditions are decided again inside the transaction.
+    pub async fn put(&self, who: &Principal, request: PutRequest, body: Body) -> Result<Object> {
+        request.attributes.validate()?;
+        let entered = self.enter(who, Right::Write, &request.place).await?;
+        self.precheck(&entered, request.key.as_ref(), &request.preconditions).await?;
+        let class = self.class_in(&entered, request.attributes.class).await?;
+        let domain = self.dedup.domain(&entered.address);
+        let intent = Intent {
+            space: &entered.address,
+            key: request.key.as_ref(),
+            domain: &domain,
+            class,
+            md5: request.etag == EtagStyle::Md5,
+            checksum: request.checksum,
+            bytes_max: PART_BYTES_MAX,
+        };
+        let landed = self.ingest.take_in(&intent, body).await?;
+        let put = PutObject {
+            space: entered.address,
+            bucket: entered.bucket,
+            key: request.key,
+            id: ObjectId::fresh(self.clock.now()),
+            domain,
+            etag: landed.etag(),
+            content: landed.content,
+            attributes: Attributes { class: Some(class), ..request.attributes },
+            checksum: landed.checksum,
+            preconditions: request.preconditions,
+            announced: landed.announced.as_ref().map(Announced::id),
+        };
+        let mutation = Mutation::Put(Box::new(put));
+        object_of(self.committer.commit_bytes(mutation, landed.payload, landed.announced).await?)
+    }
+
+    /// Refuses early what the transaction would refuse late. Saves a client its upload; decides nothing.
+    pub(crate) async fn precheck(
+        &self,
+        entered: &Entered,
+        key: Option<&Key>,
+        preconditions: &Preconditions,
+    ) -> Result<()> {
+        let Some(key) = key.filter(|_| !preconditions.is_empty()) else { return Ok(()) };
+        let found = self.metadata.find(&entered.target(key.clone(), None)).await?;
+        let current = found.as_ref().map(|found| &found.object).filter(|object| !object.is_delete_marker());
+        match preconditions.decide_write(current.map(|object| (&object.etag, object.created_at))) {
+            WriteDecision::Proceed => Ok(()),
+            WriteDecision::Failed => Err(Error::PreconditionFailed("the current object does not match")),
+            WriteDecision::Missing => Err(Error::NoSuchObject),
+        }
+    }
+
+    /// The class that an object is written to: what it asks for, or its space's default.
+    pub(crate) async fn class_in(
+        &self,
+        entered: &Entered,
+        asked: Option<StorageClass>,
+    ) -> Result<StorageClass> {
+        if let Some(class) = asked {
+            return Ok(class);
+        }
+        if let Some(space) = &entered.space {
+            return Ok(space.default_class);
+        }
+        let space = self.metadata.space(&Place::Space(entered.address.clone())).await?;
+        Ok(space.map_or_else(StorageClass::default, |space| space.default_class))
+    }
+}
+
+/// The object that a commit made.
+pub(crate) fn object_of(outcome: Outcome) -> Result<Object> {
+    match outcome {
+        Outcome::Object { object, .. } => Ok(*object),
+        _ => Err(Error::Internal),
+    }
+}

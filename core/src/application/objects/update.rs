@@ -1,0 +1,37 @@
+//! Changing what an object carries, in place.
+
+use super::ObjectRef;
+use crate::application::error::{Error, Result};
+use crate::application::ports::metadata::{Mutation, Outcome, UpdateObject};
+use crate::application::store::Store;
+use crate::domain::object::{Attributes, Object};
+use crate::domain::precondition::Preconditions;
+use crate::domain::principal::{Principal, Right};
+use crate::domain::storage_class::StorageClass;
+
+/// What to change.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// The storage class; the bytes follow in the background, and reads never notice.
+    pub class: Option<StorageClass>,
+    /// Headers, metadata and tags, whole. The class in it is ignored.
+    pub attributes: Option<Attributes>,
+    /// What must hold of the object.
+    pub preconditions: Preconditions,
+}
+
+impl Store {
+    /// Changes an object in place: same id, same bytes, same tag.
+    pub async fn update(&self, who: &Principal, object: &ObjectRef, change: Change) -> Result<Object> {
+        if let Some(attributes) = &change.attributes {
+            attributes.validate()?;
+        }
+        let located = self.locate_content(who, Right::Write, object).await?;
+        let Change { class, attributes, preconditions } = change;
+        let update = UpdateObject { id: located.found.object.id, class, attributes, preconditions };
+        match self.committer.commit(Mutation::Update(Box::new(update))).await? {
+            Outcome::Object { object, .. } => Ok(*object),
+            _ => Err(Error::Internal),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Buckets, spaces and their figures.
+
+use std::collections::BTreeMap;
+
+use crate::application::access::authorize;
+use crate::application::error::{Error, Result};
+use crate::application::metrics;
+use crate::application::ports::metadata::{BucketDeletion, Place, SpaceUsage};
+use crate::application::store::Store;
+use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
+use crate::domain::object::ObjectState;
+use crate::domain::principal::{Principal, Right};
+use crate::domain::space::{Bucket, Space};
+use crate::domain::storage_class::StorageClass;
+
+impl Store {
+    /// Makes a bucket: a name for `space`, or for the caller's own space of the same namespace.
+    pub async fn create_bucket(
+        &self,
+        who: &Principal,
+        name: &BucketName,
+        space: Option<SpaceAddress>,
+    ) -> Result<Bucket> {
+        let address = match space {
+            Some(space) => space,
+            None => SpaceAddress::new(Namespace::new(name.as_str())?, who.tenant.clone()),
+        };
+        authorize::check(who, Right::Write, &address, Error::Forbidden(Right::Write))?;
+        let made = self.metadata.create_bucket(name, &address, self.clock.now()).await?;
+        made.map_err(|taken| Error::BucketExists {
+            name: taken.name,
+            own: taken.space.address.tenant == address.tenant,
+        })
+    }
+
+    /// The space that a bucket names.
+    pub async fn head_bucket(&self, who: &Principal, name: &BucketName) -> Result<Space> {
+        let entered = self.enter(who, Right::Read, &Place::Bucket(name.clone())).await?;
+        entered.space.ok_or(Error::NoSuchBucket)
+    }
+
+    /// The caller's buckets in order of name, after one: those of its tenant whose namespace it may see.
+    pub async fn list_buckets(
+        &self,
+        who: &Principal,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Bucket>> {
+        let tenant = (!who.any_tenant).then_some(&who.tenant);
+        let mut visible = Vec::new();
+        let mut after = after.map(str::to_owned);
+        // A key bound to a few namespaces sees few of its tenant's buckets: go on until the page is full.
+        loop {
+            let page = self.metadata.list_buckets(tenant, prefix, after.as_deref(), limit).await?;
+            let full = page.len() >= limit as usize;
+            after = page.last().map(|bucket| bucket.name.as_str().to_owned());
+            visible.extend(page.into_iter().filter(|bucket| who.sees(&bucket.space.address)));
+            if !full || visible.len() >= limit as usize {
+                visible.truncate(limit as usize);
+                return Ok(visible);
+            }
+        }
+    }
+
+    /// Removes a bucket that holds nothing.
+    pub async fn delete_bucket(&self, who: &Principal, name: &BucketName) -> Result<()> {
+        self.enter(who, Right::Delete, &Place::Bucket(name.clone())).await?;
+        match self.metadata.delete_bucket(name, self.clock.now()).await? {
+            BucketDeletion::Deleted => Ok(()),
+            BucketDeletion::Missing => Err(Error::NoSuchBucket),
+            BucketDeletion::NotEmpty => Err(Error::BucketNotEmpty),
+        }
+    }
+
+    /// Logical and physical bytes and objects, by space and class, as far as `who` may see.
+    pub async fn usage(
+        &self,
+        who: &Principal,
+        tenant: Option<&Tenant>,
+        namespace: Option<&Namespace>,
+    ) -> Result<Vec<SpaceUsage>> {
+        let own = (!who.any_tenant).then_some(&who.tenant);
+        if let (Some(own), Some(asked)) = (own, tenant)
+            && own != asked
+        {
+            return Ok(Vec::new());
+        }
+        if !who.rights.has(Right::Read) {
+            return Err(Error::Forbidden(Right::Read));
+        }
+        let mut usage = self.metadata.usage(own.or(tenant), namespace).await?;
+        usage.retain(|figures| who.sees(&figures.address));
+        Ok(usage)
+    }
+
+    /// Brings the gauges of objects and bytes up to date; for whoever is about to read them. At most
+    /// [`SPACES_MEASURED_MAX`] spaces have their own label, the others are summed up under `other`.
+    pub async fn measure(&self) -> Result<()> {
+        let mut spaces: BTreeMap<SpaceAddress, [u64; 2]> = BTreeMap::new();
+        let mut bytes: BTreeMap<(String, StorageClass), u64> = BTreeMap::new();
+        for figures in self.metadata.usage(None, None).await? {
+            let [committed, deleting] = spaces.entry(figures.address.clone()).or_default();
+            *committed += figures.objects;
+            *deleting += figures.deleting;
+            let known = spaces.len() <= SPACES_MEASURED_MAX;
+            let namespace = if known { figures.address.namespace.as_str() } else { OTHER };
+            *bytes.entry((namespace.to_owned(), figures.class)).or_default() += figures.physical_bytes;
+        }
+        let writing: BTreeMap<_, _> = self.metadata.writing().await?.into_iter().collect();
+        let mut other = [0; 3];
+        for (index, (address, [committed, deleting])) in spaces.iter().enumerate() {
+            let states = [writing.get(address).copied().unwrap_or_default(), *committed, *deleting];
+            if index < SPACES_MEASURED_MAX {
+                measure_space(address.namespace.as_str(), address.tenant.as_str(), states);
+            } else {
+                other.iter_mut().zip(states).for_each(|(sum, count)| *sum += count);
+            }
+        }
+        if spaces.len() > SPACES_MEASURED_MAX {
+            measure_space(OTHER, OTHER, other);
+        }
+        for ((namespace, class), bytes) in bytes {
+            metrics::storage_bytes(&namespace, class, bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Most spaces with a label of their own in metrics.
+pub const SPACES_MEASURED_MAX: usize = 500;
+
+const OTHER: &str = "other";
+
+fn measure_space(namespace: &str, tenant: &str, states: [u64; 3]) {
+    for (state, count) in ObjectState::ALL.into_iter().zip(states) {
+        metrics::objects(namespace, tenant, state.as_str(), count);
+    }
+}

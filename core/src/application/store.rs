@@ -1,0 +1,195 @@
+//! The facade that both fronts hold, and what all use cases share.
+
+use std::sync::Arc;
+
+use crate::application::access::authorize;
+use crate::application::commit::Committer;
+use crate::application::error::{Error, Result};
+use crate::application::ingest::Ingest;
+use crate::application::objects::ObjectRef;
+use crate::application::ports::clock::Clock;
+use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
+use crate::application::ports::segments::{SegmentError, SegmentStore};
+use crate::domain::address::{BucketName, SpaceAddress};
+use crate::domain::principal::{Principal, Right};
+use crate::domain::space::{DedupScope, Space};
+use crate::domain::storage_class::StorageClass;
+
+/// One segment store for each storage class.
+#[derive(Clone)]
+pub struct Tiers {
+    /// Fast.
+    pub hot: Arc<dyn SegmentStore>,
+    /// Cheap.
+    pub cold: Arc<dyn SegmentStore>,
+}
+
+impl Tiers {
+    /// The tier of a class.
+    pub fn of(&self, class: StorageClass) -> &Arc<dyn SegmentStore> {
+        match class {
+            StorageClass::Hot => &self.hot,
+            StorageClass::Cold => &self.cold,
+        }
+    }
+}
+
+/// The store: every use case of both fronts is a method of this.
+///
+/// Cheap to clone; all clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) tiers: Tiers,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) committer: Committer,
+    pub(crate) ingest: Ingest,
+    pub(crate) dedup: DedupScope,
+}
+
+impl Store {
+    /// A store over its parts. `committer` and `ingest` must be over the same metadata and tiers.
+    pub fn new(
+        metadata: Arc<dyn MetadataStore>,
+        tiers: Tiers,
+        clock: Arc<dyn Clock>,
+        committer: Committer,
+        ingest: Ingest,
+        dedup: DedupScope,
+    ) -> Self {
+        Self { metadata, tiers, clock, committer, ingest, dedup }
+    }
+
+    /// Which parts answer just now: the database, the hot tier, the cold tier, each with its failure.
+    pub async fn readiness(&self) -> Vec<(&'static str, Result<()>)> {
+        let (database, hot, cold) =
+            tokio::join!(self.metadata.check(), self.tiers.hot.check(), self.tiers.cold.check());
+        vec![
+            ("database", database.map_err(Error::from)),
+            ("hot", hot.map_err(Error::from)),
+            ("cold", cold.map_err(Error::from)),
+        ]
+    }
+
+    /// The space at `place`, if `who` may exercise `right` there. A bucket must exist; a space that does
+    /// not exist yet has an address all the same.
+    pub(crate) async fn enter(&self, who: &Principal, right: Right, place: &Place) -> Result<Entered> {
+        let entered = match place {
+            Place::Space(address) => Entered { address: address.clone(), space: None, bucket: None },
+            Place::Bucket(name) => {
+                let space = self.metadata.space(place).await?.ok_or(Error::NoSuchBucket)?;
+                Entered { address: space.address.clone(), space: Some(space), bucket: Some(name.clone()) }
+            }
+        };
+        let hidden = if entered.bucket.is_some() { Error::NoSuchBucket } else { Error::NoSuchObject };
+        authorize::check(who, right, &entered.address, hidden)?;
+        Ok(entered)
+    }
+
+    /// The object that `who` may exercise `right` on, delete markers included.
+    pub(crate) async fn locate(&self, who: &Principal, right: Right, object: &ObjectRef) -> Result<Located> {
+        match object {
+            ObjectRef::Id(id) => {
+                let found = self.metadata.find(&Target::Id(*id)).await?.ok_or(Error::NoSuchObject)?;
+                authorize::check(who, right, &found.object.address, Error::NoSuchObject)?;
+                Ok(Located { found, bucket: None })
+            }
+            ObjectRef::Key { place, key, version } => {
+                let entered = self.enter(who, right, place).await?;
+                let target = match version {
+                    None => Target::Latest(entered.address, key.clone()),
+                    Some(version) => Target::Version(entered.address, key.clone(), *version),
+                };
+                let missing = if version.is_some() { Error::NoSuchVersion } else { Error::NoSuchObject };
+                let found = self.metadata.find(&target).await?.ok_or(missing)?;
+                Ok(Located { found, bucket: entered.bucket })
+            }
+        }
+    }
+
+    /// As [`Self::locate`], and a delete marker counts as absent.
+    pub(crate) async fn locate_content(
+        &self,
+        who: &Principal,
+        right: Right,
+        object: &ObjectRef,
+    ) -> Result<Located> {
+        let located = self.locate(who, right, object).await?;
+        if located.found.object.is_delete_marker() {
+            let addressed = matches!(object, ObjectRef::Key { version: Some(_), .. } | ObjectRef::Id(_));
+            return Err(Error::DeleteMarker { version_id: located.found.object.s3_version_id(), addressed });
+        }
+        Ok(located)
+    }
+}
+
+/// A place that a principal was let into.
+pub(crate) struct Entered {
+    /// Its address.
+    pub(crate) address: SpaceAddress,
+    /// The space, where it was looked up.
+    pub(crate) space: Option<Space>,
+    /// The bucket it was reached through.
+    pub(crate) bucket: Option<BucketName>,
+}
+
+impl Entered {
+    /// The target of a key in this place.
+    pub(crate) fn target(&self, key: crate::domain::address::Key, version: Option<VersionRef>) -> Target {
+        match version {
+            None => Target::Latest(self.address.clone(), key),
+            Some(version) => Target::Version(self.address.clone(), key, version),
+        }
+    }
+}
+
+/// An object that a principal was let at.
+pub(crate) struct Located {
+    /// The object.
+    pub(crate) found: Found,
+    /// The bucket it was reached through.
+    pub(crate) bucket: Option<BucketName>,
+}
+
+/// The port's failures, sorted by what the caller should do. The cause is logged here, once.
+impl From<MetadataError> for Error {
+    fn from(error: MetadataError) -> Self {
+        match &error {
+            MetadataError::Unavailable(_) => {
+                tracing::warn!(%error, "metadata store unavailable");
+                Self::Unavailable
+            }
+            MetadataError::Contended(_) => {
+                tracing::warn!(%error, "metadata transaction contended");
+                Self::Conflict
+            }
+            MetadataError::Full(_) => {
+                tracing::error!(%error, "metadata store full");
+                Self::Full
+            }
+            MetadataError::Corrupt { .. } | MetadataError::NewerSchema { .. } | MetadataError::Failed(_) => {
+                tracing::error!(%error, "metadata store failed");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<SegmentError> for Error {
+    fn from(error: SegmentError) -> Self {
+        match &error {
+            SegmentError::Full(_) => {
+                tracing::error!(%error, "tier full");
+                Self::Full
+            }
+            SegmentError::Corrupt { .. } | SegmentError::Missing(_) => {
+                tracing::error!(%error, "stored bytes damaged");
+                Self::Corrupt
+            }
+            SegmentError::Io { .. } => {
+                tracing::error!(%error, "tier failed");
+                Self::Internal
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Uploads in parts, the same for both fronts.
+
+mod lifecycle;
+mod parts;
+
+pub use parts::CopyPartRequest;
+
+use crate::application::error::{Error, Result};
+use crate::application::objects::list::Cursor;
+use crate::application::ports::metadata::Place;
+use crate::application::store::Store;
+use crate::domain::address::{BucketName, Key};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::domain::multipart::{Part, PartClaim, Upload, UploadId};
+use crate::domain::object::Attributes;
+use crate::domain::precondition::Preconditions;
+use crate::domain::principal::{Principal, Right};
+use crate::domain::space::Space;
+
+/// What an upload will write.
+#[derive(Clone, Debug)]
+pub struct UploadRequest {
+    /// The space or bucket.
+    pub place: Place,
+    /// The key.
+    pub key: Option<Key>,
+    /// What the object will carry.
+    pub attributes: Attributes,
+    /// The checksum that the parts will carry.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+}
+
+/// Which upload a request means. S3 names bucket and key with it, and they must be the upload's own.
+#[derive(Clone, Debug)]
+pub struct UploadRef {
+    /// The upload.
+    pub id: UploadId,
+    /// Its place and key, where the client names them.
+    pub at: Option<(Place, Key)>,
+}
+
+/// What completes an upload.
+#[derive(Clone, Debug, Default)]
+pub struct Completion {
+    /// The parts the object consists of, in ascending order.
+    pub claims: Vec<PartClaim>,
+    /// The whole object's checksum as the client expects it.
+    pub expected: Option<Checksum>,
+    /// What must hold of the key's current version.
+    pub preconditions: Preconditions,
+}
+
+/// A page of an upload's parts.
+#[derive(Clone, Debug)]
+pub struct PartsPage {
+    /// The upload.
+    pub upload: Upload,
+    /// Its parts, ascending.
+    pub parts: Vec<Part>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// Which uploads to list.
+#[derive(Clone, Debug)]
+pub struct ListUploadsRequest {
+    /// The space or bucket.
+    pub place: Place,
+    /// Only keys that begin with this.
+    pub prefix: String,
+    /// Rolls keys up, as in object listings.
+    pub delimiter: Option<String>,
+    /// Where to begin; [`Cursor::Version`] holds an upload's id here.
+    pub after: Option<Cursor>,
+    /// At most this many uploads and common prefixes together; capped at 1000.
+    pub limit: u32,
+}
+
+/// A page of uploads under way.
+#[derive(Clone, Debug)]
+pub struct UploadsPage {
+    /// Uploads, by key, then by age.
+    pub uploads: Vec<Upload>,
+    /// Keys rolled up.
+    pub prefixes: Vec<String>,
+    /// Where the next page begins; `None` if this is the last.
+    pub next: Option<Cursor>,
+    /// The space, if it exists already.
+    pub space: Option<Space>,
+}
+
+impl Store {
+    /// The upload, if `who` may exercise `right` on it, and the bucket it was reached through.
+    async fn find_upload(
+        &self,
+        who: &Principal,
+        right: Right,
+        reference: &UploadRef,
+    ) -> Result<(Upload, Option<BucketName>)> {
+        let named = match &reference.at {
+            None => None,
+            Some((place, key)) => Some((self.enter(who, right, place).await?, key)),
+        };
+        let upload = self.metadata.find_upload(reference.id).await?.ok_or(Error::NoSuchUpload)?;
+        crate::application::access::authorize::check(who, right, &upload.space.address, Error::NoSuchUpload)?;
+        match named {
+            Some((entered, key)) => {
+                if entered.address != upload.space.address || upload.key.as_ref() != Some(key) {
+                    return Err(Error::NoSuchUpload);
+                }
+                Ok((upload, entered.bucket))
+            }
+            None => Ok((upload, None)),
+        }
+    }
+}

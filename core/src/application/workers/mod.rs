@@ -1,0 +1,15 @@
+//! Background work. Each worker is its work alone; the supervisor owns loops, leases, back-off and the end.
+
+pub mod collect;
+pub mod rewrite;
+pub mod supervisor;
+pub mod takeover;
+pub mod uploads;
+pub mod worker;
+
+pub use collect::GarbageCollector;
+pub use rewrite::{Compactor, Mover, Rewriter};
+pub use supervisor::Supervisor;
+pub use takeover::{Heartbeat, TakeOver};
+pub use uploads::UploadExpiry;
+pub use worker::{Step, Worker};

@@ -1,0 +1,114 @@
+//! Runs workers: one task each, with back-off after failures, leases between replicas, and an end within a
+//! second or so of being told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::worker::{Step, Worker};
+use crate::application::metrics;
+use crate::application::ports::clock::Clock;
+use crate::application::ports::metadata::MetadataStore;
+
+/// How long a lease holds unless renewed. Renewed before every step, so a step must be shorter.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// The longest rest after repeated failures.
+const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+
+/// Runs workers until it is shut down.
+pub struct Supervisor {
+    metadata: Arc<dyn MetadataStore>,
+    clock: Arc<dyn Clock>,
+    holder: Uuid,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Supervisor {
+    /// For one process, which holds its leases as `holder`.
+    pub fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, holder: Uuid) -> Self {
+        Self { metadata, clock, holder, stop: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
+
+    /// Starts a worker. Needs a tokio runtime.
+    pub fn start(&self, worker: Arc<dyn Worker>) {
+        let (metadata, clock) = (self.metadata.clone(), self.clock.clone());
+        let (holder, stop) = (self.holder, self.stop.clone());
+        self.tasks.spawn(async move {
+            let mut failures = 0;
+            while !stop.is_cancelled() {
+                // A step is left to finish; only the rest between steps is cut short.
+                let rest = match turn(worker.as_ref(), metadata.as_ref(), clock.as_ref(), holder).await {
+                    Turn::Again => {
+                        failures = 0;
+                        Duration::ZERO
+                    }
+                    Turn::Rest => {
+                        failures = 0;
+                        worker.rest()
+                    }
+                    Turn::Failed => {
+                        failures = (failures + 1).min(16);
+                        worker
+                            .rest()
+                            .max(Duration::from_secs(1))
+                            .saturating_mul(1 << failures)
+                            .min(BACK_OFF_MAX)
+                    }
+                };
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(rest) => {}
+                }
+            }
+            if worker.exclusive()
+                && let Err(error) = metadata.release_lease(worker.name(), holder).await
+            {
+                tracing::warn!(%error, worker = worker.name(), "lease not given back; it will run out");
+            }
+        });
+    }
+
+    /// Lets each worker finish its step, and gives the leases back.
+    pub async fn shut_down(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+enum Turn {
+    Again,
+    Rest,
+    Failed,
+}
+
+async fn turn(worker: &dyn Worker, metadata: &dyn MetadataStore, clock: &dyn Clock, holder: Uuid) -> Turn {
+    if worker.exclusive() {
+        let now = clock.now();
+        match metadata.acquire_lease(worker.name(), holder, now, now.plus(LEASE)).await {
+            Ok(true) => {}
+            Ok(false) => return Turn::Rest,
+            Err(error) => {
+                tracing::warn!(%error, worker = worker.name(), "lease not acquired");
+                return Turn::Failed;
+            }
+        }
+    }
+    match worker.step().await {
+        Ok(Step::Did(items)) => {
+            metrics::worker_step(worker.name(), items);
+            Turn::Again
+        }
+        Ok(Step::Idle) => Turn::Rest,
+        Err(error) => {
+            metrics::worker_failed(worker.name());
+            tracing::warn!(%error, worker = worker.name(), "worker step failed; it will be tried again");
+            Turn::Failed
+        }
+    }
+}

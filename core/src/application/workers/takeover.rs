@@ -1,0 +1,117 @@
+//! Writers that died, and the word of those that live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::worker::{Step, Worker};
+use crate::application::error::Result;
+use crate::application::ports::clock::Clock;
+use crate::application::ports::metadata::{MetadataStore, SegmentRecord, WriterId};
+use crate::application::ports::segments::{SegmentError, SegmentKind};
+use crate::application::store::Tiers;
+
+/// How long a writer counts as alive after its last word.
+pub const WRITER_LEASE: Duration = Duration::from_secs(60);
+
+/// Repeats that this writer lives.
+pub struct Heartbeat {
+    metadata: Arc<dyn MetadataStore>,
+    clock: Arc<dyn Clock>,
+    writer: WriterId,
+}
+
+impl Heartbeat {
+    /// For this process's writer.
+    pub fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, writer: WriterId) -> Self {
+        Self { metadata, clock, writer }
+    }
+}
+
+#[async_trait]
+impl Worker for Heartbeat {
+    fn name(&self) -> &'static str {
+        "heartbeat"
+    }
+
+    fn rest(&self) -> Duration {
+        WRITER_LEASE / 6
+    }
+
+    fn exclusive(&self) -> bool {
+        false
+    }
+
+    async fn step(&self) -> Result<Step> {
+        self.metadata.heartbeat(self.writer, self.clock.now().plus(WRITER_LEASE)).await?;
+        Ok(Step::Idle)
+    }
+}
+
+/// Reclaims what dead writers staged and never committed.
+#[derive(Clone)]
+pub struct TakeOver {
+    metadata: Arc<dyn MetadataStore>,
+    tiers: Tiers,
+    clock: Arc<dyn Clock>,
+}
+
+impl TakeOver {
+    /// Over the store's parts.
+    pub fn new(metadata: Arc<dyn MetadataStore>, tiers: Tiers, clock: Arc<dyn Clock>) -> Self {
+        Self { metadata, tiers, clock }
+    }
+
+    /// Takes over from one writer that is known to be dead: at start, this process's own predecessor.
+    pub async fn from(&self, writer: WriterId) -> Result<u64> {
+        let leftover = self.metadata.take_over(writer).await?;
+        for segment in &leftover.segments {
+            self.settle(segment).await?;
+        }
+        let segments = leftover.segments.len() as u64;
+        if leftover.writes + segments > 0 {
+            tracing::info!(writer = %writer.0, writes = leftover.writes, segments, "took over from a dead writer");
+        }
+        Ok(leftover.writes + segments)
+    }
+
+    /// An open single was never committed: it goes. An open pack stays as far as it was committed.
+    async fn settle(&self, segment: &SegmentRecord) -> Result<()> {
+        let size = match segment.kind {
+            SegmentKind::Single => None,
+            SegmentKind::Pack if segment.size == 0 => None,
+            SegmentKind::Pack => {
+                match self.tiers.of(segment.tier).recover(segment.id, segment.size).await {
+                    Ok(size) => Some(size),
+                    // What is missing is missing: reads of it fail, `validate` names it, the rest goes on.
+                    Err(error @ (SegmentError::Missing(_) | SegmentError::Corrupt { .. })) => {
+                        tracing::error!(%error, segment = %segment.id, "pack of a dead writer is damaged");
+                        Some(segment.size)
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        Ok(self.metadata.settle_segment(segment.id, size).await?)
+    }
+}
+
+#[async_trait]
+impl Worker for TakeOver {
+    fn name(&self) -> &'static str {
+        "take-over"
+    }
+
+    fn rest(&self) -> Duration {
+        WRITER_LEASE / 2
+    }
+
+    async fn step(&self) -> Result<Step> {
+        let dead = self.metadata.dead_writers(self.clock.now()).await?;
+        for writer in &dead {
+            self.from(*writer).await?;
+        }
+        Ok(if dead.is_empty() { Step::Idle } else { Step::Did(dead.len() as u64) })
+    }
+}

@@ -1,0 +1,45 @@
+//! What a worker is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::application::error::Result;
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This many items; there may be more.
+    Did(u64),
+    /// There was nothing to do.
+    Idle,
+}
+
+/// One kind of background work, in steps that are short, idempotent, and left to finish.
+#[async_trait]
+pub trait Worker: Send + Sync + 'static {
+    /// Its name: in metrics, logs and as its lease.
+    fn name(&self) -> &'static str;
+
+    /// How long to rest when there is nothing to do.
+    fn rest(&self) -> Duration;
+
+    /// Whether only one process of the store may do this at a time.
+    fn exclusive(&self) -> bool {
+        true
+    }
+
+    /// One unit of work.
+    async fn step(&self) -> Result<Step>;
+}
+
+/// Steps until there is nothing left to do; for commands. Returns how many items were done.
+pub async fn run_dry(worker: &dyn Worker) -> Result<u64> {
+    let mut total = 0;
+    loop {
+        match worker.step().await? {
+            Step::Did(items) => total += items,
+            Step::Idle => return Ok(total),
+        }
+    }
+}
