@@ -47,7 +47,7 @@ pub(super) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftove
             .bind(writer.0)
             .execute()
             .await?;
-        let writes = tx
+        let removed = tx
             .query(sql!("DELETE FROM objects WHERE writer = $1 AND state = 1"))
             .bind(writer.0)
             .execute()
@@ -58,7 +58,7 @@ pub(super) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftove
             .bind(writer.0)
             .map(rows::segment)
             .await?;
-        Leftover { segments, writes }
+        Leftover { segments, writes: removed }
     })
 }
 
