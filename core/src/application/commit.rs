@@ -175,6 +175,10 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
         Refusal::Complete(refusal) => Error::Complete(refusal),
         Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
         Refusal::SourceGone => Error::Conflict,
+        Refusal::Failed(cause) => {
+            tracing::error!(cause, "change failed");
+            Error::Internal
+        }
         Refusal::SegmentLost => {
             tracing::error!("this writer was taken for dead and its segment taken over: is its clock right?");
             Error::Unavailable

@@ -1,5 +1,5 @@
 //! A whole store in a temporary directory: SQLite and two local tiers, and a clock that tests move.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 use std::sync::Arc;

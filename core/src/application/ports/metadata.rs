@@ -294,6 +294,10 @@ pub enum Refusal {
     /// The segment is no longer this writer's: it was taken for dead. Stage again.
     #[error("the segment is no longer open")]
     SegmentLost,
+    /// This change alone cannot be made, for a reason that is logged and not shown: a bug, or a collision
+    /// that did not end. Those that shared its batch were made without it.
+    #[error("the change failed: {0}")]
+    Failed(String),
 }
 
 /// What a listing yields, and from where.
@@ -516,17 +520,17 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     // --- spaces and buckets ------------------------------------------------------------------------------
 
-    /// Sets whether a space's keys keep versions; the space is made if it does not exist. Versioning that was
-    /// once enabled never goes back to off: that is an error of the caller.
+    /// The space at a place, if it exists.
+    async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError>;
+
+    /// Sets whether a space's keys keep versions; the space is made if it does not exist. What was versioned
+    /// once can only be suspended: `Off` means [`Versioning::Suspended`] there.
     async fn set_versioning(
         &self,
         space: &SpaceAddress,
         versioning: Versioning,
         now: Timestamp,
-    ) -> Result<(), MetadataError>;
-
-    /// The space at a place, if it exists.
-    async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError>;
+    ) -> Result<Space, MetadataError>;
 
     /// Names a space, made if it does not exist; `Err` in the inner result holds the bucket that has the
     /// name already.
@@ -590,7 +594,8 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     // --- writers and segments ----------------------------------------------------------------------------
 
-    /// Says that `writer` lives until `until`.
+    /// Says that `writer` lives until `until`. To be said before it opens its first segment: one that has open
+    /// segments and never said so counts as dead.
     async fn heartbeat(&self, writer: WriterId, until: Timestamp) -> Result<(), MetadataError>;
 
     /// Writers whose word has run out at `now`.
