@@ -18,13 +18,14 @@ Examples:
   juststorage bucket create models --namespace models --tenant acme
   juststorage stats --json
 
-Settings: a flag wins over the environment, which wins over the TOML file, which wins over the default.
-In the file a setting is called as its flag, with underscores: data_dir = \"/srv/store\".
-`-h` shows the settings needed most, `--help` all of them.
+Settings: a flag wins over the environment, which wins over the TOML file, which
+wins over the default. In the file a setting is called as its flag, with
+underscores: data_dir = \"/srv/store\". `-h` shows the settings needed most,
+`--help` all of them.
 
-Exit codes: 0 done; 1 the answer is no (a finding, no such key, the bucket is not empty);
-2 the command line or a setting is wrong; 3 the work could not be done (database or tier out of reach,
-data directory in use, newer schema).";
+Exit codes: 0 done; 1 the answer is no (a finding, no such key, the bucket is
+not empty); 2 the command line or a setting is wrong; 3 the work could not be
+done (database or tier out of reach, data directory in use, newer schema).";
 
 /// An S3-compatible gateway over a content-addressed, crash-safe object store.
 ///
@@ -56,8 +57,9 @@ pub enum Command {
     Serve,
     /// Bring the database's schema up to date and end. `serve` does it too
     Migrate,
-    /// Compare metadata with data: every row, every file, every blob's bytes with its hash. Runs beside a
-    /// server as well. Exit code 1 on a finding
+    /// Compare metadata with data; exit code 1 on a finding. Runs beside a server as well
+    ///
+    /// Compares rows with one another, every file with its row, and every blob's bytes with its hash.
     Validate,
     /// Reclaim at once what nothing refers to. Runs beside a server as well
     ///

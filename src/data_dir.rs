@@ -36,6 +36,16 @@ impl DataDir {
 
     /// Keeps other servers out. Commands that run beside a server do not need it.
     pub fn hold(&self) -> Result<Held, Failure> {
+        self.try_hold()?.ok_or_else(|| {
+            Failure::Unable(format!(
+                "the data directory {} is in use by another server (it holds juststorage.lock there)",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// As [`Self::hold`]; `None` if a server holds it.
+    pub fn try_hold(&self) -> Result<Option<Held>, Failure> {
         let path = self.path.join("juststorage.lock");
         let action = || format!("lock {}", path.display());
         let lock = OpenOptions::new()
@@ -46,12 +56,8 @@ impl DataDir {
             .open(&path)
             .map_err(|error| Failure::unable(action(), error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Held { _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Failure::Unable(format!(
-                "the data directory {} is in use by another server ({} is locked)",
-                self.path.display(),
-                path.display()
-            ))),
+            Ok(()) => Ok(Some(Held { _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(Failure::unable(action(), error)),
         }
     }

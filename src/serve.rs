@@ -77,8 +77,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let endpoints = Endpoints { native: native.address(), s3: s3.address() };
     let servers = serve_fronts(&config, store, access, metrics, native, s3)?;
     tracing::info!(
-        native = %endpoints.native,
-        s3 = %endpoints.s3,
+        native = %format_args!("http://{}", endpoints.native),
+        s3 = %format_args!("http://{}", endpoints.s3),
         database = %config.storage.database,
         data = %config.storage.data_dir.display(),
         auth = ?config.access.mode,

@@ -97,7 +97,7 @@ async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<D
     let rewriter = Rewriter::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone(), writer);
     let (mover, compactor) = (Mover(rewriter.clone()), Compactor(rewriter));
     let collector = GarbageCollector::new(parts.metadata.clone(), parts.tiers.clone());
-    let mut done = Done::default();
+    let mut done = Done { taken_over: succeed(parts, &[&mover, &compactor]).await?, ..Done::default() };
     loop {
         let taken_over = run_dry(&take_over(parts)).await?;
         done.taken_over += taken_over;
@@ -113,6 +113,17 @@ async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<D
             return Ok(done);
         }
     }
+}
+
+/// Takes over at once from this directory's server if it is gone: its lock says so before its word, which
+/// holds for a minute, runs out.
+async fn succeed(parts: &Parts, workers: &[&dyn Worker]) -> Result<u64, Failure> {
+    let Some(_held) = parts.data_dir.try_hold()? else { return Ok(0) };
+    let gone = parts.data_dir.writer()?;
+    for worker in workers {
+        parts.metadata.release_lease(worker.name(), gone.0).await?;
+    }
+    Ok(take_over(parts).from(gone).await?)
 }
 
 fn add(so_far: Option<u64>, more: Option<u64>) -> Option<u64> {

@@ -106,6 +106,7 @@ where
             status: CLIENT_GONE,
             namespace: None,
             bytes_sent: 0,
+            bytes_expected: None,
             outcome: Outcome::ClientGone,
             labels: self.labels.clone(),
         };
@@ -126,8 +127,7 @@ where
                     }
                 };
                 id.mark(front, response.headers_mut());
-                observation.status = response.status().as_u16();
-                observation.namespace = response.extensions().get::<NamespaceLabel>().cloned();
+                observation.answered(&response);
                 Ok(response.map(|body| Body::new(Observed { body, observation, span: within })))
             }
             .instrument(span),
@@ -180,6 +180,8 @@ struct Observation {
     status: u16,
     namespace: Option<NamespaceLabel>,
     bytes_sent: u64,
+    /// As the answer's header declares; hyper does not ask a body for its end behind the last of them.
+    bytes_expected: Option<u64>,
     outcome: Outcome,
     labels: Arc<NamespaceLabels>,
 }
@@ -200,11 +202,35 @@ impl Drop for Observation {
             "method" => method, "namespace" => namespace
         )
         .record(elapsed.as_secs_f64());
-        self.log(elapsed.as_secs_f64() * 1000.0);
+        // To the microsecond: more digits are noise.
+        let duration_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
+        self.log(duration_ms);
     }
 }
 
 impl Observation {
+    /// Takes down what the header of the answer says.
+    fn answered(&mut self, response: &Response<Body>) {
+        self.status = response.status().as_u16();
+        self.namespace = response.extensions().get::<NamespaceLabel>().cloned();
+        self.bytes_expected = response
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok())
+            .or_else(|| response.body().size_hint().exact());
+        if self.method == Method::HEAD || response.body().is_end_stream() || self.bytes_expected == Some(0) {
+            self.outcome = Outcome::Complete;
+        }
+    }
+
+    /// Takes down that `bytes` more were handed to the connection, and whether the body says it was the end.
+    fn sent(&mut self, bytes: usize, ended: bool) {
+        self.bytes_sent += bytes as u64;
+        if ended || self.bytes_expected.is_some_and(|expected| self.bytes_sent >= expected) {
+            self.outcome = Outcome::Complete;
+        }
+    }
+
     fn log(&self, duration_ms: f64) {
         macro_rules! line {
             ($level:ident) => {
@@ -256,12 +282,8 @@ impl HttpBody for Observed {
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                this.observation.bytes_sent += length as u64;
-                // Of a body of known length hyper does not ask for the end behind the last byte.
-                if this.body.is_end_stream() {
-                    this.observation.outcome = Outcome::Complete;
-                }
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                this.observation.sent(bytes, this.body.is_end_stream());
             }
             Poll::Ready(Some(Err(error))) => {
                 this.observation.outcome = Outcome::Broken;
@@ -279,5 +301,57 @@ impl HttpBody for Observed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn answer(front: Front, handler: fn() -> Response<Body>) -> (StatusCode, String, String) {
+        let service =
+            tower::service_fn(move |_: Request<Body>| async move { Ok::<_, Infallible>(handler()) });
+        let observed = Observe::new(service, front, Arc::default());
+        let response = observed.oneshot(Request::new(Body::empty())).await.unwrap();
+        let (head, body) = response.into_parts();
+        let id = head.headers["x-request-id"].to_str().unwrap().to_owned();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status, id, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_in_the_fronts_own_words() {
+        let (status, id, body) = answer(Front::S3, || panic!("on purpose")).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(body.contains("<Code>InternalError</Code>") && body.contains(&id), "{body}");
+        let (status, id, body) = answer(Front::Native, || panic!("on purpose")).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (problem["code"].as_str(), problem["request_id"].as_str()),
+            (Some("internal"), Some(&*id))
+        );
+    }
+
+    #[test]
+    fn made_up_namespaces_do_not_make_metrics_grow() {
+        let labels = NamespaceLabels::default();
+        let of = |name: &str| labels.of(Some(&NamespaceLabel(name.into()))).to_string();
+        for n in 0..NAMESPACES_MAX {
+            assert_eq!(of(&format!("n{n}")), format!("n{n}"));
+        }
+        assert_eq!(of("one-more"), OTHER);
+        assert_eq!(of("n0"), "n0");
+        assert_eq!(&*labels.of(None), NO_NAMESPACE);
+    }
+
+    #[test]
+    fn made_up_methods_share_a_label() {
+        assert_eq!(method_label(&Method::PUT), "PUT");
+        assert_eq!(method_label(&Method::from_bytes(b"BREW").unwrap()), "OTHER");
     }
 }
