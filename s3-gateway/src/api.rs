@@ -1,6 +1,7 @@
 //! The table from s3s's operations to ours. What is not listed answers 501; the allow-list names it before.
 
 use juststorage_core::application::store::Store;
+#[allow(clippy::wildcard_imports)] // a table over nearly all of it
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 

@@ -203,8 +203,7 @@ pub(crate) fn translate(error: Error) -> S3Error {
             "InternalError",
             "The stored bytes are damaged and were not served.",
         ),
-        Error::Internal => internal(),
-        // The enum may grow: what is not known here is not the client's fault.
+        // `Error::Internal`; and the enum may grow: what is not known here is not the client's fault.
         _ => internal(),
     }
 }

@@ -69,16 +69,18 @@ pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<O
     std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| Invalid::new(name, "must be UTF-8"))
 }
 
-/// Puts the namespace that the handler named into the response's extensions. Answers that tell that there
-/// may be no such namespace carry none: a label's values are bounded by what exists.
+/// Puts the namespace that the handler named into the response's extensions, if the answer shows that there
+/// is such a namespace: a label's values are bounded by what exists, not by what is asked for.
 pub(crate) async fn label_namespace(mut request: Request, next: Next) -> Response {
     let slot = LabelSlot::default();
     request.extensions_mut().insert(slot.clone());
     let mut response = next.run(request).await;
-    let known = !matches!(
-        response.status(),
-        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND
-    );
+    let status = response.status();
+    let known = status.is_success()
+        || matches!(
+            status,
+            StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE
+        );
     if let Some(namespace) = slot.0.get().filter(|_| known) {
         response.extensions_mut().insert(NamespaceLabel(namespace.clone()));
     }

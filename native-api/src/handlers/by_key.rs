@@ -13,6 +13,7 @@ use crate::router::App;
 #[utoipa::path(
     get,
     path = "/v1/objects/by-key/{*address}",
+    operation_id = "get_object_by_key",
     tag = "objects by key",
     responses(
         (status = 200, description = "The object's bytes", body = Vec<u8>, content_type = "application/octet-stream"),
@@ -21,6 +22,7 @@ use crate::router::App;
 )]
 pub(crate) async fn get(State(app): State<App>, call: Call, path: KeyPath) -> Result<Response, Failure> {
     let who = call.caller(&app.api.access, Named::InAddress(&path.space.tenant)).await?;
+    call.about(&path.space.namespace);
     super::get(&app, &call, &who, &path.object()).await
 }
 
@@ -30,6 +32,7 @@ pub(crate) async fn get(State(app): State<App>, call: Call, path: KeyPath) -> Re
 #[utoipa::path(
     head,
     path = "/v1/objects/by-key/{*address}",
+    operation_id = "head_object_by_key",
     tag = "objects by key",
     responses(
         (status = 200, description = "The object's headers"),
@@ -38,6 +41,7 @@ pub(crate) async fn get(State(app): State<App>, call: Call, path: KeyPath) -> Re
 )]
 pub(crate) async fn head(State(app): State<App>, call: Call, path: KeyPath) -> Result<Response, Failure> {
     let who = call.caller(&app.api.access, Named::InAddress(&path.space.tenant)).await?;
+    call.about(&path.space.namespace);
     super::head(&app, &call, &who, &path.object()).await
 }
 
@@ -47,6 +51,7 @@ pub(crate) async fn head(State(app): State<App>, call: Call, path: KeyPath) -> R
 #[utoipa::path(
     delete,
     path = "/v1/objects/by-key/{*address}",
+    operation_id = "delete_object_by_key",
     tag = "objects by key",
     params(("If-Match" = Option<String>, Header, description = "Only if it has one of these tags")),
     responses(

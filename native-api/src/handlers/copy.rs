@@ -86,6 +86,7 @@ pub(crate) struct CopyDestination {
 #[utoipa::path(
     post,
     path = "/v1/objects/copy",
+    operation_id = "copy_object",
     tag = "objects",
     params(
         ("If-Match" = Option<String>, Header, description = "Only over a current destination with one of these tags"),

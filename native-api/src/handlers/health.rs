@@ -34,6 +34,7 @@ pub(crate) struct ReadyBody {
 #[utoipa::path(
     get,
     path = "/health",
+    operation_id = "health",
     tag = "operations",
     responses((status = 200, description = "Alive", body = HealthBody)),
 )]
@@ -47,6 +48,7 @@ pub(crate) async fn health() -> Json<HealthBody> {
 #[utoipa::path(
     get,
     path = "/ready",
+    operation_id = "ready",
     tag = "operations",
     responses(
         (status = 200, description = "Every part answers", body = ReadyBody),
@@ -71,6 +73,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
 #[utoipa::path(
     get,
     path = "/metrics",
+    operation_id = "metrics",
     tag = "operations",
     responses((status = 200, description = "Metrics", body = String, content_type = "text/plain")),
 )]
@@ -87,6 +90,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 #[utoipa::path(
     get,
     path = "/v1/openapi.json",
+    operation_id = "openapi",
     tag = "operations",
     responses((status = 200, description = "The OpenAPI 3.1 document of this API", body = Object)),
 )]

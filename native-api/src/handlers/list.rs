@@ -52,6 +52,7 @@ pub(super) fn page_limit(asked: Option<u32>) -> Result<u32, Invalid> {
 #[utoipa::path(
     get,
     path = "/v1/objects",
+    operation_id = "list_objects",
     tag = "objects",
     params(ListParams),
     responses((status = 200, description = "A page", body = ListBody)),

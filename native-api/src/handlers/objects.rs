@@ -19,6 +19,7 @@ use crate::router::App;
 #[utoipa::path(
     post,
     path = "/v1/objects",
+    operation_id = "create_object",
     tag = "objects",
     params(
         ("X-Namespace" = String, Header, description = "Which service or collection"),
@@ -67,6 +68,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> R
 #[utoipa::path(
     get,
     path = "/v1/objects/{id}",
+    operation_id = "get_object",
     tag = "objects",
     params(("id" = String, Path, description = "The object's id", format = Uuid)),
     responses(
@@ -85,6 +87,7 @@ pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Resul
 #[utoipa::path(
     head,
     path = "/v1/objects/{id}",
+    operation_id = "head_object",
     tag = "objects",
     params(("id" = String, Path, description = "The object's id", format = Uuid)),
     responses(
@@ -103,6 +106,7 @@ pub(crate) async fn head(State(app): State<App>, call: Call, id: IdPath) -> Resu
 #[utoipa::path(
     delete,
     path = "/v1/objects/{id}",
+    operation_id = "delete_object",
     tag = "objects",
     params(
         ("id" = String, Path, description = "The object's id", format = Uuid),

@@ -108,6 +108,7 @@ impl PatchBody {
 #[utoipa::path(
     patch,
     path = "/v1/objects/{id}",
+    operation_id = "patch_object",
     tag = "objects",
     params(
         ("id" = String, Path, description = "The object's id", format = Uuid),

@@ -72,6 +72,7 @@ async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
 #[utoipa::path(
     post,
     path = "/v1/uploads",
+    operation_id = "create_upload",
     tag = "uploads",
     params(
         ("X-Namespace" = Option<String>, Header, description = "Which service or collection; required unless in the body"),
@@ -115,6 +116,7 @@ pub(crate) async fn create(
 #[utoipa::path(
     put,
     path = "/v1/uploads/{id}/parts/{number}",
+    operation_id = "put_part",
     tag = "uploads",
     params(
         ("id" = String, Path, description = "The upload's id", format = Uuid),
@@ -163,6 +165,7 @@ pub(crate) struct PartsParams {
 #[utoipa::path(
     get,
     path = "/v1/uploads/{id}",
+    operation_id = "get_upload",
     tag = "uploads",
     params(("id" = String, Path, description = "The upload's id", format = Uuid), PartsParams),
     responses(
@@ -227,6 +230,7 @@ impl PartClaimBody {
 #[utoipa::path(
     post,
     path = "/v1/uploads/{id}/complete",
+    operation_id = "complete_upload",
     tag = "uploads",
     params(
         ("id" = String, Path, description = "The upload's id", format = Uuid),
@@ -288,6 +292,7 @@ async fn arrived(app: &App, who: &Principal, reference: &UploadRef) -> Result<Ve
 #[utoipa::path(
     delete,
     path = "/v1/uploads/{id}",
+    operation_id = "abort_upload",
     tag = "uploads",
     params(("id" = String, Path, description = "The upload's id", format = Uuid)),
     responses((status = 204, description = "Aborted"), (status = 404, response = ProblemBody)),

@@ -48,6 +48,7 @@ pub(crate) struct UsageTotal {
 #[utoipa::path(
     get,
     path = "/v1/usage",
+    operation_id = "get_usage",
     tag = "usage",
     params(UsageParams),
     responses((status = 200, description = "Figures", body = UsageBody)),

@@ -4,7 +4,15 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use juststorage_core::application::objects::list::Cursor;
 use juststorage_core::domain::space::{Space, Versioning};
-use s3s::dto::*;
+use s3s::dto::{
+    Bucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
+    DeleteBucketInput, DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput,
+    GetBucketLocationOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, GetPublicAccessBlockInput,
+    GetPublicAccessBlockOutput, Grant, Grantee, Grants, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, ObjectOwnership, Owner, OwnershipControls, OwnershipControlsRule, Permission,
+    PublicAccessBlockConfiguration, Type,
+};
 use s3s::{Body, S3Request, S3Response, S3Result};
 
 use crate::api::Api;

@@ -6,7 +6,10 @@ use juststorage_core::application::error::Error as CoreError;
 use juststorage_core::application::objects::delete::Deletion;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
 use juststorage_core::domain::principal::Principal;
-use s3s::dto::*;
+use s3s::dto::{
+    Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    Error, ObjectIdentifier,
+};
 use s3s::{S3Error, S3Request, S3Response, S3Result};
 
 use crate::api::Api;

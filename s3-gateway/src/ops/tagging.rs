@@ -7,7 +7,10 @@ use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::ports::metadata::VersionRef;
 use juststorage_core::domain::object::{Attributes, Object, Tags};
-use s3s::dto::*;
+use s3s::dto::{
+    DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
+    PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
+};
 use s3s::{S3Request, S3Response, S3Result};
 
 use crate::api::Api;

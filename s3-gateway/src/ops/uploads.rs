@@ -2,8 +2,12 @@
 
 use juststorage_core::application::objects::list::{Cursor, PAGE_MAX};
 use juststorage_core::application::uploads::ListUploadsRequest;
+use juststorage_core::domain::address::Key;
 use juststorage_core::domain::multipart::{PartNumber, UploadId};
-use s3s::dto::*;
+use s3s::dto::{
+    CommonPrefix, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput,
+    ListPartsOutput, MultipartUpload, Part, StorageClass,
+};
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::listing::behind;
@@ -97,7 +101,7 @@ pub(crate) async fn list(
     if let Some(space) = &page.space {
         note_namespace(space.address.namespace.as_str());
     }
-    let keys = page.uploads.iter().filter_map(|upload| upload.key.as_ref()).map(|key| key.as_str());
+    let keys = page.uploads.iter().filter_map(|upload| upload.key.as_ref()).map(Key::as_str);
     let encoding = asked_encoding
         .fitting(keys.chain(page.prefixes.iter().map(String::as_str)).chain([prefix.as_str(), &marker]));
     let uploads = page.uploads.iter().map(|upload| {
