@@ -13,52 +13,52 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A directory with a store in it.
-pub struct Place {
+pub(crate) struct Place {
     directory: TempDir,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
     /// The data directory.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// A file beside it.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// The program on this store, with nothing of this test's own environment.
-    pub fn program(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn program(&self, arguments: &[&str]) -> Command {
         let mut command = bare(arguments);
         command.current_dir(self.directory.path()).env("JUSTSTORAGE_DATA_DIR", self.data());
         command
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.program(arguments).output().unwrap()
     }
 
     /// Runs a command that must succeed, with `--json`; what it printed.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// Starts a server on free ports.
-    pub fn serve(&self, arguments: &[&str]) -> Server {
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
         Server::start(self.program(arguments), &self.file("server.log"))
     }
 }
 
 /// The program without any setting.
-pub fn bare(arguments: &[&str]) -> Command {
+pub(crate) fn bare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_juststorage"));
     command
         .env_clear()
@@ -68,18 +68,18 @@ pub fn bare(arguments: &[&str]) -> Command {
     command
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A server. Killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     log: PathBuf,
-    pub native: String,
-    pub s3: String,
+    pub(crate) native: String,
+    pub(crate) s3: String,
     /// What it printed on standard output until both endpoints were known.
-    pub printed: Vec<String>,
+    pub(crate) printed: Vec<String>,
 }
 
 impl Server {
@@ -102,18 +102,18 @@ impl Server {
         Self { child, log: log.to_owned(), native: native.unwrap(), s3: s3.unwrap(), printed }
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the end.
-    pub fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 
     /// Asks it to end, and sees that it ends well.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.signal(Signal::TERM);
         let log = self.log.clone();
         let status = self.wait();
@@ -121,21 +121,21 @@ impl Server {
     }
 
     /// Ends it as a power cut would.
-    pub fn kill(self) {
+    pub(crate) fn kill(self) {
         self.signal(Signal::KILL);
         self.wait();
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
     /// An unmodified S3 client with the default root key.
-    pub fn s3(&self) -> Client {
+    pub(crate) fn s3(&self) -> Client {
         self.s3_as("juststorage", "juststorage")
     }
 
-    pub fn s3_as(&self, access_key: &str, secret_key: &str) -> Client {
+    pub(crate) fn s3_as(&self, access_key: &str, secret_key: &str) -> Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))

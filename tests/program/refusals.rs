@@ -44,7 +44,7 @@ fn what_cannot_be_honoured_is_refused() {
     refused(&["--config", "/nonexistent.toml"], 2, "JUSTSTORAGE_CONFIG");
     refused(&["--log", "=="], 2, "RUST_LOG");
     refused(&["scrub"], 2, "scrub");
-    refused(&["bucket", "create", "NO"], 2, "lower-case");
+    refused(&["bucket", "create", "NO!"], 2, "lower-case");
 }
 
 #[test]
