@@ -1,1 +1,86 @@
 //! The SQL schemas of both engines, embedded.
+//!
+//! A migration is one file per engine, of the same name: `sqlite/NNNN_name.sql` and
+//! `postgres/NNNN_name.sql`. A released file never changes; the schema moves by adding files, and in steps
+//! that the previous release can still work with (expand, then contract).
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+macro_rules! embed {
+    ($engine:literal: $($file:literal),+ $(,)?) => {
+        &[$(($file, include_str!(concat!("../", $engine, "/", $file)))),+]
+    };
+}
+
+/// The files for SQLite, oldest first: name and text.
+pub const SQLITE: &[(&str, &str)] = embed!("sqlite": "0001_initial.sql");
+
+/// The files for PostgreSQL, oldest first: name and text.
+pub const POSTGRES: &[(&str, &str)] = embed!("postgres": "0001_initial.sql");
+
+/// What brings a SQLite database to the newest schema.
+pub fn sqlite() -> Migrator {
+    migrator(SQLITE)
+}
+
+/// What brings a PostgreSQL database to the newest schema.
+pub fn postgres() -> Migrator {
+    migrator(POSTGRES)
+}
+
+/// The versions that this program knows, ascending.
+pub fn versions() -> impl Iterator<Item = i64> {
+    SQLITE.iter().filter_map(|(file, _)| parse(file)).map(|(version, _)| version)
+}
+
+/// The schema's version that this program was built for.
+pub fn newest() -> i64 {
+    versions().last().unwrap_or_default()
+}
+
+fn migrator(files: &'static [(&'static str, &'static str)]) -> Migrator {
+    let migration = |(file, text): &(&'static str, &'static str)| {
+        let (version, name) = parse(file)?;
+        let sql = AssertSqlSafe(*text).into_sql_str();
+        Some(Migration::new(version, name.into(), MigrationType::Simple, sql, false))
+    };
+    Migrator::with_migrations(files.iter().filter_map(migration).collect())
+}
+
+/// `0001_initial.sql` is version 1, "initial".
+fn parse(file: &'static str) -> Option<(i64, &'static str)> {
+    let (number, name) = file.strip_suffix(".sql")?.split_once('_')?;
+    Some((number.parse().ok()?, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file whose name cannot be read would silently be left out.
+    #[test]
+    fn both_engines_have_the_same_files_and_each_has_a_number_of_its_own() {
+        let names = |files: &[(&'static str, &str)]| files.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        assert_eq!(names(SQLITE), names(POSTGRES));
+        let versions: Vec<_> = SQLITE.iter().map(|(file, _)| parse(file).map(|(v, _)| v)).collect();
+        assert!(versions.iter().all(Option::is_some), "{versions:?}");
+        assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{versions:?}");
+        assert_eq!(versions.last().copied().flatten(), Some(newest()));
+    }
+
+    /// A file that lies in the directory but is not named above would never be applied.
+    #[test]
+    fn every_file_is_embedded() {
+        for (engine, files) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
+            let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(engine);
+            let mut found: Vec<_> = std::fs::read_dir(directory)
+                .map(|entries| {
+                    entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+                })
+                .unwrap_or_default();
+            found.sort();
+            assert_eq!(found, files.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+        }
+    }
+}

@@ -66,6 +66,13 @@ pub struct CommitterTasks {
 }
 
 impl CommitterTasks {
+    /// Stops both tasks where they are, as a crash would. What was not acknowledged may or may not be there
+    /// after the next start.
+    pub fn abort(self) {
+        self.packer.abort();
+        self.commits.abort();
+    }
+
     /// Takes no more requests, finishes those that queue, seals the open packs.
     pub async fn shut_down(self) {
         self.stop.cancel();
@@ -168,6 +175,10 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
         Refusal::Complete(refusal) => Error::Complete(refusal),
         Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
         Refusal::SourceGone => Error::Conflict,
+        Refusal::Failed(cause) => {
+            tracing::error!(cause, "change failed");
+            Error::Internal
+        }
         Refusal::SegmentLost => {
             tracing::error!("this writer was taken for dead and its segment taken over: is its clock right?");
             Error::Unavailable

@@ -17,7 +17,7 @@ use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::Rights;
 use crate::domain::range::Span;
-use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId};
+use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -294,6 +294,10 @@ pub enum Refusal {
     /// The segment is no longer this writer's: it was taken for dead. Stage again.
     #[error("the segment is no longer open")]
     SegmentLost,
+    /// This change alone cannot be made, for a reason that is logged and not shown: a bug, or a collision
+    /// that did not end. Those that shared its batch were made without it.
+    #[error("the change failed: {0}")]
+    Failed(String),
 }
 
 /// What a listing yields, and from where.
@@ -519,6 +523,15 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// The space at a place, if it exists.
     async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError>;
 
+    /// Sets whether a space's keys keep versions; the space is made if it does not exist. What was versioned
+    /// once can only be suspended: `Off` means [`Versioning::Suspended`] there.
+    async fn set_versioning(
+        &self,
+        space: &SpaceAddress,
+        versioning: Versioning,
+        now: Timestamp,
+    ) -> Result<Space, MetadataError>;
+
     /// Names a space, made if it does not exist; `Err` in the inner result holds the bucket that has the
     /// name already.
     async fn create_bucket(
@@ -581,7 +594,8 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     // --- writers and segments ----------------------------------------------------------------------------
 
-    /// Says that `writer` lives until `until`.
+    /// Says that `writer` lives until `until`. To be said before it opens its first segment: one that has open
+    /// segments and never said so counts as dead.
     async fn heartbeat(&self, writer: WriterId, until: Timestamp) -> Result<(), MetadataError>;
 
     /// Writers whose word has run out at `now`.
@@ -696,6 +710,9 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Whether the database answers.
     async fn check(&self) -> Result<(), MetadataError>;
+
+    /// A segment's row.
+    async fn find_segment(&self, id: SegmentId) -> Result<Option<SegmentRecord>, MetadataError>;
 
     /// A page of all segments, in order of id, after one.
     async fn scan_segments(

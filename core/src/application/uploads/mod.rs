@@ -3,6 +3,8 @@
 mod lifecycle;
 mod parts;
 
+pub use parts::CopyPartRequest;
+
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
 use crate::application::ports::metadata::Place;

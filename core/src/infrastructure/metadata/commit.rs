@@ -1,0 +1,358 @@
+//! A batch of changes in one transaction.
+//!
+//! A change is first decided (bucket, conditions, segment, source), then made: one that is refused has
+//! written nothing but, at most, that its own single segment is whole.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::database::{Database, Transaction, transaction};
+use super::dialect::{Fault, sql};
+use super::tally::{Tally, condemn_if_empty};
+use super::{delete, parts, put, rows, spaces, update};
+use crate::application::ports::metadata::{Mutation, NewContent, Outcome, Refusal, WriterId};
+use crate::application::ports::segments::SegmentKind;
+use crate::domain::address::{BucketName, Key, SpaceAddress};
+use crate::domain::blob::SegmentId;
+use crate::domain::object::{Object, ObjectId};
+use crate::domain::precondition::{Preconditions, WriteDecision};
+use crate::domain::space::{Space, SpaceId};
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+
+/// What one change came to.
+pub(super) type Applied = Result<Outcome, Refusal>;
+
+pub(super) async fn commit(
+    db: &Database,
+    writer: WriterId,
+    batch: &[Mutation],
+    now: Timestamp,
+) -> Result<Vec<Applied>, Fault> {
+    match transaction!(db, |tx| apply(&mut tx, writer, batch, now).await?) {
+        // One of them cannot be done: by themselves, the others can.
+        Err(fault) if batch.len() > 1 && !fault.is_outage() => one_by_one(db, writer, batch, now).await,
+        result => result,
+    }
+}
+
+async fn one_by_one(
+    db: &Database,
+    writer: WriterId,
+    batch: &[Mutation],
+    now: Timestamp,
+) -> Result<Vec<Applied>, Fault> {
+    let mut applied = Vec::with_capacity(batch.len());
+    for mutation in batch.chunks(1) {
+        match transaction!(db, |tx| apply(&mut tx, writer, mutation, now).await?) {
+            Ok(one) => applied.extend(one),
+            Err(fault) if fault.is_outage() => return Err(fault),
+            Err(fault) => applied.push(Err(Refusal::Failed(fault_text(fault)))),
+        }
+    }
+    Ok(applied)
+}
+
+fn fault_text(fault: Fault) -> String {
+    crate::application::ports::metadata::MetadataError::from(fault).to_string()
+}
+
+async fn apply(
+    tx: &mut Transaction,
+    writer: WriterId,
+    mutations: &[Mutation],
+    now: Timestamp,
+) -> Result<Vec<Applied>, Fault> {
+    let mut batch = Batch::new(tx, writer, mutations, now);
+    let mut applied = Vec::with_capacity(mutations.len());
+    for mutation in mutations {
+        applied.push(match mutation {
+            Mutation::Put(put) => put::put(&mut batch, put).await?,
+            Mutation::Delete(delete) => delete::delete(&mut batch, delete).await?,
+            Mutation::Update(update) => update::update(&mut batch, update).await?,
+            Mutation::PutPart(part) => parts::put_part(&mut batch, part).await?,
+            Mutation::Complete(complete) => parts::complete(&mut batch, complete).await?,
+            Mutation::SealPack(pack, size) => batch.seal_pack(*pack, *size).await?,
+        });
+    }
+    let tally = std::mem::take(&mut batch.tally);
+    let sealed = std::mem::take(&mut batch.sealed);
+    tally.write(tx).await?;
+    for pack in sealed {
+        condemn_if_empty(tx, pack).await?;
+    }
+    Ok(applied)
+}
+
+/// A transaction under way, and what it has learnt so far.
+pub(super) struct Batch<'t> {
+    pub(super) tx: &'t mut Transaction,
+    pub(super) writer: WriterId,
+    pub(super) now: Timestamp,
+    pub(super) tally: Tally,
+    /// The size each pack has reached with this batch.
+    pack_sizes: BTreeMap<SegmentId, u64>,
+    /// Whether each pack is still this writer's.
+    fenced: HashMap<SegmentId, bool>,
+    spaces: HashMap<SpaceAddress, Space>,
+    buckets: HashMap<BucketName, Option<i64>>,
+    /// A segment's tier never changes.
+    tiers: HashMap<SegmentId, StorageClass>,
+    sealed: Vec<SegmentId>,
+}
+
+impl<'t> Batch<'t> {
+    fn new(tx: &'t mut Transaction, writer: WriterId, mutations: &[Mutation], now: Timestamp) -> Self {
+        let mut pack_sizes = BTreeMap::new();
+        for mutation in mutations {
+            let content = match mutation {
+                Mutation::Put(put) => &put.content,
+                Mutation::PutPart(part) => &part.content,
+                _ => continue,
+            };
+            if let NewContent::Staged(leaf) = content
+                && leaf.kind == SegmentKind::Pack
+            {
+                let size = pack_sizes.entry(leaf.location.segment).or_insert(0);
+                *size = leaf.segment_size.max(*size);
+            }
+        }
+        Self {
+            tx,
+            writer,
+            now,
+            tally: Tally::default(),
+            pack_sizes,
+            fenced: HashMap::new(),
+            spaces: HashMap::new(),
+            buckets: HashMap::new(),
+            tiers: HashMap::new(),
+            sealed: Vec::new(),
+        }
+    }
+
+    /// The space, if it exists.
+    pub(super) async fn space(&mut self, address: &SpaceAddress) -> Result<Option<Space>, Fault> {
+        if let Some(space) = self.spaces.get(address) {
+            return Ok(Some(space.clone()));
+        }
+        let space = spaces::lock_space(self.tx, address).await?;
+        if let Some(space) = &space {
+            self.spaces.insert(address.clone(), space.clone());
+        }
+        Ok(space)
+    }
+
+    /// The space, made if it does not exist.
+    pub(super) async fn ensure_space(&mut self, address: &SpaceAddress) -> Result<Space, Fault> {
+        if let Some(space) = self.space(address).await? {
+            return Ok(space);
+        }
+        let space = spaces::ensure_space(self.tx, address, self.now).await?;
+        self.spaces.insert(address.clone(), space.clone());
+        Ok(space)
+    }
+
+    /// Whether a bucket, if one is named, names this space.
+    pub(super) async fn bucket_stands(
+        &mut self,
+        bucket: Option<&BucketName>,
+        space: Option<SpaceId>,
+    ) -> Result<bool, Fault> {
+        let Some(name) = bucket else { return Ok(true) };
+        let named = if let Some(known) = self.buckets.get(name) {
+            *known
+        } else {
+            let found = self
+                .tx
+                .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_key_share))
+                .bind(name.as_str())
+                .find(|row| row.first::<i64>())
+                .await?;
+            self.buckets.insert(name.clone(), found);
+            found
+        };
+        Ok(named.is_some() && named == space.map(|space| space.0))
+    }
+
+    /// The latest version of a key, a delete marker too. It stays so until the end of the transaction.
+    pub(super) async fn latest(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        self.tx
+            .query(sql!(
+                object,
+                " WHERE o.space_id = $1 AND o.key = $2 AND o.key <> '' AND o.is_latest",
+                for_update_of_object
+            ))
+            .bind(space.0)
+            .bind(key.as_str())
+            .find(rows::object)
+            .await
+    }
+
+    /// The null version of a key.
+    pub(super) async fn null_version(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        self.tx
+            .query(sql!(
+                object,
+                " WHERE o.space_id = $1 AND o.key = $2 AND o.is_null_version AND o.state = 2 \
+                 ORDER BY o.id DESC LIMIT 1",
+                for_update_of_object
+            ))
+            .bind(space.0)
+            .bind(key.as_str())
+            .find(rows::object)
+            .await
+    }
+
+    /// A visible object by its id.
+    pub(super) async fn object(&mut self, id: ObjectId) -> Result<Option<Object>, Fault> {
+        self.tx
+            .query(sql!(object, " WHERE o.id = $1 AND o.state = 2", for_update_of_object))
+            .bind(id.0)
+            .find(rows::object)
+            .await
+    }
+
+    /// The id that a new version of a key takes: the one proposed, if it is larger than all there are.
+    pub(super) async fn next_id(
+        &mut self,
+        space: SpaceId,
+        key: &Key,
+        latest: Option<&Object>,
+        proposed: ObjectId,
+    ) -> Result<ObjectId, Fault> {
+        if latest.is_none_or(|latest| latest.id < proposed) {
+            return Ok(proposed);
+        }
+        // Rows that wait for GC keep their ids, and may lie beyond the latest version.
+        let newest = self
+            .tx
+            .query(sql!("SELECT id FROM objects WHERE space_id = $1 AND key = $2 ORDER BY id DESC LIMIT 1"))
+            .bind(space.0)
+            .bind(key.as_str())
+            .find(|row| row.first().map(ObjectId))
+            .await?;
+        Ok(proposed.after(newest))
+    }
+
+    /// COMMITTED → DELETING.
+    pub(super) async fn retire(&mut self, object: &Object) -> Result<(), Fault> {
+        let changed = self
+            .tx
+            .query(sql!("UPDATE objects SET state = 3, is_latest = FALSE WHERE id = $1 AND state = 2"))
+            .bind(object.id.0)
+            .execute()
+            .await?;
+        if changed != 1 {
+            return Err(Fault::Collision(format!("object {} is no longer committed", object.id)));
+        }
+        self.tally.retired(object)
+    }
+
+    /// No longer the latest version, but a version still.
+    pub(super) async fn demote(&mut self, object: &Object) -> Result<(), Fault> {
+        self.tx
+            .query(sql!("UPDATE objects SET is_latest = FALSE WHERE id = $1 AND state = 2"))
+            .bind(object.id.0)
+            .execute()
+            .await?;
+        Ok(())
+    }
+
+    /// WRITING → gone, because what it announced is there or will never be.
+    pub(super) async fn unannounce(&mut self, announced: Option<ObjectId>) -> Result<(), Fault> {
+        if let Some(id) = announced {
+            self.tx
+                .query(sql!("DELETE FROM objects WHERE id = $1 AND state = 1"))
+                .bind(id.0)
+                .execute()
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a segment is still this writer's to commit into; a single is whole thereby.
+    pub(super) async fn fence(
+        &mut self,
+        segment: SegmentId,
+        kind: SegmentKind,
+        size: u64,
+    ) -> Result<bool, Fault> {
+        if kind == SegmentKind::Single {
+            let sealed = self
+                .tx
+                .query(sql!(
+                    "UPDATE segments SET state = 2, writer = NULL, size = $3 \
+                     WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 1"
+                ))
+                .bind(segment.0)
+                .bind(self.writer.0)
+                .bind(rows::signed(size)?)
+                .execute()
+                .await?;
+            return Ok(sealed == 1);
+        }
+        if let Some(known) = self.fenced.get(&segment) {
+            return Ok(*known);
+        }
+        let size = self.pack_sizes.get(&segment).copied().unwrap_or(size);
+        let grown = self
+            .tx
+            .query(sql!(
+                "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END \
+                 WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
+            ))
+            .bind(segment.0)
+            .bind(self.writer.0)
+            .bind(rows::signed(size)?)
+            .execute()
+            .await?;
+        self.fenced.insert(segment, grown == 1);
+        Ok(grown == 1)
+    }
+
+    /// The tier of a segment that a blob lies in.
+    pub(super) async fn tier(&mut self, segment: SegmentId) -> Result<StorageClass, Fault> {
+        if let Some(tier) = self.tiers.get(&segment) {
+            return Ok(*tier);
+        }
+        let tier = self
+            .tx
+            .query(sql!("SELECT tier FROM segments WHERE id = $1"))
+            .bind(segment.0)
+            .find(|row| rows::class(row, "tier"))
+            .await?
+            .ok_or_else(|| Fault::Collision(format!("segment {segment} is gone")))?;
+        self.tiers.insert(segment, tier);
+        Ok(tier)
+    }
+
+    async fn seal_pack(&mut self, pack: SegmentId, size: u64) -> Result<Applied, Fault> {
+        let sealed = self
+            .tx
+            .query(sql!(
+                "UPDATE segments SET state = 2, writer = NULL, size = $3 \
+                 WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
+            ))
+            .bind(pack.0)
+            .bind(self.writer.0)
+            .bind(rows::signed(size)?)
+            .execute()
+            .await?;
+        if sealed != 1 {
+            return Ok(Err(Refusal::SegmentLost));
+        }
+        self.fenced.insert(pack, false);
+        self.sealed.push(pack);
+        Ok(Ok(Outcome::Sealed))
+    }
+}
+
+/// What the conditions of a write say; a delete marker counts as nothing.
+pub(super) fn refuse(preconditions: &Preconditions, current: Option<&Object>) -> Option<Refusal> {
+    let current = current.filter(|object| !object.is_delete_marker());
+    match preconditions.decide_write(current.map(|object| (&object.etag, object.created_at))) {
+        WriteDecision::Proceed => None,
+        WriteDecision::Failed => Some(Refusal::PreconditionFailed),
+        WriteDecision::Missing => Some(Refusal::NoSuchObject),
+    }
+}

@@ -1,0 +1,499 @@
+//! Two engines behind one face: pools, transactions, statements, rows.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    Sqlite, SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Decode, Encode, Row as _, Type};
+
+use super::dialect::{Fault, Sql};
+use crate::application::ports::metadata::MetadataError;
+
+/// Connections to PostgreSQL at most.
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// Reading connections to SQLite at most. The writer is one more.
+const SQLITE_READERS: u32 = 4;
+
+/// How long to wait for a connection before the database counts as unavailable.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long SQLite waits for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What PostgreSQL is told: a lock or a statement that takes longer is given up.
+const LOCK_TIMEOUT: &str = "10s";
+const STATEMENT_TIMEOUT: &str = "20s";
+
+/// How long any answer of PostgreSQL may take: a machine that vanished does not say so.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Prepared statements kept per connection: more than this module has.
+const STATEMENTS_KEPT: usize = 256;
+
+/// A value that both engines can be given.
+pub(super) trait Value<'q>:
+    Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + Send + 'q
+{
+}
+
+impl<'q, T> Value<'q> for T where
+    T: Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + Send + 'q
+{
+}
+
+/// A value that can be read from both engines' rows.
+pub(super) trait Field:
+    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+{
+}
+
+impl<T> Field for T where
+    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+{
+}
+
+/// A row of either engine.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Row {
+    /// The value of a column.
+    pub(super) fn get<T: Field>(&self, column: &str) -> Result<T, Fault> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+        }
+    }
+
+    /// The value of the first column.
+    pub(super) fn first<T: Field>(&self) -> Result<T, Fault> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(0)?),
+            Self::Postgres(row) => Ok(row.try_get(0)?),
+        }
+    }
+}
+
+/// The pools of one engine.
+#[derive(Clone)]
+pub(super) enum Database {
+    /// One writer, so that writers queue here and not in SQLite; readers see the last commit (WAL).
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    /// One pool for everything.
+    Postgres(PgPool),
+}
+
+impl Database {
+    /// Opens the database that a URL names. Connects once, to find a mistake early.
+    pub(super) async fn connect(url: &str) -> Result<Self, MetadataError> {
+        if url.starts_with("sqlite:") {
+            return Self::open_sqlite(url).await;
+        }
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            return Self::open_postgres(url).await;
+        }
+        Err(MetadataError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()))
+    }
+
+    async fn open_sqlite(url: &str) -> Result<Self, MetadataError> {
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            return Err(MetadataError::Failed("an in-memory SQLite database forgets everything".to_owned()));
+        }
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(Fault::from)?
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(STATEMENTS_KEPT)
+            .pragma("temp_store", "MEMORY")
+            .pragma("mmap_size", "268435456")
+            .pragma("trusted_schema", "OFF");
+        // WAL with synchronous=FULL: every commit syncs the log before it returns, so an acknowledged write
+        // survives a power cut. A larger log between checkpoints means fewer syncs of the database file.
+        let writing = options
+            .clone()
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("cache_size", "-65536")
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864")
+            .thread_name(|_| "metadata-writer".to_owned());
+        let reading = options
+            .pragma("cache_size", "-16384")
+            .pragma("query_only", "ON")
+            .thread_name(|n| format!("metadata-reader-{n}"));
+        let pool = |connections| {
+            PoolOptions::<Sqlite>::new()
+                .max_connections(connections)
+                // A file does not go away, and a fresh connection has a cold cache.
+                .test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        // Whoever waits for the writer may have to wait for another process behind it.
+        let writer = pool(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT + BUSY_TIMEOUT)
+            .connect_with(writing)
+            .await
+            .map_err(Fault::from)?;
+        let readers = pool(SQLITE_READERS).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(reading);
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, MetadataError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(Fault::from)?
+            .application_name("juststorage")
+            .statement_cache_capacity(STATEMENTS_KEPT)
+            // Whatever the server's default: an acknowledged write survives a crash of the server.
+            .options([
+                ("synchronous_commit", "on"),
+                ("lock_timeout", LOCK_TIMEOUT),
+                ("statement_timeout", STATEMENT_TIMEOUT),
+                ("idle_in_transaction_session_timeout", "60s"),
+                ("default_transaction_isolation", "read committed"),
+            ]);
+        let pool = PoolOptions::<Postgres>::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await
+            .map_err(Fault::from)?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// A statement that reads, outside any transaction.
+    pub(super) fn read(&self, sql: Sql) -> Statement<'_> {
+        match self {
+            Self::Sqlite { readers, .. } => Statement::new(On::SqlitePool(readers), sql),
+            Self::Postgres(pool) => Statement::new(On::PostgresPool(pool), sql),
+        }
+    }
+
+    /// A transaction that may write. On SQLite it takes the write lock at once: one that began by reading
+    /// could not upgrade after another's commit.
+    pub(super) async fn begin(&self) -> Result<Transaction, Fault> {
+        match self {
+            Self::Sqlite { writer, .. } => {
+                Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))
+            }
+            Self::Postgres(pool) => {
+                Ok(Transaction::Postgres(patiently(PATIENCE, pool.begin()).await?, PATIENCE))
+            }
+        }
+    }
+
+    /// A transaction that reads one state of everything, for as long as it takes.
+    pub(super) async fn snapshot(&self) -> Result<Transaction, Fault> {
+        const ALL_NIGHT: Duration = Duration::from_secs(24 * 3600);
+        match self {
+            Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
+            Self::Postgres(pool) => {
+                let mut tx =
+                    pool.begin_with("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+                sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
+                Ok(Transaction::Postgres(tx, ALL_NIGHT))
+            }
+        }
+    }
+
+    /// Prepares a statement without running it.
+    #[cfg(feature = "testing")]
+    pub(super) async fn prepare(&self, sqlite: String, postgres: String) -> Result<(), String> {
+        use sqlx::{Executor as _, SqlSafeStr as _};
+        let prepared = match self {
+            Self::Sqlite { writer, .. } => {
+                writer.prepare(AssertSqlSafe(sqlite).into_sql_str()).await.map(drop)
+            }
+            Self::Postgres(pool) => pool.prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop),
+        };
+        prepared.map_err(|error| error.to_string())
+    }
+
+    /// Finishes what is under way and closes every connection.
+    pub(super) async fn close(&self) {
+        match self {
+            // The writer last: it is the one that folds the log into the database file.
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A transaction, rolled back unless committed.
+pub(super) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>, Duration),
+}
+
+impl Transaction {
+    /// A statement inside the transaction.
+    pub(super) fn query(&mut self, sql: Sql) -> Statement<'_> {
+        match self {
+            Self::Sqlite(tx) => Statement::new(On::Sqlite(tx), sql),
+            Self::Postgres(tx, patience) => Statement::new(On::Postgres(tx, *patience), sql),
+        }
+    }
+
+    /// A statement whose fragment `rows` is a list of `rows` times `columns` values.
+    pub(super) fn query_rows(&mut self, sql: Sql, rows: usize, columns: usize) -> Statement<'_> {
+        match self {
+            Self::Sqlite(tx) => Statement::with_text(On::Sqlite(tx), with_rows(sql.sqlite, rows, columns)),
+            Self::Postgres(tx, patience) => {
+                let text = with_rows(sql.postgres, rows, columns);
+                Statement::with_text(On::Postgres(tx, *patience), text)
+            }
+        }
+    }
+
+    /// How many rows a multi-row statement should have: measured best for each engine.
+    pub(super) fn step(&self) -> usize {
+        match self {
+            Self::Sqlite(_) => 8,
+            Self::Postgres(..) => 64,
+        }
+    }
+
+    /// Makes it durable.
+    pub(super) async fn commit(self) -> Result<(), Fault> {
+        match self {
+            Self::Sqlite(tx) => Ok(tx.commit().await?),
+            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await,
+        }
+    }
+}
+
+/// `INSERT … VALUES {rows} …` with its placeholders numbered.
+pub(super) fn with_rows(text: &str, rows: usize, columns: usize) -> Arc<str> {
+    use std::fmt::Write as _;
+    let mut list = String::new();
+    for row in 0..rows {
+        list.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            let comma = if column == 0 { "" } else { ", " };
+            let _ = write!(list, "{comma}${}", row * columns + column + 1);
+        }
+        list.push(')');
+    }
+    text.replace("{rows}", &list).into()
+}
+
+/// Where a statement runs.
+enum On<'c> {
+    SqlitePool(&'c SqlitePool),
+    Sqlite(&'c mut sqlx::SqliteConnection),
+    PostgresPool(&'c PgPool),
+    Postgres(&'c mut sqlx::PgConnection, Duration),
+}
+
+/// A statement with its values, about to run.
+pub(super) struct Statement<'c>(Bound<'c>);
+
+enum Bound<'c> {
+    Sqlite(SqliteOn<'c>, Query<'static, Sqlite, SqliteArguments>),
+    Postgres(PostgresOn<'c>, Query<'static, Postgres, PgArguments>, Duration),
+}
+
+enum SqliteOn<'c> {
+    Pool(&'c SqlitePool),
+    One(&'c mut sqlx::SqliteConnection),
+}
+
+enum PostgresOn<'c> {
+    Pool(&'c PgPool),
+    One(&'c mut sqlx::PgConnection),
+}
+
+/// Runs a query wherever it should run.
+macro_rules! run {
+    ($statement:expr, $method:ident) => {
+        match $statement.0 {
+            Bound::Sqlite(SqliteOn::Pool(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
+            Bound::Sqlite(SqliteOn::One(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
+            Bound::Postgres(PostgresOn::Pool(on), query, patience) => {
+                patiently(patience, query.$method(on)).await?.into()
+            }
+            Bound::Postgres(PostgresOn::One(on), query, patience) => {
+                patiently(patience, query.$method(on)).await?.into()
+            }
+        }
+    };
+}
+
+impl<'c> Statement<'c> {
+    fn new(on: On<'c>, sql: Sql) -> Self {
+        Self(match on {
+            On::SqlitePool(pool) => Bound::Sqlite(SqliteOn::Pool(pool), sqlx::query(sql.sqlite)),
+            On::Sqlite(one) => Bound::Sqlite(SqliteOn::One(one), sqlx::query(sql.sqlite)),
+            On::PostgresPool(pool) => {
+                Bound::Postgres(PostgresOn::Pool(pool), sqlx::query(sql.postgres), PATIENCE)
+            }
+            On::Postgres(one, patience) => {
+                Bound::Postgres(PostgresOn::One(one), sqlx::query(sql.postgres), patience)
+            }
+        })
+    }
+
+    /// Only for texts that [`with_rows`] made of a [`Sql`]: no value is ever part of one.
+    fn with_text(on: On<'c>, text: Arc<str>) -> Self {
+        Self(match on {
+            On::SqlitePool(pool) => Bound::Sqlite(SqliteOn::Pool(pool), sqlx::query(AssertSqlSafe(text))),
+            On::Sqlite(one) => Bound::Sqlite(SqliteOn::One(one), sqlx::query(AssertSqlSafe(text))),
+            On::PostgresPool(pool) => {
+                Bound::Postgres(PostgresOn::Pool(pool), sqlx::query(AssertSqlSafe(text)), PATIENCE)
+            }
+            On::Postgres(one, patience) => {
+                Bound::Postgres(PostgresOn::One(one), sqlx::query(AssertSqlSafe(text)), patience)
+            }
+        })
+    }
+
+    /// The next value.
+    pub(super) fn bind<'q>(self, value: impl Value<'q>) -> Self {
+        Self(match self.0 {
+            Bound::Sqlite(on, query) => Bound::Sqlite(on, query.bind(value)),
+            Bound::Postgres(on, query, patience) => Bound::Postgres(on, query.bind(value), patience),
+        })
+    }
+
+    /// Runs it; how many rows it changed.
+    pub(super) async fn execute(self) -> Result<u64, Fault> {
+        let affected: Affected = run!(self, execute);
+        Ok(affected.0)
+    }
+
+    /// Every row.
+    pub(super) async fn all(self) -> Result<Vec<Row>, Fault> {
+        let rows: Rows = run!(self, fetch_all);
+        Ok(rows.0)
+    }
+
+    /// The first row, if there is one.
+    pub(super) async fn optional(self) -> Result<Option<Row>, Fault> {
+        let row: OptionalRow = run!(self, fetch_optional);
+        Ok(row.0)
+    }
+
+    /// The first row, of a statement that always has one.
+    pub(super) async fn one(self) -> Result<Row, Fault> {
+        self.optional().await?.ok_or_else(|| Fault::failed("a statement that always has a row had none"))
+    }
+
+    /// Every row, read by `map`.
+    pub(super) async fn map<T>(self, map: impl Fn(&Row) -> Result<T, Fault> + Send) -> Result<Vec<T>, Fault> {
+        self.all().await?.iter().map(map).collect()
+    }
+
+    /// The first row, if there is one, read by `map`.
+    pub(super) async fn find<T>(
+        self,
+        map: impl Fn(&Row) -> Result<T, Fault> + Send,
+    ) -> Result<Option<T>, Fault> {
+        self.optional().await?.as_ref().map(map).transpose()
+    }
+}
+
+/// Gives up on an answer that does not come.
+async fn patiently<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>> + Send,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(patience, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(MetadataError::Unavailable("the database did not answer in time".to_owned()).into()),
+    }
+}
+
+struct Affected(u64);
+struct Rows(Vec<Row>);
+struct OptionalRow(Option<Row>);
+
+impl From<sqlx::sqlite::SqliteQueryResult> for Affected {
+    fn from(result: sqlx::sqlite::SqliteQueryResult) -> Self {
+        Self(result.rows_affected())
+    }
+}
+
+impl From<sqlx::postgres::PgQueryResult> for Affected {
+    fn from(result: sqlx::postgres::PgQueryResult) -> Self {
+        Self(result.rows_affected())
+    }
+}
+
+impl From<Vec<SqliteRow>> for Rows {
+    fn from(rows: Vec<SqliteRow>) -> Self {
+        Self(rows.into_iter().map(Row::Sqlite).collect())
+    }
+}
+
+impl From<Vec<PgRow>> for Rows {
+    fn from(rows: Vec<PgRow>) -> Self {
+        Self(rows.into_iter().map(Row::Postgres).collect())
+    }
+}
+
+impl From<Option<SqliteRow>> for OptionalRow {
+    fn from(row: Option<SqliteRow>) -> Self {
+        Self(row.map(Row::Sqlite))
+    }
+}
+
+impl From<Option<PgRow>> for OptionalRow {
+    fn from(row: Option<PgRow>) -> Self {
+        Self(row.map(Row::Postgres))
+    }
+}
+
+/// Tries a transaction again that collided with another, a bounded number of times. Evaluates to
+/// `Result<T, Fault>`, where the last expression of the body is the `T`.
+///
+/// A macro, since a closure that borrows its surroundings cannot promise a future that is `Send` for every
+/// lifetime of the transaction.
+macro_rules! transaction {
+    ($database:expr, |$tx:ident| $body:expr) => {{
+        let mut attempts = 0_u32;
+        loop {
+            let attempt = async {
+                #[allow(unused_mut)]
+                let mut $tx = $database.begin().await?;
+                let value = $body;
+                $tx.commit().await?;
+                Ok::<_, $crate::infrastructure::metadata::dialect::Fault>(value)
+            };
+            match attempt.await {
+                Err($crate::infrastructure::metadata::dialect::Fault::Collision(_))
+                    if attempts < $crate::infrastructure::metadata::database::ATTEMPTS_MAX =>
+                {
+                    attempts += 1;
+                    $crate::infrastructure::metadata::database::pause(attempts).await;
+                }
+                result => break result,
+            }
+        }
+    }};
+}
+
+pub(super) use transaction;
+
+/// How often a transaction that collides is tried again.
+pub(super) const ATTEMPTS_MAX: u32 = 12;
+
+/// A short, growing, uneven rest, so that those who collided do not meet again.
+pub(super) async fn pause(attempt: u32) {
+    let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    let millis = (1_u64 << attempt.min(7)) * (128 + spread) / 256;
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}

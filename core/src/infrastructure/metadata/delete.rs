@@ -1,0 +1,129 @@
+//! Deletes: of a key, by the space's versioning, and of one version.
+
+use uuid::Uuid;
+
+use super::commit::{Applied, Batch, refuse};
+use super::dialect::{Fault, sql};
+use super::put;
+use crate::application::ports::metadata::{DeleteObject, Outcome, Refusal, Target, VersionRef};
+use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::object::Object;
+use crate::domain::space::{Space, SpaceId, Versioning};
+
+pub(super) async fn delete(batch: &mut Batch<'_>, delete: &DeleteObject) -> Result<Applied, Fault> {
+    match &delete.target {
+        Target::Latest(address, key) => {
+            let space = match named_space(batch, delete, address).await? {
+                Ok(space) => space,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            delete_latest(batch, delete, space, key).await
+        }
+        Target::Version(address, key, version) => {
+            let object = match named_space(batch, delete, address).await? {
+                Ok(None) => None,
+                Ok(Some(space)) => match version {
+                    VersionRef::Null => batch.null_version(space.id, key).await?,
+                    VersionRef::Id(id) => batch
+                        .object(*id)
+                        .await?
+                        .filter(|object| object.space == space.id && object.key.as_ref() == Some(key)),
+                },
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            delete_version(batch, delete, object).await
+        }
+        Target::Id(id) => {
+            let object = batch.object(*id).await?;
+            let space = object.as_ref().map(|object| object.space);
+            if object.is_some() && !batch.bucket_stands(delete.bucket.as_ref(), space).await? {
+                return Ok(Err(Refusal::NoSuchBucket));
+            }
+            delete_version(batch, delete, object).await
+        }
+    }
+}
+
+/// The target's space, if it exists and the bucket names it.
+async fn named_space(
+    batch: &mut Batch<'_>,
+    delete: &DeleteObject,
+    address: &SpaceAddress,
+) -> Result<Result<Option<Space>, Refusal>, Fault> {
+    let space = batch.space(address).await?;
+    let stands = batch.bucket_stands(delete.bucket.as_ref(), space.as_ref().map(|space| space.id)).await?;
+    Ok(if stands { Ok(space) } else { Err(Refusal::NoSuchBucket) })
+}
+
+fn deleted(object: Option<Object>, marker_made: bool) -> Applied {
+    Ok(Outcome::Deleted { object: object.map(Box::new), marker_made })
+}
+
+async fn delete_latest(
+    batch: &mut Batch<'_>,
+    delete: &DeleteObject,
+    space: Option<Space>,
+    key: &Key,
+) -> Result<Applied, Fault> {
+    let latest = match &space {
+        Some(space) => batch.latest(space.id, key).await?,
+        None => None,
+    };
+    if let Some(refusal) = refuse(&delete.preconditions, latest.as_ref()) {
+        return Ok(Err(refusal));
+    }
+    match (space, latest) {
+        (None, _) => Ok(deleted(None, false)),
+        (Some(space), latest) if space.versioning == Versioning::Off => {
+            if let Some(latest) = &latest {
+                batch.retire(latest).await?;
+            }
+            Ok(deleted(latest, false))
+        }
+        (Some(space), latest) => {
+            let marker = put::publish_marker(batch, &space, latest, key, delete.marker_id).await?;
+            Ok(deleted(Some(marker), true))
+        }
+    }
+}
+
+async fn delete_version(
+    batch: &mut Batch<'_>,
+    delete: &DeleteObject,
+    object: Option<Object>,
+) -> Result<Applied, Fault> {
+    if let Some(refusal) = refuse(&delete.preconditions, object.as_ref()) {
+        return Ok(Err(refusal));
+    }
+    if let Some(object) = &object {
+        batch.retire(object).await?;
+        if let (true, Some(key)) = (object.is_latest, &object.key) {
+            promote(batch, object.space, key).await?;
+        }
+    }
+    Ok(deleted(object, false))
+}
+
+/// The newest version that is left becomes the latest.
+async fn promote(batch: &mut Batch<'_>, space: SpaceId, key: &Key) -> Result<(), Fault> {
+    // Held before it is changed: another transaction may be deleting the very same version.
+    let next = batch
+        .tx
+        .query(sql!(
+            "SELECT id FROM objects WHERE space_id = $1 AND key = $2 AND state = 2 ORDER BY id DESC LIMIT 1",
+            for_update
+        ))
+        .bind(space.0)
+        .bind(key.as_str())
+        .find(|row| row.first::<Uuid>())
+        .await?;
+    if let Some(next) = next {
+        batch
+            .tx
+            .query(sql!("UPDATE objects SET is_latest = TRUE WHERE id = $1 AND state = 2"))
+            .bind(next)
+            .execute()
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! Where the two engines differ: fragments of SQL, how a transaction begins, what an error means.
+
+use std::borrow::Cow;
+
+use sqlx::error::ErrorKind;
+
+use crate::application::ports::metadata::MetadataError;
+
+/// One statement in both engines' words. Made by [`sql!`] only, so that the test which prepares every
+/// statement finds every statement.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sql {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+/// A statement: string literals and names of fragments, put together at compile time.
+///
+/// `rows` stands for the list of a multi-row `VALUES`, filled in at run time.
+macro_rules! sql {
+    ($($piece:tt),+ $(,)?) => {
+        $crate::infrastructure::metadata::dialect::Sql {
+            sqlite: concat!($($crate::infrastructure::metadata::dialect::piece!(sqlite $piece)),+),
+            postgres: concat!($($crate::infrastructure::metadata::dialect::piece!(postgres $piece)),+),
+        }
+    };
+}
+
+/// A piece of a statement. SQLite has one writer at a time, which holds the whole database from its
+/// `BEGIN IMMEDIATE`: there is nothing to lock row by row.
+macro_rules! piece {
+    ($engine:ident $text:literal) => {
+        $text
+    };
+    // Keeps others from changing the row, or from referring to it, until the end of the transaction.
+    (postgres for_update) => {
+        " FOR UPDATE"
+    };
+    // The same for `objects o` of a join.
+    (postgres for_update_of_object) => {
+        " FOR UPDATE OF o"
+    };
+    // Leaves rows that others hold for another time.
+    (postgres for_update_skip_locked) => {
+        " FOR UPDATE SKIP LOCKED"
+    };
+    // Keeps others from changing the row; does not disturb those who refer to it.
+    (postgres for_share) => {
+        " FOR SHARE"
+    };
+    // Keeps others from removing the row.
+    (postgres for_key_share) => {
+        " FOR KEY SHARE"
+    };
+    (sqlite for_update) => {
+        ""
+    };
+    (sqlite for_update_of_object) => {
+        ""
+    };
+    (sqlite for_update_skip_locked) => {
+        ""
+    };
+    (sqlite for_share) => {
+        ""
+    };
+    (sqlite for_key_share) => {
+        ""
+    };
+    ($engine:ident rows) => {
+        "{rows}"
+    };
+    // What `rows::object` reads.
+    ($engine:ident object) => {
+        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
+         o.class, o.headers, o.metadata, o.tags, o.checksum, o.is_latest, o.is_null_version, o.created_at, \
+         b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
+         LEFT JOIN blobs b ON b.id = o.blob_id"
+    };
+    // What `rows::found` reads.
+    ($engine:ident found) => {
+        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
+         o.class, o.headers, o.metadata, o.tags, o.checksum, o.is_latest, o.is_null_version, o.created_at, \
+         b.hash, b.parts, b.segment_id, b.seg_offset, g.tier FROM objects o \
+         JOIN spaces s ON s.id = o.space_id LEFT JOIN blobs b ON b.id = o.blob_id \
+         LEFT JOIN segments g ON g.id = b.segment_id"
+    };
+    // What `rows::space` reads.
+    ($engine:ident space) => {
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at FROM spaces s"
+    };
+    // What `rows::bucket` reads.
+    ($engine:ident bucket) => {
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at, \
+         u.name, u.created_at AS named_at FROM buckets u JOIN spaces s ON s.id = u.space_id"
+    };
+    // What `rows::upload` reads.
+    ($engine:ident upload) => {
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at, \
+         u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, u.checksum_algorithm, \
+         u.checksum_kind, u.created_at AS begun_at FROM uploads u JOIN spaces s ON s.id = u.space_id"
+    };
+    // What `rows::part` reads.
+    ($engine:ident part) => {
+        "SELECT p.number, p.blob_id, b.hash, b.parts, p.size, p.etag, p.md5, p.checksum, p.created_at \
+         FROM upload_parts p JOIN blobs b ON b.id = p.blob_id"
+    };
+    // What `rows::segment` reads.
+    ($engine:ident segment) => {
+        "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes FROM segments g"
+    };
+    // What `rows::leaf` reads.
+    ($engine:ident leaf) => {
+        "SELECT b.id, b.domain, b.hash, b.size, b.segment_id, b.seg_offset, b.quarantined, g.tier \
+         FROM blobs b JOIN segments g ON g.id = b.segment_id"
+    };
+    // What `rows::credential` reads.
+    ($engine:ident credential) => {
+        "SELECT id, kind, lookup, secret, tenant, namespaces, rights, description, created_at, expires_at, \
+         revoked_at FROM credentials"
+    };
+}
+
+pub(super) use {piece, sql};
+
+/// Why a transaction or a read did not come to its end.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It ran into another transaction; from the beginning it may succeed.
+    Collision(String),
+    /// Trying again will not help, at least not now.
+    Final(MetadataError),
+}
+
+impl Fault {
+    pub(super) fn failed(what: impl Into<String>) -> Self {
+        Self::Final(MetadataError::Failed(what.into()))
+    }
+
+    /// Whether the database itself is in trouble, so that no other transaction would fare better.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(self, Self::Final(MetadataError::Unavailable(_) | MetadataError::Full(_)))
+    }
+}
+
+impl From<Fault> for MetadataError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Collision(what) => Self::Contended(what),
+            Fault::Final(error) => error,
+        }
+    }
+}
+
+impl From<MetadataError> for Fault {
+    fn from(error: MetadataError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            sqlx::Error::Database(database) => match database.kind() {
+                // A key, a bucket, a blob or a latest version that another transaction brought first; a
+                // reference to a row that another transaction removed. A fresh look decides anew.
+                ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => Self::Collision(text),
+                _ => of_code(database.code(), text),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed
+            | sqlx::Error::Protocol(_) => Self::Final(MetadataError::Unavailable(text)),
+            _ => Self::Final(MetadataError::Failed(text)),
+        }
+    }
+}
+
+/// SQLite's codes are numbers (sqlite.org/rescode.html), PostgreSQL's have five characters ("PostgreSQL
+/// Error Codes", appendix A of its manual).
+fn of_code(code: Option<Cow<'_, str>>, text: String) -> Fault {
+    let code = code.unwrap_or_default();
+    if let (true, Ok(number)) = (code.len() < 5, code.parse::<u32>()) {
+        // The low byte is the primary result code.
+        return match number & 0xff {
+            // BUSY and LOCKED: another process held the write lock for longer than the busy timeout.
+            5 | 6 => Fault::Collision(text),
+            13 => Fault::Final(MetadataError::Full(text)),
+            // IOERR, CANTOPEN, PROTOCOL, READONLY: the file or its directory cannot be used just now.
+            8 | 10 | 14 | 15 => Fault::Final(MetadataError::Unavailable(text)),
+            _ => Fault::Final(MetadataError::Failed(text)),
+        };
+    }
+    match code.as_ref() {
+        // Serialization failure, deadlock, lock timeout.
+        "40001" | "40P01" | "55P03" => Fault::Collision(text),
+        "53100" => Fault::Final(MetadataError::Full(text)),
+        // Statement timeout; shutdown, crash, start-up; too many connections; out of memory; a standby.
+        "57014" | "57P01" | "57P02" | "57P03" | "53300" | "53200" | "25006" => {
+            Fault::Final(MetadataError::Unavailable(text))
+        }
+        class if class.starts_with("08") => Fault::Final(MetadataError::Unavailable(text)),
+        _ => Fault::Final(MetadataError::Failed(text)),
+    }
+}
+
+/// The least text that is larger than every text with this prefix, by bytes; `None` if there is none.
+/// In terms of characters, since bytes of UTF-8 sort as the code points do.
+pub(super) fn after_prefix(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        let next = (last as u32 + 1..=char::MAX as u32).find_map(char::from_u32);
+        if let Some(next) = next {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_text() {
+        assert_eq!(after_prefix(""), None);
+        assert_eq!(after_prefix("a/"), Some("a0".to_owned()));
+        assert_eq!(after_prefix("a\u{10ffff}"), Some("b".to_owned()));
+        assert_eq!(after_prefix("\u{10ffff}"), None);
+        // Surrogates are no characters: the next one lies behind them.
+        assert_eq!(after_prefix("\u{d7ff}"), Some("\u{e000}".to_owned()));
+    }
+
+    #[test]
+    fn codes_of_both_engines_are_understood() {
+        let fault = |code: &'static str| of_code(Some(code.into()), String::new());
+        assert!(matches!(fault("5"), Fault::Collision(_)));
+        assert!(matches!(fault("517"), Fault::Collision(_)));
+        assert!(matches!(fault("13"), Fault::Final(MetadataError::Full(_))));
+        assert!(matches!(fault("40001"), Fault::Collision(_)));
+        assert!(matches!(fault("57P01"), Fault::Final(MetadataError::Unavailable(_))));
+        assert!(matches!(fault("08006"), Fault::Final(MetadataError::Unavailable(_))));
+        assert!(matches!(fault("53100"), Fault::Final(MetadataError::Full(_))));
+        assert!(matches!(fault("42601"), Fault::Final(MetadataError::Failed(_))));
+    }
+}

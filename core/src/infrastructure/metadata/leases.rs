@@ -1,0 +1,41 @@
+//! Work that only one process does at a time.
+
+use uuid::Uuid;
+
+use super::database::{Database, transaction};
+use super::dialect::{Fault, sql};
+use crate::domain::timestamp::Timestamp;
+
+pub(super) async fn acquire(
+    db: &Database,
+    name: &str,
+    holder: Uuid,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, Fault> {
+    transaction!(db, |tx| {
+        let taken = tx
+            .query(sql!(
+                "INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, $4) \
+                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
+                 WHERE leases.holder = excluded.holder OR leases.expires_at <= $3"
+            ))
+            .bind(name)
+            .bind(holder)
+            .bind(now.millis())
+            .bind(until.millis())
+            .execute()
+            .await?;
+        taken == 1
+    })
+}
+
+pub(super) async fn release(db: &Database, name: &str, holder: Uuid) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        tx.query(sql!("DELETE FROM leases WHERE name = $1 AND holder = $2"))
+            .bind(name)
+            .bind(holder)
+            .execute()
+            .await?;
+    })
+}

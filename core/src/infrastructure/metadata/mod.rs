@@ -1,0 +1,65 @@
+//! The metadata store on SQLite and PostgreSQL: one logic, two engines.
+//!
+//! Statements are written once, beside the function that uses them; [`dialect`] holds the little that
+//! differs, [`database`] makes one of two drivers. Embedded SQLite serves one machine; any number of
+//! processes may share a PostgreSQL.
+
+mod commit;
+mod content;
+mod credentials;
+mod database;
+mod delete;
+mod dialect;
+mod extents;
+mod garbage;
+mod leases;
+mod migrate;
+mod objects;
+mod parts;
+mod put;
+mod relocate;
+mod rows;
+mod segments;
+mod spaces;
+mod store;
+mod tally;
+mod update;
+mod uploads;
+mod usage;
+mod validate;
+
+use crate::application::ports::metadata::MetadataError;
+use database::Database;
+
+pub use migrate::MigrationReport;
+
+/// The metadata store.
+///
+/// Cheap to clone: clones share their connections. When the database goes away its methods fail with
+/// [`MetadataError::Unavailable`], and succeed again once it is back.
+#[derive(Clone)]
+pub struct SqlMetadata {
+    db: Database,
+}
+
+impl SqlMetadata {
+    /// Connects to `sqlite:///path/to/metadata.db` (made if it does not exist; its directory must) or
+    /// `postgres://user:password@host/database`. Does not touch the schema: see [`Self::migrate`].
+    pub async fn connect(url: &str) -> Result<Self, MetadataError> {
+        Ok(Self { db: Database::connect(url).await? })
+    }
+
+    /// Brings the schema to this program's version, and says what was done. Several processes may do so at
+    /// once: one does the work, the others wait.
+    ///
+    /// Fails with [`MetadataError::NewerSchema`] if a newer program has been here, and changes nothing then.
+    pub async fn migrate(&self) -> Result<MigrationReport, MetadataError> {
+        Ok(migrate::migrate(&self.db).await?)
+    }
+
+    /// Prepares a statement of this module on this engine, for the test that tries every one of them.
+    #[cfg(feature = "testing")]
+    pub async fn prepare(&self, sqlite: String, postgres: String) -> Result<(), String> {
+        self.db.prepare(sqlite, postgres).await
+    }
+}

@@ -1,0 +1,185 @@
+//! Reads of objects: one of them, a page of a space, and where a composite's bytes lie.
+
+use std::ops::Bound;
+
+use uuid::Uuid;
+
+use super::database::Database;
+use super::dialect::{Fault, after_prefix, sql};
+use super::rows;
+use crate::application::ports::metadata::{Found, ListQuery, Target, VersionRef};
+use crate::domain::blob::{BlobId, Extent};
+use crate::domain::multipart::UploadId;
+use crate::domain::object::Object;
+use crate::domain::range::Span;
+
+pub(super) async fn find(db: &Database, target: &Target) -> Result<Option<Found>, Fault> {
+    let statement = match target {
+        Target::Latest(space, key) => db
+            .read(sql!(
+                found,
+                " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.key <> '' AND o.is_latest"
+            ))
+            .bind(space.namespace.as_str())
+            .bind(space.tenant.as_str())
+            .bind(key.as_str()),
+        Target::Version(space, key, VersionRef::Id(id)) => db
+            .read(sql!(
+                found,
+                " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.id = $4 AND o.state = 2"
+            ))
+            .bind(space.namespace.as_str())
+            .bind(space.tenant.as_str())
+            .bind(key.as_str())
+            .bind(id.0),
+        Target::Version(space, key, VersionRef::Null) => db
+            .read(sql!(
+                found,
+                " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.is_null_version \
+                 AND o.state = 2 ORDER BY o.id DESC LIMIT 1"
+            ))
+            .bind(space.namespace.as_str())
+            .bind(space.tenant.as_str())
+            .bind(key.as_str()),
+        Target::Id(id) => db.read(sql!(found, " WHERE o.id = $1 AND o.state = 2")).bind(id.0),
+    };
+    statement.find(rows::found).await
+}
+
+pub(super) async fn completed_by(db: &Database, id: UploadId) -> Result<Option<Object>, Fault> {
+    db.read(sql!(object, " WHERE o.upload_id = $1 AND o.state = 2 ORDER BY o.id DESC LIMIT 1"))
+        .bind(id.0)
+        .find(rows::object)
+        .await
+}
+
+/// A page: what is left of one key (keyless objects are the key ''), then the keys strictly after it. Both
+/// are ranges of one index, however deep in the space they begin.
+pub(super) async fn list(db: &Database, query: &ListQuery) -> Result<Vec<Object>, Fault> {
+    let (first, rest) = first_key(query);
+    let mut page = Vec::new();
+    if let Some((key, after)) = first {
+        page = rest_of_key(db, query, key, after).await?;
+    }
+    let left = i64::from(query.limit).saturating_sub(i64::try_from(page.len()).unwrap_or(i64::MAX));
+    if left > 0 {
+        let end = after_prefix(&query.prefix);
+        page.extend(later_keys(db, query, rest, end.as_deref(), left).await?);
+    }
+    Ok(page)
+}
+
+/// The key whose own versions come first, and the version of it after which they begin; and the key after
+/// which the others begin.
+fn first_key(query: &ListQuery) -> (Option<(&str, Uuid)>, &str) {
+    let prefix = query.prefix.as_str();
+    let whole = |key| (Some((key, Uuid::max())), key);
+    let (first, rest) = match &query.from {
+        Bound::Included(from) if from.as_str() > prefix => whole(from.as_str()),
+        Bound::Excluded(from) if from.as_str() >= prefix => {
+            (query.from_version.map(|version| (from.as_str(), version.0)), from.as_str())
+        }
+        _ => whole(prefix),
+    };
+    let wanted = |key: &str| {
+        let shown = if key.is_empty() { query.keyless } else { true };
+        shown && key.starts_with(prefix)
+    };
+    (first.filter(|(key, _)| wanted(key)), rest)
+}
+
+async fn rest_of_key(db: &Database, query: &ListQuery, key: &str, after: Uuid) -> Result<Vec<Object>, Fault> {
+    let page = if query.versions {
+        sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.state = 2 ORDER BY o.id DESC LIMIT $4"
+        )
+    } else {
+        sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.is_latest AND o.blob_id IS NOT NULL \
+             ORDER BY o.id DESC LIMIT $4"
+        )
+    };
+    db.read(page)
+        .bind(query.space.0)
+        .bind(key)
+        .bind(after)
+        .bind(i64::from(query.limit))
+        .map(rows::object)
+        .await
+}
+
+async fn later_keys(
+    db: &Database,
+    query: &ListQuery,
+    after: &str,
+    end: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Object>, Fault> {
+    let page = match (query.versions, end) {
+        (false, Some(_)) => sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.key <> '' AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3"
+        ),
+        (false, None) => sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.key <> '' AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3"
+        ),
+        (true, Some(_)) => sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.state = 2 \
+             ORDER BY o.key, o.id DESC LIMIT $3"
+        ),
+        (true, None) => sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.state = 2 ORDER BY o.key, o.id DESC LIMIT $3"
+        ),
+    };
+    let statement = db.read(page).bind(query.space.0).bind(after).bind(limit);
+    match end {
+        Some(end) => statement.bind(end).map(rows::object).await,
+        None => statement.map(rows::object).await,
+    }
+}
+
+pub(super) async fn extents(db: &Database, blob: BlobId, span: Span) -> Result<Vec<Extent>, Fault> {
+    let read = db
+        .read(sql!(
+            "SELECT e.start, e.child_id, e.child_offset, e.length, b.hash, b.size, b.segment_id, \
+             b.seg_offset, g.tier FROM extents e JOIN blobs b ON b.id = e.child_id \
+             JOIN segments g ON g.id = b.segment_id \
+             WHERE e.parent_id = $1 AND e.start < $3 AND e.start >= \
+             (SELECT MAX(f.start) FROM extents f WHERE f.parent_id = $1 AND f.start <= $2) \
+             ORDER BY e.start, e.part"
+        ))
+        .bind(blob.0)
+        .bind(rows::signed(span.start)?)
+        .bind(rows::signed(span.end)?)
+        .map(|row| Ok((rows::count(row, "start")?, rows::extent(row)?)))
+        .await?;
+    let begin = read.first().map_or(span.start, |(start, _)| *start);
+    let extents: Vec<_> = read.into_iter().map(|(_, extent)| extent).collect();
+    Ok(Extent::clip(&extents, span.start.saturating_sub(begin), span.end.saturating_sub(begin)))
+}
+
+pub(super) async fn part_span(
+    db: &Database,
+    blob: BlobId,
+    number: u32,
+) -> Result<Option<(Span, u32)>, Fault> {
+    db.read(sql!(
+        "SELECT MIN(e.start) AS first, MAX(e.start + e.length) AS past, b.parts AS parts \
+         FROM blobs b JOIN extents e ON e.parent_id = b.id WHERE b.id = $1 AND e.part = $2 GROUP BY b.parts"
+    ))
+    .bind(blob.0)
+    .bind(i64::from(number))
+    .find(|row| {
+        let span = Span { start: rows::count(row, "first")?, end: rows::count(row, "past")? };
+        let parts = u32::try_from(rows::count(row, "parts")?).unwrap_or(u32::MAX);
+        Ok((span, parts))
+    })
+    .await
+}

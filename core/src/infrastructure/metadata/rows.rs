@@ -1,0 +1,337 @@
+//! Rows read as values of the domain. A row that cannot be read is damage, and says which it is.
+
+use uuid::Uuid;
+
+use super::database::Row;
+use super::dialect::Fault;
+use crate::application::ports::metadata::{
+    Credential, CredentialKind, Found, LeafRecord, MetadataError, SegmentRecord, SegmentState,
+};
+use crate::application::ports::segments::SegmentKind;
+use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
+use crate::domain::blob::{BlobId, ContentHash, Extent, Hash, Location, SegmentId};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::domain::etag::Etag;
+use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
+use crate::domain::object::{Attributes, Content, Headers, Object, ObjectId};
+use crate::domain::principal::Rights;
+use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+
+/// A reader of one row, which knows what to name when a value makes no sense.
+struct Reader<'r> {
+    row: &'r Row,
+    table: &'static str,
+    id: String,
+}
+
+impl<'r> Reader<'r> {
+    fn new(row: &'r Row, table: &'static str, id: impl ToString) -> Self {
+        Self { row, table, id: id.to_string() }
+    }
+
+    fn corrupt(&self, column: &'static str) -> Fault {
+        MetadataError::Corrupt { table: self.table, column, row: self.id.clone() }.into()
+    }
+
+    fn get<T: super::database::Field>(&self, column: &'static str) -> Result<T, Fault> {
+        self.row.get(column)
+    }
+
+    /// A column whose value `read` understands.
+    fn parse<T: super::database::Field, U>(
+        &self,
+        column: &'static str,
+        read: impl FnOnce(T) -> Option<U>,
+    ) -> Result<U, Fault> {
+        read(self.row.get(column)?).ok_or_else(|| self.corrupt(column))
+    }
+
+    /// The same for a column that may be NULL.
+    fn maybe<T, U>(&self, column: &'static str, read: impl FnOnce(T) -> Option<U>) -> Result<Option<U>, Fault>
+    where
+        Option<T>: super::database::Field,
+    {
+        self.row
+            .get::<Option<T>>(column)?
+            .map(|value| read(value).ok_or_else(|| self.corrupt(column)))
+            .transpose()
+    }
+
+    fn count(&self, column: &'static str) -> Result<u64, Fault> {
+        self.parse(column, |n: i64| u64::try_from(n).ok())
+    }
+
+    fn class(&self, column: &'static str) -> Result<StorageClass, Fault> {
+        self.parse(column, StorageClass::from_code)
+    }
+
+    fn time(&self, column: &'static str) -> Result<Timestamp, Fault> {
+        self.get(column).map(Timestamp)
+    }
+
+    fn json<T: serde::de::DeserializeOwned + Default>(&self, column: &'static str) -> Result<T, Fault> {
+        let text = self.maybe(column, |text: String| serde_json::from_str(&text).ok())?;
+        Ok(text.unwrap_or_default())
+    }
+
+    fn address(&self) -> Result<SpaceAddress, Fault> {
+        let namespace = self.parse("namespace", |text: String| Namespace::new(&text).ok())?;
+        let tenant = self.parse("tenant", |text: String| Tenant::new(&text).ok())?;
+        Ok(SpaceAddress::new(namespace, tenant))
+    }
+
+    fn key(&self) -> Result<Option<Key>, Fault> {
+        self.parse(
+            "key",
+            |text: String| {
+                if text.is_empty() { Some(None) } else { Key::new(&text).ok().map(Some) }
+            },
+        )
+    }
+
+    fn hash(&self) -> Result<Hash, Fault> {
+        self.parse("hash", |bytes: Vec<u8>| Hash::from_slice(&bytes))
+    }
+
+    fn content_hash(&self) -> Result<ContentHash, Fault> {
+        let parts = self.parse("parts", |n: i64| u32::try_from(n).ok())?;
+        Ok(ContentHash::from_parts(self.hash()?, parts))
+    }
+}
+
+/// A stored number from a size.
+pub(super) fn signed(size: u64) -> Result<i64, Fault> {
+    i64::try_from(size).map_err(|_| Fault::failed("a size does not fit 63 bits"))
+}
+
+/// JSON for the database, NULL where there is nothing to keep.
+pub(super) fn json<T: serde::Serialize + Default + PartialEq>(value: &T) -> Result<Option<String>, Fault> {
+    if *value == T::default() {
+        return Ok(None);
+    }
+    serde_json::to_string(value).map(Some).map_err(|error| Fault::failed(error.to_string()))
+}
+
+pub(super) fn object(row: &Row) -> Result<Object, Fault> {
+    let id: Uuid = row.get("id")?;
+    let reader = Reader::new(row, "objects", id);
+    let blob = reader.get::<Option<Uuid>>("blob_id")?;
+    let content = match blob {
+        Some(blob) => {
+            Some(Content { blob: BlobId(blob), hash: reader.content_hash()?, size: reader.count("size")? })
+        }
+        None => None,
+    };
+    Ok(Object {
+        id: ObjectId(id),
+        space: SpaceId(reader.get("space_id")?),
+        address: reader.address()?,
+        versioning: reader.parse("versioning", Versioning::from_code)?,
+        key: reader.key()?,
+        content,
+        etag: reader.parse("etag", |text: String| Etag::parse(&text).ok())?,
+        class: reader.class("class")?,
+        headers: reader.json::<Headers>("headers")?,
+        metadata: reader.json("metadata")?,
+        tags: reader.json("tags")?,
+        checksum: reader.maybe("checksum", |text: String| Checksum::from_stored(&text))?,
+        is_latest: reader.get("is_latest")?,
+        is_null_version: reader.get("is_null_version")?,
+        created_at: reader.time("created_at")?,
+    })
+}
+
+pub(super) fn found(row: &Row) -> Result<Found, Fault> {
+    let object = object(row)?;
+    let reader = Reader::new(row, "blobs", object.id);
+    let leaf = match (&object.content, reader.get::<Option<Uuid>>("segment_id")?) {
+        (Some(content), Some(segment)) => Some(Extent {
+            blob: content.blob,
+            hash: content.hash.hash(),
+            location: Location {
+                tier: reader.class("tier")?,
+                segment: SegmentId(segment),
+                offset: reader.count("seg_offset")?,
+                length: content.size,
+            },
+            offset: 0,
+            length: content.size,
+        }),
+        _ => None,
+    };
+    Ok(Found { object, leaf })
+}
+
+pub(super) fn space(row: &Row) -> Result<Space, Fault> {
+    let id: i64 = row.get("id")?;
+    let reader = Reader::new(row, "spaces", id);
+    Ok(Space {
+        id: SpaceId(id),
+        address: reader.address()?,
+        versioning: reader.parse("versioning", Versioning::from_code)?,
+        default_class: reader.class("default_class")?,
+        created_at: reader.time("created_at")?,
+    })
+}
+
+pub(super) fn bucket(row: &Row) -> Result<Bucket, Fault> {
+    let reader = Reader::new(row, "buckets", row.get::<String>("name")?);
+    Ok(Bucket {
+        name: reader.parse("name", |text: String| BucketName::new(&text).ok())?,
+        space: space(row)?,
+        created_at: reader.time("named_at")?,
+    })
+}
+
+pub(super) fn upload(row: &Row) -> Result<Upload, Fault> {
+    let id: Uuid = row.get("upload_id")?;
+    let reader = Reader::new(row, "uploads", id);
+    let algorithm = reader.maybe("checksum_algorithm", |text: String| ChecksumAlgorithm::parse(&text))?;
+    let kind = reader.maybe("checksum_kind", |text: String| ChecksumKind::parse(&text))?;
+    Ok(Upload {
+        id: UploadId(id),
+        space: space(row)?,
+        key: reader.key()?,
+        attributes: Attributes {
+            headers: reader.json("headers")?,
+            metadata: reader.json("metadata")?,
+            tags: reader.json("tags")?,
+            class: reader.maybe("class", StorageClass::from_code)?,
+        },
+        checksum: algorithm.zip(kind),
+        created_at: reader.time("begun_at")?,
+    })
+}
+
+pub(super) fn part(row: &Row) -> Result<Part, Fault> {
+    let number: i16 = row.get("number")?;
+    let blob: Uuid = row.get("blob_id")?;
+    let reader = Reader::new(row, "upload_parts", number);
+    Ok(Part {
+        number: reader.parse("number", |n: i16| PartNumber::new(i64::from(n)).ok())?,
+        blob: BlobId(blob),
+        content: reader.content_hash()?,
+        size: reader.count("size")?,
+        etag: reader.parse("etag", |text: String| Etag::parse(&text).ok())?,
+        md5: reader.maybe("md5", |bytes: Vec<u8>| bytes.try_into().ok())?,
+        checksum: reader.maybe("checksum", |text: String| Checksum::from_stored(&text))?,
+        created_at: reader.time("created_at")?,
+    })
+}
+
+/// A segment's kind as a number.
+pub(super) fn kind_code(kind: SegmentKind) -> i16 {
+    match kind {
+        SegmentKind::Single => 1,
+        SegmentKind::Pack => 2,
+    }
+}
+
+pub(super) fn segment(row: &Row) -> Result<SegmentRecord, Fault> {
+    let id: Uuid = row.get("id")?;
+    let reader = Reader::new(row, "segments", id);
+    Ok(SegmentRecord {
+        id: SegmentId(id),
+        tier: reader.class("tier")?,
+        kind: reader.parse("kind", |code: i16| match code {
+            1 => Some(SegmentKind::Single),
+            2 => Some(SegmentKind::Pack),
+            _ => None,
+        })?,
+        state: reader.parse("state", |code: i16| match code {
+            // An orphan is open as far as anyone but its dead writer is concerned.
+            1 | 4 => Some(SegmentState::Open),
+            2 => Some(SegmentState::Sealed),
+            3 => Some(SegmentState::Condemned),
+            _ => None,
+        })?,
+        size: reader.count("size")?,
+        live_bytes: reader.count("live_bytes")?,
+    })
+}
+
+pub(super) fn leaf(row: &Row) -> Result<LeafRecord, Fault> {
+    let id: Uuid = row.get("id")?;
+    let reader = Reader::new(row, "blobs", id);
+    Ok(LeafRecord {
+        id: BlobId(id),
+        domain: DedupDomain(reader.get("domain")?),
+        hash: reader.hash()?,
+        location: location(row)?,
+        quarantined: reader.get("quarantined")?,
+    })
+}
+
+/// Where a leaf lies, from the columns `tier`, `segment_id`, `seg_offset` and `size`.
+pub(super) fn location(row: &Row) -> Result<Location, Fault> {
+    let segment: Uuid = row.get("segment_id")?;
+    let reader = Reader::new(row, "blobs", segment);
+    Ok(Location {
+        tier: reader.class("tier")?,
+        segment: SegmentId(segment),
+        offset: reader.count("seg_offset")?,
+        length: reader.count("size")?,
+    })
+}
+
+/// A stretch of a leaf, from the columns of [`location`] and `child_id`, `hash`, `child_offset`, `length`.
+pub(super) fn extent(row: &Row) -> Result<Extent, Fault> {
+    let child: Uuid = row.get("child_id")?;
+    let reader = Reader::new(row, "extents", child);
+    Ok(Extent {
+        blob: BlobId(child),
+        hash: reader.hash()?,
+        location: location(row)?,
+        offset: reader.count("child_offset")?,
+        length: reader.count("length")?,
+    })
+}
+
+pub(super) fn credential(row: &Row) -> Result<Credential, Fault> {
+    let id: Uuid = row.get("id")?;
+    let reader = Reader::new(row, "credentials", id);
+    Ok(Credential {
+        id,
+        kind: reader.parse("kind", |code: i16| match code {
+            1 => Some(CredentialKind::Api),
+            2 => Some(CredentialKind::S3),
+            _ => None,
+        })?,
+        lookup: reader.get("lookup")?,
+        secret: reader.get("secret")?,
+        tenant: reader.parse("tenant", |text: String| Tenant::new(&text).ok())?,
+        namespaces: reader.maybe("namespaces", |text: String| {
+            let names: Vec<String> = serde_json::from_str(&text).ok()?;
+            names.iter().map(|name| Namespace::new(name).ok()).collect::<Option<Vec<_>>>()
+        })?,
+        rights: reader.parse("rights", |text: String| {
+            if text.is_empty() { Some(Rights::default()) } else { Rights::parse(&text).ok() }
+        })?,
+        description: reader.get("description")?,
+        created_at: reader.time("created_at")?,
+        expires_at: reader.get::<Option<i64>>("expires_at")?.map(Timestamp),
+        revoked_at: reader.get::<Option<i64>>("revoked_at")?.map(Timestamp),
+    })
+}
+
+/// A count that an aggregate computed.
+pub(super) fn count(row: &Row, column: &'static str) -> Result<u64, Fault> {
+    Reader::new(row, "aggregate", column).count(column)
+}
+
+/// The address that the columns `namespace` and `tenant` make.
+pub(super) fn address(row: &Row) -> Result<SpaceAddress, Fault> {
+    Reader::new(row, "spaces", "").address()
+}
+
+/// The class in a column.
+pub(super) fn class(row: &Row, column: &'static str) -> Result<StorageClass, Fault> {
+    Reader::new(row, "aggregate", column).class(column)
+}
+
+/// The name of a blob's content.
+pub(super) fn content_hash(row: &Row) -> Result<ContentHash, Fault> {
+    Reader::new(row, "blobs", "").content_hash()
+}

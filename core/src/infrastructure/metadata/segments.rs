@@ -1,0 +1,230 @@
+//! Segments and those who write them.
+
+use uuid::Uuid;
+
+use super::database::{Database, Transaction, transaction};
+use super::dialect::{Fault, sql};
+use super::tally::condemn_if_empty;
+use super::{rows, spaces};
+use crate::application::ports::metadata::{LeafRecord, Leftover, SegmentRecord, WriterId};
+use crate::application::ports::segments::SegmentKind;
+use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::blob::{BlobId, SegmentId};
+use crate::domain::object::ObjectId;
+use crate::domain::space::Versioning;
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+
+pub(super) async fn heartbeat(db: &Database, writer: WriterId, until: Timestamp) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        tx.query(sql!(
+            "INSERT INTO writers (id, expires_at) VALUES ($1, $2) \
+             ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at"
+        ))
+        .bind(writer.0)
+        .bind(until.millis())
+        .execute()
+        .await?;
+    })
+}
+
+/// Also those whose segments were taken over and not settled: whoever did that may have died itself.
+pub(super) async fn dead_writers(db: &Database, now: Timestamp) -> Result<Vec<WriterId>, Fault> {
+    db.read(sql!(
+        "SELECT w.id FROM writers w WHERE w.expires_at <= $1 \
+         UNION SELECT g.writer FROM segments g WHERE g.writer IS NOT NULL \
+         AND (g.state = 4 OR NOT EXISTS (SELECT 1 FROM writers w WHERE w.id = g.writer))"
+    ))
+    .bind(now.millis())
+    .map(|row| row.first().map(WriterId))
+    .await
+}
+
+pub(super) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftover, Fault> {
+    transaction!(db, |tx| {
+        // From here on its commits find no open segment of theirs; one under way ends first.
+        tx.query(sql!("UPDATE segments SET state = 4 WHERE writer = $1 AND state = 1"))
+            .bind(writer.0)
+            .execute()
+            .await?;
+        let writes = tx
+            .query(sql!("DELETE FROM objects WHERE writer = $1 AND state = 1"))
+            .bind(writer.0)
+            .execute()
+            .await?;
+        tx.query(sql!("DELETE FROM writers WHERE id = $1")).bind(writer.0).execute().await?;
+        let segments = tx
+            .query(sql!(segment, " WHERE g.writer = $1 AND g.state = 4 ORDER BY g.id"))
+            .bind(writer.0)
+            .map(rows::segment)
+            .await?;
+        Leftover { segments, writes }
+    })
+}
+
+pub(super) async fn settle(db: &Database, id: SegmentId, size: Option<u64>) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        match size {
+            Some(size) => {
+                tx.query(sql!(
+                    "UPDATE segments SET state = 2, writer = NULL, size = $2 WHERE id = $1 AND state = 4"
+                ))
+                .bind(id.0)
+                .bind(rows::signed(size)?)
+                .execute()
+                .await?;
+                condemn_if_empty(&mut tx, id).await?;
+            }
+            None => condemn_unused(&mut tx, id).await?,
+        }
+    })
+}
+
+/// Condemns an open or orphaned segment, unless a blob lies in it.
+async fn condemn_unused(tx: &mut Transaction, id: SegmentId) -> Result<(), Fault> {
+    tx.query(sql!(
+        "UPDATE segments SET state = 3, writer = NULL WHERE id = $1 AND state IN (1, 4) \
+         AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1)"
+    ))
+    .bind(id.0)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn open(
+    db: &Database,
+    writer: WriterId,
+    id: SegmentId,
+    tier: StorageClass,
+    kind: SegmentKind,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    transaction!(db, |tx| register(&mut tx, writer, id, tier, kind, now).await?)
+}
+
+async fn register(
+    tx: &mut Transaction,
+    writer: WriterId,
+    id: SegmentId,
+    tier: StorageClass,
+    kind: SegmentKind,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO segments (id, tier, kind, state, writer, created_at) VALUES ($1, $2, $3, 1, $4, $5)"
+    ))
+    .bind(id.0)
+    .bind(tier.code())
+    .bind(rows::kind_code(kind))
+    .bind(writer.0)
+    .bind(now.millis())
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// What a writer is about to write, and where.
+pub(super) struct Announcement<'a> {
+    pub(super) writer: WriterId,
+    pub(super) id: ObjectId,
+    pub(super) segment: SegmentId,
+    pub(super) tier: StorageClass,
+    pub(super) space: &'a SpaceAddress,
+    pub(super) key: Option<&'a Key>,
+    pub(super) now: Timestamp,
+}
+
+pub(super) async fn announce(db: &Database, new: Announcement<'_>) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        register(&mut tx, new.writer, new.segment, new.tier, SegmentKind::Single, new.now).await?;
+        let space = spaces::ensure_space(&mut tx, new.space, new.now).await?;
+        tx.query(sql!(
+            "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, size, etag, class, \
+             writer, segment_id, created_at) VALUES ($1, $2, $3, 1, FALSE, $4, 0, '', $5, $6, $7, $8)"
+        ))
+        .bind(space.id.0)
+        .bind(new.key.map_or("", Key::as_str))
+        .bind(new.id.0)
+        .bind(space.versioning != Versioning::Enabled)
+        .bind(new.tier.code())
+        .bind(new.writer.0)
+        .bind(new.segment.0)
+        .bind(new.now.millis())
+        .execute()
+        .await?;
+    })
+}
+
+pub(super) async fn abandon(db: &Database, id: ObjectId, segment: SegmentId) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        tx.query(sql!("DELETE FROM objects WHERE id = $1 AND state = 1")).bind(id.0).execute().await?;
+        condemn_unused(&mut tx, segment).await?;
+    })
+}
+
+pub(super) async fn condemned(db: &Database, limit: u32) -> Result<Vec<SegmentRecord>, Fault> {
+    db.read(sql!(segment, " WHERE g.state = 3 ORDER BY g.id LIMIT $1"))
+        .bind(i64::from(limit))
+        .map(rows::segment)
+        .await
+}
+
+pub(super) async fn forget(db: &Database, ids: &[SegmentId]) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        for id in ids {
+            tx.query(sql!("DELETE FROM segments WHERE id = $1 AND state = 3")).bind(id.0).execute().await?;
+        }
+    })
+}
+
+pub(super) async fn sparse_packs(db: &Database, limit: u32) -> Result<Vec<SegmentRecord>, Fault> {
+    db.read(sql!(
+        segment,
+        " WHERE g.kind = 2 AND g.state = 2 AND g.live_bytes * 2 < g.size ORDER BY g.live_bytes LIMIT $1"
+    ))
+    .bind(i64::from(limit))
+    .map(rows::segment)
+    .await
+}
+
+pub(super) async fn leaves_in(
+    db: &Database,
+    segment: SegmentId,
+    limit: u32,
+) -> Result<Vec<LeafRecord>, Fault> {
+    db.read(sql!(leaf, " WHERE b.segment_id = $1 ORDER BY b.seg_offset, b.id LIMIT $2"))
+        .bind(segment.0)
+        .bind(i64::from(limit))
+        .map(rows::leaf)
+        .await
+}
+
+pub(super) async fn find(db: &Database, id: SegmentId) -> Result<Option<SegmentRecord>, Fault> {
+    db.read(sql!(segment, " WHERE g.id = $1")).bind(id.0).find(rows::segment).await
+}
+
+pub(super) async fn scan(
+    db: &Database,
+    after: Option<SegmentId>,
+    limit: u32,
+) -> Result<Vec<SegmentRecord>, Fault> {
+    // No segment has the nil id.
+    db.read(sql!(segment, " WHERE g.id > $1 ORDER BY g.id LIMIT $2"))
+        .bind(after.map_or(Uuid::nil(), |id| id.0))
+        .bind(i64::from(limit))
+        .map(rows::segment)
+        .await
+}
+
+pub(super) async fn scan_leaves(
+    db: &Database,
+    after: Option<BlobId>,
+    limit: u32,
+) -> Result<Vec<LeafRecord>, Fault> {
+    db.read(sql!(leaf, " WHERE b.id > $1 ORDER BY b.id LIMIT $2"))
+        .bind(after.map_or(Uuid::nil(), |id| id.0))
+        .bind(i64::from(limit))
+        .map(rows::leaf)
+        .await
+}

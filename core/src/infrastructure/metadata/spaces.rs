@@ -1,0 +1,210 @@
+//! Spaces and the buckets that name them.
+
+use super::database::{Database, Transaction, transaction};
+use super::dialect::{Fault, after_prefix, sql};
+use super::{rows, uploads};
+use crate::application::ports::metadata::{BucketDeletion, Place};
+use crate::domain::address::{BucketName, SpaceAddress, Tenant};
+use crate::domain::space::{Bucket, Space, Versioning};
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+
+pub(super) async fn space(db: &Database, place: &Place) -> Result<Option<Space>, Fault> {
+    match place {
+        Place::Space(address) => {
+            db.read(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2"))
+                .bind(address.namespace.as_str())
+                .bind(address.tenant.as_str())
+                .find(rows::space)
+                .await
+        }
+        Place::Bucket(name) => {
+            db.read(sql!(space, " JOIN buckets u ON u.space_id = s.id WHERE u.name = $1"))
+                .bind(name.as_str())
+                .find(rows::space)
+                .await
+        }
+    }
+}
+
+/// The space, whose settings then stay as they are until the end of the transaction: what is decided by
+/// them must not be committed after they changed.
+pub(super) async fn lock_space(tx: &mut Transaction, address: &SpaceAddress) -> Result<Option<Space>, Fault> {
+    tx.query(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2", for_share))
+        .bind(address.namespace.as_str())
+        .bind(address.tenant.as_str())
+        .find(rows::space)
+        .await
+}
+
+/// The space, made if it does not exist.
+pub(super) async fn ensure_space(
+    tx: &mut Transaction,
+    address: &SpaceAddress,
+    now: Timestamp,
+) -> Result<Space, Fault> {
+    if let Some(space) = lock_space(tx, address).await? {
+        return Ok(space);
+    }
+    tx.query(sql!(
+        "INSERT INTO spaces (namespace, tenant, created_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (namespace, tenant) DO NOTHING"
+    ))
+    .bind(address.namespace.as_str())
+    .bind(address.tenant.as_str())
+    .bind(now.millis())
+    .execute()
+    .await?;
+    lock_space(tx, address).await?.ok_or_else(|| Fault::failed("a space vanished while it was made"))
+}
+
+pub(super) async fn set_versioning(
+    db: &Database,
+    address: &SpaceAddress,
+    versioning: Versioning,
+    now: Timestamp,
+) -> Result<Space, Fault> {
+    transaction!(db, |tx| {
+        ensure_space(&mut tx, address, now).await?;
+        tx.query(sql!(
+            "UPDATE spaces SET versioning = CASE WHEN $3 = 0 AND versioning <> 0 THEN 2 ELSE $3 END \
+             WHERE namespace = $1 AND tenant = $2"
+        ))
+        .bind(address.namespace.as_str())
+        .bind(address.tenant.as_str())
+        .bind(versioning.code())
+        .execute()
+        .await?;
+        ensure_space(&mut tx, address, now).await?
+    })
+}
+
+/// Whether the bucket names this space; the answer holds until the end of the transaction.
+pub(super) async fn bucket_names(
+    tx: &mut Transaction,
+    name: &BucketName,
+    space: &SpaceAddress,
+) -> Result<bool, Fault> {
+    let bucket = tx
+        .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_key_share))
+        .bind(name.as_str())
+        .find(|row| row.first::<i64>())
+        .await?;
+    match (bucket, lock_space(tx, space).await?) {
+        (Some(named), Some(space)) => Ok(named == space.id.0),
+        _ => Ok(false),
+    }
+}
+
+pub(super) async fn create_bucket(
+    db: &Database,
+    name: &BucketName,
+    address: &SpaceAddress,
+    now: Timestamp,
+) -> Result<Result<Bucket, Bucket>, Fault> {
+    transaction!(db, |tx| {
+        if let Some(taken) = find_bucket(&mut tx, name).await? {
+            Err(taken)
+        } else {
+            let space = ensure_space(&mut tx, address, now).await?;
+            tx.query(sql!(
+                "INSERT INTO buckets (name, space_id, tenant, created_at) VALUES ($1, $2, $3, $4)"
+            ))
+            .bind(name.as_str())
+            .bind(space.id.0)
+            .bind(address.tenant.as_str())
+            .bind(now.millis())
+            .execute()
+            .await?;
+            Ok(Bucket { name: name.clone(), space, created_at: now })
+        }
+    })
+}
+
+async fn find_bucket(tx: &mut Transaction, name: &BucketName) -> Result<Option<Bucket>, Fault> {
+    tx.query(sql!(bucket, " WHERE u.name = $1")).bind(name.as_str()).find(rows::bucket).await
+}
+
+pub(super) async fn list_buckets(
+    db: &Database,
+    tenant: Option<&Tenant>,
+    prefix: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Bucket>, Fault> {
+    // A bucket's name is ASCII: no name begins with the largest character.
+    let end = after_prefix(prefix).unwrap_or_else(|| char::MAX.to_string());
+    // The name after which the page begins; none is empty.
+    let after = after.unwrap_or_default();
+    let statement = match tenant {
+        Some(tenant) => db
+            .read(sql!(
+                bucket,
+                " WHERE u.name >= $1 AND u.name < $2 AND u.name > $3 AND u.tenant = $5 \
+                 ORDER BY u.name LIMIT $4"
+            ))
+            .bind(prefix)
+            .bind(end)
+            .bind(after)
+            .bind(i64::from(limit))
+            .bind(tenant.as_str()),
+        None => db
+            .read(sql!(
+                bucket,
+                " WHERE u.name >= $1 AND u.name < $2 AND u.name > $3 ORDER BY u.name LIMIT $4"
+            ))
+            .bind(prefix)
+            .bind(end)
+            .bind(after)
+            .bind(i64::from(limit)),
+    };
+    statement.map(rows::bucket).await
+}
+
+pub(super) async fn delete_bucket(db: &Database, name: &BucketName) -> Result<BucketDeletion, Fault> {
+    transaction!(db, |tx| {
+        // With the bucket's row held, commits through it wait and then find it gone.
+        let space = tx
+            .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_update))
+            .bind(name.as_str())
+            .find(|row| row.first::<i64>())
+            .await?;
+        match space {
+            None => BucketDeletion::Missing,
+            Some(space) if holds_objects(&mut tx, space).await? => BucketDeletion::NotEmpty,
+            Some(space) => {
+                uploads::abort_all(&mut tx, space).await?;
+                tx.query(sql!("DELETE FROM buckets WHERE name = $1")).bind(name.as_str()).execute().await?;
+                tx.query(sql!(
+                    "UPDATE spaces SET versioning = $2, default_class = $3 WHERE id = $1 \
+                     AND NOT EXISTS (SELECT 1 FROM buckets u WHERE u.space_id = $1)"
+                ))
+                .bind(space)
+                .bind(Versioning::default().code())
+                .bind(StorageClass::default().code())
+                .execute()
+                .await?;
+                BucketDeletion::Deleted
+            }
+        }
+    })
+}
+
+/// Whether anything is visible in a space. A key with any version has a latest one, so this looks at one
+/// index entry and at what has no key; rows that wait for GC are not walked over.
+async fn holds_objects(tx: &mut Transaction, space: i64) -> Result<bool, Fault> {
+    let keyed = tx
+        .query(sql!("SELECT 1 FROM objects WHERE space_id = $1 AND key <> '' AND is_latest LIMIT 1"))
+        .bind(space)
+        .optional()
+        .await?;
+    if keyed.is_some() {
+        return Ok(true);
+    }
+    let keyless = tx
+        .query(sql!("SELECT 1 FROM objects WHERE space_id = $1 AND key = '' AND state = 2 LIMIT 1"))
+        .bind(space)
+        .optional()
+        .await?;
+    Ok(keyless.is_some())
+}

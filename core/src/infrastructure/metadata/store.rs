@@ -1,0 +1,273 @@
+//! The port, method by method: each hands over to the file that knows.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::segments::Announcement;
+use super::uploads::NewUpload;
+use super::{
+    SqlMetadata, commit, credentials, garbage, leases, objects, relocate, segments, spaces, uploads, usage,
+    validate,
+};
+use crate::application::ports::metadata::{
+    BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, ListQuery, ListUploadsQuery,
+    MetadataError, MetadataStore, Move, Mutation, Outcome, Place, Refusal, Relocation, SegmentRecord,
+    SpaceUsage, Swept, Target, WriterId,
+};
+use crate::application::ports::segments::SegmentKind;
+use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
+use crate::domain::blob::{BlobId, Extent, SegmentId};
+use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
+use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
+use crate::domain::object::{Attributes, Object, ObjectId};
+use crate::domain::range::Span;
+use crate::domain::space::{Bucket, Space, Versioning};
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+
+type Answer<T> = Result<T, MetadataError>;
+
+#[async_trait]
+impl MetadataStore for SqlMetadata {
+    async fn commit(
+        &self,
+        writer: WriterId,
+        batch: Vec<Mutation>,
+        now: Timestamp,
+    ) -> Answer<Vec<Result<Outcome, Refusal>>> {
+        Ok(commit::commit(&self.db, writer, &batch, now).await?)
+    }
+
+    async fn find(&self, target: &Target) -> Answer<Option<Found>> {
+        Ok(objects::find(&self.db, target).await?)
+    }
+
+    async fn extents(&self, blob: BlobId, span: Span) -> Answer<Vec<Extent>> {
+        Ok(objects::extents(&self.db, blob, span).await?)
+    }
+
+    async fn part_span(&self, blob: BlobId, number: u32) -> Answer<Option<(Span, u32)>> {
+        Ok(objects::part_span(&self.db, blob, number).await?)
+    }
+
+    async fn list(&self, query: &ListQuery) -> Answer<Vec<Object>> {
+        Ok(objects::list(&self.db, query).await?)
+    }
+
+    async fn space(&self, place: &Place) -> Answer<Option<Space>> {
+        Ok(spaces::space(&self.db, place).await?)
+    }
+
+    async fn set_versioning(
+        &self,
+        space: &SpaceAddress,
+        versioning: Versioning,
+        now: Timestamp,
+    ) -> Answer<Space> {
+        Ok(spaces::set_versioning(&self.db, space, versioning, now).await?)
+    }
+
+    async fn create_bucket(
+        &self,
+        name: &BucketName,
+        space: &SpaceAddress,
+        now: Timestamp,
+    ) -> Answer<Result<Bucket, Bucket>> {
+        Ok(spaces::create_bucket(&self.db, name, space, now).await?)
+    }
+
+    async fn list_buckets(
+        &self,
+        tenant: Option<&Tenant>,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Answer<Vec<Bucket>> {
+        Ok(spaces::list_buckets(&self.db, tenant, prefix, after, limit).await?)
+    }
+
+    async fn delete_bucket(&self, name: &BucketName, _now: Timestamp) -> Answer<BucketDeletion> {
+        Ok(spaces::delete_bucket(&self.db, name).await?)
+    }
+
+    async fn create_upload(
+        &self,
+        id: UploadId,
+        space: &SpaceAddress,
+        bucket: Option<&BucketName>,
+        key: Option<&Key>,
+        attributes: &Attributes,
+        checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+        now: Timestamp,
+    ) -> Answer<Result<Upload, Refusal>> {
+        let new = NewUpload { id, space, bucket, key, attributes, checksum, now };
+        Ok(uploads::create(&self.db, new).await?)
+    }
+
+    async fn find_upload(&self, id: UploadId) -> Answer<Option<Upload>> {
+        Ok(uploads::find(&self.db, id).await?)
+    }
+
+    async fn completed_by(&self, id: UploadId) -> Answer<Option<Object>> {
+        Ok(objects::completed_by(&self.db, id).await?)
+    }
+
+    async fn list_parts(&self, id: UploadId, after: Option<PartNumber>, limit: u32) -> Answer<Vec<Part>> {
+        Ok(uploads::list_parts(&self.db, id, after, limit).await?)
+    }
+
+    async fn list_uploads(&self, query: &ListUploadsQuery) -> Answer<Vec<Upload>> {
+        Ok(uploads::list(&self.db, query).await?)
+    }
+
+    async fn abort_upload(&self, id: UploadId) -> Answer<bool> {
+        Ok(uploads::abort(&self.db, id).await?)
+    }
+
+    async fn stale_uploads(&self, before: Timestamp, limit: u32) -> Answer<Vec<UploadId>> {
+        Ok(uploads::stale(&self.db, before, limit).await?)
+    }
+
+    async fn heartbeat(&self, writer: WriterId, until: Timestamp) -> Answer<()> {
+        Ok(segments::heartbeat(&self.db, writer, until).await?)
+    }
+
+    async fn dead_writers(&self, now: Timestamp) -> Answer<Vec<WriterId>> {
+        Ok(segments::dead_writers(&self.db, now).await?)
+    }
+
+    async fn take_over(&self, writer: WriterId) -> Answer<Leftover> {
+        Ok(segments::take_over(&self.db, writer).await?)
+    }
+
+    async fn settle_segment(&self, id: SegmentId, size: Option<u64>) -> Answer<()> {
+        Ok(segments::settle(&self.db, id, size).await?)
+    }
+
+    async fn open_segment(
+        &self,
+        writer: WriterId,
+        id: SegmentId,
+        tier: StorageClass,
+        kind: SegmentKind,
+        now: Timestamp,
+    ) -> Answer<()> {
+        Ok(segments::open(&self.db, writer, id, tier, kind, now).await?)
+    }
+
+    async fn announce(
+        &self,
+        writer: WriterId,
+        id: ObjectId,
+        segment: SegmentId,
+        tier: StorageClass,
+        space: &SpaceAddress,
+        key: Option<&Key>,
+        now: Timestamp,
+    ) -> Answer<()> {
+        let new = Announcement { writer, id, segment, tier, space, key, now };
+        Ok(segments::announce(&self.db, new).await?)
+    }
+
+    async fn abandon(&self, id: ObjectId, segment: SegmentId) -> Answer<()> {
+        Ok(segments::abandon(&self.db, id, segment).await?)
+    }
+
+    async fn condemned(&self, limit: u32) -> Answer<Vec<SegmentRecord>> {
+        Ok(segments::condemned(&self.db, limit).await?)
+    }
+
+    async fn forget_segments(&self, ids: &[SegmentId]) -> Answer<()> {
+        Ok(segments::forget(&self.db, ids).await?)
+    }
+
+    async fn purge_deleting(&self, limit: u32) -> Answer<u64> {
+        Ok(garbage::purge(&self.db, limit).await?)
+    }
+
+    async fn sweep(&self, limit: u32) -> Answer<Swept> {
+        Ok(garbage::sweep(&self.db, limit).await?)
+    }
+
+    async fn moves(&self, limit: u32) -> Answer<Vec<Move>> {
+        Ok(garbage::moves(&self.db, limit).await?)
+    }
+
+    async fn sparse_packs(&self, limit: u32) -> Answer<Vec<SegmentRecord>> {
+        Ok(segments::sparse_packs(&self.db, limit).await?)
+    }
+
+    async fn leaves_in(&self, segment: SegmentId, limit: u32) -> Answer<Vec<LeafRecord>> {
+        Ok(segments::leaves_in(&self.db, segment, limit).await?)
+    }
+
+    async fn relocate(&self, writer: WriterId, relocations: Vec<Relocation>) -> Answer<Vec<bool>> {
+        Ok(relocate::relocate(&self.db, writer, &relocations).await?)
+    }
+
+    async fn quarantine(&self, blob: BlobId) -> Answer<()> {
+        Ok(garbage::quarantine(&self.db, blob).await?)
+    }
+
+    async fn create_credential(&self, credential: &Credential) -> Answer<()> {
+        Ok(credentials::create(&self.db, credential).await?)
+    }
+
+    async fn find_credential(&self, lookup: &str) -> Answer<Option<Credential>> {
+        Ok(credentials::find(&self.db, lookup).await?)
+    }
+
+    async fn list_credentials(&self, tenant: Option<&Tenant>) -> Answer<Vec<Credential>> {
+        Ok(credentials::list(&self.db, tenant).await?)
+    }
+
+    async fn revoke_credential(&self, id: Uuid, now: Timestamp) -> Answer<bool> {
+        Ok(credentials::revoke(&self.db, id, now).await?)
+    }
+
+    async fn acquire_lease(
+        &self,
+        name: &str,
+        holder: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Answer<bool> {
+        Ok(leases::acquire(&self.db, name, holder, now, until).await?)
+    }
+
+    async fn release_lease(&self, name: &str, holder: Uuid) -> Answer<()> {
+        Ok(leases::release(&self.db, name, holder).await?)
+    }
+
+    async fn usage(&self, tenant: Option<&Tenant>, namespace: Option<&Namespace>) -> Answer<Vec<SpaceUsage>> {
+        Ok(usage::usage(&self.db, tenant, namespace).await?)
+    }
+
+    async fn writing(&self) -> Answer<Vec<(SpaceAddress, u64)>> {
+        Ok(usage::writing(&self.db).await?)
+    }
+
+    async fn check(&self) -> Answer<()> {
+        Ok(usage::check(&self.db).await?)
+    }
+
+    async fn find_segment(&self, id: SegmentId) -> Answer<Option<SegmentRecord>> {
+        Ok(segments::find(&self.db, id).await?)
+    }
+
+    async fn scan_segments(&self, after: Option<SegmentId>, limit: u32) -> Answer<Vec<SegmentRecord>> {
+        Ok(segments::scan(&self.db, after, limit).await?)
+    }
+
+    async fn scan_leaves(&self, after: Option<BlobId>, limit: u32) -> Answer<Vec<LeafRecord>> {
+        Ok(segments::scan_leaves(&self.db, after, limit).await?)
+    }
+
+    async fn inconsistencies(&self) -> Answer<Vec<Inconsistency>> {
+        Ok(validate::inconsistencies(&self.db).await?)
+    }
+
+    async fn close(&self) {
+        self.db.close().await;
+    }
+}

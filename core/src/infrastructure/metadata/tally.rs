@@ -1,0 +1,144 @@
+//! What a transaction changes in maintained figures, added up and written once at its end: a space's usage
+//! and a pack's live bytes are single rows that every commit touches.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::database::Transaction;
+use super::dialect::{Fault, sql};
+use super::rows::signed;
+use crate::domain::blob::SegmentId;
+use crate::domain::object::Object;
+use crate::domain::space::SpaceId;
+use crate::domain::storage_class::StorageClass;
+
+#[derive(Default)]
+struct Usage {
+    objects: i64,
+    logical_bytes: i64,
+    physical_bytes: i64,
+    deleting: i64,
+}
+
+/// The changes of one transaction so far. Ordered, so that transactions lock rows in the same order.
+#[derive(Default)]
+pub(super) struct Tally {
+    usage: BTreeMap<(SpaceId, StorageClass), Usage>,
+    live: BTreeMap<Uuid, i64>,
+    /// Segments that lost a blob: condemned if it was their last.
+    lighter: BTreeSet<Uuid>,
+}
+
+impl Tally {
+    fn usage(&mut self, space: SpaceId, class: StorageClass) -> &mut Usage {
+        self.usage.entry((space, class)).or_default()
+    }
+
+    /// An object became COMMITTED.
+    pub(super) fn committed(&mut self, object: &Object) -> Result<(), Fault> {
+        self.visible(object, object.class, 1)
+    }
+
+    /// A COMMITTED object became DELETING.
+    pub(super) fn retired(&mut self, object: &Object) -> Result<(), Fault> {
+        self.usage(object.space, object.class).deleting += 1;
+        self.visible(object, object.class, -1)
+    }
+
+    /// A DELETING row went.
+    pub(super) fn purged(&mut self, space: SpaceId, class: StorageClass) {
+        self.usage(space, class).deleting -= 1;
+    }
+
+    /// A COMMITTED object's class changed.
+    pub(super) fn reclassed(&mut self, object: &Object, to: StorageClass) -> Result<(), Fault> {
+        self.visible(object, object.class, -1)?;
+        self.visible(object, to, 1)
+    }
+
+    fn visible(&mut self, object: &Object, class: StorageClass, sign: i64) -> Result<(), Fault> {
+        if let Some(content) = &object.content {
+            let usage = self.usage(object.space, class);
+            usage.objects += sign;
+            usage.logical_bytes += sign * signed(content.size)?;
+        }
+        Ok(())
+    }
+
+    /// A leaf that `space` brought lies in a segment from now on.
+    pub(super) fn placed(
+        &mut self,
+        space: SpaceId,
+        tier: StorageClass,
+        segment: SegmentId,
+        size: u64,
+    ) -> Result<(), Fault> {
+        let size = signed(size)?;
+        self.usage(space, tier).physical_bytes += size;
+        *self.live.entry(segment.0).or_default() += size;
+        Ok(())
+    }
+
+    /// A leaf that `space` brought no longer lies in a segment.
+    pub(super) fn removed(
+        &mut self,
+        space: SpaceId,
+        tier: StorageClass,
+        segment: SegmentId,
+        size: u64,
+    ) -> Result<(), Fault> {
+        let size = signed(size)?;
+        self.usage(space, tier).physical_bytes -= size;
+        *self.live.entry(segment.0).or_default() -= size;
+        self.lighter.insert(segment.0);
+        Ok(())
+    }
+
+    /// Writes everything down.
+    pub(super) async fn write(self, tx: &mut Transaction) -> Result<(), Fault> {
+        for (segment, bytes) in &self.live {
+            tx.query(sql!("UPDATE segments SET live_bytes = live_bytes + $2 WHERE id = $1"))
+                .bind(*segment)
+                .bind(*bytes)
+                .execute()
+                .await?;
+        }
+        // The update above holds the segment's row, so of two transactions that each take one of the last
+        // two blobs the second sees that the first's is gone.
+        for segment in &self.lighter {
+            condemn_if_empty(tx, SegmentId(*segment)).await?;
+        }
+        for ((space, class), usage) in &self.usage {
+            tx.query(sql!(
+                "INSERT INTO usage (space_id, class, objects, logical_bytes, physical_bytes, deleting) \
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (space_id, class) DO UPDATE SET \
+                 objects = usage.objects + excluded.objects, \
+                 logical_bytes = usage.logical_bytes + excluded.logical_bytes, \
+                 physical_bytes = usage.physical_bytes + excluded.physical_bytes, \
+                 deleting = usage.deleting + excluded.deleting"
+            ))
+            .bind(space.0)
+            .bind(class.code())
+            .bind(usage.objects)
+            .bind(usage.logical_bytes)
+            .bind(usage.physical_bytes)
+            .bind(usage.deleting)
+            .execute()
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// A sealed segment without blobs never gets one again: its file may go.
+pub(super) async fn condemn_if_empty(tx: &mut Transaction, segment: SegmentId) -> Result<(), Fault> {
+    tx.query(sql!(
+        "UPDATE segments SET state = 3 WHERE id = $1 AND state = 2 \
+         AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1)"
+    ))
+    .bind(segment.0)
+    .execute()
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Every statement of the metadata store is prepared on both engines, run or not: a typing error in a rare
+//! path shows here and not in production.
+//!
+//! Statements are made by the macro `sql!` only, from literals and named fragments; this test reads them out
+//! of the sources and puts them together as the macro does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use juststorage_core::infrastructure::metadata::SqlMetadata;
+use juststorage_core::testing::postgres;
+
+/// One piece of a statement, as written.
+#[derive(Debug, PartialEq)]
+enum Piece {
+    Literal(String),
+    Fragment(String),
+}
+
+/// The pieces between the parentheses of a macro call, whose text begins at `rest`.
+fn pieces(rest: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut chars = rest.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            ')' => return pieces,
+            '"' => {
+                let mut text = String::new();
+                while let Some(c) = chars.next() {
+                    match c {
+                        '"' => break,
+                        // The line ends in `\`: the literal goes on at the next visible character.
+                        '\\' => while chars.next_if(|c| c.is_whitespace()).is_some() {},
+                        c => text.push(c),
+                    }
+                }
+                pieces.push(Piece::Literal(text));
+            }
+            c if c.is_ascii_alphabetic() => {
+                let mut name = c.to_string();
+                while let Some(c) = chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
+                    name.push(c);
+                }
+                pieces.push(Piece::Fragment(name));
+            }
+            _ => {}
+        }
+    }
+    panic!("a statement does not end: {rest:.80}");
+}
+
+fn sources() -> Vec<(String, String)> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/infrastructure/metadata");
+    let mut sources: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    sources.sort();
+    sources
+}
+
+/// The fragments that the macro `piece!` knows, for one engine.
+fn fragments(dialect: &str, engine: &str) -> BTreeMap<String, String> {
+    let mut fragments = BTreeMap::new();
+    for head in [format!("({engine} "), "($engine:ident ".to_owned()] {
+        for (at, _) in dialect.match_indices(&head) {
+            let rest = &dialect[at + head.len()..];
+            let Some((name, body)) = rest.split_once(") => {") else { continue };
+            if let Some(Piece::Literal(text)) = pieces(&format!("{body})")).into_iter().next() {
+                fragments.insert(name.to_owned(), text);
+            }
+        }
+    }
+    fragments
+}
+
+/// Every statement, as (where, pieces).
+fn statements() -> Vec<(String, Vec<Piece>)> {
+    let mut statements = Vec::new();
+    for (file, text) in sources() {
+        for (at, call) in text.match_indices("sql!(") {
+            let line = text[..at].lines().count();
+            statements.push((format!("{file}:{line}"), pieces(&text[at + call.len()..])));
+        }
+    }
+    statements
+}
+
+fn assemble(pieces: &[Piece], fragments: &BTreeMap<String, String>) -> String {
+    let text: String = pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Literal(text) => text.as_str(),
+            Piece::Fragment(name) => fragments.get(name).unwrap_or_else(|| panic!("no fragment {name}")),
+        })
+        .collect();
+    // A multi-row statement is tried with two rows.
+    let Some((before, after)) = text.split_once("{rows}") else { return text };
+    let columns = before.rsplit('(').next().unwrap().split(',').count();
+    let row = |n: usize| {
+        let values: Vec<_> = (1..=columns).map(|column| format!("${}", n * columns + column)).collect();
+        format!("({})", values.join(", "))
+    };
+    format!("{before}{}, {}{after}", row(0), row(1))
+}
+
+async fn prepare_all(url: &str) {
+    let dialect = sources().into_iter().find(|(file, _)| file == "dialect.rs").unwrap().1;
+    let (on_sqlite, on_postgres) = (fragments(&dialect, "sqlite"), fragments(&dialect, "postgres"));
+    assert!(on_postgres["for_update"].contains("FOR UPDATE") && on_sqlite["for_update"].is_empty());
+    let store = SqlMetadata::connect(url).await.unwrap();
+    store.migrate().await.unwrap();
+    let statements = statements();
+    assert!(statements.len() > 100, "only {} statements were found", statements.len());
+    let mut failures = Vec::new();
+    for (place, pieces) in &statements {
+        let (sqlite, postgres) = (assemble(pieces, &on_sqlite), assemble(pieces, &on_postgres));
+        if let Err(error) = store.prepare(sqlite.clone(), postgres).await {
+            failures.push(format!("{place}: {error}\n  {sqlite}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[tokio::test]
+async fn every_statement_is_understood_by_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    prepare_all(&format!("sqlite://{}/metadata.db", directory.path().display())).await;
+}
+
+#[tokio::test]
+async fn every_statement_is_understood_by_postgres() {
+    prepare_all(&postgres::shared().create_database()).await;
+}
