@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::Cluster;
+use juststorage_core::testing::postgres::{Cluster, shared};
 
 /// Which database a server keeps its metadata in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,18 +17,18 @@ pub enum Database {
 pub(crate) struct Provided {
     /// The value of `DATABASE_URL`; none leaves the default in force.
     pub(crate) url: Option<String>,
-    /// Kept running as long as this.
+    /// The server's own cluster, kept running as long as this.
     _cluster: Option<Arc<Cluster>>,
 }
 
 impl Provided {
-    /// A database of this kind, on `cluster` or on the one that the process shares.
+    /// A database of this kind, on `cluster`, or on the one that the process shares.
     pub(crate) fn new(database: Database, cluster: Option<Arc<Cluster>>) -> Self {
         match database {
             Database::Sqlite => Self { url: None, _cluster: None },
             Database::Postgres => {
-                let cluster = cluster.unwrap_or_else(Cluster::shared);
-                Self { url: Some(cluster.database()), _cluster: Some(cluster) }
+                let url = cluster.as_deref().unwrap_or_else(|| shared()).create_database();
+                Self { url: Some(url), _cluster: cluster }
             }
         }
     }

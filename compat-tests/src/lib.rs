@@ -14,7 +14,6 @@
 )]
 
 pub mod binary;
-pub mod cluster;
 pub mod content;
 pub mod database;
 pub mod disk;
@@ -28,4 +27,5 @@ pub mod wait;
 
 pub use content::Content;
 pub use database::Database;
+pub use juststorage_core::testing::postgres::Cluster;
 pub use server::{Options, Server};

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::cluster::Cluster;
 use crate::database::{Database, Provided};
 use crate::native::Native;
 use crate::{binary, s3, wait};
+use juststorage_core::testing::postgres::Cluster;
 
 /// How long a server may take to print its endpoints and to become ready, on a busy machine.
 const START_MAX: Duration = Duration::from_secs(60);
