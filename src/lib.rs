@@ -1,1 +1,56 @@
+//! The `juststorage` program as a library, so that tests start the product in their own process.
+//!
+//! [`start`] is the whole server; [`commands`] is everything the command line offers. No rule of the store is
+//! here: this crate reads settings, puts the parts together, and listens.
 
+use std::net::SocketAddr;
+
+pub mod cli;
+pub mod commands;
+pub mod compose;
+pub mod config;
+pub mod data_dir;
+pub mod failure;
+pub mod http;
+pub mod serve;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use config::Config;
+pub use failure::Failure;
+pub use serve::{Running, start};
+
+/// Serves as `config` says until SIGTERM or SIGINT, then ends gracefully. `ready` is told once both fronts
+/// listen, with the addresses they got.
+pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), Failure> {
+    // Before anything is begun, so that a signal during the start is not lost.
+    let mut signals =
+        shutdown::Signals::listen().map_err(|error| Failure::unable("listen for signals", error))?;
+    let running = tokio::select! {
+        running = start(config) => running?,
+        name = signals.next() => {
+            tracing::info!(signal = name, "told to end while starting");
+            return Ok(());
+        }
+    };
+    ready(running.endpoints());
+    let name = signals.next().await;
+    tracing::info!(signal = name, "shutting down");
+    running
+        .shut_down(async move {
+            let name = signals.next().await;
+            tracing::warn!(signal = name, "told again: ending what is still under way");
+        })
+        .await;
+    tracing::info!("shut down");
+    Ok(())
+}
+
+/// Where the two fronts listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The native API.
+    pub native: SocketAddr,
+    /// The S3 front.
+    pub s3: SocketAddr,
+}

@@ -248,6 +248,20 @@ async fn compaction_reclaims_the_dead_half_of_a_pack() {
     running.close().await;
 }
 
+/// A pack of one tiny blob is mostly framing; rewriting it would gain nothing, for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_that_lost_nothing_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    running.put("tiny", "x").await.unwrap();
+    running.close().await;
+    let running = Running::open(folder.path()).await;
+    let before = segment_files(folder.path());
+    running.collect().await;
+    assert_eq!(segment_files(folder.path()), before);
+    running.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_share_bytes_inside_a_domain_and_never_across() {
     let folder = TempDir::new().unwrap();

@@ -34,11 +34,12 @@ CREATE TABLE segments (
     writer     uuid,
     size       BIGINT NOT NULL DEFAULT 0,
     live_bytes BIGINT NOT NULL DEFAULT 0,
+    dead_bytes BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX segments_by_writer ON segments (writer) WHERE writer IS NOT NULL;
 CREATE INDEX segments_condemned ON segments (id) WHERE state = 3;
-CREATE INDEX segments_sparse ON segments (live_bytes) WHERE kind = 2 AND state = 2 AND live_bytes * 2 < size;
+CREATE INDEX segments_sparse ON segments (live_bytes) WHERE kind = 2 AND state = 2 AND live_bytes < dead_bytes;
 
 -- A leaf has parts = 0 and a place in a segment; a composite has parts >= 1 and extents instead.
 -- `space_id` is the space that first brought the bytes, to whose physical usage they count.

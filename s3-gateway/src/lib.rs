@@ -1,1 +1,37 @@
+//! The S3 front: a restricted surface that behaves as S3 does where it is offered, and says so by name
+//! where it is not.
+//!
+//! A request passes through three rooms. [`service()`] gives it an id, and refuses what no operation knows
+//! (the allow-list). s3s verifies the signature and reads the protocol. The operations translate to and
+//! from [`juststorage_core::application::store::Store`], which decides everything. Types of s3s never leave
+//! this crate.
 
+mod allowlist;
+mod api;
+mod auth;
+mod body;
+mod dto;
+mod errors;
+mod ops;
+mod route;
+mod service;
+mod xml_body;
+
+use juststorage_core::application::access::Access;
+use juststorage_core::application::store::Store;
+
+pub use service::{BoxError, ResponseBody, S3Gateway, service};
+
+/// What the gateway is made of.
+#[derive(Clone)]
+pub struct Gateway {
+    /// The store it fronts.
+    pub store: Store,
+    /// Where access keys are resolved. There is no anonymous access.
+    pub access: Access,
+    /// The region that buckets are said to be in. Requests may be signed for any.
+    pub region: String,
+    /// The domain whose subdomains are buckets (`s3.example.com`, without a port); `None` for path-style
+    /// addresses only.
+    pub domain: Option<String>,
+}

@@ -172,7 +172,7 @@ impl Ingest {
             return self.stream_in(intent, wanted, source, first, chunk_bytes, memory).await;
         }
         let digests = Digests::new(wanted).update(first.clone()).await?;
-        let taken = source.finish(digests)?;
+        let taken = source.finish(digests).await?;
         let record = Record { domain: intent.domain.tag(), hash: taken.hash, payload: first };
         Ok(Landed {
             content: NewContent::Staged(unplaced(taken.hash, intent.class, record.payload.len() as u64)),
@@ -231,7 +231,7 @@ impl Ingest {
             chunk = next?;
         }
         let length = source.received;
-        let taken = source.finish(digests)?;
+        let taken = source.finish(digests).await?;
         let (offset, segment_size) = writer.finish(taken.hash).await?;
         let staged = StagedLeaf {
             hash: taken.hash,
@@ -271,7 +271,7 @@ pub(crate) async fn digest_only(body: Body, algorithm: ChecksumAlgorithm) -> Res
         }
         digests = digests.update(chunk).await?;
     }
-    source.finish(digests)?.checksum.ok_or(Error::Internal)
+    source.finish(digests).await?.checksum.ok_or(Error::Internal)
 }
 
 /// A body being received.
@@ -346,8 +346,12 @@ impl Source {
         Ok(None)
     }
 
-    /// Ends the body: its length and every digest must be what was declared.
-    fn finish(self, digests: Digests) -> Result<digests::Taken> {
+    /// Ends the body: its length and every digest must be what was declared. The stream is read to its very
+    /// end, for what proves a body (a signature, a trailer) may come behind its last byte.
+    async fn finish(mut self, digests: Digests) -> Result<digests::Taken> {
+        if !self.rest.is_empty() || self.frame().await?.is_some() {
+            return Err(Error::DigestMismatch("Content-Length"));
+        }
         if let Some(expected) = self.length.filter(|length| *length != self.received) {
             return Err(Error::BodyTooShort { expected, received: self.received });
         }

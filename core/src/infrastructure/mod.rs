@@ -1,5 +1,6 @@
 //! What stands behind the ports: databases, files, clocks. Only the composition root and tests name it.
 
+pub mod clock;
 pub mod durable;
 pub mod metadata;
 pub mod segments;

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
 pub mod faulty;
+pub mod metadata;
 pub mod postgres;
 pub mod segments;

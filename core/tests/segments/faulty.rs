@@ -21,7 +21,7 @@ async fn fails_what_and_when_it_is_told() {
     let tier = Tier::new();
     let store = FaultySegments::new(tier.store.clone());
     let faults = store.faults();
-    let record = || vec![contract::record(contract::noise(1, 700_000))];
+    let record = || vec![contract::record(contract::noise(1, 1_500_000))];
 
     let id = SegmentId::fresh();
     let mut pack = store.create_pack(id).await.unwrap();
@@ -36,7 +36,7 @@ async fn fails_what_and_when_it_is_told() {
     store.recover(id, committed).await.unwrap();
 
     faults.fail(Operation::Chunk, 2, Fault::Io);
-    let mut stream = store.read(contract::whole(id, offset, 700_000)).await.unwrap();
+    let mut stream = store.read(contract::whole(id, offset, 1_500_000)).await.unwrap();
     let next = futures::StreamExt::next;
     assert!(matches!(next(&mut stream).await, Some(Ok(_))));
     assert!(matches!(next(&mut stream).await, Some(Err(SegmentError::Io { .. }))));

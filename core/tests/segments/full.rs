@@ -67,6 +67,9 @@ async fn a_full_disk_is_told_and_recovers_by_itself() {
     assert!(matches!(again, Err(SegmentError::Io { .. })), "poisoned: {again:?}");
     let committed = pack.size();
     drop(pack);
+    let name = id.to_string();
+    let file = root.path().join("tier/segments").join(&name[..2]).join(format!("{name}.seg"));
+    assert_eq!(std::fs::metadata(file).unwrap().len(), committed, "the torn tail gave its room back");
     for offset in &offsets {
         assert!(contract::read(&store, contract::whole(id, *offset, 900_000)).await.unwrap() == payload);
     }

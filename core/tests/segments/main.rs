@@ -60,7 +60,7 @@ impl Tier {
 async fn keeps_the_contract() {
     let tier = Tier::new();
     contract::run_all(tier.store.clone()).await;
-    assert_eq!(tier.files(), [PathBuf::new(); 0], "the suite removes what it wrote, and so does the tier");
+    assert!(tier.files().is_empty(), "the suite removes what it wrote, and so does the tier");
 }
 
 /// Any payload, cut into any pieces, as a single and in a pack, comes back by any range.

@@ -19,7 +19,7 @@ async fn chunks(body: Body, max: usize) -> Result<Vec<Bytes>> {
             for chunk in &chunks {
                 digests = digests.update(Bytes::clone(chunk)).await?;
             }
-            source.finish(digests)?;
+            source.finish(digests).await?;
             return Ok(chunks);
         }
         chunks.push(chunk);
@@ -81,6 +81,14 @@ async fn a_body_of_other_bytes_is_refused() {
     };
     assert!(trailing(of(b"abc")).await.is_ok());
     assert!(matches!(trailing(of(b"")).await, Err(Error::DigestMismatch("checksum"))));
+}
+
+/// What proves a body comes behind its last byte: it is waited for, although the length is reached.
+#[tokio::test]
+async fn a_body_that_fails_behind_its_last_byte_is_refused() {
+    let frames = [Ok(Bytes::from_static(b"abc")), Err(Error::Body("bad signature".into()))];
+    let body = Body { length: Some(3), ..Body::new(futures::stream::iter(frames).boxed()) };
+    assert!(matches!(chunks(body, 10).await, Err(Error::Body(_))));
 }
 
 /// A client that stops in the middle is told so, and does not hold its memory for ever.

@@ -127,7 +127,7 @@ impl Store {
                 Cursor::Key(key)
             }
         };
-        let fetch = async |from, from_id: Option<uuid::Uuid>, limit| {
+        let fetch = |from, from_id: Option<uuid::Uuid>, limit| {
             let query = ListQuery {
                 space,
                 prefix: request.prefix.clone(),
@@ -137,7 +137,7 @@ impl Store {
                 keyless: request.keyless,
                 limit,
             };
-            Ok(self.metadata.list(&query).await?)
+            async move { Ok(self.metadata.list(&query).await?) }
         };
         let (rolled, next) = rolling.page(fetch, cursor_of).await?;
         let entries = rolled
@@ -177,9 +177,10 @@ impl Rolling<'_> {
     /// Fetches one item more than fits to learn whether there is a next page. Every round of the loop either
     /// fills the page or jumps past a whole common prefix, so a page costs what it shows, not what its
     /// prefixes hold.
-    pub(crate) async fn page<T>(
+    pub(crate) async fn page<T, F: Future<Output = Result<Vec<T>>>>(
         self,
-        fetch: impl AsyncFn(Bound<String>, Option<uuid::Uuid>, u32) -> Result<Vec<T>>,
+        // Not an `AsyncFn`: of that one the compiler cannot yet tell that its futures are `Send`.
+        fetch: impl Fn(Bound<String>, Option<uuid::Uuid>, u32) -> F,
         cursor_of: impl Fn(&T) -> Cursor,
     ) -> Result<(Vec<Rolled<T>>, Option<Cursor>)> {
         let limit = self.limit.min(PAGE_MAX) as usize;

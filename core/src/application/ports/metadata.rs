@@ -653,7 +653,8 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Leaves queued to move, that still should.
     async fn moves(&self, limit: u32) -> Result<Vec<Move>, MetadataError>;
 
-    /// Sealed packs of which less than half is live, emptiest first.
+    /// Sealed packs in which fewer payload bytes are live than dead, emptiest first. A pack that never lost a
+    /// blob is not among them, however much of it is framing.
     async fn sparse_packs(&self, limit: u32) -> Result<Vec<SegmentRecord>, MetadataError>;
 
     /// The leaves in a segment.

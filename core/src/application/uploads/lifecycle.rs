@@ -62,10 +62,10 @@ impl Store {
         let cursor_of = |upload: &Upload| {
             Cursor::Version(upload.key.as_ref().map_or("", |key| key.as_str()).to_owned(), upload.id.0)
         };
-        let fetch = async |from, from_id: Option<Uuid>, limit| {
+        let fetch = |from, from_id: Option<Uuid>, limit| {
             let prefix = request.prefix.clone();
             let query = ListUploadsQuery { space, prefix, from, from_upload: from_id.map(UploadId), limit };
-            Ok(self.metadata.list_uploads(&query).await?)
+            async move { Ok(self.metadata.list_uploads(&query).await?) }
         };
         let (lines, next) = rolling.page(fetch, cursor_of).await?;
         page.next = next;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::database::{Database, Transaction, transaction};
+use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, sql};
 use super::tally::{Tally, condemn_if_empty};
 use super::{delete, parts, put, rows, spaces, update};
@@ -166,7 +166,7 @@ impl<'t> Batch<'t> {
                 .tx
                 .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_key_share))
                 .bind(name.as_str())
-                .find(|row| row.first::<i64>())
+                .find(Row::first::<i64>)
                 .await?;
             self.buckets.insert(name.clone(), found);
             found

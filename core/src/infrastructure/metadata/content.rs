@@ -165,6 +165,8 @@ async fn place_staged(
             .execute()
             .await?;
         dropped = Some(location.segment);
+    } else {
+        batch.tally.wasted(location.segment, location.length)?;
     }
     Ok(Placed { content, dropped, tier: Some(tier) })
 }

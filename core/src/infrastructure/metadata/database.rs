@@ -195,7 +195,7 @@ impl Database {
 
     /// A transaction that reads one state of everything, for as long as it takes.
     pub(super) async fn snapshot(&self) -> Result<Transaction, Fault> {
-        const ALL_NIGHT: Duration = Duration::from_secs(24 * 3600);
+        const ALL_NIGHT: Duration = Duration::from_hours(24);
         match self {
             Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
             Self::Postgres(pool) => {

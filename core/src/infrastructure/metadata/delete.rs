@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::commit::{Applied, Batch, refuse};
+use super::database::Row;
 use super::dialect::{Fault, sql};
 use super::put;
 use crate::application::ports::metadata::{DeleteObject, Outcome, Refusal, Target, VersionRef};
@@ -55,8 +56,8 @@ async fn named_space(
     Ok(if stands { Ok(space) } else { Err(Refusal::NoSuchBucket) })
 }
 
-fn deleted(object: Option<Object>, marker_made: bool) -> Applied {
-    Ok(Outcome::Deleted { object: object.map(Box::new), marker_made })
+fn deleted(object: Option<Object>, marker_made: bool) -> Outcome {
+    Outcome::Deleted { object: object.map(Box::new), marker_made }
 }
 
 async fn delete_latest(
@@ -73,16 +74,16 @@ async fn delete_latest(
         return Ok(Err(refusal));
     }
     match (space, latest) {
-        (None, _) => Ok(deleted(None, false)),
+        (None, _) => Ok(Ok(deleted(None, false))),
         (Some(space), latest) if space.versioning == Versioning::Off => {
             if let Some(latest) = &latest {
                 batch.retire(latest).await?;
             }
-            Ok(deleted(latest, false))
+            Ok(Ok(deleted(latest, false)))
         }
         (Some(space), latest) => {
             let marker = put::publish_marker(batch, &space, latest, key, delete.marker_id).await?;
-            Ok(deleted(Some(marker), true))
+            Ok(Ok(deleted(Some(marker), true)))
         }
     }
 }
@@ -101,7 +102,7 @@ async fn delete_version(
             promote(batch, object.space, key).await?;
         }
     }
-    Ok(deleted(object, false))
+    Ok(Ok(deleted(object, false)))
 }
 
 /// The newest version that is left becomes the latest.
@@ -115,7 +116,7 @@ async fn promote(batch: &mut Batch<'_>, space: SpaceId, key: &Key) -> Result<(),
         ))
         .bind(space.0)
         .bind(key.as_str())
-        .find(|row| row.first::<Uuid>())
+        .find(Row::first::<Uuid>)
         .await?;
     if let Some(next) = next {
         batch

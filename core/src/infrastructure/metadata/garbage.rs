@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::database::{Database, Transaction, transaction};
+use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, sql};
 use super::rows;
 use super::tally::Tally;
@@ -215,7 +215,7 @@ pub(super) async fn moves(db: &Database, limit: u32) -> Result<Vec<Move>, Fault>
                 ))
                 .bind(after)
                 .bind(i64::from(limit))
-                .map(|row| row.first::<Uuid>())
+                .map(Row::first::<Uuid>)
                 .await?;
             let Some(last) = page.last() else { break };
             after = *last;

@@ -21,7 +21,7 @@ pub(super) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
             // The migrator does not lock on SQLite; the write lock of one transaction around it does.
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             let before = sqlite_version(&mut tx).await?;
-            juststorage_migrations::sqlite().run(&mut *tx).await.map_err(|error| fault(error))?;
+            juststorage_migrations::sqlite().run(&mut *tx).await.map_err(fault)?;
             let after = sqlite_version(&mut tx).await?;
             tx.commit().await?;
             (before, after)
@@ -58,7 +58,7 @@ async fn on_postgres(connection: &mut sqlx::PgConnection, migrator: &Migrator) -
     sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
     sqlx::query("SET lock_timeout = 0").execute(&mut *connection).await?;
     let before = postgres_version(connection).await?;
-    migrator.run(&mut *connection).await.map_err(|error| fault(error))?;
+    migrator.run(&mut *connection).await.map_err(fault)?;
     Ok((before, postgres_version(connection).await?))
 }
 
@@ -78,7 +78,7 @@ fn fault(error: MigrateError) -> Fault {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => match Fault::from(error) {
             Fault::Collision(what) => Fault::failed(what),
-            fault => fault,
+            fault @ Fault::Final(_) => fault,
         },
         MigrateError::VersionMissing(found) => {
             MetadataError::NewerSchema { found, known: juststorage_migrations::newest() }.into()

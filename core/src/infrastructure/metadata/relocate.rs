@@ -85,7 +85,12 @@ async fn point(tx: &mut Transaction, tally: &mut Tally, relocation: &Relocation)
         .bind(rows::signed(to.location.length)?)
         .optional()
         .await?;
-    let Some(row) = row else { return Ok(false) };
+    let Some(row) = row else {
+        if to.kind == SegmentKind::Pack {
+            tally.wasted(to.location.segment, to.location.length)?;
+        }
+        return Ok(false);
+    };
     let space = SpaceId(row.get("space_id")?);
     tally.removed(space, from.tier, from.segment, from.length)?;
     tally.placed(space, to.location.tier, to.location.segment, to.location.length)?;

@@ -27,7 +27,7 @@ struct Reader<'r> {
 }
 
 impl<'r> Reader<'r> {
-    fn new(row: &'r Row, table: &'static str, id: impl ToString) -> Self {
+    fn new(row: &'r Row, table: &'static str, id: impl std::fmt::Display) -> Self {
         Self { row, table, id: id.to_string() }
     }
 

@@ -47,7 +47,7 @@ pub(super) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftove
             .bind(writer.0)
             .execute()
             .await?;
-        let writes = tx
+        let removed = tx
             .query(sql!("DELETE FROM objects WHERE writer = $1 AND state = 1"))
             .bind(writer.0)
             .execute()
@@ -58,7 +58,7 @@ pub(super) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftove
             .bind(writer.0)
             .map(rows::segment)
             .await?;
-        Leftover { segments, writes }
+        Leftover { segments, writes: removed }
     })
 }
 
@@ -181,7 +181,7 @@ pub(super) async fn forget(db: &Database, ids: &[SegmentId]) -> Result<(), Fault
 pub(super) async fn sparse_packs(db: &Database, limit: u32) -> Result<Vec<SegmentRecord>, Fault> {
     db.read(sql!(
         segment,
-        " WHERE g.kind = 2 AND g.state = 2 AND g.live_bytes * 2 < g.size ORDER BY g.live_bytes LIMIT $1"
+        " WHERE g.kind = 2 AND g.state = 2 AND g.live_bytes < g.dead_bytes ORDER BY g.live_bytes LIMIT $1"
     ))
     .bind(i64::from(limit))
     .map(rows::segment)

@@ -1,6 +1,6 @@
 //! Spaces and the buckets that name them.
 
-use super::database::{Database, Transaction, transaction};
+use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, after_prefix, sql};
 use super::{rows, uploads};
 use crate::application::ports::metadata::{BucketDeletion, Place};
@@ -88,7 +88,7 @@ pub(super) async fn bucket_names(
     let bucket = tx
         .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_key_share))
         .bind(name.as_str())
-        .find(|row| row.first::<i64>())
+        .find(Row::first::<i64>)
         .await?;
     match (bucket, lock_space(tx, space).await?) {
         (Some(named), Some(space)) => Ok(named == space.id.0),
@@ -167,7 +167,7 @@ pub(super) async fn delete_bucket(db: &Database, name: &BucketName) -> Result<Bu
         let space = tx
             .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_update))
             .bind(name.as_str())
-            .find(|row| row.first::<i64>())
+            .find(Row::first::<i64>)
             .await?;
         match space {
             None => BucketDeletion::Missing,

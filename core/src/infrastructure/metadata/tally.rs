@@ -21,11 +21,18 @@ struct Usage {
     deleting: i64,
 }
 
+#[derive(Default)]
+struct Bytes {
+    live: i64,
+    dead: i64,
+}
+
 /// The changes of one transaction so far. Ordered, so that transactions lock rows in the same order.
 #[derive(Default)]
 pub(super) struct Tally {
     usage: BTreeMap<(SpaceId, StorageClass), Usage>,
-    live: BTreeMap<Uuid, i64>,
+    /// By segment: payload bytes that are referred to, and those that no longer or never were.
+    bytes: BTreeMap<Uuid, Bytes>,
     /// Segments that lost a blob: condemned if it was their last.
     lighter: BTreeSet<Uuid>,
 }
@@ -76,7 +83,7 @@ impl Tally {
     ) -> Result<(), Fault> {
         let size = signed(size)?;
         self.usage(space, tier).physical_bytes += size;
-        *self.live.entry(segment.0).or_default() += size;
+        self.bytes.entry(segment.0).or_default().live += size;
         Ok(())
     }
 
@@ -90,19 +97,30 @@ impl Tally {
     ) -> Result<(), Fault> {
         let size = signed(size)?;
         self.usage(space, tier).physical_bytes -= size;
-        *self.live.entry(segment.0).or_default() -= size;
+        let bytes = self.bytes.entry(segment.0).or_default();
+        bytes.live -= size;
+        bytes.dead += size;
         self.lighter.insert(segment.0);
+        Ok(())
+    }
+
+    /// A payload was packed in vain: what it brings lies elsewhere already.
+    pub(super) fn wasted(&mut self, segment: SegmentId, size: u64) -> Result<(), Fault> {
+        self.bytes.entry(segment.0).or_default().dead += signed(size)?;
         Ok(())
     }
 
     /// Writes everything down.
     pub(super) async fn write(self, tx: &mut Transaction) -> Result<(), Fault> {
-        for (segment, bytes) in &self.live {
-            tx.query(sql!("UPDATE segments SET live_bytes = live_bytes + $2 WHERE id = $1"))
-                .bind(*segment)
-                .bind(*bytes)
-                .execute()
-                .await?;
+        for (segment, bytes) in &self.bytes {
+            tx.query(sql!(
+                "UPDATE segments SET live_bytes = live_bytes + $2, dead_bytes = dead_bytes + $3 WHERE id = $1"
+            ))
+            .bind(*segment)
+            .bind(bytes.live)
+            .bind(bytes.dead)
+            .execute()
+            .await?;
         }
         // The update above holds the segment's row, so of two transactions that each take one of the last
         // two blobs the second sees that the first's is gone.

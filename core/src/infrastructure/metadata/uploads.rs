@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
-use super::database::{Database, Transaction, transaction};
+use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, after_prefix, sql};
 use super::{garbage, rows, spaces};
 use crate::application::ports::metadata::{ListUploadsQuery, Refusal};
@@ -13,6 +13,7 @@ use crate::domain::blob::BlobId;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::Attributes;
+use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
 /// What a new upload is made of.
@@ -45,7 +46,7 @@ pub(super) async fn create(db: &Database, new: NewUpload<'_>) -> Result<Result<U
             .bind(new.id.0)
             .bind(space.id.0)
             .bind(new.key.map_or("", Key::as_str))
-            .bind(new.attributes.class.map(|class| class.code()))
+            .bind(new.attributes.class.map(StorageClass::code))
             .bind(headers.as_deref())
             .bind(metadata.as_deref())
             .bind(tags.as_deref())
@@ -151,7 +152,7 @@ async fn rest_of_key(
     let begun = db
         .read(sql!("SELECT created_at FROM uploads WHERE id = $1"))
         .bind(after.0)
-        .find(|row| row.first::<i64>())
+        .find(Row::first::<i64>)
         .await?
         .unwrap_or_else(|| age_of(after.0));
     db.read(sql!(
@@ -188,7 +189,7 @@ pub(super) async fn abort_all(tx: &mut Transaction, space: i64) -> Result<(), Fa
     let ids = tx
         .query(sql!("SELECT id FROM uploads WHERE space_id = $1 ORDER BY id", for_update))
         .bind(space)
-        .map(|row| row.first::<Uuid>())
+        .map(Row::first::<Uuid>)
         .await?;
     for id in ids {
         remove(tx, UploadId(id)).await?;

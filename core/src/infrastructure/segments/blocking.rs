@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::{JoinError, JoinHandle};
 
@@ -54,6 +55,29 @@ pub(super) enum Wait {
     Yes,
     /// It may not: what the page cache lacks is answered with [`ErrorKind::WouldBlock`].
     No,
+}
+
+/// The `length` bytes from `offset` on, which the caller knows to be few. [`ErrorKind::UnexpectedEof`] if the file
+/// ends before.
+pub(super) fn read_at(file: &File, length: usize, offset: u64, wait: Wait) -> io::Result<Vec<u8>> {
+    if wait == Wait::No {
+        let mut bytes = vec![0; length];
+        read_exact_at(file, &mut bytes, offset, wait)?;
+        return Ok(bytes);
+    }
+    // Into memory that was not zeroed before: zeroing costs about as much as copying from the page cache.
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = offset + bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // The allocator may have given more room than was asked for.
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// Fills `buffer` from `offset`. [`ErrorKind::UnexpectedEof`] if the file ends before.

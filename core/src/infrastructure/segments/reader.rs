@@ -8,14 +8,17 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use rustix::fs::Advice;
 use tokio::task::JoinHandle;
 
-use super::blocking::{Wait, io_error, joined, read_exact_at};
-use super::format::{self, BLOCK, BLOCK_SIZE, FRAME_SIZE, Frame, RecordFooter};
+use super::blocking::{Wait, io_error, joined, read_at, read_exact_at};
+use super::format::{self, BLOCK, FRAME_SIZE, Frame, RecordFooter};
 use super::handles::Handle;
 use crate::application::ports::segments::{ReadRequest, SegmentError, SegmentKind};
 use crate::domain::blob::{Hash, SegmentId};
 
 /// Blocks in one chunk of the stream. With one chunk read ahead, a reader holds 1 MiB.
 const CHUNK_BLOCKS: u64 = 8;
+/// Blocks in the only chunk of a stretch of at most 1 MiB, which has no next one to read ahead. It may begin
+/// and end inside of a block.
+const ONLY_CHUNK_BLOCKS: u64 = 17;
 /// Entries of the CRC table that are held at a time (16 KiB, good for 256 MiB of payload).
 const TABLE_ENTRIES: u64 = 4096;
 /// Up to so many blocks are read without changing threads if the page cache has them.
@@ -108,8 +111,7 @@ impl Cursor {
     fn only_block(&mut self, wait: Wait) -> Result<Bytes, Stop> {
         let Stretch { offset, start, end, footer_offset, .. } = self.stretch;
         let (length, footer_at) = (index(self.stretch.length), index(footer_offset - offset));
-        let mut bytes = vec![0; footer_at + FRAME_SIZE];
-        self.fill(&mut bytes, offset, wait)?;
+        let bytes = self.take(footer_at + FRAME_SIZE, offset, wait)?;
         let (framed, footer) = bytes.split_at(footer_at);
         let (payload, table) = framed.split_at(length);
         if let Some(footer) = footer.first_chunk() {
@@ -127,12 +129,12 @@ impl Cursor {
         }
         let Stretch { offset, length, end, .. } = self.stretch;
         let first = self.at / BLOCK;
-        let last = end.div_ceil(BLOCK).min(first + CHUNK_BLOCKS);
+        let blocks = if end - self.stretch.start <= 16 * BLOCK { ONLY_CHUNK_BLOCKS } else { CHUNK_BLOCKS };
+        let last = end.div_ceil(BLOCK).min(first + blocks);
         let (from, to) = (first * BLOCK, length.min(last * BLOCK));
         let table_at = self.table_from(first, last, wait)?;
 
-        let mut bytes = vec![0; index(to - from)];
-        self.fill(&mut bytes, offset + from, wait)?;
+        let bytes = self.take(index(to - from), offset + from, wait)?;
         self.check_blocks(&bytes, &self.table[table_at..], from)?;
         let until = end.min(to);
         let chunk = Bytes::from(bytes).slice(index(self.at - from)..index(until - from));
@@ -146,9 +148,9 @@ impl Cursor {
         let held = self.table_block..self.table_block + self.table.len() as u64 / 4;
         if !(held.contains(&first) && last <= held.end) {
             let until = self.stretch.end.div_ceil(BLOCK).min(first + TABLE_ENTRIES);
-            let mut table = vec![0; index((until - first) * 4)];
-            self.fill(&mut table, self.stretch.offset + self.stretch.length + first * 4, wait)?;
-            (self.table, self.table_block) = (table, first);
+            let table_offset = self.stretch.offset + self.stretch.length;
+            self.table = self.take(index((until - first) * 4), table_offset + first * 4, wait)?;
+            self.table_block = first;
         }
         Ok(index((first - self.table_block) * 4))
     }
@@ -172,11 +174,19 @@ impl Cursor {
     }
 
     fn fill(&self, buffer: &mut [u8], offset: u64, wait: Wait) -> Result<(), Stop> {
-        read_exact_at(&self.handle.file, buffer, offset, wait).map_err(|error| match error.kind() {
+        read_exact_at(&self.handle.file, buffer, offset, wait).map_err(|error| self.stop(error, offset, wait))
+    }
+
+    fn take(&self, length: usize, offset: u64, wait: Wait) -> Result<Vec<u8>, Stop> {
+        read_at(&self.handle.file, length, offset, wait).map_err(|error| self.stop(error, offset, wait))
+    }
+
+    fn stop(&self, error: io::Error, offset: u64, wait: Wait) -> Stop {
+        match error.kind() {
             ErrorKind::WouldBlock if wait == Wait::No => Stop::WouldWait,
             ErrorKind::UnexpectedEof => self.corrupt(offset, "the file ends too early"),
             _ => Stop::Failed(io_error("read a segment", error)),
-        })
+        }
     }
 
     fn corrupt(&self, offset: u64, what: &'static str) -> Stop {
@@ -184,9 +194,9 @@ impl Cursor {
     }
 }
 
-/// A length that is at most a few MiB, as an index.
+/// A length that is at most a little over 1 MiB, as an index.
 fn index(length: u64) -> usize {
-    debug_assert!(length <= 16 * BLOCK_SIZE as u64 * CHUNK_BLOCKS);
+    debug_assert!(length <= (ONLY_CHUNK_BLOCKS + 1) * BLOCK);
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 

@@ -1,0 +1,314 @@
+//! What every promise needs: a writer, a space of its own, content that pretends to be staged.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::application::ports::metadata::{
+    DeleteObject, Found, ListQuery, MetadataStore, Mutation, NewContent, Outcome, Place, PutObject, Refusal,
+    StagedLeaf, Target, VersionRef, WriterId,
+};
+use crate::application::ports::segments::SegmentKind;
+use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
+use crate::domain::blob::{Hash, Location, SegmentId};
+use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::object::{Attributes, Object, ObjectId};
+use crate::domain::precondition::{EtagCondition, Preconditions};
+use crate::domain::space::{DedupDomain, DedupScope, Space, SpaceId, Versioning};
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+
+/// A writer at work in a space of its own.
+pub struct Bench<'s> {
+    /// The store under test.
+    pub store: &'s dyn MetadataStore,
+    /// Who commits.
+    pub writer: WriterId,
+    /// Where, unless said otherwise.
+    pub space: SpaceAddress,
+    /// In which identical content is stored once.
+    pub domain: DedupDomain,
+    clock: AtomicI64,
+    packs: Mutex<BTreeMap<StorageClass, SegmentId>>,
+    offset: AtomicU64,
+}
+
+/// A key that a test writes down.
+pub fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+/// The tag that [`Bench::put`] gives to these bytes.
+pub fn etag(body: &[u8]) -> Etag {
+    Etag::md5(&md5(body))
+}
+
+/// Sixteen bytes that depend on the body: the store never looks whether they are its MD5.
+pub fn md5(body: &[u8]) -> Md5Digest {
+    Hash::of(body).0[..16].try_into().unwrap()
+}
+
+/// `If-None-Match: *`.
+pub fn absent() -> Preconditions {
+    Preconditions { if_none_match: Some(EtagCondition::Any), ..Preconditions::default() }
+}
+
+/// `If-Match` with the tag of these bytes.
+pub fn matching(body: &[u8]) -> Preconditions {
+    Preconditions { if_match: Some(EtagCondition::Of(vec![etag(body)])), ..Preconditions::default() }
+}
+
+/// The object of an outcome that must be one.
+pub fn object(outcome: Result<Outcome, Refusal>) -> Object {
+    match outcome {
+        Ok(Outcome::Object { object, .. }) => *object,
+        other => panic!("not an object: {other:?}"),
+    }
+}
+
+/// The refusal of an outcome that must be one.
+pub fn refusal(outcome: Result<Outcome, Refusal>) -> Refusal {
+    match outcome {
+        Err(refusal) => refusal,
+        Ok(outcome) => panic!("not refused: {outcome:?}"),
+    }
+}
+
+impl<'s> Bench<'s> {
+    /// A live writer with an open pack on each tier, and an address nobody has used. What earlier promises
+    /// left to GC is gone.
+    pub async fn new(store: &'s dyn MetadataStore) -> Self {
+        let bench = Self::beside_others(store).await;
+        bench.collect().await;
+        bench
+    }
+
+    async fn beside_others(store: &'s dyn MetadataStore) -> Self {
+        let tag = Uuid::new_v4().simple().to_string();
+        let space = SpaceAddress::new(
+            Namespace::new(&format!("n{}", &tag[..12])).unwrap(),
+            Tenant::new(&format!("t{}", &tag[12..24])).unwrap(),
+        );
+        let bench = Self {
+            store,
+            writer: WriterId(Uuid::new_v4()),
+            domain: DedupScope::Tenant.domain(&space),
+            space,
+            clock: AtomicI64::new(1_700_000_000_000),
+            packs: Mutex::default(),
+            offset: AtomicU64::new(0),
+        };
+        store.heartbeat(bench.writer, bench.later(3600)).await.unwrap();
+        for tier in StorageClass::ALL {
+            bench.new_pack(tier).await;
+        }
+        bench
+    }
+
+    /// Another writer in the same space.
+    pub async fn another_writer(&self) -> Bench<'s> {
+        let other = Self::beside_others(self.store).await;
+        Bench { space: self.space.clone(), domain: self.domain.clone(), ..other }
+    }
+
+    /// Opens the pack that content of a tier is staged in from now on.
+    pub async fn new_pack(&self, tier: StorageClass) -> SegmentId {
+        let id = self.open(SegmentKind::Pack, tier).await;
+        self.packs.lock().unwrap().insert(tier, id);
+        id
+    }
+
+    /// Opens a segment.
+    pub async fn open(&self, kind: SegmentKind, tier: StorageClass) -> SegmentId {
+        let id = SegmentId::fresh();
+        self.store.open_segment(self.writer, id, tier, kind, self.now()).await.unwrap();
+        id
+    }
+
+    /// The pack of a tier.
+    pub fn pack(&self, tier: StorageClass) -> SegmentId {
+        self.packs.lock().unwrap()[&tier]
+    }
+
+    /// A moment later than every one before.
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.clock.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The moment so many seconds from now.
+    pub fn later(&self, seconds: u64) -> Timestamp {
+        self.now().plus(Duration::from_secs(seconds))
+    }
+
+    /// Sets the clock back by an hour.
+    pub fn set_clock_back(&self) {
+        self.clock.fetch_sub(3_600_000, Ordering::Relaxed);
+    }
+
+    /// Content of `size` bytes with this hash, staged in the pack of a tier.
+    pub fn staged_as(&self, hash: Hash, size: u64, tier: StorageClass) -> StagedLeaf {
+        self.staged_in(self.pack(tier), SegmentKind::Pack, tier, hash, size)
+    }
+
+    /// Content staged in a certain segment.
+    pub fn staged_in(
+        &self,
+        segment: SegmentId,
+        kind: SegmentKind,
+        tier: StorageClass,
+        hash: Hash,
+        size: u64,
+    ) -> StagedLeaf {
+        let offset = self.offset.fetch_add(size + 128, Ordering::Relaxed) + 64;
+        let location = Location { tier, segment, offset, length: size };
+        StagedLeaf { hash, location, kind, segment_size: offset + size + 64 }
+    }
+
+    /// A body, staged in the hot pack.
+    pub fn staged(&self, body: &[u8]) -> NewContent {
+        NewContent::Staged(self.staged_as(Hash::of(body), body.len() as u64, StorageClass::Hot))
+    }
+
+    /// A put of a body that is staged in the hot pack.
+    pub fn put(&self, name: &str, body: &[u8]) -> PutObject {
+        self.put_content(name, self.staged(body), etag(body))
+    }
+
+    /// A put of any content.
+    pub fn put_content(&self, name: &str, content: NewContent, etag: Etag) -> PutObject {
+        PutObject {
+            space: self.space.clone(),
+            bucket: None,
+            key: (!name.is_empty()).then(|| key(name)),
+            id: ObjectId::fresh(self.now()),
+            domain: self.domain.clone(),
+            content,
+            etag,
+            attributes: Attributes::default(),
+            checksum: None,
+            preconditions: Preconditions::default(),
+            announced: None,
+        }
+    }
+
+    /// A delete of a key's latest version.
+    pub fn delete(&self, name: &str) -> DeleteObject {
+        self.delete_target(Target::Latest(self.space.clone(), key(name)))
+    }
+
+    /// A delete of a target.
+    pub fn delete_target(&self, target: Target) -> DeleteObject {
+        let marker_id = ObjectId::fresh(self.now());
+        DeleteObject { target, bucket: None, marker_id, preconditions: Preconditions::default() }
+    }
+
+    /// Commits a batch.
+    pub async fn commit(&self, batch: Vec<Mutation>) -> Vec<Result<Outcome, Refusal>> {
+        self.store.commit(self.writer, batch, self.now()).await.unwrap()
+    }
+
+    /// Commits one change.
+    pub async fn one(&self, mutation: Mutation) -> Result<Outcome, Refusal> {
+        let mut outcomes = self.commit(vec![mutation]).await;
+        assert_eq!(outcomes.len(), 1);
+        outcomes.remove(0)
+    }
+
+    /// Commits a put.
+    pub async fn try_put(&self, put: PutObject) -> Result<Outcome, Refusal> {
+        self.one(Mutation::Put(Box::new(put))).await
+    }
+
+    /// Commits a put of a body, which must succeed.
+    pub async fn has_put(&self, name: &str, body: &[u8]) -> Object {
+        object(self.try_put(self.put(name, body)).await)
+    }
+
+    /// Commits a delete, which must succeed: what it removed or made, and whether that is a marker.
+    pub async fn has_deleted(&self, delete: DeleteObject) -> (Option<Object>, bool) {
+        match self.one(Mutation::Delete(Box::new(delete))).await {
+            Ok(Outcome::Deleted { object, marker_made }) => (object.map(|object| *object), marker_made),
+            other => panic!("not deleted: {other:?}"),
+        }
+    }
+
+    /// The latest version of a key.
+    pub async fn find(&self, name: &str) -> Option<Found> {
+        self.store.find(&Target::Latest(self.space.clone(), key(name))).await.unwrap()
+    }
+
+    /// One version of a key.
+    pub async fn find_version(&self, name: &str, version: VersionRef) -> Option<Found> {
+        self.store.find(&Target::Version(self.space.clone(), key(name), version)).await.unwrap()
+    }
+
+    /// The tag of the latest version of a key, `None` if there is none or a marker.
+    pub async fn tag(&self, name: &str) -> Option<Etag> {
+        self.find(name).await.filter(|found| !found.object.is_delete_marker()).map(|found| found.object.etag)
+    }
+
+    /// Asserts what the latest version of a key is.
+    pub async fn assert_latest(&self, name: &str, body: Option<&[u8]>) {
+        assert_eq!(self.tag(name).await, body.map(etag), "latest version of {name}");
+    }
+
+    /// The space, which must exist.
+    pub async fn space(&self) -> Space {
+        self.store.space(&Place::Space(self.space.clone())).await.unwrap().unwrap()
+    }
+
+    /// Sets the space's versioning.
+    pub async fn set_versioning(&self, versioning: Versioning) {
+        let space = self.store.set_versioning(&self.space, versioning, self.now()).await.unwrap();
+        assert_eq!(space.versioning, versioning);
+    }
+
+    /// A bucket of its own that names the space.
+    pub async fn bucket(&self) -> BucketName {
+        let name = BucketName::new(&format!("b{}", &Uuid::new_v4().simple().to_string()[..16])).unwrap();
+        self.store.create_bucket(&name, &self.space, self.now()).await.unwrap().unwrap();
+        name
+    }
+
+    /// A query of everything in the space, for a test to narrow.
+    pub async fn everything(&self) -> ListQuery {
+        let space = self.store.space(&Place::Space(self.space.clone())).await.unwrap();
+        ListQuery {
+            space: space.map_or(SpaceId(-1), |space| space.id),
+            prefix: String::new(),
+            from: Bound::Unbounded,
+            from_version: None,
+            versions: false,
+            keyless: false,
+            limit: 1000,
+        }
+    }
+
+    /// The keys of a page.
+    pub async fn names(&self, query: &ListQuery) -> Vec<String> {
+        let page = self.store.list(query).await.unwrap();
+        page.iter().map(|object| object.key.as_ref().map(Key::to_string).unwrap_or_default()).collect()
+    }
+
+    /// Lets GC do all there is to do. How many blobs went.
+    pub async fn collect(&self) -> u64 {
+        let mut blobs = 0;
+        loop {
+            let purged = self.store.purge_deleting(7).await.unwrap();
+            let swept = self.store.sweep(7).await.unwrap();
+            blobs += swept.blobs;
+            if purged == 0 && swept.examined == 0 {
+                return blobs;
+            }
+        }
+    }
+
+    /// Every promise ends here: whatever it did, the store agrees with itself.
+    pub async fn finish(&self) {
+        assert_eq!(self.store.inconsistencies().await.unwrap(), []);
+    }
+}

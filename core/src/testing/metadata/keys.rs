@@ -1,0 +1,75 @@
+//! Credentials and leases.
+
+use uuid::Uuid;
+
+use super::bench::Bench;
+use crate::application::ports::metadata::{Credential, CredentialKind, MetadataStore};
+use crate::domain::principal::Rights;
+
+/// As stored; looked up by the public part, listed by tenant, oldest first.
+pub async fn credentials_come_back_until_revoked(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let api = Credential {
+        id: Uuid::new_v4(),
+        kind: CredentialKind::Api,
+        lookup: Uuid::new_v4().to_string(),
+        secret: vec![0, 255, 7],
+        tenant: bench.space.tenant.clone(),
+        namespaces: Some(vec![bench.space.namespace.clone()]),
+        rights: Rights::parse("read,delete").unwrap(),
+        description: "for 'people' \u{1f511}".to_owned(),
+        created_at: bench.now(),
+        expires_at: Some(bench.later(60)),
+        revoked_at: None,
+    };
+    let s3 = Credential {
+        id: Uuid::new_v4(),
+        kind: CredentialKind::S3,
+        lookup: Uuid::new_v4().to_string(),
+        namespaces: None,
+        rights: Rights::default(),
+        expires_at: None,
+        created_at: bench.now(),
+        ..api.clone()
+    };
+    for credential in [&s3, &api] {
+        store.create_credential(credential).await.unwrap();
+    }
+    assert_eq!(store.find_credential(&api.lookup).await.unwrap().as_ref(), Some(&api));
+    assert_eq!(store.find_credential("unknown").await.unwrap(), None);
+    let twin = Credential { id: Uuid::new_v4(), ..api.clone() };
+    assert!(store.create_credential(&twin).await.is_err(), "a public part names one key");
+    let tenant = Some(&bench.space.tenant);
+    assert_eq!(store.list_credentials(tenant).await.unwrap(), [api.clone(), s3.clone()]);
+    assert!(store.list_credentials(None).await.unwrap().contains(&s3));
+    let now = bench.now();
+    assert!(store.revoke_credential(api.id, now).await.unwrap());
+    assert!(!store.revoke_credential(api.id, bench.now()).await.unwrap());
+    assert!(!store.revoke_credential(Uuid::new_v4(), now).await.unwrap());
+    let revoked = Credential { revoked_at: Some(now), ..api.clone() };
+    assert_eq!(store.find_credential(&api.lookup).await.unwrap(), Some(revoked));
+}
+
+/// Until it runs out or is given back.
+pub async fn a_lease_has_one_holder(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let name = Uuid::new_v4().to_string();
+    let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
+    let until = bench.later(10);
+    let acquire = async |holder, now, until| store.acquire_lease(&name, holder, now, until).await.unwrap();
+    assert!(acquire(one, bench.now(), until).await);
+    assert!(!acquire(two, bench.now(), bench.later(10)).await);
+    assert!(acquire(one, bench.now(), bench.later(20)).await, "renewed");
+    assert!(!acquire(two, until, bench.later(40)).await, "renewed beyond its first end");
+    assert!(acquire(two, bench.later(30), bench.later(60)).await, "run out");
+    assert!(!acquire(one, bench.later(31), bench.later(60)).await);
+    store.release_lease(&name, one).await.unwrap();
+    assert!(!acquire(one, bench.later(32), bench.later(60)).await, "only the holder gives it back");
+    store.release_lease(&name, two).await.unwrap();
+    assert!(acquire(one, bench.now(), bench.later(5)).await);
+    let contenders: Vec<_> = (0..8).map(|_| Uuid::new_v4()).collect();
+    let (now, until) = (bench.later(100), bench.later(200));
+    let taken = contenders.iter().map(|holder| acquire(*holder, now, until));
+    let taken = futures::future::join_all(taken).await;
+    assert_eq!(taken.iter().filter(|taken| **taken).count(), 1);
+}

@@ -1,0 +1,94 @@
+//! The promises of [`MetadataStore`](crate::application::ports::metadata::MetadataStore), as tests that any
+//! implementation can run.
+//!
+//! Each promise is a function that takes a store and panics if it is broken. A promise works in spaces of
+//! its own and leaves the store consistent, so all of them may share one; [`metadata_promises!`] names them
+//! all, for a test target to make one test of each.
+
+pub mod bench;
+pub mod content;
+pub mod garbage;
+pub mod keys;
+pub mod listing;
+pub mod objects;
+pub mod races;
+pub mod segments;
+pub mod spaces;
+pub mod uploads;
+pub mod versions;
+
+use crate::application::ports::metadata::MetadataStore;
+
+/// Calls a macro once for every promise, as `$promise!(theme, name)`.
+#[macro_export]
+macro_rules! metadata_promises {
+    ($promise:ident) => {
+        $promise!(objects, only_committed_objects_are_visible);
+        $promise!(objects, an_object_comes_back_as_it_was_put);
+        $promise!(objects, conditions_are_decided_on_the_current_version);
+        $promise!(objects, an_update_changes_what_is_carried_and_nothing_else);
+        $promise!(objects, a_refused_change_leaves_no_trace);
+        $promise!(objects, a_change_that_cannot_be_made_does_not_fail_its_neighbours);
+        $promise!(objects, a_batch_is_applied_in_order);
+        $promise!(objects, keyless_objects_live_by_their_id);
+        $promise!(races, of_two_creators_of_a_key_one_wins);
+        $promise!(races, of_many_swappers_each_sees_the_one_before);
+        $promise!(races, writers_of_one_key_all_succeed_and_one_is_latest);
+        $promise!(races, collectors_and_committers_do_not_lose_blobs);
+        $promise!(races, versions_deleted_while_written_stay_consistent);
+        $promise!(races, parts_put_together_are_all_there);
+        $promise!(versions, without_versioning_a_write_replaces);
+        $promise!(versions, with_versioning_every_write_stays);
+        $promise!(versions, suspended_versioning_replaces_the_null_version);
+        $promise!(versions, a_deleted_version_makes_way_for_the_one_before);
+        $promise!(versions, ids_ascend_whatever_the_clock_says);
+        $promise!(content, identical_content_is_stored_once_in_a_domain);
+        $promise!(content, domains_share_nothing);
+        $promise!(content, a_duplicate_single_is_dropped);
+        $promise!(content, damaged_content_is_replaced_by_the_next_upload);
+        $promise!(content, hotter_bytes_take_over);
+        $promise!(content, copies_refer_to_the_same_blob);
+        $promise!(content, slices_read_as_the_stretch_they_are);
+        $promise!(listing, keys_come_in_order_of_their_bytes);
+        $promise!(listing, pages_join_without_gap_or_repetition);
+        $promise!(listing, prefixes_bound_a_page);
+        $promise!(listing, versions_come_newest_first_and_page_within_a_key);
+        $promise!(listing, keyless_objects_come_first_if_asked_for);
+        $promise!(listing, a_page_during_writes_misses_nothing_that_stays);
+        $promise!(uploads, parts_become_one_object);
+        $promise!(uploads, parts_may_be_replaced_and_left_out);
+        $promise!(uploads, a_wrong_completion_is_refused_and_may_be_repeated);
+        $promise!(uploads, composites_of_composites_are_flat);
+        $promise!(uploads, empty_parts_keep_their_numbers);
+        $promise!(uploads, checksums_of_parts_are_confirmed);
+        $promise!(uploads, uploads_are_listed_by_key_and_age);
+        $promise!(uploads, an_aborted_upload_leaves_nothing);
+        $promise!(garbage, what_is_referred_to_stays);
+        $promise!(garbage, what_is_deleted_goes);
+        $promise!(garbage, composites_take_their_children_with_them);
+        $promise!(garbage, the_hottest_object_decides_the_tier);
+        $promise!(garbage, relocation_follows_only_what_did_not_move);
+        $promise!(garbage, sparse_packs_are_found_and_emptied);
+        $promise!(segments, a_pack_lives_from_open_to_gone);
+        $promise!(segments, a_lost_segment_cannot_be_committed_into);
+        $promise!(segments, what_a_dead_writer_left_is_returned_until_settled);
+        $promise!(segments, announced_writes_become_objects_or_nothing);
+        $promise!(spaces, buckets_name_spaces);
+        $promise!(spaces, buckets_are_listed_by_name);
+        $promise!(spaces, only_an_empty_bucket_can_be_deleted);
+        $promise!(spaces, a_write_through_a_bucket_that_is_gone_is_refused);
+        $promise!(spaces, usage_is_what_a_recount_finds);
+        $promise!(keys, credentials_come_back_until_revoked);
+        $promise!(keys, a_lease_has_one_holder);
+    };
+}
+
+/// Runs every promise on one store, one after another.
+pub async fn run_all(store: &dyn MetadataStore) {
+    macro_rules! promise {
+        ($theme:ident, $name:ident) => {
+            $theme::$name(store).await;
+        };
+    }
+    metadata_promises!(promise);
+}

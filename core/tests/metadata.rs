@@ -1,0 +1,204 @@
+//! The metadata store keeps its port's promises on both engines, and those of its own: schema, restarts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+
+use juststorage_core::application::ports::metadata::{MetadataError, MetadataStore};
+use juststorage_core::infrastructure::metadata::SqlMetadata;
+use juststorage_core::metadata_promises;
+use juststorage_core::testing::metadata as suite;
+use juststorage_core::testing::metadata::bench::Bench;
+use juststorage_core::testing::postgres;
+use sqlx::Connection as _;
+use tempfile::TempDir;
+
+/// A fresh database, and what keeps it alive.
+async fn on_sqlite() -> (SqlMetadata, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = migrated(&sqlite_url(&directory)).await;
+    (store, directory)
+}
+
+fn sqlite_url(directory: &TempDir) -> String {
+    format!("sqlite://{}/metadata.db", directory.path().display())
+}
+
+async fn on_postgres() -> (SqlMetadata, ()) {
+    (migrated(&postgres::shared().create_database()).await, ())
+}
+
+async fn migrated(url: &str) -> SqlMetadata {
+    let store = SqlMetadata::connect(url).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+mod sqlite {
+    macro_rules! promise {
+        ($theme:ident, $name:ident) => {
+            #[tokio::test]
+            async fn $name() {
+                let (store, _directory) = super::on_sqlite().await;
+                super::suite::$theme::$name(&store).await;
+                super::MetadataStore::close(&store).await;
+            }
+        };
+    }
+    super::metadata_promises!(promise);
+}
+
+mod postgresql {
+    macro_rules! promise {
+        ($theme:ident, $name:ident) => {
+            #[tokio::test]
+            async fn $name() {
+                let (store, ()) = super::on_postgres().await;
+                super::suite::$theme::$name(&store).await;
+                super::MetadataStore::close(&store).await;
+            }
+        };
+    }
+    super::metadata_promises!(promise);
+}
+
+/// Promises do not get in one another's way: a store that has lived keeps them all.
+#[tokio::test]
+async fn every_promise_holds_in_one_store() {
+    let (store, _directory) = on_sqlite().await;
+    suite::run_all(&store).await;
+}
+
+/// Several processes start at once on an empty database: one migrates, all go on.
+async fn migrates_once(url: &str) {
+    let mut stores = Vec::new();
+    for _ in 0..4 {
+        stores.push(SqlMetadata::connect(url).await.unwrap());
+    }
+    let reports = futures::future::join_all(stores.iter().map(SqlMetadata::migrate)).await;
+    let reports: Vec<_> = reports.into_iter().map(Result::unwrap).collect();
+    assert_eq!(reports.iter().map(|report| report.version).collect::<BTreeSet<_>>().len(), 1);
+    assert!(reports.iter().any(|report| report.applied > 0));
+    assert_eq!(stores[0].migrate().await.unwrap().applied, 0);
+}
+
+#[tokio::test]
+async fn processes_may_migrate_sqlite_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    migrates_once(&sqlite_url(&directory)).await;
+}
+
+#[tokio::test]
+async fn processes_may_migrate_postgres_at_once() {
+    migrates_once(&postgres::shared().create_database()).await;
+}
+
+const FROM_THE_FUTURE: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+     VALUES (9999, 'future', TRUE, '', 0)";
+
+async fn refuses_newer(store: &SqlMetadata) {
+    for _ in 0..2 {
+        let refused = store.migrate().await;
+        assert!(matches!(refused, Err(MetadataError::NewerSchema { found: 9999, .. })), "{refused:?}");
+    }
+}
+
+/// An older binary on a newer schema changes nothing and says why.
+#[tokio::test]
+async fn a_newer_schema_is_refused_on_sqlite() {
+    let (store, directory) = on_sqlite().await;
+    let mut connection = sqlx::SqliteConnection::connect(&sqlite_url(&directory)).await.unwrap();
+    sqlx::query(FROM_THE_FUTURE).execute(&mut connection).await.unwrap();
+    refuses_newer(&store).await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_on_postgres() {
+    let url = postgres::shared().create_database();
+    let store = migrated(&url).await;
+    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::query(FROM_THE_FUTURE).execute(&mut connection).await.unwrap();
+    refuses_newer(&store).await;
+}
+
+/// Tables, columns and indexes by name and columns: both engines end in the same schema.
+#[tokio::test]
+async fn both_schemas_are_the_same() {
+    const SQLITE_COLUMNS: &str = "SELECT m.name || '.' || c.name || CASE WHEN c.\"notnull\" THEN ' not null' ELSE '' END \
+         FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE '\\_%' ESCAPE '\\' \
+         AND m.name NOT LIKE 'sqlite%'";
+    const POSTGRES_COLUMNS: &str = "SELECT table_name || '.' || column_name || CASE is_nullable WHEN 'NO' THEN ' not null' ELSE '' END \
+         FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_%'";
+    const SQLITE_INDEXES: &str = "SELECT m.name || CASE WHEN i.\"unique\" THEN ' unique' ELSE '' END \
+         || CASE WHEN i.partial THEN ' partial' ELSE '' END || ' (' || (SELECT group_concat(x.name || CASE WHEN x.\"desc\" THEN ' desc' ELSE '' END, ', ') \
+         FROM (SELECT * FROM pragma_index_xinfo(i.name) WHERE \"key\" ORDER BY seqno) x) || ')' \
+         FROM sqlite_master m, pragma_index_list(m.name) i WHERE m.type = 'table' AND m.name NOT LIKE '\\_%' ESCAPE '\\'";
+    const POSTGRES_INDEXES: &str = "SELECT t.relname || CASE WHEN i.indisunique THEN ' unique' ELSE '' END \
+         || CASE WHEN i.indpred IS NOT NULL THEN ' partial' ELSE '' END || ' (' || (SELECT string_agg(a.attname || \
+         CASE WHEN (i.indoption[k.n - 1] & 1) = 1 THEN ' desc' ELSE '' END, ', ' ORDER BY k.n) \
+         FROM unnest(i.indkey) WITH ORDINALITY AS k(attnum, n) JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.attnum) || ')' \
+         FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace s ON s.oid = t.relnamespace \
+         WHERE s.nspname = 'public' AND t.relname NOT LIKE '\\_%'";
+
+    let (_store, directory) = on_sqlite().await;
+    let url = postgres::shared().create_database();
+    migrated(&url).await;
+    let mut sqlite = sqlx::SqliteConnection::connect(&sqlite_url(&directory)).await.unwrap();
+    let mut postgres = sqlx::PgConnection::connect(&url).await.unwrap();
+    for (of_sqlite, of_postgres) in [(SQLITE_COLUMNS, POSTGRES_COLUMNS), (SQLITE_INDEXES, POSTGRES_INDEXES)] {
+        let ours: Vec<String> = sqlx::query_scalar(of_sqlite).fetch_all(&mut sqlite).await.unwrap();
+        let theirs: Vec<String> = sqlx::query_scalar(of_postgres).fetch_all(&mut postgres).await.unwrap();
+        // An integer primary key is the row's own number on SQLite, and no index of its own.
+        let comparable = |all: Vec<String>| {
+            let kept = all.into_iter().filter(|index| *index != "spaces unique (id)");
+            kept.map(|line| line.replace("spaces.id not null", "spaces.id")).collect::<BTreeSet<_>>()
+        };
+        let (ours, theirs) = (comparable(ours), comparable(theirs));
+        assert!(ours.len() > 20, "{ours:?}");
+        assert_eq!(ours.difference(&theirs).collect::<Vec<_>>(), Vec::<&String>::new());
+        assert_eq!(theirs.difference(&ours).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+}
+
+/// What was acknowledged is there after the store was dropped without being closed.
+#[tokio::test]
+async fn sqlite_keeps_what_it_acknowledged() {
+    let (store, directory) = on_sqlite().await;
+    let bench = Bench::new(&store).await;
+    let object = bench.has_put("k", b"body").await;
+    let target = juststorage_core::application::ports::metadata::Target::Id(object.id);
+    let reopened = SqlMetadata::connect(&sqlite_url(&directory)).await.unwrap();
+    assert_eq!(reopened.find(&target).await.unwrap().map(|found| found.object), Some(object));
+}
+
+/// While the server is away everything fails as unavailable, soon; when it is back everything works again,
+/// and what was acknowledged is there.
+#[tokio::test]
+async fn postgres_may_go_and_come_back() {
+    let cluster = postgres::Cluster::start_new();
+    let store = migrated(&cluster.create_database()).await;
+    let bench = Bench::new(&store).await;
+    bench.has_put("before", b"before").await;
+    cluster.stop();
+    let unavailable = |result: Result<_, MetadataError>| {
+        assert!(matches!(result, Err(MetadataError::Unavailable(_))), "{result:?}");
+    };
+    unavailable(store.check().await);
+    let batch = vec![juststorage_core::application::ports::metadata::Mutation::Put(Box::new(
+        bench.put("while", b"away"),
+    ))];
+    unavailable(store.commit(bench.writer, batch, bench.now()).await.map(drop));
+    cluster.start();
+    store.check().await.unwrap();
+    bench.assert_latest("before", Some(b"before")).await;
+    bench.assert_latest("while", None).await;
+    bench.has_put("after", b"after").await;
+    bench.finish().await;
+}
+
+/// Nobody confuses a URL, and an in-memory database is no store.
+#[tokio::test]
+async fn urls_that_cannot_serve_are_refused() {
+    for url in ["mysql://x", "sqlite::memory:", "sqlite:///no/such/directory/metadata.db"] {
+        assert!(SqlMetadata::connect(url).await.is_err(), "{url}");
+    }
+}

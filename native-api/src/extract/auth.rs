@@ -1,0 +1,85 @@
+//! Who is asking.
+
+use http::header::AUTHORIZATION;
+use juststorage_core::application::access::{Access, AuthMode};
+use juststorage_core::application::error::Error;
+use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::principal::Principal;
+
+use super::Call;
+use crate::problem::{Failure, Problem};
+
+/// How a request names the tenant it is about.
+pub(crate) enum Named<'a> {
+    /// In its address. `X-Tenant`, if sent too, must agree.
+    InAddress(&'a Tenant),
+    /// Nowhere but in `X-Tenant`: the request names an id. Carries the answer that hides it.
+    ById(Error),
+    /// In `X-Tenant`, or not at all: then the request is about all that the caller may see.
+    Optionally(Option<&'a Tenant>),
+}
+
+impl Call {
+    /// The principal that the request speaks for.
+    ///
+    /// Credentials that are sent must hold, also where none are asked for. A principal that may see every
+    /// tenant is confined to the one that the request names: an id of another tenant's object is then as
+    /// good as no id.
+    pub(crate) async fn caller(&self, access: &Access, named: Named<'_>) -> Result<Principal, Failure> {
+        let header = self.tenant()?;
+        let (in_address, hidden) = match named {
+            Named::InAddress(tenant) => (Some(tenant), None),
+            Named::Optionally(tenant) => (tenant, None),
+            Named::ById(hidden) => (None, Some(hidden)),
+        };
+        let principal = match self.token()? {
+            Some(token) => Some(access.bearer(token).await?),
+            None => None,
+        };
+        if let (Some(address), Some(header)) = (in_address, &header)
+            && address != header
+        {
+            return Err(Problem::tenant_mismatch().into());
+        }
+        let tenant = in_address.or(header.as_ref());
+        let mut principal = match principal {
+            Some(principal) => principal,
+            None if hidden.is_some() && tenant.is_none() && access.mode() == AuthMode::Disabled => {
+                return Err(Problem::missing_header("X-Tenant", " for a call by id").into());
+            }
+            None => access.anonymous(tenant.cloned())?,
+        };
+        match (tenant, hidden) {
+            (Some(tenant), _) if principal.any_tenant => {
+                principal.tenant = tenant.clone();
+                principal.any_tenant = false;
+            }
+            (Some(tenant), Some(hidden)) if principal.tenant != *tenant => return Err(hidden.into()),
+            _ => {}
+        }
+        Ok(principal)
+    }
+
+    /// The token in `Authorization: Bearer` or `X-Api-Key`.
+    fn token(&self) -> Result<Option<&str>, Error> {
+        const UNREADABLE: Error = Error::Unauthenticated("credentials must be a bearer token, sent once");
+        let one = |name: &'static str| {
+            let mut values = self.headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (None, _) => Ok(None),
+                (Some(value), None) => value.to_str().map(Some).map_err(|_| UNREADABLE),
+                (Some(_), Some(_)) => Err(UNREADABLE),
+            }
+        };
+        match (one(AUTHORIZATION.as_str())?, one("x-api-key")?) {
+            (None, None) => Ok(None),
+            (None, Some(key)) => Ok(Some(key)),
+            (Some(authorization), None) => {
+                let (scheme, token) = authorization.split_once(' ').ok_or(UNREADABLE)?;
+                let bearer = scheme.eq_ignore_ascii_case("bearer");
+                if bearer { Ok(Some(token.trim())) } else { Err(UNREADABLE) }
+            }
+            (Some(_), Some(_)) => Err(UNREADABLE),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What every call needs of its request's head.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::{FromRequestParts, Query, RawPathParams, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use juststorage_core::application::metrics::NamespaceLabel;
+use juststorage_core::domain::address::{Namespace, Tenant};
+use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::multipart::{PartNumber, UploadId};
+use juststorage_core::domain::object::ObjectId;
+use serde::de::DeserializeOwned;
+
+use crate::problem::{Failure, Problem};
+
+/// A request's headers, and the place where a handler leaves the namespace it was about.
+pub(crate) struct Call {
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    label: LabelSlot,
+}
+
+/// Filled by the handler, read by [`label_namespace`].
+#[derive(Clone, Default)]
+struct LabelSlot(Arc<OnceLock<Arc<str>>>);
+
+impl Call {
+    /// Says which namespace the request is about.
+    pub(crate) fn about(&self, namespace: &Namespace) {
+        // A request is about one namespace: the first that is named.
+        let _ = self.label.0.set(namespace.as_str().into());
+    }
+
+    /// A header that may be sent once, as UTF-8.
+    pub(crate) fn header(&self, name: &'static str) -> Result<Option<&str>, Invalid> {
+        header(&self.headers, name)
+    }
+
+    /// A header that must be sent.
+    pub(crate) fn required(&self, name: &'static str) -> Result<&str, Failure> {
+        self.header(name)?.ok_or_else(|| Problem::missing_header(name, "").into())
+    }
+
+    /// The tenant in `X-Tenant`.
+    pub(crate) fn tenant(&self) -> Result<Option<Tenant>, Invalid> {
+        self.header("X-Tenant")?.map(Tenant::new).transpose()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Call {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let label = parts.extensions.get::<LabelSlot>().cloned().unwrap_or_default();
+        Ok(Self { headers: parts.headers.clone(), label })
+    }
+}
+
+/// The header `name` as UTF-8; refused if it is sent twice or is no UTF-8.
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Invalid> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Invalid::new(name, "must be sent once"));
+    }
+    std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| Invalid::new(name, "must be UTF-8"))
+}
+
+/// Puts the namespace that the handler named into the response's extensions, if the answer shows that there
+/// is such a namespace: a label's values are bounded by what exists, not by what is asked for.
+pub(crate) async fn label_namespace(mut request: Request, next: Next) -> Response {
+    let slot = LabelSlot::default();
+    request.extensions_mut().insert(slot.clone());
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let known = status.is_success()
+        || matches!(
+            status,
+            StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE
+        );
+    if let Some(namespace) = slot.0.get().filter(|_| known) {
+        response.extensions_mut().insert(NamespaceLabel(namespace.clone()));
+    }
+    response
+}
+
+/// The query, read into `T`.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(error) => {
+                Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text()).into())
+            }
+        }
+    }
+}
+
+/// An object's id in the path.
+pub(crate) struct IdPath(pub(crate) ObjectId);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        Ok(Self(ObjectId::parse(&segment(parts, state, "id").await?)?))
+    }
+}
+
+/// An upload's id in the path.
+pub(crate) struct UploadPath(pub(crate) UploadId);
+
+impl<S: Send + Sync> FromRequestParts<S> for UploadPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let id = UploadId::parse(&segment(parts, state, "id").await?);
+        Ok(Self(id.ok_or_else(|| Invalid::new("id", "must be a UUID"))?))
+    }
+}
+
+/// A part's number in the path.
+pub(crate) struct PartPath(pub(crate) PartNumber);
+
+impl<S: Send + Sync> FromRequestParts<S> for PartPath {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        // What is no number is refused by the same rule as a number out of bounds.
+        let number = segment(parts, state, "number").await?.parse().unwrap_or_default();
+        Ok(Self(PartNumber::new(number)?))
+    }
+}
+
+async fn segment<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &'static str,
+) -> Result<String, Failure> {
+    let unreadable = || Invalid::new(name, "must be percent-encoded UTF-8");
+    let captured = RawPathParams::from_request_parts(parts, state).await.map_err(|_| unreadable())?;
+    let found = captured.iter().find(|(captured, _)| *captured == name);
+    Ok(found.map(|(_, value)| value.to_owned()).ok_or_else(unreadable)?)
+}

@@ -1,0 +1,17 @@
+//! Reading a request: each file reads one kind of thing, and refuses what it cannot read.
+
+mod address;
+mod attributes;
+mod auth;
+mod body;
+mod call;
+mod conditions;
+mod json;
+
+pub(crate) use address::{Address, KeyPath};
+pub(crate) use attributes::{META_PREFIX, attributes};
+pub(crate) use auth::Named;
+pub(crate) use body::body;
+pub(crate) use call::{Call, IdPath, Params, PartPath, UploadPath, label_namespace};
+pub(crate) use conditions::{preconditions, read_options};
+pub(crate) use json::{Json, JsonIfAny, patched};

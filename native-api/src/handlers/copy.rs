@@ -1,0 +1,143 @@
+//! Copying an object.
+
+use axum::extract::State;
+use axum::response::Response;
+use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::application::objects::copy::CopyRequest;
+use juststorage_core::application::objects::get::ReadOptions;
+use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::object::{ObjectId, UserMetadata};
+use juststorage_core::domain::precondition::Preconditions;
+use juststorage_core::domain::storage_class::StorageClass;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::extract::{Address, Call, Json, Named, preconditions};
+use crate::problem::{Failure, ProblemBody};
+use crate::render::{self, ObjectBody};
+use crate::router::App;
+
+/// What to copy, and to where.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CopyBody {
+    /// The object to copy.
+    source: CopySource,
+    /// Where the copy goes.
+    destination: CopyDestination,
+    /// `hot` or `cold`; the destination's default otherwise.
+    #[schema(pattern = "^(hot|cold)$")]
+    storage_class: Option<String>,
+    /// The copy's metadata in place of the source's.
+    metadata: Option<UserMetadata>,
+    /// The copy's content type in place of the source's.
+    content_type: Option<String>,
+}
+
+/// An object: by `id`, or by `namespace`, `tenant` and `key`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CopySource {
+    /// The object's id.
+    #[schema(format = Uuid)]
+    id: Option<String>,
+    /// Which service or collection.
+    namespace: Option<String>,
+    /// Whose data.
+    #[serde(alias = "tenant_id")]
+    tenant: Option<String>,
+    /// The key, whose latest version is copied.
+    key: Option<String>,
+}
+
+impl CopySource {
+    fn object(&self) -> Result<ObjectRef, Invalid> {
+        match (&self.id, &self.namespace, &self.tenant, &self.key) {
+            (Some(id), None, None, None) => Ok(ObjectRef::Id(ObjectId::parse(id)?)),
+            (None, Some(namespace), Some(tenant), Some(key)) => {
+                let address = Address::new(namespace, tenant, Some(key))?;
+                let place = address.place();
+                address
+                    .key
+                    .map(|key| ObjectRef::latest(place, key))
+                    .ok_or_else(|| Invalid::new("source", "must have a key"))
+            }
+            _ => Err(Invalid::new("source", "must be an id alone, or namespace, tenant and key")),
+        }
+    }
+}
+
+/// Where a copy goes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CopyDestination {
+    /// Which service or collection.
+    namespace: String,
+    /// Whose data.
+    #[serde(alias = "tenant_id")]
+    tenant: String,
+    /// The key; without it the copy is addressed by id only.
+    key: Option<String>,
+}
+
+/// Copy an object
+///
+/// No byte moves inside one dedup domain (by default: one tenant); the copy costs the same whatever its size.
+#[utoipa::path(
+    post,
+    path = "/v1/objects/copy",
+    operation_id = "copy_object",
+    tag = "objects",
+    params(
+        ("If-Match" = Option<String>, Header, description = "Only over a current destination with one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only if the destination is free"),
+    ),
+    request_body = CopyBody,
+    responses(
+        (status = 201, description = "The copy", body = ObjectBody, headers(
+            ("Location" = String, description = "Its path by id"),
+            ("ETag" = String, description = "Its entity tag"),
+        )),
+        (status = 404, response = ProblemBody),
+        (status = 409, response = ProblemBody),
+        (status = 412, response = ProblemBody),
+        (status = 413, response = ProblemBody),
+        (status = 415, response = ProblemBody),
+        (status = 507, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn copy(
+    State(app): State<App>,
+    call: Call,
+    Json(body): Json<CopyBody>,
+) -> Result<Response, Failure> {
+    let to = &body.destination;
+    let destination = Address::new(&to.namespace, &to.tenant, to.key.as_deref())?;
+    let who = call.caller(&app.api.access, Named::InAddress(&destination.space.tenant)).await?;
+    let mut source = body.source.object()?;
+    let class = body.storage_class.as_deref().map(StorageClass::parse).transpose()?;
+    let replace = if body.metadata.is_some() || body.content_type.is_some() {
+        let current = app.api.store.head(&who, &source, &ReadOptions::default()).await?.object;
+        // What is kept of the source and its bytes are of one version.
+        source = ObjectRef::Id(current.id);
+        let mut headers = current.headers;
+        headers.content_type = body.content_type.or(headers.content_type);
+        Some((headers, body.metadata.unwrap_or(current.metadata)))
+    } else {
+        None
+    };
+    let request = CopyRequest {
+        source,
+        source_preconditions: Preconditions::default(),
+        place: destination.place(),
+        key: destination.key,
+        replace,
+        replace_tags: None,
+        class,
+        preconditions: preconditions(&call.headers)?,
+        checksum: None,
+    };
+    let (_, copy) = app.api.store.copy(&who, request).await?;
+    call.about(&copy.address.namespace);
+    Ok(render::created(copy))
+}

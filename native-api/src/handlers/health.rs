@@ -1,0 +1,100 @@
+//! What operators and their tools ask. None of these asks for credentials.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::router::App;
+
+/// That the process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthBody {
+    /// `ok`.
+    status: &'static str,
+}
+
+/// Whether the store can work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReadyBody {
+    /// `ready` or `unavailable`.
+    status: &'static str,
+    /// `database`, `hot` and `cold`: each `ok`, or what is wrong with it.
+    checks: BTreeMap<&'static str, String>,
+}
+
+/// Liveness
+///
+/// The process answers. Touches neither database nor disk.
+#[utoipa::path(
+    get,
+    path = "/health",
+    operation_id = "health",
+    tag = "operations",
+    responses((status = 200, description = "Alive", body = HealthBody)),
+)]
+pub(crate) async fn health() -> Json<HealthBody> {
+    Json(HealthBody { status: "ok" })
+}
+
+/// Readiness
+///
+/// Asks the database and both tiers, and says which of them fails.
+#[utoipa::path(
+    get,
+    path = "/ready",
+    operation_id = "ready",
+    tag = "operations",
+    responses(
+        (status = 200, description = "Every part answers", body = ReadyBody),
+        (status = 503, description = "A part fails", body = ReadyBody),
+    ),
+)]
+pub(crate) async fn ready(State(app): State<App>) -> Response {
+    let parts = app.api.store.readiness().await;
+    let ready = parts.iter().all(|(_, answer)| answer.is_ok());
+    let checks = parts
+        .into_iter()
+        .map(|(part, answer)| (part, answer.map_or_else(|error| error.to_string(), |()| "ok".to_owned())))
+        .collect();
+    let (code, status) =
+        if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };
+    (code, Json(ReadyBody { status, checks })).into_response()
+}
+
+/// Metrics
+///
+/// Every metric of the process, in the text format of Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "operations",
+    responses((status = 200, description = "Metrics", body = String, content_type = "text/plain")),
+)]
+pub(crate) async fn metrics(State(app): State<App>) -> Response {
+    // Figures that are a moment old are better than none while the database is away.
+    if let Err(error) = app.api.store.measure().await {
+        tracing::warn!(%error, "gauges of the store were not brought up to date");
+    }
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(CONTENT_TYPE, text)], (app.api.metrics)()).into_response()
+}
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    operation_id = "openapi",
+    tag = "operations",
+    responses((status = 200, description = "The OpenAPI 3.1 document of this API", body = Object)),
+)]
+pub(crate) async fn openapi(State(app): State<App>) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(CONTENT_TYPE, json)], app.openapi.clone()).into_response()
+}

@@ -1,0 +1,124 @@
+//! Objects: write, and read or delete by id.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use juststorage_core::application::error::Error;
+use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
+
+use crate::extract::{Address, Call, IdPath, Named, attributes, body, preconditions};
+use crate::problem::{Failure, ProblemBody};
+use crate::render::{self, ObjectBody};
+use crate::router::App;
+
+/// Write an object
+///
+/// The body streams and may have any length up to 5 GiB; larger ones go through an upload. When this answers,
+/// the object is durable and every reader sees it.
+#[utoipa::path(
+    post,
+    path = "/v1/objects",
+    operation_id = "create_object",
+    tag = "objects",
+    params(
+        ("X-Namespace" = String, Header, description = "Which service or collection"),
+        ("X-Tenant" = String, Header, description = "Whose data"),
+        ("X-Key" = Option<String>, Header, description = "The key, verbatim: 1 to 1024 bytes of UTF-8. Without it the object is addressed by id only"),
+        ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; the space's default otherwise"),
+        ("X-Meta-*" = Option<String>, Header, description = "User metadata: one header for each name, 2048 bytes in all"),
+        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits that the body must hash to"),
+        ("Content-Encoding" = Option<String>, Header, description = "Kept and sent back, as are Content-Type, Content-Language, Content-Disposition, Cache-Control and Expires"),
+        ("If-Match" = Option<String>, Header, description = "Only over a current object with one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only if the key is free"),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The object's bytes"),
+    responses(
+        (status = 201, description = "Written", body = ObjectBody, headers(
+            ("Location" = String, description = "Its path by id"),
+            ("ETag" = String, description = "Its entity tag"),
+        )),
+        (status = 404, response = ProblemBody),
+        (status = 409, response = ProblemBody),
+        (status = 412, response = ProblemBody),
+        (status = 413, response = ProblemBody),
+        (status = 507, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> Result<Response, Failure> {
+    let address = Address::from_headers(&call)?;
+    let who = call.caller(&app.api.access, Named::InAddress(&address.space.tenant)).await?;
+    call.about(&address.space.namespace);
+    let request = PutRequest {
+        place: address.place(),
+        key: address.key,
+        attributes: attributes(&call.headers)?,
+        preconditions: preconditions(&call.headers)?,
+        etag: EtagStyle::Content,
+        checksum: None,
+    };
+    let body = body(&call, bytes)?;
+    Ok(render::created(app.api.store.put(&who, request, body).await?))
+}
+
+/// Read an object
+///
+/// With `Range`, a part of it. Every byte is verified before it is sent; if stored bytes turn out to be
+/// damaged midway, the connection breaks and the answer never ends well.
+#[utoipa::path(
+    get,
+    path = "/v1/objects/{id}",
+    operation_id = "get_object",
+    tag = "objects",
+    params(("id" = String, Path, description = "The object's id", format = Uuid)),
+    responses(
+        (status = 200, description = "The object's bytes", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 404, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Result<Response, Failure> {
+    let who = call.caller(&app.api.access, Named::ById(Error::NoSuchObject)).await?;
+    super::get(&app, &call, &who, &ObjectRef::Id(id.0)).await
+}
+
+/// Look at an object
+///
+/// The headers that reading it would answer, and no body.
+#[utoipa::path(
+    head,
+    path = "/v1/objects/{id}",
+    operation_id = "head_object",
+    tag = "objects",
+    params(("id" = String, Path, description = "The object's id", format = Uuid)),
+    responses(
+        (status = 200, description = "The object's headers"),
+        (status = 404, description = "There is no such object"),
+    ),
+)]
+pub(crate) async fn head(State(app): State<App>, call: Call, id: IdPath) -> Result<Response, Failure> {
+    let who = call.caller(&app.api.access, Named::ById(Error::NoSuchObject)).await?;
+    super::head(&app, &call, &who, &ObjectRef::Id(id.0)).await
+}
+
+/// Delete an object
+///
+/// Space is reclaimed later. Exactly this version goes; no delete marker is made.
+#[utoipa::path(
+    delete,
+    path = "/v1/objects/{id}",
+    operation_id = "delete_object",
+    tag = "objects",
+    params(
+        ("id" = String, Path, description = "The object's id", format = Uuid),
+        ("If-Match" = Option<String>, Header, description = "Only if it has one of these tags"),
+    ),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, response = ProblemBody),
+        (status = 412, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn delete(State(app): State<App>, call: Call, id: IdPath) -> Result<Response, Failure> {
+    let who = call.caller(&app.api.access, Named::ById(Error::NoSuchObject)).await?;
+    super::delete(&app, &call, &who, &ObjectRef::Id(id.0)).await
+}

@@ -1,0 +1,304 @@
+//! Resumable uploads in parts: the same machinery as S3's multipart.
+
+use axum::Json as JsonAnswer;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{ETAG, LOCATION};
+use http::{HeaderMap, StatusCode};
+use juststorage_core::application::error::Error;
+use juststorage_core::application::objects::list::PAGE_MAX;
+use juststorage_core::application::objects::put::EtagStyle;
+use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::domain::etag::Etag;
+use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::multipart::{PartClaim, PartNumber, UploadId};
+use juststorage_core::domain::object::{Attributes, Headers, UserMetadata};
+use juststorage_core::domain::principal::Principal;
+use juststorage_core::domain::storage_class::StorageClass;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::list::page_limit;
+use crate::extract::{
+    Address, Call, JsonIfAny, Named, Params, PartPath, UploadPath, attributes, body, preconditions,
+};
+use crate::problem::{Failure, ProblemBody};
+use crate::render::{self, ObjectBody, PartBody, UploadBody, UploadPartsBody};
+use crate::router::App;
+
+/// What an upload will write: instead of headers, for keys that no header can hold.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUploadBody {
+    /// Which service or collection.
+    namespace: String,
+    /// Whose data.
+    #[serde(alias = "tenant_id")]
+    tenant: String,
+    /// The key; without it the object is addressed by id only.
+    key: Option<String>,
+    /// `hot` or `cold`; the space's default otherwise.
+    #[schema(pattern = "^(hot|cold)$")]
+    storage_class: Option<String>,
+    /// The object's content type.
+    content_type: Option<String>,
+    /// The object's metadata.
+    #[serde(default)]
+    metadata: UserMetadata,
+}
+
+impl NewUploadBody {
+    fn read(self) -> Result<(Address, Attributes), Invalid> {
+        let address = Address::new(&self.namespace, &self.tenant, self.key.as_deref())?;
+        let class = self.storage_class.as_deref().map(StorageClass::parse).transpose()?;
+        let headers = Headers { content_type: self.content_type, ..Headers::default() };
+        let attributes = Attributes { headers, metadata: self.metadata, class, ..Attributes::default() };
+        Ok((address, attributes))
+    }
+}
+
+fn of(id: UploadId) -> UploadRef {
+    UploadRef { id, at: None }
+}
+
+async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
+    call.caller(&app.api.access, Named::ById(Error::NoSuchUpload)).await
+}
+
+/// Begin an upload
+///
+/// Says what the object will be, either with the headers of `POST /v1/objects` and no body, or in JSON.
+#[utoipa::path(
+    post,
+    path = "/v1/uploads",
+    operation_id = "create_upload",
+    tag = "uploads",
+    params(
+        ("X-Namespace" = Option<String>, Header, description = "Which service or collection; required unless in the body"),
+        ("X-Tenant" = Option<String>, Header, description = "Whose data; required unless in the body"),
+        ("X-Key" = Option<String>, Header, description = "The key, verbatim"),
+        ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`"),
+        ("X-Meta-*" = Option<String>, Header, description = "User metadata"),
+    ),
+    request_body(content = Option<NewUploadBody>, description = "Instead of the headers"),
+    responses(
+        (status = 201, description = "Begun", body = UploadBody, headers(
+            ("Location" = String, description = "The upload's path"),
+        )),
+        (status = 413, response = ProblemBody),
+        (status = 415, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn create(
+    State(app): State<App>,
+    call: Call,
+    JsonIfAny(body): JsonIfAny<NewUploadBody>,
+) -> Result<Response, Failure> {
+    let (address, attributes) = match body {
+        Some(body) => body.read()?,
+        None => (Address::from_headers(&call)?, attributes(&call.headers)?),
+    };
+    let who = call.caller(&app.api.access, Named::InAddress(&address.space.tenant)).await?;
+    let place = address.place();
+    let request = UploadRequest { place, key: address.key, attributes, checksum: None };
+    let upload = app.api.store.create_upload(&who, request).await?;
+    call.about(&upload.space.address.namespace);
+    let mut headers = HeaderMap::new();
+    render::put(&mut headers, LOCATION, format!("/v1/uploads/{}", upload.id.0));
+    Ok((StatusCode::CREATED, headers, JsonAnswer(UploadBody::of(upload))).into_response())
+}
+
+/// Send a part
+///
+/// In any order and at the same time as others; a part with the same number is replaced. Every part but the
+/// last has at least 5 MiB, none more than 5 GiB.
+#[utoipa::path(
+    put,
+    path = "/v1/uploads/{id}/parts/{number}",
+    operation_id = "put_part",
+    tag = "uploads",
+    params(
+        ("id" = String, Path, description = "The upload's id", format = Uuid),
+        ("number" = u16, Path, description = "Where the part stands, from 1 to 10,000", minimum = 1, maximum = 10000),
+        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits that the part must hash to"),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The part's bytes"),
+    responses(
+        (status = 200, description = "Durable", body = PartBody, headers(("ETag" = String, description = "The part's tag"))),
+        (status = 404, response = ProblemBody),
+        (status = 409, response = ProblemBody),
+        (status = 413, response = ProblemBody),
+        (status = 507, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn put_part(
+    State(app): State<App>,
+    call: Call,
+    id: UploadPath,
+    number: PartPath,
+    bytes: Body,
+) -> Result<Response, Failure> {
+    let who = caller(&app, &call).await?;
+    let body = body(&call, bytes)?;
+    let part = app.api.store.put_part(&who, &of(id.0), number.0, EtagStyle::Content, None, body).await?;
+    let mut headers = HeaderMap::new();
+    render::put(&mut headers, ETAG, part.etag.to_string());
+    Ok((headers, JsonAnswer(PartBody::of(&part))).into_response())
+}
+
+/// Which of an upload's parts to show.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PartsParams {
+    /// At most this many: 1000 unless given, and never more.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Look at an upload
+///
+/// And at the parts that have arrived: what is missing can be sent again.
+#[utoipa::path(
+    get,
+    path = "/v1/uploads/{id}",
+    operation_id = "get_upload",
+    tag = "uploads",
+    params(("id" = String, Path, description = "The upload's id", format = Uuid), PartsParams),
+    responses(
+        (status = 200, description = "The upload and a page of its parts", body = UploadPartsBody),
+        (status = 404, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    call: Call,
+    id: UploadPath,
+    Params(params): Params<PartsParams>,
+) -> Result<JsonAnswer<UploadPartsBody>, Failure> {
+    let who = caller(&app, &call).await?;
+    let after = match &params.cursor {
+        None => None,
+        Some(cursor) => {
+            let number = cursor.parse().ok().and_then(|number| PartNumber::new(number).ok());
+            Some(number.ok_or_else(|| Invalid::new("cursor", "must be a cursor that a listing returned"))?)
+        }
+    };
+    let page = app.api.store.list_parts(&who, &of(id.0), after, page_limit(params.limit)?).await?;
+    call.about(&page.upload.space.address.namespace);
+    let last = page.parts.last().map(|part| part.number.to_string());
+    Ok(JsonAnswer(UploadPartsBody {
+        upload: UploadBody::of(page.upload),
+        parts: page.parts.iter().map(PartBody::of).collect(),
+        next_cursor: last.filter(|_| page.more),
+    }))
+}
+
+/// The parts that the object consists of.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CompleteBody {
+    /// Ascending by number.
+    parts: Option<Vec<PartClaimBody>>,
+}
+
+/// A part, by its number.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PartClaimBody {
+    /// From 1 to 10,000.
+    #[schema(minimum = 1, maximum = 10000)]
+    part_number: i64,
+    /// The tag that the part was answered, to be checked.
+    etag: Option<String>,
+}
+
+impl PartClaimBody {
+    fn read(self) -> Result<PartClaim, Invalid> {
+        let etag = self.etag.as_deref().map(Etag::parse).transpose()?;
+        Ok(PartClaim { number: PartNumber::new(self.part_number)?, etag, checksum: None })
+    }
+}
+
+/// Complete an upload
+///
+/// Makes an object of the named parts, or of all that have arrived. No byte moves. May be repeated if the
+/// answer was lost.
+#[utoipa::path(
+    post,
+    path = "/v1/uploads/{id}/complete",
+    operation_id = "complete_upload",
+    tag = "uploads",
+    params(
+        ("id" = String, Path, description = "The upload's id", format = Uuid),
+        ("If-Match" = Option<String>, Header, description = "Only over a current object with one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only if the key is free"),
+    ),
+    request_body(content = Option<CompleteBody>, description = "The parts; all that have arrived if absent"),
+    responses(
+        (status = 201, description = "The object", body = ObjectBody, headers(
+            ("Location" = String, description = "Its path by id"),
+            ("ETag" = String, description = "Its entity tag"),
+        )),
+        (status = 404, response = ProblemBody),
+        (status = 409, response = ProblemBody),
+        (status = 412, response = ProblemBody),
+        (status = 413, response = ProblemBody),
+        (status = 415, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn complete(
+    State(app): State<App>,
+    call: Call,
+    id: UploadPath,
+    JsonIfAny(body): JsonIfAny<CompleteBody>,
+) -> Result<Response, Failure> {
+    let who = caller(&app, &call).await?;
+    let reference = of(id.0);
+    let claims = match body.and_then(|body| body.parts) {
+        Some(parts) => parts.into_iter().map(PartClaimBody::read).collect::<Result<_, _>>()?,
+        None => arrived(&app, &who, &reference).await?,
+    };
+    let completion = Completion { claims, expected: None, preconditions: preconditions(&call.headers)? };
+    let object = app.api.store.complete_upload(&who, &reference, completion).await?;
+    call.about(&object.address.namespace);
+    Ok(render::created(object))
+}
+
+/// Every part that has arrived, as claims. None if the upload is gone: completing it again then answers what
+/// it answered before.
+async fn arrived(app: &App, who: &Principal, reference: &UploadRef) -> Result<Vec<PartClaim>, Failure> {
+    let mut claims: Vec<PartClaim> = Vec::new();
+    loop {
+        let after = claims.last().map(|claim| claim.number);
+        let page = match app.api.store.list_parts(who, reference, after, PAGE_MAX).await {
+            Err(Error::NoSuchUpload) => return Ok(Vec::new()),
+            page => page?,
+        };
+        let claim = |number, etag| PartClaim { number, etag: Some(etag), checksum: None };
+        claims.extend(page.parts.into_iter().map(|part| claim(part.number, part.etag)));
+        if !page.more {
+            return Ok(claims);
+        }
+    }
+}
+
+/// Abort an upload
+///
+/// Its parts' space is reclaimed later.
+#[utoipa::path(
+    delete,
+    path = "/v1/uploads/{id}",
+    operation_id = "abort_upload",
+    tag = "uploads",
+    params(("id" = String, Path, description = "The upload's id", format = Uuid)),
+    responses((status = 204, description = "Aborted"), (status = 404, response = ProblemBody)),
+)]
+pub(crate) async fn abort(State(app): State<App>, call: Call, id: UploadPath) -> Result<StatusCode, Failure> {
+    let who = caller(&app, &call).await?;
+    app.api.store.abort_upload(&who, &of(id.0)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

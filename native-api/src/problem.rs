@@ -1,0 +1,292 @@
+//! Errors as clients see them: RFC 9457 problem details, each with a stable `code`.
+//!
+//! | status | code | when |
+//! |---|---|---|
+//! | 400 | `invalid_<field>` | a value breaks a rule; `field` names it |
+//! | 400 | `missing_header` | a required header is absent; `field` names it |
+//! | 400 | `invalid_query`, `invalid_json` | the query or the JSON body cannot be read |
+//! | 400 | `tenant_mismatch` | `X-Tenant` and the address name different tenants |
+//! | 400 | `digest_mismatch` | the body is not what `X-Content-SHA256` declares |
+//! | 400 | `body_too_short`, `body_unreadable` | the body ended early or broke off |
+//! | 400 | `no_parts`, `invalid_part`, `invalid_part_order`, `part_too_small` | an upload cannot be completed so |
+//! | 401 | `unauthenticated` | credentials are missing or wrong |
+//! | 403 | `forbidden` | the credentials lack a right |
+//! | 404 | `object_not_found`, `object_deleted`, `version_not_found`, `upload_not_found`, `bucket_not_found`, `credential_not_found` | it does not exist, or not for this caller |
+//! | 404 | `path_not_found` | there is no such call |
+//! | 405 | `method_not_allowed` | `Allow` says which are |
+//! | 408 | `body_stalled` | the client stopped sending |
+//! | 409 | `conflict` | a concurrent request won: try again |
+//! | 409 | `bucket_exists`, `bucket_not_empty` | |
+//! | 412 | `precondition_failed` | a conditional header does not hold |
+//! | 413 | `body_too_large`, `object_too_large` | |
+//! | 415 | `unsupported_media_type` | the body should be JSON |
+//! | 416 | `range_not_satisfiable`, `part_not_found` | nothing of the object lies in the range |
+//! | 500 | `data_corrupt` | the stored bytes are damaged and were not served |
+//! | 500 | `internal` | logged with its cause under the request id |
+//! | 503 | `busy`, `unavailable` | try again after `Retry-After` |
+//! | 507 | `storage_full` | |
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use juststorage_core::application::error::Error;
+use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::multipart::CompleteRefusal;
+use juststorage_core::domain::object::Object;
+use serde::Serialize;
+use utoipa::{ToResponse, ToSchema};
+
+use crate::render;
+
+/// The media type of every error.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Seconds after which a client that met a passing failure should try again.
+const RETRY_SECONDS: u64 = 1;
+
+/// An error's body.
+#[derive(Clone, Debug, Serialize, ToSchema, ToResponse)]
+#[response(description = "A problem, by its code", content_type = "application/problem+json")]
+pub struct ProblemBody {
+    /// `urn:juststorage:problem:<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, for people.
+    pub detail: String,
+    /// What happened, for programs: stable.
+    #[schema(value_type = String, example = "object_not_found")]
+    pub code: Cow<'static, str>,
+    /// The header, parameter or field at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'static str>,
+    /// The request's id, as in the logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// An error on its way to the client. It becomes a body in [`finish`], which knows the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    detail: String,
+    field: Option<&'static str>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem that concerns no field.
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code: Cow::Borrowed(code), detail: detail.into(), field: None, header: None }
+    }
+
+    /// A required header is absent.
+    pub(crate) fn missing_header(name: &'static str, why: &str) -> Self {
+        let detail = format!("the header {name} is required{why}");
+        Self::new(StatusCode::BAD_REQUEST, "missing_header", detail).about(name)
+    }
+
+    /// `X-Tenant` contradicts the address.
+    pub(crate) fn tenant_mismatch() -> Self {
+        let detail = "X-Tenant and the address name different tenants";
+        Self::new(StatusCode::BAD_REQUEST, "tenant_mismatch", detail).about("X-Tenant")
+    }
+
+    fn about(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
+    }
+
+    fn with(self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        Self { header: Some((name, value.into())), ..self }
+    }
+
+    fn invalid(invalid: &Invalid) -> Self {
+        let name = invalid.field.to_ascii_lowercase().replace('-', "_");
+        let name = name.strip_prefix("x_").unwrap_or(&name);
+        let code = Cow::Owned(format!("invalid_{name}"));
+        Self { code, ..Self::new(StatusCode::BAD_REQUEST, "", invalid.to_string()) }.about(invalid.field)
+    }
+
+    /// The one mapping of the core's errors.
+    pub(crate) fn of(error: &Error) -> Self {
+        let (status, code) = match error {
+            Error::Invalid(invalid) => return Self::invalid(invalid),
+            Error::DigestMismatch(what) => {
+                return Self::new(StatusCode::BAD_REQUEST, "digest_mismatch", error.to_string()).about(what);
+            }
+            Error::Unauthenticated(_) => {
+                return Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", error.to_string())
+                    .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Error::Unsatisfiable(outside) => {
+                let problem =
+                    Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", error.to_string());
+                return match HeaderValue::try_from(format!("bytes */{}", outside.size)) {
+                    Ok(size) => problem.with(CONTENT_RANGE, size),
+                    Err(_) => problem,
+                };
+            }
+            Error::Busy | Error::Unavailable => {
+                let code = if matches!(error, Error::Busy) { "busy" } else { "unavailable" };
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string())
+                    .with(RETRY_AFTER, RETRY_SECONDS);
+            }
+            Error::BodyTooShort { .. } => (StatusCode::BAD_REQUEST, "body_too_short"),
+            Error::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Error::Body(_) => (StatusCode::BAD_REQUEST, "body_unreadable"),
+            Error::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "body_stalled"),
+            Error::NoSuchObject => (StatusCode::NOT_FOUND, "object_not_found"),
+            Error::DeleteMarker { .. } => (StatusCode::NOT_FOUND, "object_deleted"),
+            Error::NoSuchVersion => (StatusCode::NOT_FOUND, "version_not_found"),
+            Error::NoSuchPart => (StatusCode::RANGE_NOT_SATISFIABLE, "part_not_found"),
+            Error::NoSuchBucket => (StatusCode::NOT_FOUND, "bucket_not_found"),
+            Error::NoSuchUpload => (StatusCode::NOT_FOUND, "upload_not_found"),
+            Error::NoSuchCredential => (StatusCode::NOT_FOUND, "credential_not_found"),
+            Error::BucketExists { .. } => (StatusCode::CONFLICT, "bucket_exists"),
+            Error::BucketNotEmpty => (StatusCode::CONFLICT, "bucket_not_empty"),
+            Error::Complete(refusal) => match refusal {
+                CompleteRefusal::NoParts => (StatusCode::BAD_REQUEST, "no_parts"),
+                CompleteRefusal::Order => (StatusCode::BAD_REQUEST, "invalid_part_order"),
+                CompleteRefusal::Part(_) => (StatusCode::BAD_REQUEST, "invalid_part"),
+                CompleteRefusal::TooSmall { .. } => (StatusCode::BAD_REQUEST, "part_too_small"),
+                CompleteRefusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "object_too_large"),
+            },
+            Error::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
+            Error::Conflict => (StatusCode::CONFLICT, "conflict"),
+            Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::Full => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
+            Error::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "data_corrupt"),
+            // `NotModified` is no problem: `Failure` takes it before. The core's error may also grow.
+            Error::Internal | Error::NotModified(_) | _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some((name, value)) = &self.header {
+            response.headers_mut().insert(name, value.clone());
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Why a handler has no success to report.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// 304, which is no error but ends a use case like one.
+    NotModified(Box<Object>),
+    /// Anything else.
+    Problem(Box<Problem>),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotModified(object) => Self::NotModified(object),
+            error => Problem::of(&error).into(),
+        }
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        Problem::invalid(&invalid).into()
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotModified(object) => render::not_modified(&object),
+            Self::Problem(problem) => problem.into_response(),
+        }
+    }
+}
+
+/// The answer to a path that no call has.
+pub(crate) async fn unknown_path() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is no such path")
+}
+
+/// The answer to a method that a path does not have. The router adds `Allow`.
+pub(crate) async fn unknown_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path does not have this method")
+}
+
+/// Writes the body of a problem, with the id of its request.
+pub(crate) async fn finish(request: Request, next: Next) -> Response {
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else { return response };
+    let body = ProblemBody {
+        kind: format!("urn:juststorage:problem:{}", problem.code),
+        title: problem.status.canonical_reason().unwrap_or("Error"),
+        status: problem.status.as_u16(),
+        detail: problem.detail.clone(),
+        code: problem.code.clone(),
+        field: problem.field,
+        request_id: id,
+    };
+    // Text and numbers always serialise.
+    *response.body_mut() = Body::from(serde_json::to_vec(&body).unwrap_or_default());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.remove(http::header::CONTENT_LENGTH);
+    if problem.status != StatusCode::METHOD_NOT_ALLOWED {
+        headers.remove(ALLOW);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use juststorage_core::domain::principal::Right;
+    use juststorage_core::domain::range::Unsatisfiable;
+
+    use super::*;
+
+    #[test]
+    fn invalid_fields_name_themselves_in_the_code() {
+        for (field, code) in [("key", "invalid_key"), ("X-Content-SHA256", "invalid_content_sha256")] {
+            let problem = Problem::of(&Error::Invalid(Invalid::new(field, "must be otherwise")));
+            assert_eq!((problem.status.as_u16(), &*problem.code, problem.field), (400, code, Some(field)));
+        }
+    }
+
+    #[test]
+    fn statuses_follow_from_what_the_caller_should_do() {
+        let status = |error: &Error| Problem::of(error).status.as_u16();
+        assert_eq!(status(&Error::Forbidden(Right::Write)), 403);
+        assert_eq!(status(&Error::Conflict), 409);
+        assert_eq!(status(&Error::BodyTooLarge { max: 1 }), 413);
+        assert_eq!(status(&Error::Full), 507);
+        assert_eq!(status(&Error::Complete(CompleteRefusal::Order)), 400);
+        let retry = Problem::of(&Error::Unavailable).header.unwrap();
+        assert_eq!((retry.0, retry.1.to_str().unwrap()), (RETRY_AFTER, "1"));
+        let range = Problem::of(&Error::Unsatisfiable(Unsatisfiable { size: 7 })).header.unwrap();
+        assert_eq!(range.1.to_str().unwrap(), "bytes */7");
+        let challenge = Problem::of(&Error::Unauthenticated("no")).header.unwrap();
+        assert_eq!(challenge.0, WWW_AUTHENTICATE);
+    }
+}

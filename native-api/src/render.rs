@@ -1,0 +1,334 @@
+//! Writing answers: the JSON of each resource, and an object's headers.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED, LOCATION,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use juststorage_core::application::objects::get::Head;
+use juststorage_core::application::ports::metadata::SpaceUsage;
+use juststorage_core::domain::multipart::{Part, Upload};
+use juststorage_core::domain::object::{Object, Tags, UserMetadata};
+use juststorage_core::domain::timestamp::Timestamp;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+
+use crate::extract::META_PREFIX;
+
+/// The media type of an object whose writer named none.
+const OCTET_STREAM: &str = "application/octet-stream";
+
+/// The last second that an HTTP date can show: the end of the year 9999.
+const HTTP_SECONDS_MAX: u64 = 253_402_300_799;
+
+/// An object, or one version of it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ObjectBody {
+    /// Addresses exactly this version.
+    #[schema(format = Uuid)]
+    id: String,
+    /// Which service or collection.
+    namespace: String,
+    /// Whose data.
+    tenant_id: String,
+    /// Absent in objects addressed by id only.
+    #[schema(required)]
+    key: Option<String>,
+    /// `sha256:` and 64 hexadecimal digits; for an upload in parts, the hash of the parts' hashes, `-`, and
+    /// how many there are. Absent in delete markers.
+    #[schema(required)]
+    content_hash: Option<String>,
+    /// In bytes.
+    size_bytes: u64,
+    /// Where its bytes should lie.
+    #[schema(pattern = "^(hot|cold)$")]
+    storage_class: &'static str,
+    /// The entity tag with its quotes, as in the header `ETag`.
+    etag: String,
+    /// `application/octet-stream` if its writer named none.
+    content_type: String,
+    /// The other standard headers that are sent back with the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_disposition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    /// The user's own metadata, as in the headers `X-Meta-*`.
+    metadata: UserMetadata,
+    /// Tags, which the S3 front sets.
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    tags: Tags,
+    /// Whether it is the latest version of its key.
+    is_latest: bool,
+    /// Whether it marks its key as deleted.
+    is_delete_marker: bool,
+    /// When it was written.
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl ObjectBody {
+    pub(crate) fn of(object: Object) -> Self {
+        let headers = object.headers;
+        Self {
+            id: object.id.to_string(),
+            namespace: object.address.namespace.to_string(),
+            tenant_id: object.address.tenant.to_string(),
+            key: object.key.map(|key| key.to_string()),
+            content_hash: object.content.map(|content| content.hash.to_string()),
+            size_bytes: object.content.map_or(0, |content| content.size),
+            storage_class: object.class.as_str(),
+            etag: object.etag.to_string(),
+            content_type: headers.content_type.unwrap_or_else(|| OCTET_STREAM.to_owned()),
+            content_encoding: headers.content_encoding,
+            content_language: headers.content_language,
+            content_disposition: headers.content_disposition,
+            cache_control: headers.cache_control,
+            expires: headers.expires,
+            metadata: object.metadata,
+            tags: object.tags,
+            is_latest: object.is_latest,
+            is_delete_marker: object.content.is_none(),
+            created_at: rfc3339(object.created_at),
+        }
+    }
+}
+
+/// A page of objects.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ListBody {
+    /// In byte order of keys; objects without key come first.
+    pub(crate) objects: Vec<ObjectBody>,
+    /// What keys were rolled up into by `delimiter`.
+    pub(crate) prefixes: Vec<String>,
+    /// Where the next page begins; `null` if this is the last.
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// An upload under way.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UploadBody {
+    /// Addresses the upload.
+    #[schema(format = Uuid)]
+    id: String,
+    /// Which service or collection.
+    namespace: String,
+    /// Whose data.
+    tenant_id: String,
+    /// Absent if the object will be addressed by id only.
+    #[schema(required)]
+    key: Option<String>,
+    /// Where its bytes go.
+    #[schema(pattern = "^(hot|cold)$")]
+    storage_class: &'static str,
+    /// What the object will have.
+    content_type: String,
+    /// What the object will carry.
+    metadata: UserMetadata,
+    /// When it began.
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl UploadBody {
+    pub(crate) fn of(upload: Upload) -> Self {
+        Self {
+            id: upload.id.0.to_string(),
+            namespace: upload.space.address.namespace.to_string(),
+            tenant_id: upload.space.address.tenant.to_string(),
+            key: upload.key.map(|key| key.to_string()),
+            storage_class: upload.attributes.class.unwrap_or(upload.space.default_class).as_str(),
+            content_type: upload.attributes.headers.content_type.unwrap_or_else(|| OCTET_STREAM.to_owned()),
+            metadata: upload.attributes.metadata,
+            created_at: rfc3339(upload.created_at),
+        }
+    }
+}
+
+/// A part that has arrived.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PartBody {
+    /// From 1 to 10,000.
+    part_number: u16,
+    /// The entity tag with its quotes: may be repeated on completion, to be checked.
+    etag: String,
+    /// The hash of its bytes.
+    content_hash: String,
+    /// In bytes.
+    size_bytes: u64,
+    /// When it arrived.
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl PartBody {
+    pub(crate) fn of(part: &Part) -> Self {
+        Self {
+            part_number: part.number.get(),
+            etag: part.etag.to_string(),
+            content_hash: part.content.to_string(),
+            size_bytes: part.size,
+            created_at: rfc3339(part.created_at),
+        }
+    }
+}
+
+/// An upload and a page of its parts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UploadPartsBody {
+    /// The upload.
+    #[serde(flatten)]
+    pub(crate) upload: UploadBody,
+    /// Ascending by number.
+    pub(crate) parts: Vec<PartBody>,
+    /// Where the next page begins; `null` if this is the last.
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// The figures of one space and storage class.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SpaceUsageBody {
+    /// Which service or collection.
+    namespace: String,
+    /// Whose data.
+    tenant_id: String,
+    /// Which class the figures are of.
+    #[schema(pattern = "^(hot|cold)$")]
+    storage_class: &'static str,
+    /// Objects, all versions counted.
+    objects: u64,
+    /// Their bytes as clients count them.
+    logical_bytes: u64,
+    /// Bytes on disk that this space was the first to bring.
+    physical_bytes: u64,
+    /// Logical bytes that cost nothing, because the same bytes were stored already.
+    saved_bytes: u64,
+}
+
+impl SpaceUsageBody {
+    pub(crate) fn of(usage: &SpaceUsage) -> Self {
+        Self {
+            namespace: usage.address.namespace.to_string(),
+            tenant_id: usage.address.tenant.to_string(),
+            storage_class: usage.class.as_str(),
+            objects: usage.objects,
+            logical_bytes: usage.logical_bytes,
+            physical_bytes: usage.physical_bytes,
+            saved_bytes: usage.logical_bytes.saturating_sub(usage.physical_bytes),
+        }
+    }
+}
+
+/// 201 with where the object now is.
+pub(crate) fn created(object: Object) -> Response {
+    let mut headers = HeaderMap::new();
+    put(&mut headers, LOCATION, format!("/v1/objects/{}", object.id));
+    put(&mut headers, ETAG, object.etag.to_string());
+    (StatusCode::CREATED, headers, Json(ObjectBody::of(object))).into_response()
+}
+
+/// The head of a read's answer: 200 or 206 and every header, the length included.
+pub(crate) fn head(head: &Head) -> Response {
+    let object = &head.object;
+    let mut headers = HeaderMap::new();
+    validators(&mut headers, object);
+    let standard = &object.headers;
+    put(&mut headers, CONTENT_TYPE, standard.content_type.as_deref().unwrap_or(OCTET_STREAM));
+    for (name, value) in [
+        (CONTENT_ENCODING, &standard.content_encoding),
+        (CONTENT_LANGUAGE, &standard.content_language),
+        (CONTENT_DISPOSITION, &standard.content_disposition),
+    ] {
+        if let Some(value) = value {
+            put(&mut headers, name, value);
+        }
+    }
+    put(&mut headers, ACCEPT_RANGES, "bytes");
+    put(&mut headers, CONTENT_LENGTH, head.span.length().to_string());
+    put(&mut headers, HeaderName::from_static("x-object-id"), object.id.to_string());
+    put(&mut headers, HeaderName::from_static("x-storage-class"), object.class.as_str());
+    if let Some(content) = object.content {
+        put(&mut headers, HeaderName::from_static("x-content-hash"), content.hash.to_string());
+    }
+    for (name, value) in &object.metadata {
+        if let Ok(name) = HeaderName::try_from(format!("{META_PREFIX}{name}")) {
+            put(&mut headers, name, value);
+        }
+    }
+    let status = if head.partial {
+        let (start, end) = (head.span.start, head.span.end);
+        // An empty part has no last byte to name.
+        if end > start {
+            put(&mut headers, CONTENT_RANGE, format!("bytes {start}-{}/{}", end - 1, object.size()));
+        }
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        StatusCode::OK
+    };
+    (status, headers).into_response()
+}
+
+/// 304 with the headers that RFC 9110 section 15.4.5 asks for.
+pub(crate) fn not_modified(object: &Object) -> Response {
+    let mut headers = HeaderMap::new();
+    validators(&mut headers, object);
+    (StatusCode::NOT_MODIFIED, headers).into_response()
+}
+
+fn validators(headers: &mut HeaderMap, object: &Object) {
+    put(headers, ETAG, object.etag.to_string());
+    put(headers, LAST_MODIFIED, http_date(object.created_at));
+    for (name, value) in [(CACHE_CONTROL, &object.headers.cache_control), (EXPIRES, &object.headers.expires)]
+    {
+        if let Some(value) = value {
+            put(headers, name, value);
+        }
+    }
+}
+
+/// Sets a header. Stored values were checked when they were written; one that no header can hold is left out
+/// rather than failing the read.
+pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: impl AsRef<str>) {
+    if let Ok(value) = HeaderValue::from_bytes(value.as_ref().as_bytes()) {
+        headers.insert(name, value);
+    }
+}
+
+fn http_date(at: Timestamp) -> String {
+    let seconds = u64::try_from(at.seconds()).unwrap_or_default().min(HTTP_SECONDS_MAX);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+fn rfc3339(at: Timestamp) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.millis()) * 1_000_000)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_the_forms_of_their_standards() {
+        assert_eq!(rfc3339(Timestamp(784_111_777_250)), "1994-11-06T08:49:37.25Z");
+        assert_eq!(http_date(Timestamp(784_111_777_250)), "Sun, 06 Nov 1994 08:49:37 GMT");
+        // Times that no date can show end at the last one that can be shown.
+        assert_eq!(http_date(Timestamp(i64::MAX)), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+}

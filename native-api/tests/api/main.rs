@@ -1,0 +1,14 @@
+//! The API from its router down to SQLite and files: every call, and what bad requests are told.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access;
+mod conditions;
+mod copies;
+mod document;
+mod examples;
+mod listing;
+mod objects;
+mod operations;
+mod refusals;
+mod support;
+mod uploads;

@@ -1,0 +1,190 @@
+//! A server without a socket: the router over a store in a temporary directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use juststorage_core::application::access::{Access, AuthMode, MasterKey, NewKey, NewKeyRequest};
+use juststorage_core::application::commit::{Committer, CommitterTasks};
+use juststorage_core::application::ingest::Ingest;
+use juststorage_core::application::ports::clock::Clock;
+use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
+use juststorage_core::application::store::{Store, Tiers};
+use juststorage_core::domain::address::{Namespace, Tenant};
+use juststorage_core::domain::principal::Rights;
+use juststorage_core::domain::space::DedupScope;
+use juststorage_core::domain::timestamp::Timestamp;
+use juststorage_core::infrastructure::metadata::SqlMetadata;
+use juststorage_core::infrastructure::segments::LocalSegments;
+use juststorage_native_api::NativeApi;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+/// A clock that stands still, at 2023-11-14T22:13:20Z.
+struct StillClock;
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_700_000_000_000)
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) router: Router,
+    pub(crate) access: Access,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) folder: TempDir,
+    // Its tasks end with it.
+    _tasks: CommitterTasks,
+}
+
+impl Server {
+    /// Without authentication, as on loopback.
+    pub(crate) async fn open() -> Self {
+        Self::with(AuthMode::Disabled).await
+    }
+
+    pub(crate) async fn with(mode: AuthMode) -> Self {
+        let folder = TempDir::new().unwrap();
+        let root: &Path = folder.path();
+        let metadata =
+            SqlMetadata::connect(&format!("sqlite://{}", root.join("m.db").display())).await.unwrap();
+        metadata.migrate().await.unwrap();
+        let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
+        let tier = |name: &'static str| Arc::new(LocalSegments::open(root.join(name), name).unwrap());
+        let tiers = Tiers { hot: tier("hot"), cold: tier("cold") };
+        let clock: Arc<dyn Clock> = Arc::new(StillClock);
+        let writer = WriterId(Uuid::from_u128(7));
+        metadata.heartbeat(writer, Timestamp(i64::MAX)).await.unwrap();
+        let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        let store = Store::new(metadata.clone(), tiers, clock.clone(), committer, ingest, DedupScope::Tenant);
+        let key = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
+        let home = Tenant::new("default").unwrap();
+        let access = Access::new(metadata.clone(), clock.clone(), key, mode, None, home);
+        let metrics = Arc::new(|| "activestorage_test 1\n".to_owned());
+        let api = NativeApi { store, access: access.clone(), metrics };
+        let router = juststorage_native_api::router(api);
+        Self { router, access, metadata, folder, _tasks: tasks }
+    }
+
+    /// Sends a request as it stands.
+    pub(crate) async fn raw(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.raw(request).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// `GET path` for the tenant `acme`.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(call("GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Writes `bytes` to `key` in `models/acme`.
+    pub(crate) async fn put(&self, key: &str, bytes: impl Into<Body>) -> Answer {
+        self.send(post().header("X-Key", key.as_bytes()).body(bytes.into()).unwrap()).await
+    }
+
+    /// Sends JSON for the tenant `acme`.
+    pub(crate) async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let request = call(method, path).header("Content-Type", "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    /// Makes a key of `tenant` and returns its token.
+    pub(crate) async fn token(&self, tenant: &str, rights: &str, namespaces: Option<&[&str]>) -> String {
+        let namespaces =
+            namespaces.map(|names| names.iter().map(|name| Namespace::new(name).unwrap()).collect());
+        let request = NewKeyRequest {
+            kind: CredentialKind::Api,
+            tenant: Tenant::new(tenant).unwrap(),
+            namespaces,
+            rights: Rights::parse(rights).unwrap(),
+            description: String::new(),
+            expires_at: None,
+        };
+        match self.access.create_key(request).await.unwrap() {
+            NewKey::Api { token, .. } => token,
+            NewKey::S3 { .. } => panic!("asked for an API key"),
+        }
+    }
+}
+
+/// A request for the tenant `acme`.
+pub(crate) fn call(method: &str, path: &str) -> http::request::Builder {
+    bare(method, path).header("X-Tenant", "acme")
+}
+
+/// A request that says nothing of its own.
+pub(crate) fn bare(method: &str, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path)
+}
+
+/// `POST /v1/objects` to `models/acme`.
+pub(crate) fn post() -> http::request::Builder {
+    call("POST", "/v1/objects").header("X-Namespace", "models")
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        std::str::from_utf8(self.headers.get(name).map_or(b"", |value| value.as_bytes())).unwrap()
+    }
+
+    /// The body as JSON, of an answer with this status.
+    #[track_caller]
+    pub(crate) fn json(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// That the answer is a well-formed problem with this status, code and field.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str, field: Option<&str>) {
+        let problem = self.json(status);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status, "{problem}");
+        assert_eq!(problem["type"], format!("urn:juststorage:problem:{code}"));
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        assert_eq!(problem.get("field").and_then(Value::as_str), field, "{problem}");
+    }
+
+    #[track_caller]
+    pub(crate) fn is(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
+        self
+    }
+}
+
+/// Bytes that no compressor and no accident would make twice.
+pub(crate) fn noise(seed: u64, length: usize) -> Bytes {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes.into()
+}

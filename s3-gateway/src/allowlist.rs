@@ -1,0 +1,464 @@
+//! Which requests reach an operation at all.
+//!
+//! S3 chooses an operation by query keys (`PUT ?tagging`), so a server that ignores a key it does not know
+//! runs the plain operation instead: `PUT ?renameObject` would overwrite an object. Here every operation
+//! lists the keys it knows, and a request with any other key is refused by name, before s3s sees it.
+
+use http::{HeaderMap, Method};
+
+use crate::errors::Refusal;
+
+/// What the path of a request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// `/`.
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+impl Level {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Service => "the service",
+            Self::Bucket => "a bucket",
+            Self::Object => "an object",
+        }
+    }
+}
+
+/// An operation of the S3 API: how a request selects it, and which further query keys it knows.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    /// S3's name for it.
+    pub(crate) name: &'static str,
+    method: Method,
+    level: Level,
+    /// Keys that must all be there.
+    selectors: &'static [&'static str],
+    /// Keys that may be there.
+    params: &'static [&'static str],
+    /// Whether the gateway carries it out; else it answers 501 with the name.
+    offered: bool,
+}
+
+const fn offered(
+    name: &'static str,
+    method: Method,
+    level: Level,
+    selectors: &'static [&'static str],
+    params: &'static [&'static str],
+) -> Operation {
+    Operation { name, method, level, selectors, params, offered: true }
+}
+
+const fn refused(
+    name: &'static str,
+    method: Method,
+    level: Level,
+    selectors: &'static [&'static str],
+) -> Operation {
+    Operation { name, method, level, selectors, params: &[], offered: false }
+}
+
+use Level::{Bucket, Object, Service};
+
+const RESPONSE_PARAMS: &[&str] = &[
+    "versionId",
+    "partNumber",
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+];
+const UPLOADS_PARAMS: &[&str] =
+    &["prefix", "delimiter", "encoding-type", "key-marker", "upload-id-marker", "max-uploads"];
+const VERSIONS_PARAMS: &[&str] =
+    &["prefix", "delimiter", "encoding-type", "key-marker", "version-id-marker", "max-keys"];
+const V1_PARAMS: &[&str] = &["prefix", "delimiter", "encoding-type", "marker", "max-keys"];
+const V2_PARAMS: &[&str] =
+    &["prefix", "delimiter", "encoding-type", "continuation-token", "start-after", "fetch-owner", "max-keys"];
+const LIST_BUCKETS_PARAMS: &[&str] = &["prefix", "max-buckets", "continuation-token", "bucket-region"];
+
+/// Every operation that is told apart, most particular first for each method and level.
+static OPERATIONS: &[Operation] = &[
+    offered("ListBuckets", Method::GET, Service, &[], LIST_BUCKETS_PARAMS),
+    // Buckets: read.
+    offered("GetBucketLocation", Method::GET, Bucket, &["location"], &[]),
+    offered("GetBucketVersioning", Method::GET, Bucket, &["versioning"], &[]),
+    offered("ListMultipartUploads", Method::GET, Bucket, &["uploads"], UPLOADS_PARAMS),
+    offered("ListObjectVersions", Method::GET, Bucket, &["versions"], VERSIONS_PARAMS),
+    offered("ListObjectsV2", Method::GET, Bucket, &["list-type"], V2_PARAMS),
+    offered("GetBucketAcl", Method::GET, Bucket, &["acl"], &[]),
+    offered("GetBucketOwnershipControls", Method::GET, Bucket, &["ownershipControls"], &[]),
+    offered("GetPublicAccessBlock", Method::GET, Bucket, &["publicAccessBlock"], &[]),
+    // Configurations that cannot exist here: what S3 answers when none is set.
+    offered("GetBucketPolicy", Method::GET, Bucket, &["policy"], &[]),
+    offered("GetBucketPolicyStatus", Method::GET, Bucket, &["policyStatus"], &[]),
+    offered("GetBucketEncryption", Method::GET, Bucket, &["encryption"], &[]),
+    offered("GetBucketWebsite", Method::GET, Bucket, &["website"], &[]),
+    offered("GetBucketReplication", Method::GET, Bucket, &["replication"], &[]),
+    offered("GetBucketLogging", Method::GET, Bucket, &["logging"], &[]),
+    offered("GetBucketNotificationConfiguration", Method::GET, Bucket, &["notification"], &[]),
+    offered("GetBucketAccelerateConfiguration", Method::GET, Bucket, &["accelerate"], &[]),
+    offered("GetBucketRequestPayment", Method::GET, Bucket, &["requestPayment"], &[]),
+    offered("GetBucketCors", Method::GET, Bucket, &["cors"], &[]),
+    offered("GetBucketLifecycleConfiguration", Method::GET, Bucket, &["lifecycle"], &[]),
+    offered("GetBucketTagging", Method::GET, Bucket, &["tagging"], &[]),
+    offered("GetObjectLockConfiguration", Method::GET, Bucket, &["object-lock"], &[]),
+    refused("GetBucketInventoryConfiguration", Method::GET, Bucket, &["inventory"]),
+    refused("GetBucketAnalyticsConfiguration", Method::GET, Bucket, &["analytics"]),
+    refused("GetBucketMetricsConfiguration", Method::GET, Bucket, &["metrics"]),
+    refused("GetBucketIntelligentTieringConfiguration", Method::GET, Bucket, &["intelligent-tiering"]),
+    refused("GetBucketMetadataConfiguration", Method::GET, Bucket, &["metadataConfiguration"]),
+    refused("GetBucketMetadataTableConfiguration", Method::GET, Bucket, &["metadataTable"]),
+    refused("GetBucketAbac", Method::GET, Bucket, &["abac"]),
+    refused("CreateSession", Method::GET, Bucket, &["session"]),
+    offered("ListObjects", Method::GET, Bucket, &[], V1_PARAMS),
+    offered("HeadBucket", Method::HEAD, Bucket, &[], &[]),
+    // Buckets: write.
+    refused("PutBucketVersioning", Method::PUT, Bucket, &["versioning"]),
+    refused("PutBucketAcl", Method::PUT, Bucket, &["acl"]),
+    refused("PutBucketCors", Method::PUT, Bucket, &["cors"]),
+    refused("PutBucketLifecycleConfiguration", Method::PUT, Bucket, &["lifecycle"]),
+    refused("PutBucketTagging", Method::PUT, Bucket, &["tagging"]),
+    refused("PutBucketPolicy", Method::PUT, Bucket, &["policy"]),
+    refused("PutBucketWebsite", Method::PUT, Bucket, &["website"]),
+    refused("PutBucketLogging", Method::PUT, Bucket, &["logging"]),
+    refused("PutBucketNotificationConfiguration", Method::PUT, Bucket, &["notification"]),
+    refused("PutBucketReplication", Method::PUT, Bucket, &["replication"]),
+    refused("PutBucketEncryption", Method::PUT, Bucket, &["encryption"]),
+    refused("PutBucketAccelerateConfiguration", Method::PUT, Bucket, &["accelerate"]),
+    refused("PutBucketRequestPayment", Method::PUT, Bucket, &["requestPayment"]),
+    refused("PutBucketInventoryConfiguration", Method::PUT, Bucket, &["inventory"]),
+    refused("PutBucketAnalyticsConfiguration", Method::PUT, Bucket, &["analytics"]),
+    refused("PutBucketMetricsConfiguration", Method::PUT, Bucket, &["metrics"]),
+    refused("PutBucketIntelligentTieringConfiguration", Method::PUT, Bucket, &["intelligent-tiering"]),
+    refused("PutBucketOwnershipControls", Method::PUT, Bucket, &["ownershipControls"]),
+    refused("PutPublicAccessBlock", Method::PUT, Bucket, &["publicAccessBlock"]),
+    refused("PutObjectLockConfiguration", Method::PUT, Bucket, &["object-lock"]),
+    refused("PutBucketAbac", Method::PUT, Bucket, &["abac"]),
+    offered("CreateBucket", Method::PUT, Bucket, &[], &[]),
+    offered("DeleteObjects", Method::POST, Bucket, &["delete"], &[]),
+    refused("CreateBucketMetadataConfiguration", Method::POST, Bucket, &["metadataConfiguration"]),
+    refused("CreateBucketMetadataTableConfiguration", Method::POST, Bucket, &["metadataTable"]),
+    refused("PostObject", Method::POST, Bucket, &[]),
+    refused("DeleteBucketCors", Method::DELETE, Bucket, &["cors"]),
+    refused("DeleteBucketLifecycle", Method::DELETE, Bucket, &["lifecycle"]),
+    refused("DeleteBucketTagging", Method::DELETE, Bucket, &["tagging"]),
+    refused("DeleteBucketPolicy", Method::DELETE, Bucket, &["policy"]),
+    refused("DeleteBucketWebsite", Method::DELETE, Bucket, &["website"]),
+    refused("DeleteBucketReplication", Method::DELETE, Bucket, &["replication"]),
+    refused("DeleteBucketEncryption", Method::DELETE, Bucket, &["encryption"]),
+    refused("DeleteBucketOwnershipControls", Method::DELETE, Bucket, &["ownershipControls"]),
+    refused("DeletePublicAccessBlock", Method::DELETE, Bucket, &["publicAccessBlock"]),
+    refused("DeleteBucketInventoryConfiguration", Method::DELETE, Bucket, &["inventory"]),
+    refused("DeleteBucketAnalyticsConfiguration", Method::DELETE, Bucket, &["analytics"]),
+    refused("DeleteBucketMetricsConfiguration", Method::DELETE, Bucket, &["metrics"]),
+    offered("DeleteBucket", Method::DELETE, Bucket, &[], &[]),
+    // Objects: read.
+    offered(
+        "ListParts",
+        Method::GET,
+        Object,
+        &["uploadId"],
+        &["max-parts", "part-number-marker", "encoding-type"],
+    ),
+    offered("GetObjectTagging", Method::GET, Object, &["tagging"], &["versionId"]),
+    offered("GetObjectAcl", Method::GET, Object, &["acl"], &["versionId"]),
+    refused("GetObjectAttributes", Method::GET, Object, &["attributes"]),
+    refused("GetObjectRetention", Method::GET, Object, &["retention"]),
+    refused("GetObjectLegalHold", Method::GET, Object, &["legal-hold"]),
+    refused("GetObjectTorrent", Method::GET, Object, &["torrent"]),
+    refused("GetObjectAnnotation", Method::GET, Object, &["annotation"]),
+    offered("GetObject", Method::GET, Object, &[], RESPONSE_PARAMS),
+    offered("HeadObject", Method::HEAD, Object, &[], RESPONSE_PARAMS),
+    // Objects: write.
+    offered("UploadPart", Method::PUT, Object, &["uploadId", "partNumber"], &[]),
+    offered("PutObjectTagging", Method::PUT, Object, &["tagging"], &["versionId"]),
+    refused("PutObjectAcl", Method::PUT, Object, &["acl"]),
+    refused("PutObjectRetention", Method::PUT, Object, &["retention"]),
+    refused("PutObjectLegalHold", Method::PUT, Object, &["legal-hold"]),
+    refused("RenameObject", Method::PUT, Object, &["renameObject"]),
+    refused("PutObjectAnnotation", Method::PUT, Object, &["annotation"]),
+    refused("UpdateObjectEncryption", Method::PUT, Object, &["encryption"]),
+    offered("PutObject", Method::PUT, Object, &[], &[]),
+    offered("CreateMultipartUpload", Method::POST, Object, &["uploads"], &[]),
+    offered("CompleteMultipartUpload", Method::POST, Object, &["uploadId"], &[]),
+    refused("RestoreObject", Method::POST, Object, &["restore"]),
+    refused("SelectObjectContent", Method::POST, Object, &["select"]),
+    offered("AbortMultipartUpload", Method::DELETE, Object, &["uploadId"], &[]),
+    offered("DeleteObjectTagging", Method::DELETE, Object, &["tagging"], &["versionId"]),
+    refused("DeleteObjectAnnotation", Method::DELETE, Object, &["annotation"]),
+    offered("DeleteObject", Method::DELETE, Object, &[], &["versionId"]),
+];
+
+/// Query keys that any request may carry, in lower case: SDK bookkeeping, and the signature's own.
+/// The last three are Signature Version 2's, let through so that the refusal can name it.
+const COMMON: &[&str] = &[
+    "x-id",
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-signedheaders",
+    "x-amz-signature",
+    "x-amz-content-sha256",
+    "x-amz-user-agent",
+    "awsaccesskeyid",
+    "signature",
+    "expires",
+];
+
+/// Headers that presigning SDKs move into the query, and that are honoured there.
+const HOISTED: &[&str] = &[
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-checksum-algorithm",
+    "x-amz-checksum-type",
+    "x-amz-checksum-mode",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-acl",
+    "x-amz-storage-class",
+    "x-amz-tagging",
+    "x-amz-website-redirect-location",
+];
+
+/// Which operations read hoisted headers: the others would ignore them.
+const HOISTING: &[&str] = &["GetObject", "HeadObject", "PutObject", "UploadPart", "CreateMultipartUpload"];
+
+/// Whether `key` is a header in the query that the gateway honours there.
+pub(crate) fn is_hoisted(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    HOISTED.contains(&key.as_str()) || key.strip_prefix("x-amz-meta-").is_some_and(|name| !name.is_empty())
+}
+
+/// The keys and values of a query string, decoded.
+pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode_query(key), decode_query(value))
+        })
+        .collect()
+}
+
+fn decode_query(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+/// The operation that a request selects, if the gateway offers it and knows every query key.
+pub(crate) fn admit(
+    method: &Method,
+    level: Level,
+    query: &[(String, String)],
+) -> Result<&'static Operation, Refusal> {
+    let has = |key: &str| query.iter().any(|(present, _)| present == key);
+    let operation = OPERATIONS
+        .iter()
+        .find(|op| op.method == *method && op.level == level && op.selectors.iter().all(|key| has(key)))
+        .ok_or_else(|| {
+            Refusal::method_not_allowed(format!("{method} is not available on {}.", level.noun()))
+        })?;
+    for (key, value) in query {
+        if key.is_empty() && value.is_empty() {
+            continue;
+        }
+        let known = operation.selectors.contains(&key.as_str())
+            || operation.params.contains(&key.as_str())
+            || COMMON.contains(&key.to_ascii_lowercase().as_str())
+            || (HOISTING.contains(&operation.name) && is_hoisted(key))
+            // What a refused operation would have known does not matter: its own name says more.
+            || (!operation.offered && !operation.selectors.is_empty());
+        if !known {
+            return Err(if key.eq_ignore_ascii_case("x-amz-security-token") {
+                Refusal::invalid_token()
+            } else {
+                Refusal::not_implemented(format!(
+                    "The query parameter {} is not implemented for {}.",
+                    quoted(key),
+                    operation.name
+                ))
+            });
+        }
+    }
+    if !operation.offered {
+        return Err(Refusal::not_implemented(format!("{} is not implemented.", operation.name)));
+    }
+    match query.iter().find(|(key, _)| key == "list-type") {
+        Some((_, value)) if value != "2" => Err(Refusal::invalid_argument("list-type must be 2.")),
+        _ => Ok(operation),
+    }
+}
+
+/// A client's own text in a message: shortened, and without characters that XML cannot hold.
+fn quoted(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+/// Headers that would change what the request means, and that are not offered. Never accepted and ignored.
+/// A name that ends in `-` stands for all that begin with it.
+const REFUSED_HEADERS: &[(&str, &str)] = &[
+    ("x-amz-server-side-encryption", "Nothing is encrypted at rest here: server-side encryption"),
+    ("x-amz-server-side-encryption-", "Nothing is encrypted at rest here: server-side encryption"),
+    ("x-amz-copy-source-server-side-encryption-", "Server-side encryption with customer keys"),
+    ("x-amz-object-lock-", "Object lock"),
+    ("x-amz-bucket-object-lock-enabled", "Object lock"),
+    ("x-amz-write-offset-bytes", "Appending to an object"),
+    ("x-amz-rename-source-", "RenameObject"),
+    ("x-amz-annotation-", "Annotations"),
+    ("x-amz-if-match-", "A condition on size or time"),
+    ("x-amz-checksum-md5", "The checksum algorithm MD5"),
+    ("x-amz-checksum-sha512", "The checksum algorithm SHA512"),
+    ("x-amz-checksum-xxhash64", "The checksum algorithm XXHASH64"),
+    ("x-amz-checksum-xxhash3", "The checksum algorithm XXHASH3"),
+    ("x-amz-checksum-xxhash128", "The checksum algorithm XXHASH128"),
+];
+
+/// Refuses a request whose headers ask for what is not offered.
+pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+    for name in headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
+        if name.starts_with("x-amz-grant-") {
+            return Err(Refusal::acl_not_supported());
+        }
+        if name == "x-amz-security-token" {
+            return Err(Refusal::invalid_token());
+        }
+        let refused = REFUSED_HEADERS.iter().find(|(header, _)| {
+            if header.ends_with('-') { name.starts_with(header) } else { name == *header }
+        });
+        if let Some((_, what)) = refused {
+            return Err(Refusal::not_implemented(format!("{what} is not implemented (header {name}).")));
+        }
+    }
+    let acl = headers.get_all("x-amz-acl");
+    if acl.iter().any(|acl| !matches!(acl.as_bytes(), b"private" | b"bucket-owner-full-control" | b"")) {
+        return Err(Refusal::acl_not_supported());
+    }
+    let ownership = headers.get_all("x-amz-object-ownership");
+    if ownership.iter().any(|value| value.as_bytes() != b"BucketOwnerEnforced") {
+        return Err(Refusal::not_implemented(
+            "Object ownership other than BucketOwnerEnforced is not implemented.",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    fn decide(method: &Method, level: Level, query: &str) -> Result<&'static str, Refusal> {
+        admit(method, level, &query_pairs(query)).map(|operation| operation.name)
+    }
+
+    #[test]
+    fn operations_are_chosen_by_their_keys() {
+        let chosen = [
+            (Method::GET, Service, "", "ListBuckets"),
+            (Method::GET, Bucket, "list-type=2&prefix=a%2F&delimiter=", "ListObjectsV2"),
+            (Method::GET, Bucket, "marker=a+b&max-keys=0", "ListObjects"),
+            (Method::GET, Bucket, "uploads", "ListMultipartUploads"),
+            (Method::GET, Bucket, "location=", "GetBucketLocation"),
+            (Method::POST, Bucket, "delete", "DeleteObjects"),
+            (Method::PUT, Object, "x-id=PutObject", "PutObject"),
+            (Method::PUT, Object, "partNumber=1&uploadId=x", "UploadPart"),
+            (Method::POST, Object, "uploads=", "CreateMultipartUpload"),
+            (Method::GET, Object, "versionId=null&response-content-type=a", "GetObject"),
+            (
+                Method::GET,
+                Object,
+                "X-Amz-Signature=a&X-Amz-Expires=5&x-amz-checksum-mode=ENABLED",
+                "GetObject",
+            ),
+            (Method::PUT, Object, "X-Amz-Signature=a&x-amz-meta-a=b", "PutObject"),
+        ];
+        for (method, level, query, name) in chosen {
+            assert_eq!(decide(&method, level, query).unwrap(), name, "{method} {query}");
+        }
+    }
+
+    /// The point of the list: no key that is not known may fall through to the plain operation.
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        for method in [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE] {
+            for level in [Service, Bucket, Object] {
+                for key in ["futureThing", "Tagging", "RENAMEOBJECT", "intelligent-tiering2"] {
+                    let Err(refusal) = decide(&method, level, &format!("{key}=1")) else {
+                        panic!("{method} ?{key} on {level:?} was let through")
+                    };
+                    assert!(matches!(refusal.status.as_u16(), 501 | 405), "{method} {key}");
+                    assert!(refusal.status != 501 || refusal.message.contains(key) || method == Method::POST);
+                }
+            }
+        }
+    }
+
+    /// A selector of one operation never runs another, and half of a pair of selectors runs nothing.
+    #[test]
+    fn selectors_never_fall_through_to_the_plain_operation() {
+        let plain = ["PutObject", "GetObject", "DeleteObject", "HeadObject", "CreateBucket", "DeleteBucket"];
+        let keys: std::collections::BTreeSet<_> =
+            OPERATIONS.iter().flat_map(|operation| operation.selectors).collect();
+        for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
+            for level in [Bucket, Object] {
+                for key in &keys {
+                    // `partNumber` alone is a parameter of reads.
+                    if **key == "partNumber" && matches!(method, Method::GET | Method::HEAD) {
+                        continue;
+                    }
+                    if let Ok(name) = decide(&method, level, key) {
+                        assert!(!plain.contains(&name), "{method} ?{key} ran {name}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refused_operations_are_named() {
+        for operation in OPERATIONS.iter().filter(|operation| !operation.offered) {
+            let query = format!("{}&id=1", operation.selectors.join("&"));
+            let query = if operation.selectors.is_empty() { "" } else { &query };
+            let refusal = decide(&operation.method, operation.level, query).unwrap_err();
+            assert_eq!(refusal.status, 501);
+            assert!(refusal.message.contains(operation.name), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn headers_that_cannot_be_honoured_are_refused() {
+        let with = |name: &'static str, value: &'static str| {
+            check_headers(
+                &[(http::HeaderName::from_static(name), http::HeaderValue::from_static(value))]
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        for name in [
+            "x-amz-server-side-encryption",
+            "x-amz-server-side-encryption-customer-key",
+            "x-amz-object-lock-mode",
+            "x-amz-write-offset-bytes",
+            "x-amz-checksum-sha512",
+        ] {
+            assert_eq!(with(name, "v").unwrap_err().status, 501, "{name}");
+        }
+        assert_eq!(with("x-amz-acl", "public-read").unwrap_err().code, "AccessControlListNotSupported");
+        assert_eq!(with("x-amz-grant-read", "id=1").unwrap_err().code, "AccessControlListNotSupported");
+        assert!(with("x-amz-acl", "private").is_ok());
+        assert!(with("x-amz-checksum-sha256", "v").is_ok());
+        assert!(with("x-amz-meta-object-lock-mode", "v").is_ok());
+    }
+}

@@ -1,0 +1,192 @@
+//! Request bodies on their way to the core, with what their framing proves at its end.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::stream::{BoxStream, StreamExt as _};
+use http::StatusCode;
+use juststorage_core::application::error::Error;
+use juststorage_core::application::ingest::{Body, Expected, Trailer};
+use juststorage_core::domain::checksum::Checksum;
+use s3s::dto::StreamingBlob;
+use s3s::stream::aws_chunked_stream::AwsChunkedStreamError;
+use s3s::stream::upload_stream::UploadStreamError;
+use s3s::{BodySizeLimitExceeded, S3Error, TrailingHeaders};
+
+use crate::dto::checksums::{Declared, header_of};
+use crate::errors::{bad_request, fail, translate};
+
+/// What went wrong in a body, in S3's own terms: the core knows only that its stream failed.
+#[derive(Clone, Default)]
+pub(crate) struct Failure(Arc<Mutex<Option<S3Error>>>);
+
+impl Failure {
+    fn set(&self, error: S3Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// The answer to a request whose body this was.
+    pub(crate) fn explain(&self, error: Error) -> S3Error {
+        let own = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        own.unwrap_or_else(|| translate(error))
+    }
+}
+
+/// The core's body of a request's. `length` is the decoded length.
+pub(crate) fn incoming(
+    blob: Option<StreamingBlob>,
+    length: u64,
+    declared: Declared,
+    trailing: Option<TrailingHeaders>,
+) -> (Body, Failure) {
+    let failure = Failure::default();
+    let trailer = declared.trailer.map(|algorithm| {
+        let failure = failure.clone();
+        let read: Trailer = Box::new(move || {
+            let header = header_of(algorithm);
+            let value = trailing.as_ref().and_then(|trailing| {
+                trailing.read(|headers| headers.get(&header).and_then(|v| Some(v.to_str().ok()?.to_owned())))
+            });
+            let Some(value) = value.flatten() else {
+                failure.set(bad_request(
+                    "MalformedTrailerError",
+                    format!(
+                        "The request contained trailing data that was not well-formed: {header} is missing."
+                    ),
+                ));
+                return Err(Error::Body("the trailer is missing".to_owned()));
+            };
+            Checksum::declared(algorithm, value.trim()).map(Some).map_err(|invalid| {
+                failure.set(bad_request("InvalidRequest", format!("Value for {header} trailer is invalid.")));
+                Error::Invalid(invalid)
+            })
+        });
+        read
+    });
+    let stream = match blob {
+        Some(blob) => verified(blob, failure.clone()),
+        None => futures::stream::empty().boxed(),
+    };
+    let expected = Expected { sha256: None, md5: declared.md5, checksum: declared.checksum };
+    (Body { stream, length: Some(length), expected, trailer }, failure)
+}
+
+/// The frames of a body, each passed on only once the next one, or the end, is known. What proves a body
+/// (the last chunk's signature, the trailer, the signed digest) comes behind its last byte, and the core
+/// stops reading at the last byte of a known length: so the last byte must come last.
+fn verified(blob: StreamingBlob, failure: Failure) -> BoxStream<'static, Result<bytes::Bytes, Error>> {
+    futures::stream::unfold(Some((blob, None)), move |state| {
+        let failure = failure.clone();
+        async move {
+            let (mut blob, mut held) = state?;
+            loop {
+                match (blob.next().await, held) {
+                    (None, None) => return None,
+                    (None, Some(last)) => return Some((Ok(last), None)),
+                    (Some(Ok(frame)), None) => held = Some(frame),
+                    (Some(Ok(frame)), Some(ready)) => return Some((Ok(ready), Some((blob, Some(frame))))),
+                    (Some(Err(error)), _) => {
+                        let text = error.to_string();
+                        failure.set(explain(&*error));
+                        return Some((Err(Error::Body(text)), None));
+                    }
+                }
+            }
+        }
+    })
+    .boxed()
+}
+
+/// The code for an error of a body's framing: the first cause that has one.
+fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> S3Error {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<UploadStreamError>() {
+            match error {
+                UploadStreamError::Sha256Mismatch => {
+                    return bad_request(
+                        "XAmzContentSHA256Mismatch",
+                        "The provided 'x-amz-content-sha256' header does not match what was computed.",
+                    );
+                }
+                UploadStreamError::LengthMismatch | UploadStreamError::Incomplete => return incomplete(),
+                UploadStreamError::Underlying(_) => {}
+            }
+        }
+        if let Some(error) = error.downcast_ref::<AwsChunkedStreamError>() {
+            match error {
+                AwsChunkedStreamError::Underlying(_) => {}
+                AwsChunkedStreamError::SignatureMismatch => {
+                    return fail(
+                        StatusCode::FORBIDDEN,
+                        "SignatureDoesNotMatch",
+                        "The signature of a chunk or of the trailer does not match.",
+                    );
+                }
+                AwsChunkedStreamError::FormatError
+                | AwsChunkedStreamError::Incomplete
+                | AwsChunkedStreamError::LengthMismatch => return incomplete(),
+                AwsChunkedStreamError::TrailersTooLarge(..)
+                | AwsChunkedStreamError::TooManyTrailerHeaders(..) => {
+                    return bad_request(
+                        "MalformedTrailerError",
+                        "The request contained trailing data that was not well-formed: it is too long.",
+                    );
+                }
+                AwsChunkedStreamError::ChunkMetaTooLarge(..)
+                | AwsChunkedStreamError::ChunkDataTooLarge(..) => {
+                    return bad_request("InvalidChunkSizeError", "A chunk of the body is too large.");
+                }
+            }
+        }
+        if error.downcast_ref::<BodySizeLimitExceeded>().is_some() {
+            return bad_request(
+                "EntityTooLarge",
+                "Your proposed upload exceeds the maximum allowed object size.",
+            );
+        }
+        cause = error.source();
+    }
+    incomplete()
+}
+
+fn incomplete() -> S3Error {
+    bad_request(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bytes::Bytes;
+    use std::io;
+
+    fn blob(frames: Vec<Result<&'static [u8], io::Error>>) -> StreamingBlob {
+        StreamingBlob::wrap(futures::stream::iter(
+            frames.into_iter().map(|frame| frame.map(Bytes::from_static)).collect::<Vec<_>>(),
+        ))
+    }
+
+    /// A body whose framing fails behind its last byte must not deliver that byte.
+    #[tokio::test]
+    async fn the_last_frame_waits_for_the_end() {
+        let failure = Failure::default();
+        let failing = blob(vec![Ok(b"ab"), Ok(b"c"), Err(io::Error::other("bad signature"))]);
+        let frames: Vec<_> = verified(failing, failure.clone()).collect().await;
+        assert_eq!(frames.len(), 2);
+        assert_eq!(frames[0].as_ref().unwrap(), "ab");
+        assert!(frames[1].is_err());
+        let answer = failure.explain(Error::Body(String::new()));
+        assert_eq!(answer.code().as_str(), "IncompleteBody");
+    }
+
+    #[tokio::test]
+    async fn a_good_body_passes_whole() {
+        let good = blob(vec![Ok(b"ab"), Ok(b"c")]);
+        let frames: Vec<_> = verified(good, Failure::default()).map(Result::unwrap).collect().await;
+        assert_eq!(frames.concat(), b"abc");
+    }
+}

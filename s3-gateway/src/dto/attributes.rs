@@ -1,0 +1,146 @@
+//! What an object carries beside its bytes, from request headers.
+
+use http::HeaderMap;
+use juststorage_core::domain::object::{Attributes, Headers, Tags, UserMetadata};
+use juststorage_core::domain::storage_class::StorageClass;
+use s3s::S3Result;
+use s3s::dto::Metadata;
+
+use super::text;
+use crate::errors::{bad_request, invalid_argument};
+
+/// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
+pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Attributes> {
+    Ok(Attributes {
+        headers: stored_headers(headers),
+        metadata: user_metadata(headers, metadata),
+        tags: text(headers, "x-amz-tagging").map(tags).transpose()?.unwrap_or_default(),
+        class: storage_class(headers)?,
+    })
+}
+
+/// The standard headers that are stored.
+pub(crate) fn stored_headers(headers: &HeaderMap) -> Headers {
+    let own = |name: &str| text(headers, name).map(str::to_owned);
+    Headers {
+        content_type: own("content-type"),
+        content_encoding: super::joined(headers, "content-encoding").as_deref().and_then(content_encoding),
+        content_language: own("content-language"),
+        content_disposition: own("content-disposition"),
+        cache_control: own("cache-control"),
+        expires: own("expires"),
+        website_redirect: own("x-amz-website-redirect-location"),
+    }
+}
+
+/// `Content-Encoding` without `aws-chunked`, which is how the body was framed and not what it is.
+fn content_encoding(value: &str) -> Option<String> {
+    let kept: Vec<_> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|token| !token.is_empty() && !token.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
+    (!kept.is_empty()).then(|| kept.join(", "))
+}
+
+/// User metadata: what s3s decoded of the headers, and what came in a presigned URL's query.
+pub(crate) fn user_metadata(headers: &HeaderMap, decoded: Option<Metadata>) -> UserMetadata {
+    let mut metadata: UserMetadata = headers
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = name.as_str().strip_prefix("x-amz-meta-").filter(|name| !name.is_empty())?;
+            Some((name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        })
+        .collect();
+    metadata.extend(decoded.into_iter().flatten().map(|(name, value)| (name.to_ascii_lowercase(), value)));
+    metadata
+}
+
+/// `x-amz-tagging`: tags written as a URL's query.
+pub(crate) fn tags(header: &str) -> S3Result<Tags> {
+    let mut tags = Tags::new();
+    for (key, value) in crate::allowlist::query_pairs(header) {
+        if tags.insert(key, value).is_some() {
+            return Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key"));
+        }
+    }
+    Ok(tags)
+}
+
+/// `x-amz-storage-class`: S3's names for the two tiers. Others would promise what is not kept.
+pub(crate) fn storage_class(headers: &HeaderMap) -> S3Result<Option<StorageClass>> {
+    match text(headers, "x-amz-storage-class") {
+        None => Ok(None),
+        Some("STANDARD") => Ok(Some(StorageClass::Hot)),
+        Some("STANDARD_IA" | "GLACIER_IR") => Ok(Some(StorageClass::Cold)),
+        Some(_) => Err(bad_request("InvalidStorageClass", "The storage class you specified is not valid.")),
+    }
+}
+
+/// `x-amz-metadata-directive` and `x-amz-tagging-directive`: whether to replace.
+pub(crate) fn replaces(headers: &HeaderMap, name: &str) -> S3Result<bool> {
+    match text(headers, name) {
+        None | Some("COPY") => Ok(false),
+        Some("REPLACE") => Ok(true),
+        Some(_) => Err(invalid_argument(format!("Unknown directive: {name} must be COPY or REPLACE."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn aws_chunked_is_framing_and_not_stored() {
+        for (sent, stored) in [
+            ("aws-chunked", None),
+            ("gzip,aws-chunked", Some("gzip")),
+            ("aws-chunked, gzip", Some("gzip")),
+            ("gzip", Some("gzip")),
+            ("", None),
+        ] {
+            let stored_now = stored_headers(&headers(&[("content-encoding", sent)])).content_encoding;
+            assert_eq!(stored_now.as_deref(), stored, "{sent}");
+        }
+    }
+
+    #[test]
+    fn two_tiers_have_three_names() {
+        let class = |name| storage_class(&headers(&[("x-amz-storage-class", name)]));
+        assert_eq!(class("STANDARD").unwrap(), Some(StorageClass::Hot));
+        assert_eq!(class("STANDARD_IA").unwrap(), Some(StorageClass::Cold));
+        assert_eq!(class("GLACIER_IR").unwrap(), Some(StorageClass::Cold));
+        for refused in ["GLACIER", "DEEP_ARCHIVE", "standard", "ONEZONE_IA"] {
+            assert_eq!(class(refused).unwrap_err().code().as_str(), "InvalidStorageClass", "{refused}");
+        }
+        assert_eq!(storage_class(&HeaderMap::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn tags_are_written_as_a_query() {
+        let read = tags("a=1&b%2Fc=x+y&empty=").unwrap();
+        assert_eq!(read["a"], "1");
+        assert_eq!(read["b/c"], "x y");
+        assert_eq!(read["empty"], "");
+        assert_eq!(tags("a=1&a=2").unwrap_err().code().as_str(), "InvalidTag");
+    }
+
+    #[test]
+    fn metadata_is_what_s3s_decoded() {
+        let raw = headers(&[("x-amz-meta-a", "=?UTF-8?B?w6Q=?="), ("x-amz-meta-q", "plain"), ("other", "x")]);
+        let decoded = [("a".to_owned(), "ä".to_owned())].into_iter().collect();
+        let metadata = user_metadata(&raw, Some(decoded));
+        assert_eq!(metadata["a"], "ä");
+        assert_eq!(metadata["q"], "plain");
+        assert_eq!(metadata.len(), 2);
+    }
+}

@@ -1,0 +1,289 @@
+//! The checksums that clients declare in headers and trailers, and how they are echoed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName};
+use juststorage_core::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use juststorage_core::domain::etag::Md5Digest;
+use s3s::S3Result;
+
+use super::text;
+use crate::errors::{bad_request, not_implemented, translate};
+
+/// The header that carries a checksum of this algorithm.
+pub(crate) const fn header_of(algorithm: ChecksumAlgorithm) -> HeaderName {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 => HeaderName::from_static("x-amz-checksum-crc32"),
+        ChecksumAlgorithm::Crc32c => HeaderName::from_static("x-amz-checksum-crc32c"),
+        ChecksumAlgorithm::Crc64Nvme => HeaderName::from_static("x-amz-checksum-crc64nvme"),
+        ChecksumAlgorithm::Sha1 => HeaderName::from_static("x-amz-checksum-sha1"),
+        ChecksumAlgorithm::Sha256 => HeaderName::from_static("x-amz-checksum-sha256"),
+    }
+}
+
+/// What a request declares of its body.
+#[derive(Debug, Default)]
+pub(crate) struct Declared {
+    /// `Content-MD5`.
+    pub(crate) md5: Option<Md5Digest>,
+    /// The value of a checksum header.
+    pub(crate) checksum: Option<Checksum>,
+    /// The algorithm whose value will follow in the trailer.
+    pub(crate) trailer: Option<ChecksumAlgorithm>,
+}
+
+impl Declared {
+    /// Which algorithm the client uses, wherever its value is.
+    pub(crate) fn algorithm(&self) -> Option<ChecksumAlgorithm> {
+        self.trailer.or_else(|| self.checksum.as_ref().map(|checksum| checksum.algorithm))
+    }
+}
+
+/// Reads `Content-MD5`, the checksum headers and `x-amz-trailer` of a request with a body of bytes.
+pub(crate) fn declared(headers: &HeaderMap) -> S3Result<Declared> {
+    let md5 = content_md5(headers)?;
+    let checksum = checksum_header(headers)?
+        .map(|(algorithm, value)| Checksum::declared(algorithm, value).map_err(|_| invalid_value(algorithm)))
+        .transpose()?;
+    let mut trailer = None;
+    for name in super::joined(headers, "x-amz-trailer").unwrap_or_default().split(',').map(str::trim) {
+        if !name.to_ascii_lowercase().starts_with("x-amz-checksum-") {
+            continue;
+        }
+        let announced = ChecksumAlgorithm::ALL
+            .into_iter()
+            .find(|algorithm| header_of(*algorithm).as_str().eq_ignore_ascii_case(name))
+            .ok_or_else(|| not_implemented("The checksum algorithm in x-amz-trailer is not implemented."))?;
+        if trailer.replace(announced).is_some() {
+            return Err(bad_request("InvalidRequest", "Expecting a single x-amz-checksum- header."));
+        }
+    }
+    // A trailer that was announced and sent as a header after all: the header holds.
+    if let Some(checksum) = checksum.as_ref().filter(|_| trailer.is_some()) {
+        if trailer != Some(checksum.algorithm) {
+            return Err(bad_request("InvalidRequest", "Expecting a single x-amz-checksum- header."));
+        }
+        trailer = None;
+    }
+    let declared = Declared { md5, checksum, trailer };
+    if let Some(name) = text(headers, "x-amz-sdk-checksum-algorithm") {
+        let algorithm = parse_algorithm(name)?;
+        match declared.algorithm() {
+            None => {
+                return Err(bad_request(
+                    "InvalidRequest",
+                    "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or \
+                     x-amz-trailer headers were found.",
+                ));
+            }
+            Some(other) if other != algorithm => {
+                return Err(bad_request(
+                    "InvalidRequest",
+                    "Value for x-amz-sdk-checksum-algorithm header is invalid.",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(declared)
+}
+
+/// `Content-MD5`: base64 of 16 bytes.
+pub(crate) fn content_md5(headers: &HeaderMap) -> S3Result<Option<Md5Digest>> {
+    let Some(value) = headers.get("content-md5") else { return Ok(None) };
+    STANDARD
+        .decode(value.as_bytes())
+        .ok()
+        .and_then(|digest| digest.try_into().ok())
+        .map(Some)
+        .ok_or_else(|| bad_request("InvalidDigest", "The Content-MD5 you specified is not valid."))
+}
+
+/// The one checksum header of a request, its value unread.
+pub(crate) fn checksum_header(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, &str)>> {
+    let mut found = None;
+    for algorithm in ChecksumAlgorithm::ALL {
+        let Some(value) = headers.get(header_of(algorithm)) else { continue };
+        let value = value.to_str().map_err(|_| invalid_value(algorithm))?;
+        if found.replace((algorithm, value)).is_some() {
+            return Err(bad_request(
+                "InvalidRequest",
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ));
+        }
+    }
+    Ok(found)
+}
+
+fn invalid_value(algorithm: ChecksumAlgorithm) -> s3s::S3Error {
+    bad_request("InvalidRequest", format!("Value for {} header is invalid.", header_of(algorithm)))
+}
+
+/// Reads an algorithm's name.
+pub(crate) fn parse_algorithm(name: &str) -> S3Result<ChecksumAlgorithm> {
+    match ChecksumAlgorithm::parse(name) {
+        Some(algorithm) => Ok(algorithm),
+        None if ["MD5", "SHA512", "XXHASH64", "XXHASH3", "XXHASH128"].contains(&name) => {
+            Err(not_implemented(format!("The checksum algorithm {name} is not implemented.")))
+        }
+        None => Err(bad_request("InvalidRequest", "Checksum algorithm provided is unsupported.")),
+    }
+}
+
+/// Reads `x-amz-checksum-algorithm` and `x-amz-checksum-type` of a multipart upload that begins.
+pub(crate) fn of_upload(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, ChecksumKind)>> {
+    let algorithm = text(headers, "x-amz-checksum-algorithm").map(parse_algorithm).transpose()?;
+    let kind = kind_header(headers)?;
+    match (algorithm, kind) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(bad_request(
+            "InvalidRequest",
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+        )),
+        (Some(algorithm), kind) => {
+            let kind = kind.unwrap_or_else(|| algorithm.default_kind());
+            if !algorithm.allows(kind) {
+                return Err(bad_request(
+                    "InvalidRequest",
+                    format!(
+                        "The {} checksum type cannot be used with the {} checksum algorithm.",
+                        kind.as_str(),
+                        algorithm.as_str().to_lowercase()
+                    ),
+                ));
+            }
+            Ok(Some((algorithm, kind)))
+        }
+    }
+}
+
+/// `x-amz-checksum-type`.
+pub(crate) fn kind_header(headers: &HeaderMap) -> S3Result<Option<ChecksumKind>> {
+    text(headers, "x-amz-checksum-type")
+        .map(|name| {
+            ChecksumKind::parse(name).ok_or_else(|| {
+                bad_request("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
+            })
+        })
+        .transpose()
+}
+
+/// The whole object's checksum that completes an upload; `-n` at its end makes it composite.
+pub(crate) fn of_completion(headers: &HeaderMap) -> S3Result<Option<Checksum>> {
+    let Some((algorithm, value)) = checksum_header(headers)? else { return Ok(None) };
+    let composite = value
+        .rsplit_once('-')
+        .filter(|(_, parts)| !parts.is_empty() && parts.bytes().all(|digit| digit.is_ascii_digit()));
+    let digest = composite.map_or(value, |(digest, _)| digest);
+    let mut checksum = Checksum::declared(algorithm, digest).map_err(|invalid| translate(invalid.into()))?;
+    if composite.is_some() {
+        checksum.kind = ChecksumKind::Composite;
+        value.clone_into(&mut checksum.value);
+    }
+    Ok(Some(checksum))
+}
+
+/// Sets the one field of an output (or XML item) that a checksum belongs to.
+macro_rules! set_checksum {
+    ($output:expr, $checksum:expr) => {
+        if let Some(checksum) = $checksum {
+            let value = Some(checksum.value.clone());
+            match checksum.algorithm {
+                juststorage_core::domain::checksum::ChecksumAlgorithm::Crc32 => {
+                    $output.checksum_crc32 = value
+                }
+                juststorage_core::domain::checksum::ChecksumAlgorithm::Crc32c => {
+                    $output.checksum_crc32c = value;
+                }
+                juststorage_core::domain::checksum::ChecksumAlgorithm::Crc64Nvme => {
+                    $output.checksum_crc64nvme = value;
+                }
+                juststorage_core::domain::checksum::ChecksumAlgorithm::Sha1 => $output.checksum_sha1 = value,
+                juststorage_core::domain::checksum::ChecksumAlgorithm::Sha256 => {
+                    $output.checksum_sha256 = value;
+                }
+            }
+        }
+    };
+}
+pub(crate) use set_checksum;
+
+/// S3's name of a kind, as its XML and headers carry it.
+pub(crate) fn kind_out(kind: ChecksumKind) -> s3s::dto::ChecksumType {
+    s3s::dto::ChecksumType::from_static(kind.as_str())
+}
+
+/// S3's name of an algorithm.
+pub(crate) fn algorithm_out(algorithm: ChecksumAlgorithm) -> s3s::dto::ChecksumAlgorithm {
+    s3s::dto::ChecksumAlgorithm::from_static(algorithm.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn code(result: S3Result<Declared>) -> String {
+        result.unwrap_err().code().as_str().to_owned()
+    }
+
+    #[test]
+    fn a_trailer_sent_as_a_header_is_taken_from_the_header() {
+        let trailer = declared(&headers(&[("x-amz-trailer", "x-amz-checksum-crc32")])).unwrap();
+        assert_eq!((trailer.trailer, trailer.checksum), (Some(ChecksumAlgorithm::Crc32), None));
+        let both =
+            headers(&[("x-amz-trailer", "x-amz-checksum-crc32"), ("x-amz-checksum-crc32", "y/Q5Jg==")]);
+        let both = declared(&both).unwrap();
+        assert_eq!(both.trailer, None);
+        assert_eq!(both.checksum.unwrap().value, "y/Q5Jg==");
+    }
+
+    #[test]
+    fn contradictions_and_bad_values_are_refused() {
+        let two = [("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")];
+        assert_eq!(code(declared(&headers(&two))), "InvalidRequest");
+        let other = [("x-amz-trailer", "x-amz-checksum-crc32c"), ("x-amz-checksum-crc32", "y/Q5Jg==")];
+        assert_eq!(code(declared(&headers(&other))), "InvalidRequest");
+        assert_eq!(code(declared(&headers(&[("x-amz-checksum-crc32", "AAAA")]))), "InvalidRequest");
+        assert_eq!(code(declared(&headers(&[("content-md5", "AAAA")]))), "InvalidDigest");
+        assert_eq!(code(declared(&headers(&[("content-md5", "")]))), "InvalidDigest");
+        assert_eq!(code(declared(&headers(&[("x-amz-sdk-checksum-algorithm", "CRC32")]))), "InvalidRequest");
+        let sha512 = [("x-amz-trailer", "x-amz-checksum-sha512")];
+        assert_eq!(code(declared(&headers(&sha512))), "NotImplemented");
+    }
+
+    #[test]
+    fn uploads_follow_the_table_of_types() {
+        let of = |pairs: &[(&'static str, &'static str)]| of_upload(&headers(pairs));
+        assert_eq!(
+            of(&[("x-amz-checksum-algorithm", "CRC32")]).unwrap(),
+            Some((ChecksumAlgorithm::Crc32, ChecksumKind::Composite))
+        );
+        assert_eq!(
+            of(&[("x-amz-checksum-algorithm", "CRC64NVME")]).unwrap(),
+            Some((ChecksumAlgorithm::Crc64Nvme, ChecksumKind::FullObject))
+        );
+        assert!(
+            of(&[("x-amz-checksum-algorithm", "SHA256"), ("x-amz-checksum-type", "FULL_OBJECT")]).is_err()
+        );
+        assert!(of(&[("x-amz-checksum-type", "FULL_OBJECT")]).is_err());
+        assert_eq!(of(&[]).unwrap(), None);
+    }
+
+    #[test]
+    fn completion_checksums_may_be_composite() {
+        let composite = of_completion(&headers(&[("x-amz-checksum-crc32", "y/Q5Jg==-3")])).unwrap().unwrap();
+        assert_eq!((composite.kind, composite.value.as_str()), (ChecksumKind::Composite, "y/Q5Jg==-3"));
+        let full = of_completion(&headers(&[("x-amz-checksum-crc32", "y/Q5Jg==")])).unwrap().unwrap();
+        assert_eq!(full.kind, ChecksumKind::FullObject);
+        assert!(of_completion(&headers(&[("x-amz-checksum-crc32", "y/Q5-x")])).is_err());
+    }
+}

@@ -1,0 +1,83 @@
+//! Conditional headers.
+
+use http::HeaderMap;
+use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
+use juststorage_core::domain::timestamp::Timestamp;
+use s3s::S3Result;
+
+use super::{joined, text};
+use crate::errors::translate;
+
+/// The conditions of a read or write. Dates that cannot be read are ignored (RFC 9110 section 13.1.3).
+pub(crate) fn of_request(headers: &HeaderMap) -> S3Result<Preconditions> {
+    read(headers, "")
+}
+
+/// `If-Match` and `If-None-Match` alone: what S3 knows of writes.
+pub(crate) fn of_write(headers: &HeaderMap) -> S3Result<Preconditions> {
+    let Preconditions { if_match, if_none_match, .. } = read(headers, "")?;
+    Ok(Preconditions { if_match, if_none_match, ..Preconditions::default() })
+}
+
+/// The conditions on a copy's source.
+pub(crate) fn of_copy_source(headers: &HeaderMap) -> S3Result<Preconditions> {
+    read(headers, "x-amz-copy-source-")
+}
+
+fn read(headers: &HeaderMap, prefix: &str) -> S3Result<Preconditions> {
+    let tags = |field: &'static str| {
+        joined(headers, &format!("{prefix}{field}"))
+            .map(|value| EtagCondition::parse(field, &value).map_err(|invalid| translate(invalid.into())))
+            .transpose()
+    };
+    let date = |field: &str| {
+        text(headers, &format!("{prefix}{field}"))
+            .and_then(|value| httpdate::parse_http_date(value).ok())
+            .map(Timestamp::from)
+    };
+    Ok(Preconditions {
+        if_match: tags("if-match")?,
+        if_none_match: tags("if-none-match")?,
+        if_modified_since: date("if-modified-since"),
+        if_unmodified_since: date("if-unmodified-since"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn lists_stars_and_dates_are_read() {
+        let conditions = of_request(&headers(&[
+            ("if-match", "\"a\", W/\"b\", c"),
+            ("if-none-match", "*"),
+            ("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("if-unmodified-since", "yesterday"),
+        ]))
+        .unwrap();
+        assert!(matches!(&conditions.if_match, Some(EtagCondition::Of(tags)) if tags.len() == 3));
+        assert_eq!(conditions.if_none_match, Some(EtagCondition::Any));
+        assert_eq!(conditions.if_modified_since, Some(Timestamp(784_111_777_000)));
+        assert_eq!(conditions.if_unmodified_since, None);
+        assert_eq!(of_write(&HeaderMap::new()).unwrap(), Preconditions::default());
+        assert!(of_request(&headers(&[("if-match", "\"a\"b\"")])).is_err());
+    }
+
+    #[test]
+    fn source_conditions_are_their_own() {
+        let both = headers(&[("if-match", "a"), ("x-amz-copy-source-if-none-match", "b")]);
+        assert!(of_copy_source(&both).unwrap().if_match.is_none());
+        assert!(of_copy_source(&both).unwrap().if_none_match.is_some());
+        assert!(of_write(&both).unwrap().if_none_match.is_none());
+    }
+}

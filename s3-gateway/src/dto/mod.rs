@@ -1,0 +1,42 @@
+//! Translation between S3's headers and XML and the core's values. Nothing here decides anything.
+
+pub(crate) mod address;
+pub(crate) mod attributes;
+pub(crate) mod checksums;
+pub(crate) mod conditions;
+pub(crate) mod rfc2047;
+pub(crate) mod values;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use crate::allowlist::{is_hoisted, query_pairs};
+
+/// The headers of a request, and those that a presigning SDK moved into the query. The signature covers
+/// both.
+pub(crate) fn effective_headers(headers: &HeaderMap, uri: &Uri) -> HeaderMap {
+    let mut effective = headers.clone();
+    for (key, value) in uri.query().map(query_pairs).unwrap_or_default() {
+        if !is_hoisted(&key) {
+            continue;
+        }
+        let name = HeaderName::try_from(key.to_ascii_lowercase());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value))
+            && !effective.contains_key(&name)
+        {
+            effective.insert(name, value);
+        }
+    }
+    effective
+}
+
+/// A header's value, if it is text and not empty.
+pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).filter(|v| !v.is_empty())
+}
+
+/// All values of a header that may be given as a list, joined.
+pub(crate) fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
+    let values: Vec<_> =
+        headers.get_all(name).iter().filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()).collect();
+    Some(values.join(",")).filter(|joined| !joined.trim().is_empty())
+}

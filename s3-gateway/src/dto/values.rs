@@ -1,0 +1,128 @@
+//! Small values, outward: dates, tags, classes, owners, and keys in listings.
+
+use std::time::SystemTime;
+
+use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::etag::Etag;
+use juststorage_core::domain::storage_class::StorageClass;
+use juststorage_core::domain::timestamp::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3s::S3Result;
+use s3s::dto::{ETag, EncodingType, Owner};
+
+use crate::errors::invalid_argument;
+
+/// A moment.
+pub(crate) fn timestamp(time: Timestamp) -> s3s::dto::Timestamp {
+    SystemTime::from(time).into()
+}
+
+/// An entity tag.
+pub(crate) fn etag(tag: &Etag) -> ETag {
+    ETag::Strong(tag.as_str().to_owned())
+}
+
+/// S3's name of a class.
+pub(crate) fn class(class: StorageClass) -> &'static str {
+    match class {
+        StorageClass::Hot => "STANDARD",
+        StorageClass::Cold => "STANDARD_IA",
+    }
+}
+
+/// The header of a class: S3 leaves it out for `STANDARD`.
+pub(crate) fn class_header(of: StorageClass) -> Option<&'static str> {
+    (of != StorageClass::Hot).then(|| class(of))
+}
+
+/// Whose data it is: the tenant.
+pub(crate) fn owner(tenant: &Tenant) -> Owner {
+    Owner { id: Some(tenant.to_string()), display_name: Some(tenant.to_string()) }
+}
+
+/// A size as S3's XML carries it.
+pub(crate) fn size(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// How many entries of a page are asked for: at most `default`, and S3 refuses negative numbers.
+pub(crate) fn page_size(asked: Option<i32>, default: u32, name: &str) -> S3Result<u32> {
+    match asked {
+        None => Ok(default),
+        Some(asked) => u32::try_from(asked).map(|asked| asked.min(default)).map_err(|_| {
+            invalid_argument(format!("Argument {name} must be an integer between 0 and 2147483647"))
+        }),
+    }
+}
+
+/// A page size as it is echoed.
+pub(crate) fn count(of: u32) -> i32 {
+    i32::try_from(of).unwrap_or(i32::MAX)
+}
+
+/// What is kept as it is in a listing with `encoding-type=url`.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
+
+/// How keys are written in one listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// As they are.
+    Plain,
+    /// Percent-encoded.
+    Url,
+}
+
+impl Encoding {
+    /// What the client asks for.
+    pub(crate) fn asked(encoding: Option<&EncodingType>) -> S3Result<Self> {
+        match encoding.map(EncodingType::as_str) {
+            None | Some("") => Ok(Self::Plain),
+            Some(name) if name.eq_ignore_ascii_case("url") => Ok(Self::Url),
+            Some(_) => Err(invalid_argument("Invalid Encoding Method specified in Request")),
+        }
+    }
+
+    /// The same, unless a key cannot stand in XML 1.0 at all: then the answer says that it is encoded,
+    /// rather than fail the listing for the sake of one key.
+    pub(crate) fn fitting<'k>(self, mut keys: impl Iterator<Item = &'k str>) -> Self {
+        let unwritable =
+            |c: char| (c.is_control() && !matches!(c, '\t' | '\n')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+        if keys.any(|key| key.contains(unwritable)) { Self::Url } else { self }
+    }
+
+    /// A key as it is written.
+    pub(crate) fn write(self, key: &str) -> String {
+        match self {
+            Self::Plain => key.to_owned(),
+            Self::Url => utf8_percent_encode(key, KEPT).to_string(),
+        }
+    }
+
+    /// What the answer says of it.
+    pub(crate) fn echo(self) -> Option<EncodingType> {
+        (self == Self::Url).then(|| EncodingType::from_static(EncodingType::URL))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn keys_are_encoded_when_asked_and_when_xml_cannot_hold_them() {
+        assert_eq!(Encoding::Plain.write("a b/ä"), "a b/ä");
+        assert_eq!(Encoding::Url.write("a b/ä+%"), "a%20b/%C3%A4%2B%25");
+        assert_eq!(Encoding::Plain.fitting(["a", "b\u{1}"].into_iter()), Encoding::Url);
+        assert_eq!(Encoding::Plain.fitting(["a", "b\n"].into_iter()), Encoding::Plain);
+        assert!(Encoding::asked(Some(&EncodingType::from_static("base64"))).is_err());
+    }
+
+    #[test]
+    fn pages_are_capped_and_never_negative() {
+        assert_eq!(page_size(None, 1000, "max-keys").unwrap(), 1000);
+        assert_eq!(page_size(Some(5000), 1000, "max-keys").unwrap(), 1000);
+        assert_eq!(page_size(Some(0), 1000, "max-keys").unwrap(), 0);
+        assert!(page_size(Some(-1), 1000, "max-keys").is_err());
+    }
+}

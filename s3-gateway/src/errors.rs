@@ -1,0 +1,376 @@
+//! The one place where the core's errors become S3's codes, and where error bodies are written.
+
+use std::str::FromStr as _;
+
+use http::header::{ALLOW, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
+use http::{Method, StatusCode};
+use juststorage_core::application::error::Error;
+use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::multipart::CompleteRefusal;
+use juststorage_core::domain::object::Object;
+use s3s::{S3Error, S3ErrorCode};
+
+/// An answer that the gateway gives before s3s sees the request.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn not_implemented(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_IMPLEMENTED, code: "NotImplemented", message: message.into() }
+    }
+
+    pub(crate) fn method_not_allowed(message: String) -> Self {
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, code: "MethodNotAllowed", message }
+    }
+
+    pub(crate) fn invalid_argument(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: "InvalidArgument", message: message.into() }
+    }
+
+    pub(crate) fn invalid_token() -> Self {
+        let message = "Session tokens are not issued here: sign with an access key alone.".to_owned();
+        Self { status: StatusCode::BAD_REQUEST, code: "InvalidToken", message }
+    }
+
+    pub(crate) fn acl_not_supported() -> Self {
+        let message = "The bucket does not allow ACLs other than private and bucket-owner-full-control.";
+        let code = "AccessControlListNotSupported";
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.to_owned() }
+    }
+
+    pub(crate) fn internal() -> Self {
+        let message = "We encountered an internal error. Please try again.".to_owned();
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "InternalError", message }
+    }
+}
+
+/// An error with exactly this status, code and message.
+pub(crate) fn fail(status: StatusCode, code: &str, message: impl Into<String>) -> S3Error {
+    let code = S3ErrorCode::from_str(code).unwrap_or(S3ErrorCode::InternalError);
+    let mut error = S3Error::with_message(code, message.into());
+    error.set_status_code(status);
+    error
+}
+
+/// 400 with a code.
+pub(crate) fn bad_request(code: &str, message: impl Into<String>) -> S3Error {
+    fail(StatusCode::BAD_REQUEST, code, message)
+}
+
+/// 400 `InvalidArgument`.
+pub(crate) fn invalid_argument(message: impl Into<String>) -> S3Error {
+    bad_request("InvalidArgument", message)
+}
+
+/// 501, naming what is missing.
+pub(crate) fn not_implemented(message: impl Into<String>) -> S3Error {
+    fail(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+}
+
+fn with_headers(mut error: S3Error, headers: impl IntoIterator<Item = (HeaderName, String)>) -> S3Error {
+    let headers: HeaderMap = headers
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?)))
+        .collect();
+    error.set_headers(headers);
+    error
+}
+
+const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
+const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
+
+/// What S3 answers for an error of the core.
+#[allow(clippy::too_many_lines)] // one table
+pub(crate) fn translate(error: Error) -> S3Error {
+    let message = error.to_string();
+    match error {
+        Error::Invalid(invalid) => translate_invalid(&invalid),
+        Error::DigestMismatch(_) => bad_request("BadDigest", sentence(&message)),
+        Error::BodyTooShort { .. } => bad_request("IncompleteBody", sentence(&message)),
+        Error::BodyTooLarge { .. } => bad_request("EntityTooLarge", sentence(&message)),
+        Error::Body(_) => bad_request("IncompleteBody", "The request body could not be read to its end."),
+        Error::BodyStalled => bad_request(
+            "RequestTimeout",
+            "Your socket connection to the server was not read from or written to within the timeout period.",
+        ),
+        Error::NoSuchObject => fail(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist."),
+        Error::DeleteMarker { version_id, addressed } => {
+            let marker = (DELETE_MARKER, "true".to_owned());
+            let version = version_id.map(|id| (VERSION_ID, id));
+            if addressed {
+                let error = fail(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "MethodNotAllowed",
+                    "The specified method is not allowed against this resource: it is a delete marker.",
+                );
+                let allow = (ALLOW, "DELETE".to_owned());
+                with_headers(error, [marker, allow].into_iter().chain(version))
+            } else {
+                let error = fail(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.");
+                with_headers(error, [marker].into_iter().chain(version))
+            }
+        }
+        Error::NoSuchVersion => {
+            fail(StatusCode::NOT_FOUND, "NoSuchVersion", "The specified version does not exist.")
+        }
+        Error::NoSuchPart => fail(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "InvalidPartNumber",
+            "The requested partnumber is not satisfiable.",
+        ),
+        Error::NoSuchBucket => {
+            fail(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist.")
+        }
+        Error::NoSuchUpload => fail(
+            StatusCode::NOT_FOUND,
+            "NoSuchUpload",
+            "The specified upload does not exist. It may have been completed or aborted.",
+        ),
+        Error::NoSuchCredential => fail(
+            StatusCode::FORBIDDEN,
+            "InvalidAccessKeyId",
+            "The access key you provided does not exist in our records.",
+        ),
+        Error::BucketExists { own: true, .. } => fail(
+            StatusCode::CONFLICT,
+            "BucketAlreadyOwnedByYou",
+            "Your previous request to create the named bucket succeeded and you already own it.",
+        ),
+        Error::BucketExists { own: false, .. } => fail(
+            StatusCode::CONFLICT,
+            "BucketAlreadyExists",
+            "The requested bucket name is not available: it is taken in this store. Select another name.",
+        ),
+        Error::BucketNotEmpty => {
+            fail(StatusCode::CONFLICT, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
+        }
+        Error::Complete(refusal) => {
+            let code = match refusal {
+                CompleteRefusal::NoParts => "MalformedXML",
+                CompleteRefusal::Order => "InvalidPartOrder",
+                CompleteRefusal::Part(_) => "InvalidPart",
+                CompleteRefusal::TooSmall { .. } => "EntityTooSmall",
+                CompleteRefusal::TooLarge => "EntityTooLarge",
+            };
+            bad_request(code, sentence(&message))
+        }
+        Error::PreconditionFailed(_) => fail(
+            StatusCode::PRECONDITION_FAILED,
+            "PreconditionFailed",
+            "At least one of the pre-conditions you specified did not hold.",
+        ),
+        Error::NotModified(object) => {
+            with_headers(fail(StatusCode::NOT_MODIFIED, "NotModified", "Not Modified"), validators(&object))
+        }
+        Error::Unsatisfiable(unsatisfiable) => {
+            let error = fail(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "InvalidRange",
+                "The requested range is not satisfiable.",
+            );
+            let range = format!("bytes */{}", unsatisfiable.size);
+            with_headers(error, [(http::header::CONTENT_RANGE, range)])
+        }
+        Error::Conflict => fail(
+            StatusCode::CONFLICT,
+            "ConditionalRequestConflict",
+            "The conditional request cannot succeed due to a conflicting operation against this resource.",
+        ),
+        Error::Unauthenticated(_) => fail(StatusCode::FORBIDDEN, "AccessDenied", sentence(&message)),
+        Error::Forbidden(_) => {
+            fail(StatusCode::FORBIDDEN, "AccessDenied", format!("Access Denied: {message}."))
+        }
+        Error::Busy => {
+            retry_after(fail(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate."))
+        }
+        Error::Unavailable => retry_after(fail(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            "The metadata store cannot be reached. Please try again.",
+        )),
+        // S3 itself cannot be full; 507 is what Ceph and MinIO answer, and SDKs do not hammer on it.
+        Error::Full => fail(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "InsufficientStorage",
+            "The storage is full: nothing was stored.",
+        ),
+        Error::Corrupt => fail(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            "The stored bytes are damaged and were not served.",
+        ),
+        // `Error::Internal`; and the enum may grow: what is not known here is not the client's fault.
+        _ => internal(),
+    }
+}
+
+/// 500 without a word on the cause, which is in the log.
+pub(crate) fn internal() -> S3Error {
+    let Refusal { status, code, message } = Refusal::internal();
+    fail(status, code, message)
+}
+
+fn retry_after(error: S3Error) -> S3Error {
+    with_headers(error, [(RETRY_AFTER, "1".to_owned())])
+}
+
+/// The code for a value that breaks a rule, by the domain's name of the field.
+fn translate_invalid(invalid: &Invalid) -> S3Error {
+    let code = match invalid.field {
+        "key" if invalid.reason.contains("1024") => "KeyTooLongError",
+        "bucket" | "namespace" => "InvalidBucketName",
+        "tags" => "InvalidTag",
+        "metadata" if invalid.reason.contains("2048") => "MetadataTooLarge",
+        "storage_class" => "InvalidStorageClass",
+        "checksum" | "checksum_type" => "InvalidRequest",
+        _ => "InvalidArgument",
+    };
+    let message = match code {
+        "KeyTooLongError" => "Your key is too long".to_owned(),
+        _ => sentence(&invalid.to_string()),
+    };
+    bad_request(code, message)
+}
+
+/// What a 304 repeats of a 200's headers (RFC 9110 section 15.4.5).
+fn validators(object: &Object) -> Vec<(HeaderName, String)> {
+    let mut headers = vec![
+        (ETAG, object.etag.to_string()),
+        (LAST_MODIFIED, httpdate::fmt_http_date(object.created_at.into())),
+    ];
+    headers.extend(object.headers.cache_control.clone().map(|value| (http::header::CACHE_CONTROL, value)));
+    headers.extend(object.headers.expires.clone().map(|value| (http::header::EXPIRES, value)));
+    headers.extend(object.s3_version_id().map(|id| (VERSION_ID, id)));
+    headers
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
+/// The ids that an answer carries, and the resource it is about.
+pub(crate) struct Context<'a> {
+    pub(crate) resource: &'a str,
+    pub(crate) request_id: &'a str,
+    pub(crate) host_id: &'a str,
+}
+
+/// The body of a refusal.
+pub(crate) fn render(refusal: &Refusal, context: &Context<'_>) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>{}</Error>",
+        refusal.code,
+        escape(&refusal.message),
+        tail(context)
+    )
+}
+
+/// An error body of s3s, which knows no ids, with them.
+pub(crate) fn complete(body: &[u8], context: &Context<'_>) -> Option<Vec<u8>> {
+    const END: &[u8] = b"</Error>";
+    let head = body.strip_suffix(END)?;
+    let mut completed = head.to_vec();
+    // git-annex, for one, fails on an error without a message.
+    if !head.windows(9).any(|window| window == b"<Message>") {
+        completed.extend_from_slice(b"<Message>The request failed.</Message>");
+    }
+    completed.extend_from_slice(tail(context).as_bytes());
+    completed.extend_from_slice(END);
+    Some(completed)
+}
+
+fn tail(context: &Context<'_>) -> String {
+    format!(
+        "<Resource>{}</Resource><RequestId>{}</RequestId><HostId>{}</HostId>",
+        escape(context.resource),
+        escape(context.request_id),
+        escape(context.host_id)
+    )
+}
+
+/// Text as XML holds it; characters that XML 1.0 cannot hold become U+FFFD.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\t' | '\n' | '\r' => escaped.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Whether an answer must not have a body (RFC 9110 sections 6.4.1 and 9.3.2).
+pub(crate) fn bodiless(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use juststorage_core::domain::range::Unsatisfiable;
+
+    #[test]
+    fn codes_and_statuses_are_those_of_s3() {
+        let cases = [
+            (Error::NoSuchObject, 404, "NoSuchKey"),
+            (Error::NoSuchBucket, 404, "NoSuchBucket"),
+            (Error::NoSuchUpload, 404, "NoSuchUpload"),
+            (Error::NoSuchVersion, 404, "NoSuchVersion"),
+            (Error::NoSuchPart, 416, "InvalidPartNumber"),
+            (Error::Complete(CompleteRefusal::NoParts), 400, "MalformedXML"),
+            (Error::Complete(CompleteRefusal::Order), 400, "InvalidPartOrder"),
+            (Error::PreconditionFailed("x"), 412, "PreconditionFailed"),
+            (Error::Unsatisfiable(Unsatisfiable { size: 5 }), 416, "InvalidRange"),
+            (Error::Conflict, 409, "ConditionalRequestConflict"),
+            (Error::DigestMismatch("MD5"), 400, "BadDigest"),
+            (Error::BodyStalled, 400, "RequestTimeout"),
+            (Error::Busy, 503, "SlowDown"),
+            (Error::Unavailable, 503, "ServiceUnavailable"),
+            (Error::Full, 507, "InsufficientStorage"),
+            (Error::Corrupt, 500, "InternalError"),
+            (Error::DeleteMarker { version_id: None, addressed: true }, 405, "MethodNotAllowed"),
+            (Error::DeleteMarker { version_id: None, addressed: false }, 404, "NoSuchKey"),
+            (
+                Error::Invalid(Invalid::new("key", "must be at most 1024 bytes of UTF-8")),
+                400,
+                "KeyTooLongError",
+            ),
+            (Error::Invalid(Invalid::new("key", "must not contain NUL")), 400, "InvalidArgument"),
+            (Error::Invalid(Invalid::new("tags", "must be at most 10")), 400, "InvalidTag"),
+        ];
+        for (error, status, code) in cases {
+            let translated = translate(error);
+            assert_eq!(translated.status_code().unwrap().as_u16(), status, "{code}");
+            assert_eq!(translated.code().as_str(), code);
+            assert!(translated.message().is_some_and(|message| !message.is_empty()), "{code}");
+        }
+        assert!(translate(Error::Busy).headers().unwrap().contains_key(RETRY_AFTER));
+        let range = translate(Error::Unsatisfiable(Unsatisfiable { size: 5 }));
+        assert_eq!(range.headers().unwrap()["content-range"], "bytes */5");
+    }
+
+    #[test]
+    fn error_bodies_carry_the_ids() {
+        let context = Context { resource: "/b/a&b\u{1}", request_id: "R", host_id: "H" };
+        let completed = complete(b"<Error><Code>X</Code></Error>", &context).unwrap();
+        let text = String::from_utf8(completed).unwrap();
+        assert!(text.contains("<Message>") && text.contains("<RequestId>R</RequestId><HostId>H</HostId>"));
+        assert!(text.contains("<Resource>/b/a&amp;b\u{fffd}</Resource>") && text.ends_with("</Error>"));
+        assert!(complete(b"<ListBucketResult/>", &context).is_none());
+    }
+}

@@ -1,0 +1,209 @@
+//! Buckets.
+
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use juststorage_core::application::objects::list::Cursor;
+use juststorage_core::domain::space::{Space, Versioning};
+use s3s::dto::{
+    Bucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
+    DeleteBucketInput, DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput,
+    GetBucketLocationOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, GetPublicAccessBlockInput,
+    GetPublicAccessBlockOutput, Grant, Grantee, Grants, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, ObjectOwnership, Owner, OwnershipControls, OwnershipControlsRule, Permission,
+    PublicAccessBlockConfiguration, Type,
+};
+use s3s::{Body, S3Request, S3Response, S3Result};
+
+use crate::api::Api;
+use crate::auth::{note_namespace, who};
+use crate::dto::{address, values};
+use crate::errors::{internal, invalid_argument, translate};
+
+/// Most buckets of one answer (S3 `ListBuckets`).
+const BUCKETS_MAX: u32 = 10_000;
+
+/// The space of a bucket that the caller may read.
+pub(crate) async fn space_of<T>(api: &Api, request: &S3Request<T>, bucket: &str) -> S3Result<Space> {
+    let name = address::bucket(bucket)?;
+    let space = api.store.head_bucket(who(request)?, &name).await.map_err(translate)?;
+    note_namespace(space.address.namespace.as_str());
+    Ok(space)
+}
+
+pub(crate) async fn list(
+    api: &Api,
+    request: S3Request<ListBucketsInput>,
+) -> S3Result<S3Response<ListBucketsOutput>> {
+    page(api, &request, &request.input).await.map(S3Response::new)
+}
+
+/// `GET //`: an ordinary `ListBuckets`, outside s3s's routes.
+pub(crate) async fn list_plain(api: &Api, request: &S3Request<Body>) -> S3Result<S3Response<Body>> {
+    let mut input = ListBucketsInput::default();
+    for (key, value) in request.uri.query().map(crate::allowlist::query_pairs).unwrap_or_default() {
+        match key.as_str() {
+            "prefix" => input.prefix = Some(value),
+            "continuation-token" => input.continuation_token = Some(value),
+            "bucket-region" => input.bucket_region = Some(value),
+            "max-buckets" => {
+                let number =
+                    value.parse().map_err(|_| invalid_argument("max-buckets must be an integer."))?;
+                input.max_buckets = Some(number);
+            }
+            _ => {}
+        }
+    }
+    let output = page(api, request, &input).await?;
+    let mut xml = Vec::with_capacity(1024);
+    let mut serializer = s3s::xml::Serializer::new(&mut xml);
+    serializer
+        .decl()
+        .and_then(|()| s3s::xml::Serialize::serialize(&output, &mut serializer))
+        .map_err(|_| internal())?;
+    let mut response = S3Response::new(Body::from(xml));
+    response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    Ok(response)
+}
+
+async fn page<T>(api: &Api, request: &S3Request<T>, input: &ListBucketsInput) -> S3Result<ListBucketsOutput> {
+    let who = who(request)?;
+    let owner = Some(values::owner(&who.tenant));
+    let prefix = input.prefix.clone().unwrap_or_default();
+    if input.bucket_region.as_ref().is_some_and(|region| *region != api.region) {
+        return Ok(ListBucketsOutput { buckets: Some(Vec::new()), owner, ..ListBucketsOutput::default() });
+    }
+    let limit = match input.max_buckets {
+        None => BUCKETS_MAX,
+        Some(asked) => u32::try_from(asked)
+            .ok()
+            .filter(|asked| (1..=BUCKETS_MAX).contains(asked))
+            .ok_or_else(|| invalid_argument("Argument max-buckets must be an integer between 1 and 10000"))?,
+    };
+    let after = match input.continuation_token.as_deref().filter(|token| !token.is_empty()) {
+        None => None,
+        Some(token) => Some(
+            Cursor::decode(token)
+                .map_err(|_| invalid_argument("The continuation token provided is incorrect"))?
+                .key()
+                .to_owned(),
+        ),
+    };
+    let mut buckets =
+        api.store.list_buckets(who, &prefix, after.as_deref(), limit + 1).await.map_err(translate)?;
+    let more = buckets.len() > limit as usize;
+    buckets.truncate(limit as usize);
+    let next = buckets.last().filter(|_| more).map(|last| Cursor::Key(last.name.to_string()).encode());
+    let buckets = buckets.into_iter().map(|bucket| Bucket {
+        name: Some(bucket.name.to_string()),
+        creation_date: Some(values::timestamp(bucket.created_at)),
+        bucket_region: Some(api.region.clone()),
+        ..Bucket::default()
+    });
+    Ok(ListBucketsOutput {
+        buckets: Some(buckets.collect()),
+        owner,
+        continuation_token: next,
+        prefix: input.prefix.clone(),
+    })
+}
+
+/// Any location constraint is accepted and ours is answered afterwards: clients send the region that they
+/// sign for, and a store has only one.
+pub(crate) async fn create(
+    api: &Api,
+    request: S3Request<CreateBucketInput>,
+) -> S3Result<S3Response<CreateBucketOutput>> {
+    let name = address::bucket(&request.input.bucket)?;
+    let bucket = api.store.create_bucket(who(&request)?, &name, None).await.map_err(translate)?;
+    note_namespace(bucket.space.address.namespace.as_str());
+    let location = Some(format!("/{name}"));
+    Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
+}
+
+pub(crate) async fn head(
+    api: &Api,
+    request: S3Request<HeadBucketInput>,
+) -> S3Result<S3Response<HeadBucketOutput>> {
+    space_of(api, &request, &request.input.bucket).await?;
+    let bucket_region = Some(api.region.clone());
+    Ok(S3Response::new(HeadBucketOutput { bucket_region, ..HeadBucketOutput::default() }))
+}
+
+pub(crate) async fn delete(
+    api: &Api,
+    request: S3Request<DeleteBucketInput>,
+) -> S3Result<S3Response<DeleteBucketOutput>> {
+    let name = address::bucket(&request.input.bucket)?;
+    api.store.delete_bucket(who(&request)?, &name).await.map_err(translate)?;
+    Ok(S3Response::with_status(DeleteBucketOutput::default(), http::StatusCode::NO_CONTENT))
+}
+
+/// `us-east-1` is written as nothing, as S3 has it.
+pub(crate) async fn location(
+    api: &Api,
+    request: S3Request<GetBucketLocationInput>,
+) -> S3Result<S3Response<GetBucketLocationOutput>> {
+    space_of(api, &request, &request.input.bucket).await?;
+    let region = (api.region != "us-east-1").then(|| BucketLocationConstraint::from(api.region.clone()));
+    Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
+}
+
+pub(crate) async fn versioning(
+    api: &Api,
+    request: S3Request<GetBucketVersioningInput>,
+) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+    let status = match space_of(api, &request, &request.input.bucket).await?.versioning {
+        Versioning::Off => None,
+        Versioning::Enabled => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED)),
+        Versioning::Suspended => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED)),
+    };
+    Ok(S3Response::new(GetBucketVersioningOutput { status, ..GetBucketVersioningOutput::default() }))
+}
+
+/// The one grant there ever is: everything, to the owner.
+pub(crate) fn owner_grants(owner: &Owner) -> Grants {
+    let grantee = Grantee {
+        display_name: owner.display_name.clone(),
+        email_address: None,
+        id: owner.id.clone(),
+        type_: Type::from_static(Type::CANONICAL_USER),
+        uri: None,
+    };
+    let permission = Some(Permission::from_static(Permission::FULL_CONTROL));
+    vec![Grant { grantee: Some(grantee), permission }]
+}
+
+pub(crate) async fn acl(
+    api: &Api,
+    request: S3Request<GetBucketAclInput>,
+) -> S3Result<S3Response<GetBucketAclOutput>> {
+    let space = space_of(api, &request, &request.input.bucket).await?;
+    let owner = values::owner(&space.address.tenant);
+    Ok(S3Response::new(GetBucketAclOutput { grants: Some(owner_grants(&owner)), owner: Some(owner) }))
+}
+
+pub(crate) async fn ownership(
+    api: &Api,
+    request: S3Request<GetBucketOwnershipControlsInput>,
+) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
+    space_of(api, &request, &request.input.bucket).await?;
+    let object_ownership = ObjectOwnership::from_static(ObjectOwnership::BUCKET_OWNER_ENFORCED);
+    let rules = vec![OwnershipControlsRule { object_ownership }];
+    let ownership_controls = Some(OwnershipControls { rules });
+    Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
+}
+
+pub(crate) async fn public_access(
+    api: &Api,
+    request: S3Request<GetPublicAccessBlockInput>,
+) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
+    space_of(api, &request, &request.input.bucket).await?;
+    let public_access_block_configuration = Some(PublicAccessBlockConfiguration {
+        block_public_acls: Some(true),
+        block_public_policy: Some(true),
+        ignore_public_acls: Some(true),
+        restrict_public_buckets: Some(true),
+    });
+    Ok(S3Response::new(GetPublicAccessBlockOutput { public_access_block_configuration }))
+}

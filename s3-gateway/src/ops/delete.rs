@@ -1,0 +1,129 @@
+//! Deleting objects, one or a thousand at a time.
+
+use futures::StreamExt as _;
+use http::StatusCode;
+use juststorage_core::application::error::Error as CoreError;
+use juststorage_core::application::objects::delete::Deletion;
+use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
+use juststorage_core::domain::principal::Principal;
+use s3s::dto::{
+    Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    Error, ObjectIdentifier,
+};
+use s3s::{S3Error, S3Request, S3Response, S3Result};
+
+use crate::api::Api;
+use crate::auth::{note_namespace, who};
+use crate::dto::{address, conditions};
+use crate::errors::{bad_request, not_implemented, translate};
+use crate::xml_body;
+
+/// Most keys of one `DeleteObjects`.
+const KEYS_MAX: usize = 1000;
+
+/// How many deletions of one request are under way at once: enough to share the store's commits.
+const CONCURRENT: usize = 64;
+
+pub(crate) async fn one(
+    api: &Api,
+    request: S3Request<DeleteObjectInput>,
+) -> S3Result<S3Response<DeleteObjectOutput>> {
+    let input = &request.input;
+    let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
+    let preconditions = conditions::of_write(&request.headers)?;
+    let deletion = api.store.delete(who(&request)?, &reference, preconditions).await.map_err(translate)?;
+    let Outcome { delete_marker, version_id } = outcome(&deletion, input.version_id.is_some());
+    let output = DeleteObjectOutput { delete_marker, version_id, ..DeleteObjectOutput::default() };
+    Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
+}
+
+/// What an answer says of a deletion.
+struct Outcome {
+    delete_marker: Option<bool>,
+    version_id: Option<String>,
+}
+
+fn outcome(deletion: &Deletion, addressed: bool) -> Outcome {
+    let Some(object) = &deletion.object else { return Outcome { delete_marker: None, version_id: None } };
+    note_namespace(object.address.namespace.as_str());
+    let marker = deletion.marker_made || (addressed && object.is_delete_marker());
+    Outcome {
+        delete_marker: marker.then_some(true),
+        version_id: object.s3_version_id().filter(|_| marker || addressed),
+    }
+}
+
+pub(crate) async fn many(
+    api: &Api,
+    mut request: S3Request<DeleteObjectsInput>,
+) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    xml_body::verify(&request.extensions, &request.headers, true)?;
+    let Delete { objects, quiet } =
+        std::mem::replace(&mut request.input.delete, Delete { objects: Vec::new(), quiet: None });
+    if objects.is_empty() || objects.len() > KEYS_MAX {
+        return Err(bad_request(
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published schema: \
+             1 to 1000 keys are expected.",
+        ));
+    }
+    let who = who(&request)?;
+    let bucket = &request.input.bucket;
+    address::bucket(bucket)?;
+    let results: Vec<_> = futures::stream::iter(objects)
+        .map(|object| async move {
+            let result = delete_one(api, who, bucket, &object).await;
+            (object, result)
+        })
+        .buffered(CONCURRENT)
+        .collect()
+        .await;
+    let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+    for (object, result) in results {
+        match result {
+            Ok(deletion) => {
+                let Outcome { delete_marker, version_id } = outcome(&deletion, object.version_id.is_some());
+                if quiet != Some(true) {
+                    deleted.push(DeletedObject {
+                        delete_marker,
+                        delete_marker_version_id: version_id.filter(|_| delete_marker == Some(true)),
+                        key: Some(object.key),
+                        version_id: object.version_id,
+                    });
+                }
+            }
+            // The bucket is the request's, not the key's.
+            Err(error) if error.code().as_str() == "NoSuchBucket" => return Err(error),
+            Err(error) => errors.push(Error {
+                code: Some(error.code().as_str().to_owned()),
+                key: Some(object.key),
+                message: error.message().map(str::to_owned),
+                version_id: object.version_id,
+            }),
+        }
+    }
+    let output = DeleteObjectsOutput {
+        deleted: Some(deleted),
+        errors: Some(errors),
+        ..DeleteObjectsOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+async fn delete_one(
+    api: &Api,
+    who: &Principal,
+    bucket: &str,
+    object: &ObjectIdentifier,
+) -> Result<Deletion, S3Error> {
+    if object.size.is_some() || object.last_modified_time.is_some() {
+        return Err(not_implemented("A condition on size or time is not implemented."));
+    }
+    let reference = address::object(bucket, &object.key, object.version_id.as_deref())?;
+    let if_match = object.e_tag.as_ref().map(|tag| EtagCondition::parse("ETag", tag.value())).transpose();
+    let preconditions = Preconditions {
+        if_match: if_match.map_err(|invalid| translate(CoreError::Invalid(invalid)))?,
+        ..Preconditions::default()
+    };
+    api.store.delete(who, &reference, preconditions).await.map_err(translate)
+}

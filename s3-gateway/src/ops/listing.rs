@@ -1,0 +1,286 @@
+//! Listings of objects: both versions of the call, and versions of objects.
+
+use juststorage_core::application::objects::list::{
+    Cursor, Entry, ListPage, ListRequest, PAGE_MAX, common_prefix,
+};
+use juststorage_core::domain::object::Object;
+use s3s::dto::{
+    CommonPrefix, DeleteMarkerEntry, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput,
+    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ObjectStorageClass, ObjectVersion,
+    ObjectVersionStorageClass,
+};
+use s3s::{S3Request, S3Response, S3Result};
+
+use crate::api::Api;
+use crate::auth::{note_namespace, who};
+use crate::dto::values::{self, Encoding, count};
+use crate::dto::{address, checksums};
+use crate::errors::{invalid_argument, translate};
+
+/// Where a listing behind `marker` begins. A marker that is itself a rolled-up prefix is behind all keys
+/// with it; otherwise the same prefix would be listed again for ever.
+pub(crate) fn behind(marker: &str, prefix: &str, delimiter: Option<&str>) -> Option<Cursor> {
+    if marker.is_empty() {
+        return None;
+    }
+    let marker = marker.to_owned();
+    if common_prefix(&marker, prefix, delimiter).is_some_and(|common| common == marker) {
+        return Some(Cursor::Prefix(marker));
+    }
+    Some(Cursor::Key(marker))
+}
+
+/// What clients send as an empty value is no value.
+fn given(value: Option<&String>) -> Option<String> {
+    value.filter(|value| !value.is_empty()).cloned()
+}
+
+struct Asked<'a> {
+    bucket: &'a str,
+    prefix: String,
+    delimiter: Option<String>,
+    after: Option<Cursor>,
+    versions: bool,
+    limit: u32,
+}
+
+async fn list<T>(api: &Api, request: &S3Request<T>, asked: Asked<'_>) -> S3Result<ListPage> {
+    let list = ListRequest {
+        place: address::place(asked.bucket)?,
+        prefix: asked.prefix,
+        delimiter: asked.delimiter,
+        after: asked.after,
+        versions: asked.versions,
+        keyless: false,
+        limit: asked.limit,
+    };
+    let page = api.store.list(who(request)?, &list).await.map_err(translate)?;
+    if let Some(space) = &page.space {
+        note_namespace(space.address.namespace.as_str());
+    }
+    Ok(page)
+}
+
+/// The keys and prefixes of a page.
+fn keys(page: &ListPage) -> impl Iterator<Item = &str> {
+    page.entries.iter().map(|entry| match entry {
+        Entry::Object(object) => object.key.as_ref().map_or("", |key| key.as_str()),
+        Entry::Prefix(prefix) => prefix,
+    })
+}
+
+fn written_key(object: &Object, encoding: Encoding) -> String {
+    encoding.write(object.key.as_ref().map_or("", |key| key.as_str()))
+}
+
+fn contents(page: &ListPage, encoding: Encoding, owners: bool) -> (Vec<s3s::dto::Object>, Vec<CommonPrefix>) {
+    let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
+    for entry in &page.entries {
+        match entry {
+            Entry::Prefix(prefix) => prefixes.push(CommonPrefix { prefix: Some(encoding.write(prefix)) }),
+            Entry::Object(object) => objects.push(s3s::dto::Object {
+                key: Some(written_key(object, encoding)),
+                last_modified: Some(values::timestamp(object.created_at)),
+                e_tag: Some(values::etag(&object.etag)),
+                size: Some(values::size(object.size())),
+                storage_class: Some(ObjectStorageClass::from_static(values::class(object.class))),
+                owner: owners.then(|| values::owner(&object.address.tenant)),
+                checksum_algorithm: object
+                    .checksum
+                    .as_ref()
+                    .map(|checksum| vec![checksums::algorithm_out(checksum.algorithm)]),
+                checksum_type: object.checksum.as_ref().map(|checksum| checksums::kind_out(checksum.kind)),
+                ..s3s::dto::Object::default()
+            }),
+        }
+    }
+    (objects, prefixes)
+}
+
+pub(crate) async fn v1(
+    api: &Api,
+    request: S3Request<ListObjectsInput>,
+) -> S3Result<S3Response<ListObjectsOutput>> {
+    let input = &request.input;
+    let limit = values::page_size(input.max_keys, PAGE_MAX, "max-keys")?;
+    let asked_encoding = Encoding::asked(input.encoding_type.as_ref())?;
+    let prefix = input.prefix.clone().unwrap_or_default();
+    let delimiter = given(input.delimiter.as_ref());
+    let marker = input.marker.clone().unwrap_or_default();
+    let after = behind(&marker, &prefix, delimiter.as_deref());
+    let asked = Asked {
+        bucket: &input.bucket,
+        prefix: prefix.clone(),
+        delimiter: delimiter.clone(),
+        after,
+        versions: false,
+        limit,
+    };
+    let page = list(api, &request, asked).await?;
+    let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str(), marker.as_str()]));
+    let (contents, prefixes) = contents(&page, encoding, true);
+    let output = ListObjectsOutput {
+        name: Some(input.bucket.clone()),
+        prefix: Some(encoding.write(&prefix)),
+        marker: Some(encoding.write(&marker)),
+        max_keys: Some(count(limit)),
+        is_truncated: Some(page.next.is_some()),
+        contents: Some(contents),
+        common_prefixes: Some(prefixes),
+        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        // S3 sends it with a delimiter only; old clients need it always.
+        next_marker: page.next.as_ref().map(|next| encoding.write(next.key())),
+        encoding_type: encoding.echo(),
+        ..ListObjectsOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+pub(crate) async fn v2(
+    api: &Api,
+    request: S3Request<ListObjectsV2Input>,
+) -> S3Result<S3Response<ListObjectsV2Output>> {
+    let input = &request.input;
+    let limit = values::page_size(input.max_keys, PAGE_MAX, "max-keys")?;
+    let asked_encoding = Encoding::asked(input.encoding_type.as_ref())?;
+    let prefix = input.prefix.clone().unwrap_or_default();
+    let delimiter = given(input.delimiter.as_ref());
+    let after = match given(input.continuation_token.as_ref()) {
+        Some(token) => Some(
+            Cursor::decode(&token)
+                .map_err(|_| invalid_argument("The continuation token provided is incorrect"))?,
+        ),
+        None => input.start_after.as_deref().and_then(|key| behind(key, &prefix, delimiter.as_deref())),
+    };
+    let asked = Asked {
+        bucket: &input.bucket,
+        prefix: prefix.clone(),
+        delimiter: delimiter.clone(),
+        after,
+        versions: false,
+        limit,
+    };
+    let page = list(api, &request, asked).await?;
+    let start_after = input.start_after.clone();
+    let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str()]).chain(start_after.as_deref()));
+    let (contents, prefixes) = contents(&page, encoding, input.fetch_owner == Some(true));
+    let output = ListObjectsV2Output {
+        name: Some(input.bucket.clone()),
+        prefix: Some(encoding.write(&prefix)),
+        max_keys: Some(count(limit)),
+        key_count: Some(i32::try_from(page.entries.len()).unwrap_or(i32::MAX)),
+        continuation_token: input.continuation_token.clone(),
+        is_truncated: Some(page.next.is_some()),
+        next_continuation_token: page.next.as_ref().map(Cursor::encode),
+        contents: Some(contents),
+        common_prefixes: Some(prefixes),
+        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        encoding_type: encoding.echo(),
+        start_after: start_after.map(|key| encoding.write(&key)),
+        ..ListObjectsV2Output::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+/// Versions and delete markers. In a bucket that never had versioning each object is its version `null`.
+pub(crate) async fn versions(
+    api: &Api,
+    request: S3Request<ListObjectVersionsInput>,
+) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+    let input = &request.input;
+    let limit = values::page_size(input.max_keys, PAGE_MAX, "max-keys")?;
+    let asked_encoding = Encoding::asked(input.encoding_type.as_ref())?;
+    let prefix = input.prefix.clone().unwrap_or_default();
+    let delimiter = given(input.delimiter.as_ref());
+    let marker = input.key_marker.clone().unwrap_or_default();
+    let after = match given(input.version_id_marker.as_ref()) {
+        None => behind(&marker, &prefix, delimiter.as_deref()),
+        Some(_) if marker.is_empty() => {
+            return Err(invalid_argument("A version-id marker cannot be specified without a key marker."));
+        }
+        Some(version) => Some(
+            uuid::Uuid::try_parse(&version)
+                .map(|id| Cursor::Version(marker.clone(), id))
+                .map_err(|_| invalid_argument("Invalid version id specified"))?,
+        ),
+    };
+    let asked = Asked {
+        bucket: &input.bucket,
+        prefix: prefix.clone(),
+        delimiter: delimiter.clone(),
+        after,
+        versions: true,
+        limit,
+    };
+    let page = list(api, &request, asked).await?;
+    let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str(), marker.as_str()]));
+    let (mut versions, mut markers, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in &page.entries {
+        let object = match entry {
+            Entry::Prefix(common) => {
+                prefixes.push(CommonPrefix { prefix: Some(encoding.write(common)) });
+                continue;
+            }
+            Entry::Object(object) => object,
+        };
+        let key = Some(written_key(object, encoding));
+        let version_id = Some(object.s3_version_id().unwrap_or_else(|| "null".to_owned()));
+        let last_modified = Some(values::timestamp(object.created_at));
+        let owner = Some(values::owner(&object.address.tenant));
+        let is_latest = Some(object.is_latest);
+        if object.is_delete_marker() {
+            markers.push(DeleteMarkerEntry { is_latest, key, last_modified, owner, version_id });
+        } else {
+            versions.push(ObjectVersion {
+                is_latest,
+                key,
+                last_modified,
+                owner,
+                version_id,
+                e_tag: Some(values::etag(&object.etag)),
+                size: Some(values::size(object.size())),
+                storage_class: Some(ObjectVersionStorageClass::from_static(values::class(object.class))),
+                ..ObjectVersion::default()
+            });
+        }
+    }
+    // The next page begins at an object's id, whatever version id the entry shows.
+    let next_version = match &page.next {
+        Some(Cursor::Version(_, id)) => Some(id.to_string()),
+        _ => None,
+    };
+    let output = ListObjectVersionsOutput {
+        name: Some(input.bucket.clone()),
+        prefix: Some(encoding.write(&prefix)),
+        key_marker: Some(encoding.write(&marker)),
+        version_id_marker: Some(input.version_id_marker.clone().unwrap_or_default()),
+        max_keys: Some(count(limit)),
+        is_truncated: Some(page.next.is_some()),
+        next_key_marker: page.next.as_ref().map(|next| encoding.write(next.key())),
+        next_version_id_marker: next_version,
+        versions: Some(versions),
+        delete_markers: Some(markers),
+        common_prefixes: Some(prefixes),
+        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        encoding_type: encoding.echo(),
+        ..ListObjectVersionsOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_that_is_a_common_prefix_skips_it_whole() {
+        let key = |text: &str| Some(Cursor::Key(text.to_owned()));
+        let prefix = |text: &str| Some(Cursor::Prefix(text.to_owned()));
+        assert_eq!(behind("a/", "", Some("/")), prefix("a/"));
+        assert_eq!(behind("a/b", "", Some("/")), key("a/b"));
+        assert_eq!(behind("a/", "", None), key("a/"));
+        assert_eq!(behind("a/b/", "a/", Some("/")), prefix("a/b/"));
+        assert_eq!(behind("a/b/", "", Some("/")), key("a/b/"));
+        assert_eq!(behind("", "", Some("/")), None);
+    }
+}

@@ -1,0 +1,11 @@
+//! The operations: each translates one request, calls the store once or twice, and translates the answer.
+
+pub(crate) mod buckets;
+pub(crate) mod copy;
+pub(crate) mod delete;
+pub(crate) mod listing;
+pub(crate) mod multipart;
+pub(crate) mod objects;
+pub(crate) mod tagging;
+pub(crate) mod unset;
+pub(crate) mod uploads;

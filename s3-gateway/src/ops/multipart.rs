@@ -1,0 +1,219 @@
+//! Uploads in parts: begin, send, complete, abort.
+
+use http::{HeaderMap, StatusCode};
+use juststorage_core::application::error::Error;
+use juststorage_core::application::objects::put::EtagStyle;
+use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::domain::checksum::{Checksum, ChecksumAlgorithm};
+use juststorage_core::domain::etag::Etag;
+use juststorage_core::domain::multipart::{CompleteRefusal, PartClaim, PartNumber, UploadId};
+use s3s::dto::{
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CompletedPart, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+    UploadPartInput, UploadPartOutput,
+};
+use s3s::{S3Request, S3Response, S3Result};
+
+use super::objects::body_length;
+use crate::api::Api;
+use crate::auth::{note_namespace, who};
+use crate::body;
+use crate::dto::checksums::{self, set_checksum};
+use crate::dto::{address, attributes, conditions, effective_headers, text, values};
+use crate::errors::{bad_request, invalid_argument, translate};
+use crate::xml_body;
+
+/// The upload that a request names. An id that is none names no upload.
+pub(crate) fn upload(bucket: &str, key: &str, id: &str) -> S3Result<UploadRef> {
+    let at = (address::place(bucket)?, address::key(key)?);
+    let id = UploadId::parse(id).ok_or_else(|| translate(Error::NoSuchUpload))?;
+    Ok(UploadRef { id, at: Some(at) })
+}
+
+/// A part's number.
+pub(crate) fn part_number(number: i32) -> S3Result<PartNumber> {
+    PartNumber::new(i64::from(number))
+        .map_err(|_| invalid_argument("Part number must be an integer between 1 and 10000, inclusive"))
+}
+
+pub(crate) async fn create(
+    api: &Api,
+    mut request: S3Request<CreateMultipartUploadInput>,
+) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+    let headers = effective_headers(&request.headers, &request.uri);
+    let checksum = checksums::of_upload(&headers)?;
+    let upload = UploadRequest {
+        place: address::place(&request.input.bucket)?,
+        key: Some(address::key(&request.input.key)?),
+        attributes: attributes::attributes(&headers, request.input.metadata.take())?,
+        checksum,
+    };
+    let upload = api.store.create_upload(who(&request)?, upload).await.map_err(translate)?;
+    note_namespace(upload.space.address.namespace.as_str());
+    let output = CreateMultipartUploadOutput {
+        bucket: Some(request.input.bucket),
+        key: Some(request.input.key),
+        upload_id: Some(upload.id.to_string()),
+        checksum_algorithm: checksum.map(|(algorithm, _)| checksums::algorithm_out(algorithm)),
+        checksum_type: checksum.map(|(_, kind)| checksums::kind_out(kind)),
+        ..CreateMultipartUploadOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+pub(crate) async fn part(
+    api: &Api,
+    mut request: S3Request<UploadPartInput>,
+) -> S3Result<S3Response<UploadPartOutput>> {
+    let headers = effective_headers(&request.headers, &request.uri);
+    let declared = checksums::declared(&headers)?;
+    let algorithm = declared.algorithm();
+    let upload = upload(&request.input.bucket, &request.input.key, &request.input.upload_id)?;
+    let number = part_number(request.input.part_number)?;
+    let length = body_length(request.input.content_length)?;
+    let trailing = request.trailing_headers.take();
+    let (body, failure) = body::incoming(request.input.body.take(), length, declared, trailing);
+    let part = api
+        .store
+        .put_part(who(&request)?, &upload, number, EtagStyle::Md5, algorithm, body)
+        .await
+        .map_err(|error| failure.explain(error))?;
+    let mut output =
+        UploadPartOutput { e_tag: Some(values::etag(&part.etag)), ..UploadPartOutput::default() };
+    set_checksum!(output, &part.checksum);
+    Ok(S3Response::new(output))
+}
+
+pub(crate) async fn complete(
+    api: &Api,
+    mut request: S3Request<CompleteMultipartUploadInput>,
+) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+    // The checksum headers here are the object's; of the XML itself only Content-MD5 may speak.
+    let mut own = HeaderMap::new();
+    if let Some(md5) = request.headers.get("content-md5") {
+        own.insert("content-md5", md5.clone());
+    }
+    xml_body::verify(&request.extensions, &own, false)?;
+    let upload = upload(&request.input.bucket, &request.input.key, &request.input.upload_id)?;
+    let parts = request.input.multipart_upload.take().and_then(|list| list.parts).unwrap_or_default();
+    let claims = parts.iter().map(claim).collect::<S3Result<Vec<_>>>()?;
+    let completion = Completion {
+        expected: checksums::of_completion(&request.headers)?,
+        preconditions: conditions::of_write(&request.headers)?,
+        claims,
+    };
+    check_expectations(api, &request, &upload, &completion).await?;
+    let object = api.store.complete_upload(who(&request)?, &upload, completion).await.map_err(translate)?;
+    note_namespace(object.address.namespace.as_str());
+    let location = location(&request.headers, &request.uri);
+    let mut output = CompleteMultipartUploadOutput {
+        location,
+        bucket: Some(request.input.bucket),
+        key: Some(request.input.key),
+        e_tag: Some(values::etag(&object.etag)),
+        version_id: object.s3_version_id(),
+        ..CompleteMultipartUploadOutput::default()
+    };
+    set_checksum!(output, &object.checksum);
+    output.checksum_type = object.checksum.as_ref().map(|checksum| checksums::kind_out(checksum.kind));
+    Ok(S3Response::new(output))
+}
+
+/// A part as the client names it.
+fn claim(part: &CompletedPart) -> S3Result<PartClaim> {
+    let malformed = || {
+        bad_request(
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published schema",
+        )
+    };
+    let number = part_number(part.part_number.ok_or_else(malformed)?)?;
+    let etag = part.e_tag.as_ref().ok_or_else(malformed)?;
+    let etag = Etag::parse(etag.value()).map_err(|_| translate(CompleteRefusal::Part(number).into()))?;
+    let declared = [
+        (ChecksumAlgorithm::Crc32, &part.checksum_crc32),
+        (ChecksumAlgorithm::Crc32c, &part.checksum_crc32c),
+        (ChecksumAlgorithm::Crc64Nvme, &part.checksum_crc64nvme),
+        (ChecksumAlgorithm::Sha1, &part.checksum_sha1),
+        (ChecksumAlgorithm::Sha256, &part.checksum_sha256),
+    ];
+    let checksum = declared
+        .into_iter()
+        .find_map(|(algorithm, value)| Some(Checksum::declared(algorithm, value.as_ref()?)))
+        .transpose()
+        .map_err(|invalid| translate(invalid.into()))?;
+    Ok(PartClaim { number, etag: Some(etag), checksum })
+}
+
+/// `x-amz-mp-object-size` and `x-amz-checksum-type`: what else the client expects of the upload. Looked up
+/// only when the client says so.
+async fn check_expectations(
+    api: &Api,
+    request: &S3Request<CompleteMultipartUploadInput>,
+    upload: &UploadRef,
+    completion: &Completion,
+) -> S3Result<()> {
+    let expected_kind = checksums::kind_header(&request.headers)?;
+    let expected_size = text(&request.headers, "x-amz-mp-object-size")
+        .map(|size| {
+            size.parse::<u64>().map_err(|_| invalid_argument("x-amz-mp-object-size must be an integer."))
+        })
+        .transpose()?;
+    if expected_kind.is_none() && expected_size.is_none() {
+        return Ok(());
+    }
+    let (mut after, mut size) = (None, 0_u64);
+    loop {
+        let page = match api.store.list_parts(who(request)?, upload, after, 1000).await {
+            Ok(page) => page,
+            // A completion that is repeated: the store knows it, and answers as it did.
+            Err(Error::NoSuchUpload) => return Ok(()),
+            Err(error) => return Err(translate(error)),
+        };
+        if let (Some(expected), Some((_, kind))) = (expected_kind, page.upload.checksum)
+            && expected != kind
+        {
+            return Err(bad_request(
+                "InvalidRequest",
+                format!(
+                    "The upload was created with the {} checksum type. The complete request must use the same \
+                     checksum type.",
+                    kind.as_str()
+                ),
+            ));
+        }
+        let claimed = |number: PartNumber| completion.claims.iter().any(|claim| claim.number == number);
+        size += page.parts.iter().filter(|part| claimed(part.number)).map(|part| part.size).sum::<u64>();
+        after = page.parts.last().map(|part| part.number);
+        if !page.more || expected_size.is_none() {
+            break;
+        }
+    }
+    if expected_size.is_some_and(|expected| expected != size) {
+        return Err(bad_request(
+            "InvalidRequest",
+            "The provided 'x-amz-mp-object-size' header value does not match what was computed.",
+        ));
+    }
+    Ok(())
+}
+
+/// The URL of the new object, as far as the request tells.
+fn location(headers: &HeaderMap, uri: &http::Uri) -> Option<String> {
+    let host = text(headers, "host").or_else(|| uri.authority().map(http::uri::Authority::as_str))?;
+    let scheme = match text(headers, "x-forwarded-proto") {
+        Some("https") => "https",
+        _ => "http",
+    };
+    Some(format!("{scheme}://{}{}", host, uri.path()))
+}
+
+pub(crate) async fn abort(
+    api: &Api,
+    request: S3Request<AbortMultipartUploadInput>,
+) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+    let input = &request.input;
+    let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
+    api.store.abort_upload(who(&request)?, &upload).await.map_err(translate)?;
+    Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,258 @@
+//! One object: write, read, look at.
+
+use futures::StreamExt as _;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RANGE,
+};
+use http::{StatusCode, Uri};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use juststorage_core::application::objects::get::{Head, ReadOptions};
+use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
+use juststorage_core::domain::checksum::ChecksumAlgorithm;
+use juststorage_core::domain::etag::Etag;
+use juststorage_core::domain::object::Object;
+use juststorage_core::domain::range::ByteRange;
+use s3s::dto::{GetObjectAclInput, GetObjectAclOutput, PutObjectInput, PutObjectOutput};
+use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
+
+use super::buckets::owner_grants;
+use crate::api::Api;
+use crate::auth::{note_namespace, who};
+use crate::body;
+use crate::dto::checksums::{self, header_of, set_checksum};
+use crate::dto::{address, attributes, conditions, effective_headers, rfc2047, text, values};
+use crate::errors::{bad_request, fail, invalid_argument, translate};
+
+/// The decoded length of a body. s3s has put it into `Content-Length`.
+pub(crate) fn body_length(length: Option<i64>) -> S3Result<u64> {
+    length.and_then(|length| u64::try_from(length).ok()).ok_or_else(|| {
+        fail(
+            StatusCode::LENGTH_REQUIRED,
+            "MissingContentLength",
+            "You must provide the Content-Length HTTP header.",
+        )
+    })
+}
+
+pub(crate) async fn put(
+    api: &Api,
+    mut request: S3Request<PutObjectInput>,
+) -> S3Result<S3Response<PutObjectOutput>> {
+    let headers = effective_headers(&request.headers, &request.uri);
+    let declared = checksums::declared(&headers)?;
+    let put = PutRequest {
+        place: address::place(&request.input.bucket)?,
+        key: Some(address::key(&request.input.key)?),
+        attributes: attributes::attributes(&headers, request.input.metadata.take())?,
+        preconditions: conditions::of_write(&headers)?,
+        etag: EtagStyle::Md5,
+        // S3 computes this one itself when the client declares none.
+        checksum: Some(declared.algorithm().unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
+    };
+    let length = body_length(request.input.content_length)?;
+    let trailing = request.trailing_headers.take();
+    let (body, failure) = body::incoming(request.input.body.take(), length, declared, trailing);
+    let object = api.store.put(who(&request)?, put, body).await.map_err(|error| failure.explain(error))?;
+    note_namespace(object.address.namespace.as_str());
+    let mut output = PutObjectOutput {
+        e_tag: Some(values::etag(&object.etag)),
+        version_id: object.s3_version_id(),
+        ..PutObjectOutput::default()
+    };
+    set_checksum!(output, &object.checksum);
+    output.checksum_type = object.checksum.as_ref().map(|checksum| checksums::kind_out(checksum.kind));
+    Ok(S3Response::new(output))
+}
+
+/// The query of a read: the version, the part, and the headers to answer otherwise.
+#[derive(Default)]
+struct Query {
+    version: Option<String>,
+    part: Option<u32>,
+    overrides: Vec<(HeaderName, String)>,
+}
+
+impl Query {
+    fn read(uri: &Uri) -> S3Result<Self> {
+        let mut query = Self::default();
+        for (key, value) in uri.query().map(crate::allowlist::query_pairs).unwrap_or_default() {
+            match key.as_str() {
+                "versionId" => query.version = Some(value),
+                "partNumber" => {
+                    let number = value.parse().ok().filter(|number| (1..=10_000).contains(number));
+                    query.part = Some(number.ok_or_else(|| {
+                        invalid_argument("Part number must be an integer between 1 and 10000, inclusive")
+                    })?);
+                }
+                _ => query.overrides.extend(override_header(&key).map(|name| (name, value))),
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn override_header(key: &str) -> Option<HeaderName> {
+    Some(match key {
+        "response-content-type" => CONTENT_TYPE,
+        "response-content-language" => CONTENT_LANGUAGE,
+        "response-expires" => EXPIRES,
+        "response-cache-control" => CACHE_CONTROL,
+        "response-content-disposition" => CONTENT_DISPOSITION,
+        "response-content-encoding" => CONTENT_ENCODING,
+        _ => return None,
+    })
+}
+
+fn read_options(headers: &HeaderMap, query: &Query) -> S3Result<ReadOptions> {
+    let range = text(headers, RANGE.as_str()).and_then(ByteRange::from_header);
+    if range.is_some() && query.part.is_some() {
+        return Err(bad_request(
+            "InvalidRequest",
+            "Cannot specify both Range header and partNumber query parameter",
+        ));
+    }
+    // An If-Range that is no tag of ours (a date, say) does not match, and the whole object is served.
+    let if_range = text(headers, "if-range").map(|tag| match Etag::parse(tag) {
+        Ok(tag) => tag,
+        Err(_) => Etag::md5(&[0; 16]),
+    });
+    Ok(ReadOptions { range, if_range, part: query.part, preconditions: conditions::of_request(headers)? })
+}
+
+pub(crate) async fn get(
+    api: &Api,
+    request: &S3Request<Body>,
+    bucket: &str,
+    key: &str,
+) -> S3Result<S3Response<Body>> {
+    let query = Query::read(&request.uri)?;
+    let reference = address::object(bucket, key, query.version.as_deref())?;
+    let options = read_options(&request.headers, &query)?;
+    let download =
+        api.store.get(who(request)?, &reference, &options).await.map_err(|error| unread(error, &query))?;
+    let mut response = answer(request, &query, &download.head);
+    response.output =
+        Body::http_body_unsync(StreamBody::new(download.body.map(|chunk| chunk.map(Frame::data))));
+    Ok(response)
+}
+
+pub(crate) async fn head(
+    api: &Api,
+    request: &S3Request<Body>,
+    bucket: &str,
+    key: &str,
+) -> S3Result<S3Response<Body>> {
+    let query = Query::read(&request.uri)?;
+    let reference = address::object(bucket, key, query.version.as_deref())?;
+    let options = read_options(&request.headers, &query)?;
+    let head =
+        api.store.head(who(request)?, &reference, &options).await.map_err(|error| unread(error, &query))?;
+    Ok(answer(request, &query, &head))
+}
+
+fn unread(error: juststorage_core::application::error::Error, _: &Query) -> S3Error {
+    if let juststorage_core::application::error::Error::NotModified(object) = &error {
+        note_namespace(object.address.namespace.as_str());
+    }
+    translate(error)
+}
+
+/// The answer to a read, without its bytes.
+fn answer(request: &S3Request<Body>, query: &Query, head: &Head) -> S3Response<Body> {
+    let object = &head.object;
+    note_namespace(object.address.namespace.as_str());
+    let mut headers = object_headers(object);
+    let size = object.size();
+    // A range of nothing cannot be written: part 1 of an empty object is the object.
+    let partial = head.partial && head.span.length() > 0;
+    let mut set = |name: HeaderName, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    set(CONTENT_LENGTH, head.span.length().to_string());
+    if partial {
+        set(CONTENT_RANGE, format!("bytes {}-{}/{size}", head.span.start, head.span.end - 1));
+    }
+    if let Some(parts) = head.parts.filter(|_| object.content.is_some_and(|content| content.hash.parts() > 0))
+    {
+        set(HeaderName::from_static("x-amz-mp-parts-count"), parts.to_string());
+    }
+    // The whole object's checksum never goes with a part of it: SDKs would compare it with what they got.
+    let effective = effective_headers(&request.headers, &request.uri);
+    let asked =
+        text(&effective, "x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
+    if let Some(checksum) = object.checksum.as_ref().filter(|_| asked && !partial) {
+        set(header_of(checksum.algorithm), checksum.value.clone());
+        set(HeaderName::from_static("x-amz-checksum-type"), checksum.kind.as_str().to_owned());
+    }
+    for (name, value) in &query.overrides {
+        set(name.clone(), value.clone());
+    }
+    let mut response = S3Response::with_headers(Body::empty(), headers);
+    response.status = Some(if partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK });
+    response
+}
+
+/// The headers that describe an object.
+fn object_headers(object: &Object) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let stored = &object.headers;
+    let pairs = [
+        (ETAG, Some(object.etag.to_string())),
+        (LAST_MODIFIED, Some(httpdate::fmt_http_date(object.created_at.into()))),
+        (ACCEPT_RANGES, Some("bytes".to_owned())),
+        (CONTENT_TYPE, Some(stored.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned()))),
+        (CONTENT_ENCODING, stored.content_encoding.clone()),
+        (CONTENT_LANGUAGE, stored.content_language.clone()),
+        (CONTENT_DISPOSITION, stored.content_disposition.clone()),
+        (CACHE_CONTROL, stored.cache_control.clone()),
+        (EXPIRES, stored.expires.clone()),
+        (HeaderName::from_static("x-amz-website-redirect-location"), stored.website_redirect.clone()),
+        (HeaderName::from_static("x-amz-version-id"), object.s3_version_id()),
+        (
+            HeaderName::from_static("x-amz-storage-class"),
+            values::class_header(object.class).map(str::to_owned),
+        ),
+        (
+            HeaderName::from_static("x-amz-tagging-count"),
+            (!object.tags.is_empty()).then(|| object.tags.len().to_string()),
+        ),
+    ];
+    for (name, value) in pairs {
+        // A stored header may hold text beyond ASCII, which goes out as the bytes that came in.
+        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+            headers.insert(name, value);
+        }
+    }
+    let mut missing = 0_usize;
+    for (name, value) in &object.metadata {
+        let header = HeaderName::try_from(format!("x-amz-meta-{name}"));
+        match (header, HeaderValue::try_from(rfc2047::encode(value).as_ref())) {
+            (Ok(header), Ok(value)) => {
+                headers.insert(header, value);
+            }
+            _ => missing += 1,
+        }
+    }
+    if missing > 0 {
+        headers.insert(HeaderName::from_static("x-amz-missing-meta"), HeaderValue::from(missing));
+    }
+    headers
+}
+
+pub(crate) async fn acl(
+    api: &Api,
+    request: S3Request<GetObjectAclInput>,
+) -> S3Result<S3Response<GetObjectAclOutput>> {
+    let input = &request.input;
+    let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
+    let head =
+        api.store.head(who(&request)?, &reference, &ReadOptions::default()).await.map_err(translate)?;
+    note_namespace(head.object.address.namespace.as_str());
+    let owner = values::owner(&head.object.address.tenant);
+    let grants = Some(owner_grants(&owner));
+    Ok(S3Response::new(GetObjectAclOutput { grants, owner: Some(owner), ..GetObjectAclOutput::default() }))
+}

@@ -1,0 +1,90 @@
+//! Tags of an object. Replacing them keeps everything else, in place.
+
+use http::StatusCode;
+use juststorage_core::application::error::Error;
+use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::application::objects::get::ReadOptions;
+use juststorage_core::application::objects::update::Change;
+use juststorage_core::application::ports::metadata::VersionRef;
+use juststorage_core::domain::object::{Attributes, Object, Tags};
+use s3s::dto::{
+    DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
+    PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
+};
+use s3s::{S3Request, S3Response, S3Result};
+
+use crate::api::Api;
+use crate::auth::{note_namespace, who};
+use crate::dto::address;
+use crate::errors::{bad_request, translate};
+use crate::xml_body;
+
+async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
+    let head = api.store.head(who(request)?, object, &ReadOptions::default()).await.map_err(translate)?;
+    note_namespace(head.object.address.namespace.as_str());
+    Ok(head.object)
+}
+
+pub(crate) async fn get(
+    api: &Api,
+    request: S3Request<GetObjectTaggingInput>,
+) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+    let input = &request.input;
+    let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
+    let object = find(api, &request, &reference).await?;
+    let version_id = object.s3_version_id();
+    let tag_set = object.tags.into_iter().map(|(key, value)| Tag { key: Some(key), value: Some(value) });
+    Ok(S3Response::new(GetObjectTaggingOutput { tag_set: tag_set.collect(), version_id }))
+}
+
+pub(crate) async fn put(
+    api: &Api,
+    mut request: S3Request<PutObjectTaggingInput>,
+) -> S3Result<S3Response<PutObjectTaggingOutput>> {
+    xml_body::verify(&request.extensions, &request.headers, false)?;
+    let mut tags = Tags::new();
+    for tag in std::mem::take(&mut request.input.tagging.tag_set) {
+        let key = tag.key.unwrap_or_default();
+        if tags.insert(key, tag.value.unwrap_or_default()).is_some() {
+            return Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key"));
+        }
+    }
+    let input = &request.input;
+    let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
+    let version_id = replace(api, &request, &reference, tags).await?.s3_version_id();
+    Ok(S3Response::new(PutObjectTaggingOutput { version_id }))
+}
+
+pub(crate) async fn delete(
+    api: &Api,
+    request: S3Request<DeleteObjectTaggingInput>,
+) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
+    let input = &request.input;
+    let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
+    let version_id = replace(api, &request, &reference, Tags::new()).await?.s3_version_id();
+    let output = DeleteObjectTaggingOutput { version_id };
+    Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
+}
+
+async fn replace<T>(
+    api: &Api,
+    request: &S3Request<T>,
+    reference: &ObjectRef,
+    tags: Tags,
+) -> S3Result<Object> {
+    let object = find(api, request, reference).await?;
+    // The very version that was found: one written since must not get its headers.
+    let exact = match reference.clone() {
+        ObjectRef::Key { place, key, .. } => {
+            ObjectRef::Key { place, key, version: Some(VersionRef::Id(object.id)) }
+        }
+        id @ ObjectRef::Id(_) => id,
+    };
+    let attributes = Attributes { headers: object.headers, metadata: object.metadata, tags, class: None };
+    let change = Change { attributes: Some(attributes), ..Change::default() };
+    let updated = api.store.update(who(request)?, &exact, change).await;
+    updated.map_err(|error| match error {
+        Error::NoSuchVersion | Error::NoSuchObject => translate(Error::Conflict),
+        error => translate(error),
+    })
+}

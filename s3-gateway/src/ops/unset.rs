@@ -1,0 +1,65 @@
+//! Reads of configurations that nobody can have set here: what S3 answers when none is set, so that tools
+//! which read everything (Terraform, s3cmd) get through.
+
+use http::StatusCode;
+#[allow(clippy::wildcard_imports)] // a table over nearly all of it
+use s3s::dto::*;
+use s3s::{S3Request, S3Response, S3Result};
+
+use super::buckets::space_of;
+use crate::api::Api;
+use crate::errors::fail;
+
+/// An operation that answers "not found" with a code of its own.
+macro_rules! absent {
+    ($($name:ident: $input:ty => $output:ty, $code:literal, $message:literal;)*) => {$(
+        pub(crate) async fn $name(api: &Api, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+            space_of(api, &request, &request.input.bucket).await?;
+            Err(fail(StatusCode::NOT_FOUND, $code, $message))
+        }
+    )*};
+}
+
+absent! {
+    policy: GetBucketPolicyInput => GetBucketPolicyOutput,
+        "NoSuchBucketPolicy", "The bucket policy does not exist";
+    policy_status: GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput,
+        "NoSuchBucketPolicy", "The bucket policy does not exist";
+    encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput,
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "The server side encryption configuration was not found";
+    website: GetBucketWebsiteInput => GetBucketWebsiteOutput,
+        "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration";
+    replication: GetBucketReplicationInput => GetBucketReplicationOutput,
+        "ReplicationConfigurationNotFoundError", "The replication configuration was not found";
+    cors: GetBucketCorsInput => GetBucketCorsOutput,
+        "NoSuchCORSConfiguration", "The CORS configuration does not exist";
+    lifecycle: GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput,
+        "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist";
+    tagging: GetBucketTaggingInput => GetBucketTaggingOutput,
+        "NoSuchTagSet", "The TagSet does not exist";
+    object_lock: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput,
+        "ObjectLockConfigurationNotFoundError",
+        "Object Lock configuration does not exist for this bucket";
+}
+
+/// An operation that answers an empty configuration.
+macro_rules! empty {
+    ($($name:ident: $input:ty => $output:expr, $type:ty;)*) => {$(
+        pub(crate) async fn $name(api: &Api, request: S3Request<$input>) -> S3Result<S3Response<$type>> {
+            space_of(api, &request, &request.input.bucket).await?;
+            Ok(S3Response::new($output))
+        }
+    )*};
+}
+
+empty! {
+    logging: GetBucketLoggingInput => GetBucketLoggingOutput::default(), GetBucketLoggingOutput;
+    notification: GetBucketNotificationConfigurationInput =>
+        GetBucketNotificationConfigurationOutput::default(), GetBucketNotificationConfigurationOutput;
+    accelerate: GetBucketAccelerateConfigurationInput =>
+        GetBucketAccelerateConfigurationOutput::default(), GetBucketAccelerateConfigurationOutput;
+    request_payment: GetBucketRequestPaymentInput =>
+        GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) },
+        GetBucketRequestPaymentOutput;
+}

@@ -1,0 +1,143 @@
+//! Uploads under way, and their parts.
+
+use juststorage_core::application::objects::list::{Cursor, PAGE_MAX};
+use juststorage_core::application::uploads::ListUploadsRequest;
+use juststorage_core::domain::address::Key;
+use juststorage_core::domain::multipart::{PartNumber, UploadId};
+use s3s::dto::{
+    CommonPrefix, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput,
+    ListPartsOutput, MultipartUpload, Part, StorageClass,
+};
+use s3s::{S3Request, S3Response, S3Result};
+
+use super::listing::behind;
+use super::multipart::upload;
+use crate::api::Api;
+use crate::auth::{note_namespace, who};
+use crate::dto::address;
+use crate::dto::checksums::{self, set_checksum};
+use crate::dto::values::{self, Encoding, count};
+use crate::errors::{invalid_argument, translate};
+
+pub(crate) async fn parts(
+    api: &Api,
+    request: S3Request<ListPartsInput>,
+) -> S3Result<S3Response<ListPartsOutput>> {
+    let input = &request.input;
+    let limit = values::page_size(input.max_parts, PAGE_MAX, "max-parts")?;
+    let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
+    let marker = input.part_number_marker.unwrap_or_default();
+    let after =
+        match marker {
+            0 => None,
+            // Nothing follows a number beyond the largest.
+            marker => Some(PartNumber::new(i64::from(marker.min(10_000))).map_err(|_| {
+                invalid_argument("Argument part-number-marker must be an integer of 0 or more")
+            })?),
+        };
+    let page = api.store.list_parts(who(&request)?, &upload, after, limit).await.map_err(translate)?;
+    note_namespace(page.upload.space.address.namespace.as_str());
+    let last = page.parts.last().map(|part| i32::from(part.number.get()));
+    let parts = page.parts.iter().map(|part| {
+        let mut output = Part {
+            part_number: Some(i32::from(part.number.get())),
+            size: Some(values::size(part.size)),
+            e_tag: Some(values::etag(&part.etag)),
+            last_modified: Some(values::timestamp(part.created_at)),
+            ..Part::default()
+        };
+        set_checksum!(output, &part.checksum);
+        output
+    });
+    let parts = parts.collect();
+    let owner = values::owner(&page.upload.space.address.tenant);
+    let class = page.upload.attributes.class.unwrap_or(page.upload.space.default_class);
+    let output = ListPartsOutput {
+        bucket: Some(input.bucket.clone()),
+        key: Some(input.key.clone()),
+        upload_id: Some(input.upload_id.clone()),
+        part_number_marker: Some(marker),
+        next_part_number_marker: last.or(Some(0)),
+        max_parts: Some(count(limit)),
+        is_truncated: Some(page.more),
+        parts: Some(parts),
+        initiator: Some(Initiator { id: owner.id.clone(), display_name: owner.display_name.clone() }),
+        owner: Some(owner),
+        storage_class: Some(StorageClass::from_static(values::class(class))),
+        checksum_algorithm: page.upload.checksum.map(|(algorithm, _)| checksums::algorithm_out(algorithm)),
+        checksum_type: page.upload.checksum.map(|(_, kind)| checksums::kind_out(kind)),
+        ..ListPartsOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+pub(crate) async fn list(
+    api: &Api,
+    request: S3Request<ListMultipartUploadsInput>,
+) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+    let input = &request.input;
+    let limit = values::page_size(input.max_uploads, PAGE_MAX, "max-uploads")?;
+    let asked_encoding = Encoding::asked(input.encoding_type.as_ref())?;
+    let prefix = input.prefix.clone().unwrap_or_default();
+    let delimiter = input.delimiter.clone().filter(|delimiter| !delimiter.is_empty());
+    let marker = input.key_marker.clone().unwrap_or_default();
+    // S3 ignores the upload marker without a key marker.
+    let upload_marker = input.upload_id_marker.clone().filter(|id| !id.is_empty() && !marker.is_empty());
+    let after = match &upload_marker {
+        None => behind(&marker, &prefix, delimiter.as_deref()),
+        Some(id) => {
+            let id = UploadId::parse(id).ok_or_else(|| invalid_argument("Invalid uploadId marker"))?;
+            Some(Cursor::Version(marker.clone(), id.0))
+        }
+    };
+    let list = ListUploadsRequest {
+        place: address::place(&input.bucket)?,
+        prefix: prefix.clone(),
+        delimiter: delimiter.clone(),
+        after,
+        limit,
+    };
+    let page = api.store.list_uploads(who(&request)?, &list).await.map_err(translate)?;
+    if let Some(space) = &page.space {
+        note_namespace(space.address.namespace.as_str());
+    }
+    let keys = page.uploads.iter().filter_map(|upload| upload.key.as_ref()).map(Key::as_str);
+    let encoding = asked_encoding
+        .fitting(keys.chain(page.prefixes.iter().map(String::as_str)).chain([prefix.as_str(), &marker]));
+    let uploads = page.uploads.iter().map(|upload| {
+        let owner = values::owner(&upload.space.address.tenant);
+        let class = upload.attributes.class.unwrap_or(upload.space.default_class);
+        MultipartUpload {
+            key: Some(encoding.write(upload.key.as_ref().map_or("", |key| key.as_str()))),
+            upload_id: Some(upload.id.to_string()),
+            initiated: Some(values::timestamp(upload.created_at)),
+            initiator: Some(Initiator { id: owner.id.clone(), display_name: owner.display_name.clone() }),
+            owner: Some(owner),
+            storage_class: Some(StorageClass::from_static(values::class(class))),
+            checksum_algorithm: upload.checksum.map(|(algorithm, _)| checksums::algorithm_out(algorithm)),
+            checksum_type: upload.checksum.map(|(_, kind)| checksums::kind_out(kind)),
+        }
+    });
+    let prefixes = page.prefixes.iter().map(|common| CommonPrefix { prefix: Some(encoding.write(common)) });
+    let (next_key, next_upload) = match &page.next {
+        None => (None, None),
+        Some(Cursor::Version(key, id)) => (Some(encoding.write(key)), Some(UploadId(*id).to_string())),
+        Some(next) => (Some(encoding.write(next.key())), None),
+    };
+    let output = ListMultipartUploadsOutput {
+        bucket: Some(input.bucket.clone()),
+        key_marker: Some(encoding.write(&marker)),
+        upload_id_marker: Some(upload_marker.unwrap_or_default()),
+        next_key_marker: next_key,
+        next_upload_id_marker: next_upload,
+        prefix: Some(encoding.write(&prefix)),
+        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        max_uploads: Some(count(limit)),
+        is_truncated: Some(page.next.is_some()),
+        uploads: Some(uploads.collect()),
+        common_prefixes: Some(prefixes.collect()),
+        encoding_type: encoding.echo(),
+        ..ListMultipartUploadsOutput::default()
+    };
+    Ok(S3Response::new(output))
+}

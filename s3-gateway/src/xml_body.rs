@@ -1,0 +1,117 @@
+//! Digests of XML bodies. s3s parses such a body before an operation sees it, so its bytes are digested on
+//! the way in, and the operation compares before it acts.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use juststorage_core::domain::checksum::ChecksumHasher;
+use md5::{Digest as _, Md5};
+use s3s::S3Result;
+
+use crate::dto::{checksums, text};
+use crate::errors::{bad_request, internal, not_implemented};
+
+/// The digests that a request declares of its XML body, filled while it is read.
+#[derive(Clone)]
+pub(crate) struct XmlDigests(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    md5: Option<Md5>,
+    checksum: Option<ChecksumHasher>,
+}
+
+impl XmlDigests {
+    /// For the digests that `headers` declare.
+    pub(crate) fn new(headers: &HeaderMap) -> Self {
+        let algorithm = checksums::checksum_header(headers).ok().flatten().map(|(algorithm, _)| algorithm);
+        Self(Arc::new(Mutex::new(State {
+            md5: headers.contains_key("content-md5").then(Md5::new),
+            checksum: algorithm.map(ChecksumHasher::new),
+        })))
+    }
+
+    /// `body`, digested while it is read.
+    pub(crate) fn watch<B>(&self, body: B) -> Watched<B> {
+        Watched { body, digests: self.clone() }
+    }
+
+    fn update(&self, bytes: &[u8]) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(md5) = &mut state.md5 {
+            md5.update(bytes);
+        }
+        if let Some(checksum) = &mut state.checksum {
+            checksum.update(bytes);
+        }
+    }
+}
+
+/// Compares a body that has been read with what its headers declare. `required` refuses a body of which
+/// nothing is declared (S3 `DeleteObjects`).
+pub(crate) fn verify(extensions: &http::Extensions, headers: &HeaderMap, required: bool) -> S3Result<()> {
+    let md5 = checksums::content_md5(headers)?;
+    let declared = checksums::checksum_header(headers)?;
+    if md5.is_none() && declared.is_none() {
+        if required {
+            return Err(bad_request(
+                "InvalidRequest",
+                "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+            ));
+        }
+        return Ok(());
+    }
+    if text(headers, "x-amz-content-sha256").is_some_and(|value| value.starts_with("STREAMING-")) {
+        return Err(not_implemented("A chunked body is not implemented for this operation."));
+    }
+    let digests = extensions.get::<XmlDigests>().ok_or_else(internal)?;
+    let State { md5: md5_state, checksum } =
+        std::mem::take(&mut *digests.0.lock().unwrap_or_else(PoisonError::into_inner));
+    if md5.is_some_and(|md5| md5_state.is_none_or(|state| md5 != <[u8; 16]>::from(state.finalize()))) {
+        return Err(bad_request(
+            "BadDigest",
+            "The Content-MD5 you specified did not match what we received.",
+        ));
+    }
+    let computed = checksum.map(ChecksumHasher::finish);
+    if declared.is_some_and(|(_, value)| computed.is_none_or(|computed| computed.value != value)) {
+        return Err(bad_request("BadDigest", "The checksum you specified did not match what we received."));
+    }
+    Ok(())
+}
+
+/// A body that is digested while it is read.
+pub(crate) struct Watched<B> {
+    body: B,
+    digests: XmlDigests,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(bytes) = frame.data_ref()
+        {
+            self.digests.update(bytes);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

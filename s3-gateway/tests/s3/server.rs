@@ -1,0 +1,390 @@
+//! The gateway in this process, over SQLite and local tiers in a temporary directory, on a free port; and
+//! a client that sends exactly the bytes it is told to, signed by AWS's own signer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningSettings, UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use juststorage_core::application::access::{Access, AuthMode, MasterKey, NewKey, NewKeyRequest, RootKey};
+use juststorage_core::application::commit::{Committer, CommitterTasks};
+use juststorage_core::application::ingest::Ingest;
+use juststorage_core::application::ports::clock::Clock;
+use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
+use juststorage_core::application::store::{Store, Tiers};
+use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::principal::Rights;
+use juststorage_core::domain::space::DedupScope;
+use juststorage_core::domain::timestamp::Timestamp;
+use juststorage_core::infrastructure::metadata::SqlMetadata;
+use juststorage_core::infrastructure::segments::LocalSegments;
+use juststorage_s3_gateway::{Gateway, service};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+}
+
+/// A running gateway. Its files go with it.
+pub struct Server {
+    pub address: SocketAddr,
+    pub store: Store,
+    access: Access,
+    _tasks: CommitterTasks,
+    accepting: tokio::task::JoinHandle<()>,
+    _files: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+const ROOT: &str = "juststorage";
+
+impl Server {
+    pub async fn start() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", files.path().join("metadata.db").display());
+        let metadata = SqlMetadata::connect(&url).await.unwrap();
+        metadata.migrate().await.unwrap();
+        let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
+        let tier = |name: &'static str| Arc::new(LocalSegments::open(files.path().join(name), name).unwrap());
+        let tiers = Tiers { hot: tier("hot"), cold: tier("cold") };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let writer = WriterId(Uuid::new_v4());
+        metadata.heartbeat(writer, Timestamp(i64::MAX)).await.unwrap();
+        let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        let store = Store::new(metadata.clone(), tiers, clock.clone(), committer, ingest, DedupScope::Tenant);
+        let root = RootKey { access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() };
+        let master = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
+        let home = Tenant::new("default").unwrap();
+        let access = Access::new(metadata, clock, master, AuthMode::Required, Some(root), home);
+        let gateway = service(Gateway {
+            store: store.clone(),
+            access: access.clone(),
+            region: "us-east-1".to_owned(),
+            domain: Some("s3.test".to_owned()),
+        })
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = TowerToHyperService::new(gateway.clone());
+                tokio::spawn(async move {
+                    let _ = Builder::new(TokioExecutor::new())
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self { address, store, access, _tasks: tasks, accepting, _files: files }
+    }
+
+    /// The root key's client.
+    pub fn root(&self) -> Client {
+        Client { address: self.address, access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() }
+    }
+
+    /// A fresh key's client, of `tenant`.
+    pub async fn tenant(&self, tenant: &str, rights: &str) -> Client {
+        let request = NewKeyRequest {
+            kind: CredentialKind::S3,
+            tenant: Tenant::new(tenant).unwrap(),
+            namespaces: None,
+            rights: Rights::parse(rights).unwrap(),
+            description: String::new(),
+            expires_at: None,
+        };
+        match self.access.create_key(request).await.unwrap() {
+            NewKey::S3 { access_key, secret_key, .. } => {
+                Client { address: self.address, access_key, secret_key }
+            }
+            NewKey::Api { .. } => panic!("an S3 key was asked for"),
+        }
+    }
+}
+
+/// Sends signed requests, one connection each.
+#[derive(Clone)]
+pub struct Client {
+    pub address: SocketAddr,
+    pub access_key: String,
+    pub secret_key: String,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The text of the first element of this name.
+    pub fn xml(&self, element: &str) -> Option<String> {
+        let text = self.text();
+        let (_, rest) = text.split_once(&format!("<{element}>"))?;
+        let (inner, _) = rest.split_once(&format!("</{element}>"))?;
+        Some(inner.to_owned())
+    }
+
+    /// The texts of all elements of this name.
+    pub fn all(&self, element: &str) -> Vec<String> {
+        let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+        self.text()
+            .split(&open)
+            .skip(1)
+            .filter_map(|rest| rest.split_once(&close).map(|(inner, _)| inner.to_owned()))
+            .collect()
+    }
+
+    /// Status and error code.
+    pub fn error(&self) -> (u16, String) {
+        (self.status, self.xml("Code").unwrap_or_default())
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert!((200..300).contains(&self.status), "{} {}", self.status, self.text());
+        self
+    }
+}
+
+/// A request to be signed and sent.
+pub struct Call<'c> {
+    client: &'c Client,
+    method: &'static str,
+    target: String,
+    headers: Vec<(String, String)>,
+    unsigned: Vec<(String, String)>,
+    body: Vec<u8>,
+    payload: Payload,
+    length: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Payload {
+    Signed,
+    Unsigned,
+    Trailer,
+}
+
+impl Client {
+    pub fn call(&self, method: &'static str, target: impl Into<String>) -> Call<'_> {
+        Call {
+            client: self,
+            method,
+            target: target.into(),
+            headers: Vec::new(),
+            unsigned: Vec::new(),
+            body: Vec::new(),
+            payload: Payload::Signed,
+            length: None,
+        }
+    }
+
+    pub async fn get(&self, target: &str) -> Answer {
+        self.call("GET", target).send().await
+    }
+
+    pub async fn put(&self, target: &str, body: &[u8]) -> Answer {
+        self.call("PUT", target).body(body).send().await
+    }
+
+    fn settings() -> SigningSettings {
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings
+    }
+
+    /// The target with a presigned query for `method`.
+    pub fn presign(&self, method: &str, target: &str) -> String {
+        let mut settings = Self::settings();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(std::time::Duration::from_secs(60));
+        settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
+        let url = format!("http://{}{target}", self.address);
+        let mut request = http::Request::builder().method(method).uri(&url).body(()).unwrap();
+        self.sign(&mut request, &[], SignableBody::UnsignedPayload, settings);
+        request.uri().path_and_query().unwrap().to_string()
+    }
+
+    fn sign(
+        &self,
+        request: &mut http::Request<()>,
+        headers: &[(String, String)],
+        body: SignableBody<'_>,
+        settings: SigningSettings,
+    ) {
+        let identity = Credentials::new(&self.access_key, &self.secret_key, None, None, "test").into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("eu-north-7")
+            .name("s3")
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .unwrap()
+            .into();
+        let uri = request.uri().to_string();
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let signable = SignableRequest::new(request.method().as_str(), &uri, pairs, body).unwrap();
+        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        instructions.apply_to_request_http1x(request);
+    }
+}
+
+impl Call<'_> {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A header that the signature does not cover.
+    pub fn unsigned_header(mut self, name: &str, value: &str) -> Self {
+        self.unsigned.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().to_vec();
+        self
+    }
+
+    pub fn unsigned_payload(mut self) -> Self {
+        self.payload = Payload::Unsigned;
+        self
+    }
+
+    /// Declares another length than the body has; the connection's sending half is closed behind it.
+    pub fn length(mut self, length: usize) -> Self {
+        self.length = Some(length);
+        self
+    }
+
+    /// Sends the body as one aws-chunk without signature, with `trailer` lines behind it.
+    pub fn chunked(mut self, announced: &str, trailer: &str) -> Self {
+        let decoded = self.body.len();
+        let mut framed = format!("{decoded:x}\r\n").into_bytes();
+        if decoded > 0 {
+            framed.extend_from_slice(&self.body);
+            framed.extend_from_slice(b"\r\n0\r\n");
+        }
+        framed.extend_from_slice(trailer.as_bytes());
+        framed.extend_from_slice(b"\r\n");
+        self.body = framed;
+        self.payload = Payload::Trailer;
+        self.header("x-amz-decoded-content-length", &decoded.to_string())
+            .header("x-amz-trailer", announced)
+            .header("content-encoding", "aws-chunked")
+    }
+
+    pub async fn send(self) -> Answer {
+        let host = self
+            .headers
+            .iter()
+            .find(|(name, _)| name == "host")
+            .map_or_else(|| self.client.address.to_string(), |(_, host)| host.clone());
+        let url = format!("http://{host}{}", self.target);
+        let mut request = http::Request::builder().method(self.method).uri(&url).body(()).unwrap();
+        let headers: Vec<_> = self.headers.into_iter().filter(|(name, _)| name != "host").collect();
+        let body = match self.payload {
+            Payload::Signed => SignableBody::Bytes(&self.body),
+            Payload::Unsigned => SignableBody::UnsignedPayload,
+            Payload::Trailer => SignableBody::StreamingUnsignedPayloadTrailer,
+        };
+        let presigned = self.target.contains("X-Amz-Signature");
+        if !presigned {
+            self.client.sign(&mut request, &headers, body, Client::settings());
+        }
+        let mut lines = vec![
+            format!("{} {} HTTP/1.1", self.method, self.target),
+            format!("host: {host}"),
+            "connection: close".to_owned(),
+        ];
+        if !self.body.is_empty() || self.length.is_some() || self.method == "PUT" {
+            lines.push(format!("content-length: {}", self.length.unwrap_or(self.body.len())));
+        }
+        for (name, value) in request.headers() {
+            lines.push(format!("{name}: {}", value.to_str().unwrap()));
+        }
+        lines.extend(headers.iter().chain(&self.unsigned).map(|(name, value)| format!("{name}: {value}")));
+        let mut bytes = format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes();
+        bytes.extend_from_slice(&self.body);
+        raw(self.client.address, &bytes, self.length.is_some()).await
+    }
+}
+
+/// Sends bytes as they are and reads the answer to its end.
+pub async fn raw(address: SocketAddr, bytes: &[u8], shut: bool) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    if shut {
+        stream.shutdown().await.unwrap();
+    }
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received).await;
+    parse(&received)
+}
+
+fn parse(received: &[u8]) -> Answer {
+    let end = received.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer's head");
+    let head = String::from_utf8_lossy(&received[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let mut headers = http::HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':').unwrap();
+        headers.append(
+            http::HeaderName::try_from(name).unwrap(),
+            http::HeaderValue::from_bytes(value.trim().as_bytes()).unwrap(),
+        );
+    }
+    let mut body = received[end + 4..].to_vec();
+    if headers.get("transfer-encoding").is_some_and(|value| value == "chunked") {
+        body = unchunk(&body);
+    }
+    Answer { status, headers, body }
+}
+
+fn unchunk(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(at) = rest.windows(2).position(|window| window == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..at]).unwrap(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        body.extend_from_slice(&rest[at + 2..at + 2 + size]);
+        rest = &rest[at + 4 + size..];
+    }
+    body
+}

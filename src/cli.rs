@@ -1,0 +1,196 @@
+//! The command line. Names and shapes are a contract; what they do is in [`crate::commands`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use juststorage_core::domain::address::{BucketName, Namespace, Tenant};
+use juststorage_core::domain::principal::Rights;
+use uuid::Uuid;
+
+use crate::config::{Settings, duration};
+
+const EXAMPLES: &str = "\
+Examples:
+  juststorage                                    serve ./data on 127.0.0.1
+  juststorage --data-dir /srv/store --log info,access=warn
+  juststorage key create --kind s3 --tenant acme --expires 90d
+  juststorage bucket create models --namespace models --tenant acme
+  juststorage stats --json
+
+Settings: a flag wins over the environment, which wins over the TOML file, which
+wins over the default. In the file a setting is called as its flag, with
+underscores: data_dir = \"/srv/store\". `-h` shows the settings needed most,
+`--help` all of them.
+
+Exit codes: 0 done; 1 the answer is no (a finding, no such key, the bucket is
+not empty); 2 the command line or a setting is wrong; 3 the work could not be
+done (database or tier out of reach, data directory in use, newer schema).";
+
+/// An S3-compatible gateway over a content-addressed, crash-safe object store.
+///
+/// Without a command it serves: a native API and an S3 front over the same objects.
+#[derive(Parser)]
+#[command(name = "juststorage", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do [default: serve]
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// TOML file with settings
+    #[arg(long, global = true, env = "JUSTSTORAGE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve both fronts until SIGTERM or SIGINT; a second signal ends what is still under way
+    Serve,
+    /// Bring the database's schema up to date and end. `serve` does it too
+    Migrate,
+    /// Compare metadata with data; exit code 1 on a finding. Runs beside a server as well
+    ///
+    /// Compares rows with one another, every file with its row, and every blob's bytes with its hash.
+    Validate,
+    /// Reclaim at once what nothing refers to. Runs beside a server as well
+    ///
+    /// Takes over from servers that died, moves blobs to the tier their objects ask for, empties sparse packs
+    /// and removes what was deleted. A running server does all this by itself.
+    Gc,
+    /// Objects, logical and physical bytes and savings of each space
+    Stats,
+    /// Make, list and revoke keys of the native API and of S3
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Make, list and delete buckets, the S3 names of spaces
+    #[command(subcommand)]
+    Bucket(BucketCommand),
+}
+
+/// Keys.
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and print its secret, which is not shown again
+    #[command(after_help = "Examples:
+  juststorage key create --kind api --tenant acme --rights read --namespace models
+  juststorage key create --kind s3 --tenant acme --expires 90d --json")]
+    Create(KeyCreate),
+    /// List keys, revoked and expired ones too, without their secrets
+    List {
+        /// Only this tenant's
+        #[arg(long, value_parser = Tenant::new)]
+        tenant: Option<Tenant>,
+    },
+    /// Revoke a key, at once and on every server of the store
+    Revoke {
+        /// The key's id, as `key create` and `key list` show it
+        id: Uuid,
+    },
+}
+
+/// A new key.
+#[derive(Args)]
+pub struct KeyCreate {
+    /// `api`: a bearer token of the native API; `s3`: an access key and a secret key
+    #[arg(long)]
+    pub kind: KeyKind,
+    /// Whose data the key opens
+    #[arg(long, value_parser = Tenant::new)]
+    pub tenant: Tenant,
+    /// A namespace the key is bound to; may be repeated [default: all of the tenant's]
+    #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = Namespace::new)]
+    pub namespaces: Vec<Namespace>,
+    /// What it may do, of read, write, delete, admin
+    #[arg(long, default_value = "read,write,delete", value_parser = Rights::parse)]
+    pub rights: Rights,
+    /// How long it holds: a number and s, m, h or d [default: until revoked]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub expires: Option<Duration>,
+    /// What it is for, shown by `key list`
+    #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
+    pub description: String,
+}
+
+/// A key's two kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyKind {
+    /// A bearer token of the native API.
+    Api,
+    /// An access key and a secret key.
+    S3,
+}
+
+/// Buckets.
+#[derive(Subcommand)]
+pub enum BucketCommand {
+    /// Give a space an S3 name; the space may exist already
+    Create {
+        /// The bucket's name
+        #[arg(value_parser = BucketName::new)]
+        name: BucketName,
+        /// The space's namespace [default: NAME]
+        #[arg(long, value_parser = Namespace::new)]
+        namespace: Option<Namespace>,
+        /// The space's tenant [default: default]
+        #[arg(long, value_parser = Tenant::new)]
+        tenant: Option<Tenant>,
+    },
+    /// List buckets and the spaces they name
+    List {
+        /// Only this tenant's
+        #[arg(long, value_parser = Tenant::new)]
+        tenant: Option<Tenant>,
+    },
+    /// Delete a bucket that holds nothing
+    Delete {
+        /// The bucket's name
+        #[arg(value_parser = BucketName::new)]
+        name: BucketName,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_may_stand_before_and_behind_the_command() {
+        for line in
+            [["juststorage", "--region", "eu-1", "stats"], ["juststorage", "stats", "--region", "eu-1"]]
+        {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.settings.region.as_deref(), Some("eu-1"));
+        }
+    }
+
+    #[test]
+    fn bad_names_are_refused_where_they_stand() {
+        for line in [
+            vec!["juststorage", "bucket", "create", "No"],
+            vec!["juststorage", "key", "create", "--kind", "api", "--tenant", "../up"],
+            vec!["juststorage", "key", "create", "--kind", "api", "--tenant", "a", "--rights", "fly"],
+            vec!["juststorage", "key", "create", "--kind", "api", "--tenant", "a", "--expires", "soon"],
+            vec!["juststorage", "key", "revoke", "42"],
+        ] {
+            assert!(Cli::try_parse_from(&line).is_err(), "{line:?}");
+        }
+    }
+}

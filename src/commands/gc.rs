@@ -1,0 +1,153 @@
+//! `juststorage gc`.
+
+use indicatif::ProgressBar;
+use juststorage_core::application::ports::metadata::WriterId;
+use juststorage_core::application::workers::worker::run_dry;
+use juststorage_core::application::workers::{
+    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, Step, TakeOver, Worker,
+};
+use serde_json::json;
+use std::time::Duration;
+use uuid::Uuid;
+
+use super::output::{Output, progress};
+use crate::compose::Parts;
+use crate::config::StorageConfig;
+use crate::failure::Failure;
+
+/// How long a lease holds; renewed before every step.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// What was done.
+#[derive(Default)]
+struct Done {
+    taken_over: u64,
+    /// `None`: a server holds this work and does it itself.
+    moved: Option<u64>,
+    compacted: Option<u64>,
+    collected: u64,
+}
+
+/// Reclaims all that can be reclaimed now.
+pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
+    let parts = Parts::open(storage).await?;
+    // Its own writer: were this process to die, servers would clean up behind it as behind any other.
+    let writer = WriterId(Uuid::new_v4());
+    let bar = progress();
+    let result = while_alive(&parts, writer, collect(&parts, writer, &bar)).await;
+    bar.finish_and_clear();
+    let given_up = take_over(&parts).from(writer).await;
+    parts.metadata.close().await;
+    let done = result?;
+    given_up?;
+    output.print(
+        &json!({
+            "taken_over": done.taken_over,
+            "moved": done.moved,
+            "compacted": done.compacted,
+            "collected": done.collected,
+        }),
+        || describe(&done),
+    )
+}
+
+fn describe(done: &Done) -> String {
+    let work = |items: Option<u64>| match items {
+        Some(items) => items.to_string(),
+        None => "left to the running server".to_owned(),
+    };
+    format!(
+        "dead writers taken over: {}\nblobs moved between tiers: {}\nblobs moved out of sparse packs: {}\n\
+         rows and files collected: {}",
+        done.taken_over,
+        work(done.moved),
+        work(done.compacted),
+        done.collected
+    )
+}
+
+fn take_over(parts: &Parts) -> TakeOver {
+    TakeOver::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone())
+}
+
+/// Does `work` while `writer` keeps saying that it lives.
+async fn while_alive<T>(
+    parts: &Parts,
+    writer: WriterId,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let heartbeat = Heartbeat::new(parts.metadata.clone(), parts.clock.clone(), writer);
+    heartbeat.step().await?;
+    let beats = async {
+        loop {
+            tokio::time::sleep(heartbeat.rest()).await;
+            if let Err(error) = heartbeat.step().await {
+                tracing::warn!(%error, "heartbeat failed; it will be tried again");
+            }
+        }
+    };
+    tokio::select! {
+        result = work => result,
+        () = beats => Err(Failure::Unable("the heartbeat ended".to_owned())),
+    }
+}
+
+/// Each kind of work makes some for another: rounds go on until one finds nothing.
+async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<Done, Failure> {
+    let rewriter = Rewriter::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone(), writer);
+    let (mover, compactor) = (Mover(rewriter.clone()), Compactor(rewriter));
+    let collector = GarbageCollector::new(parts.metadata.clone(), parts.tiers.clone());
+    let mut done = Done { taken_over: succeed(parts, &[&mover, &compactor]).await?, ..Done::default() };
+    loop {
+        let taken_over = run_dry(&take_over(parts)).await?;
+        done.taken_over += taken_over;
+        // Collecting first: it is what finds that a blob should lie elsewhere.
+        let collected = run_dry(&collector).await?;
+        done.collected += collected;
+        let moved = under_lease(parts, writer, &mover).await?;
+        done.moved = add(done.moved, moved);
+        let compacted = under_lease(parts, writer, &compactor).await?;
+        done.compacted = add(done.compacted, compacted);
+        bar.set_message(format!("{} rows and files collected", done.collected));
+        if taken_over + collected + moved.unwrap_or(0) + compacted.unwrap_or(0) == 0 {
+            return Ok(done);
+        }
+    }
+}
+
+/// Takes over at once from this directory's server if it is gone: its lock says so before its word, which
+/// holds for a minute, runs out.
+async fn succeed(parts: &Parts, workers: &[&dyn Worker]) -> Result<u64, Failure> {
+    let Some(_held) = parts.data_dir.try_hold()? else { return Ok(0) };
+    let gone = parts.data_dir.writer()?;
+    for worker in workers {
+        parts.metadata.release_lease(worker.name(), gone.0).await?;
+    }
+    Ok(take_over(parts).from(gone).await?)
+}
+
+fn add(so_far: Option<u64>, more: Option<u64>) -> Option<u64> {
+    match (so_far, more) {
+        (Some(so_far), Some(more)) => Some(so_far + more),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Runs `worker` dry unless a server holds its lease: two that copy the same blobs would each do the whole
+/// work, and one of them for nothing.
+async fn under_lease(parts: &Parts, writer: WriterId, worker: &dyn Worker) -> Result<Option<u64>, Failure> {
+    let mut total = 0;
+    let result = loop {
+        let now = parts.clock.now();
+        if !parts.metadata.acquire_lease(worker.name(), writer.0, now, now.plus(LEASE)).await? {
+            return Ok((total > 0).then_some(total));
+        }
+        match worker.step().await {
+            Ok(Step::Did(items)) => total += items,
+            Ok(Step::Idle) => break Ok(Some(total)),
+            Err(error) => break Err(error),
+        }
+    };
+    parts.metadata.release_lease(worker.name(), writer.0).await?;
+    Ok(result?)
+}

@@ -1,0 +1,20 @@
+//! `juststorage migrate`.
+
+use serde_json::json;
+
+use super::output::Output;
+use crate::compose;
+use crate::config::StorageConfig;
+use crate::failure::Failure;
+
+/// Brings the schema up to date.
+pub(super) async fn run(storage: &StorageConfig, output: Output) -> Result<(), Failure> {
+    let done = compose::migrate(storage).await?;
+    let database = storage.database.to_string();
+    output.print(&json!({ "database": database, "applied": done.applied, "version": done.version }), || {
+        match done.applied {
+            0 => format!("{database} is up to date (schema version {})", done.version),
+            applied => format!("{database}: {applied} steps taken, now schema version {}", done.version),
+        }
+    })
+}

@@ -1,0 +1,71 @@
+//! What the command line offers, one file for each command.
+
+use juststorage_core::application::commit::CommitterTasks;
+use juststorage_core::application::ports::metadata::WriterId;
+use juststorage_core::application::store::Store;
+use juststorage_core::domain::principal::Principal;
+use uuid::Uuid;
+
+use crate::cli::{Cli, Command};
+use crate::compose::Parts;
+use crate::config::{Config, LogConfig, Settings, StorageConfig};
+use crate::failure::Failure;
+use crate::serve::home_tenant;
+use crate::telemetry;
+
+mod bucket;
+mod gc;
+mod key;
+mod migrate;
+mod output;
+mod serve;
+mod stats;
+mod validate;
+
+use output::Output;
+
+/// Does what the command line says.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    let file = match cli.config.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => Settings::read(&path)?,
+        None => Settings::default(),
+    };
+    let settings = cli.settings.or(file);
+    let log = LogConfig::new(&settings)?;
+    let output = Output { json: cli.json };
+    let command = cli.command.unwrap_or(Command::Serve);
+    // A command's own words are on standard output; its log shows only what is wrong.
+    telemetry::log(&log, if matches!(command, Command::Serve) { "info" } else { "warn" })?;
+    match command {
+        Command::Serve => serve::run(Config::new(&settings)?, log.format, output).await,
+        Command::Migrate => migrate::run(&StorageConfig::new(&settings)?, output).await,
+        Command::Validate => validate::run(StorageConfig::new(&settings)?, output).await,
+        Command::Gc => gc::run(StorageConfig::new(&settings)?, output).await,
+        Command::Stats => stats::run(StorageConfig::new(&settings)?, output).await,
+        Command::Key(command) => key::run(&settings, command, output).await,
+        Command::Bucket(command) => bucket::run(StorageConfig::new(&settings)?, command, output).await,
+    }
+}
+
+/// The store, as a command uses it: by an operator, who may do everything, beside a server perhaps.
+struct Session {
+    parts: Parts,
+    store: Store,
+    operator: Principal,
+    commits: CommitterTasks,
+}
+
+impl Session {
+    async fn open(storage: StorageConfig) -> Result<Self, Failure> {
+        let operator = Principal::unrestricted("operator", home_tenant()?);
+        let parts = Parts::open(storage).await?;
+        // None of these commands stages bytes, so the writer needs no registration.
+        let (store, commits) = parts.store(WriterId(Uuid::new_v4()));
+        Ok(Self { parts, store, operator, commits })
+    }
+
+    async fn close(self) {
+        self.commits.shut_down().await;
+        self.parts.metadata.close().await;
+    }
+}

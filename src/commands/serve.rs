@@ -1,0 +1,70 @@
+//! `juststorage serve`.
+
+use juststorage_core::application::access::AuthMode;
+use serde_json::json;
+
+use super::output::{Output, line};
+use crate::Endpoints;
+use crate::config::{AccessConfig, Config, LogFormat};
+use crate::failure::Failure;
+use crate::serve::HOME_TENANT;
+
+/// Serves until told to end.
+pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Result<(), Failure> {
+    let (access, region) = (config.access.clone(), config.listen.region.clone());
+    crate::run(config, move |endpoints| {
+        let text = if output.json {
+            json!({
+                "native": format!("http://{}", endpoints.native),
+                "s3": format!("http://{}", endpoints.s3),
+            })
+            .to_string()
+        } else if format == LogFormat::Json {
+            // Whoever reads the log as JSON reads the endpoints there.
+            return;
+        } else {
+            welcome(endpoints, &access, &region)
+        };
+        // Nobody may be listening to our standard output, which is no reason not to serve.
+        if let Err(failure) = line(&text) {
+            tracing::warn!(%failure, "endpoints not printed");
+        }
+    })
+    .await
+}
+
+/// What a newcomer needs: both endpoints, the credentials, and a first line for each front to paste. The
+/// lines that begin with `native` and `s3` are for programs too.
+fn welcome(endpoints: &Endpoints, access: &AccessConfig, region: &str) -> String {
+    let (native, s3) = (format!("http://{}", endpoints.native), format!("http://{}", endpoints.s3));
+    let (bearer, token) = match access.mode {
+        AuthMode::Disabled => ("", String::new()),
+        AuthMode::Required => (
+            " -H \"Authorization: Bearer $TOKEN\"",
+            format!("\n  # TOKEN is made by: juststorage key create --kind api --tenant {HOME_TENANT}"),
+        ),
+    };
+    let (credentials, environment) = if access.root_is_default {
+        let (key, secret) = (&access.root.access_key, &access.root.secret_key);
+        (
+            format!("{key} / {secret} (the default, on loopback only)"),
+            format!("AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} "),
+        )
+    } else {
+        ("as configured".to_owned(), String::new())
+    };
+    format!(
+        "JustStorage {version}
+native {native}
+s3 {s3}
+
+S3 credentials: {credentials}
+
+Try it:{token}
+  curl{bearer} -H 'X-Namespace: demo' -H 'X-Tenant: {HOME_TENANT}' -H 'X-Key: hello.txt' --data-binary 'hello' {native}/v1/objects
+  curl{bearer} {native}/v1/objects/by-key/demo/{HOME_TENANT}/hello.txt
+  {environment}aws --endpoint-url {s3} --region {region} s3 mb s3://demo
+  {environment}aws --endpoint-url {s3} --region {region} s3 ls s3://demo",
+        version = env!("CARGO_PKG_VERSION"),
+    )
+}

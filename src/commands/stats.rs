@@ -1,0 +1,88 @@
+//! `juststorage stats`.
+
+use std::collections::BTreeMap;
+
+use indicatif::HumanBytes;
+use juststorage_core::application::ports::metadata::SpaceUsage;
+use juststorage_core::domain::address::SpaceAddress;
+use serde_json::{Value, json};
+
+use super::Session;
+use super::output::{Output, table};
+use crate::config::StorageConfig;
+use crate::failure::Failure;
+
+/// Figures of a space, or of all.
+#[derive(Clone, Copy, Default)]
+struct Figures {
+    objects: u64,
+    logical: u64,
+    physical: u64,
+}
+
+impl Figures {
+    fn add(&mut self, usage: &SpaceUsage) {
+        self.objects += usage.objects;
+        self.logical += usage.logical_bytes;
+        self.physical += usage.physical_bytes;
+    }
+
+    /// Bytes that need not be stored. None where a space keeps bytes for others: it brought them first.
+    fn saved(self) -> u64 {
+        self.logical.saturating_sub(self.physical)
+    }
+
+    fn json(self) -> Value {
+        json!({
+            "objects": self.objects,
+            "logical_bytes": self.logical,
+            "physical_bytes": self.physical,
+            "saved_bytes": self.saved(),
+        })
+    }
+
+    fn cells(self, namespace: &str, tenant: &str) -> [String; 6] {
+        [
+            namespace.to_owned(),
+            tenant.to_owned(),
+            self.objects.to_string(),
+            HumanBytes(self.logical).to_string(),
+            HumanBytes(self.physical).to_string(),
+            HumanBytes(self.saved()).to_string(),
+        ]
+    }
+}
+
+/// Prints the figures of every space, and their sum.
+pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
+    let session = Session::open(storage).await?;
+    let usage = session.store.usage(&session.operator, None, None).await;
+    session.close().await;
+    let usage = usage?;
+    let mut spaces: BTreeMap<&SpaceAddress, (Figures, BTreeMap<&str, Figures>)> = BTreeMap::new();
+    let mut total = Figures::default();
+    for figures in &usage {
+        let (whole, classes) = spaces.entry(&figures.address).or_default();
+        whole.add(figures);
+        classes.entry(figures.class.as_str()).or_default().add(figures);
+        total.add(figures);
+    }
+    let space = |(address, (whole, classes)): (&&SpaceAddress, &(Figures, BTreeMap<&str, Figures>))| {
+        let mut space = whole.json();
+        space["namespace"] = json!(address.namespace.as_str());
+        space["tenant"] = json!(address.tenant.as_str());
+        space["storage_classes"] = classes.iter().map(|(class, f)| ((*class).to_owned(), f.json())).collect();
+        space
+    };
+    output.print(
+        &json!({ "spaces": spaces.iter().map(space).collect::<Vec<_>>(), "total": total.json() }),
+        || {
+            let mut rows: Vec<_> = spaces
+                .iter()
+                .map(|(address, (whole, _))| whole.cells(address.namespace.as_str(), address.tenant.as_str()))
+                .collect();
+            rows.push(total.cells("total", ""));
+            table(["NAMESPACE", "TENANT", "OBJECTS", "LOGICAL", "PHYSICAL", "SAVED"], &rows)
+        },
+    )
+}

@@ -1,0 +1,117 @@
+//! Who is let in. The defaults are open only where no other machine can come.
+
+use juststorage_core::application::access::{AuthMode, MasterKey, RootKey};
+
+use super::listen::is_loopback;
+use super::{ConfigError, ListenConfig, Settings, StorageConfig};
+
+/// Both parts of the root key on a loopback address, unless set.
+pub const ROOT_KEY_DEFAULT: &str = "juststorage";
+
+/// Shortest secret of the root key where other machines can reach the S3 front, in characters.
+const SECRET_CHARS_MIN: usize = 16;
+
+/// Shortest secret of the root key anywhere, in characters.
+const SECRET_CHARS_MIN_LOOPBACK: usize = 8;
+
+const AUTH: &str = "JUSTSTORAGE_AUTH";
+const ACCESS_KEY: &str = "JUSTSTORAGE_S3_ROOT_ACCESS_KEY";
+const SECRET_KEY: &str = "JUSTSTORAGE_S3_ROOT_SECRET_KEY";
+
+/// How requests prove who they are.
+#[derive(Clone)]
+pub struct AccessConfig {
+    /// `JUSTSTORAGE_AUTH`: whether the native API asks for credentials.
+    pub mode: AuthMode,
+    /// `JUSTSTORAGE_S3_ROOT_ACCESS_KEY` and `JUSTSTORAGE_S3_ROOT_SECRET_KEY`.
+    pub root: RootKey,
+    /// Whether the root key is the well-known default, which may be shown.
+    pub root_is_default: bool,
+}
+
+impl AccessConfig {
+    /// Judges `settings` for fronts that listen as `listen` says.
+    pub fn new(settings: &Settings, listen: &ListenConfig) -> Result<Self, ConfigError> {
+        let mode = mode(settings, is_loopback(listen.native.ip()))?;
+        let root = root(settings, is_loopback(listen.s3.ip()))?;
+        let root_is_default = root.access_key == ROOT_KEY_DEFAULT && root.secret_key == ROOT_KEY_DEFAULT;
+        Ok(Self { mode, root, root_is_default })
+    }
+}
+
+fn mode(settings: &Settings, loopback: bool) -> Result<AuthMode, ConfigError> {
+    match settings.auth.as_deref() {
+        Some("required") => Ok(AuthMode::Required),
+        None if loopback => Ok(AuthMode::Disabled),
+        None => Ok(AuthMode::Required),
+        Some("disabled") if loopback || settings.insecure == Some(true) => Ok(AuthMode::Disabled),
+        Some("disabled") => Err(ConfigError::new(
+            AUTH,
+            "disabled lets everyone who reaches JUSTSTORAGE_NATIVE_ADDR do everything, and other machines \
+             can reach it: use required, a loopback address, or add --insecure",
+        )),
+        Some(_) => Err(ConfigError::new(AUTH, "must be required or disabled")),
+    }
+}
+
+fn root(settings: &Settings, loopback: bool) -> Result<RootKey, ConfigError> {
+    let (access_key, secret_key) = match (&settings.s3_root_access_key, &settings.s3_root_secret_key) {
+        (Some(access_key), Some(secret_key)) => (access_key.as_str(), secret_key.as_str()),
+        (None, None) if loopback => (ROOT_KEY_DEFAULT, ROOT_KEY_DEFAULT),
+        (None, None) => {
+            return Err(ConfigError::new(
+                ACCESS_KEY,
+                "must be set, with JUSTSTORAGE_S3_ROOT_SECRET_KEY, because other machines can reach \
+                 JUSTSTORAGE_S3_ADDR",
+            ));
+        }
+        (Some(_), None) => {
+            return Err(ConfigError::new(SECRET_KEY, "must be set along with the access key"));
+        }
+        (None, Some(_)) => {
+            return Err(ConfigError::new(ACCESS_KEY, "must be set along with the secret key"));
+        }
+    };
+    // SigV4 writes the access key between slashes, and the header that carries it splits at commas.
+    let fits = (3..=128).contains(&access_key.len())
+        && access_key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if !fits {
+        return Err(ConfigError::new(
+            ACCESS_KEY,
+            "must be 3 to 128 letters, digits, dots, underscores and hyphens",
+        ));
+    }
+    let shortest = if loopback { SECRET_CHARS_MIN_LOOPBACK } else { SECRET_CHARS_MIN };
+    if secret_key.chars().count() < shortest {
+        return Err(ConfigError::new(SECRET_KEY, format!("must have at least {shortest} characters")));
+    }
+    Ok(RootKey { access_key: access_key.to_owned(), secret_key: secret_key.to_owned() })
+}
+
+/// Where the key that encrypts stored S3 secrets comes from.
+#[derive(Clone, Debug)]
+pub enum MasterKeySource {
+    /// `JUSTSTORAGE_MASTER_KEY`.
+    Given(MasterKey),
+    /// A file under the data directory, made on first use: the database lies there too, so that whoever
+    /// can read the one can read the other anyway.
+    Kept,
+}
+
+impl MasterKeySource {
+    /// Judges `settings`. A database that other machines share needs a key that they share too.
+    pub fn new(settings: &Settings, storage: &StorageConfig) -> Result<Self, ConfigError> {
+        const MASTER_KEY: &str = "JUSTSTORAGE_MASTER_KEY";
+        match &settings.master_key {
+            Some(hex) => MasterKey::from_hex(hex)
+                .map(Self::Given)
+                .map_err(|invalid| ConfigError::new(MASTER_KEY, invalid.reason)),
+            None if storage.database.is_embedded() => Ok(Self::Kept),
+            None => Err(ConfigError::new(
+                MASTER_KEY,
+                "must be set because DATABASE_URL is not embedded: it encrypts the S3 secrets kept there. \
+                 Make one with: openssl rand -hex 32",
+            )),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Where the two fronts listen.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::{ConfigError, Settings};
+
+/// The addresses of the two fronts, and the names they go by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenConfig {
+    /// `JUSTSTORAGE_NATIVE_ADDR`: the native API; `127.0.0.1:8080`. Port 0 takes a free one.
+    pub native: SocketAddr,
+    /// `JUSTSTORAGE_S3_ADDR`: the S3 front; `127.0.0.1:9000`. Port 0 takes a free one.
+    pub s3: SocketAddr,
+    /// `JUSTSTORAGE_S3_DOMAIN`: for virtual-host style; none.
+    pub s3_domain: Option<String>,
+    /// `JUSTSTORAGE_REGION`: what S3 clients sign for; `us-east-1`.
+    pub region: String,
+}
+
+impl ListenConfig {
+    /// Judges `settings`.
+    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        let native = address("JUSTSTORAGE_NATIVE_ADDR", settings.native_addr.as_deref(), 8080)?;
+        let s3 = address("JUSTSTORAGE_S3_ADDR", settings.s3_addr.as_deref(), 9000)?;
+        if native == s3 && native.port() != 0 {
+            return Err(ConfigError::new("JUSTSTORAGE_S3_ADDR", "must differ from JUSTSTORAGE_NATIVE_ADDR"));
+        }
+        let s3_domain = settings.s3_domain.as_deref().map(domain).transpose()?;
+        let region = settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
+        if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            return Err(ConfigError::new(
+                "JUSTSTORAGE_REGION",
+                "must be up to 64 letters, digits, hyphens and underscores",
+            ));
+        }
+        Ok(Self { native, s3, s3_domain, region })
+    }
+}
+
+/// Whether only this machine can reach `ip`.
+pub(super) fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn address(setting: &'static str, text: Option<&str>, port: u16) -> Result<SocketAddr, ConfigError> {
+    let Some(text) = text else { return Ok((Ipv4Addr::LOCALHOST, port).into()) };
+    // The one name that is certain to mean this machine. Others could come to mean another address between
+    // the check for loopback and the bind.
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| {
+        ConfigError::new(
+            setting,
+            "must be an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
+        )
+    })
+}
+
+fn domain(text: &str) -> Result<String, ConfigError> {
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() <= 253 && name.split('.').all(label) && name.parse::<IpAddr>().is_err() {
+        Ok(name)
+    } else {
+        let reason = "must be a DNS name such as s3.example.com, without scheme and port";
+        Err(ConfigError::new("JUSTSTORAGE_S3_DOMAIN", reason))
+    }
+}

@@ -1,0 +1,105 @@
+//! Configuration: one small struct per concern, judged once at start.
+//!
+//! [`settings::Settings`] is what an operator typed. The structs here are what it means; where one exists,
+//! its values hold.
+
+pub mod access;
+pub mod duration;
+pub mod listen;
+pub mod logging;
+pub mod settings;
+pub mod storage;
+
+use std::time::Duration;
+
+pub use access::{AccessConfig, MasterKeySource};
+pub use listen::ListenConfig;
+pub use logging::{LogConfig, LogFormat};
+pub use settings::Settings;
+pub use storage::{DatabaseUrl, StorageConfig, TierUrl};
+
+/// A setting that cannot be accepted: which, and why. Never repeats a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub struct ConfigError {
+    /// The setting, by the name of its environment variable.
+    pub setting: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub reason: String,
+}
+
+impl ConfigError {
+    /// A refusal of `setting` because of `reason`.
+    pub fn new(setting: &'static str, reason: impl Into<String>) -> Self {
+        Self { setting, reason: reason.into() }
+    }
+}
+
+/// All that `serve` needs to know.
+#[derive(Clone)]
+pub struct Config {
+    /// Where things are kept.
+    pub storage: StorageConfig,
+    /// Where the fronts listen.
+    pub listen: ListenConfig,
+    /// Who is let in.
+    pub access: AccessConfig,
+    /// Where the key that encrypts stored secrets comes from.
+    pub master_key: MasterKeySource,
+    /// `JUSTSTORAGE_UPLOAD_EXPIRY`: age at which an unfinished upload is aborted; 7 days.
+    pub upload_expiry: Duration,
+    /// `JUSTSTORAGE_SHUTDOWN_GRACE`: how long requests may take to finish after SIGTERM; 30 seconds.
+    pub shutdown_grace: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Config {
+    /// Judges `settings`. The first that cannot be accepted is the error.
+    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        refuse_unsupported(settings)?;
+        let listen = ListenConfig::new(settings)?;
+        let storage = StorageConfig::new(settings)?;
+        let age = |setting, text: Option<&str>, default| match text {
+            None => Ok(default),
+            Some(text) => duration::parse(text).map_err(|reason| ConfigError::new(setting, reason)),
+        };
+        let upload_expiry = age("JUSTSTORAGE_UPLOAD_EXPIRY", settings.upload_expiry.as_deref(), 7 * DAY)?;
+        if upload_expiry.is_zero() {
+            return Err(ConfigError::new("JUSTSTORAGE_UPLOAD_EXPIRY", "must be longer than 0s"));
+        }
+        Ok(Self {
+            access: AccessConfig::new(settings, &listen)?,
+            master_key: MasterKeySource::new(settings, &storage)?,
+            upload_expiry,
+            shutdown_grace: age(
+                "JUSTSTORAGE_SHUTDOWN_GRACE",
+                settings.shutdown_grace.as_deref(),
+                Duration::from_secs(30),
+            )?,
+            listen,
+            storage,
+        })
+    }
+}
+
+/// What has a name already but no meaning yet is refused: a setting that is accepted and ignored would let
+/// an operator believe that it protects something.
+fn refuse_unsupported(settings: &Settings) -> Result<(), ConfigError> {
+    let refuse = |setting, what: &str| {
+        Err(ConfigError::new(setting, format!("this version does not support {what}; unset it")))
+    };
+    if settings.jwt_secret.is_some() {
+        return refuse("JUSTSTORAGE_JWT_SECRET", "JWTs");
+    }
+    if settings.jwt_jwks.is_some() {
+        return refuse("JUSTSTORAGE_JWT_JWKS", "JWTs");
+    }
+    if settings.s3_sigv2 == Some(true) {
+        return refuse("JUSTSTORAGE_S3_SIGV2", "signatures of version 2");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! Settings as an operator writes them: plain text, not judged yet.
+//!
+//! One struct is the flags, the environment and the TOML file at once, so that a name cannot mean one thing
+//! here and another there. Its fields' comments are what `--help` prints.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// Every setting, as given by flag or environment (clap lets the flag win) or by file.
+///
+/// Not `Debug`: it holds secrets.
+#[derive(Args, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// Directory of everything that is kept: the embedded database, both tiers, the lock file, the master
+    /// key. Made with mode 0700 when it does not exist [default: ./data]
+    #[arg(long, global = true, env = "JUSTSTORAGE_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Where the metadata lies: `sqlite://PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` for production
+    /// [default: sqlite://DATA_DIR/metadata.db]
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+
+    /// The hot tier, where new objects go unless they ask for another [default: `file://DATA_DIR/hot`]
+    #[arg(long, global = true, env = "JUSTSTORAGE_HOT_URL", value_name = "URL", hide_short_help = true)]
+    pub hot_url: Option<String>,
+
+    /// The cold tier [default: `file://DATA_DIR/cold`]
+    #[arg(long, global = true, env = "JUSTSTORAGE_COLD_URL", value_name = "URL", hide_short_help = true)]
+    pub cold_url: Option<String>,
+
+    /// Where the native API listens; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, global = true, env = "JUSTSTORAGE_NATIVE_ADDR", value_name = "IP:PORT")]
+    pub native_addr: Option<String>,
+
+    /// Where the S3 front listens; port 0 takes a free one [default: 127.0.0.1:9000]
+    #[arg(long, global = true, env = "JUSTSTORAGE_S3_ADDR", value_name = "IP:PORT")]
+    pub s3_addr: Option<String>,
+
+    /// Domain under which `BUCKET.DOMAIN` is understood (virtual-host style); path style works always
+    /// [default: none]
+    #[arg(long, global = true, env = "JUSTSTORAGE_S3_DOMAIN", value_name = "NAME", hide_short_help = true)]
+    pub s3_domain: Option<String>,
+
+    /// The region that S3 clients must sign for [default: us-east-1]
+    #[arg(long, global = true, env = "JUSTSTORAGE_REGION", value_name = "NAME", hide_short_help = true)]
+    pub region: Option<String>,
+
+    /// Whether the native API asks for credentials: `required`, or `disabled` [default: disabled if
+    /// NATIVE_ADDR is a loopback address, required anywhere else]
+    #[arg(long, global = true, env = "JUSTSTORAGE_AUTH", value_name = "MODE")]
+    pub auth: Option<String>,
+
+    /// Allow `--auth disabled` on an address that other machines can reach
+    #[arg(
+        long, global = true, env = "JUSTSTORAGE_INSECURE", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
+        hide_short_help = true
+    )]
+    pub insecure: Option<bool>,
+
+    /// Access key of the S3 key that may do everything [default: juststorage if S3_ADDR is a loopback
+    /// address; must be set anywhere else]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_S3_ROOT_ACCESS_KEY",
+        value_name = "TEXT",
+        hide_short_help = true
+    )]
+    pub s3_root_access_key: Option<String>,
+
+    /// Its secret key; at least 16 characters if S3_ADDR is not a loopback address. Prefer the environment:
+    /// flags are seen by every user of the machine [default: as the access key]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_S3_ROOT_SECRET_KEY",
+        hide_env_values = true,
+        value_name = "TEXT",
+        hide_short_help = true
+    )]
+    pub s3_root_secret_key: Option<String>,
+
+    /// Encrypts the secrets of S3 keys in the database: 64 hexadecimal digits (`openssl rand -hex 32`).
+    /// Prefer the environment [default: made once and kept as DATA_DIR/master.key if the database is
+    /// embedded; must be set for any other]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_MASTER_KEY",
+        hide_env_values = true,
+        value_name = "HEX",
+        hide_short_help = true
+    )]
+    pub master_key: Option<String>,
+
+    /// How far identical content is stored once: inside a `space`, across the spaces of a `tenant`, or
+    /// across the whole `store` [default: tenant]
+    #[arg(long, global = true, env = "JUSTSTORAGE_DEDUP", value_name = "SCOPE", hide_short_help = true)]
+    pub dedup: Option<String>,
+
+    /// Age at which an upload that nobody completes is aborted: a number and s, m, h or d [default: 7d]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_UPLOAD_EXPIRY",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub upload_expiry: Option<String>,
+
+    /// How long requests may take to finish after SIGTERM: a number and s, m, h or d [default: 30s]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_SHUTDOWN_GRACE",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub shutdown_grace: Option<String>,
+
+    /// What is logged, to standard error: a level, or directives such as `info,juststorage_core=debug`
+    /// [default: info for serve, warn for other commands]
+    #[arg(long, global = true, env = "RUST_LOG", value_name = "DIRECTIVES")]
+    pub log: Option<String>,
+
+    /// How it is logged: `text` or `json` [default: text]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_LOG_FORMAT",
+        value_name = "FORMAT",
+        hide_short_help = true
+    )]
+    pub log_format: Option<String>,
+
+    /// Reserved: this version does not accept JWTs and refuses to start when it is set
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_SECRET",
+        hide_env_values = true,
+        value_name = "TEXT",
+        hide_short_help = true
+    )]
+    pub jwt_secret: Option<String>,
+
+    /// Reserved: this version does not accept JWTs and refuses to start when it is set
+    #[arg(long, global = true, env = "JUSTSTORAGE_JWT_JWKS", value_name = "FILE", hide_short_help = true)]
+    pub jwt_jwks: Option<String>,
+
+    /// Reserved: this version checks signatures of version 4 only and refuses to start when it is set
+    #[arg(
+        long, global = true, env = "JUSTSTORAGE_S3_SIGV2", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
+        hide_short_help = true
+    )]
+    pub s3_sigv2: Option<bool>,
+}
+
+impl Settings {
+    /// Reads the TOML file at `path`. A key that is no setting is an error, never ignored.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            ConfigError::new("JUSTSTORAGE_CONFIG", format!("cannot read {}: {error}", path.display()))
+        })?;
+        // The message quotes the offending line, which may hold a secret: only where and why is repeated.
+        toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+            ConfigError::new(
+                "JUSTSTORAGE_CONFIG",
+                format!("{}, line {line}: {}", path.display(), error.message()),
+            )
+        })
+    }
+
+    /// These settings, and where they are silent or empty, `lower`'s.
+    #[must_use]
+    pub fn or(self, lower: Self) -> Self {
+        Self {
+            data_dir: filled(self.data_dir).or(filled(lower.data_dir)),
+            database_url: filled(self.database_url).or(filled(lower.database_url)),
+            hot_url: filled(self.hot_url).or(filled(lower.hot_url)),
+            cold_url: filled(self.cold_url).or(filled(lower.cold_url)),
+            native_addr: filled(self.native_addr).or(filled(lower.native_addr)),
+            s3_addr: filled(self.s3_addr).or(filled(lower.s3_addr)),
+            s3_domain: filled(self.s3_domain).or(filled(lower.s3_domain)),
+            region: filled(self.region).or(filled(lower.region)),
+            auth: filled(self.auth).or(filled(lower.auth)),
+            insecure: self.insecure.or(lower.insecure),
+            s3_root_access_key: filled(self.s3_root_access_key).or(filled(lower.s3_root_access_key)),
+            s3_root_secret_key: filled(self.s3_root_secret_key).or(filled(lower.s3_root_secret_key)),
+            master_key: filled(self.master_key).or(filled(lower.master_key)),
+            dedup: filled(self.dedup).or(filled(lower.dedup)),
+            upload_expiry: filled(self.upload_expiry).or(filled(lower.upload_expiry)),
+            shutdown_grace: filled(self.shutdown_grace).or(filled(lower.shutdown_grace)),
+            log: filled(self.log).or(filled(lower.log)),
+            log_format: filled(self.log_format).or(filled(lower.log_format)),
+            jwt_secret: filled(self.jwt_secret).or(filled(lower.jwt_secret)),
+            jwt_jwks: filled(self.jwt_jwks).or(filled(lower.jwt_jwks)),
+            s3_sigv2: self.s3_sigv2.or(lower.s3_sigv2),
+        }
+    }
+}
+
+/// An empty value says nothing, as deployment tools pass variables that nobody filled in.
+fn filled<T: AsRef<std::ffi::OsStr>>(value: Option<T>) -> Option<T> {
+    value.filter(|value| !value.as_ref().is_empty())
+}

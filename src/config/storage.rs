@@ -1,0 +1,137 @@
+//! Where things are kept.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use juststorage_core::domain::space::DedupScope;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use super::{ConfigError, Settings};
+
+/// What cannot stand for itself in the path of a `sqlite://` URL.
+const PATH_ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
+
+/// The data directory, the database and the tiers.
+#[derive(Clone, Debug)]
+pub struct StorageConfig {
+    /// `JUSTSTORAGE_DATA_DIR`: `./data`.
+    pub data_dir: PathBuf,
+    /// `DATABASE_URL`: `sqlite://<data>/metadata.db`.
+    pub database: DatabaseUrl,
+    /// `JUSTSTORAGE_HOT_URL`: `file://<data>/hot`.
+    pub hot: TierUrl,
+    /// `JUSTSTORAGE_COLD_URL`: `file://<data>/cold`.
+    pub cold: TierUrl,
+    /// `JUSTSTORAGE_DEDUP`: `tenant`.
+    pub dedup: DedupScope,
+}
+
+impl StorageConfig {
+    /// Judges `settings`.
+    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        let data_dir = settings.data_dir.clone().unwrap_or_else(|| PathBuf::from("./data"));
+        let database = match &settings.database_url {
+            Some(url) => DatabaseUrl::parse(url)?,
+            None => DatabaseUrl::embedded(&data_dir.join("metadata.db"))?,
+        };
+        let hot = TierUrl::parse("JUSTSTORAGE_HOT_URL", settings.hot_url.as_deref(), &data_dir.join("hot"))?;
+        let cold =
+            TierUrl::parse("JUSTSTORAGE_COLD_URL", settings.cold_url.as_deref(), &data_dir.join("cold"))?;
+        if hot == cold {
+            return Err(ConfigError::new("JUSTSTORAGE_COLD_URL", "must differ from JUSTSTORAGE_HOT_URL"));
+        }
+        let dedup = match settings.dedup.as_deref() {
+            None | Some("tenant") => DedupScope::Tenant,
+            Some("space") => DedupScope::Space,
+            Some("store") => DedupScope::Store,
+            Some(_) => {
+                return Err(ConfigError::new("JUSTSTORAGE_DEDUP", "must be space, tenant or store"));
+            }
+        };
+        Ok(Self { data_dir, database, hot, cold, dedup })
+    }
+}
+
+/// The URL of a metadata database that this version can use. Shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    fn parse(url: &str) -> Result<Self, ConfigError> {
+        let known = ["sqlite:", "postgres://", "postgresql://"];
+        if known.iter().any(|scheme| url.starts_with(scheme)) && !url.contains(":memory:") {
+            Ok(Self(url.to_owned()))
+        } else {
+            Err(ConfigError::new(
+                "DATABASE_URL",
+                "must begin with sqlite:// or postgres://, and name a file or server",
+            ))
+        }
+    }
+
+    fn embedded(path: &Path) -> Result<Self, ConfigError> {
+        let path = path
+            .to_str()
+            .ok_or_else(|| ConfigError::new("JUSTSTORAGE_DATA_DIR", "must be a path in UTF-8"))?;
+        Ok(Self(format!("sqlite://{}", utf8_percent_encode(path, PATH_ESCAPED))))
+    }
+
+    /// Whether it is a file of this machine and no server.
+    pub fn is_embedded(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// The whole URL, password and all: for connecting, never for showing.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Passwords stand before the last `@` of the authority, and may stand in the query too.
+        let shown = self.0.split('?').next().unwrap_or_default();
+        match shown.split_once("://") {
+            Some((scheme, rest)) if !self.is_embedded() => {
+                let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                write!(f, "{scheme}://{host}")
+            }
+            _ => f.write_str(shown),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+/// Where a tier lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TierUrl {
+    /// A directory of this machine, or of a file system that is mounted there.
+    Directory(PathBuf),
+}
+
+impl TierUrl {
+    fn parse(setting: &'static str, url: Option<&str>, default: &Path) -> Result<Self, ConfigError> {
+        let Some(url) = url else { return Ok(Self::Directory(default.to_owned())) };
+        let Some(path) = url.strip_prefix("file://") else {
+            let reason = if url.contains("://") {
+                "this version keeps tiers in directories only (file:///path); object stores such as s3:// \
+                 come later, see docs/configuration.md"
+            } else {
+                "must be a URL such as file:///srv/juststorage/hot"
+            };
+            return Err(ConfigError::new(setting, reason));
+        };
+        let path = percent_decode_str(path)
+            .decode_utf8()
+            .map_err(|_| ConfigError::new(setting, "must be a path in UTF-8"))?;
+        if path.is_empty() || path.contains('\0') {
+            return Err(ConfigError::new(setting, "must name a directory, such as file:///srv/hot"));
+        }
+        Ok(Self::Directory(PathBuf::from(path.as_ref())))
+    }
+}

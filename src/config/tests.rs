@@ -1,0 +1,170 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use juststorage_core::application::access::AuthMode;
+use juststorage_core::domain::space::DedupScope;
+
+use super::*;
+
+fn refused(settings: &Settings) -> ConfigError {
+    Config::new(settings).err().expect("these settings are refused")
+}
+
+fn set(change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = Settings::default();
+    change(&mut settings);
+    settings
+}
+
+#[test]
+fn no_settings_at_all_serve_loopback_from_data() {
+    let config = Config::new(&Settings::default()).unwrap();
+    assert_eq!(config.listen.native.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.listen.s3.to_string(), "127.0.0.1:9000");
+    assert_eq!(config.listen.region, "us-east-1");
+    assert_eq!(config.storage.database.reveal(), "sqlite://./data/metadata.db");
+    assert_eq!(config.storage.hot, TierUrl::Directory("./data/hot".into()));
+    assert_eq!(config.storage.cold, TierUrl::Directory("./data/cold".into()));
+    assert_eq!(config.storage.dedup, DedupScope::Tenant);
+    assert_eq!(config.access.mode, AuthMode::Disabled);
+    assert_eq!(config.access.root.access_key, "juststorage");
+    assert!(config.access.root_is_default);
+    assert_eq!(config.upload_expiry, 7 * DAY);
+    assert_eq!(config.shutdown_grace, Duration::from_secs(30));
+}
+
+#[test]
+fn the_higher_layer_wins_and_an_empty_value_says_nothing() {
+    let higher = set(|s| {
+        s.region = Some("eu-1".into());
+        s.s3_domain = Some(String::new());
+    });
+    let lower = set(|s| {
+        s.region = Some("us-1".into());
+        s.s3_domain = Some("s3.example.com".into());
+        s.insecure = Some(true);
+    });
+    let both = higher.or(lower);
+    assert_eq!(both.region.as_deref(), Some("eu-1"));
+    assert_eq!(both.s3_domain.as_deref(), Some("s3.example.com"));
+    assert_eq!(both.insecure, Some(true));
+}
+
+#[test]
+fn a_file_with_an_unknown_key_is_refused_without_repeating_it_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("settings.toml");
+    std::fs::write(&path, "region = \"eu-1\"\nnative_addr = \"0.0.0.0:1\"\ninsecure = true\n").unwrap();
+    let settings = Settings::read(&path).unwrap();
+    assert_eq!(settings.native_addr.as_deref(), Some("0.0.0.0:1"));
+    assert_eq!(settings.insecure, Some(true));
+
+    std::fs::write(&path, "region = \"eu-1\"\nmaster_keyy = \"topsecret\"\n").unwrap();
+    let error = Settings::read(&path).err().unwrap().to_string();
+    assert!(error.contains("line 2") && error.contains("master_keyy"), "{error}");
+    assert!(!error.contains("topsecret"), "{error}");
+    assert_eq!(Settings::read(&directory.path().join("none")).err().unwrap().setting, "JUSTSTORAGE_CONFIG");
+}
+
+#[test]
+fn an_open_store_stays_on_loopback() {
+    let wide = |s: &mut Settings| {
+        s.native_addr = Some("0.0.0.0:8080".into());
+        s.s3_root_access_key = Some("root".into());
+        s.s3_root_secret_key = Some("sixteen-or-more-characters".into());
+    };
+    assert_eq!(Config::new(&set(wide)).unwrap().access.mode, AuthMode::Required);
+    let open = |s: &mut Settings| {
+        wide(s);
+        s.auth = Some("disabled".into());
+    };
+    assert_eq!(refused(&set(open)).setting, "JUSTSTORAGE_AUTH");
+    let insecure = set(|s| {
+        open(s);
+        s.insecure = Some(true);
+    });
+    assert_eq!(Config::new(&insecure).unwrap().access.mode, AuthMode::Disabled);
+    for loopback in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "localhost:1"] {
+        let settings = set(|s| s.native_addr = Some(loopback.into()));
+        assert_eq!(Config::new(&settings).unwrap().access.mode, AuthMode::Disabled, "{loopback}");
+    }
+}
+
+#[test]
+fn the_default_root_key_stays_on_loopback() {
+    let wide = |access: Option<&str>, secret: Option<&str>| {
+        set(|s| {
+            s.s3_addr = Some("[::]:9000".into());
+            s.s3_root_access_key = access.map(str::to_owned);
+            s.s3_root_secret_key = secret.map(str::to_owned);
+        })
+    };
+    assert_eq!(refused(&wide(None, None)).setting, "JUSTSTORAGE_S3_ROOT_ACCESS_KEY");
+    assert_eq!(refused(&wide(Some("root"), None)).setting, "JUSTSTORAGE_S3_ROOT_SECRET_KEY");
+    assert_eq!(refused(&wide(None, Some("x"))).setting, "JUSTSTORAGE_S3_ROOT_ACCESS_KEY");
+    let short = refused(&wide(Some("juststorage"), Some("juststorage")));
+    assert_eq!(short.setting, "JUSTSTORAGE_S3_ROOT_SECRET_KEY");
+    assert_eq!(refused(&wide(Some("a/b/c"), Some("0123456789abcdef"))).setting, ACCESS);
+    assert!(!Config::new(&wide(Some("root"), Some("0123456789abcdef"))).unwrap().access.root_is_default);
+}
+
+const ACCESS: &str = "JUSTSTORAGE_S3_ROOT_ACCESS_KEY";
+
+#[test]
+fn a_shared_database_needs_a_shared_master_key() {
+    let postgres = |key: Option<&str>| {
+        set(|s| {
+            s.database_url = Some("postgres://user:hush@db/store?password=hush".into());
+            s.master_key = key.map(str::to_owned);
+        })
+    };
+    assert_eq!(refused(&postgres(None)).setting, "JUSTSTORAGE_MASTER_KEY");
+    let bad = refused(&postgres(Some("abcdef")));
+    assert_eq!(bad.setting, "JUSTSTORAGE_MASTER_KEY");
+    assert!(!bad.to_string().contains("abcdef"));
+    let config = Config::new(&postgres(Some(&"ab".repeat(32)))).unwrap();
+    assert_eq!(config.storage.database.to_string(), "postgres://db/store");
+    assert!(!format!("{:?}", config.storage).contains("hush"));
+}
+
+#[test]
+fn what_is_not_supported_is_refused_and_not_ignored() {
+    let cases: [(&str, fn(&mut Settings)); 9] = [
+        ("JUSTSTORAGE_JWT_SECRET", |s| s.jwt_secret = Some("x".into())),
+        ("JUSTSTORAGE_JWT_JWKS", |s| s.jwt_jwks = Some("x".into())),
+        ("JUSTSTORAGE_S3_SIGV2", |s| s.s3_sigv2 = Some(true)),
+        ("JUSTSTORAGE_HOT_URL", |s| s.hot_url = Some("s3://bucket/prefix".into())),
+        ("JUSTSTORAGE_COLD_URL", |s| s.cold_url = Some("file://./data/hot".into())),
+        ("DATABASE_URL", |s| s.database_url = Some("mysql://x".into())),
+        ("JUSTSTORAGE_DEDUP", |s| s.dedup = Some("world".into())),
+        ("JUSTSTORAGE_SHUTDOWN_GRACE", |s| s.shutdown_grace = Some("30".into())),
+        ("JUSTSTORAGE_NATIVE_ADDR", |s| s.native_addr = Some("example.com:80".into())),
+    ];
+    for (setting, change) in cases {
+        assert_eq!(refused(&set(change)).setting, setting);
+    }
+    assert!(Config::new(&set(|s| s.s3_sigv2 = Some(false))).is_ok());
+}
+
+#[test]
+fn paths_survive_their_urls() {
+    let settings = set(|s| {
+        s.data_dir = Some("/tmp/50% of ?".into());
+        s.cold_url = Some("file:///srv/a%20b".into());
+    });
+    let config = Config::new(&settings).unwrap();
+    assert_eq!(config.storage.database.reveal(), "sqlite:///tmp/50%25%20of%20%3F/metadata.db");
+    assert_eq!(config.storage.cold, TierUrl::Directory("/srv/a b".into()));
+}
+
+/// The table in docs/configuration.md names every setting: it cannot fall behind.
+#[test]
+fn every_setting_is_documented() {
+    use clap::CommandFactory as _;
+    let page = include_str!("../../docs/configuration.md");
+    for argument in crate::cli::Cli::command().get_arguments() {
+        let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else { continue };
+        let flag = argument.get_long().expect("every setting has a flag");
+        assert!(page.contains(&format!("`{variable}`")), "{variable} is missing");
+        assert!(page.contains(&format!("`--{flag}`")), "--{flag} is missing");
+    }
+}

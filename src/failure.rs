@@ -1,0 +1,59 @@
+//! Why a command ended without doing what it was asked, sorted by exit code.
+
+use juststorage_core::application::error::Error;
+use juststorage_core::application::ports::metadata::MetadataError;
+
+use crate::config::ConfigError;
+
+/// Why, for people; and an exit code for programs.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command ran, and the answer is no: a finding, no such key, the bucket is not empty.
+    #[error("{0}")]
+    No(String),
+    /// The command line or a setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The work could not be done: the database or a tier is out of reach, the data directory is in use, the
+    /// schema is newer than this program.
+    #[error("{0}")]
+    Unable(String),
+}
+
+impl Failure {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::No(_) => 1,
+            Self::Config(_) => 2,
+            Self::Unable(_) => 3,
+        }
+    }
+
+    /// `action` could not be done because of `error`.
+    pub fn unable(action: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
+        Self::Unable(format!("cannot {action}: {error}"))
+    }
+}
+
+impl From<MetadataError> for Failure {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::NewerSchema { .. } => {
+                Self::Unable(format!("{error}; use the binary that wrote it, or a newer one"))
+            }
+            error => Self::Unable(error.to_string()),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Busy | Error::Full | Error::Unavailable | Error::Corrupt | Error::Internal => {
+                Self::Unable(error.to_string())
+            }
+            error => Self::No(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Listeners and their connections, from the accept to a graceful end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use super::Front;
+use crate::failure::Failure;
+
+/// How long a client may take over a request's header, and how long a connection may lie idle: longer than
+/// SDKs keep theirs before they ping or drop them in practice, short enough against clients that trickle.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long sent bytes may stay unacknowledged: a client that stops reading an answer, or whose machine is
+/// gone, holds its request's resources no longer than this. In milliseconds, as the system takes it.
+const UNACKNOWLEDGED_MAX_MS: u32 = 120_000;
+
+/// Most bytes of a request's line and headers, and of a connection's read buffer. S3 allows 8 KiB of headers
+/// beside 2 KiB of metadata; a presigned URL with a long key takes a few more.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// How long to wait after an accept that failed because the process has too many files open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound address that accepts connections once it is served.
+pub struct Listener {
+    listener: TcpListener,
+    front: Front,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds `address` for `front`. Port 0 takes a free one.
+    pub async fn bind(front: Front, address: SocketAddr) -> Result<Self, Failure> {
+        let bound = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok::<_, std::io::Error>((listener, address))
+        };
+        let (listener, address) = bound.await.map_err(|error| {
+            Failure::unable(format!("listen on {address} for the {} front", front.as_str()), error)
+        })?;
+        Ok(Self { listener, front, address })
+    }
+
+    /// The address, with the port that it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves with `service` from now on.
+    pub fn serve<S>(self, service: S) -> Server
+    where
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let (stop, insist, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let server = Server { stop: stop.clone(), insist: insist.clone(), tasks: tasks.clone() };
+        let connections = tasks.clone();
+        tasks.spawn(async move {
+            let builder = connection_builder(self.front);
+            loop {
+                let accepted = tokio::select! {
+                    () = stop.cancelled() => return,
+                    accepted = self.listener.accept() => accepted,
+                };
+                match accepted {
+                    Ok((stream, _)) => {
+                        let connection = Connection {
+                            stream,
+                            builder: builder.clone(),
+                            stop: stop.clone(),
+                            insist: insist.clone(),
+                        };
+                        connections.spawn(connection.serve(service.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, front = self.front.as_str(), "connection not accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        });
+        server
+    }
+}
+
+fn connection_builder(front: Front) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX);
+    match front {
+        // S3 clients speak HTTP/1.1 over plain TCP, and the Host header they sign is not in HTTP/2.
+        Front::S3 => builder.http1_only(),
+        Front::Native => {
+            builder
+                .http2()
+                .timer(TokioTimer::new())
+                .keep_alive_interval(HEADER_TIMEOUT)
+                .keep_alive_timeout(HEADER_TIMEOUT)
+                .initial_stream_window_size(512 << 10)
+                .initial_connection_window_size(1 << 20)
+                .max_send_buf_size(512 << 10)
+                .max_header_list_size(64 << 10);
+            builder
+        }
+    }
+}
+
+/// One accepted connection.
+struct Connection {
+    stream: TcpStream,
+    builder: auto::Builder<TokioExecutor>,
+    stop: CancellationToken,
+    insist: CancellationToken,
+}
+
+impl Connection {
+    async fn serve<S>(self, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
+    {
+        if let Err(error) = prepare(&self.stream) {
+            tracing::debug!(%error, "connection not prepared");
+        }
+        // The builder cannot time out a client that sends nothing at all.
+        let first = tokio::select! {
+            first = tokio::time::timeout(HEADER_TIMEOUT, self.stream.readable()) => first,
+            () = self.stop.cancelled() => return,
+        };
+        if !matches!(first, Ok(Ok(()))) {
+            return;
+        }
+        let service = TowerToHyperService::new(service);
+        let mut connection =
+            std::pin::pin!(self.builder.serve_connection(TokioIo::new(self.stream), service));
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        // Clients come and go in all sorts of ways; the access log has what matters.
+                        tracing::debug!(%error, "connection ended");
+                    }
+                    return;
+                }
+                () = self.stop.cancelled(), if !ending => {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = self.insist.cancelled() => return,
+            }
+        }
+    }
+}
+
+/// Small answers leave at once instead of waiting for an acknowledgement (Nagle), and a peer that is gone is
+/// noticed.
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    rustix::net::sockopt::set_socket_keepalive(stream, true)?;
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MAX_MS)?;
+    Ok(())
+}
+
+/// A front that is being served.
+pub struct Server {
+    stop: CancellationToken,
+    insist: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Accepts no more connections and lets requests finish until `insist` completes; those that are still
+    /// under way then are cut off.
+    pub async fn shut_down(self, insist: impl Future<Output = ()>) {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::select! {
+            () = self.tasks.wait() => return,
+            () = insist => {}
+        }
+        // One task is the listener's; it is gone by now.
+        tracing::warn!(connections = self.tasks.len(), "connections cut off");
+        self.insist.cancel();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,200 @@
+//! The server: its start in the order that makes it safe, and its end in the opposite one.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use juststorage_core::application::access::Access;
+use juststorage_core::application::commit::CommitterTasks;
+use juststorage_core::application::ports::metadata::WriterId;
+use juststorage_core::application::store::Store;
+use juststorage_core::application::workers::{
+    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, Supervisor, TakeOver, UploadExpiry, Worker as _,
+};
+use juststorage_core::domain::address::Tenant;
+use juststorage_native_api::NativeApi;
+use juststorage_s3_gateway::Gateway;
+use tokio_util::sync::CancellationToken;
+
+use crate::Endpoints;
+use crate::compose::Parts;
+use crate::config::Config;
+use crate::data_dir::{DataDir, Held};
+use crate::failure::Failure;
+use crate::http::{Front, Listener, NamespaceLabels, Observe, Server};
+use crate::telemetry::Metrics;
+
+/// The tenant of the root key, and of everyone who names none while authentication is disabled.
+pub const HOME_TENANT: &str = "default";
+
+/// How often recorded metrics are folded into their histograms.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Least time for the store's own end, after requests have had theirs.
+const STORE_END: Duration = Duration::from_secs(10);
+
+/// A server that is running. Dropping it without [`Self::shut_down`] leaves what a crash leaves: nothing is
+/// lost, and the next start tidies up.
+pub struct Running {
+    endpoints: Endpoints,
+    servers: [Server; 2],
+    supervisor: Supervisor,
+    commits: CommitterTasks,
+    parts: Parts,
+    writer: WriterId,
+    grace: Duration,
+    upkeep: CancellationToken,
+    _held: Held,
+}
+
+/// Starts the server. When this returns, both fronts answer.
+pub async fn start(config: Config) -> Result<Running, Failure> {
+    let metrics = Metrics::install();
+    let data_dir = DataDir::open(&config.storage.data_dir)?;
+    let held = data_dir.hold()?;
+    let master_key = data_dir.master_key(&config.master_key)?;
+    let writer = data_dir.writer()?;
+    let parts = Parts::open_in(data_dir, config.storage.clone()).await?;
+    let native = Listener::bind(Front::Native, config.listen.native).await?;
+    let s3 = Listener::bind(Front::S3, config.listen.s3).await?;
+
+    // The lock says that whoever wrote under this name before is dead. What it left is settled before
+    // anything is served; this ends its registration, so ours begins behind it.
+    take_over(&parts).from(writer).await?;
+    heartbeat(&parts, writer).step().await?;
+
+    let (store, commits) = parts.store(writer);
+    let access = Access::new(
+        parts.metadata.clone(),
+        parts.clock.clone(),
+        master_key,
+        config.access.mode,
+        Some(config.access.root.clone()),
+        home_tenant()?,
+    );
+    let supervisor = start_workers(&parts, writer, config.upload_expiry);
+    let upkeep = keep_metrics(metrics.clone());
+    let endpoints = Endpoints { native: native.address(), s3: s3.address() };
+    let servers = serve_fronts(&config, store, access, metrics, native, s3)?;
+    tracing::info!(
+        native = %format_args!("http://{}", endpoints.native),
+        s3 = %format_args!("http://{}", endpoints.s3),
+        database = %config.storage.database,
+        data = %config.storage.data_dir.display(),
+        auth = ?config.access.mode,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    let grace = config.shutdown_grace;
+    Ok(Running { endpoints, servers, supervisor, commits, parts, writer, grace, upkeep, _held: held })
+}
+
+/// [`HOME_TENANT`] as a tenant.
+pub fn home_tenant() -> Result<Tenant, Failure> {
+    Tenant::new(HOME_TENANT).map_err(|invalid| Failure::Unable(invalid.to_string()))
+}
+
+fn take_over(parts: &Parts) -> TakeOver {
+    TakeOver::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone())
+}
+
+fn heartbeat(parts: &Parts, writer: WriterId) -> Heartbeat {
+    Heartbeat::new(parts.metadata.clone(), parts.clock.clone(), writer)
+}
+
+fn start_workers(parts: &Parts, writer: WriterId, upload_expiry: Duration) -> Supervisor {
+    let (metadata, tiers, clock) = (&parts.metadata, &parts.tiers, &parts.clock);
+    let rewriter = Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
+    // By the writer's name, so that a server that comes back has its predecessor's leases at once.
+    let supervisor = Supervisor::new(metadata.clone(), clock.clone(), writer.0);
+    supervisor.start(Arc::new(heartbeat(parts, writer)));
+    supervisor.start(Arc::new(take_over(parts)));
+    supervisor.start(Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone())));
+    supervisor.start(Arc::new(Mover(rewriter.clone())));
+    supervisor.start(Arc::new(Compactor(rewriter)));
+    supervisor.start(Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), upload_expiry)));
+    supervisor
+}
+
+/// Folds metrics until the token is cancelled.
+fn keep_metrics(metrics: Metrics) -> CancellationToken {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+        while stopped.run_until_cancelled(ticks.tick()).await.is_some() {
+            metrics.upkeep();
+        }
+    });
+    stop
+}
+
+fn serve_fronts(
+    config: &Config,
+    store: Store,
+    access: Access,
+    metrics: Metrics,
+    native: Listener,
+    s3: Listener,
+) -> Result<[Server; 2], Failure> {
+    let labels = Arc::new(NamespaceLabels::default());
+    let gateway = juststorage_s3_gateway::service(Gateway {
+        store: store.clone(),
+        access: access.clone(),
+        region: config.listen.region.clone(),
+        domain: config.listen.s3_domain.clone(),
+    })
+    .map_err(|error| Failure::unable("start the S3 front", error))?;
+    let api = juststorage_native_api::router(NativeApi {
+        store,
+        access,
+        metrics: Arc::new(move || metrics.render()),
+    });
+    Ok([
+        native.serve(Observe::new(api, Front::Native, labels.clone())),
+        s3.serve(Observe::new(gateway, Front::S3, labels)),
+    ])
+}
+
+impl Running {
+    /// Where the fronts listen.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Ends gracefully: accepts no more, lets requests finish for the grace period or until `insist`
+    /// completes, then ends the workers, the commits, this writer's registration and the connections.
+    pub async fn shut_down(self, insist: impl Future<Output = ()>) {
+        let cut = CancellationToken::new();
+        let [native, s3] = self.servers;
+        let requests =
+            async { tokio::join!(native.shut_down(cut.cancelled()), s3.shut_down(cut.cancelled())) };
+        let deadline = async {
+            tokio::select! {
+                () = tokio::time::sleep(self.grace) => {}
+                () = insist => {}
+            }
+            cut.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = requests => {}
+            () = deadline => {}
+        }
+
+        let (supervisor, commits, parts, writer) = (self.supervisor, self.commits, &self.parts, self.writer);
+        let store = async {
+            supervisor.shut_down().await;
+            commits.shut_down().await;
+            // Whatever is still registered under our name is an upload that was cut off.
+            if let Err(error) = take_over(parts).from(writer).await {
+                tracing::warn!(%error, "registration not given up; the next start will");
+            }
+            parts.metadata.close().await;
+        };
+        if tokio::time::timeout(self.grace.max(STORE_END), store).await.is_err() {
+            tracing::error!("the store did not end in time; the next start tidies up");
+        }
+        self.upkeep.cancel();
+    }
+}

@@ -1,0 +1,124 @@
+//! Logs and metrics of the process. Both go through one recorder each, installed once.
+
+use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+
+use crate::config::{ConfigError, LogConfig, LogFormat};
+
+/// Begins to log, to standard error. `level` is what is logged if the configuration does not say. A second
+/// call in one process changes nothing.
+pub fn log(config: &LogConfig, level: &str) -> Result<(), ConfigError> {
+    let directives = config.directives.as_deref().unwrap_or(level);
+    let mut filter =
+        EnvFilter::try_new(directives).map_err(|error| ConfigError::new("RUST_LOG", error.to_string()))?;
+    // s3s logs every answer of the 4xx kind as an error; our own access log has them all.
+    if !directives.split(',').any(|directive| directive.trim().starts_with("s3s"))
+        && let Ok(quiet) = "s3s=off".parse::<Directive>()
+    {
+        filter = filter.add_directive(quiet);
+    }
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // An error says that there is a subscriber already: another start in this process, or a test's own.
+    let _ = match config.format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+    };
+    Ok(())
+}
+
+/// Upper bounds of durations, in seconds: from a cached lookup to a transfer of many gigabytes.
+const SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// Upper bounds of the number of mutations in a batch.
+const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// The metrics of this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Installs the recorder, or finds the one that was installed.
+    pub fn install() -> Self {
+        static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+        let handle = INSTALLED.get_or_init(|| {
+            let recorder = builder().build_recorder();
+            let handle = recorder.handle();
+            // An error says that somebody else's recorder counts already; ours then stays empty.
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another metrics recorder is installed: /metrics will be empty");
+            }
+            describe();
+            handle
+        });
+        Self(handle.clone())
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds recorded values into their histograms; without it they pile up until somebody scrapes.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+fn builder() -> PrometheusBuilder {
+    let buckets = [
+        ("activestorage_request_duration_seconds", SECONDS),
+        ("activestorage_commit_duration_seconds", SECONDS),
+        ("activestorage_commit_batch_size", BATCH),
+    ];
+    buckets.into_iter().fold(PrometheusBuilder::new(), |builder, (name, bounds)| {
+        // The only error is an empty list of bounds.
+        builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds).unwrap_or_default()
+    })
+}
+
+/// Says what each metric is, and makes those exist that dashboards would miss before their first event.
+fn describe() {
+    describe_counter!("activestorage_requests_total", "Requests answered, by method, status and namespace");
+    describe_histogram!(
+        "activestorage_request_duration_seconds",
+        Unit::Seconds,
+        "From a request's header to the end of its answer, by method and namespace"
+    );
+    describe_gauge!("activestorage_objects_total", "Objects of a space by state");
+    describe_gauge!(
+        "activestorage_storage_bytes",
+        Unit::Bytes,
+        "Physical bytes by storage class and namespace"
+    );
+    describe_counter!("activestorage_gc_runs_total", "Rounds of garbage collection");
+    describe_counter!("activestorage_gc_deleted_blobs_total", "Blobs removed by garbage collection");
+    describe_counter!(
+        "activestorage_gc_deleted_bytes_total",
+        Unit::Bytes,
+        "Bytes of blobs removed by garbage collection"
+    );
+    describe_counter!("activestorage_corrupt_reads_total", "Reads that met damaged or missing bytes");
+    describe_counter!("activestorage_refused_busy_total", "Requests refused because a queue was full");
+    describe_counter!("activestorage_worker_items_total", "Items done by background workers");
+    describe_counter!("activestorage_worker_failures_total", "Failed steps of background workers");
+    describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
+    describe_histogram!(
+        "activestorage_commit_duration_seconds",
+        Unit::Seconds,
+        "Duration of one durable transaction"
+    );
+    for name in [
+        "activestorage_gc_runs_total",
+        "activestorage_gc_deleted_blobs_total",
+        "activestorage_gc_deleted_bytes_total",
+        "activestorage_refused_busy_total",
+    ] {
+        counter!(name).absolute(0);
+    }
+}

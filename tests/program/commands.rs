@@ -1,0 +1,249 @@
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::harness::{Place, bare, text};
+
+#[test]
+fn help_is_there_for_every_command() {
+    let lines: [&[&str]; 12] = [
+        &[],
+        &["serve"],
+        &["migrate"],
+        &["validate"],
+        &["gc"],
+        &["stats"],
+        &["key"],
+        &["key", "create"],
+        &["key", "list"],
+        &["bucket"],
+        &["bucket", "create"],
+        &["bucket", "delete"],
+    ];
+    for line in lines {
+        let output = bare(&[line, &["--help"]].concat()).output().unwrap();
+        assert!(output.status.success(), "{line:?}");
+        let help = text(&output.stdout);
+        assert!(help.contains("--json") && help.contains("JUSTSTORAGE_DATA_DIR"), "{line:?}: {help}");
+    }
+    let help = text(&bare(&["--help"]).output().unwrap().stdout);
+    for word in ["serve", "migrate", "validate", "gc", "key", "bucket", "stats", "Exit codes", "Examples"] {
+        assert!(help.contains(word), "{word}");
+    }
+    let short = text(&bare(&["-h"]).output().unwrap().stdout);
+    assert!(short.lines().count() < 70, "{short}");
+}
+
+/// A flag wins over the environment, that over the file, that over the default.
+#[test]
+fn settings_take_precedence_in_order() {
+    let place = Place::new();
+    let url = |name: &str| format!("sqlite://{}", place.file(name).display());
+    let file = place.file("settings.toml");
+    std::fs::write(&file, format!("database_url = \"{}\"\n", url("file.db"))).unwrap();
+
+    let chosen = |flag: Option<&str>, environment: Option<&str>, with_file: bool| {
+        let mut command = place.program(&["migrate", "--json"]);
+        if let Some(name) = flag {
+            command.args(["--database-url", &url(name)]);
+        }
+        if let Some(name) = environment {
+            command.env("DATABASE_URL", if name.is_empty() { String::new() } else { url(name) });
+        }
+        if with_file {
+            command.env("JUSTSTORAGE_CONFIG", &file);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let path = printed["database"].as_str().unwrap().to_owned();
+        path.rsplit('/').next().unwrap().to_owned()
+    };
+    assert_eq!(chosen(Some("flag.db"), Some("environment.db"), true), "flag.db");
+    assert_eq!(chosen(None, Some("environment.db"), true), "environment.db");
+    assert_eq!(chosen(None, Some(""), true), "file.db");
+    assert_eq!(chosen(None, None, true), "file.db");
+    assert_eq!(chosen(None, None, false), "metadata.db");
+}
+
+#[test]
+fn a_schema_is_brought_up_to_date_once() {
+    let place = Place::new();
+    let first = place.json(&["migrate"]);
+    assert!(first["applied"].as_u64().unwrap() > 0);
+    let second = place.json(&["migrate"]);
+    assert_eq!(second["applied"], 0);
+    assert_eq!(second["version"], first["version"]);
+}
+
+/// Keys are made, used, listed and revoked beside a running server, which notices at once.
+#[tokio::test]
+async fn keys_open_what_they_say_until_they_are_revoked() {
+    let place = Place::new();
+    let server = place.serve(&["--auth", "required"]);
+    let list = format!("{}/v1/usage", server.native);
+    let http = reqwest::Client::new();
+    let ask = async |token: &str| http.get(&list).bearer_auth(token).send().await.unwrap().status();
+    assert_eq!(http.get(&list).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+
+    let api = place.json(&[
+        "key",
+        "create",
+        "--kind",
+        "api",
+        "--tenant",
+        "acme",
+        "--namespace",
+        "a",
+        "--namespace",
+        "b",
+        "--rights",
+        "read",
+        "--expires",
+        "30d",
+        "--description",
+        "reader",
+    ]);
+    let (id, token) = (api["id"].as_str().unwrap(), api["token"].as_str().unwrap());
+    assert_eq!(api, json!({ "id": id, "kind": "api", "tenant": "acme", "token": token }));
+    assert_eq!(ask(token).await, StatusCode::OK);
+
+    let s3 = place.json(&["key", "create", "--kind", "s3", "--tenant", "acme"]);
+    let (access_key, secret_key) = (s3["access_key"].as_str().unwrap(), s3["secret_key"].as_str().unwrap());
+    assert_eq!(
+        s3,
+        json!({
+            "id": s3["id"], "kind": "s3", "tenant": "acme",
+            "access_key": access_key, "secret_key": secret_key,
+        })
+    );
+    server.s3_as(access_key, secret_key).create_bucket().bucket("mine").send().await.unwrap();
+    assert!(server.s3_as(access_key, "wrong-secret").list_buckets().send().await.is_err());
+
+    let listed = place.json(&["key", "list"]);
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[0]["id"], id);
+    assert_eq!(listed[0]["namespaces"], json!(["a", "b"]));
+    assert_eq!(listed[0]["rights"], json!(["read"]));
+    assert_eq!(listed[0]["description"], "reader");
+    assert!(listed[0]["expires_at"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(listed[1]["access_key"], access_key);
+    assert_eq!(listed[1]["namespaces"], json!(null));
+    assert_eq!(listed[1]["rights"], json!(["read", "write", "delete"]));
+    let shown = text(&place.run(&["key", "list"]).stdout);
+    assert!(shown.contains(id) && !shown.contains(secret_key) && !shown.contains(token), "{shown}");
+    assert_eq!(place.json(&["key", "list", "--tenant", "other"]), json!([]));
+
+    assert_eq!(place.json(&["key", "revoke", id]), json!({ "id": id, "revoked": true }));
+    assert_eq!(ask(token).await, StatusCode::UNAUTHORIZED);
+    let again = place.run(&["key", "revoke", id, "--json"]);
+    assert_eq!(again.status.code(), Some(1));
+    let error: serde_json::Value = serde_json::from_slice(&again.stderr).unwrap();
+    assert!(error["error"].is_string());
+    server.stop();
+}
+
+#[tokio::test]
+async fn buckets_name_spaces_that_exist_already() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    let stored = reqwest::Client::new()
+        .post(format!("{}/v1/objects", server.native))
+        .header("X-Namespace", "models")
+        .header("X-Tenant", "acme")
+        .header("X-Key", "a/b.txt")
+        .body("twelve bytes")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(stored.status(), StatusCode::CREATED);
+
+    let made = place.json(&["bucket", "create", "hub", "--namespace", "models", "--tenant", "acme"]);
+    assert_eq!((made["name"].as_str(), made["tenant"].as_str()), (Some("hub"), Some("acme")));
+    let object = server.s3().get_object().bucket("hub").key("a/b.txt").send().await.unwrap();
+    assert_eq!(&object.body.collect().await.unwrap().into_bytes()[..], b"twelve bytes");
+
+    place.json(&["bucket", "create", "empty"]);
+    let listed = place.json(&["bucket", "list"]);
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|b| b["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["empty", "hub"]);
+    assert_eq!(listed[0]["namespace"], "empty");
+    assert_eq!(listed[0]["tenant"], "default");
+    assert_eq!(place.json(&["bucket", "list", "--tenant", "acme"]).as_array().unwrap().len(), 1);
+
+    let taken = place.run(&["bucket", "create", "hub"]);
+    assert_eq!(taken.status.code(), Some(1), "{}", text(&taken.stderr));
+    let full = place.run(&["bucket", "delete", "hub"]);
+    assert_eq!(full.status.code(), Some(1), "{}", text(&full.stderr));
+    place.json(&["bucket", "delete", "empty"]);
+    assert_eq!(place.run(&["bucket", "delete", "empty"]).status.code(), Some(1));
+    server.stop();
+}
+
+/// Figures, garbage and damage, as an operator sees them.
+#[tokio::test]
+async fn a_store_is_measured_swept_and_checked() {
+    let place = Place::new();
+    assert_eq!(place.json(&["stats"])["total"]["objects"], 0);
+    let server = place.serve(&[]);
+    let s3 = server.s3();
+    s3.create_bucket().bucket("demo").send().await.unwrap();
+    let body = vec![7; 3 << 20];
+    for key in ["one", "two"] {
+        s3.put_object().bucket("demo").key(key).body(body.clone().into()).send().await.unwrap();
+    }
+    let stats = place.json(&["stats"]);
+    let space = &stats["spaces"][0];
+    assert_eq!(space["namespace"], "demo");
+    assert_eq!(space["tenant"], "default");
+    assert_eq!(space["objects"], 2);
+    assert_eq!(space["logical_bytes"], 6 << 20);
+    assert_eq!(space["physical_bytes"], 3 << 20);
+    assert_eq!(space["saved_bytes"], 3 << 20);
+    assert_eq!(space["storage_classes"]["hot"]["objects"], 2);
+    assert_eq!(stats["total"]["logical_bytes"], 6 << 20);
+    assert!(text(&place.run(&["stats"]).stdout).contains("demo"));
+    let sound = place.json(&["validate"]);
+    assert_eq!(sound["findings"], json!([]));
+    assert_eq!(sound["checked"]["bytes"], 3 << 20);
+
+    s3.delete_object().bucket("demo").key("one").send().await.unwrap();
+    s3.delete_object().bucket("demo").key("two").send().await.unwrap();
+    server.stop();
+    let done = place.json(&["gc"]);
+    assert_eq!(done["moved"], 0);
+    assert_eq!(segments(&place), 0, "{done}");
+    assert_eq!(place.json(&["stats"])["total"]["physical_bytes"], 0);
+
+    // A flipped bit is a finding.
+    let server = place.serve(&[]);
+    server.s3().put_object().bucket("demo").key("k").body(body.into()).send().await.unwrap();
+    server.stop();
+    for file in files(&place) {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    }
+    let damaged = place.run(&["validate", "--json"]);
+    assert_eq!(damaged.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&damaged.stdout).unwrap();
+    assert_eq!(report["findings"].as_array().unwrap().len(), 1, "{report}");
+}
+
+fn segments(place: &Place) -> usize {
+    files(place).len()
+}
+
+/// Every file of both tiers.
+fn files(place: &Place) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![place.data().join("hot"), place.data().join("cold")];
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { left.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}

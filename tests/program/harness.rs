@@ -1,0 +1,156 @@
+//! Starts the program in a directory of its own and takes everything away again, after a failure too.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use aws_credential_types::Credentials;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Region};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A directory with a store in it.
+pub struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// A file beside it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The program on this store, with nothing of this test's own environment.
+    pub fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = bare(arguments);
+        command.current_dir(self.directory.path()).env("JUSTSTORAGE_DATA_DIR", self.data());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.program(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, with `--json`; what it printed.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Starts a server on free ports.
+    pub fn serve(&self, arguments: &[&str]) -> Server {
+        Server::start(self.program(arguments), &self.file("server.log"))
+    }
+}
+
+/// The program without any setting.
+pub fn bare(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_juststorage"));
+    command
+        .env_clear()
+        .env("JUSTSTORAGE_NATIVE_ADDR", "127.0.0.1:0")
+        .env("JUSTSTORAGE_S3_ADDR", "127.0.0.1:0")
+        .args(arguments);
+    command
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A server. Killed when dropped.
+pub struct Server {
+    child: Child,
+    log: PathBuf,
+    pub native: String,
+    pub s3: String,
+    /// What it printed on standard output until both endpoints were known.
+    pub printed: Vec<String>,
+}
+
+impl Server {
+    fn start(mut command: Command, log: &Path) -> Self {
+        let errors = File::options().create(true).append(true).open(log).unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut native, mut s3, mut printed) = (None, None, Vec::new());
+        while native.is_none() || s3.is_none() {
+            let Some(Ok(line)) = lines.next() else {
+                let status = child.wait().unwrap();
+                panic!("no endpoints, {status}: {}", std::fs::read_to_string(log).unwrap());
+            };
+            native = native.or(line.strip_prefix("native ").map(str::to_owned));
+            s3 = s3.or(line.strip_prefix("s3 ").map(str::to_owned));
+            printed.push(line);
+        }
+        // Whatever else it prints must not fill the pipe, nor find it closed.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, log: log.to_owned(), native: native.unwrap(), s3: s3.unwrap(), printed }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Asks it to end, and sees that it ends well.
+    pub fn stop(self) {
+        self.signal(Signal::TERM);
+        let log = self.log.clone();
+        let status = self.wait();
+        assert!(status.success(), "{status}: {}", std::fs::read_to_string(log).unwrap());
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// An unmodified S3 client with the default root key.
+    pub fn s3(&self) -> Client {
+        self.s3_as("juststorage", "juststorage")
+    }
+
+    pub fn s3_as(&self, access_key: &str, secret_key: &str) -> Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&self.s3)
+            .credentials_provider(Credentials::new(access_key, secret_key, None, None, "test"))
+            .force_path_style(true)
+            .build();
+        Client::from_conf(config)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Either fails only if the process is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,8 @@
+//! The program as its users meet it: started as a process, spoken to over HTTP, ended by signals.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod commands;
+mod harness;
+mod refusals;
+mod serve;
