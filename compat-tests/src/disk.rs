@@ -1,0 +1,53 @@
+//! What lies on disk, and disks that are too small.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The regular files under `directory`, with their sizes in bytes.
+pub fn files(directory: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    let Ok(entries) = directory.read_dir() else { return found };
+    for entry in entries.flatten() {
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => found.extend(files(&entry.path())),
+            Ok(metadata) => found.push((entry.path(), metadata.len())),
+            // It went while we looked.
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+/// A file system in memory of a fixed size. Dropping it unmounts it.
+pub struct SmallDisk {
+    directory: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// Mounts a file system of `size` bytes, or says why it cannot.
+    pub fn mount(size: u64) -> Result<Self, String> {
+        let directory = tempfile::Builder::new().prefix("juststorage-disk-").tempdir().unwrap();
+        let output = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(directory.path())
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(Self { directory })
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a server that is being killed may hold a file open for a moment still.
+        let _ = Command::new("umount").arg("-l").arg(self.directory.path()).status();
+    }
+}

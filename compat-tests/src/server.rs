@@ -1,0 +1,247 @@
+//! One `juststorage` process with what it stands on.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::database::{Database, Provided};
+use crate::native::Native;
+use crate::{binary, s3, wait};
+use juststorage_core::testing::postgres::Cluster;
+
+/// How long a server may take to print its endpoints and to become ready, on a busy machine.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// How long a server may take to stop when asked: its own grace period and a little.
+const STOP_MAX: Duration = Duration::from_secs(45);
+
+/// What a server is started with, beyond its database.
+#[derive(Default)]
+pub struct Options {
+    /// The data directory, if not a temporary one.
+    pub data: Option<PathBuf>,
+    /// The PostgreSQL cluster, if not the shared one.
+    pub cluster: Option<Arc<Cluster>>,
+    /// More settings, by their environment names.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// A server. Dropping it kills the process and removes its data.
+pub struct Server {
+    database: Provided,
+    _directory: TempDir,
+    data: PathBuf,
+    log: PathBuf,
+    settings: Vec<(&'static str, String)>,
+    running: Option<Running>,
+}
+
+struct Running {
+    child: Child,
+    native: String,
+    s3: String,
+}
+
+impl Server {
+    /// Starts a server over an empty store.
+    pub async fn start(database: Database) -> Self {
+        Self::start_with(database, Options::default()).await
+    }
+
+    /// Starts a server as `options` say.
+    pub async fn start_with(database: Database, options: Options) -> Self {
+        let mut server = Self::prepare(database, options);
+        server.resume().await;
+        server
+    }
+
+    /// Makes everything ready for a server without starting it.
+    pub fn prepare(database: Database, options: Options) -> Self {
+        let directory = tempfile::Builder::new().prefix("juststorage-").tempdir().unwrap();
+        let data = options.data.unwrap_or_else(|| directory.path().join("data"));
+        let log = directory.path().join("log");
+        let database = Provided::new(database, options.cluster);
+        Self { database, _directory: directory, data, log, settings: options.settings, running: None }
+    }
+
+    /// Starts the process again over what the last one left. Returns once it is ready. The ports are new.
+    pub async fn resume(&mut self) {
+        assert!(self.running.is_none(), "the server is running");
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut child = self
+            .command()
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        let lines = lines_of(&mut child);
+        let mut endpoint = |name: &str| {
+            loop {
+                match lines.recv_timeout(START_MAX) {
+                    Ok(line) => {
+                        if let Some(url) = line.trim().strip_prefix(name) {
+                            return url.trim().trim_end_matches('/').to_owned();
+                        }
+                    }
+                    Err(error) => {
+                        let _ = child.kill();
+                        panic!("no endpoint {name:?} printed ({error}); its log:\n{}", self.log());
+                    }
+                }
+            }
+        };
+        let native = endpoint("native ");
+        let s3 = endpoint("s3 ");
+        self.running = Some(Running { child, native, s3 });
+        let (client, url) = (reqwest::Client::new(), format!("{}/ready", self.native_url()));
+        wait::until("the server is ready", START_MAX, async || {
+            client.get(&url).send().await.ok().filter(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    /// Kills the process with SIGKILL and waits until it is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            let _ = running.child.kill();
+            let _ = running.child.wait();
+        }
+    }
+
+    /// Asks the process to stop (SIGTERM) and panics unless it exits with 0.
+    pub async fn stop(&mut self) {
+        let mut running = self.running.take().expect("the server is running");
+        let id = rustix::process::Pid::from_child(&running.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let status =
+            wait::until("the server stops", STOP_MAX, async || running.child.try_wait().unwrap()).await;
+        assert!(status.success(), "the server stopped with {status}; its log:\n{}", self.log());
+    }
+
+    /// Runs one of the binary's commands with the server's settings.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).stdin(Stdio::null()).output().expect("the binary starts")
+    }
+
+    /// As [`Self::run`], and panics with what it printed unless it succeeds. Returns its standard output.
+    pub fn run_ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {}\n{out}\n{err}", output.status);
+        out.into_owned()
+    }
+
+    /// Panics unless `validate` finds the store whole.
+    pub fn assert_valid(&self) {
+        self.run_ok(&["validate"]);
+    }
+
+    /// Stops the server, collects garbage, and panics unless the store is whole and holds no data file.
+    pub async fn assert_nothing_left(&mut self) {
+        if self.running.is_some() {
+            self.stop().await;
+        }
+        self.run_ok(&["gc"]);
+        self.assert_valid();
+        assert_eq!(self.data_files(), [], "files left after everything was deleted and collected");
+    }
+
+    /// The files of both tiers, with their sizes in bytes.
+    pub fn data_files(&self) -> Vec<(PathBuf, u64)> {
+        let mut files = crate::disk::files(&self.data.join("hot"));
+        files.extend(crate::disk::files(&self.data.join("cold")));
+        files
+    }
+
+    /// A client of the S3 front with the root key.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        s3::client(self.s3_url(), s3::ROOT_KEY, s3::ROOT_KEY)
+    }
+
+    /// A client of the native API.
+    pub fn native(&self) -> Native {
+        Native::new(self.native_url())
+    }
+
+    /// `http://127.0.0.1:PORT` of the S3 front.
+    pub fn s3_url(&self) -> &str {
+        &self.running().s3
+    }
+
+    /// `http://127.0.0.1:PORT` of the native API.
+    pub fn native_url(&self) -> &str {
+        &self.running().native
+    }
+
+    /// The process's number.
+    pub fn process_id(&self) -> u32 {
+        self.running().child.id()
+    }
+
+    /// The value of `DATABASE_URL`, where it is not the default.
+    pub fn database_url(&self) -> Option<&str> {
+        self.database.url.as_deref()
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What the server has logged so far, over all its starts.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("the server is running")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary::path());
+        command
+            .env("JUSTSTORAGE_DATA_DIR", &self.data)
+            .env("JUSTSTORAGE_NATIVE_ADDR", "127.0.0.1:0")
+            .env("JUSTSTORAGE_S3_ADDR", "127.0.0.1:0")
+            .env("RUST_LOG", std::env::var("JUSTSTORAGE_TEST_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .env_remove("DATABASE_URL")
+            // Relative paths of the binary, if it has any, stay inside.
+            .current_dir(self.log.parent().unwrap());
+        if let Some(url) = &self.database.url {
+            command.env("DATABASE_URL", url);
+        }
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(40).collect();
+            eprintln!("--- the server's last lines ---");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// The lines that the process prints. They are read to the end, so that it never blocks on a full pipe.
+fn lines_of(child: &mut Child) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}

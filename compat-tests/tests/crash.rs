@@ -1,0 +1,222 @@
+//! kill -9 at any moment: what was acknowledged is there, what was not is all there or not at all.
+//!
+//! An oracle outside of the server knows, for each key, what was acknowledged last and what was under way when
+//! the process died. `JUSTSTORAGE_CRASH_CYCLES` (100) is the number of kills, half on each database;
+//! `JUSTSTORAGE_CRASH_SEED` repeats the choices of a run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures::future::join_all;
+use juststorage_compat_tests::content::assert_same;
+use juststorage_compat_tests::native::Native;
+use juststorage_compat_tests::{Content, Database, Server, on_both_databases, s3};
+use reqwest::StatusCode;
+
+on_both_databases!(every_acknowledged_write_survives_kills);
+
+const BUCKET: &str = "bucket";
+
+/// How often the whole store is validated, in cycles.
+const VALIDATE_EVERY: usize = 10;
+
+/// Keys per writer: few, so that overwriting and deleting are frequent.
+const KEYS: u64 = 12;
+
+/// A choice that a seed repeats.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        let bytes = Content::new(self.0, 8).bytes();
+        u64::from_le_bytes(bytes[..].try_into().unwrap()) % below
+    }
+}
+
+/// What a key holds: nothing, or these bytes.
+type State = Option<Content>;
+
+/// What one writer knows of its keys.
+#[derive(Default)]
+struct Known {
+    acknowledged: BTreeMap<String, State>,
+    /// Asked for when the server died; it may have happened.
+    pending: Option<(String, State)>,
+}
+
+/// How a writer writes.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Up to 64 KiB, over the native API, with deletions between.
+    Small,
+    /// Up to 64 KiB, over S3.
+    SmallS3,
+    /// 1 to 4 MiB in one request.
+    Large,
+    /// An upload of two parts.
+    Parts,
+}
+
+const WRITERS: [Kind; 6] = [Kind::Small, Kind::Small, Kind::SmallS3, Kind::SmallS3, Kind::Large, Kind::Parts];
+
+struct Writer {
+    number: usize,
+    kind: Kind,
+    dice: Dice,
+    known: Known,
+}
+
+impl Writer {
+    /// Writes and deletes until the server is gone.
+    async fn run(&mut self, client: &aws_sdk_s3::Client, native: &Native) {
+        loop {
+            let key = format!("writer {} key {}", self.number, self.dice.roll(KEYS));
+            let delete = self.dice.roll(5) == 0;
+            let length = match self.kind {
+                Kind::Small | Kind::SmallS3 => self.dice.roll(64 << 10),
+                Kind::Large => (1 << 20) + self.dice.roll(3 << 20),
+                Kind::Parts => (5 << 20) + self.dice.roll(1 << 20),
+            };
+            let content = Content::new(self.dice.roll(u64::MAX), usize::try_from(length).unwrap());
+            let state = (!delete).then_some(content);
+            self.known.pending = Some((key.clone(), state));
+            let done = match (state, self.kind) {
+                (None, Kind::Small) => {
+                    let request = native.request(reqwest::Method::DELETE, &native.path(BUCKET, &key));
+                    let status = request.send().await.ok().map(|answer| answer.status());
+                    matches!(status, Some(StatusCode::NO_CONTENT | StatusCode::NOT_FOUND))
+                }
+                (None, _) => client.delete_object().bucket(BUCKET).key(&key).send().await.is_ok(),
+                (Some(content), Kind::Small) => {
+                    let answer = native.post(BUCKET, &key).body(content.bytes()).send().await;
+                    answer.is_ok_and(|answer| answer.status() == StatusCode::CREATED)
+                }
+                (Some(content), Kind::SmallS3 | Kind::Large) => {
+                    let put = client.put_object().bucket(BUCKET).key(&key).body(content.bytes().into());
+                    put.send().await.is_ok()
+                }
+                (Some(content), Kind::Parts) => in_parts(client, &key, content.bytes()).await.is_some(),
+            };
+            if !done {
+                return;
+            }
+            self.known.pending = None;
+            self.known.acknowledged.insert(key, state);
+        }
+    }
+
+    /// Compares some of the keys, or all, with what the server has. What was under way is known afterwards.
+    async fn verify(&mut self, native: &Native, all: bool) {
+        if let Some((key, state)) = self.known.pending.take() {
+            let before = self.known.acknowledged.get(&key).copied().flatten();
+            let found = read(native, &key).await;
+            let matches = |state: State| match (&found, state) {
+                (None, None) => true,
+                (Some(bytes), Some(content)) => *bytes == content.bytes(),
+                _ => false,
+            };
+            let settled = [before, state].into_iter().find(|state| matches(*state));
+            let length = found.as_ref().map(Bytes::len);
+            let settled = settled.unwrap_or_else(|| {
+                panic!("{key:?} holds {length:?} bytes: neither {before:?}, acknowledged, nor {state:?}, under way")
+            });
+            self.known.acknowledged.insert(key, settled);
+        }
+        for (key, state) in &self.known.acknowledged {
+            if !all && self.dice.roll(4) != 0 {
+                continue;
+            }
+            let found = read(native, key).await;
+            match (found, state) {
+                (None, None) => {}
+                (Some(bytes), Some(content)) => assert_same(key, &bytes, &content.bytes()),
+                (found, state) => {
+                    panic!(
+                        "{key:?} holds {:?} bytes, but {state:?} was acknowledged",
+                        found.map(|b| b.len())
+                    );
+                }
+            }
+        }
+    }
+}
+
+async fn in_parts(client: &aws_sdk_s3::Client, key: &str, whole: Bytes) -> Option<()> {
+    let begun = client.create_multipart_upload().bucket(BUCKET).key(key).send().await.ok()?;
+    let upload = begun.upload_id()?;
+    let mut done = Vec::new();
+    for (number, bytes) in [(1, whole.slice(..5 << 20)), (2, whole.slice(5 << 20..))] {
+        let part = client.upload_part().bucket(BUCKET).key(key).upload_id(upload).part_number(number);
+        let part = part.body(bytes.into()).send().await.ok()?;
+        let completed = aws_sdk_s3::types::CompletedPart::builder().part_number(number);
+        done.push(completed.set_e_tag(part.e_tag).set_checksum_crc32(part.checksum_crc32).build());
+    }
+    let complete = client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(upload);
+    complete.multipart_upload(s3::completed(done)).send().await.ok().map(drop)
+}
+
+async fn read(native: &Native, key: &str) -> Option<Bytes> {
+    let answer = native.get(BUCKET, key).await;
+    match answer.status() {
+        StatusCode::OK => Some(answer.bytes().await.unwrap_or_else(|error| panic!("{key:?}: {error}"))),
+        StatusCode::NOT_FOUND => None,
+        status => panic!("{key:?}: {status}: {}", answer.text().await.unwrap_or_default()),
+    }
+}
+
+async fn every_acknowledged_write_survives_kills(database: Database) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let cycles = usize::try_from(number("JUSTSTORAGE_CRASH_CYCLES").unwrap_or(100)).unwrap().div_ceil(2);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let seed = number("JUSTSTORAGE_CRASH_SEED").unwrap_or(now);
+    eprintln!("{database:?}: {cycles} kills, JUSTSTORAGE_CRASH_SEED={seed}");
+    let mut dice = Dice(seed << 20);
+    let mut writers: Vec<_> = (0..)
+        .zip(WRITERS)
+        .map(|(number, kind)| {
+            let dice = Dice(dice.roll(u64::MAX));
+            Writer { number, kind, dice, known: Known::default() }
+        })
+        .collect();
+
+    let mut server = Server::start(database).await;
+    server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
+    for cycle in 1..=cycles {
+        let (client, native) = (server.s3(), server.native());
+        // Early kills meet the first commits after a start, late ones meet many at once.
+        let moment = Duration::from_micros(500 + dice.roll(if dice.roll(3) == 0 { 15_000 } else { 250_000 }));
+        let load = join_all(writers.iter_mut().map(|writer| writer.run(&client, &native)));
+        let kill = async {
+            tokio::time::sleep(moment).await;
+            server.kill();
+        };
+        tokio::join!(load, kill);
+        if cycle % VALIDATE_EVERY == 0 {
+            server.assert_valid();
+        }
+        server.resume().await;
+        let native = server.native();
+        let all = cycle == cycles;
+        join_all(writers.iter_mut().map(|writer| writer.verify(&native, all))).await;
+    }
+    let acknowledged: usize = writers.iter().map(|writer| writer.known.acknowledged.len()).sum();
+    assert!(acknowledged > cycles.min(20), "hardly anything was acknowledged: the kills came too early");
+
+    let mut expected: Vec<_> = writers
+        .iter()
+        .flat_map(|writer| writer.known.acknowledged.iter().filter(|(_, state)| state.is_some()))
+        .map(|(key, _)| key.clone())
+        .collect();
+    expected.sort();
+    assert_eq!(s3::keys(&server.s3(), BUCKET, "").await, expected, "the listing");
+    server.stop().await;
+    server.assert_valid();
+    server.resume().await;
+    let native = server.native();
+    join_all(writers.iter_mut().map(|writer| writer.verify(&native, true))).await;
+    s3::empty(&server.s3(), BUCKET).await;
+    server.assert_nothing_left().await;
+}
