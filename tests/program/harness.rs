@@ -126,10 +126,6 @@ impl Server {
         self.wait();
     }
 
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
     /// An unmodified S3 client with the default root key.
     pub(crate) fn s3(&self) -> Client {
         self.s3_as("juststorage", "juststorage")
