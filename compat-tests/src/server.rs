@@ -215,7 +215,8 @@ impl Server {
             // Relative paths of the binary, if it has any, stay inside.
             .current_dir(self.log.parent().unwrap());
         if let Some(url) = &self.database.url {
-            command.env("DATABASE_URL", url);
+            // Only beside an embedded database does the binary make and keep a key of its own.
+            command.env("DATABASE_URL", url).env("JUSTSTORAGE_MASTER_KEY", "5a".repeat(32));
         }
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command

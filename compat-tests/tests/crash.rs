@@ -187,7 +187,8 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
     for cycle in 1..=cycles {
         let (client, native) = (server.s3(), server.native());
         // Early kills meet the first commits after a start, late ones meet many at once.
-        let moment = Duration::from_micros(500 + dice.roll(if dice.roll(3) == 0 { 15_000 } else { 250_000 }));
+        let late = if dice.roll(3) == 0 { 15_000 } else { 250_000 };
+        let moment = Duration::from_micros(500 + dice.roll(late));
         let load = join_all(writers.iter_mut().map(|writer| writer.run(&client, &native)));
         let kill = async {
             tokio::time::sleep(moment).await;

@@ -182,7 +182,9 @@ async fn presigned_urls_work_without_a_key(database: Database) {
     assert_eq!(answer.status(), 200);
     assert_same("presigned get", &answer.bytes().await.unwrap(), &bytes);
 
-    let forged = get.uri().replace("X-Amz-Signature=", "X-Amz-Signature=0");
+    let (_, signature) = get.uri().split_once("X-Amz-Signature=").unwrap();
+    let digit = if signature.starts_with('0') { "1" } else { "0" };
+    let forged = get.uri().replace(signature, &format!("{digit}{}", &signature[1..]));
     assert_eq!(anybody.get(forged).send().await.unwrap().status(), 403);
     // Whoever holds the URL may not add to what was signed: this header would make it a copy.
     let widened = anybody.put(put.uri()).header("x-amz-copy-source", "bucket/a").body(bytes.clone());
