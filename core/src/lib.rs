@@ -5,3 +5,6 @@
 
 pub mod application;
 pub mod domain;
+pub mod infrastructure;
+#[cfg(feature = "testing")]
+pub mod testing;

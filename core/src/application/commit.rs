@@ -66,6 +66,13 @@ pub struct CommitterTasks {
 }
 
 impl CommitterTasks {
+    /// Stops both tasks where they are, as a crash would. What was not acknowledged may or may not be there
+    /// after the next start.
+    pub fn abort(self) {
+        self.packer.abort();
+        self.commits.abort();
+    }
+
     /// Takes no more requests, finishes those that queue, seals the open packs.
     pub async fn shut_down(self) {
         self.stop.cancel();

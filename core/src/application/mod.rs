@@ -13,4 +13,5 @@ pub mod ports;
 pub mod spaces;
 pub mod store;
 pub mod uploads;
+pub mod validate;
 pub mod workers;

@@ -144,7 +144,9 @@ impl Checksum {
         let value = match kind {
             ChecksumKind::Composite => {
                 let mut hasher = ChecksumHasher::new(algorithm);
-                digests.iter().for_each(|(digest, _)| hasher.update(digest));
+                for (digest, _) in &digests {
+                    hasher.update(digest);
+                }
                 format!("{}-{}", hasher.finish().value, digests.len())
             }
             ChecksumKind::FullObject => {

@@ -132,6 +132,7 @@ mod tests {
         Etag::parse(text).unwrap()
     }
 
+    #[allow(clippy::unnecessary_wraps)] // the fields it fills are options
     fn of(text: &str) -> Option<EtagCondition> {
         Some(EtagCondition::parse("if-match", text).unwrap())
     }

@@ -140,6 +140,7 @@ impl Store {
             segment: extent.location.segment,
             payload_offset: extent.location.offset,
             payload_length: extent.location.length,
+            hash: Some(extent.hash),
             start: extent.offset,
             end: extent.offset + extent.length,
         };

@@ -17,7 +17,7 @@ use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::Rights;
 use crate::domain::range::Span;
-use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId};
+use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -516,6 +516,15 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     // --- spaces and buckets ------------------------------------------------------------------------------
 
+    /// Sets whether a space's keys keep versions; the space is made if it does not exist. Versioning that was
+    /// once enabled never goes back to off: that is an error of the caller.
+    async fn set_versioning(
+        &self,
+        space: &SpaceAddress,
+        versioning: Versioning,
+        now: Timestamp,
+    ) -> Result<(), MetadataError>;
+
     /// The space at a place, if it exists.
     async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError>;
 
@@ -696,6 +705,9 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Whether the database answers.
     async fn check(&self) -> Result<(), MetadataError>;
+
+    /// A segment's row.
+    async fn find_segment(&self, id: SegmentId) -> Result<Option<SegmentRecord>, MetadataError>;
 
     /// A page of all segments, in order of id, after one.
     async fn scan_segments(

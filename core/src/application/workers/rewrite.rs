@@ -133,7 +133,7 @@ impl Rewriter {
         let mut writer = self.tiers.of(to).create_single(segment, leaf.domain.tag(), Some(length)).await?;
         let mut hasher = Sha256::new();
         let copied = async {
-            let mut bytes = self.tiers.of(leaf.location.tier).read(whole(&leaf.location)).await?;
+            let mut bytes = self.tiers.of(leaf.location.tier).read(whole(leaf)).await?;
             while let Some(chunk) = bytes.try_next().await? {
                 hasher = hash_chunk(hasher, chunk.clone()).await?;
                 writer.write(chunk).await?;
@@ -154,7 +154,7 @@ impl Rewriter {
     /// A small leaf's bytes; `None` if they are damaged.
     async fn gather(&self, leaf: &LeafRecord) -> Result<Option<Bytes>> {
         let read = async {
-            let mut bytes = self.tiers.of(leaf.location.tier).read(whole(&leaf.location)).await?;
+            let mut bytes = self.tiers.of(leaf.location.tier).read(whole(leaf)).await?;
             let mut payload = BytesMut::new();
             while let Some(chunk) = bytes.try_next().await? {
                 payload.extend_from_slice(&chunk);
@@ -201,11 +201,13 @@ async fn hash_chunk(mut hasher: Sha256, chunk: Bytes) -> Result<Sha256, SegmentE
     .map_err(|error| SegmentError::Io { action: "hash", source: Arc::new(std::io::Error::other(error)) })
 }
 
-fn whole(location: &Location) -> ReadRequest {
+fn whole(leaf: &LeafRecord) -> ReadRequest {
+    let location = &leaf.location;
     ReadRequest {
         segment: location.segment,
         payload_offset: location.offset,
         payload_length: location.length,
+        hash: Some(leaf.hash),
         start: 0,
         end: location.length,
     }

@@ -1,0 +1,186 @@
+//! Metadata against data, and back: everything that two places say about one thing is compared.
+//!
+//! Safe beside a running server: what changes while it looks is looked at again before it is reported.
+
+use std::collections::HashSet;
+
+use futures::stream::{StreamExt as _, TryStreamExt as _};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+use crate::application::error::Result;
+use crate::application::ports::metadata::{LeafRecord, MetadataStore, SegmentRecord, SegmentState};
+use crate::application::ports::segments::{ReadRequest, SegmentError};
+use crate::application::store::Tiers;
+use crate::domain::blob::{Hash, SegmentId};
+use crate::domain::storage_class::StorageClass;
+
+/// Rows of one page.
+const PAGE: u32 = 512;
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which rule, in kebab-case: `blob-corrupt`, `segment-missing`, `file-unknown`, `usage-mismatch`, …
+    pub code: &'static str,
+    /// What exactly, for people.
+    pub detail: String,
+}
+
+/// How far a validation is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Segments whose files were looked for.
+    pub segments: u64,
+    /// Blobs whose bytes were read and hashed.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What a validation found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What was looked at.
+    pub checked: Progress,
+    /// What is wrong; empty if nothing is.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks a store.
+pub struct Validator {
+    metadata: Arc<dyn MetadataStore>,
+    tiers: Tiers,
+}
+
+impl Validator {
+    /// Over the store's parts.
+    pub fn new(metadata: Arc<dyn MetadataStore>, tiers: Tiers) -> Self {
+        Self { metadata, tiers }
+    }
+
+    /// Reads everything: rows against one another, every blob's bytes against its hash, every file against
+    /// its row. `progress` is told now and then.
+    pub async fn run(&self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Report> {
+        let mut report = Report::default();
+        for rows in self.metadata.inconsistencies().await? {
+            report.findings.push(Finding { code: rows.code, detail: rows.detail });
+        }
+        self.check_leaves(&mut report, progress).await?;
+        self.check_files(&mut report, progress).await?;
+        Ok(report)
+    }
+
+    async fn check_leaves(&self, report: &mut Report, progress: &(dyn Fn(Progress) + Sync)) -> Result<()> {
+        let mut after = None;
+        loop {
+            let page = self.metadata.scan_leaves(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id);
+            for leaf in &page {
+                if leaf.quarantined {
+                    report.findings.push(Finding { code: "blob-quarantined", detail: describe(leaf) });
+                } else if let Some(code) = self.check_leaf(leaf).await?
+                    && self.still_there(leaf).await?
+                {
+                    report.findings.push(Finding { code, detail: describe(leaf) });
+                }
+                report.checked.blobs += 1;
+                report.checked.bytes += leaf.location.length;
+                progress(report.checked);
+            }
+        }
+    }
+
+    /// What is wrong with a leaf's bytes, if anything.
+    async fn check_leaf(&self, leaf: &LeafRecord) -> Result<Option<&'static str>> {
+        let request = ReadRequest {
+            segment: leaf.location.segment,
+            payload_offset: leaf.location.offset,
+            payload_length: leaf.location.length,
+            hash: Some(leaf.hash),
+            start: 0,
+            end: leaf.location.length,
+        };
+        let read = async {
+            let mut bytes = self.tiers.of(leaf.location.tier).read(request).await?;
+            let mut hasher = Sha256::new();
+            while let Some(chunk) = bytes.try_next().await? {
+                hasher.update(&chunk);
+            }
+            Ok::<_, SegmentError>(Hash(hasher.finalize().into()))
+        };
+        match read.await {
+            Ok(hash) if hash == leaf.hash => Ok(None),
+            Ok(_) => Ok(Some("blob-hash-mismatch")),
+            Err(SegmentError::Missing(_)) => Ok(Some("segment-missing")),
+            Err(SegmentError::Corrupt { .. }) => Ok(Some("blob-corrupt")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the leaf still lies where it was read: GC and the movers work on meanwhile.
+    async fn still_there(&self, leaf: &LeafRecord) -> Result<bool> {
+        let leaves = self.metadata.leaves_in(leaf.location.segment, u32::MAX >> 1).await?;
+        Ok(leaves.iter().any(|now| now.id == leaf.id && now.location == leaf.location))
+    }
+
+    /// Every file has a row. (Every row's file was read through its leaves; a sealed segment without leaves
+    /// is GC's business.)
+    async fn check_files(&self, report: &mut Report, progress: &(dyn Fn(Progress) + Sync)) -> Result<()> {
+        for tier in StorageClass::ALL {
+            let mut files = self.tiers.of(tier).list().await?.chunks(PAGE as usize);
+            while let Some(chunk) = files.next().await {
+                let mut unknown = HashSet::new();
+                for file in chunk {
+                    unknown.insert(file?);
+                }
+                report.checked.segments += unknown.len() as u64;
+                progress(report.checked);
+                self.strike_known(tier, &mut unknown).await?;
+                for segment in unknown {
+                    let detail = format!("segment {segment} on the {} tier has no row", tier.as_str());
+                    report.findings.push(Finding { code: "file-unknown", detail });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out of `segments` those that the metadata knows on this tier. A row comes before its file and
+    /// goes after it, so a file listed earlier has its row now, unless GC has just removed both.
+    async fn strike_known(&self, tier: StorageClass, segments: &mut HashSet<SegmentId>) -> Result<()> {
+        for id in segments.clone() {
+            if self.known(tier, id).await? || !self.exists(tier, id).await? {
+                segments.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    async fn known(&self, tier: StorageClass, id: SegmentId) -> Result<bool> {
+        let row: Option<SegmentRecord> = self.metadata.find_segment(id).await?;
+        Ok(row.is_some_and(|row| row.tier == tier || row.state == SegmentState::Condemned))
+    }
+
+    async fn exists(&self, tier: StorageClass, id: SegmentId) -> Result<bool> {
+        match self.tiers.of(tier).inspect(id).await {
+            Err(SegmentError::Missing(_)) => Ok(false),
+            // A file that cannot be read as a segment is there all the same.
+            Ok(_) | Err(SegmentError::Corrupt { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn describe(leaf: &LeafRecord) -> String {
+    let location = &leaf.location;
+    format!(
+        "blob sha256:{} of {} bytes in segment {} at byte {} on the {} tier",
+        leaf.hash,
+        location.length,
+        location.segment,
+        location.offset,
+        location.tier.as_str()
+    )
+}

@@ -1,0 +1,116 @@
+//! The order in which bytes become durable, written once.
+//!
+//! A file that has been written is not there yet: a power cut may take its bytes, its name, or the directory
+//! that its name is in. So: sync the file, give it its name, sync the directory that holds the name, and do
+//! so for every directory that had to be made on the way. After a sync has failed, the kernel may have dropped
+//! the pages and a second sync would succeed without having written them ("Can Applications Recover from
+//! fsync Failures?", USENIX ATC 2020). Nothing here syncs twice; who gets an error throws the file away.
+//!
+//! All functions block: call them on a thread that may.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Makes the names in `directory` durable: new ones, renamed ones, and that others are gone.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Creates `directory` and what is missing above it, each durable in its parent, readable by the owner and
+/// its group. If it exists its own name is made durable nevertheless: who created it may have died before.
+pub fn create_directory(directory: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    let mut at = directory;
+    loop {
+        match DirBuilder::new().mode(0o750).create(at) {
+            Ok(()) => break,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && at.is_dir() => break,
+            Err(error) if error.kind() == ErrorKind::NotFound => missing.push(at),
+            Err(error) => return Err(error),
+        }
+        at = match at.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => return Err(ErrorKind::NotFound.into()),
+        };
+    }
+    sync_directory(&parent_of(at))?;
+    for next in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o750).create(next) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => sync_directory(&parent_of(next))?,
+        }
+    }
+    Ok(())
+}
+
+/// Creates `path`, which must not exist, for reading and writing. Its bytes and its name are not durable yet.
+pub fn create_file(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
+}
+
+/// Makes `file`, which lies at `staged`, durable under the name `target`, whose directory exists. Whatever
+/// had that name is replaced, in one step: a crash leaves the one or the other, whole.
+pub fn publish(file: &File, staged: &Path, target: &Path) -> io::Result<()> {
+    file.sync_data()?;
+    std::fs::rename(staged, target)?;
+    sync_directory(&parent_of(target))
+}
+
+/// Writes a small file at `path`, replacing what is there in one step, durably.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.new", uuid::Uuid::new_v4()));
+    let staged = path.with_file_name(name);
+    let mut file = create_file(&staged, mode)?;
+    let published = file.write_all(bytes).and_then(|()| publish(&file, &staged, path));
+    if published.is_err() {
+        // Best effort: the error to tell is the first one.
+        let _ = std::fs::remove_file(&staged);
+    }
+    published
+}
+
+/// The directory that holds the name `path`. A bare relative name lies in the working directory.
+fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        Some(_) => PathBuf::from("."),
+        None => path.to_path_buf(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn directories_are_made_down_to_the_last_and_may_exist() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a/b/c");
+        create_directory(&deep).unwrap();
+        create_directory(&deep).unwrap();
+        assert!(deep.is_dir());
+        std::fs::write(root.path().join("file"), b"").unwrap();
+        assert!(create_directory(&root.path().join("file")).is_err());
+        assert!(create_directory(&root.path().join("file/below")).is_err());
+    }
+
+    #[test]
+    fn replace_swaps_whole_files_and_leaves_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("key");
+        replace(&path, b"first", 0o600).unwrap();
+        replace(&path, b"second", 0o600).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+        assert!(replace(root.path(), b"a directory is in the way", 0o600).is_err());
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+}

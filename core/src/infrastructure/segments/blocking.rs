@@ -1,0 +1,70 @@
+//! File I/O on threads that may block, and the few calls that `std` lacks.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use rustix::io::{Errno, ReadWriteFlags};
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::application::ports::segments::SegmentError;
+
+/// The most slices that one call takes (`IOV_MAX` on Linux).
+pub(super) const SLICES_MAX: usize = 1024;
+
+/// Runs `job` on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, SegmentError> + Send + 'static,
+) -> Result<T, SegmentError> {
+    joined(&mut tokio::task::spawn_blocking(job)).await?
+}
+
+/// Waits for a job begun earlier. May be cancelled and called again.
+pub(super) async fn joined<T>(job: &mut JoinHandle<T>) -> Result<T, SegmentError> {
+    job.await.map_err(|error: JoinError| io_error("run a file operation", io::Error::other(error)))
+}
+
+/// An I/O error that is neither a full disk nor a missing segment.
+pub(super) fn io_error(action: &'static str, error: io::Error) -> SegmentError {
+    SegmentError::Io { action, source: Arc::new(error) }
+}
+
+/// Writes all of `slices` at `offset`.
+pub(super) fn write_all_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    // Drops empty slices in front, which would make a write of nothing look like a full disk.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let written = match rustix::io::pwritev(file, &slices[..slices.len().min(SLICES_MAX)], offset) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => written,
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        offset += written as u64;
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    Ok(())
+}
+
+/// Whether a read may wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It may: the caller is on a thread of its own.
+    Yes,
+    /// It may not: what the page cache lacks is answered with [`ErrorKind::WouldBlock`].
+    No,
+}
+
+/// Fills `buffer` from `offset`. [`ErrorKind::UnexpectedEof`] if the file ends before.
+pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64, wait: Wait) -> io::Result<()> {
+    if wait == Wait::Yes || buffer.is_empty() {
+        return file.read_exact_at(buffer, offset);
+    }
+    // Anything but the whole answer (not cached, cached in part, no support by the file system, end of file)
+    // is left to the patient call to find out.
+    match rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) {
+        Ok(length) if length == buffer.len() => Ok(()),
+        _ => Err(ErrorKind::WouldBlock.into()),
+    }
+}

@@ -1,0 +1,96 @@
+//! Where in its directory a tier keeps what.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use uuid::Uuid;
+
+use super::blocking::io_error;
+use crate::application::ports::segments::SegmentError;
+use crate::domain::blob::SegmentId;
+use crate::infrastructure::durable;
+
+/// Of files: the owner writes, its group may read (for backups), others see nothing.
+pub(super) const FILE_MODE: u32 = 0o640;
+
+const EXTENSION: &str = "seg";
+
+/// The layout of a tier: singles being written in `staging`, everything else in `segments`, spread over 256
+/// shelves by the first byte of its name so that no directory grows without bound.
+#[derive(Debug)]
+pub(super) struct Directory {
+    root: PathBuf,
+    tier: &'static str,
+    /// Which shelves this process knows to exist durably.
+    shelves: [AtomicBool; 256],
+}
+
+impl Directory {
+    pub(super) fn open(root: PathBuf, tier: &'static str) -> Result<Self, SegmentError> {
+        let directory = Self { root, tier, shelves: [const { AtomicBool::new(false) }; 256] };
+        durable::create_directory(&directory.staging())
+            .and_then(|()| durable::create_directory(&directory.segments()))
+            .map_err(|error| directory.error("create the tier's directories", error))?;
+        Ok(directory)
+    }
+
+    pub(super) fn staging(&self) -> PathBuf {
+        self.root.join("staging")
+    }
+
+    pub(super) fn segments(&self) -> PathBuf {
+        self.root.join("segments")
+    }
+
+    /// Where a single is while it is being written.
+    pub(super) fn staged(&self, id: SegmentId) -> PathBuf {
+        self.staging().join(id.to_string())
+    }
+
+    /// Where every other segment is.
+    pub(super) fn settled(&self, id: SegmentId) -> PathBuf {
+        let first = id.0.as_bytes()[0];
+        self.segments().join(format!("{first:02x}")).join(format!("{id}.{EXTENSION}"))
+    }
+
+    /// As [`Self::settled`], and makes sure, durably, that its shelf is there. Blocks.
+    pub(super) fn make_room(&self, id: SegmentId) -> io::Result<PathBuf> {
+        let path = self.settled(id);
+        let known = &self.shelves[usize::from(id.0.as_bytes()[0])];
+        if !known.load(Ordering::Acquire) {
+            if let Some(parent) = path.parent() {
+                durable::create_directory(parent)?;
+            }
+            known.store(true, Ordering::Release);
+        }
+        Ok(path)
+    }
+
+    /// Opens a settled segment. Blocks.
+    pub(super) fn open_settled(&self, id: SegmentId, writable: bool) -> Result<File, SegmentError> {
+        File::options().read(true).write(writable).open(self.settled(id)).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                SegmentError::Missing(id)
+            } else {
+                self.error("open a segment", error)
+            }
+        })
+    }
+
+    /// The segment that a file's path names, if it names one.
+    pub(super) fn named_by(path: &Path) -> Option<SegmentId> {
+        let extension = path.extension().map(|extension| extension == EXTENSION);
+        let name = if extension.unwrap_or(true) { path.file_stem()? } else { return None };
+        name.to_str().and_then(|name| Uuid::try_parse(name).ok()).map(SegmentId)
+    }
+
+    /// Sorts what the operating system said while writing.
+    pub(super) fn error(&self, action: &'static str, error: io::Error) -> SegmentError {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SegmentError::Full(self.tier),
+            _ => io_error(action, error),
+        }
+    }
+}

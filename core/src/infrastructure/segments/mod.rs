@@ -1,0 +1,13 @@
+//! Segments: their format, and the tiers that hold them.
+
+mod blocking;
+mod directory;
+pub mod format;
+mod handles;
+mod local;
+mod pack;
+mod reader;
+mod single;
+mod walk;
+
+pub use local::LocalSegments;

@@ -1,0 +1,153 @@
+//! Writing many small blobs into one file.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::blocking::{blocking, io_error, write_all_at};
+use super::directory::{Directory, FILE_MODE};
+use super::format::{self, FRAME, PACK_FIRST_RECORD, RecordHeader, SegmentHeader};
+use crate::application::ports::segments::{FoundRecord, PackWriter, Record, SegmentError, SegmentKind};
+use crate::domain::blob::SegmentId;
+use crate::infrastructure::durable;
+
+/// Frames of a batch are gathered in a buffer that is kept for the next batch up to this size.
+const FRAMES_KEPT_MAX: usize = 1024 * 1024;
+
+/// What of a pack moves to the thread that writes and back.
+#[derive(Debug)]
+struct Pack {
+    directory: Arc<Directory>,
+    id: SegmentId,
+    file: File,
+    size: u64,
+    records: Vec<FoundRecord>,
+    frames: Vec<u8>,
+}
+
+/// A pack being appended to.
+#[derive(Debug)]
+pub(super) struct LocalPack {
+    id: SegmentId,
+    size: u64,
+    /// Gone while a batch is written. An error, or a caller that stops waiting, leaves it gone: what the file
+    /// then ends with is unknown.
+    pack: Option<Pack>,
+}
+
+impl LocalPack {
+    /// Creates the file under its final name, with a header, durably. Blocks.
+    pub(super) fn create(directory: Arc<Directory>, id: SegmentId) -> Result<Self, SegmentError> {
+        let begin = || {
+            let path = directory.make_room(id)?;
+            let file = durable::create_file(&path, FILE_MODE)?;
+            let header = SegmentHeader { kind: SegmentKind::Pack, id };
+            write_all_at(&file, &mut [IoSlice::new(&header.encode())], 0)?;
+            file.sync_data()?;
+            path.parent().map_or(Ok(()), durable::sync_directory)?;
+            Ok(file)
+        };
+        let file = begin().map_err(|error| directory.error("create a pack", error))?;
+        let size = PACK_FIRST_RECORD;
+        let pack = Pack { directory, id, file, size, records: Vec::new(), frames: Vec::new() };
+        Ok(Self { id, size, pack: Some(pack) })
+    }
+}
+
+#[async_trait]
+impl PackWriter for LocalPack {
+    fn id(&self) -> SegmentId {
+        self.id
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn append(&mut self, records: Vec<Record>) -> Result<Vec<u64>, SegmentError> {
+        let mut pack = self.pack.take().ok_or_else(poisoned)?;
+        let (pack, offsets) = blocking(move || {
+            let offsets = pack.append(&records)?;
+            Ok((pack, offsets))
+        })
+        .await?;
+        self.size = pack.size;
+        self.pack = Some(pack);
+        Ok(offsets)
+    }
+
+    async fn seal(mut self: Box<Self>) -> Result<u64, SegmentError> {
+        let pack = self.pack.take().ok_or_else(poisoned)?;
+        blocking(move || {
+            write_index(&pack.file, pack.id, &pack.records, pack.size)
+                .map_err(|error| pack.directory.error("seal a pack", error))
+        })
+        .await
+    }
+}
+
+impl Pack {
+    fn append(&mut self, records: &[Record]) -> Result<Vec<u64>, SegmentError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (found, end) = self.write(records).map_err(|error| {
+            // Best effort: gives the room back, and spares recovery a torn tail.
+            let _ = self.file.set_len(self.size);
+            self.directory.error("append to a pack", error)
+        })?;
+        self.size = end;
+        let offsets = found.iter().map(|record| record.offset).collect();
+        self.records.extend(found);
+        if self.frames.capacity() > FRAMES_KEPT_MAX {
+            self.frames = Vec::new();
+        }
+        Ok(offsets)
+    }
+
+    /// Writes `records` behind each other in as few calls as can be and syncs once. The payloads are not
+    /// copied: only the frames around them are put together, and lie between them in the list of slices.
+    fn write(&mut self, records: &[Record]) -> io::Result<(Vec<FoundRecord>, u64)> {
+        let (frames, segment) = (&mut self.frames, self.id);
+        frames.clear();
+        let mut found = Vec::with_capacity(records.len());
+        let mut payload_at = Vec::with_capacity(records.len());
+        let mut at = self.size;
+        for Record { domain, hash, payload } in records {
+            let length = payload.len() as u64;
+            let record = FoundRecord { domain: *domain, hash: *hash, offset: at + FRAME, length };
+            let header = RecordHeader { segment, offset: at, domain: *domain, payload_length: length };
+            frames.extend_from_slice(&header.encode());
+            payload_at.push(frames.len());
+            format::encode_tail(frames, payload, record.offset, *hash);
+            at = format::record_end(record.offset, length).ok_or(io::ErrorKind::FileTooLarge)?;
+            found.push(record);
+        }
+        let mut slices = Vec::with_capacity(records.len() * 2 + 1);
+        let mut cut_before = 0;
+        for (record, &cut) in records.iter().zip(&payload_at) {
+            slices.push(IoSlice::new(&frames[cut_before..cut]));
+            slices.push(IoSlice::new(&record.payload));
+            cut_before = cut;
+        }
+        slices.push(IoSlice::new(&frames[cut_before..]));
+        write_all_at(&self.file, &mut slices, self.size)?;
+        self.file.sync_data()?;
+        Ok((found, at))
+    }
+}
+
+/// Seals a file whose records end at `end`; returns its size. Blocks.
+pub(super) fn write_index(file: &File, id: SegmentId, records: &[FoundRecord], end: u64) -> io::Result<u64> {
+    let index = format::encode_index(id, records, end);
+    write_all_at(file, &mut [IoSlice::new(&index)], end)?;
+    file.sync_data()?;
+    Ok(end + index.len() as u64)
+}
+
+/// The answer of a writer that has failed before.
+pub(super) fn poisoned() -> SegmentError {
+    io_error("write to a segment", io::Error::other("an earlier write to it failed or was given up"))
+}

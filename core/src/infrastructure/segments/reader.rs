@@ -1,0 +1,242 @@
+//! Reading stretches of a payload, each block checked before any of its bytes leaves.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use rustix::fs::Advice;
+use tokio::task::JoinHandle;
+
+use super::blocking::{Wait, io_error, joined, read_exact_at};
+use super::format::{self, BLOCK, BLOCK_SIZE, FRAME_SIZE, Frame, RecordFooter};
+use super::handles::Handle;
+use crate::application::ports::segments::{ReadRequest, SegmentError, SegmentKind};
+use crate::domain::blob::{Hash, SegmentId};
+
+/// Blocks in one chunk of the stream. With one chunk read ahead, a reader holds 1 MiB.
+const CHUNK_BLOCKS: u64 = 8;
+/// Entries of the CRC table that are held at a time (16 KiB, good for 256 MiB of payload).
+const TABLE_ENTRIES: u64 = 4096;
+/// Up to so many blocks are read without changing threads if the page cache has them.
+const INLINE_BLOCKS: u64 = 2;
+/// From so many bytes on the kernel is told to read far ahead.
+const SEQUENTIAL: u64 = 2 * 1024 * 1024;
+
+/// A request whose numbers were checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    segment: SegmentId,
+    offset: u64,
+    length: u64,
+    hash: Option<Hash>,
+    start: u64,
+    end: u64,
+    footer_offset: u64,
+}
+
+impl Stretch {
+    /// Refuses what lies outside the payload, and what no file could hold.
+    pub(super) fn new(request: ReadRequest) -> Result<Self, SegmentError> {
+        let ReadRequest { segment, payload_offset: offset, payload_length: length, hash, start, end } =
+            request;
+        if start > end || end > length {
+            return Err(io_error("read outside a payload", ErrorKind::InvalidInput.into()));
+        }
+        if format::record_end(offset, length).is_none() {
+            return Err(SegmentError::Corrupt { segment, offset, what: "no file can hold the payload" });
+        }
+        let footer_offset = offset + length + format::table_length(length);
+        Ok(Self { segment, offset, length, hash, start, end, footer_offset })
+    }
+
+    /// Whether answering takes so little that it may be tried on a thread that serves requests.
+    pub(super) fn is_small(&self) -> bool {
+        self.length <= BLOCK || self.end.div_ceil(BLOCK) - self.start / BLOCK <= INLINE_BLOCKS
+    }
+}
+
+/// Why a step did not succeed.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The page cache lacks something: try again on a thread that may wait.
+    WouldWait,
+    /// It cannot succeed.
+    Failed(SegmentError),
+}
+
+/// How far a reader is.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    handle: Arc<Handle>,
+    stretch: Stretch,
+    /// Inside the payload: all before was served.
+    at: u64,
+    /// The entries of the CRC table from `table_block` on.
+    table: Vec<u8>,
+    table_block: u64,
+}
+
+impl Cursor {
+    pub(super) fn new(handle: Arc<Handle>, stretch: Stretch) -> Self {
+        Self { handle, stretch, at: stretch.start, table: Vec::new(), table_block: 0 }
+    }
+
+    /// Whether everything was served.
+    fn is_done(&self) -> bool {
+        self.at == self.stretch.end
+    }
+
+    /// The first chunk; empty only if the stretch is. The footer is checked with it, for a range too: it says
+    /// which blob lies here.
+    pub(super) fn first(&mut self, wait: Wait) -> Result<Bytes, Stop> {
+        let stretch = self.stretch;
+        if stretch.length <= BLOCK {
+            return self.only_block(wait);
+        }
+        let mut frame = [0; FRAME_SIZE];
+        self.fill(&mut frame, stretch.footer_offset, wait)?;
+        self.check_footer(&frame)?;
+        if self.handle.kind == SegmentKind::Single && stretch.end - stretch.start >= SEQUENTIAL {
+            // Advice only: whether it is taken changes nothing but the speed.
+            let _ = rustix::fs::fadvise(&self.handle.file, 0, None, Advice::Sequential);
+        }
+        self.next(wait)
+    }
+
+    /// A payload of one block, its table and footer in one read: all of it is checked, whatever is asked for.
+    fn only_block(&mut self, wait: Wait) -> Result<Bytes, Stop> {
+        let Stretch { offset, start, end, footer_offset, .. } = self.stretch;
+        let (length, footer_at) = (index(self.stretch.length), index(footer_offset - offset));
+        let mut bytes = vec![0; footer_at + FRAME_SIZE];
+        self.fill(&mut bytes, offset, wait)?;
+        let (framed, footer) = bytes.split_at(footer_at);
+        let (payload, table) = framed.split_at(length);
+        if let Some(footer) = footer.first_chunk() {
+            self.check_footer(footer)?;
+        }
+        self.check_blocks(payload, table, 0)?;
+        self.at = end;
+        Ok(Bytes::from(bytes).slice(index(start)..index(end)))
+    }
+
+    /// The next chunk, as whole blocks from the file, cut to what was asked for.
+    fn next(&mut self, wait: Wait) -> Result<Bytes, Stop> {
+        if self.is_done() {
+            return Ok(Bytes::new());
+        }
+        let Stretch { offset, length, end, .. } = self.stretch;
+        let first = self.at / BLOCK;
+        let last = end.div_ceil(BLOCK).min(first + CHUNK_BLOCKS);
+        let (from, to) = (first * BLOCK, length.min(last * BLOCK));
+        let table_at = self.table_from(first, last, wait)?;
+
+        let mut bytes = vec![0; index(to - from)];
+        self.fill(&mut bytes, offset + from, wait)?;
+        self.check_blocks(&bytes, &self.table[table_at..], from)?;
+        let until = end.min(to);
+        let chunk = Bytes::from(bytes).slice(index(self.at - from)..index(until - from));
+        self.at = until;
+        Ok(chunk)
+    }
+
+    /// Makes sure that the entries of blocks `first..last` are held, reading on as far as is useful. Returns
+    /// where in the table held the entry of `first` lies.
+    fn table_from(&mut self, first: u64, last: u64, wait: Wait) -> Result<usize, Stop> {
+        let held = self.table_block..self.table_block + self.table.len() as u64 / 4;
+        if !(held.contains(&first) && last <= held.end) {
+            let until = self.stretch.end.div_ceil(BLOCK).min(first + TABLE_ENTRIES);
+            let mut table = vec![0; index((until - first) * 4)];
+            self.fill(&mut table, self.stretch.offset + self.stretch.length + first * 4, wait)?;
+            (self.table, self.table_block) = (table, first);
+        }
+        Ok(index((first - self.table_block) * 4))
+    }
+
+    fn check_footer(&self, footer: &Frame) -> Result<(), Stop> {
+        let Stretch { offset, length, hash, footer_offset, .. } = self.stretch;
+        let footer = RecordFooter::decode(footer, offset, length)
+            .map_err(|damage| self.corrupt(footer_offset, damage.0))?;
+        match hash {
+            Some(hash) if hash != footer.hash => Err(self.corrupt(footer_offset, "another blob lies here")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks `blocks`, which lie at `from` inside the payload.
+    fn check_blocks(&self, blocks: &[u8], table: &[u8], from: u64) -> Result<(), Stop> {
+        format::verify_blocks(blocks, table).map_err(|bad| {
+            let offset = self.stretch.offset + from + bad as u64;
+            self.corrupt(offset, "a block does not match its checksum")
+        })
+    }
+
+    fn fill(&self, buffer: &mut [u8], offset: u64, wait: Wait) -> Result<(), Stop> {
+        read_exact_at(&self.handle.file, buffer, offset, wait).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock if wait == Wait::No => Stop::WouldWait,
+            ErrorKind::UnexpectedEof => self.corrupt(offset, "the file ends too early"),
+            _ => Stop::Failed(io_error("read a segment", error)),
+        })
+    }
+
+    fn corrupt(&self, offset: u64, what: &'static str) -> Stop {
+        Stop::Failed(SegmentError::Corrupt { segment: self.stretch.segment, offset, what })
+    }
+}
+
+/// A length that is at most a few MiB, as an index.
+fn index(length: u64) -> usize {
+    debug_assert!(length <= 16 * BLOCK_SIZE as u64 * CHUNK_BLOCKS);
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+/// A patient step's error.
+pub(super) fn failure(stop: Stop) -> SegmentError {
+    match stop {
+        Stop::Failed(error) => error,
+        Stop::WouldWait => io_error("read a segment", io::Error::from(ErrorKind::WouldBlock)),
+    }
+}
+
+type Step = (Cursor, Result<Bytes, SegmentError>);
+
+/// What the stream holds between two chunks.
+enum Ahead {
+    /// The first chunk, and the cursor behind it.
+    Ready(Cursor, Bytes),
+    /// The next chunk is being read.
+    Reading(JoinHandle<Step>),
+    /// Nothing is left.
+    Done,
+}
+
+/// `first`, then the rest of what `cursor` stands for. While the caller is busy with one chunk the next one
+/// is read.
+pub(super) fn stream(cursor: Cursor, first: Bytes) -> BoxStream<'static, Result<Bytes, SegmentError>> {
+    if first.is_empty() {
+        return stream::empty().boxed();
+    }
+    if cursor.is_done() {
+        return stream::once(std::future::ready(Ok(first))).boxed();
+    }
+    stream::try_unfold(Ahead::Ready(cursor, first), |ahead| async {
+        let (cursor, chunk) = match ahead {
+            Ahead::Done => return Ok(None),
+            Ahead::Ready(cursor, chunk) => (cursor, chunk),
+            Ahead::Reading(mut job) => {
+                let (cursor, chunk) = joined(&mut job).await?;
+                (cursor, chunk?)
+            }
+        };
+        let ahead = if cursor.is_done() { Ahead::Done } else { Ahead::Reading(read_ahead(cursor)) };
+        Ok(Some((chunk, ahead)))
+    })
+    .boxed()
+}
+
+fn read_ahead(mut cursor: Cursor) -> JoinHandle<Step> {
+    tokio::task::spawn_blocking(move || {
+        let chunk = cursor.next(Wait::Yes).map_err(failure);
+        (cursor, chunk)
+    })
+}

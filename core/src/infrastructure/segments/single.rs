@@ -1,0 +1,248 @@
+//! Writing one large blob into a file of its own.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use super::blocking::{SLICES_MAX, blocking, joined, write_all_at};
+use super::directory::{Directory, FILE_MODE};
+use super::format::{self, BlockSums, RecordFooter, RecordHeader, SINGLE_PAYLOAD, SegmentHeader};
+use super::pack::poisoned;
+use crate::application::ports::segments::{DomainTag, FoundRecord, SegmentError, SegmentKind, SingleWriter};
+use crate::domain::blob::{Hash, SegmentId};
+use crate::infrastructure::durable;
+
+/// So many bytes are gathered for one trip to a thread that may block; as many may be under way meanwhile.
+const GATHER: usize = 512 * 1024;
+/// Every so many bytes a sync is begun beside the writing, so that the last one has little left to do and an
+/// upload cannot fill the memory of the machine with dirty pages.
+const WRITEBACK: u64 = 32 * 1024 * 1024;
+
+/// How far the file is.
+#[derive(Debug, Default)]
+struct Progress {
+    sums: BlockSums,
+    /// Payload bytes written.
+    length: u64,
+}
+
+/// Where [`Progress`] is.
+#[derive(Debug)]
+enum Work {
+    Idle(Box<Progress>),
+    Writing(JoinHandle<io::Result<Box<Progress>>>),
+    Failed,
+}
+
+/// A single being written.
+#[derive(Debug)]
+pub(super) struct LocalSingle {
+    id: SegmentId,
+    domain: DomainTag,
+    directory: Arc<Directory>,
+    file: Arc<File>,
+    _staged: Staged,
+    gathered: Vec<Bytes>,
+    gathered_length: usize,
+    work: Work,
+    /// A sync begun beside the writing.
+    writeback: Option<JoinHandle<io::Result<()>>>,
+    /// Payload bytes that were written when it began.
+    writeback_length: u64,
+}
+
+impl LocalSingle {
+    /// Creates the staged file. Blocks.
+    pub(super) fn create(
+        directory: Arc<Directory>,
+        id: SegmentId,
+        domain: DomainTag,
+    ) -> Result<Self, SegmentError> {
+        let path = directory.staged(id);
+        let file = durable::create_file(&path, FILE_MODE)
+            .map_err(|error| directory.error("stage a segment", error))?;
+        Ok(Self {
+            id,
+            domain,
+            directory,
+            file: Arc::new(file),
+            _staged: Staged(path),
+            gathered: Vec::new(),
+            gathered_length: 0,
+            work: Work::Idle(Box::default()),
+            writeback: None,
+            writeback_length: 0,
+        })
+    }
+
+    /// Waits for the write under way.
+    async fn settle(&mut self) -> Result<(), SegmentError> {
+        match &mut self.work {
+            Work::Idle(_) => Ok(()),
+            Work::Failed => Err(poisoned()),
+            Work::Writing(job) => {
+                // The job stays in place while this waits, so that a caller may stop waiting and come again.
+                let done = joined(job).await;
+                self.work = Work::Failed;
+                let progress = done?.map_err(|error| self.directory.error("write a segment", error))?;
+                self.work = Work::Idle(progress);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the sync under way. The kernel tells its error once, so it counts.
+    async fn settle_writeback(&mut self) -> Result<(), SegmentError> {
+        let Some(job) = &mut self.writeback else { return Ok(()) };
+        let done = joined(job).await;
+        self.writeback = None;
+        let synced =
+            done.and_then(|done| done.map_err(|error| self.directory.error("sync a segment", error)));
+        if synced.is_err() {
+            self.work = Work::Failed;
+        }
+        synced
+    }
+
+    /// Begins a sync beside the writing if enough was written since the last one began.
+    async fn sync_behind(&mut self) -> Result<(), SegmentError> {
+        let Work::Idle(progress) = &self.work else { return Ok(()) };
+        let length = progress.length;
+        if length - self.writeback_length >= WRITEBACK {
+            self.settle_writeback().await?;
+            let file = Arc::clone(&self.file);
+            self.writeback = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+            self.writeback_length = length;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is under way, and takes what was reached. What follows is the writer's last
+    /// step, or puts something back.
+    async fn take_progress(&mut self) -> Result<Box<Progress>, SegmentError> {
+        self.settle().await?;
+        self.sync_behind().await?;
+        match mem::replace(&mut self.work, Work::Failed) {
+            Work::Idle(progress) => Ok(progress),
+            Work::Writing(_) | Work::Failed => Err(poisoned()),
+        }
+    }
+}
+
+#[async_trait]
+impl SingleWriter for LocalSingle {
+    fn id(&self) -> SegmentId {
+        self.id
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), SegmentError> {
+        if matches!(self.work, Work::Failed) {
+            return Err(poisoned());
+        }
+        self.gathered_length += bytes.len();
+        self.gathered.push(bytes);
+        if self.gathered_length >= GATHER || self.gathered.len() >= SLICES_MAX {
+            let progress = self.take_progress().await?;
+            let (file, pieces) = (Arc::clone(&self.file), mem::take(&mut self.gathered));
+            self.gathered_length = 0;
+            self.work = Work::Writing(tokio::task::spawn_blocking(move || progress.write(&file, &pieces)));
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>, hash: Hash) -> Result<(u64, u64), SegmentError> {
+        let progress = self.take_progress().await?;
+        self.settle_writeback().await?;
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let guard = Abandon(Arc::clone(&abandoned));
+        let single = *self;
+        let size = blocking(move || {
+            single
+                .seal(progress, hash, &abandoned)
+                .map_err(|error| single.directory.error("seal a segment", error))
+        })
+        .await?;
+        drop(guard);
+        Ok((SINGLE_PAYLOAD, size))
+    }
+}
+
+impl LocalSingle {
+    /// Writes the rest, frames it, and gives the file its name. Blocks.
+    fn seal(&self, progress: Box<Progress>, hash: Hash, abandoned: &AtomicBool) -> io::Result<u64> {
+        let Progress { sums, length } = *progress.write(&self.file, &self.gathered)?;
+        let mut tail = sums.finish();
+        let footer = RecordFooter {
+            payload_length: length,
+            payload_offset: SINGLE_PAYLOAD,
+            hash,
+            table_crc: format::crc32c(&tail),
+        };
+        tail.extend_from_slice(&footer.encode());
+        let end = format::record_end(SINGLE_PAYLOAD, length).ok_or(ErrorKind::FileTooLarge)?;
+        let record = FoundRecord { domain: self.domain, hash, offset: SINGLE_PAYLOAD, length };
+        tail.extend_from_slice(&format::encode_index(self.id, &[record], end));
+        write_all_at(&self.file, &mut [IoSlice::new(&tail)], SINGLE_PAYLOAD + length)?;
+
+        // What the file begins with is written last: until then it begins with zeroes and is no segment.
+        let header = SegmentHeader { kind: SegmentKind::Single, id: self.id };
+        let offset = header.first_record();
+        let record = RecordHeader { segment: self.id, offset, domain: self.domain, payload_length: length };
+        write_all_at(&self.file, &mut [IoSlice::new(&header.encode())], 0)?;
+        write_all_at(&self.file, &mut [IoSlice::new(&record.encode())], offset)?;
+
+        let settled = self.directory.make_room(self.id)?;
+        durable::publish(&self.file, &self.directory.staged(self.id), &settled)?;
+        if abandoned.load(Ordering::SeqCst) {
+            // Whoever gave up may have deleted the segment before it got this name.
+            std::fs::remove_file(&settled)?;
+        }
+        Ok(SINGLE_PAYLOAD + length + tail.len() as u64)
+    }
+}
+
+impl Progress {
+    /// Writes `pieces` behind what is there. Blocks.
+    fn write(mut self: Box<Self>, file: &File, pieces: &[Bytes]) -> io::Result<Box<Self>> {
+        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        write_all_at(file, &mut slices, SINGLE_PAYLOAD + self.length)?;
+        for piece in pieces {
+            self.sums.update(piece);
+            self.length += piece.len() as u64;
+        }
+        Ok(self)
+    }
+}
+
+/// Tells the thread that seals, by being dropped early, that nobody waits for it.
+struct Abandon(Arc<AtomicBool>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Removes the staged file when dropped, if it still has that name. Best effort: what stays after a crash is
+/// removed with its WRITING row.
+#[derive(Debug)]
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let path = mem::take(&mut self.0);
+        let remove = move || drop(std::fs::remove_file(path));
+        // Unlinking a large file takes a while: not on a thread that serves requests.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}

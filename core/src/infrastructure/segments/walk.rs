@@ -1,0 +1,189 @@
+//! Looking at a segment without the metadata store: through its index, or record by record. And mending a
+//! pack whose writer died. Everything here blocks.
+
+use std::io::ErrorKind;
+
+use super::blocking::{Wait, read_exact_at};
+use super::directory::Directory;
+use super::format::{
+    self, Damage, FRAME, FRAME_SIZE, Frame, RECORD_MAGIC, RecordFooter, RecordHeader, SegmentHeader, Trailer,
+};
+use super::handles::Handle;
+use super::pack::write_index;
+use crate::application::ports::segments::{FoundRecord, SegmentError};
+
+/// Bytes read at a time where much is passed by.
+const STEP: u64 = 256 * 1024;
+
+/// Records, and, unless they end where they should, where they end and why.
+type Walked = (Vec<FoundRecord>, Option<(u64, Damage)>);
+
+/// A segment's file, and its size when it was opened.
+struct Look<'a> {
+    directory: &'a Directory,
+    handle: &'a Handle,
+    size: u64,
+}
+
+/// The blobs in a segment: from its index, or from its records if it has no valid one.
+///
+/// A tail that is no record is taken for the torn end of a pack that was not sealed. If there is a record
+/// behind it, it is damage instead, and told.
+pub(super) fn inspect(directory: &Directory, handle: &Handle) -> Result<Vec<FoundRecord>, SegmentError> {
+    let look = Look::new(directory, handle)?;
+    if let Some((_, records)) = look.index()? {
+        return Ok(records);
+    }
+    let (records, end) = look.walk(look.size)?;
+    let Some((end, damage)) = end else { return Ok(records) };
+    match look.next_record(end + 1)? {
+        None => Ok(records),
+        Some(_) => Err(look.corrupt(end, damage)),
+    }
+}
+
+/// Cuts a pack at `committed`, checks that nothing but records is before, and seals it. Returns its size. Less
+/// than a header cannot have been committed: it stands for nothing.
+pub(super) fn recover(directory: &Directory, handle: &Handle, committed: u64) -> Result<u64, SegmentError> {
+    let look = Look::new(directory, handle)?;
+    let committed = committed.max(look.first_record());
+    if look.size < committed {
+        return Err(look.corrupt(look.size, Damage("the file is shorter than what was committed")));
+    }
+    if let Some((trailer, _)) = look.index()?
+        && (trailer.index_offset >= committed || look.size == committed)
+    {
+        return Ok(look.size);
+    }
+    let (records, end) = look.walk(committed)?;
+    if let Some((end, damage)) = end {
+        return Err(look.corrupt(end, damage));
+    }
+    let seal = || {
+        handle.file.set_len(committed)?;
+        write_index(&handle.file, handle.id, &records, committed)
+    };
+    seal().map_err(|error| directory.error("recover a pack", error))
+}
+
+impl<'a> Look<'a> {
+    fn new(directory: &'a Directory, handle: &'a Handle) -> Result<Self, SegmentError> {
+        let size = handle.file.metadata().map_err(|error| directory.error("look at a segment", error))?.len();
+        Ok(Self { directory, handle, size })
+    }
+
+    fn first_record(&self) -> u64 {
+        SegmentHeader { kind: self.handle.kind, id: self.handle.id }.first_record()
+    }
+
+    /// The trailer and the index, if both are whole.
+    fn index(&self) -> Result<Option<(Trailer, Vec<FoundRecord>)>, SegmentError> {
+        let Some(trailer_at) = self.size.checked_sub(FRAME) else { return Ok(None) };
+        let Ok(trailer) = Trailer::decode(&self.frame(trailer_at)?, self.handle.id, self.size) else {
+            return Ok(None);
+        };
+        // The trailer is known to fit the file, so its index is no longer than what is on the disk.
+        let Ok(length) = usize::try_from(trailer_at - trailer.index_offset) else { return Ok(None) };
+        let mut index = vec![0; length];
+        self.fill(&mut index, trailer.index_offset)?;
+        Ok(format::decode_index(&index, &trailer).ok().map(|records| (trailer, records)))
+    }
+
+    /// The records from the first on, which should end at `limit`. Frames and tables are checked, payloads are not: that is a reader's and the scrubber's part.
+    fn walk(&self, limit: u64) -> Result<Walked, SegmentError> {
+        let mut at = self.first_record();
+        let mut records = Vec::new();
+        while at != limit {
+            match self.record(at, limit)? {
+                Ok(record) => {
+                    // Checked by `record` not to overflow.
+                    at = format::record_end(record.offset, record.length).unwrap_or(limit);
+                    records.push(record);
+                }
+                Err(damage) => return Ok((records, Some((at, damage)))),
+            }
+        }
+        Ok((records, None))
+    }
+
+    /// The record at `at`, if there is a whole one before `limit`.
+    fn record(&self, at: u64, limit: u64) -> Result<Result<FoundRecord, Damage>, SegmentError> {
+        const CUT: Damage = Damage("a record is cut short");
+        if at.checked_add(FRAME).is_none_or(|payload| payload > limit) {
+            return Ok(Err(CUT));
+        }
+        let header = match RecordHeader::decode(&self.frame(at)?, self.handle.id, at) {
+            Ok(header) => header,
+            Err(damage) => return Ok(Err(damage)),
+        };
+        let (offset, length) = (at + FRAME, header.payload_length);
+        let Some(footer_at) = format::footer_offset(offset, length) else { return Ok(Err(CUT)) };
+        if footer_at.checked_add(FRAME).is_none_or(|end| end > limit) {
+            return Ok(Err(CUT));
+        }
+        let footer = match RecordFooter::decode(&self.frame(footer_at)?, offset, length) {
+            Ok(footer) => footer,
+            Err(damage) => return Ok(Err(damage)),
+        };
+        if self.crc(offset + length, footer_at)? != footer.table_crc {
+            return Ok(Err(Damage("a table of checksums does not match its own")));
+        }
+        Ok(Ok(FoundRecord { domain: header.domain, hash: footer.hash, offset, length }))
+    }
+
+    /// Where the next valid record header is, from `from` on.
+    fn next_record(&self, from: u64) -> Result<Option<u64>, SegmentError> {
+        let mut at = from;
+        while at.saturating_add(FRAME) <= self.size {
+            // A header across two steps is found in the second, which begins where it could.
+            let piece = self.piece(at, self.size)?;
+            for start in 0..=piece.len().saturating_sub(FRAME_SIZE) {
+                let Some(frame) = piece[start..].first_chunk::<FRAME_SIZE>() else { break };
+                let offset = at + start as u64;
+                if frame.starts_with(&RECORD_MAGIC)
+                    && RecordHeader::decode(frame, self.handle.id, offset).is_ok()
+                {
+                    return Ok(Some(offset));
+                }
+            }
+            at += piece.len() as u64 - (FRAME - 1);
+        }
+        Ok(None)
+    }
+
+    /// CRC-32C of the bytes in `from..to`, which lie inside the file.
+    fn crc(&self, from: u64, to: u64) -> Result<u32, SegmentError> {
+        let mut digest = format::Crc32c::new();
+        let mut at = from;
+        while at < to {
+            let piece = self.piece(at, to)?;
+            digest.update(&piece);
+            at += piece.len() as u64;
+        }
+        Ok(digest.value())
+    }
+
+    fn piece(&self, from: u64, to: u64) -> Result<Vec<u8>, SegmentError> {
+        let length = usize::try_from((to - from).min(STEP)).unwrap_or(FRAME_SIZE);
+        let mut piece = vec![0; length];
+        self.fill(&mut piece, from)?;
+        Ok(piece)
+    }
+
+    fn frame(&self, at: u64) -> Result<Frame, SegmentError> {
+        let mut frame = [0; FRAME_SIZE];
+        self.fill(&mut frame, at)?;
+        Ok(frame)
+    }
+
+    fn fill(&self, buffer: &mut [u8], at: u64) -> Result<(), SegmentError> {
+        read_exact_at(&self.handle.file, buffer, at, Wait::Yes).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => self.corrupt(at, Damage("the file ends too early")),
+            _ => self.directory.error("look at a segment", error),
+        })
+    }
+
+    fn corrupt(&self, offset: u64, damage: Damage) -> SegmentError {
+        SegmentError::Corrupt { segment: self.handle.id, offset, what: damage.0 }
+    }
+}

@@ -1,0 +1,5 @@
+//! For tests only (feature `testing`): a contract suite per port, and wrappers that fail on demand.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
+pub mod faulty;
+pub mod segments;

@@ -1,0 +1,181 @@
+//! A whole store in a temporary directory: SQLite and two local tiers, and a clock that tests move.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use juststorage_core::application::commit::{Committer, CommitterTasks};
+use juststorage_core::application::error::Result;
+use juststorage_core::application::ingest::{Body, Ingest};
+use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::application::objects::get::ReadOptions;
+use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
+use juststorage_core::application::ports::clock::Clock;
+use juststorage_core::application::ports::metadata::{MetadataStore, Place, WriterId};
+use juststorage_core::application::store::{Store, Tiers};
+use juststorage_core::application::validate::{Finding, Validator};
+use juststorage_core::application::workers::worker::run_dry;
+use juststorage_core::application::workers::{Compactor, GarbageCollector, Mover, Rewriter, TakeOver};
+use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
+use juststorage_core::domain::object::{Attributes, Object};
+use juststorage_core::domain::precondition::Preconditions;
+use juststorage_core::domain::principal::Principal;
+use juststorage_core::domain::space::DedupScope;
+use juststorage_core::domain::timestamp::Timestamp;
+use juststorage_core::infrastructure::metadata::SqlMetadata;
+use juststorage_core::infrastructure::segments::LocalSegments;
+use uuid::Uuid;
+
+/// A clock that stands still until it is told to move.
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub fn advance(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A running store. Dropping it without [`Self::close`] is a crash: nothing is sealed, nobody says good-bye.
+pub struct Running {
+    pub store: Store,
+    pub metadata: Arc<dyn MetadataStore>,
+    pub tiers: Tiers,
+    pub clock: Arc<ManualClock>,
+    tasks: CommitterTasks,
+    writer: WriterId,
+}
+
+/// The writer's name outlives a crash, as a data directory's does.
+const WRITER: WriterId = WriterId(Uuid::from_u128(7));
+
+impl Running {
+    /// Opens, or reopens after a crash, the store in `root`.
+    pub async fn open(root: &Path) -> Self {
+        Self::open_with(root, DedupScope::Tenant).await
+    }
+
+    pub async fn open_with(root: &Path, dedup: DedupScope) -> Self {
+        let url = format!("sqlite://{}", root.join("metadata.db").display());
+        let metadata = SqlMetadata::connect(&url).await.unwrap();
+        metadata.migrate().await.unwrap();
+        let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
+        let tier = |name: &'static str| Arc::new(LocalSegments::open(root.join(name), name).unwrap());
+        let tiers = Tiers { hot: tier("hot"), cold: tier("cold") };
+        let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
+        metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await.unwrap();
+        TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).from(WRITER).await.unwrap();
+        metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await.unwrap();
+        let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), WRITER);
+        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), WRITER);
+        let store = Store::new(metadata.clone(), tiers.clone(), clock.clone(), committer, ingest, dedup);
+        Self { store, metadata, tiers, clock, tasks, writer: WRITER }
+    }
+
+    /// Ends the store as SIGTERM does.
+    pub async fn close(self) {
+        self.tasks.shut_down().await;
+        self.metadata.close().await;
+    }
+
+    /// Ends the store as SIGKILL does, as far as one process can: tasks stop where they are.
+    pub async fn crash(self) {
+        self.tasks.abort();
+        self.metadata.close().await;
+    }
+
+    /// Everything that background workers would do, until there is nothing left.
+    pub async fn collect(&self) {
+        let rewriter =
+            Rewriter::new(self.metadata.clone(), self.tiers.clone(), self.clock.clone(), self.writer);
+        let gc = GarbageCollector::new(self.metadata.clone(), self.tiers.clone());
+        run_dry(&gc).await.unwrap();
+        run_dry(&Mover(rewriter.clone())).await.unwrap();
+        run_dry(&Compactor(rewriter)).await.unwrap();
+        run_dry(&gc).await.unwrap();
+    }
+
+    pub async fn findings(&self) -> Vec<Finding> {
+        let validator = Validator::new(self.metadata.clone(), self.tiers.clone());
+        validator.run(&|_| ()).await.unwrap().findings
+    }
+
+    pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<Object> {
+        let body = Body::of_bytes(bytes.into());
+        self.store.put(&root(), put_request(key), body).await
+    }
+
+    pub async fn read(&self, key: &str) -> Result<Bytes> {
+        self.read_with(key, &ReadOptions::default()).await
+    }
+
+    pub async fn read_with(&self, key: &str, options: &ReadOptions) -> Result<Bytes> {
+        let download = self.store.get(&root(), &object(key), options).await?;
+        let chunks: Vec<Bytes> = download.body.try_collect().await?;
+        Ok(chunks.concat().into())
+    }
+
+    pub async fn delete(&self, key: &str) {
+        self.store.delete(&root(), &object(key), Preconditions::default()).await.unwrap();
+    }
+}
+
+pub fn root() -> Principal {
+    Principal::unrestricted("root", Tenant::new("acme").unwrap())
+}
+
+pub fn space() -> SpaceAddress {
+    SpaceAddress::new(Namespace::new("models").unwrap(), Tenant::new("acme").unwrap())
+}
+
+pub fn place() -> Place {
+    Place::Space(space())
+}
+
+pub fn object(key: &str) -> ObjectRef {
+    ObjectRef::latest(place(), Key::new(key).unwrap())
+}
+
+pub fn put_request(key: &str) -> PutRequest {
+    PutRequest {
+        place: place(),
+        key: Some(Key::new(key).unwrap()),
+        attributes: Attributes::default(),
+        preconditions: Preconditions::default(),
+        etag: EtagStyle::Content,
+        checksum: None,
+    }
+}
+
+/// Bytes that differ by `seed` and do not compress into one another.
+pub fn noise(seed: u64, length: usize) -> Bytes {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect::<Vec<u8>>().into()
+}
+
+/// All files below `root`, for tests that ask whether something was left behind.
+pub fn segment_files(root: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![root.join("hot"), root.join("cold")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
