@@ -1,0 +1,46 @@
+# Everything a contributor types. CI runs the same targets, so green here is green there.
+
+# s3s declares rustc 1.96; it builds and runs on 1.95 with this flag. From 1.96 on it changes nothing.
+FLAGS := --locked --ignore-rust-version
+CACHE := $(HOME)/.cache/juststorage
+export PATH := $(CACHE)/bin:$(PATH)
+
+DESTDIR ?=
+PREFIX ?= /usr/local
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help run build install test check lint manifests docs deny
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: ## serve ./data: native API on 127.0.0.1:8080, S3 on 127.0.0.1:9000
+	cargo run --release --ignore-rust-version
+
+build: ## the release binary, as the container image has it
+	cargo build --release $(FLAGS) --bin juststorage
+
+install: ## puts the built binary under $(DESTDIR)$(PREFIX)
+	install -D -s -m 755 $(TARGET)/release/juststorage $(DESTDIR)$(PREFIX)/bin/juststorage
+
+test: ## every test, on SQLite and PostgreSQL; installs what is missing
+	scripts/prepare compiler postgres python tools
+	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
+
+check: lint deny manifests docs ## what CI looks at before the tests
+
+lint: ## formatting and clippy
+	scripts/prepare compiler lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(FLAGS) -- -D warnings
+
+deny: ## licences, duplicates and origins of dependencies, if cargo-deny is installed
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked -L error check bans licenses sources; \
+	else echo "deny: skipped; 'cargo install cargo-deny --locked' installs it"; fi
+
+manifests: ## everything under deploy/
+	scripts/prepare tools promtool
+	$(CACHE)/tools/bin/python deploy/validate.py
+
+docs: ## links, metrics and commands named in the documents
+	python3 scripts/check_docs.py
