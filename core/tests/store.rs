@@ -133,8 +133,8 @@ async fn parts_become_one_object_without_moving_a_byte() {
     let upload = running.store.create_upload(&root(), request).await.unwrap();
     let reference = UploadRef { id: upload.id, at: None };
     let mut claims = Vec::new();
-    for (index, bytes) in parts.iter().enumerate() {
-        let number = PartNumber::new(index as i64 + 1).unwrap();
+    for (index, bytes) in (1..).zip(&parts) {
+        let number = PartNumber::new(index).unwrap();
         let body = Body::of_bytes(bytes.clone());
         let part =
             running.store.put_part(&root(), &reference, number, EtagStyle::Md5, None, body).await.unwrap();
