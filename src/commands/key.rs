@@ -2,7 +2,7 @@
 
 use juststorage_core::application::access::{Access, AuthMode, NewKey, NewKeyRequest};
 use juststorage_core::application::ports::metadata::{Credential, CredentialKind};
-use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::address::{Namespace, Tenant};
 use juststorage_core::domain::principal::Right;
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ fn kind(key: &Credential) -> &'static str {
 fn json(key: &Credential) -> Value {
     let rights: Vec<_> = Right::ALL.into_iter().filter(|r| key.rights.has(*r)).map(Right::as_str).collect();
     let namespaces =
-        key.namespaces.as_ref().map(|names| names.iter().map(|name| name.as_str()).collect::<Vec<_>>());
+        key.namespaces.as_ref().map(|names| names.iter().map(Namespace::as_str).collect::<Vec<_>>());
     let mut shown = json!({
         "id": key.id,
         "kind": kind(key),

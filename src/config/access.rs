@@ -41,9 +41,8 @@ impl AccessConfig {
 
 fn mode(settings: &Settings, loopback: bool) -> Result<AuthMode, ConfigError> {
     match settings.auth.as_deref() {
-        Some("required") => Ok(AuthMode::Required),
         None if loopback => Ok(AuthMode::Disabled),
-        None => Ok(AuthMode::Required),
+        None | Some("required") => Ok(AuthMode::Required),
         Some("disabled") if loopback || settings.insecure == Some(true) => Ok(AuthMode::Disabled),
         Some("disabled") => Err(ConfigError::new(
             AUTH,

@@ -14,6 +14,8 @@ use super::ConfigError;
 /// Every setting, as given by flag or environment (clap lets the flag win) or by file.
 ///
 /// Not `Debug`: it holds secrets.
+// Its comments are printed as they stand: backticks around each name would only be noise in a terminal.
+#[allow(clippy::doc_markdown)]
 #[derive(Args, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[command(next_help_heading = "Settings")]

@@ -126,9 +126,11 @@ fn a_shared_database_needs_a_shared_master_key() {
     assert!(!format!("{:?}", config.storage).contains("hush"));
 }
 
+type Change = fn(&mut Settings);
+
 #[test]
 fn what_is_not_supported_is_refused_and_not_ignored() {
-    let cases: [(&str, fn(&mut Settings)); 9] = [
+    let cases: [(&str, Change); 9] = [
         ("JUSTSTORAGE_JWT_SECRET", |s| s.jwt_secret = Some("x".into())),
         ("JUSTSTORAGE_JWT_JWKS", |s| s.jwt_jwks = Some("x".into())),
         ("JUSTSTORAGE_S3_SIGV2", |s| s.s3_sigv2 = Some(true)),

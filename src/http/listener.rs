@@ -36,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound address that accepts connections once it is served.
 pub struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     front: Front,
     address: SocketAddr,
 }
@@ -45,14 +45,14 @@ impl Listener {
     /// Binds `address` for `front`. Port 0 takes a free one.
     pub async fn bind(front: Front, address: SocketAddr) -> Result<Self, Failure> {
         let bound = async {
-            let listener = TcpListener::bind(address).await?;
-            let address = listener.local_addr()?;
-            Ok::<_, std::io::Error>((listener, address))
+            let socket = TcpListener::bind(address).await?;
+            let address = socket.local_addr()?;
+            Ok::<_, std::io::Error>((socket, address))
         };
-        let (listener, address) = bound.await.map_err(|error| {
+        let (socket, address) = bound.await.map_err(|error| {
             Failure::unable(format!("listen on {address} for the {} front", front.as_str()), error)
         })?;
-        Ok(Self { listener, front, address })
+        Ok(Self { socket, front, address })
     }
 
     /// The address, with the port that it got.
@@ -75,7 +75,7 @@ impl Listener {
             loop {
                 let accepted = tokio::select! {
                     () = stop.cancelled() => return,
-                    accepted = self.listener.accept() => accepted,
+                    accepted = self.socket.accept() => accepted,
                 };
                 match accepted {
                     Ok((stream, _)) => {
