@@ -134,7 +134,7 @@ async fn uploads_end_in_the_same_object(database: Database) {
     let (_server, s3, native) = start(database).await;
     let whole = Content::new(3, (11 << 20) + 5).bytes();
     let parts = [
-        whole.slice(..(5 << 20) + 1),
+        whole.slice(..=(5 << 20)),
         whole.slice((5 << 20) + 1..(10 << 20) + 7),
         whole.slice((10 << 20) + 7..),
     ];
