@@ -9,7 +9,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build install test check lint manifests docs deny
+.PHONY: help run build install test bench check lint manifests docs deny
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,11 @@ install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 test: ## every test, on SQLite and PostgreSQL; installs what is missing
 	scripts/prepare compiler postgres python tools
 	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
+
+bench: ## speed and memory beside this machine's own limits; a table and target/bench.json
+	scripts/prepare compiler postgres
+	cargo build --release $(FLAGS) --bin juststorage
+	cargo run --release $(FLAGS) -p juststorage-compat-tests --bin bench
 
 check: lint deny manifests docs ## what CI looks at before the tests
 
