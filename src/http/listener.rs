@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::Front;
+use super::{Front, Linger, Lingering};
 use crate::failure::Failure;
 
 /// How long a client may take over a request's header, and how long a connection may lie idle: longer than
@@ -63,9 +63,9 @@ impl Listener {
     /// Serves with `service` from now on.
     pub fn serve<S>(self, service: S) -> Server
     where
-        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Lingering<Incoming>>, Response = Response<Body>, Error = Infallible>,
         S: Clone + Send + 'static,
-        S::Future: Send,
+        S::Future: Send + 'static,
     {
         let (stop, insist, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let server = Server { stop: stop.clone(), insist: insist.clone(), tasks: tasks.clone() };
@@ -134,9 +134,9 @@ struct Connection {
 impl Connection {
     async fn serve<S>(self, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Lingering<Incoming>>, Response = Response<Body>, Error = Infallible>,
         S: Clone + Send + 'static,
-        S::Future: Send,
+        S::Future: Send + 'static,
     {
         if let Err(error) = prepare(&self.stream) {
             tracing::debug!(%error, "connection not prepared");
@@ -149,7 +149,7 @@ impl Connection {
         if !matches!(first, Ok(Ok(()))) {
             return;
         }
-        let service = TowerToHyperService::new(service);
+        let service = TowerToHyperService::new(Linger(service));
         let mut connection =
             std::pin::pin!(self.builder.serve_connection(TokioIo::new(self.stream), service));
         let mut ending = false;

@@ -1,9 +1,11 @@
 //! HTTP, as far as both fronts share it: listeners, connections, and what wraps every request.
 
+mod linger;
 mod listener;
 mod observe;
 mod request_id;
 
+pub use linger::{Linger, Lingering};
 pub use listener::{Listener, Server};
 pub use observe::{NamespaceLabels, Observe};
 use request_id::RequestId;

@@ -11,7 +11,7 @@ use sqlx::sqlite::{
     Sqlite, SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Decode, Encode, Row as _, Type};
+use sqlx::{AssertSqlSafe, Connection as _, Decode, Encode, Row as _, Type};
 
 use super::dialect::{Fault, Sql};
 use crate::application::ports::metadata::MetadataError;
@@ -137,6 +137,13 @@ impl Database {
                 .max_connections(connections)
                 // A file does not go away, and a fresh connection has a cold cache.
                 .test_before_acquire(false)
+                // SQLite rolls back by itself when a write fails, on a full disk for one
+                // (sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction"). sqlx goes on
+                // counting that transaction and refuses every later one: such a connection is replaced.
+                .before_acquire(|connection, _| {
+                    let usable = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(usable) })
+                })
                 .idle_timeout(None)
                 .max_lifetime(None)
         };

@@ -1,0 +1,166 @@
+//! Reading what a refused client still sends.
+//!
+//! An answer may come before the request's body was read: its bucket does not exist, the disk is full. Were the
+//! connection closed then, the bytes still under way would be answered with a reset, on which the client's
+//! system throws away the answer that the client has not read yet: instead of the reason it sees a broken pipe.
+//! So the rest of the body is read and dropped for a while, as nginx does and calls a lingering close.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use tower::Service;
+
+/// How long a client may go on sending what nobody wants.
+const LINGER_MAX: Duration = Duration::from_secs(10);
+
+/// Wraps the service of a front, so that every answer reaches its client.
+#[derive(Clone)]
+pub struct Linger<S>(pub S);
+
+impl<S, B, R> Service<Request<B>> for Linger<S>
+where
+    S: Service<Request<Lingering<B>>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<R>, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // HTTP/2 ends a stream without its connection.
+        let lingers = request.version() < Version::HTTP_2;
+        let waits = lingers && waits(request.headers());
+        let asked = Arc::new(AtomicBool::new(!waits));
+        let rest = asked.clone();
+        let answer = self.0.call(request.map(|body| Lingering { body: Some(body), asked: rest, lingers }));
+        Box::pin(async move {
+            let mut response = answer.await?;
+            // Whether this client now sends its body or not is its choice (RFC 9110 section 10.1.1), so where
+            // the next request begins is not known: the connection ends here, and the client is told.
+            if !asked.load(Ordering::Relaxed) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// A request's body whose rest is read if it is dropped before its end.
+pub struct Lingering<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
+    body: Option<B>,
+    /// Whether the client has been asked to send: one that waits for `100 Continue` sends nothing before.
+    asked: Arc<AtomicBool>,
+    lingers: bool,
+}
+
+fn waits(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Body for Lingering<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.asked.store(true, Ordering::Relaxed);
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(context);
+        if let Poll::Ready(None | Some(Err(_))) = polled {
+            self.body = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Drop for Lingering<B> {
+    fn drop(&mut self) {
+        let sends = self.lingers && self.asked.load(Ordering::Relaxed);
+        let Some(mut body) = self.body.take().filter(|body| sends && !body.is_end_stream()) else { return };
+        // Outside of a runtime there is no connection to save either.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+                let _ = tokio::time::timeout(LINGER_MAX, rest).await;
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use std::convert::Infallible;
+    use std::sync::atomic::AtomicUsize;
+
+    use futures::StreamExt as _;
+    use http_body_util::StreamBody;
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+
+    /// A service that reads `read` of a request's three frames and answers: how many of them are ever asked
+    /// for, and whether the client is told that the connection ends.
+    async fn after(read: usize, expect: bool) -> (usize, bool) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let frames = futures::stream::iter(0..3).map(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")))
+        });
+        let mut request = Request::new(StreamBody::new(frames));
+        if expect {
+            request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        let service = service_fn(|request: Request<Lingering<_>>| async move {
+            let mut body = request.into_body();
+            for _ in 0..read {
+                body.frame().await.unwrap().unwrap();
+            }
+            Ok::<_, Infallible>(Response::new(()))
+        });
+        let answer = Linger(service).oneshot(request).await.unwrap();
+        // The rest is read by a task of its own, on this very thread.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        (asked.load(Ordering::Relaxed), answer.headers().contains_key(header::CONNECTION))
+    }
+
+    #[tokio::test]
+    async fn what_nobody_read_is_read_after_all() {
+        for read in 0..=3 {
+            assert_eq!(after(read, false).await, (3, false));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_is_not_asked_but_told() {
+        assert_eq!(after(0, true).await, (0, true));
+        assert_eq!(after(1, true).await, (3, false), "it was asked, and sends");
+    }
+}
