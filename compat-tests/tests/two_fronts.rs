@@ -133,11 +133,8 @@ async fn either_front_deletes_and_overwrites(database: Database) {
 async fn uploads_end_in_the_same_object(database: Database) {
     let (_server, s3, native) = start(database).await;
     let whole = Content::new(3, (11 << 20) + 5).bytes();
-    let parts = [
-        whole.slice(..=(5 << 20)),
-        whole.slice((5 << 20) + 1..(10 << 20) + 7),
-        whole.slice((10 << 20) + 7..),
-    ];
+    let mut rest = whole.clone();
+    let parts = [rest.split_to((5 << 20) + 1), rest.split_to((5 << 20) + 6), rest];
 
     let etag = s3::put_in_parts(&s3, BUCKET, "by s3", &parts).await;
     assert_eq!(etag, multipart_etag(&parts));
