@@ -183,6 +183,46 @@ async fn parts_become_one_object_without_moving_a_byte() {
     running.close().await;
 }
 
+/// The second part's pack is compacted away between the first byte and the last: the reader follows the leaf to
+/// where it lies now, and nothing is taken for damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_goes_on_while_its_pack_is_compacted() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    running.put("junk", noise(9, 900_000)).await.unwrap();
+    let request = UploadRequest {
+        place: place(),
+        key: Some(Key::new("whole").unwrap()),
+        attributes: Attributes::default(),
+        checksum: None,
+    };
+    let upload = running.store.create_upload(&root(), request).await.unwrap();
+    let reference = UploadRef { id: upload.id, at: None };
+    let parts = [noise(1, usize::try_from(PART_BYTES_MIN).unwrap()), noise(2, 50_000)];
+    let mut claims = Vec::new();
+    for (index, bytes) in (1..).zip(&parts) {
+        let number = PartNumber::new(index).unwrap();
+        let body = Body::of_bytes(bytes.clone());
+        running.store.put_part(&root(), &reference, number, EtagStyle::Content, None, body).await.unwrap();
+        claims.push(PartClaim { number, etag: None, checksum: None });
+    }
+    let completion = Completion { claims, ..Completion::default() };
+    running.store.complete_upload(&root(), &reference, completion).await.unwrap();
+    running.close().await;
+
+    let running = Running::open(folder.path()).await;
+    let before = segment_files(folder.path());
+    let options = ReadOptions::default();
+    let download = running.store.get(&root(), &object("whole"), &options).await.unwrap();
+    running.delete("junk").await;
+    running.collect().await;
+    assert_ne!(segment_files(folder.path()), before, "the pack was rewritten");
+    let chunks: Vec<Bytes> = download.body.map(Result::unwrap).collect().await;
+    assert!(chunks.concat() == parts.concat());
+    assert_eq!(running.findings().await, []);
+    running.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn conditions_are_decided_in_the_transaction() {
     let folder = TempDir::new().unwrap();

@@ -136,16 +136,8 @@ impl Store {
     }
 
     async fn read_extent(&self, extent: Extent) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let request = ReadRequest {
-            segment: extent.location.segment,
-            payload_offset: extent.location.offset,
-            payload_length: extent.location.length,
-            hash: Some(extent.hash),
-            start: extent.offset,
-            end: extent.offset + extent.length,
-        };
-        let tier = self.tiers.of(extent.location.tier);
-        match tier.read(request).await {
+        let (extent, opened) = self.open_extent(extent).await;
+        match opened {
             Ok(stream) => {
                 let store = self.clone();
                 let watched = stream.or_else(move |error| {
@@ -158,12 +150,42 @@ impl Store {
         }
     }
 
+    /// Opens a stretch of a leaf where it lies now. Compaction and moves remove a segment once its leaves lie
+    /// elsewhere; a location that was read before that is looked up again. A segment that is open is not
+    /// disturbed by its removal.
+    async fn open_extent(
+        &self,
+        mut extent: Extent,
+    ) -> (Extent, Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError>) {
+        loop {
+            let request = ReadRequest {
+                segment: extent.location.segment,
+                payload_offset: extent.location.offset,
+                payload_length: extent.location.length,
+                hash: Some(extent.hash),
+                start: extent.offset,
+                end: extent.offset + extent.length,
+            };
+            let opened = self.tiers.of(extent.location.tier).read(request).await;
+            let Err(SegmentError::Missing(_)) = &opened else { return (extent, opened) };
+            match self.metadata.find_leaf(extent.blob).await {
+                Ok(Some(leaf)) if leaf.location != extent.location => extent.location = leaf.location,
+                _ => return (extent, opened),
+            }
+        }
+    }
+
     /// Counts and quarantines a leaf whose bytes cannot be vouched for.
     async fn damaged(&self, extent: Extent, error: SegmentError) -> Error {
+        let missing = matches!(error, SegmentError::Missing(_));
+        if missing && matches!(self.metadata.find_leaf(extent.blob).await, Ok(None)) {
+            // Deleted and collected since it was looked up: that is no damage.
+            return Error::NoSuchObject;
+        }
         if matches!(error, SegmentError::Corrupt { .. } | SegmentError::Missing(_)) {
             metrics::corrupt_read(extent.location.tier);
             tracing::error!(blob = %extent.hash, segment = %extent.location.segment, "blob quarantined");
-            if let Err(error) = self.metadata.quarantine(extent.blob).await {
+            if let Err(error) = self.metadata.quarantine(extent.blob, extent.location).await {
                 tracing::warn!(%error, blob = %extent.hash, "blob could not be marked as quarantined");
             }
         }

@@ -668,8 +668,12 @@ pub trait MetadataStore: Send + Sync + 'static {
         relocations: Vec<Relocation>,
     ) -> Result<Vec<bool>, MetadataError>;
 
-    /// Marks a leaf as damaged, so that the next upload of the same bytes replaces it.
-    async fn quarantine(&self, blob: BlobId) -> Result<(), MetadataError>;
+    /// A leaf as it is now: whoever misses bytes asks again, since compaction and moves change where they lie.
+    async fn find_leaf(&self, blob: BlobId) -> Result<Option<LeafRecord>, MetadataError>;
+
+    /// Marks a leaf as damaged if it still lies at `at`, so that the next upload of the same bytes replaces it.
+    /// A leaf that has moved since is not what was found damaged.
+    async fn quarantine(&self, blob: BlobId, at: Location) -> Result<(), MetadataError>;
 
     // --- keys --------------------------------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ impl Rewriter {
             Err(error) => return self.damaged(leaf, error).await.map(|()| None),
         };
         if hash != leaf.hash {
-            self.metadata.quarantine(leaf.id).await?;
+            self.metadata.quarantine(leaf.id, leaf.location).await?;
             return Ok(None);
         }
         Ok(Some(writer.finish(hash).await?))
@@ -164,7 +164,7 @@ impl Rewriter {
         match read.await {
             Ok(payload) if Hash::of(&payload) == leaf.hash => Ok(Some(payload)),
             Ok(_) => {
-                self.metadata.quarantine(leaf.id).await?;
+                self.metadata.quarantine(leaf.id, leaf.location).await?;
                 Ok(None)
             }
             Err(error) => self.damaged(leaf, error).await.map(|()| None),
@@ -177,7 +177,7 @@ impl Rewriter {
             return Err(error.into());
         }
         tracing::error!(%error, blob = %leaf.hash, "blob cannot be moved and was quarantined");
-        Ok(self.metadata.quarantine(leaf.id).await?)
+        Ok(self.metadata.quarantine(leaf.id, leaf.location).await?)
     }
 
     async fn open(&self, tier: StorageClass, kind: SegmentKind) -> Result<SegmentId> {

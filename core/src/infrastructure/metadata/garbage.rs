@@ -13,7 +13,7 @@ use super::dialect::{Fault, sql};
 use super::rows;
 use super::tally::Tally;
 use crate::application::ports::metadata::{Move, Swept};
-use crate::domain::blob::{BlobId, ContentHash, SegmentId};
+use crate::domain::blob::{BlobId, ContentHash, Location, SegmentId};
 use crate::domain::space::SpaceId;
 use crate::domain::storage_class::StorageClass;
 
@@ -256,11 +256,15 @@ pub(super) async fn settle_move(tx: &mut Transaction, blob: BlobId) -> Result<()
     Ok(())
 }
 
-pub(super) async fn quarantine(db: &Database, blob: BlobId) -> Result<(), Fault> {
+pub(super) async fn quarantine(db: &Database, blob: BlobId, at: Location) -> Result<(), Fault> {
     transaction!(db, |tx| {
-        tx.query(sql!("UPDATE blobs SET quarantined = TRUE WHERE id = $1 AND segment_id IS NOT NULL"))
-            .bind(blob.0)
-            .execute()
-            .await?;
+        tx.query(sql!(
+            "UPDATE blobs SET quarantined = TRUE WHERE id = $1 AND segment_id = $2 AND seg_offset = $3"
+        ))
+        .bind(blob.0)
+        .bind(at.segment.0)
+        .bind(rows::signed(at.offset)?)
+        .execute()
+        .await?;
     })
 }

@@ -217,6 +217,10 @@ pub(super) async fn scan(
         .await
 }
 
+pub(super) async fn find_leaf(db: &Database, blob: BlobId) -> Result<Option<LeafRecord>, Fault> {
+    db.read(sql!(leaf, " WHERE b.id = $1")).bind(blob.0).find(rows::leaf).await
+}
+
 pub(super) async fn scan_leaves(
     db: &Database,
     after: Option<BlobId>,

@@ -16,7 +16,7 @@ use crate::application::ports::metadata::{
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
-use crate::domain::blob::{BlobId, Extent, SegmentId};
+use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
@@ -205,8 +205,12 @@ impl MetadataStore for SqlMetadata {
         Ok(relocate::relocate(&self.db, writer, &relocations).await?)
     }
 
-    async fn quarantine(&self, blob: BlobId) -> Answer<()> {
-        Ok(garbage::quarantine(&self.db, blob).await?)
+    async fn find_leaf(&self, blob: BlobId) -> Answer<Option<LeafRecord>> {
+        Ok(segments::find_leaf(&self.db, blob).await?)
+    }
+
+    async fn quarantine(&self, blob: BlobId, at: Location) -> Answer<()> {
+        Ok(garbage::quarantine(&self.db, blob, at).await?)
     }
 
     async fn create_credential(&self, credential: &Credential) -> Answer<()> {

@@ -5,7 +5,7 @@ use crate::application::ports::metadata::{
     MetadataStore, NewContent, Outcome, Refusal, SegmentState, StagedLeaf,
 };
 use crate::application::ports::segments::SegmentKind;
-use crate::domain::blob::{BlobId, ContentHash, Extent, Hash, SegmentId};
+use crate::domain::blob::{BlobId, ContentHash, Extent, Hash, Location, SegmentId};
 use crate::domain::range::Span;
 use crate::domain::storage_class::StorageClass;
 
@@ -80,9 +80,14 @@ pub async fn a_duplicate_single_is_dropped(store: &dyn MetadataStore) {
 pub async fn damaged_content_is_replaced_by_the_next_upload(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let (old, staged) = single(&bench, b"body", StorageClass::Hot).await;
+    let at = staged.location;
     let put = bench.put_content("a", NewContent::Staged(staged), etag(b"body"));
     let blob = object(bench.try_put(put).await).content.unwrap().blob;
-    store.quarantine(blob).await.unwrap();
+    // What was read where the leaf does not lie says nothing about it.
+    store.quarantine(blob, Location { offset: at.offset + 1, ..at }).await.unwrap();
+    assert!(!store.find_leaf(blob).await.unwrap().unwrap().quarantined);
+    store.quarantine(blob, at).await.unwrap();
+    assert!(store.find_leaf(blob).await.unwrap().unwrap().quarantined);
     let quarantined = store.scan_leaves(None, 100_000).await.unwrap();
     assert!(quarantined.iter().any(|leaf| leaf.id == blob && leaf.quarantined));
     let second = bench.has_put("b", b"body").await;
