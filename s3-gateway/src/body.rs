@@ -72,8 +72,8 @@ pub(crate) fn incoming(
 }
 
 /// The frames of a body, each passed on only once the next one, or the end, is known. What proves a body
-/// (the last chunk's signature, the trailer, the signed digest) comes behind its last byte, and the core
-/// stops reading at the last byte of a known length: so the last byte must come last.
+/// (the last chunk's signature, the trailer, the signed digest) comes behind its last byte. The core reads to
+/// the end as well before it accepts a body; held back here, an unproven last byte never reaches it at all.
 fn verified(blob: StreamingBlob, failure: Failure) -> BoxStream<'static, Result<bytes::Bytes, Error>> {
     futures::stream::unfold(Some((blob, None)), move |state| {
         let failure = failure.clone();
