@@ -19,6 +19,7 @@ mod key;
 mod migrate;
 mod output;
 mod serve;
+mod snippets;
 mod stats;
 mod validate;
 

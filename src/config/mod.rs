@@ -12,8 +12,8 @@ pub mod storage;
 
 use std::time::Duration;
 
-pub use access::{AccessConfig, MasterKeySource};
-pub use listen::ListenConfig;
+pub use access::{AccessConfig, JwtConfig, JwtSource, MasterKeySource};
+pub use listen::{ListenConfig, TlsConfig};
 pub use logging::{LogConfig, LogFormat};
 pub use settings::Settings;
 pub use storage::{DatabaseUrl, StorageConfig, TierUrl};
@@ -89,12 +89,6 @@ fn refuse_unsupported(settings: &Settings) -> Result<(), ConfigError> {
     let refuse = |setting, what: &str| {
         Err(ConfigError::new(setting, format!("this version does not support {what}; unset it")))
     };
-    if settings.jwt_secret.is_some() {
-        return refuse("JUSTSTORAGE_JWT_SECRET", "JWTs");
-    }
-    if settings.jwt_jwks.is_some() {
-        return refuse("JUSTSTORAGE_JWT_JWKS", "JWTs");
-    }
     if settings.s3_sigv2 == Some(true) {
         return refuse("JUSTSTORAGE_S3_SIGV2", "signatures of version 2");
     }
