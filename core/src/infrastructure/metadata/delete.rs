@@ -77,7 +77,7 @@ async fn delete_latest(
         (None, _) => Ok(Ok(deleted(None, false))),
         (Some(space), latest) if space.versioning == Versioning::Off => {
             if let Some(latest) = &latest {
-                batch.retire(latest).await?;
+                batch.retire(&[latest]).await?;
             }
             Ok(Ok(deleted(latest, false)))
         }
@@ -97,7 +97,7 @@ async fn delete_version(
         return Ok(Err(refusal));
     }
     if let Some(object) = &object {
-        batch.retire(object).await?;
+        batch.retire(&[object]).await?;
         if let (true, Some(key)) = (object.is_latest, &object.key) {
             promote(batch, object.space, key).await?;
         }
