@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use juststorage_core::domain::address::{BucketName, Namespace, Tenant};
+use juststorage_core::domain::limits::Setting;
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use uuid::Uuid;
 
-use crate::config::{Settings, duration};
+use crate::config::{Settings, amount, duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +72,9 @@ pub enum Command {
     /// Make, list and revoke keys of the native API and of S3
     #[command(subcommand)]
     Key(KeyCommand),
+    /// What single tenants may take up, other than the settings say
+    #[command(subcommand)]
+    Limits(LimitsCommand),
     /// Make, list and delete buckets, the S3 names of spaces
     #[command(subcommand)]
     Bucket(BucketCommand),
@@ -143,6 +147,54 @@ pub enum KeyKind {
     Api,
     /// An access key and a secret key.
     S3,
+}
+
+/// Limits of single tenants.
+#[derive(Subcommand)]
+pub enum LimitsCommand {
+    /// Set limits of a tenant; those that are not named stay. In force within a second on every server
+    ///
+    /// Each is a number (of bytes also such as 10GiB), `unlimited`, or `default` for what the settings say.
+    #[command(after_help = "Examples:
+  juststorage limits set acme --quota-bytes 500GiB --requests-per-second 200
+  juststorage limits set acme --quota-bytes default")]
+    Set(LimitsSet),
+    /// List the tenants of whose limits something is said
+    List,
+}
+
+/// What is said of a tenant's limits.
+#[derive(Args)]
+pub struct LimitsSet {
+    /// Whose limits
+    #[arg(value_parser = Tenant::new)]
+    pub tenant: Tenant,
+    /// Requests begun per second on one server
+    #[arg(long, value_name = "LIMIT", value_parser = limit)]
+    pub requests_per_second: Option<Setting>,
+    /// Requests under way at the same time on one server
+    #[arg(long, value_name = "LIMIT", value_parser = limit)]
+    pub concurrent_requests: Option<Setting>,
+    /// Bytes sent per second to one server
+    #[arg(long, value_name = "LIMIT", value_parser = limit)]
+    pub upload_bytes_per_second: Option<Setting>,
+    /// Bytes received per second from one server
+    #[arg(long, value_name = "LIMIT", value_parser = limit)]
+    pub download_bytes_per_second: Option<Setting>,
+    /// Bytes kept, in all versions
+    #[arg(long, value_name = "LIMIT", value_parser = limit)]
+    pub quota_bytes: Option<Setting>,
+    /// Objects kept, versions included
+    #[arg(long, value_name = "LIMIT", value_parser = limit)]
+    pub quota_objects: Option<Setting>,
+}
+
+fn limit(text: &str) -> Result<Setting, String> {
+    match text {
+        "default" => Ok(Setting::Default),
+        "unlimited" => Ok(Setting::Unlimited),
+        amount => Ok(Setting::At(amount::parse(amount)?)),
+    }
 }
 
 /// Buckets.

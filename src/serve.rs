@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use juststorage_core::application::access::{Access, JwtKeys};
 use juststorage_core::application::commit::CommitterTasks;
+use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Endpoints;
 use crate::compose::Parts;
-use crate::config::{Config, ConfigError, JwtConfig, JwtSource, TlsConfig};
+use crate::config::{Config, ConfigError, JwtConfig, JwtSource, LimitsConfig, TlsConfig};
 use crate::data_dir::{DataDir, Held};
 use crate::failure::Failure;
 use crate::http::{Front, Listener, NamespaceLabels, Observe, Server, Tls};
@@ -70,6 +71,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     heartbeat(&parts, writer).step().await?;
 
     let (store, commits) = parts.store(writer);
+    let LimitsConfig { defaults, turns } = config.limits;
+    let store = store.with_limits(TenantLimits::new(parts.metadata.clone(), defaults, turns));
     let access = Access::new(
         parts.metadata.clone(),
         parts.clock.clone(),

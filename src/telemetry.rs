@@ -105,6 +105,15 @@ fn describe() {
     );
     describe_counter!("activestorage_corrupt_reads_total", "Reads that met damaged or missing bytes");
     describe_counter!("activestorage_refused_busy_total", "Requests refused because a queue was full");
+    describe_counter!(
+        "activestorage_limited_total",
+        "Requests refused because their tenant's limit or quota is reached, by reason"
+    );
+    describe_counter!(
+        "activestorage_slowed_down_milliseconds_total",
+        "Time that transfers waited so that their tenants keep to their rates"
+    );
+    describe_counter!("activestorage_turns_awaited_total", "Requests that waited for their tenant's turn");
     describe_counter!("activestorage_worker_items_total", "Items done by background workers");
     describe_counter!("activestorage_worker_failures_total", "Failed steps of background workers");
     describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
@@ -118,6 +127,7 @@ fn describe() {
         "activestorage_gc_deleted_blobs_total",
         "activestorage_gc_deleted_bytes_total",
         "activestorage_refused_busy_total",
+        "activestorage_turns_awaited_total",
     ] {
         counter!(name).absolute(0);
     }

@@ -78,7 +78,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
 /// What every call under `/v1` may answer, and the credentials it takes: either kind, or none where
 /// authentication is disabled.
 fn protect(operation: &mut Operation) {
-    for status in ["400", "401", "403", "500", "503"] {
+    for status in ["400", "401", "403", "429", "500", "503"] {
         refuse(operation, status);
     }
     operation.security = Some(vec![

@@ -21,6 +21,8 @@
 //! | 413 | `body_too_large`, `object_too_large` | |
 //! | 415 | `unsupported_media_type` | the body should be JSON |
 //! | 416 | `range_not_satisfiable`, `part_not_found` | nothing of the object lies in the range |
+//! | 429 | `rate_limited` | the tenant asks for more than its limits: try again after `Retry-After` |
+//! | 429 | `quota_exceeded` | the tenant keeps as much as it may |
 //! | 500 | `data_corrupt` | the stored bytes are damaged and were not served |
 //! | 500 | `internal` | logged with its cause under the request id |
 //! | 503 | `busy`, `unavailable` | try again after `Retry-After` |
@@ -49,6 +51,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Seconds after which a client that met a passing failure should try again.
 const RETRY_SECONDS: u64 = 1;
+
+/// Seconds after which a client whose tenant keeps too much may look whether something was deleted.
+const QUOTA_RETRY_SECONDS: u64 = 60;
 
 /// An error's body.
 #[derive(Clone, Debug, Serialize, ToSchema, ToResponse)]
@@ -135,6 +140,15 @@ impl Problem {
                     Ok(size) => problem.with(CONTENT_RANGE, size),
                     Err(_) => problem,
                 };
+            }
+            Error::Limited { retry_after, .. } => {
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                return Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", error.to_string())
+                    .with(RETRY_AFTER, seconds.max(RETRY_SECONDS));
+            }
+            Error::QuotaExceeded(_) => {
+                return Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", error.to_string())
+                    .with(RETRY_AFTER, QUOTA_RETRY_SECONDS);
             }
             Error::Busy | Error::Unavailable => {
                 let code = if matches!(error, Error::Busy) { "busy" } else { "unavailable" };
@@ -284,6 +298,9 @@ mod tests {
         assert_eq!(status(&Error::Complete(CompleteRefusal::Order)), 400);
         let retry = Problem::of(&Error::Unavailable).header.unwrap();
         assert_eq!((retry.0, retry.1.to_str().unwrap()), (RETRY_AFTER, "1"));
+        let wait = std::time::Duration::from_millis(1200);
+        let limited = Problem::of(&Error::Limited { what: "requests", retry_after: wait });
+        assert_eq!((limited.status.as_u16(), limited.header.unwrap().1.to_str().unwrap()), (429, "2"));
         let range = Problem::of(&Error::Unsatisfiable(Unsatisfiable { size: 7 })).header.unwrap();
         assert_eq!(range.1.to_str().unwrap(), "bytes */7");
         let challenge = Problem::of(&Error::Unauthenticated("no")).header.unwrap();

@@ -240,6 +240,11 @@ pub(crate) fn is_hoisted(key: &str) -> bool {
     HOISTED.contains(&key.as_str()) || key.strip_prefix("x-amz-meta-").is_some_and(|name| !name.is_empty())
 }
 
+/// The names of all operations that are carried out.
+pub(crate) fn offered_names() -> impl Iterator<Item = &'static str> {
+    OPERATIONS.iter().filter(|operation| operation.offered).map(|operation| operation.name)
+}
+
 /// The keys and values of a query string, decoded.
 pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
     query

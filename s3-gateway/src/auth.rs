@@ -85,6 +85,7 @@ impl Doorkeeper {
         }
         let identity = SCOPE.try_with(|scope| lock(&scope.identity).take()).ok().flatten();
         let who = identity.ok_or_else(denied)?.principal;
+        self.0.admit(&who).await.map_err(translate)?;
         if let (Some(bucket), Some(expected)) = (bucket, text(headers, "x-amz-expected-bucket-owner")) {
             check_owner(&self.0, &who, bucket, expected).await?;
         }

@@ -180,6 +180,12 @@ pub(crate) fn translate(error: Error) -> S3Error {
             "ConditionalRequestConflict",
             "The conditional request cannot succeed due to a conflicting operation against this resource.",
         ),
+        Error::Limited { retry_after, .. } => {
+            let seconds = (retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1);
+            let error = fail(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.");
+            with_headers(error, [(RETRY_AFTER, seconds.to_string())])
+        }
+        Error::QuotaExceeded(_) => fail(StatusCode::FORBIDDEN, "QuotaExceeded", sentence(&message)),
         Error::Unauthenticated(_) => fail(StatusCode::FORBIDDEN, "AccessDenied", sentence(&message)),
         Error::Forbidden(_) => {
             fail(StatusCode::FORBIDDEN, "AccessDenied", format!("Access Denied: {message}."))

@@ -22,6 +22,11 @@ use juststorage_core::application::store::Store;
 
 pub use service::{BoxError, ResponseBody, S3Gateway, service};
 
+/// The operations that the gateway carries out, by S3's names for them: for the test that tries every one.
+pub fn operations() -> impl Iterator<Item = &'static str> {
+    allowlist::offered_names()
+}
+
 /// What the gateway is made of.
 #[derive(Clone)]
 pub struct Gateway {

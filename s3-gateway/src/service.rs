@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 use juststorage_core::application::metrics::NamespaceLabel;
+use juststorage_core::application::request;
 use juststorage_core::domain::invalid::Invalid;
 use percent_encoding::percent_decode_str;
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -171,14 +172,15 @@ impl S3Gateway {
         finish(&method, response, &context)
     }
 
-    async fn run<B>(&self, request: Request<B>, target: Target) -> Result<Response<s3s::Body>, Refusal>
+    async fn run<B>(&self, incoming: Request<B>, target: Target) -> Result<Response<s3s::Body>, Refusal>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let takes_xml =
             matches!(target.operation.name, "DeleteObjects" | "PutObjectTagging" | "CompleteMultipartUpload");
-        let (mut parts, body) = request.into_parts();
+        request::operation(target.operation.name);
+        let (mut parts, body) = incoming.into_parts();
         parts.extensions.insert(target);
         let body = if takes_xml {
             let digests = XmlDigests::new(&parts.headers);

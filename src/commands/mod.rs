@@ -16,6 +16,7 @@ use crate::telemetry;
 mod bucket;
 mod gc;
 mod key;
+mod limits;
 mod migrate;
 mod output;
 mod serve;
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Gc => gc::run(StorageConfig::new(&settings)?, output).await,
         Command::Stats => stats::run(StorageConfig::new(&settings)?, output).await,
         Command::Key(command) => key::run(&settings, command, output).await,
+        Command::Limits(command) => limits::run(&settings, command, output).await,
         Command::Bucket(command) => bucket::run(StorageConfig::new(&settings)?, command, output).await,
     }
 }

@@ -4,7 +4,9 @@
 //! its values hold.
 
 pub mod access;
+pub mod amount;
 pub mod duration;
+pub mod limits;
 pub mod listen;
 pub mod logging;
 pub mod settings;
@@ -13,6 +15,7 @@ pub mod storage;
 use std::time::Duration;
 
 pub use access::{AccessConfig, JwtConfig, JwtSource, MasterKeySource};
+pub use limits::LimitsConfig;
 pub use listen::{ListenConfig, TlsConfig};
 pub use logging::{LogConfig, LogFormat};
 pub use settings::Settings;
@@ -44,6 +47,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// Who is let in.
     pub access: AccessConfig,
+    /// What tenants may take up.
+    pub limits: LimitsConfig,
     /// Where the key that encrypts stored secrets comes from.
     pub master_key: MasterKeySource,
     /// `JUSTSTORAGE_UPLOAD_EXPIRY`: age at which an unfinished upload is aborted; 7 days.
@@ -70,6 +75,7 @@ impl Config {
         }
         Ok(Self {
             access: AccessConfig::new(settings, &listen)?,
+            limits: LimitsConfig::new(settings)?,
             master_key: MasterKeySource::new(settings, &storage)?,
             upload_expiry,
             shutdown_grace: age(

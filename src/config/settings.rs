@@ -207,6 +207,71 @@ pub struct Settings {
     )]
     pub master_key_previous: Option<String>,
 
+    /// Requests that a tenant may begin per second on one server, unless `limits set` says otherwise
+    /// [default: as many as it likes]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_LIMIT_REQUESTS_PER_SECOND",
+        value_name = "NUMBER",
+        hide_short_help = true
+    )]
+    pub limit_requests_per_second: Option<String>,
+
+    /// Requests that a tenant may have under way at the same time on one server [default: as many as it likes]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_LIMIT_CONCURRENT_REQUESTS",
+        value_name = "NUMBER",
+        hide_short_help = true
+    )]
+    pub limit_concurrent_requests: Option<String>,
+
+    /// Bytes that a tenant may send per second to one server: a number, or such as 50MiB [default: no limit]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_LIMIT_UPLOAD_BYTES_PER_SECOND",
+        value_name = "AMOUNT",
+        hide_short_help = true
+    )]
+    pub limit_upload_bytes_per_second: Option<String>,
+
+    /// Bytes that a tenant may receive per second from one server [default: no limit]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_LIMIT_DOWNLOAD_BYTES_PER_SECOND",
+        value_name = "AMOUNT",
+        hide_short_help = true
+    )]
+    pub limit_download_bytes_per_second: Option<String>,
+
+    /// Bytes that a tenant may keep, in all versions of all its objects [default: no limit]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_QUOTA_BYTES",
+        value_name = "AMOUNT",
+        hide_short_help = true
+    )]
+    pub quota_bytes: Option<String>,
+
+    /// Objects that a tenant may keep, versions included [default: no limit]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_QUOTA_OBJECTS",
+        value_name = "NUMBER",
+        hide_short_help = true
+    )]
+    pub quota_objects: Option<String>,
+
+    /// Requests that are worked on at once before tenants take turns [default: 128]
+    #[arg(long, global = true, env = "JUSTSTORAGE_TURNS", value_name = "NUMBER", hide_short_help = true)]
+    pub turns: Option<String>,
+
     /// Reserved: this version checks signatures of version 4 only and refuses to start when it is set
     #[arg(
         long, global = true, env = "JUSTSTORAGE_S3_SIGV2", value_name = "BOOL", num_args = 0..=1,
@@ -259,6 +324,17 @@ impl Settings {
             log_format: filled(self.log_format).or(filled(lower.log_format)),
             jwt_secret: filled(self.jwt_secret).or(filled(lower.jwt_secret)),
             jwt_jwks: filled(self.jwt_jwks).or(filled(lower.jwt_jwks)),
+            limit_requests_per_second: filled(self.limit_requests_per_second)
+                .or(filled(lower.limit_requests_per_second)),
+            limit_concurrent_requests: filled(self.limit_concurrent_requests)
+                .or(filled(lower.limit_concurrent_requests)),
+            limit_upload_bytes_per_second: filled(self.limit_upload_bytes_per_second)
+                .or(filled(lower.limit_upload_bytes_per_second)),
+            limit_download_bytes_per_second: filled(self.limit_download_bytes_per_second)
+                .or(filled(lower.limit_download_bytes_per_second)),
+            quota_bytes: filled(self.quota_bytes).or(filled(lower.quota_bytes)),
+            quota_objects: filled(self.quota_objects).or(filled(lower.quota_objects)),
+            turns: filled(self.turns).or(filled(lower.turns)),
             jwt_issuer: filled(self.jwt_issuer).or(filled(lower.jwt_issuer)),
             jwt_audience: filled(self.jwt_audience).or(filled(lower.jwt_audience)),
             master_key_previous: filled(self.master_key_previous).or(filled(lower.master_key_previous)),

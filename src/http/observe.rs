@@ -17,10 +17,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http_body::{Frame, SizeHint};
 use juststorage_core::application::metrics::NamespaceLabel;
+use juststorage_core::application::request::{Noted, RequestNotes};
 use tower::{BoxError, Service, ServiceExt as _};
 use tracing::{Instrument as _, Span};
 
-use super::{Front, RequestId};
+use super::{Front, Peer, RequestId};
 
 /// Namespaces with a label of their own in the metrics of requests; the others count as [`OTHER`].
 const NAMESPACES_MAX: usize = 200;
@@ -97,7 +98,10 @@ where
             // Never the query: a presigned URL carries its signature there.
             path = request.uri().path(),
         );
+        let notes = Arc::new(RequestNotes::default());
         let mut observation = Observation {
+            notes: notes.clone(),
+            peer: request.extensions().get::<Peer>().copied(),
             front,
             id: id.clone(),
             method: request.method().clone(),
@@ -114,7 +118,7 @@ where
         let within = span.clone();
         Box::pin(
             async move {
-                let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
+                let mut response = match AssertUnwindSafe(notes.of(answer)).catch_unwind().await {
                     Ok(Ok(response)) => response.map(Body::new),
                     Ok(Err(error)) => {
                         tracing::error!(%error, "front failed");
@@ -172,6 +176,9 @@ enum Outcome {
 
 /// What is known of a request. Recorded when it is dropped: whichever way the request ends, exactly once.
 struct Observation {
+    /// Holds what the request takes up, until its end.
+    notes: Arc<RequestNotes>,
+    peer: Option<Peer>,
     front: Front,
     id: RequestId,
     method: Method,
@@ -205,6 +212,7 @@ impl Drop for Observation {
         // To the microsecond: more digits are noise.
         let duration_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
         self.log(duration_ms);
+        self.audit();
     }
 }
 
@@ -253,6 +261,40 @@ impl Observation {
         } else {
             line!(info);
         }
+    }
+}
+
+impl Observation {
+    /// One line for every request that changes something or was denied, for whoever has to know later: apart
+    /// from the access log by its target, and never with a query, which may hold a signature.
+    fn audit(&self) {
+        let Noted { who, tenant, operation, denied } = self.notes.noted();
+        let refused = matches!(self.status, 401 | 403 | 429);
+        let reads = matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if reads && denied.is_none() && !refused {
+            return;
+        }
+        let result = match self.status {
+            // A client that went away was not told; whether it was done is not known.
+            CLIENT_GONE => "unknown",
+            _ if denied.is_some() || refused => "denied",
+            200..=399 => "done",
+            _ => "failed",
+        };
+        tracing::info!(
+            target: "audit",
+            result,
+            who = who.as_deref().unwrap_or("-"),
+            tenant = tenant.as_deref().unwrap_or("-"),
+            from = %self.peer.map_or_else(|| "-".to_owned(), |peer| peer.0.to_string()),
+            front = self.front.as_str(),
+            operation = operation.unwrap_or("-"),
+            method = self.method.as_str(),
+            path = self.path,
+            status = self.status,
+            denied = denied.unwrap_or("-"),
+            request_id = self.id.as_str(),
+        );
     }
 }
 

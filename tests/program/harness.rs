@@ -53,7 +53,12 @@ impl Place {
 
     /// Starts a server on free ports.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
-        Server::start(self.program(arguments), &self.file("server.log"))
+        self.start(self.program(arguments))
+    }
+
+    /// Starts a server with a command of its own.
+    pub(crate) fn start(&self, command: Command) -> Server {
+        Server::start(command, &self.file("server.log"))
     }
 }
 
@@ -105,6 +110,11 @@ impl Server {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Its process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for the end.

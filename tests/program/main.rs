@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod commands;
+mod fairness;
 mod harness;
 mod refusals;
+mod secure;
 mod serve;

@@ -19,7 +19,7 @@ use crate::application::ingest::{Announced, Payload};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, Outcome, Refusal, WriterId};
-use crate::application::store::Tiers;
+use crate::application::store::{Tiers, quota_exceeded};
 
 mod packer;
 
@@ -175,6 +175,7 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
         Refusal::Complete(refusal) => Error::Complete(refusal),
         Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
         Refusal::SourceGone => Error::Conflict,
+        Refusal::QuotaExceeded(part) => quota_exceeded(part),
         Refusal::Failed(cause) => {
             tracing::error!(cause, "change failed");
             Error::Internal

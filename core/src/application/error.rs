@@ -2,6 +2,7 @@
 
 use crate::domain::address::BucketName;
 use crate::domain::invalid::Invalid;
+use crate::domain::limits::QuotaPart;
 use crate::domain::multipart::CompleteRefusal;
 use crate::domain::principal::Right;
 use crate::domain::range::Unsatisfiable;
@@ -95,6 +96,17 @@ pub enum Error {
     /// The caller may see the space but lacks this right.
     #[error("the {} right is required", .0.as_str())]
     Forbidden(Right),
+    /// 429: the tenant asks for more than its limit. Try again after a while.
+    #[error("the tenant's limit of {what} is reached")]
+    Limited {
+        /// Of what.
+        what: &'static str,
+        /// After which while.
+        retry_after: std::time::Duration,
+    },
+    /// The tenant keeps as much as it may. Deleting something helps.
+    #[error("the tenant's quota of {} is used up", .0.as_str())]
+    QuotaExceeded(QuotaPart),
     /// Slow down: a queue is full.
     #[error("the server is busy; try again")]
     Busy,

@@ -35,6 +35,22 @@ pub(crate) fn refused_busy() {
     counter!("activestorage_refused_busy_total").increment(1);
 }
 
+/// A request was refused because its tenant's limit or quota is reached.
+pub(crate) fn limited(reason: &'static str) {
+    counter!("activestorage_limited_total", "reason" => reason).increment(1);
+}
+
+/// A transfer waited so that its tenant keeps to its rate.
+pub(crate) fn slowed_down(direction: &'static str, wait: std::time::Duration) {
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    counter!("activestorage_slowed_down_milliseconds_total", "direction" => direction).increment(millis);
+}
+
+/// A request waited for its tenant's turn.
+pub(crate) fn turn_awaited() {
+    counter!("activestorage_turns_awaited_total").increment(1);
+}
+
 /// A worker's step failed.
 pub(crate) fn worker_failed(worker: &'static str) {
     counter!("activestorage_worker_failures_total", "worker" => worker).increment(1);

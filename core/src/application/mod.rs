@@ -6,10 +6,13 @@
 pub mod access;
 pub mod commit;
 pub mod error;
+mod fairness;
 pub mod ingest;
+pub mod limits;
 pub mod metrics;
 pub mod objects;
 pub mod ports;
+pub mod request;
 pub mod spaces;
 pub mod store;
 pub mod uploads;

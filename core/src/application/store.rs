@@ -5,14 +5,17 @@ use std::sync::Arc;
 use crate::application::access::authorize;
 use crate::application::commit::Committer;
 use crate::application::error::{Error, Result};
-use crate::application::ingest::Ingest;
+use crate::application::ingest::{Body, Ingest};
+use crate::application::limits::TenantLimits;
 use crate::application::objects::ObjectRef;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
-use crate::domain::address::{BucketName, SpaceAddress};
+use crate::application::{metrics, request};
+use crate::domain::address::{BucketName, Key, SpaceAddress};
+use crate::domain::limits::{Quota, QuotaPart};
 use crate::domain::principal::{Principal, Right};
-use crate::domain::space::{DedupScope, Space};
+use crate::domain::space::{DedupScope, Space, Versioning};
 use crate::domain::storage_class::StorageClass;
 
 /// One segment store for each storage class.
@@ -45,6 +48,7 @@ pub struct Store {
     pub(crate) committer: Committer,
     pub(crate) ingest: Ingest,
     pub(crate) dedup: DedupScope,
+    pub(crate) limits: TenantLimits,
 }
 
 impl Store {
@@ -57,7 +61,51 @@ impl Store {
         ingest: Ingest,
         dedup: DedupScope,
     ) -> Self {
-        Self { metadata, tiers, clock, committer, ingest, dedup }
+        Self { metadata, tiers, clock, committer, ingest, dedup, limits: TenantLimits::none() }
+    }
+
+    /// Keeps tenants to their limits.
+    #[must_use]
+    pub fn with_limits(self, limits: TenantLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Lets a request of `who` begin, once it has proved itself and before anything is done for it. See
+    /// [`TenantLimits::admit`].
+    pub async fn admit(&self, who: &Principal) -> Result<()> {
+        self.limits.admit(who).await
+    }
+
+    /// What is left of the quota of a space's tenant must hold `size` more bytes under `key`. Saves a client
+    /// its upload; decides nothing. Returns the quota for the commit, which decides.
+    pub(crate) async fn check_quota(
+        &self,
+        address: &SpaceAddress,
+        key: Option<&Key>,
+        size: Option<u64>,
+    ) -> Result<Option<Quota>> {
+        let Some(quota) = self.limits.quota(&address.tenant).await? else { return Ok(None) };
+        let held = self.metadata.holdings(&address.tenant).await?;
+        if let Err(part) = quota.admit(held, size.unwrap_or(0), None) {
+            // What it replaces may make room.
+            let current = match key {
+                Some(key) => self.metadata.find(&Target::Latest(address.clone(), key.clone())).await?,
+                None => None,
+            };
+            let replaced = current
+                .filter(|found| found.object.versioning != Versioning::Enabled)
+                .filter(|found| !found.object.is_delete_marker())
+                .map(|found| found.object.size());
+            if replaced.is_none() || quota.admit(held, size.unwrap_or(0), replaced).is_err() {
+                return Err(quota_exceeded(part));
+            }
+        }
+        Ok(Some(quota))
+    }
+
+    /// `body`, no faster than `who`'s tenant may send.
+    pub(crate) async fn paced(&self, who: &Principal, body: Body) -> Result<Body> {
+        Ok(Body { stream: self.limits.upload(&who.tenant, body.stream).await?, ..body })
     }
 
     /// Which parts answer just now: the database, the hot tier, the cold tier, each with its failure.
@@ -126,6 +174,16 @@ impl Store {
         }
         Ok(located)
     }
+}
+
+/// The answer to a write for which the quota does not suffice.
+pub(crate) fn quota_exceeded(part: QuotaPart) -> Error {
+    metrics::limited(match part {
+        QuotaPart::Bytes => "quota_bytes",
+        QuotaPart::Objects => "quota_objects",
+    });
+    request::denied("quota");
+    Error::QuotaExceeded(part)
 }
 
 /// A place that a principal was let into.

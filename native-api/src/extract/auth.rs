@@ -63,6 +63,7 @@ impl Call {
                 (false, None) => {}
             }
         }
+        api.store.admit(&principal).await?;
         Ok(principal)
     }
 

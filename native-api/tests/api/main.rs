@@ -4,6 +4,7 @@
 mod access;
 mod conditions;
 mod copies;
+mod cost;
 mod document;
 mod examples;
 mod listing;
@@ -13,3 +14,4 @@ mod presigned;
 mod refusals;
 mod support;
 mod uploads;
+mod walls;

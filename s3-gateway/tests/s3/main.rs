@@ -10,3 +10,5 @@ mod multipart;
 mod objects;
 mod protocol;
 mod server;
+mod tampered;
+mod walls;

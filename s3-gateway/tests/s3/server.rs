@@ -42,7 +42,7 @@ impl Clock for SystemClock {
 /// A running gateway. Its files go with it.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    access: Access,
+    pub(crate) access: Access,
     _tasks: CommitterTasks,
     accepting: tokio::task::JoinHandle<()>,
     _files: tempfile::TempDir,

@@ -1,6 +1,7 @@
 //! The one place where access is decided. Deny is the default.
 
 use crate::application::error::{Error, Result};
+use crate::application::request;
 use crate::domain::address::SpaceAddress;
 use crate::domain::principal::{Denied, Principal, Right};
 
@@ -8,7 +9,13 @@ use crate::domain::principal::{Denied, Principal, Right};
 /// belongs to another tenant answers exactly as what does not exist.
 pub(crate) fn check(who: &Principal, right: Right, space: &SpaceAddress, hidden: Error) -> Result<()> {
     who.may(right, space).map_err(|denied| match denied {
-        Denied::Invisible => hidden,
-        Denied::Forbidden(right) => Error::Forbidden(right),
+        Denied::Invisible => {
+            request::denied("out of sight");
+            hidden
+        }
+        Denied::Forbidden(right) => {
+            request::denied(right.as_str());
+            Error::Forbidden(right)
+        }
     })
 }

@@ -65,6 +65,8 @@ impl Store {
         if self.dedup.domain(&source.object.address) != domain {
             return self.copy_bytes(who, request, source, attributes).await;
         }
+        let size = source.object.size();
+        let quota = self.check_quota(&entered.address, request.key.as_ref(), Some(size)).await?;
         let checksum = self.checksum_of(&source, request.checksum).await?;
         let put = PutObject {
             space: entered.address,
@@ -77,6 +79,7 @@ impl Store {
             attributes,
             checksum,
             preconditions: request.preconditions.clone(),
+            quota,
             announced: None,
         };
         let object = object_of(self.committer.commit(Mutation::Put(Box::new(put))).await?)?;

@@ -64,6 +64,7 @@ impl Store {
         let head = self.decide(object, options).await?;
         let extents = self.extents_of(&head.object, leaf, head.span).await?;
         let body = self.read_extents(extents).await?;
+        let body = self.limits.download(&who.tenant, body).await?;
         Ok(Download { head, body })
     }
 

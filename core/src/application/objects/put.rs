@@ -48,7 +48,9 @@ impl Store {
         request.attributes.validate()?;
         let entered = self.enter(who, Right::Write, &request.place).await?;
         self.precheck(&entered, request.key.as_ref(), &request.preconditions).await?;
+        let quota = self.check_quota(&entered.address, request.key.as_ref(), body.length).await?;
         let class = self.class_in(&entered, request.attributes.class).await?;
+        let body = self.paced(who, body).await?;
         let domain = self.dedup.domain(&entered.address);
         let intent = Intent {
             space: &entered.address,
@@ -71,6 +73,7 @@ impl Store {
             attributes: Attributes { class: Some(class), ..request.attributes },
             checksum: landed.checksum,
             preconditions: request.preconditions,
+            quota,
             announced: landed.announced.as_ref().map(Announced::id),
         };
         let mutation = Mutation::Put(Box::new(put));

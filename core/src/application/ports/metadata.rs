@@ -12,6 +12,7 @@ use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Hash, Location, SegmentId};
 use crate::domain::checksum::Checksum;
 use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::precondition::Preconditions;
@@ -150,6 +151,8 @@ pub struct PutObject {
     pub checksum: Option<Checksum>,
     /// What must hold of the current version, decided inside the transaction.
     pub preconditions: Preconditions,
+    /// What the space's tenant may keep, decided inside the transaction; `None` if it is not limited.
+    pub quota: Option<Quota>,
     /// The WRITING row that announced it, which becomes COMMITTED.
     pub announced: Option<ObjectId>,
 }
@@ -218,6 +221,8 @@ pub struct CompleteUpload {
     pub expected: Option<Checksum>,
     /// What must hold of the current version.
     pub preconditions: Preconditions,
+    /// The upload's tenant and what it may keep, as in [`PutObject::quota`].
+    pub quota: Option<(Tenant, Quota)>,
 }
 
 /// One change of a batch.
@@ -288,6 +293,9 @@ pub enum Refusal {
     /// The expected checksum is not that of the parts.
     #[error("checksum mismatch")]
     ChecksumMismatch,
+    /// The tenant would keep more than its quota.
+    #[error("the quota of {} does not suffice", .0.as_str())]
+    QuotaExceeded(QuotaPart),
     /// The blob copied from is gone: read the source again.
     #[error("the source is gone")]
     SourceGone,
@@ -701,6 +709,25 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Puts `sealed` in the place of a key's secret, if that is still `was`. Whether it was.
     async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Result<bool, MetadataError>;
+
+    // --- limits ------------------------------------------------------------------------------------------
+
+    /// What is said about a tenant's limits, if anything ever was.
+    async fn tenant_limits(&self, tenant: &Tenant) -> Result<Option<Overrides>, MetadataError>;
+
+    /// All tenants of whose limits something is said, by name.
+    async fn list_tenant_limits(&self) -> Result<Vec<(Tenant, Overrides)>, MetadataError>;
+
+    /// Says this and nothing else about a tenant's limits.
+    async fn set_tenant_limits(
+        &self,
+        tenant: &Tenant,
+        overrides: &Overrides,
+        now: Timestamp,
+    ) -> Result<(), MetadataError>;
+
+    /// What a tenant keeps, from the maintained figures of its spaces.
+    async fn holdings(&self, tenant: &Tenant) -> Result<Holdings, MetadataError>;
 
     // --- the whole store ---------------------------------------------------------------------------------
 

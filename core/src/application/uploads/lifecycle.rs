@@ -90,6 +90,9 @@ impl Store {
             Err(Error::NoSuchUpload) => return self.completed(who, reference).await,
             found => found?,
         };
+        // Its size follows from its parts, which the transaction knows.
+        let tenant = &upload.space.address.tenant;
+        let quota = self.limits.quota(tenant).await?.map(|quota| (tenant.clone(), quota));
         let complete = CompleteUpload {
             upload: upload.id,
             bucket,
@@ -98,6 +101,7 @@ impl Store {
             domain: self.dedup.domain(&upload.space.address),
             expected: completion.expected,
             preconditions: completion.preconditions,
+            quota,
         };
         match self.committer.commit(Mutation::Complete(Box::new(complete))).await {
             Err(Error::NoSuchUpload) => self.completed(who, reference).await,

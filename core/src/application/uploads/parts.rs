@@ -50,6 +50,9 @@ impl Store {
             (Some((own, _)), _) => Some(own),
             (None, sent) => sent,
         };
+        // Parts are no objects yet and count against no quota, but those that can never become one are spared.
+        self.check_quota(&upload.space.address, upload.key.as_ref(), body.length).await?;
+        let body = self.paced(who, body).await?;
         self.land_part(&upload, number, etag, checksum, body).await
     }
 

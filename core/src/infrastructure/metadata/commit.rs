@@ -3,15 +3,16 @@
 //! A change is first decided (bucket, conditions, segment, source), then made: one that is refused has
 //! written nothing but, at most, that its own single segment is whole.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, sql};
+use super::limits::Ledger;
 use super::tally::{Tally, condemn_if_empty};
 use super::{delete, parts, put, rows, spaces, update};
 use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutObject, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
-use crate::domain::address::{BucketName, Key, SpaceAddress};
+use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::SegmentId;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::precondition::{Preconditions, WriteDecision};
@@ -62,7 +63,8 @@ async fn apply(
     mutations: &[Mutation],
     now: Timestamp,
 ) -> Result<Vec<Applied>, Fault> {
-    let mut batch = Batch::new(tx, writer, mutations, now);
+    let ledger = Ledger::open(tx, tenants_with_quota(mutations), now).await?;
+    let mut batch = Batch { ledger, ..Batch::new(tx, writer, mutations, now) };
     let mut applied = Vec::with_capacity(mutations.len());
     while let Some(mutation) = mutations.get(applied.len()) {
         applied.push(match mutation {
@@ -87,6 +89,19 @@ async fn apply(
     Ok(applied)
 }
 
+/// The tenants that may not keep as much as they like.
+fn tenants_with_quota(mutations: &[Mutation]) -> BTreeSet<&Tenant> {
+    mutations.iter().filter_map(tenant_with_quota).collect()
+}
+
+fn tenant_with_quota(mutation: &Mutation) -> Option<&Tenant> {
+    match mutation {
+        Mutation::Put(put) => put.quota.as_ref().map(|_| &put.space.tenant),
+        Mutation::Complete(complete) => complete.quota.as_ref().map(|(tenant, _)| tenant),
+        _ => None,
+    }
+}
+
 /// The puts that a batch begins with, up to the first that writes a key which one before it writes: none of
 /// them can be told by its outcome which came first, so they are done together.
 fn puts_at_once(mutations: &[Mutation]) -> Vec<&PutObject> {
@@ -108,6 +123,8 @@ pub(super) struct Batch<'t> {
     pub(super) writer: WriterId,
     pub(super) now: Timestamp,
     pub(super) tally: Tally,
+    /// What tenants with quotas keep.
+    pub(super) ledger: Ledger,
     /// The size each pack has reached with this batch.
     pack_sizes: BTreeMap<SegmentId, u64>,
     /// Whether each pack is still this writer's.
@@ -140,6 +157,7 @@ impl<'t> Batch<'t> {
             writer,
             now,
             tally: Tally::default(),
+            ledger: Ledger::default(),
             pack_sizes,
             fenced: HashMap::new(),
             spaces: HashMap::new(),

@@ -23,6 +23,17 @@ pub(super) enum Source<'a> {
     Slice(Content, Span),
 }
 
+impl Source<'_> {
+    /// In bytes.
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Self::Staged(leaf) => leaf.location.length,
+            Self::Existing(content) => content.size,
+            Self::Slice(_, span) => span.length(),
+        }
+    }
+}
+
 /// Content as it now lies in the store.
 pub(super) struct Placed {
     pub(super) content: Content,

@@ -118,6 +118,17 @@ macro_rules! piece {
         "SELECT b.id, b.domain, b.hash, b.size, b.segment_id, b.seg_offset, b.quarantined, g.tier \
          FROM blobs b JOIN segments g ON g.id = b.segment_id"
     };
+    // What a tenant keeps, given as $1.
+    ($engine:ident holdings) => {
+        "SELECT CAST(COALESCE(SUM(u.logical_bytes), 0) AS BIGINT) AS bytes, \
+         CAST(COALESCE(SUM(u.objects), 0) AS BIGINT) AS objects \
+         FROM spaces s JOIN usage u ON u.space_id = s.id WHERE s.tenant = $1"
+    };
+    // What `limits::overrides` reads.
+    ($engine:ident tenant_limits) => {
+        "SELECT tenant, requests_per_second, concurrent_requests, upload_bytes_per_second, \
+         download_bytes_per_second, quota_bytes, quota_objects FROM tenant_limits"
+    };
     // What `rows::credential` reads.
     ($engine:ident credential) => {
         "SELECT id, kind, lookup, secret, tenant, namespaces, rights, description, created_at, expires_at, \

@@ -13,6 +13,7 @@ mod dialect;
 mod extents;
 mod garbage;
 mod leases;
+mod limits;
 mod migrate;
 mod objects;
 mod parts;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::commit::{Applied, Batch, refuse};
 use super::content::{self, Placed};
 use super::dialect::{Fault, sql};
-use super::put::{NewVersion, publish};
+use super::put::{NewVersion, publish, replaced_bytes};
 use super::{extents, garbage, rows, uploads};
 use crate::application::ports::metadata::{CompleteUpload, Outcome, PutPart, Refusal};
 use crate::domain::blob::{BlobId, ContentHash};
@@ -93,9 +93,15 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         return Ok(Err(refusal));
     }
 
+    let size = parts.iter().map(|part| part.size).sum();
+    let replaced = replaced_bytes(space.versioning, latest.as_ref());
+    let quota = complete.quota.as_ref().map(|(_, quota)| quota);
+    if let Err(refusal) = batch.ledger.admit(&space.address.tenant, quota, size, replaced) {
+        return Ok(Err(refusal));
+    }
+
     let hashes: Vec<_> = parts.iter().map(|part| part.content).collect();
     let hash = ContentHash::of_parts(&hashes);
-    let size = parts.iter().map(|part| part.size).sum();
     let mut pieces = Vec::with_capacity(parts.len());
     for (number, part) in (1..).zip(&parts) {
         let content = Content { blob: part.blob, hash: part.content, size: part.size };

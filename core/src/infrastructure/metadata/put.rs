@@ -95,14 +95,32 @@ async fn admit<'a>(
     put: &'a PutObject,
     latest: Option<&Object>,
 ) -> Result<Result<Source<'a>, Refusal>, Fault> {
-    let space = batch.space(&put.space).await?.map(|space| space.id);
-    if !batch.bucket_stands(put.bucket.as_ref(), space).await? {
+    let space = batch.space(&put.space).await?;
+    let space_id = space.as_ref().map(|space| space.id);
+    if !batch.bucket_stands(put.bucket.as_ref(), space_id).await? {
         return Ok(Err(Refusal::NoSuchBucket));
     }
     if let Some(refusal) = refuse(&put.preconditions, latest) {
         return Ok(Err(refusal));
     }
-    content::check(batch, &put.domain, &put.content).await
+    let source = match content::check(batch, &put.domain, &put.content).await? {
+        Ok(source) => source,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let replaced = space.and_then(|space| replaced_bytes(space.versioning, latest));
+    let admitted = batch.ledger.admit(&put.space.tenant, put.quota.as_ref(), source.size(), replaced);
+    Ok(admitted.map(|()| source))
+}
+
+/// How many bytes make way for a new version of a key. A null version behind the latest one is not looked
+/// for: to count it as kept errs on the side of the quota.
+pub(super) fn replaced_bytes(versioning: Versioning, latest: Option<&Object>) -> Option<u64> {
+    let latest = latest.filter(|latest| !latest.is_delete_marker())?;
+    match versioning {
+        Versioning::Off => Some(latest.size()),
+        Versioning::Enabled => None,
+        Versioning::Suspended => latest.is_null_version.then(|| latest.size()),
+    }
 }
 
 /// What a new version is, beside its bytes.

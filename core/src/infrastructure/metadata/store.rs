@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    SqlMetadata, commit, credentials, garbage, leases, objects, relocate, segments, spaces, uploads, usage,
-    validate,
+    SqlMetadata, commit, credentials, garbage, leases, limits, objects, relocate, segments, spaces, uploads,
+    usage, validate,
 };
 use crate::application::ports::metadata::{
     BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, ListQuery, ListUploadsQuery,
@@ -18,6 +18,7 @@ use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
+use crate::domain::limits::{Holdings, Overrides};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::range::Span;
@@ -241,6 +242,22 @@ impl MetadataStore for SqlMetadata {
 
     async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Answer<bool> {
         Ok(credentials::reseal(&self.db, id, was, sealed).await?)
+    }
+
+    async fn tenant_limits(&self, tenant: &Tenant) -> Answer<Option<Overrides>> {
+        Ok(limits::find(&self.db, tenant).await?)
+    }
+
+    async fn list_tenant_limits(&self) -> Answer<Vec<(Tenant, Overrides)>> {
+        Ok(limits::list(&self.db).await?)
+    }
+
+    async fn set_tenant_limits(&self, tenant: &Tenant, said: &Overrides, now: Timestamp) -> Answer<()> {
+        Ok(limits::set(&self.db, tenant, said, now).await?)
+    }
+
+    async fn holdings(&self, tenant: &Tenant) -> Answer<Holdings> {
+        Ok(limits::holdings(&self.db, tenant).await?)
     }
 
     async fn acquire_lease(

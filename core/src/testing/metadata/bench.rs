@@ -191,6 +191,7 @@ impl<'s> Bench<'s> {
             attributes: Attributes::default(),
             checksum: None,
             preconditions: Preconditions::default(),
+            quota: None,
             announced: None,
         }
     }

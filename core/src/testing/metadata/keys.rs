@@ -53,6 +53,48 @@ pub async fn credentials_come_back_until_revoked(store: &dyn MetadataStore) {
     assert_eq!(store.find_credential(&api.lookup).await.unwrap(), Some(revoked));
 }
 
+/// Both or neither; and a key that would have ended before is not kept alive by its grace. A secret is sealed
+/// anew only over the one that was read.
+pub async fn a_rotated_key_ends_as_its_successor_begins(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let key = |expires_at| Credential {
+        id: Uuid::new_v4(),
+        kind: CredentialKind::S3,
+        lookup: Uuid::new_v4().to_string(),
+        secret: vec![1],
+        tenant: bench.space.tenant.clone(),
+        namespaces: None,
+        rights: Rights::all(),
+        description: String::new(),
+        created_at: bench.now(),
+        expires_at,
+        revoked_at: None,
+    };
+    let find = async |key: &Credential| store.find_credential(&key.lookup).await.unwrap().unwrap();
+    let (old, new) = (key(None), key(None));
+    store.create_credential(&old).await.unwrap();
+    let (now, ends) = (bench.now(), bench.later(60));
+    assert!(store.rotate_credential(old.id, now, ends, &new).await.unwrap());
+    assert_eq!(find(&old).await, Credential { expires_at: Some(ends), ..old.clone() });
+    assert_eq!(find(&new).await, new);
+
+    let (now, newer) = (bench.now(), key(None));
+    assert!(store.rotate_credential(new.id, now, now, &newer).await.unwrap());
+    assert_eq!(find(&new).await.revoked_at, Some(now));
+    let late = key(None);
+    assert!(!store.rotate_credential(new.id, bench.now(), bench.later(1), &late).await.unwrap());
+    assert_eq!(store.find_credential(&late.lookup).await.unwrap(), None);
+
+    let short = key(Some(bench.later(10)));
+    store.create_credential(&short).await.unwrap();
+    assert!(store.rotate_credential(short.id, bench.now(), bench.later(60), &key(None)).await.unwrap());
+    assert_eq!(find(&short).await.expires_at, short.expires_at);
+
+    assert!(store.reseal_credential(newer.id, &[1], &[2, 3]).await.unwrap());
+    assert!(!store.reseal_credential(newer.id, &[1], &[4]).await.unwrap());
+    assert_eq!(find(&newer).await.secret, [2, 3]);
+}
+
 /// Until it runs out or is given back.
 pub async fn a_lease_has_one_holder(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;

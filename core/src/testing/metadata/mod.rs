@@ -9,6 +9,7 @@ pub mod bench;
 pub mod content;
 pub mod garbage;
 pub mod keys;
+pub mod limits;
 pub mod listing;
 pub mod objects;
 pub mod races;
@@ -80,6 +81,10 @@ macro_rules! metadata_promises {
         $promise!(spaces, usage_is_what_a_recount_finds);
         $promise!(keys, credentials_come_back_until_revoked);
         $promise!(keys, a_lease_has_one_holder);
+        $promise!(keys, a_rotated_key_ends_as_its_successor_begins);
+        $promise!(limits, what_is_said_of_a_tenant_comes_back);
+        $promise!(limits, a_quota_holds_against_many_at_once);
+        $promise!(limits, what_is_replaced_makes_room);
     };
 }
 

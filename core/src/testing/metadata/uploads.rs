@@ -104,6 +104,7 @@ async fn complete_expecting(
         domain: bench.domain.clone(),
         expected,
         preconditions: Preconditions::default(),
+        quota: None,
     };
     bench.one(Mutation::Complete(Box::new(complete))).await
 }
@@ -194,6 +195,7 @@ pub async fn a_wrong_completion_is_refused_and_may_be_repeated(store: &dyn Metad
         domain: bench.domain.clone(),
         expected: None,
         preconditions: super::bench::matching(b"x"),
+        quota: None,
     };
     let outcome = bench.one(Mutation::Complete(Box::new(conditional))).await;
     assert_eq!(refusal(outcome), Refusal::NoSuchObject);

@@ -1,0 +1,251 @@
+//! What each tenant may take up, kept to.
+//!
+//! Rates, requests under way and transfers are counted by each server for itself; quotas are decided inside
+//! the commit's transaction, from the figures that commits maintain, and hold for the whole store. Overrides
+//! are read again twice a second for tenants that are active, so that a change is felt everywhere within one.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt as _};
+
+use super::error::{Error, Result};
+use super::fairness::Turns;
+use super::ports::metadata::MetadataStore;
+use super::{metrics, request};
+use crate::domain::address::Tenant;
+use crate::domain::limits::{Limits, Quota};
+use crate::domain::pace::Pace;
+use crate::domain::principal::Principal;
+
+/// How long a tenant's overrides count as read.
+const OVERRIDES_REMEMBERED: Duration = Duration::from_millis(500);
+
+/// Tenants remembered before those that are idle are forgotten.
+const TENANTS_REMEMBERED: usize = 10_000;
+
+/// How long a client that has too many requests under way should wait, as nothing says when one ends.
+const CONCURRENCY_RETRY: Duration = Duration::from_secs(1);
+
+/// Keeps tenants to their limits. All clones are the same.
+#[derive(Clone)]
+pub struct TenantLimits(Option<Arc<Inner>>);
+
+struct Inner {
+    metadata: Arc<dyn MetadataStore>,
+    defaults: Limits,
+    turns: Turns,
+    /// What paces count from.
+    epoch: Instant,
+    tenants: Mutex<HashMap<Tenant, Arc<State>>>,
+}
+
+/// What is known of one tenant.
+struct State {
+    known: Mutex<Known>,
+    /// Held by whoever reads the overrides again; the others go on with what is known.
+    reading: tokio::sync::Mutex<()>,
+    under_way: AtomicU64,
+    requests: Mutex<Pace>,
+    uploads: Mutex<Pace>,
+    downloads: Mutex<Pace>,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    limits: Limits,
+    /// `None`: never yet.
+    read_at: Option<Instant>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// That a request counts as under way, until this is dropped.
+pub struct Admission(Arc<State>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy)]
+enum Direction {
+    Up,
+    Down,
+}
+
+impl TenantLimits {
+    /// No limits for anybody: for commands, and for tests of other things.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// `defaults` for every tenant of which nothing else is said. `turns` is how many requests are worked on at
+    /// once before tenants have to take turns.
+    pub fn new(metadata: Arc<dyn MetadataStore>, defaults: Limits, turns: usize) -> Self {
+        Self(Some(Arc::new(Inner {
+            metadata,
+            defaults,
+            turns: Turns::new(turns),
+            epoch: Instant::now(),
+            tenants: Mutex::default(),
+        })))
+    }
+
+    /// Lets a request of `who` begin, when it is its tenant's turn; or says when to try again. What it takes up
+    /// is held by the request under way, until its end.
+    pub async fn admit(&self, who: &Principal) -> Result<()> {
+        request::admitted(&who.name, who.tenant.as_str());
+        let Some(inner) = &self.0 else { return Ok(()) };
+        let (state, limits) = inner.of(&who.tenant).await?;
+        if let Some(rate) = limits.requests_per_second {
+            lock(&state.requests)
+                .try_take(1, rate, inner.epoch.elapsed())
+                .map_err(|wait| limited("request_rate", "requests per second", wait))?;
+        }
+        let others = state.under_way.fetch_add(1, Ordering::AcqRel);
+        let admission = Admission(state);
+        if limits.concurrent_requests.is_some_and(|limit| others >= limit) {
+            return Err(limited("concurrent_requests", "requests at the same time", CONCURRENCY_RETRY));
+        }
+        let turn = inner.turns.take(&who.tenant).await?;
+        request::hold(Some(admission), Some(turn));
+        Ok(())
+    }
+
+    /// The quota of `tenant`, if it has any.
+    pub(crate) async fn quota(&self, tenant: &Tenant) -> Result<Option<Quota>> {
+        let Some(inner) = &self.0 else { return Ok(None) };
+        let (_, limits) = inner.of(tenant).await?;
+        Ok(Some(limits.quota).filter(|quota| !quota.is_unlimited()))
+    }
+
+    /// `body` on its way in, no faster than its tenant may send.
+    pub(crate) async fn upload(
+        &self,
+        tenant: &Tenant,
+        body: BoxStream<'static, Result<Bytes>>,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        self.paced(tenant, body, Direction::Up).await
+    }
+
+    /// `body` on its way out, no faster than its tenant may receive.
+    pub(crate) async fn download(
+        &self,
+        tenant: &Tenant,
+        body: BoxStream<'static, Result<Bytes>>,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        self.paced(tenant, body, Direction::Down).await
+    }
+
+    async fn paced(
+        &self,
+        tenant: &Tenant,
+        body: BoxStream<'static, Result<Bytes>>,
+        direction: Direction,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let Some(inner) = &self.0 else { return Ok(body) };
+        let (state, limits) = inner.of(tenant).await?;
+        // A limit that is set while a body is under way is not for that one.
+        if direction.limit(&limits).is_none() {
+            return Ok(body);
+        }
+        let inner = inner.clone();
+        Ok(body
+            .then(move |frame| {
+                let (state, inner) = (state.clone(), inner.clone());
+                async move {
+                    if let Ok(bytes) = &frame {
+                        inner.slow_down(&state, direction, bytes.len() as u64).await;
+                    }
+                    frame
+                }
+            })
+            .boxed())
+    }
+}
+
+impl Direction {
+    fn limit(self, limits: &Limits) -> Option<u64> {
+        match self {
+            Self::Up => limits.upload_bytes_per_second,
+            Self::Down => limits.download_bytes_per_second,
+        }
+    }
+}
+
+impl Inner {
+    /// The tenant's state and limits, at most [`OVERRIDES_REMEMBERED`] old.
+    async fn of(&self, tenant: &Tenant) -> Result<(Arc<State>, Limits)> {
+        let state = self.state(tenant);
+        let known = *lock(&state.known);
+        if known.read_at.is_some_and(|at| at.elapsed() < OVERRIDES_REMEMBERED) {
+            return Ok((state, known.limits));
+        }
+        let reading = match (state.reading.try_lock(), known.read_at) {
+            (Ok(reading), _) => reading,
+            // Somebody else is at it.
+            (Err(_), Some(_)) => return Ok((state.clone(), known.limits)),
+            // Nothing is known yet: not even one request may pass unseen.
+            (Err(_), None) => state.reading.lock().await,
+        };
+        let again = *lock(&state.known);
+        if again.read_at.is_some_and(|at| at.elapsed() < OVERRIDES_REMEMBERED) {
+            drop(reading);
+            return Ok((state, again.limits));
+        }
+        let overrides = self.metadata.tenant_limits(tenant).await?;
+        let limits = overrides.map_or(self.defaults, |overrides| overrides.over(&self.defaults));
+        *lock(&state.known) = Known { limits, read_at: Some(Instant::now()) };
+        drop(reading);
+        Ok((state, limits))
+    }
+
+    fn state(&self, tenant: &Tenant) -> Arc<State> {
+        let mut tenants = lock(&self.tenants);
+        if let Some(state) = tenants.get(tenant) {
+            return state.clone();
+        }
+        if tenants.len() >= TENANTS_REMEMBERED {
+            // Where nobody is asked who he is, tenants can be made up. What is forgotten is a second's pace.
+            tenants.retain(|_, state| Arc::strong_count(state) > 1);
+        }
+        let state = Arc::new(State {
+            known: Mutex::new(Known { limits: self.defaults, read_at: None }),
+            reading: tokio::sync::Mutex::default(),
+            under_way: AtomicU64::new(0),
+            requests: Mutex::default(),
+            uploads: Mutex::default(),
+            downloads: Mutex::default(),
+        });
+        tenants.insert(tenant.clone(), state.clone());
+        state
+    }
+
+    async fn slow_down(&self, state: &State, direction: Direction, bytes: u64) {
+        // As it stands now: it may have been changed since the body began.
+        let Some(rate) = direction.limit(&lock(&state.known).limits) else { return };
+        let (pace, name) = match direction {
+            Direction::Up => (&state.uploads, "upload"),
+            Direction::Down => (&state.downloads, "download"),
+        };
+        let wait = lock(pace).take(bytes, rate, self.epoch.elapsed());
+        if !wait.is_zero() {
+            metrics::slowed_down(name, wait);
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+fn limited(reason: &'static str, what: &'static str, retry_after: Duration) -> Error {
+    metrics::limited(reason);
+    request::denied(reason);
+    Error::Limited { what, retry_after }
+}

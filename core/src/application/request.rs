@@ -1,0 +1,105 @@
+//! What is found out about a request while it is answered: who asks, whether it was denied, and what it holds
+//! until its end. The layer around both fronts begins it and reads it; core and fronts note what they know.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::fairness::Turn;
+use super::limits::Admission;
+
+/// How long a request may keep its turn. One that takes longer waits for its client or for a disk, not for a
+/// processor: it goes on, and the next one begins.
+const TURN_MAX: Duration = Duration::from_millis(250);
+
+tokio::task_local! {
+    static CURRENT: Arc<RequestNotes>;
+}
+
+/// What is known of a request. What it holds is given back when this is dropped.
+#[derive(Default)]
+pub struct RequestNotes(Mutex<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    who: Option<String>,
+    tenant: Option<String>,
+    operation: Option<&'static str>,
+    denied: Option<&'static str>,
+    admission: Option<Admission>,
+    turn: Option<Turn>,
+}
+
+/// What a log says of a request, beside its method and path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// The principal's name, where the request proved one.
+    pub who: Option<String>,
+    /// The tenant that it counts against.
+    pub tenant: Option<String>,
+    /// The operation, where its name says more than method and path.
+    pub operation: Option<&'static str>,
+    /// Why it was denied, if it was: also where the answer does not say so.
+    pub denied: Option<&'static str>,
+}
+
+impl RequestNotes {
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known by now.
+    pub fn noted(&self) -> Noted {
+        let notes = self.lock();
+        Noted {
+            who: notes.who.clone(),
+            tenant: notes.tenant.clone(),
+            operation: notes.operation,
+            denied: notes.denied,
+        }
+    }
+
+    /// Runs `answer` as this request. Its turn ends with the answer's head, or after [`TURN_MAX`].
+    pub async fn of<T>(self: Arc<Self>, answer: impl Future<Output = T>) -> T {
+        let notes = self.clone();
+        let mut answer = std::pin::pin!(CURRENT.scope(self, answer));
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => Some(answered),
+            () = tokio::time::sleep(TURN_MAX) => None,
+        };
+        notes.lock().turn = None;
+        match answered {
+            Some(answered) => answered,
+            None => answer.await,
+        }
+    }
+}
+
+/// Notes something about the request under way. Outside of one there is nobody to note it for.
+fn note(what: impl FnOnce(&mut Notes)) {
+    let _ = CURRENT.try_with(|current| what(&mut current.lock()));
+}
+
+/// Notes the name of the operation that is carried out.
+pub fn operation(name: &'static str) {
+    note(|notes| notes.operation = Some(name));
+}
+
+pub(super) fn admitted(who: &str, tenant: &str) {
+    note(|notes| {
+        notes.who = Some(who.to_owned());
+        notes.tenant = Some(tenant.to_owned());
+    });
+}
+
+pub(super) fn denied(why: &'static str) {
+    note(|notes| notes.denied = Some(why));
+}
+
+pub(super) fn hold(admission: Option<Admission>, turn: Option<Turn>) {
+    note(|notes| {
+        notes.admission = admission;
+        notes.turn = turn;
+    });
+}

@@ -1,0 +1,196 @@
+//! What a tenant may ask of the store, and how much of it may be its.
+
+use super::invalid::Invalid;
+
+/// Slowest transfer that may be asked for, in bytes per second: below it a body would count as stalled.
+pub const TRANSFER_BYTES_MIN: u64 = 64 << 10;
+
+/// What a tenant may take up. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests begun per second, on one server. A second's worth may come at once.
+    pub requests_per_second: Option<u64>,
+    /// Requests under way at the same time, on one server, until the last byte of their answers.
+    pub concurrent_requests: Option<u64>,
+    /// Bytes of request bodies per second, on one server.
+    pub upload_bytes_per_second: Option<u64>,
+    /// Bytes of answers' bodies per second, on one server.
+    pub download_bytes_per_second: Option<u64>,
+    /// What it may keep, in the whole store.
+    pub quota: Quota,
+}
+
+/// How much a tenant may keep. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Logical bytes: of every version, as clients count them.
+    pub bytes: Option<u64>,
+    /// Objects, versions included, delete markers not.
+    pub objects: Option<u64>,
+}
+
+/// What a tenant keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Logical bytes.
+    pub bytes: u64,
+    /// Objects.
+    pub objects: u64,
+}
+
+/// Which part of a quota does not suffice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaPart {
+    /// [`Quota::bytes`].
+    Bytes,
+    /// [`Quota::objects`].
+    Objects,
+}
+
+impl QuotaPart {
+    /// Its name in messages and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Objects => "objects",
+        }
+    }
+}
+
+impl Quota {
+    /// Whether there is none.
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is held once `replaced` made way for one object of `size` bytes; an error if that is more than
+    /// allowed. Whoever is over already, because the quota was lowered, may still replace what does not grow.
+    pub fn admit(&self, held: Holdings, size: u64, replaced: Option<u64>) -> Result<Holdings, QuotaPart> {
+        let after = Holdings {
+            bytes: held.bytes.saturating_sub(replaced.unwrap_or(0)).saturating_add(size),
+            objects: held.objects.saturating_add(u64::from(replaced.is_none())),
+        };
+        if after.bytes > held.bytes && self.bytes.is_some_and(|limit| after.bytes > limit) {
+            return Err(QuotaPart::Bytes);
+        }
+        if after.objects > held.objects && self.objects.is_some_and(|limit| after.objects > limit) {
+            return Err(QuotaPart::Objects);
+        }
+        Ok(after)
+    }
+}
+
+/// What is said about one limit of one tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Setting {
+    /// Nothing: the default counts.
+    #[default]
+    Default,
+    /// That there is no limit.
+    Unlimited,
+    /// The limit.
+    At(u64),
+}
+
+impl Setting {
+    /// What counts, where `default` is the default.
+    pub fn over(self, default: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Default => default,
+            Self::Unlimited => None,
+            Self::At(limit) => Some(limit),
+        }
+    }
+}
+
+/// What is said about one tenant's limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// See [`Limits::requests_per_second`].
+    pub requests_per_second: Setting,
+    /// See [`Limits::concurrent_requests`].
+    pub concurrent_requests: Setting,
+    /// See [`Limits::upload_bytes_per_second`].
+    pub upload_bytes_per_second: Setting,
+    /// See [`Limits::download_bytes_per_second`].
+    pub download_bytes_per_second: Setting,
+    /// See [`Quota::bytes`].
+    pub quota_bytes: Setting,
+    /// See [`Quota::objects`].
+    pub quota_objects: Setting,
+}
+
+impl Overrides {
+    /// What counts, where `defaults` are the defaults.
+    pub fn over(&self, defaults: &Limits) -> Limits {
+        Limits {
+            requests_per_second: self.requests_per_second.over(defaults.requests_per_second),
+            concurrent_requests: self.concurrent_requests.over(defaults.concurrent_requests),
+            upload_bytes_per_second: self.upload_bytes_per_second.over(defaults.upload_bytes_per_second),
+            download_bytes_per_second: self
+                .download_bytes_per_second
+                .over(defaults.download_bytes_per_second),
+            quota: Quota {
+                bytes: self.quota_bytes.over(defaults.quota.bytes),
+                objects: self.quota_objects.over(defaults.quota.objects),
+            },
+        }
+    }
+}
+
+impl Limits {
+    /// Refuses limits that nobody can keep to.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.requests_per_second == Some(0) {
+            return Err(Invalid::new("requests_per_second", "must be at least 1"));
+        }
+        if self.concurrent_requests == Some(0) {
+            return Err(Invalid::new("concurrent_requests", "must be at least 1"));
+        }
+        for (field, limit) in [
+            ("upload_bytes_per_second", self.upload_bytes_per_second),
+            ("download_bytes_per_second", self.download_bytes_per_second),
+        ] {
+            if limit.is_some_and(|limit| limit < TRANSFER_BYTES_MIN) {
+                return Err(Invalid::new(field, "must be at least 64 KiB"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_counts_what_goes_too() {
+        let quota = Quota { bytes: Some(100), objects: Some(2) };
+        let held = Holdings { bytes: 60, objects: 1 };
+        assert_eq!(quota.admit(held, 40, None), Ok(Holdings { bytes: 100, objects: 2 }));
+        assert_eq!(quota.admit(held, 41, None), Err(QuotaPart::Bytes));
+        assert_eq!(quota.admit(held, 100, Some(60)), Ok(Holdings { bytes: 100, objects: 1 }));
+        let full = Holdings { bytes: 10, objects: 2 };
+        assert_eq!(quota.admit(full, 0, None), Err(QuotaPart::Objects));
+        assert_eq!(quota.admit(full, 20, Some(5)), Ok(Holdings { bytes: 25, objects: 2 }));
+        // The quota was lowered below what is held.
+        let over = Holdings { bytes: 500, objects: 9 };
+        assert_eq!(quota.admit(over, 5, Some(5)), Ok(over));
+        assert_eq!(quota.admit(over, 6, Some(5)), Err(QuotaPart::Bytes));
+        assert!(Quota::default().admit(over, u64::MAX, None).is_ok());
+    }
+
+    #[test]
+    fn what_is_said_of_a_tenant_counts_before_the_default() {
+        let defaults =
+            Limits { requests_per_second: Some(5), concurrent_requests: Some(7), ..Limits::default() };
+        let said = Overrides {
+            requests_per_second: Setting::Unlimited,
+            quota_objects: Setting::At(0),
+            ..Overrides::default()
+        };
+        let limits = said.over(&defaults);
+        assert_eq!((limits.requests_per_second, limits.concurrent_requests), (None, Some(7)));
+        assert_eq!(limits.quota, Quota { bytes: None, objects: Some(0) });
+    }
+}

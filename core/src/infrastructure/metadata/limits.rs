@@ -1,0 +1,140 @@
+//! Limits of tenants, and what they hold.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::database::{Database, Row, Transaction, transaction};
+use super::dialect::{Fault, sql};
+use super::rows;
+use crate::application::ports::metadata::Refusal;
+use crate::domain::address::Tenant;
+use crate::domain::limits::{Holdings, Overrides, Quota, Setting};
+use crate::domain::timestamp::Timestamp;
+
+pub(super) async fn find(db: &Database, tenant: &Tenant) -> Result<Option<Overrides>, Fault> {
+    db.read(sql!(tenant_limits, " WHERE tenant = $1")).bind(tenant.as_str()).find(overrides).await
+}
+
+pub(super) async fn list(db: &Database) -> Result<Vec<(Tenant, Overrides)>, Fault> {
+    let all = db.read(sql!(tenant_limits, " ORDER BY tenant")).map(|row| {
+        let name: String = row.get("tenant")?;
+        let tenant = Tenant::new(&name).map_err(|invalid| Fault::failed(invalid.to_string()))?;
+        Ok((tenant, overrides(row)?))
+    });
+    // A row may be there only to be locked.
+    Ok(all.await?.into_iter().filter(|(_, said)| *said != Overrides::default()).collect())
+}
+
+pub(super) async fn set(
+    db: &Database,
+    tenant: &Tenant,
+    said: &Overrides,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        tx.query(sql!(
+            "INSERT INTO tenant_limits (tenant, requests_per_second, concurrent_requests, \
+             upload_bytes_per_second, download_bytes_per_second, quota_bytes, quota_objects, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant) DO UPDATE SET \
+             requests_per_second = excluded.requests_per_second, \
+             concurrent_requests = excluded.concurrent_requests, \
+             upload_bytes_per_second = excluded.upload_bytes_per_second, \
+             download_bytes_per_second = excluded.download_bytes_per_second, \
+             quota_bytes = excluded.quota_bytes, quota_objects = excluded.quota_objects, \
+             updated_at = excluded.updated_at"
+        ))
+        .bind(tenant.as_str())
+        .bind(stored(said.requests_per_second)?)
+        .bind(stored(said.concurrent_requests)?)
+        .bind(stored(said.upload_bytes_per_second)?)
+        .bind(stored(said.download_bytes_per_second)?)
+        .bind(stored(said.quota_bytes)?)
+        .bind(stored(said.quota_objects)?)
+        .bind(now.millis())
+        .execute()
+        .await?;
+    })
+}
+
+/// NULL for the default, -1 for no limit.
+fn stored(setting: Setting) -> Result<Option<i64>, Fault> {
+    Ok(match setting {
+        Setting::Default => None,
+        Setting::Unlimited => Some(-1),
+        Setting::At(limit) => Some(rows::signed(limit)?),
+    })
+}
+
+fn overrides(row: &Row) -> Result<Overrides, Fault> {
+    let setting = |column| {
+        let stored: Option<i64> = row.get(column)?;
+        Ok::<_, Fault>(match stored.map(u64::try_from) {
+            None => Setting::Default,
+            Some(Ok(limit)) => Setting::At(limit),
+            Some(Err(_)) => Setting::Unlimited,
+        })
+    };
+    Ok(Overrides {
+        requests_per_second: setting("requests_per_second")?,
+        concurrent_requests: setting("concurrent_requests")?,
+        upload_bytes_per_second: setting("upload_bytes_per_second")?,
+        download_bytes_per_second: setting("download_bytes_per_second")?,
+        quota_bytes: setting("quota_bytes")?,
+        quota_objects: setting("quota_objects")?,
+    })
+}
+
+pub(super) async fn holdings(db: &Database, tenant: &Tenant) -> Result<Holdings, Fault> {
+    let found = db.read(sql!(holdings)).bind(tenant.as_str()).find(held).await?;
+    Ok(found.unwrap_or_default())
+}
+
+fn held(row: &Row) -> Result<Holdings, Fault> {
+    Ok(Holdings { bytes: rows::count(row, "bytes")?, objects: rows::count(row, "objects")? })
+}
+
+/// What the tenants of a batch that have quotas hold, with what the batch adds. Nobody else adds to it until
+/// the end of the transaction.
+#[derive(Default)]
+pub(super) struct Ledger(HashMap<Tenant, Holdings>);
+
+impl Ledger {
+    /// For these tenants, whose holdings are then ours to change.
+    pub(super) async fn open(
+        tx: &mut Transaction,
+        tenants: BTreeSet<&Tenant>,
+        now: Timestamp,
+    ) -> Result<Self, Fault> {
+        let mut ledger = HashMap::with_capacity(tenants.len());
+        // In order, so that two transactions never wait for each other.
+        for tenant in tenants {
+            tx.query(sql!(
+                "INSERT INTO tenant_limits (tenant, updated_at) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING"
+            ))
+            .bind(tenant.as_str())
+            .bind(now.millis())
+            .execute()
+            .await?;
+            tx.query(sql!("SELECT 1 FROM tenant_limits WHERE tenant = $1", for_update))
+                .bind(tenant.as_str())
+                .optional()
+                .await?;
+            let found = tx.query(sql!(holdings)).bind(tenant.as_str()).find(held).await?;
+            ledger.insert(tenant.clone(), found.unwrap_or_default());
+        }
+        Ok(Self(ledger))
+    }
+
+    /// Makes room for `size` bytes in the place of an object of `replaced` bytes, or refuses to. What a batch
+    /// deletes counts from the next batch on.
+    pub(super) fn admit(
+        &mut self,
+        tenant: &Tenant,
+        quota: Option<&Quota>,
+        size: u64,
+        replaced: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let (Some(quota), Some(held)) = (quota, self.0.get_mut(tenant)) else { return Ok(()) };
+        *held = quota.admit(*held, size, replaced).map_err(Refusal::QuotaExceeded)?;
+        Ok(())
+    }
+}

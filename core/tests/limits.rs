@@ -1,0 +1,194 @@
+//! Limits over a whole store: quotas against many uploads at once, rates, and changes without a restart.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{Running, place, put_request, root, space};
+use futures::TryStreamExt as _;
+use futures::future::join_all;
+use juststorage_core::application::error::Error;
+use juststorage_core::application::ingest::Body;
+use juststorage_core::application::limits::TenantLimits;
+use juststorage_core::application::objects::get::ReadOptions;
+use juststorage_core::application::objects::put::EtagStyle;
+use juststorage_core::application::request::RequestNotes;
+use juststorage_core::application::store::Store;
+use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::domain::limits::{Holdings, Limits, Overrides, Quota, QuotaPart, Setting};
+use juststorage_core::domain::multipart::PartNumber;
+use juststorage_core::domain::object::Attributes;
+use juststorage_core::domain::timestamp::Timestamp;
+use tempfile::TempDir;
+
+fn limited(running: &Running, limits: Limits) -> Store {
+    running.store.clone().with_limits(TenantLimits::new(running.metadata.clone(), limits, 128))
+}
+
+async fn put(store: &Store, key: &str, bytes: usize) -> Result<(), Error> {
+    let body = Body::of_bytes(vec![7; bytes].into());
+    store.put(&root(), put_request(key), body).await.map(drop)
+}
+
+/// A hundred uploads at once against room for ten: some small, for packs, some in segments of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_never_overshot() {
+    for size in [1000, (1 << 20) + 1000] {
+        let folder = TempDir::new().unwrap();
+        let running = Running::open(folder.path()).await;
+        let quota = Quota { bytes: Some(10 * size as u64 + 1), objects: None };
+        let store = limited(&running, Limits { quota, ..Limits::default() });
+        let uploads = (0..100).map(|at| {
+            let store = store.clone();
+            tokio::spawn(async move { put(&store, &format!("k{at}"), size).await })
+        });
+        let outcomes: Vec<_> = join_all(uploads).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10);
+        for outcome in outcomes.into_iter().filter_map(Result::err) {
+            assert!(matches!(outcome, Error::QuotaExceeded(QuotaPart::Bytes)), "{outcome:?}");
+        }
+        let held = running.metadata.holdings(&space().tenant).await.unwrap();
+        assert_eq!(held, Holdings { bytes: 10 * size as u64, objects: 10 });
+        // What was refused left nothing behind.
+        running.collect().await;
+        assert!(running.findings().await.is_empty());
+        // What is deleted may be written again.
+        for at in 0..100 {
+            running.delete(&format!("k{at}")).await;
+        }
+        put(&store, "again", size).await.unwrap();
+        running.close().await;
+    }
+}
+
+/// Told before the body is read, unless what it replaces makes room.
+#[tokio::test]
+async fn what_cannot_fit_is_refused_before_it_is_sent() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let store = limited(
+        &running,
+        Limits { quota: Quota { bytes: Some(100), objects: Some(1) }, ..Limits::default() },
+    );
+    let unread = || {
+        let stream = futures::stream::poll_fn(|_| panic!("the body was asked for"));
+        Body { length: Some(101), ..Body::new(Box::pin(stream)) }
+    };
+    let refused = store.put(&root(), put_request("k"), unread()).await;
+    assert!(matches!(refused, Err(Error::QuotaExceeded(QuotaPart::Bytes))));
+    put(&store, "k", 100).await.unwrap();
+    assert!(matches!(put(&store, "other", 0).await, Err(Error::QuotaExceeded(QuotaPart::Objects))));
+    put(&store, "k", 99).await.unwrap();
+    running.close().await;
+}
+
+/// Parts are no object; the object they make is.
+#[tokio::test]
+async fn completing_an_upload_counts() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let store =
+        limited(&running, Limits { quota: Quota { bytes: Some(100), objects: None }, ..Limits::default() });
+    let request = UploadRequest {
+        place: place(),
+        key: put_request("k").key,
+        attributes: Attributes::default(),
+        checksum: None,
+    };
+    let upload = UploadRef { id: store.create_upload(&root(), request).await.unwrap().id, at: None };
+    let number = PartNumber::new(1).unwrap();
+    let body = Body::of_bytes(vec![1; 80].into());
+    let part = store.put_part(&root(), &upload, number, EtagStyle::Content, None, body).await.unwrap();
+    put(&store, "other", 50).await.unwrap();
+    let claims = vec![juststorage_core::domain::multipart::PartClaim {
+        number,
+        etag: Some(part.etag.clone()),
+        checksum: None,
+    }];
+    let completion = Completion { claims, ..Completion::default() };
+    let refused = store.complete_upload(&root(), &upload, completion.clone()).await;
+    assert!(matches!(refused, Err(Error::QuotaExceeded(QuotaPart::Bytes))), "{refused:?}");
+    running.delete("other").await;
+    store.complete_upload(&root(), &upload, completion).await.unwrap();
+    running.close().await;
+}
+
+async fn admitted(store: &Store) -> Result<Arc<RequestNotes>, Error> {
+    let notes = Arc::new(RequestNotes::default());
+    notes.clone().of(store.admit(&root())).await.map(|()| notes)
+}
+
+/// A change is felt within a second, by a store that is not told of it.
+#[tokio::test]
+async fn limits_change_without_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let store = limited(&running, Limits { requests_per_second: Some(3), ..Limits::default() });
+    for _ in 0..3 {
+        admitted(&store).await.unwrap();
+    }
+    let Err(Error::Limited { retry_after, .. }) = admitted(&store).await else { panic!("it is the fourth") };
+    assert!(retry_after <= Duration::from_millis(334), "{retry_after:?}");
+
+    let set = async |overrides| {
+        let tenant = &space().tenant;
+        running.metadata.set_tenant_limits(tenant, &overrides, Timestamp(0)).await.unwrap();
+    };
+    set(Overrides { requests_per_second: Setting::Unlimited, ..Overrides::default() }).await;
+    let changed = Instant::now();
+    let mut in_a_row = 0;
+    while in_a_row < 50 {
+        assert!(changed.elapsed() < Duration::from_secs(1), "the change is not felt");
+        in_a_row = if admitted(&store).await.is_ok() { in_a_row + 1 } else { 0 };
+    }
+    set(Overrides { concurrent_requests: Setting::At(2), ..Overrides::default() }).await;
+    // Under way until the notes, which the answer's body holds, are dropped.
+    let (first, _second) = (admitted(&store).await.unwrap(), admitted(&store).await.unwrap());
+    let changed = Instant::now();
+    while admitted(&store).await.is_ok() {
+        assert!(changed.elapsed() < Duration::from_secs(1), "the change is not felt");
+    }
+    drop(first);
+    let _third = admitted(&store).await.unwrap();
+    running.close().await;
+}
+
+/// Both directions, each for the whole tenant.
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_keep_to_their_rate() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let rate = Some(2 << 20);
+    let limits =
+        Limits { upload_bytes_per_second: rate, download_bytes_per_second: rate, ..Limits::default() };
+    let store = limited(&running, limits);
+    let chunked = |chunks: usize| {
+        let chunks = (0..chunks).map(|_| Ok(vec![1_u8; 64 << 10].into()));
+        Body::new(Box::pin(futures::stream::iter(chunks.collect::<Vec<_>>())))
+    };
+    let begun = Instant::now();
+    let puts = (0..2).map(|at| {
+        let (store, body) = (store.clone(), chunked(16));
+        async move { store.put(&root(), put_request(&format!("k{at}")), body).await.unwrap() }
+    });
+    join_all(puts).await;
+    // 2 MiB at 2 MiB a second, a quarter of a second ahead.
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(700), "{took:?}");
+    let begun = Instant::now();
+    let gets = (0..2).map(|at| {
+        let store = store.clone();
+        async move {
+            let reference = common::object(&format!("k{at}"));
+            let download = store.get(&root(), &reference, &ReadOptions::default()).await.unwrap();
+            let frames: Vec<_> = download.body.try_collect().await.unwrap();
+            frames.iter().map(bytes::Bytes::len).sum::<usize>()
+        }
+    });
+    assert_eq!(join_all(gets).await, [1 << 20, 1 << 20]);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(700), "{took:?}");
+    running.close().await;
+}

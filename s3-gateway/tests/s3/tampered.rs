@@ -1,0 +1,459 @@
+//! Signatures that were right once: every part of a request that version 4 covers is changed in turn, and no
+//! request that was changed is carried out. The signer is written down here from AWS's description, so that a
+//! request can be wrong in exactly one place ("Signature Version 4 signing process"; "Transferring payload in
+//! multiple chunks").
+
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use ring::{digest, hmac};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::server::{Answer, Client, Server, raw};
+
+const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn hash(bytes: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, bytes))
+}
+
+fn mac(key: &[u8], text: &str) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
+}
+
+/// A request in parts. Its signature is put on before it is changed.
+#[derive(Clone)]
+struct Request {
+    method: String,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// What signs.
+struct Signer {
+    access_key: String,
+    secret: String,
+    date: String,
+    scope: String,
+}
+
+impl Signer {
+    fn new(client: &Client, at: SystemTime) -> Self {
+        let date = OffsetDateTime::from(at)
+            .format(format_description!("[year][month][day]T[hour][minute][second]Z"))
+            .unwrap();
+        let scope = format!("{}/us-east-1/s3/aws4_request", &date[..8]);
+        Self { access_key: client.access_key.clone(), secret: client.secret_key.clone(), date, scope }
+    }
+
+    fn key(&self) -> Vec<u8> {
+        let mut key = format!("AWS4{}", self.secret).into_bytes();
+        for part in self.scope.split('/') {
+            key = mac(&key, part);
+        }
+        key
+    }
+
+    fn sign(&self, kind: &str, rest: &str) -> String {
+        hex::encode(mac(&self.key(), &format!("{kind}\n{}\n{}\n{rest}", self.date, self.scope)))
+    }
+
+    /// The signature of a request whose payload is declared so.
+    fn of(&self, request: &Request, signed: &[&str], payload: &str) -> String {
+        let mut query = request.query.clone();
+        query.sort();
+        let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let headers: String =
+            signed.iter().map(|name| format!("{name}:{}\n", request.header(name))).collect();
+        let canonical = format!(
+            "{}\n{}\n{}\n{headers}\n{}\n{payload}",
+            request.method,
+            request.path,
+            query.join("&"),
+            signed.join(";")
+        );
+        self.sign("AWS4-HMAC-SHA256", &hash(canonical.as_bytes()))
+    }
+
+    /// Signs in the header.
+    fn header(&self, mut request: Request, payload: &str) -> Request {
+        request.headers.push(("x-amz-content-sha256".into(), payload.into()));
+        request.headers.push(("x-amz-date".into(), self.date.clone()));
+        let mut signed: Vec<_> = request.headers.iter().map(|(name, _)| name.clone()).collect();
+        signed.sort();
+        let signed: Vec<_> = signed.iter().map(String::as_str).collect();
+        let signature = self.of(&request, &signed, payload);
+        let value = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={signature}",
+            self.access_key,
+            self.scope,
+            signed.join(";")
+        );
+        request.headers.push(("authorization".into(), value));
+        request
+    }
+
+    /// Signs in the query.
+    fn query(&self, mut request: Request, expires: &str) -> Request {
+        let credential = format!("{}/{}", self.access_key, self.scope).replace('/', "%2F");
+        for (name, value) in [
+            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+            ("X-Amz-Credential", &credential),
+            ("X-Amz-Date", &self.date),
+            ("X-Amz-Expires", expires),
+            ("X-Amz-SignedHeaders", "host"),
+        ] {
+            request.query.push((name.into(), value.into()));
+        }
+        let signature = self.of(&request, &["host"], "UNSIGNED-PAYLOAD");
+        request.query.push(("X-Amz-Signature".into(), signature));
+        request
+    }
+
+    /// A body in signed chunks behind a signed header, and with a signed trailer if one is given.
+    fn chunked(&self, mut request: Request, chunks: &[&[u8]], trailer: Option<(&str, &str)>) -> Chunked {
+        let decoded: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+        request.headers.push(("content-encoding".into(), "aws-chunked".into()));
+        request.headers.push(("x-amz-decoded-content-length".into(), decoded.to_string()));
+        let mut payload = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned();
+        if let Some((name, _)) = trailer {
+            payload.push_str("-TRAILER");
+            request.headers.push(("x-amz-trailer".into(), name.into()));
+        }
+        let request = self.header(request, &payload);
+        let mut before = request.header("authorization").rsplit('=').next().unwrap().to_owned();
+        let mut signed = Vec::new();
+        for chunk in chunks.iter().copied().chain([&b""[..]]) {
+            let rest = format!("{before}\n{EMPTY}\n{}", hash(chunk));
+            before = self.sign("AWS4-HMAC-SHA256-PAYLOAD", &rest);
+            signed.push((chunk.len(), before.clone(), chunk.to_vec()));
+        }
+        let trailer = trailer.map(|(name, value)| {
+            let rest = format!("{before}\n{}", hash(format!("{name}:{value}\n").as_bytes()));
+            (name.to_owned(), value.to_owned(), self.sign("AWS4-HMAC-SHA256-TRAILER", &rest))
+        });
+        Chunked { request, chunks: signed, trailer }
+    }
+}
+
+impl Request {
+    fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
+    }
+
+    fn set(&mut self, name: &str, value: impl Into<String>) {
+        let value = value.into();
+        match self.headers.iter_mut().find(|(given, _)| given == name) {
+            Some((_, old)) => *old = value,
+            None => self.headers.push((name.into(), value)),
+        }
+    }
+
+    /// The header with a piece of it replaced.
+    fn replace(&mut self, name: &str, from: &str, to: &str) {
+        let value = self.header(name);
+        assert!(value.contains(from), "{name}: {value} has no {from}");
+        self.set(name, value.replacen(from, to, 1));
+    }
+
+    async fn send(&self, server: &Server) -> Answer {
+        let query: Vec<_> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let mut head = format!("{} {}{mark}{} HTTP/1.1\r\n", self.method, self.path, query.join("&"));
+        for (name, value) in &self.headers {
+            write!(head, "{name}: {value}\r\n").unwrap();
+        }
+        write!(head, "content-length: {}\r\nconnection: close\r\n\r\n", self.body.len()).unwrap();
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        raw(server.address, &bytes, true).await
+    }
+}
+
+/// A request whose body is in chunks: each its declared length, its signature, its bytes.
+#[derive(Clone)]
+struct Chunked {
+    request: Request,
+    chunks: Vec<(usize, String, Vec<u8>)>,
+    trailer: Option<(String, String, String)>,
+}
+
+impl Chunked {
+    fn request(&self) -> Request {
+        let mut body = Vec::new();
+        for (length, signature, bytes) in &self.chunks {
+            body.extend_from_slice(format!("{length:x};chunk-signature={signature}\r\n").as_bytes());
+            body.extend_from_slice(bytes);
+            // Behind the last chunk comes the trailer, or the line that ends it all.
+            if *length > 0 || self.trailer.is_none() {
+                body.extend_from_slice(b"\r\n");
+            }
+        }
+        if let Some((name, value, signature)) = &self.trailer {
+            let lines = format!("{name}:{value}\r\nx-amz-trailer-signature:{signature}\r\n\r\n");
+            body.extend_from_slice(lines.as_bytes());
+        }
+        Request { body, ..self.request.clone() }
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut Self)) -> Request {
+        let mut changed = self.clone();
+        change(&mut changed);
+        changed.request()
+    }
+}
+
+fn flip(text: &str, at: usize) -> String {
+    let mut bytes = text.to_owned().into_bytes();
+    bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+    String::from_utf8(bytes).unwrap()
+}
+
+async fn bucket() -> (Server, Client) {
+    let server = Server::start().await;
+    let client = server.tenant("acme", "read,write,delete").await;
+    client.put("/sealed", b"").await.ok();
+    client.put("/sealed/k", b"untouched").await.ok();
+    (server, client)
+}
+
+fn put(server: &Server, body: &[u8]) -> Request {
+    Request {
+        method: "PUT".into(),
+        path: "/sealed/k".into(),
+        query: Vec::new(),
+        headers: vec![
+            ("host".into(), server.address.to_string()),
+            ("content-type".into(), "text/plain".into()),
+            ("x-amz-meta-owner".into(), "me".into()),
+        ],
+        body: body.to_vec(),
+    }
+}
+
+/// That every one is refused, and changed nothing; and that the request they were made of is carried out.
+async fn refused(server: &Server, client: &Client, good: Request, corpus: Vec<(String, Request)>) {
+    for (what, request) in corpus {
+        let answer = request.send(server).await;
+        assert!(matches!(answer.status, 400..=499 | 501), "{what}: {} {}", answer.status, answer.text());
+        let kept = client.get("/sealed/k").await.ok();
+        assert_eq!(kept.text(), "untouched", "{what} was carried out");
+        assert_eq!(client.get("/sealed").await.ok().all("Key"), ["k"], "{what} was carried out");
+    }
+    good.send(server).await.ok();
+    assert_ne!(client.get("/sealed/k").await.text(), "untouched", "the request itself is good");
+}
+
+#[tokio::test]
+async fn a_changed_header_signature_opens_nothing() {
+    let (server, client) = bucket().await;
+    let body = b"new content";
+    let signer = Signer::new(&client, SystemTime::now());
+    let good = signer.header(put(&server, body), &hash(body));
+    let mut corpus = Vec::new();
+    let mut change = |what: &str, change: &dyn Fn(&mut Request)| {
+        let mut request = good.clone();
+        change(&mut request);
+        corpus.push((what.to_owned(), request));
+    };
+    change("method", &|r| r.method = "DELETE".into());
+    change("path", &|r| r.path = "/sealed/other".into());
+    change("path's case", &|r| r.path = "/sealed/K".into());
+    change("query", &|r| r.query.push(("versionId".into(), "null".into())));
+    change("tagging", &|r| r.query.push(("tagging".into(), String::new())));
+    change("host", &|r| r.set("host", "elsewhere"));
+    change("signed header", &|r| r.set("x-amz-meta-owner", "you"));
+    change("content type", &|r| r.set("content-type", "text/html"));
+    change("body", &|r| r.body = b"other bytes".to_vec());
+    change("longer body", &|r| r.body.push(b'x'));
+    change("shorter body", &|r| r.body.truncate(r.body.len() - 1));
+    change("declared hash", &|r| r.set("x-amz-content-sha256", EMPTY));
+    change("hash and body", &|r| {
+        r.body = b"forged".to_vec();
+        r.set("x-amz-content-sha256", hash(b"forged"));
+    });
+    change("unsigned payload", &|r| r.set("x-amz-content-sha256", "UNSIGNED-PAYLOAD"));
+    change("streaming", &|r| r.set("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"));
+    change("copy source", &|r| r.set("x-amz-copy-source", "/sealed/k"));
+    change("date", &|r| r.set("x-amz-date", flip(r.header("x-amz-date"), 14)));
+    change("no date", &|r| r.headers.retain(|(name, _)| name != "x-amz-date"));
+    change("no hash", &|r| r.headers.retain(|(name, _)| name != "x-amz-content-sha256"));
+    change("no authorization", &|r| r.headers.retain(|(name, _)| name != "authorization"));
+    for (from, to) in [
+        ("AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA1 "),
+        ("AWS4-HMAC-SHA256 ", "AWS4-ECDSA-P256-SHA256 "),
+        ("AWS4-HMAC-SHA256 ", "none "),
+        ("AWS4-HMAC-SHA256 ", ""),
+        ("Credential=", "Credential=x"),
+        ("/us-east-1/", "/us-west-2/"),
+        ("/us-east-1/", "/"),
+        ("/s3/", "/sts/"),
+        ("/s3/", "/S3/"),
+        ("aws4_request", "aws4_reques"),
+        ("SignedHeaders=", "SignedHeaders=x-amz-meta-a;"),
+        ("content-type;", ""),
+        ("host;", ""),
+        (";x-amz-date", ""),
+        (";x-amz-content-sha256", ""),
+        (";x-amz-meta-owner", ""),
+        ("Signature=", "Signature="),
+        ("Signature=", "Signature=0"),
+        (", Signature=", ", Signature"),
+        (", SignedHeaders=", ", SignedHeader="),
+    ] {
+        if from != to {
+            change(&format!("{from} for {to}"), &|r| r.replace("authorization", from, to));
+        }
+    }
+    let date = signer.date[..8].to_owned();
+    change("scope's date", &|r| r.replace("authorization", &date, "20200101"));
+    change("two authorizations", &|r| {
+        r.headers.push(("authorization".into(), r.header("authorization").into()))
+    });
+    let signature = good.header("authorization").rsplit('=').next().unwrap().to_owned();
+    for at in 0..signature.len() {
+        change("signature", &|r| r.replace("authorization", &signature, &flip(&signature, at)));
+    }
+    for forged in
+        ["", "0", &signature[..63], &signature.to_uppercase(), &"f".repeat(64), &"\u{e9}".repeat(32)]
+    {
+        if forged != signature {
+            change("signature", &|r| r.replace("authorization", &signature, forged));
+        }
+    }
+    // Signed rightly, at the wrong time or with somebody's wrong secret.
+    for minutes in [16, 60 * 24 * 365] {
+        let span = std::time::Duration::from_secs(minutes * 60);
+        for at in [SystemTime::now() - span, SystemTime::now() + span] {
+            let late = Signer::new(&client, at).header(put(&server, body), &hash(body));
+            corpus.push((format!("{minutes} minutes off"), late));
+        }
+    }
+    let wrong = Client { secret_key: "wrong".into(), ..client.clone() };
+    let forged = Signer::new(&wrong, SystemTime::now()).header(put(&server, body), &hash(body));
+    corpus.push(("another secret".into(), forged));
+    refused(&server, &client, good, corpus).await;
+}
+
+#[tokio::test]
+async fn a_changed_presigned_url_opens_nothing() {
+    let (server, client) = bucket().await;
+    let signer = Signer::new(&client, SystemTime::now());
+    let mut plain = put(&server, b"new content");
+    plain.headers.truncate(1);
+    let good = signer.query(plain.clone(), "600");
+    let mut corpus = Vec::new();
+    let mut change = |what: &str, change: &dyn Fn(&mut Request)| {
+        let mut request = good.clone();
+        change(&mut request);
+        corpus.push((what.to_owned(), request));
+    };
+    change("method", &|r| r.method = "DELETE".into());
+    change("path", &|r| r.path = "/sealed/other".into());
+    change("host", &|r| r.set("host", "elsewhere"));
+    change("parameter", &|r| r.query.push(("x-id".into(), "PutObject".into())));
+    change("metadata", &|r| r.query.push(("x-amz-meta-a".into(), "b".into())));
+    change("copy source", &|r| r.set("x-amz-copy-source", "/sealed/k"));
+    for (at, (name, value)) in good.query.iter().enumerate() {
+        let longer = format!("{value}0");
+        change(&format!("longer {name}"), &|r| r.query[at].1.clone_from(&longer));
+        change(&format!("no {name}"), &|r| {
+            r.query.remove(at);
+        });
+        change(&format!("empty {name}"), &|r| r.query[at].1.clear());
+        change(&format!("two of {name}"), &|r| r.query.push((name.clone(), value.clone())));
+    }
+    let signature = good.query.len() - 1;
+    for at in 0..64 {
+        change("signature", &|r| r.query[signature].1 = flip(&r.query[signature].1, at));
+    }
+    // Signed rightly, but for too long, for no time, or long ago.
+    for expires in ["0", "-1", "604801", "99999999999999999999", "x"] {
+        corpus.push((format!("expires {expires}"), signer.query(plain.clone(), expires)));
+    }
+    let earlier = SystemTime::now() - std::time::Duration::from_secs(700);
+    corpus.push(("expired".into(), Signer::new(&client, earlier).query(plain.clone(), "600")));
+    let later = SystemTime::now() + std::time::Duration::from_secs(3600);
+    corpus.push(("from the future".into(), Signer::new(&client, later).query(plain, "600")));
+    refused(&server, &client, good, corpus).await;
+}
+
+#[tokio::test]
+async fn a_changed_chunk_opens_nothing() {
+    let (server, client) = bucket().await;
+    let signer = Signer::new(&client, SystemTime::now());
+    // All chunks but the last have at least 8 KiB.
+    let (first, second) = (vec![b'a'; 8192], vec![b'b'; 8192]);
+    let good = signer.chunked(put(&server, b""), &[&first, &second, b"end"], None);
+    let mut corpus: Vec<(String, Request)> = Vec::new();
+    for at in 0..4 {
+        for place in [0, 31, 63] {
+            corpus.push((
+                "chunk signature".into(),
+                good.changed(|c| c.chunks[at].1 = flip(&c.chunks[at].1, place)),
+            ));
+        }
+        corpus.push(("no chunk signature".into(), good.changed(|c| c.chunks[at].1.clear())));
+    }
+    for at in 0..3 {
+        corpus.push(("chunk's bytes".into(), good.changed(|c| c.chunks[at].2[0] ^= 1)));
+        corpus.push(("longer chunk".into(), good.changed(|c| c.chunks[at].0 += 1)));
+        corpus.push(("shorter chunk".into(), good.changed(|c| c.chunks[at].0 -= 1)));
+        corpus.push(("chunk left out".into(), good.changed(|c| drop(c.chunks.remove(at)))));
+        corpus.push(("chunk twice".into(), good.changed(|c| c.chunks.insert(at, c.chunks[at].clone()))));
+        corpus.push(("huge chunk".into(), good.changed(|c| c.chunks[at].0 = usize::MAX)));
+    }
+    corpus.push(("chunks in another order".into(), good.changed(|c| c.chunks.swap(0, 1))));
+    corpus.push(("no last chunk".into(), good.changed(|c| drop(c.chunks.pop()))));
+    corpus.push(("last chunk first".into(), good.changed(|c| c.chunks.swap(0, 3))));
+    corpus.push((
+        "longer declared".into(),
+        good.changed(|c| c.request.set("x-amz-decoded-content-length", "16388")),
+    ));
+    let other = signer.chunked(put(&server, b""), &[&second, &first, b"end"], None);
+    corpus.push(("another request's chunk".into(), good.changed(|c| c.chunks[2] = other.chunks[2].clone())));
+    corpus.push((
+        "unsigned chunks".into(),
+        good.changed(|c| {
+            c.request.set("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+        }),
+    ));
+    let mut cut = good.request();
+    cut.body.truncate(9000);
+    corpus.push(("body cut off".into(), cut));
+    refused(&server, &client, good.request(), corpus).await;
+}
+
+#[tokio::test]
+async fn a_changed_trailer_opens_nothing() {
+    let (server, client) = bucket().await;
+    let signer = Signer::new(&client, SystemTime::now());
+    // CRC-32 of "123456789" (the check value of its catalogue), in base64.
+    let trailer = Some(("x-amz-checksum-crc32", "y/Q5Jg=="));
+    let good = signer.chunked(put(&server, b""), &[b"123456789"], trailer);
+    let mut corpus: Vec<(String, Request)> = Vec::new();
+    let mut change = |what: &str, change: &dyn Fn(&mut (String, String, String))| {
+        corpus.push((what.to_owned(), good.changed(|c| change(c.trailer.as_mut().unwrap()))));
+    };
+    change("value", &|t| t.1 = "y/Q5Jw==".into());
+    change("empty value", &|t| t.1.clear());
+    change("name", &|t| t.0 = "x-amz-checksum-crc32c".into());
+    change("no signature", &|t| t.2.clear());
+    for at in [0, 31, 63] {
+        change("signature", &|t| t.2 = flip(&t.2, at));
+    }
+    corpus.push(("no trailer".into(), good.changed(|c| c.trailer = None)));
+    corpus.push(("chunk signature".into(), good.changed(|c| c.chunks[0].1 = flip(&c.chunks[0].1, 5))));
+    corpus.push((
+        "announced otherwise".into(),
+        good.changed(|c| c.request.set("x-amz-trailer", "x-amz-checksum-sha1")),
+    ));
+    // Signed rightly, over a value that is not the body's.
+    let wrong =
+        signer.chunked(put(&server, b""), &[b"123456789"], Some(("x-amz-checksum-crc32", "AAAAAA==")));
+    corpus.push(("a wrong checksum".into(), wrong.request()));
+    refused(&server, &client, good.request(), corpus).await;
+}

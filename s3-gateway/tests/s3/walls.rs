@@ -1,0 +1,366 @@
+//! Every operation of the S3 front, by every kind of caller. An operation that is offered and has no row here
+//! fails the test.
+
+use std::collections::BTreeSet;
+
+use juststorage_core::application::access::{NewKey, NewKeyRequest};
+use juststorage_core::application::ports::metadata::CredentialKind;
+use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::principal::{NamespacePattern, Rights};
+use juststorage_core::domain::timestamp::Timestamp;
+
+use crate::server::{Answer, Client, Server, raw};
+
+/// What an operation is tried on: fresh for every try.
+struct Fixture {
+    /// A bucket that holds an object.
+    bucket: String,
+    /// A bucket that holds nothing.
+    empty: String,
+    upload: String,
+    etag: String,
+}
+
+/// What a stranger is told.
+enum Hidden {
+    /// What somebody is told who names a bucket that does not exist.
+    Bucket,
+    /// An empty list, for there is nothing of his.
+    Empty,
+    /// That the name is taken: the one thing about buckets that everybody may know.
+    Taken,
+}
+
+struct Row {
+    operation: &'static str,
+    rights: &'static [&'static str],
+    method: &'static str,
+    target: fn(&Fixture) -> String,
+    headers: fn(&Fixture) -> Vec<(&'static str, String)>,
+    body: fn(&Fixture) -> String,
+    /// The status when it succeeds.
+    success: u16,
+    hidden: Hidden,
+}
+
+fn row(
+    operation: &'static str,
+    right: &'static [&'static str],
+    method: &'static str,
+    target: fn(&Fixture) -> String,
+    success: u16,
+) -> Row {
+    let (headers, body): (fn(&Fixture) -> _, fn(&Fixture) -> _) = (|_| Vec::new(), |_| String::new());
+    Row { operation, rights: right, method, target, headers, body, success, hidden: Hidden::Bucket }
+}
+
+const READ: &[&str] = &["read"];
+const WRITE: &[&str] = &["write"];
+const DELETE: &[&str] = &["delete"];
+
+/// Operations that read a configuration, and what they answer where none is set.
+const CONFIGURATIONS: &[(&str, &str, u16)] = &[
+    ("GetBucketLocation", "location", 200),
+    ("GetBucketVersioning", "versioning", 200),
+    ("GetBucketAcl", "acl", 200),
+    ("GetBucketOwnershipControls", "ownershipControls", 200),
+    ("GetPublicAccessBlock", "publicAccessBlock", 200),
+    ("GetBucketPolicy", "policy", 404),
+    ("GetBucketPolicyStatus", "policyStatus", 404),
+    ("GetBucketEncryption", "encryption", 404),
+    ("GetBucketWebsite", "website", 404),
+    ("GetBucketReplication", "replication", 404),
+    ("GetBucketLogging", "logging", 200),
+    ("GetBucketNotificationConfiguration", "notification", 200),
+    ("GetBucketAccelerateConfiguration", "accelerate", 200),
+    ("GetBucketRequestPayment", "requestPayment", 200),
+    ("GetBucketCors", "cors", 404),
+    ("GetBucketLifecycleConfiguration", "lifecycle", 404),
+    ("GetBucketTagging", "tagging", 404),
+    ("GetObjectLockConfiguration", "object-lock", 404),
+];
+
+fn rows() -> Vec<Row> {
+    let mut rows = vec![
+        Row { hidden: Hidden::Empty, ..row("ListBuckets", &[], "GET", |_| "/".into(), 200) },
+        row("ListMultipartUploads", READ, "GET", |f| format!("/{}?uploads", f.bucket), 200),
+        row("ListObjectVersions", READ, "GET", |f| format!("/{}?versions", f.bucket), 200),
+        row("ListObjectsV2", READ, "GET", |f| format!("/{}?list-type=2", f.bucket), 200),
+        row("ListObjects", READ, "GET", |f| format!("/{}", f.bucket), 200),
+        row("HeadBucket", READ, "HEAD", |f| format!("/{}", f.bucket), 200),
+        Row {
+            hidden: Hidden::Taken,
+            ..row("CreateBucket", WRITE, "PUT", |f| format!("/{}-new", f.bucket), 200)
+        },
+        Row {
+            body: |_| "<Delete><Object><Key>k</Key></Object></Delete>".into(),
+            ..row("DeleteObjects", DELETE, "POST", |f| format!("/{}?delete", f.bucket), 200)
+        },
+        row("DeleteBucket", DELETE, "DELETE", |f| format!("/{}", f.empty), 204),
+        row("ListParts", READ, "GET", |f| format!("/{}/u?uploadId={}", f.bucket, f.upload), 200),
+        row("GetObjectTagging", READ, "GET", |f| format!("/{}/k?tagging", f.bucket), 200),
+        row("GetObjectAcl", READ, "GET", |f| format!("/{}/k?acl", f.bucket), 200),
+        row("GetObject", READ, "GET", |f| format!("/{}/k", f.bucket), 200),
+        row("HeadObject", READ, "HEAD", |f| format!("/{}/k", f.bucket), 200),
+        Row {
+            body: |_| "part".into(),
+            ..row(
+                "UploadPart",
+                WRITE,
+                "PUT",
+                |f| format!("/{}/u?partNumber=2&uploadId={}", f.bucket, f.upload),
+                200,
+            )
+        },
+        Row {
+            headers: |f| vec![("x-amz-copy-source", format!("/{}/k", f.bucket))],
+            ..row(
+                "UploadPartCopy",
+                &["read", "write"],
+                "PUT",
+                |f| format!("/{}/u?partNumber=2&uploadId={}", f.bucket, f.upload),
+                200,
+            )
+        },
+        Row {
+            body: |_| "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>".into(),
+            ..row("PutObjectTagging", WRITE, "PUT", |f| format!("/{}/k?tagging", f.bucket), 200)
+        },
+        Row { body: |_| "new".into(), ..row("PutObject", WRITE, "PUT", |f| format!("/{}/k", f.bucket), 200) },
+        Row {
+            headers: |f| vec![("x-amz-copy-source", format!("/{}/k", f.bucket))],
+            ..row("CopyObject", &["read", "write"], "PUT", |f| format!("/{}/copied", f.bucket), 200)
+        },
+        row("CreateMultipartUpload", WRITE, "POST", |f| format!("/{}/v?uploads", f.bucket), 200),
+        Row {
+            body: |f| {
+                format!(
+                    "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part>\
+                     </CompleteMultipartUpload>",
+                    f.etag
+                )
+            },
+            ..row(
+                "CompleteMultipartUpload",
+                WRITE,
+                "POST",
+                |f| format!("/{}/u?uploadId={}", f.bucket, f.upload),
+                200,
+            )
+        },
+        row(
+            "AbortMultipartUpload",
+            DELETE,
+            "DELETE",
+            |f| format!("/{}/u?uploadId={}", f.bucket, f.upload),
+            204,
+        ),
+        row("DeleteObjectTagging", WRITE, "DELETE", |f| format!("/{}/k?tagging", f.bucket), 204),
+        row("DeleteObject", DELETE, "DELETE", |f| format!("/{}/k", f.bucket), 204),
+    ];
+    macro_rules! configuration {
+        ($($index:literal),*) => {
+            $(rows.push(row(
+                CONFIGURATIONS[$index].0,
+                READ,
+                "GET",
+                |f| format!("/{}?{}", f.bucket, CONFIGURATIONS[$index].1),
+                CONFIGURATIONS[$index].2,
+            ));)*
+        };
+    }
+    configuration!(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17);
+    rows
+}
+
+struct Caller {
+    name: &'static str,
+    /// `None`: it signs nothing.
+    client: Option<Client>,
+    stands: Stands,
+}
+
+enum Stands {
+    /// It is not let in, with this code.
+    Unproven(&'static str),
+    /// Another tenant, or of this one but for other namespaces.
+    Outside { own_tenant: bool },
+    /// With these rights.
+    Inside(&'static str),
+}
+
+const ALL: &str = "read,write,delete,admin";
+
+async fn client(
+    server: &Server,
+    tenant: &str,
+    rights: &str,
+    namespaces: Option<&[&str]>,
+    expires_at: Option<Timestamp>,
+) -> Client {
+    let request = NewKeyRequest {
+        kind: CredentialKind::S3,
+        tenant: Tenant::new(tenant).unwrap(),
+        namespaces: namespaces
+            .map(|names| names.iter().map(|name| NamespacePattern::parse(name).unwrap()).collect()),
+        rights: Rights::parse(rights).unwrap(),
+        description: String::new(),
+        expires_at,
+    };
+    match server.access.create_key(request).await.unwrap() {
+        NewKey::S3 { access_key, secret_key, .. } => {
+            Client { address: server.address, access_key, secret_key }
+        }
+        NewKey::Api { .. } => panic!("an S3 key was asked for"),
+    }
+}
+
+async fn callers(server: &Server) -> Vec<Caller> {
+    let acme = async |rights| client(server, "acme", rights, None, None).await;
+    let admin = acme(ALL).await;
+    let revoked = acme(ALL).await;
+    let keys = server.access.list_keys(None).await.unwrap();
+    let id = keys.iter().find(|key| key.lookup == revoked.access_key).unwrap().id;
+    server.access.revoke_key(id).await.unwrap();
+    let expired = client(server, "acme", ALL, None, Some(Timestamp(1))).await;
+    let stranger = client(server, "evil", ALL, None, None).await;
+    let elsewhere = client(server, "acme", ALL, Some(&["wall", "other*"]), None).await;
+    let wrong = Client { secret_key: "not-its-secret".into(), ..admin.clone() };
+    let unknown = Client { access_key: "JSNOBODY".into(), ..admin.clone() };
+    let caller = |name, client: Client, stands| Caller { name, client: Some(client), stands };
+    vec![
+        Caller { name: "no credential", client: None, stands: Stands::Unproven("AccessDenied") },
+        caller("wrong signature", wrong, Stands::Unproven("SignatureDoesNotMatch")),
+        caller("unknown key", unknown, Stands::Unproven("InvalidAccessKeyId")),
+        caller("expired", expired, Stands::Unproven("InvalidAccessKeyId")),
+        caller("revoked", revoked, Stands::Unproven("InvalidAccessKeyId")),
+        caller("other tenant", stranger, Stands::Outside { own_tenant: false }),
+        caller("other namespace", elsewhere, Stands::Outside { own_tenant: true }),
+        caller("read-only", acme("read").await, Stands::Inside("read")),
+        caller("write-only", acme("write").await, Stands::Inside("write")),
+        caller("delete-only", acme("delete").await, Stands::Inside("delete")),
+        caller("admin alone", acme("admin").await, Stands::Inside("admin")),
+        caller("admin", admin, Stands::Inside(ALL)),
+    ]
+}
+
+async fn send(server: &Server, client: Option<&Client>, row: &Row, fixture: &Fixture) -> Answer {
+    let (target, body, headers) = ((row.target)(fixture), (row.body)(fixture), (row.headers)(fixture));
+    let digest = [("content-md5", md5(&body))];
+    let digest = digest.into_iter().filter(|_| row.operation == "DeleteObjects");
+    let headers: Vec<_> = headers.into_iter().chain(digest).collect();
+    let Some(client) = client else {
+        let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request = format!(
+            "{} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n{lines}\r\n{body}",
+            row.method,
+            server.address,
+            body.len()
+        );
+        return raw(server.address, request.as_bytes(), false).await;
+    };
+    let call = client.call(row.method, target).body(body);
+    headers.iter().fold(call, |call, (name, value)| call.header(name, value)).send().await
+}
+
+fn md5(text: &str) -> String {
+    use base64::Engine as _;
+    use md5::Digest as _;
+    base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(text.as_bytes()))
+}
+
+async fn fixture(owner: &Client, number: usize) -> Fixture {
+    let (bucket, empty) = (format!("walls-{number}"), format!("walls-{number}-empty"));
+    owner.put(&format!("/{bucket}"), b"").await.ok();
+    owner.put(&format!("/{empty}"), b"").await.ok();
+    owner.put(&format!("/{bucket}/k"), b"bytes").await.ok();
+    let begun = owner.call("POST", format!("/{bucket}/u?uploads")).send().await.ok();
+    let upload = begun.xml("UploadId").unwrap();
+    let part = owner.put(&format!("/{bucket}/u?partNumber=1&uploadId={upload}"), b"part").await.ok();
+    let etag = part.header("etag").unwrap().to_owned();
+    Fixture { bucket, empty, upload, etag }
+}
+
+#[tokio::test]
+async fn every_operation_by_every_caller() {
+    let server = Server::start().await;
+    let rows = rows();
+    let offered: BTreeSet<_> = juststorage_s3_gateway::operations().collect();
+    // Told apart from the plain operation by a header, which the allow-list does not look at.
+    let by_header = BTreeSet::from(["CopyObject", "UploadPartCopy"]);
+    let listed: BTreeSet<_> = rows.iter().map(|row| row.operation).collect();
+    assert_eq!(&listed - &by_header, offered, "every operation has a row, and every row an operation");
+
+    let callers = callers(&server).await;
+    let owner = callers.last().unwrap().client.clone().unwrap();
+    let nowhere = Fixture {
+        bucket: "nowhere".into(),
+        empty: "nowhere-either".into(),
+        upload: "018bcfe5-687b-7fff-bfff-ffffffffffff".into(),
+        etag: "\"x\"".into(),
+    };
+    let mut number = 0;
+    for row in &rows {
+        for caller in &callers {
+            number += 1;
+            let fixture = fixture(&owner, number).await;
+            if matches!(row.hidden, Hidden::Taken) && matches!(caller.stands, Stands::Outside { .. }) {
+                owner.put(&format!("/{}-new", fixture.bucket), b"").await.ok();
+            }
+            let answer = send(&server, caller.client.as_ref(), row, &fixture).await;
+            let context =
+                format!("{} by {}: {} {}", row.operation, caller.name, answer.status, answer.text());
+            let refused = |status: u16, code: &str| {
+                assert_eq!(answer.status, status, "{context}");
+                // A HEAD has no body to say more.
+                assert!(row.method == "HEAD" || answer.error().1 == code, "{context}");
+            };
+            match &caller.stands {
+                Stands::Unproven(code) => refused(403, code),
+                Stands::Outside { own_tenant } => match row.hidden {
+                    Hidden::Bucket => {
+                        refused(404, "NoSuchBucket");
+                        let missing = send(&server, caller.client.as_ref(), row, &nowhere).await;
+                        assert_eq!(shape(&answer), shape(&missing), "{context}");
+                    }
+                    Hidden::Empty => {
+                        assert_eq!(answer.status, 200, "{context}");
+                        assert!(answer.all("Name").is_empty(), "{context}");
+                    }
+                    // Whoever may make no bucket of that name is told so before anything is looked up.
+                    Hidden::Taken if *own_tenant => refused(403, "AccessDenied"),
+                    Hidden::Taken => refused(409, "BucketAlreadyExists"),
+                },
+                Stands::Inside(rights) if row.rights.iter().all(|right| rights.contains(right)) => {
+                    assert_eq!(answer.status, row.success, "{context}");
+                    assert!(row.success != 200 || !answer.text().contains("<Error>"), "{context}");
+                }
+                // Its answer is one for each key.
+                Stands::Inside(_) if row.operation == "DeleteObjects" => {
+                    assert_eq!(
+                        (answer.status, answer.all("Code")),
+                        (200, vec!["AccessDenied".into()]),
+                        "{context}"
+                    );
+                }
+                Stands::Inside(_) => refused(403, "AccessDenied"),
+            }
+            // Whoever was refused changed nothing.
+            if answer.status >= 400 || answer.text().contains("AccessDenied") {
+                let bytes = owner.get(&format!("/{}/k", fixture.bucket)).await.ok();
+                assert_eq!(bytes.text(), "bytes", "{context}");
+                let parts =
+                    owner.get(&format!("/{}/u?uploadId={}", fixture.bucket, fixture.upload)).await.ok();
+                assert_eq!(parts.all("PartNumber").len(), 1, "{context}");
+                owner.call("HEAD", format!("/{}", fixture.empty)).send().await.ok();
+            }
+        }
+    }
+}
+
+/// An answer without what differs from request to request.
+fn shape(answer: &Answer) -> (u16, Vec<String>, Option<String>, Option<String>) {
+    let mut headers: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
+    headers.sort();
+    (answer.status, headers, answer.xml("Code"), answer.xml("Message"))
+}

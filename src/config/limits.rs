@@ -1,0 +1,59 @@
+//! What tenants may take up, unless something else is said of them.
+
+use juststorage_core::domain::limits::{Limits, Quota};
+
+use super::{ConfigError, Settings, amount};
+
+/// Requests that are worked on at once before tenants have to take turns.
+const TURNS: usize = 128;
+
+/// The limits of every tenant of which nothing else is said, and how tenants share one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// `JUSTSTORAGE_LIMIT_…` and `JUSTSTORAGE_QUOTA_…`: none.
+    pub defaults: Limits,
+    /// `JUSTSTORAGE_TURNS`: how many requests are worked on at once before tenants take turns; 128.
+    pub turns: usize,
+}
+
+impl LimitsConfig {
+    /// Judges `settings`.
+    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        let read = |setting, text: &Option<String>| {
+            let limit = text.as_deref().map(amount::parse).transpose();
+            limit.map_err(|reason| ConfigError::new(setting, reason))
+        };
+        let requests = read("JUSTSTORAGE_LIMIT_REQUESTS_PER_SECOND", &settings.limit_requests_per_second)?;
+        let concurrent = read("JUSTSTORAGE_LIMIT_CONCURRENT_REQUESTS", &settings.limit_concurrent_requests)?;
+        let upload =
+            read("JUSTSTORAGE_LIMIT_UPLOAD_BYTES_PER_SECOND", &settings.limit_upload_bytes_per_second)?;
+        let download =
+            read("JUSTSTORAGE_LIMIT_DOWNLOAD_BYTES_PER_SECOND", &settings.limit_download_bytes_per_second)?;
+        let quota = Quota {
+            bytes: read("JUSTSTORAGE_QUOTA_BYTES", &settings.quota_bytes)?,
+            objects: read("JUSTSTORAGE_QUOTA_OBJECTS", &settings.quota_objects)?,
+        };
+        let defaults = Limits {
+            requests_per_second: requests,
+            concurrent_requests: concurrent,
+            upload_bytes_per_second: upload,
+            download_bytes_per_second: download,
+            quota,
+        };
+        defaults.validate().map_err(|invalid| {
+            let setting = match invalid.field {
+                "requests_per_second" => "JUSTSTORAGE_LIMIT_REQUESTS_PER_SECOND",
+                "concurrent_requests" => "JUSTSTORAGE_LIMIT_CONCURRENT_REQUESTS",
+                "upload_bytes_per_second" => "JUSTSTORAGE_LIMIT_UPLOAD_BYTES_PER_SECOND",
+                _ => "JUSTSTORAGE_LIMIT_DOWNLOAD_BYTES_PER_SECOND",
+            };
+            ConfigError::new(setting, invalid.reason)
+        })?;
+        let turns = match read("JUSTSTORAGE_TURNS", &settings.turns)?.map(usize::try_from) {
+            None => TURNS,
+            Some(Ok(turns)) if turns > 0 => turns,
+            Some(_) => return Err(ConfigError::new("JUSTSTORAGE_TURNS", "must be at least 1")),
+        };
+        Ok(Self { defaults, turns })
+    }
+}
