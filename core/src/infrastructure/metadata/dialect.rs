@@ -81,6 +81,21 @@ macro_rules! piece {
          b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
          LEFT JOIN blobs b ON b.id = o.blob_id"
     };
+    // Around a select of `object`: its rows as one value (SQLite's), in the order of `page::COLUMNS`.
+    (sqlite page_of_objects) => {
+        "SELECT json_group_array(json_array(hex(id), space_id, namespace, tenant, versioning, key, \
+         hex(blob_id), size, etag, class, headers, metadata, tags, checksum, is_latest, is_null_version, \
+         created_at, hex(hash), parts)) FROM ("
+    };
+    (sqlite end_of_page) => {
+        ")"
+    };
+    (postgres page_of_objects) => {
+        ""
+    };
+    (postgres end_of_page) => {
+        ""
+    };
     // What `rows::found` reads.
     ($engine:ident found) => {
         "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
