@@ -176,8 +176,10 @@ impl S3Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let takes_xml =
-            matches!(target.operation.name, "DeleteObjects" | "PutObjectTagging" | "CompleteMultipartUpload");
+        let takes_xml = matches!(
+            target.operation.name,
+            "DeleteObjects" | "PutObjectTagging" | "CompleteMultipartUpload" | "PutBucketVersioning"
+        );
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(target);
         let body = if takes_xml {
