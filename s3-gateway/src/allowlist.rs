@@ -146,7 +146,7 @@ static OPERATIONS: &[Operation] = &[
     offered("DeleteObjects", Method::POST, Bucket, &["delete"], &[]),
     refused("CreateBucketMetadataConfiguration", Method::POST, Bucket, &["metadataConfiguration"]),
     refused("CreateBucketMetadataTableConfiguration", Method::POST, Bucket, &["metadataTable"]),
-    refused("PostObject", Method::POST, Bucket, &[]),
+    offered("PostObject", Method::POST, Bucket, &[], &[]),
     refused("DeleteBucketCors", Method::DELETE, Bucket, &["cors"]),
     refused("DeleteBucketLifecycle", Method::DELETE, Bucket, &["lifecycle"]),
     refused("DeleteBucketTagging", Method::DELETE, Bucket, &["tagging"]),
