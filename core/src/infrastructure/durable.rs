@@ -20,22 +20,22 @@ use super::watch::{Step, watched};
 
 /// Makes the names in `directory` durable: new ones, renamed ones, and that others are gone.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    watched(Step::SyncDirectory(directory), || File::open(directory)?.sync_all())
+    watched(&Step::SyncDirectory(directory), || File::open(directory)?.sync_all())
 }
 
 /// Makes the bytes of `file` durable, and its length.
 pub fn sync_file(file: &File) -> io::Result<()> {
-    watched(Step::SyncFile(file), || file.sync_data())
+    watched(&Step::SyncFile(file), || file.sync_data())
 }
 
 /// Cuts `file`, or extends it with zeroes. Not durable until it is synced.
 pub fn cut_file(file: &File, length: u64) -> io::Result<()> {
-    watched(Step::Cut(file, length), || file.set_len(length))
+    watched(&Step::Cut(file, length), || file.set_len(length))
 }
 
 /// Removes the name `path`. Not durable until its directory is synced.
 pub fn remove_file(path: &Path) -> io::Result<()> {
-    watched(Step::Remove(path), || std::fs::remove_file(path))
+    watched(&Step::Remove(path), || std::fs::remove_file(path))
 }
 
 /// Creates `directory` and what is missing above it, each durable in its parent, readable by the owner and
@@ -66,12 +66,12 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
-    watched(Step::CreateDirectory(path), || DirBuilder::new().mode(0o750).create(path))
+    watched(&Step::CreateDirectory(path), || DirBuilder::new().mode(0o750).create(path))
 }
 
 /// Creates `path`, which must not exist, for reading and writing. Its bytes and its name are not durable yet.
 pub fn create_file(path: &Path, mode: u32) -> io::Result<File> {
-    watched(Step::CreateFile(path), || {
+    watched(&Step::CreateFile(path), || {
         OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
     })
 }
@@ -80,7 +80,7 @@ pub fn create_file(path: &Path, mode: u32) -> io::Result<File> {
 /// had that name is replaced, in one step: a crash leaves the one or the other, whole.
 pub fn publish(file: &File, staged: &Path, target: &Path) -> io::Result<()> {
     sync_file(file)?;
-    watched(Step::Rename(staged, target), || std::fs::rename(staged, target))?;
+    watched(&Step::Rename(staged, target), || std::fs::rename(staged, target))?;
     sync_directory(&parent_of(target))
 }
 

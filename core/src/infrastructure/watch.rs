@@ -37,7 +37,7 @@ pub enum Step<'a> {
 /// Takes a step in the presence of the watcher, if there is one.
 #[cfg(not(feature = "testing"))]
 #[inline]
-pub(crate) fn watched<T>(_step: Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn watched<T>(_step: &Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     take()
 }
 
@@ -102,11 +102,11 @@ mod watching {
         WATCHER.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn watched<T>(step: Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    pub(crate) fn watched<T>(step: &Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let Some(watcher) = watcher() else { return take() };
-        let number = watcher.before(&step)?;
+        let number = watcher.before(step)?;
         let taken = take()?;
-        watcher.after(&step, number);
+        watcher.after(step, number);
         Ok(taken)
     }
 

@@ -32,7 +32,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// The next 64 bits (SplitMix64).
+    /// The next 64 bits (`SplitMix64`).
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -132,6 +132,8 @@ struct Account {
     dies_at: Option<u64>,
     fails: Option<(Kind, u64)>,
     dead: bool,
+    /// The step in whose midst the power went, and the names before it.
+    last: Option<(u64, BTreeMap<PathBuf, Entry>)>,
 }
 
 /// A disk under one directory.
@@ -170,6 +172,20 @@ impl Disk {
     /// The power goes now.
     pub fn die(&self) {
         self.account().dead = true;
+    }
+
+    /// Gives power again, everything being as it was when it went: what a process that was killed leaves.
+    pub fn revive(&self) {
+        let mut account = self.account();
+        account.revive();
+        // The step that was refused did not happen, not even in part.
+        if let Some((last, names)) = account.last.take() {
+            account.names = names;
+            account.pending.retain(|naming| naming.number != last);
+            for content in &mut account.contents {
+                content.pending.retain(|(number, _)| *number != last);
+            }
+        }
     }
 
     /// Whether the power has gone.
@@ -220,9 +236,8 @@ impl Disk {
         account.durable = names.clone();
         account.names = names;
         account.pending.clear();
-        account.dead = false;
-        account.dies_at = None;
-        account.fails = None;
+        account.last = None;
+        account.revive();
     }
 
     fn is_ours(&self, path: &Path) -> bool {
@@ -231,6 +246,12 @@ impl Disk {
 }
 
 impl Account {
+    fn revive(&mut self) {
+        self.dead = false;
+        self.dies_at = None;
+        self.fails = None;
+    }
+
     fn file(&self, file: &File) -> Option<usize> {
         self.files.get(&file.metadata().ok()?.ino()).copied()
     }
@@ -396,6 +417,7 @@ impl Watcher for Disk {
         account.steps.push(kind);
         if account.dies_at == Some(taken) {
             account.dead = true;
+            account.last = Some((number, account.names.clone()));
             account.note(step, number);
             return Err(io::Error::other("the power went"));
         }

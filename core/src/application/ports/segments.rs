@@ -147,7 +147,8 @@ pub trait SegmentStore: Send + Sync + 'static {
         request: ReadRequest,
     ) -> Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError>;
 
-    /// Removes a segment, staged or sealed. Succeeds if it is gone already.
+    /// Removes a segment, staged or sealed, durably: it does not come back after a power cut. Succeeds if it is
+    /// gone already.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError>;
 
     /// Mends a pack whose writer died: cuts it at `committed` bytes, the length that the metadata store

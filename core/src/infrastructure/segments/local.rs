@@ -99,16 +99,21 @@ impl SegmentStore for LocalSegments {
         .await
     }
 
-    /// That the name is gone is not made durable: if a power cut brings it back, its row is still among the
-    /// condemned ones, or whoever compares the files with the rows finds it.
+    /// That the names are gone is durable when this returns: the row that would remove a file which a power cut
+    /// brought back is forgotten next. Also if they were gone already: whoever removed them may have died then.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {
         let (directory, handles) = (Arc::clone(&self.directory), Arc::clone(&self.handles));
         blocking(move || {
-            let removed =
-                [directory.staged(id), directory.settled(id)].map(|path| durable::remove_file(&path));
+            let paths = [directory.staged(id), directory.settled(id)];
+            let removed = paths.each_ref().map(|path| durable::remove_file(path));
             handles.forget(id);
             for result in removed {
                 gone(result).map_err(|error| directory.error("remove a segment", error))?;
+            }
+            for path in &paths {
+                // Of a directory with nothing to write this costs next to nothing.
+                gone(path.parent().map_or(Ok(()), durable::sync_directory))
+                    .map_err(|error| directory.error("remove a segment", error))?;
             }
             Ok(())
         })
