@@ -48,6 +48,9 @@ pub struct Config {
     pub master_key: MasterKeySource,
     /// `JUSTSTORAGE_UPLOAD_EXPIRY`: age at which an unfinished upload is aborted; 7 days.
     pub upload_expiry: Duration,
+    /// `JUSTSTORAGE_SCRUB_EVERY`: how long after the begin of a scrub pass the next one begins; 14 days. Zero: none
+    /// begins.
+    pub scrub_every: Duration,
     /// `JUSTSTORAGE_SHUTDOWN_GRACE`: how long requests may take to finish after SIGTERM; 30 seconds.
     pub shutdown_grace: Duration,
 }
@@ -72,6 +75,7 @@ impl Config {
             access: AccessConfig::new(settings, &listen)?,
             master_key: MasterKeySource::new(settings, &storage)?,
             upload_expiry,
+            scrub_every: age("JUSTSTORAGE_SCRUB_EVERY", settings.scrub_every.as_deref(), 14 * DAY)?,
             shutdown_grace: age(
                 "JUSTSTORAGE_SHUTDOWN_GRACE",
                 settings.shutdown_grace.as_deref(),
