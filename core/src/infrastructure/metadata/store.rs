@@ -276,6 +276,20 @@ impl MetadataStore for SqlMetadata {
         Ok(credentials::revoke(&self.db, id, now).await?)
     }
 
+    async fn rotate_credential(
+        &self,
+        old: Uuid,
+        now: Timestamp,
+        ends: Timestamp,
+        new: &Credential,
+    ) -> Answer<bool> {
+        Ok(credentials::rotate(&self.db, old, now, ends, new).await?)
+    }
+
+    async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Answer<bool> {
+        Ok(credentials::reseal(&self.db, id, was, sealed).await?)
+    }
+
     async fn acquire_lease(
         &self,
         name: &str,
