@@ -6,7 +6,7 @@ pub mod delete;
 pub mod get;
 pub mod list;
 pub mod put;
-pub(crate) mod rolling;
+pub mod rolling;
 pub mod update;
 
 use crate::application::ports::metadata::{Place, VersionRef};

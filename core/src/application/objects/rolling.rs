@@ -174,7 +174,7 @@ fn begin(
 }
 
 /// The part of `key` up to and with the first delimiter behind `prefix`, if there is one.
-pub(crate) fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
+pub fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
     let delimiter = delimiter?;
     let rest = key.strip_prefix(prefix)?;
     let at = rest.find(delimiter)?;
