@@ -19,8 +19,8 @@ async fn nobody_is_let_in_without_a_good_signature() {
     let v2 = "GET /walls/k HTTP/1.1\r\nhost: x\r\nconnection: close\r\ndate: Thu, 01 Dec 2033 16:00:00 GMT\r\n\
               authorization: AWS juststorage:AAAA\r\n\r\n";
     let v2 = raw(server.address, v2.as_bytes(), false).await;
-    assert_eq!(v2.status, 403);
-    assert!(v2.text().contains("Signature Version 2"), "{}", v2.text());
+    assert_eq!(v2.error(), (400, "InvalidRequest".into()));
+    assert!(v2.text().contains("JUSTSTORAGE_S3_SIGV2=1"), "{}", v2.text());
     let token = s3.call("GET", "/walls/k").header("x-amz-security-token", "t").send().await;
     assert_eq!(token.error(), (400, "InvalidToken".into()));
 }
@@ -57,7 +57,9 @@ async fn tenants_see_only_their_own() {
         (server.tenant("alice", "read,write,delete").await, server.tenant("bob", "read,write,delete").await);
     alice.put("/alices", b"").await.ok();
     alice.put("/alices/k", b"x").await.ok();
-    assert_eq!(alice.put("/alices", b"").await.error(), (409, "BucketAlreadyOwnedByYou".into()));
+    // As S3 has it in its first region, which this server says to be in.
+    alice.put("/alices", b"").await.ok();
+    assert_eq!(alice.get("/alices/k").await.text(), "x");
     assert_eq!(bob.put("/alices", b"").await.error(), (409, "BucketAlreadyExists".into()));
     assert_eq!(bob.get("/alices/k").await.error(), (404, "NoSuchBucket".into()));
     assert_eq!(bob.get("/alices").await.error(), (404, "NoSuchBucket".into()));

@@ -5,8 +5,11 @@
 
 mod access;
 mod checksums;
+mod forms;
 mod listing;
 mod multipart;
 mod objects;
 mod protocol;
 mod server;
+mod sigv2;
+mod versions;

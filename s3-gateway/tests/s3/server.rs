@@ -58,6 +58,11 @@ const ROOT: &str = "juststorage";
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// One that accepts Signature Version 2 too, or not.
+    pub(crate) async fn start_with(sigv2: bool) -> Self {
         let files = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", files.path().join("metadata.db").display());
         let metadata = SqlMetadata::connect(&url).await.unwrap();
@@ -79,7 +84,7 @@ impl Server {
             store,
             access: access.clone(),
             region: "us-east-1".to_owned(),
-            sigv2: true,
+            sigv2,
             domain: Some("s3.test".to_owned()),
         })
         .unwrap();
