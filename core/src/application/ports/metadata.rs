@@ -64,7 +64,7 @@ pub enum MetadataError {
 pub struct WriterId(pub Uuid);
 
 /// A place that a client names: a space by its address, or by its bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// A space, which its first write creates.
     Space(SpaceAddress),
@@ -508,6 +508,10 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// The object, if it is visible. Delete markers are found too.
     async fn find(&self, target: &Target) -> Result<Option<Found>, MetadataError>;
+
+    /// The latest version of a key, a delete marker too. `None` if the key has none, or if there is no such
+    /// place.
+    async fn latest(&self, place: &Place, key: &Key) -> Result<Option<Found>, MetadataError>;
 
     /// The extents of a composite that cover `span`, in order, clipped to it.
     async fn extents(&self, blob: BlobId, span: Span) -> Result<Vec<Extent>, MetadataError>;

@@ -79,7 +79,7 @@ async fn delete_latest(
         (Some(_), None) if !delete.preconditions.is_empty() => Ok(Ok(deleted(None, false))),
         (Some(space), latest) if space.versioning == Versioning::Off => {
             if let Some(latest) = &latest {
-                batch.retire(latest).await?;
+                batch.retire(&[latest]).await?;
             }
             Ok(Ok(deleted(latest, false)))
         }
@@ -99,7 +99,7 @@ async fn delete_version(
         return Ok(Err(refusal));
     }
     if let Some(object) = &object {
-        batch.retire(object).await?;
+        batch.retire(&[object]).await?;
         if let (true, Some(key)) = (object.is_latest, &object.key) {
             promote(batch, object.space, key).await?;
         }

@@ -39,7 +39,17 @@ impl MetadataStore for SqlMetadata {
     }
 
     async fn find(&self, target: &Target) -> Answer<Option<Found>> {
-        Ok(objects::find(&self.db, target).await?)
+        match target {
+            Target::Latest(space, key) => self.latest(&Place::Space(space.clone()), key).await,
+            Target::Version(space, key, version) => {
+                Ok(objects::find_version(&self.db, space, key, *version).await?)
+            }
+            Target::Id(id) => Ok(objects::find_by_id(&self.db, *id).await?),
+        }
+    }
+
+    async fn latest(&self, place: &Place, key: &Key) -> Answer<Option<Found>> {
+        self.lookups.latest(place, key).await
     }
 
     async fn extents(&self, blob: BlobId, span: Span) -> Answer<Vec<Extent>> {
@@ -63,7 +73,7 @@ impl MetadataStore for SqlMetadata {
     }
 
     async fn space(&self, place: &Place) -> Answer<Option<Space>> {
-        Ok(spaces::space(&self.db, place).await?)
+        self.lookups.space(place).await
     }
 
     async fn set_versioning(
