@@ -12,6 +12,9 @@ const NOT_THERE: i32 = 77;
 /// Lets tests go on without the tools that a machine has not.
 const DO_WITHOUT: &str = "JUSTSTORAGE_TEST_NO_TOOLS";
 
+/// How many commits each deltalake writer makes; the scenario reads it itself.
+pub const DELTA_ROUNDS: &str = "JUSTSTORAGE_DELTA_ROUNDS";
+
 /// Where `scripts/prepare clients` puts what it installs.
 fn cache() -> PathBuf {
     PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache/juststorage")

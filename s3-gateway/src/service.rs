@@ -203,6 +203,7 @@ impl S3Gateway {
         }
         parts.extensions.insert(target);
         auth::date_as_amz_date(&mut parts.headers);
+        auth::encoded_path::admit(&mut parts, &self.forms.access).await;
         let body = if takes_xml {
             let digests = XmlDigests::new(&parts.headers);
             parts.extensions.insert(digests.clone());

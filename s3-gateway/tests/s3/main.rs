@@ -11,5 +11,6 @@ mod multipart;
 mod objects;
 mod protocol;
 mod server;
+mod signatures;
 mod sigv2;
 mod versions;
