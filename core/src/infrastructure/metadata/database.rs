@@ -16,6 +16,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Decode, Encode, Row as _, Type};
 use super::dialect::{Fault, Sql};
 use super::page;
 use crate::application::ports::metadata::MetadataError;
+use crate::infrastructure::watch::{self, Step};
 
 /// Connections to PostgreSQL at most.
 const POSTGRES_CONNECTIONS: u32 = 16;
@@ -322,10 +323,13 @@ impl Transaction {
 
     /// Makes it durable.
     pub(super) async fn commit(self) -> Result<(), Fault> {
+        let step = |step| watch::step(&step).map_err(|cut| MetadataError::Unavailable(cut.to_string()));
+        step(Step::Commit)?;
         match self {
-            Self::Sqlite(tx) => Ok(tx.commit().await?),
-            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await,
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await?,
         }
+        Ok(step(Step::Committed)?)
     }
 }
 

@@ -4,6 +4,7 @@
 //! differs, [`database`] makes one of two drivers. Embedded SQLite serves one machine; any number of
 //! processes may share a PostgreSQL.
 
+mod adopt;
 mod commit;
 mod content;
 mod credentials;
@@ -21,6 +22,7 @@ mod parts;
 mod put;
 mod relocate;
 mod rows;
+mod scrub;
 mod segments;
 mod spaces;
 mod store;

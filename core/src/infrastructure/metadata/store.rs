@@ -6,13 +6,13 @@ use uuid::Uuid;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    SqlMetadata, commit, credentials, garbage, leases, objects, relocate, segments, spaces, uploads, usage,
-    validate,
+    SqlMetadata, adopt, commit, credentials, garbage, leases, objects, relocate, scrub, segments, spaces,
+    uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
     BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, ListQuery, ListUploadsQuery,
-    MetadataError, MetadataStore, Move, Mutation, Outcome, Place, Refusal, Relocation, SegmentRecord,
-    SpaceUsage, Swept, Target, WriterId,
+    MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject, Refusal, Relocation, ScrubPass,
+    SegmentRecord, SpaceUsage, Swept, Target, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -231,6 +231,35 @@ impl MetadataStore for SqlMetadata {
         Ok(garbage::quarantine(&self.db, blob, at).await?)
     }
 
+    async fn release(&self, blob: BlobId, at: Location) -> Answer<()> {
+        Ok(scrub::release(&self.db, blob, at).await?)
+    }
+
+    async fn quarantined(&self, after: Option<BlobId>, limit: u32) -> Answer<Vec<LeafRecord>> {
+        Ok(scrub::quarantined(&self.db, after, limit).await?)
+    }
+
+    async fn scrub_pass(&self) -> Answer<Option<ScrubPass>> {
+        Ok(scrub::pass(&self.db).await?)
+    }
+
+    async fn begin_scrub(&self, now: Timestamp) -> Answer<ScrubPass> {
+        Ok(scrub::begin(&self.db, now).await?)
+    }
+
+    async fn advance_scrub(&self, from: &ScrubPass, to: &ScrubPass) -> Answer<bool> {
+        Ok(scrub::advance(&self.db, from, to).await?)
+    }
+
+    async fn adopt_segment(
+        &self,
+        segment: SegmentRecord,
+        objects: Vec<PutObject>,
+        now: Timestamp,
+    ) -> Answer<Option<u64>> {
+        Ok(adopt::adopt(&self.db, segment, objects, now).await?)
+    }
+
     async fn create_credential(&self, credential: &Credential) -> Answer<()> {
         Ok(credentials::create(&self.db, credential).await?)
     }
@@ -245,6 +274,20 @@ impl MetadataStore for SqlMetadata {
 
     async fn revoke_credential(&self, id: Uuid, now: Timestamp) -> Answer<bool> {
         Ok(credentials::revoke(&self.db, id, now).await?)
+    }
+
+    async fn rotate_credential(
+        &self,
+        old: Uuid,
+        now: Timestamp,
+        ends: Timestamp,
+        new: &Credential,
+    ) -> Answer<bool> {
+        Ok(credentials::rotate(&self.db, old, now, ends, new).await?)
+    }
+
+    async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Answer<bool> {
+        Ok(credentials::reseal(&self.db, id, was, sealed).await?)
     }
 
     async fn acquire_lease(
