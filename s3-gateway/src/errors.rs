@@ -231,6 +231,7 @@ fn translate_invalid(invalid: &Invalid) -> S3Error {
         "metadata" if invalid.reason.contains("2048") => "MetadataTooLarge",
         "storage_class" => "InvalidStorageClass",
         "checksum" | "checksum_type" => "InvalidRequest",
+        "range" => "InvalidRange",
         _ => "InvalidArgument",
     };
     let message = match code {

@@ -2,6 +2,7 @@
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::list::Cursor;
 use juststorage_core::domain::space::Space;
 use s3s::dto::{
@@ -114,8 +115,12 @@ pub(crate) async fn create(
     request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let name = address::bucket(&request.input.bucket)?;
-    let bucket = api.store.create_bucket(who(&request)?, &name, None).await.map_err(translate)?;
-    note_namespace(bucket.space.address.namespace.as_str());
+    match api.store.create_bucket(who(&request)?, &name, None).await {
+        Ok(bucket) => note_namespace(bucket.space.address.namespace.as_str()),
+        // S3 answers 200 in its first region only, where old clients rely on it (S3 `CreateBucket`).
+        Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" => {}
+        Err(error) => return Err(translate(error)),
+    }
     let location = Some(format!("/{name}"));
     Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
 }

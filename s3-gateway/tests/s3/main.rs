@@ -5,8 +5,12 @@
 
 mod access;
 mod checksums;
+mod forms;
 mod listing;
 mod multipart;
 mod objects;
 mod protocol;
 mod server;
+mod signatures;
+mod sigv2;
+mod versions;

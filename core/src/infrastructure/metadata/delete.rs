@@ -75,6 +75,8 @@ async fn delete_latest(
     }
     match (space, latest) {
         (None, _) => Ok(Ok(deleted(None, false))),
+        // The client would delete what it knows; there is nothing, and nothing to be marked as gone.
+        (Some(_), None) if !delete.preconditions.is_empty() => Ok(Ok(deleted(None, false))),
         (Some(space), latest) if space.versioning == Versioning::Off => {
             if let Some(latest) = &latest {
                 batch.retire(&[latest]).await?;
