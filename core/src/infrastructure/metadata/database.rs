@@ -136,7 +136,9 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS_KEPT)
             .pragma("temp_store", "MEMORY")
-            .pragma("mmap_size", "268435456")
+            // The page cache of the kernel is behind the connections' own: mapping the file would count it to
+            // this process once for every connection, and each change of the mapping interrupts every thread.
+            .pragma("mmap_size", "0")
             .pragma("trusted_schema", "OFF");
         // WAL with synchronous=FULL: every commit syncs the log before it returns, so an acknowledged write
         // survives a power cut. A larger log between checkpoints means fewer syncs of the database file.
@@ -144,12 +146,12 @@ impl Database {
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .pragma("cache_size", "-65536")
+            .pragma("cache_size", "-32768")
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
             .thread_name(|_| "metadata-writer".to_owned());
         let reading = options
-            .pragma("cache_size", "-16384")
+            .pragma("cache_size", "-8192")
             .pragma("query_only", "ON")
             .thread_name(|n| format!("metadata-reader-{n}"));
         let pool = |connections| {
