@@ -61,7 +61,22 @@ pub enum Command {
     /// Compare metadata with data; exit code 1 on a finding. Runs beside a server as well
     ///
     /// Compares rows with one another, every file with its row, and every blob's bytes with its hash.
-    Validate,
+    /// `--rebuild` first makes an object of every blob found in the segments of a store whose database is lost:
+    /// `recovered/TENANT/sha256/HASH`. Keys, headers and versions are not in the segments and stay lost. The
+    /// database must be empty, and no server may run.
+    Validate {
+        /// Make the metadata of a lost database anew, as far as the segments say
+        #[arg(long)]
+        rebuild: bool,
+        /// A tenant to recognise bytes of; may be repeated [always: default]
+        #[arg(long = "tenant", value_name = "TENANT", value_parser = Tenant::new, requires = "rebuild")]
+        tenants: Vec<Tenant>,
+    },
+    /// Read every blob and quarantine what is damaged; exit code 1 on a finding. Runs beside a server as well
+    ///
+    /// A server does the same slowly and all the time. This takes the pass under way to its end at full speed,
+    /// or makes a new one; broken off, it goes on where it was.
+    Scrub,
     /// Reclaim at once what nothing refers to. Runs beside a server as well
     ///
     /// Takes over from servers that died, moves blobs to the tier their objects ask for, empties sparse packs

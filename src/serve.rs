@@ -10,7 +10,8 @@ use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, Supervisor, TakeOver, UploadExpiry, Worker as _,
+    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, Scrubber, Supervisor, TakeOver, UploadExpiry,
+    Worker as _,
 };
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::invalid::Invalid;
@@ -82,7 +83,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         home_tenant()?,
     );
     let access = let_tokens_in(access, &config, &watch)?;
-    let supervisor = start_workers(&parts, writer, config.upload_expiry);
+    let supervisor = start_workers(&parts, writer, &config);
     let upkeep = keep_metrics(metrics.clone());
     let endpoints = Endpoints { native: native.address(), s3: s3.address() };
     let servers = serve_fronts(&config, store, access, metrics, native, s3)?;
@@ -149,7 +150,7 @@ fn heartbeat(parts: &Parts, writer: WriterId) -> Heartbeat {
     Heartbeat::new(parts.metadata.clone(), parts.clock.clone(), writer)
 }
 
-fn start_workers(parts: &Parts, writer: WriterId, upload_expiry: Duration) -> Supervisor {
+fn start_workers(parts: &Parts, writer: WriterId, config: &Config) -> Supervisor {
     let (metadata, tiers, clock) = (&parts.metadata, &parts.tiers, &parts.clock);
     let rewriter = Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
     // By the writer's name, so that a server that comes back has its predecessor's leases at once.
@@ -159,7 +160,13 @@ fn start_workers(parts: &Parts, writer: WriterId, upload_expiry: Duration) -> Su
     supervisor.start(Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone())));
     supervisor.start(Arc::new(Mover(rewriter.clone())));
     supervisor.start(Arc::new(Compactor(rewriter)));
-    supervisor.start(Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), upload_expiry)));
+    supervisor.start(Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), config.upload_expiry)));
+    supervisor.start(Arc::new(Scrubber::new(
+        metadata.clone(),
+        tiers.clone(),
+        clock.clone(),
+        config.scrub_every,
+    )));
     supervisor
 }
 
@@ -184,12 +191,19 @@ fn serve_fronts(
     native: Listener,
     s3: Listener,
 ) -> Result<[Server; 2], Failure> {
+    if config.listen.s3_sigv2 {
+        tracing::warn!(
+            "JUSTSTORAGE_S3_SIGV2 is on: signatures of version 2 are accepted, which AWS has withdrawn; turn it off \
+             once no client needs it"
+        );
+    }
     let labels = Arc::new(NamespaceLabels::default());
     let gateway = juststorage_s3_gateway::service(Gateway {
         store: store.clone(),
         access: access.clone(),
         region: config.listen.region.clone(),
         domain: config.listen.s3_domain.clone(),
+        sigv2: config.listen.s3_sigv2,
     })
     .map_err(|error| Failure::unable("start the S3 front", error))?;
     let api = juststorage_native_api::router(NativeApi {

@@ -1,9 +1,13 @@
 //! Who signs a request. Each request looks its key up once: s3s asks for the secret, and the principal that
 //! came with it is kept for the operation.
 
+pub(crate) mod encoded_path;
+pub(crate) mod form;
+
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use juststorage_core::application::access::{Access, S3Identity};
 use juststorage_core::application::store::Store;
@@ -11,9 +15,11 @@ use juststorage_core::domain::principal::Principal;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3Request, S3Result};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 
 use crate::dto::{address, text};
-use crate::errors::{fail, internal, translate};
+use crate::errors::{Refusal, fail, internal, translate};
 
 /// What is found out about a request on its way, between s3s's callbacks and the answer.
 #[derive(Default)]
@@ -48,19 +54,61 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The key with this name, if there is one that holds.
+async fn look_up(access: &Access, access_key: &str) -> S3Result<S3Identity> {
+    access.s3(access_key).await.map_err(translate)?.ok_or_else(|| {
+        fail(
+            StatusCode::FORBIDDEN,
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+        )
+    })
+}
+
+/// What a client hears whose signature is of version 2 where those are off.
+pub(crate) fn sigv2_is_off() -> Refusal {
+    Refusal {
+        status: StatusCode::BAD_REQUEST,
+        code: "InvalidRequest",
+        message:
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256: \
+                  Signature Version 2 is off here, and JUSTSTORAGE_S3_SIGV2=1 turns it on."
+                .to_owned(),
+    }
+}
+
+/// Whether a request is signed with version 2, in its header or in its query.
+pub(crate) fn is_sigv2(headers: &HeaderMap, query: &[(String, String)]) -> bool {
+    let header = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
+    header || query.iter().any(|(key, _)| key == "AWSAccessKeyId")
+}
+
+/// SigV4 takes the time from `x-amz-date`, or from `Date` where a client signs only that; s3s knows the former.
+pub(crate) fn date_as_amz_date(headers: &mut HeaderMap) {
+    let version_4 = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
+    if !version_4 || headers.contains_key("x-amz-date") {
+        return;
+    }
+    // Python writes UTC as -0000.
+    let gmt = text(headers, "date").map(|date| date.replace(" -0000", " GMT").replace(" +0000", " GMT"));
+    let Some(date) = gmt.and_then(|date| httpdate::parse_http_date(&date).ok()) else { return };
+    let written = OffsetDateTime::from(date).format(AMZ_DATE).ok();
+    if let Some(value) = written.and_then(|date| HeaderValue::try_from(date).ok()) {
+        headers.insert("x-amz-date", value);
+    }
+}
+
+/// `20260102T030405Z`.
+const AMZ_DATE: &[BorrowedFormatItem<'static>] =
+    time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+
 /// Secrets for s3s.
 pub(crate) struct Keys(pub(crate) Access);
 
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let identity = self.0.s3(access_key).await.map_err(translate)?.ok_or_else(|| {
-            fail(
-                StatusCode::FORBIDDEN,
-                "InvalidAccessKeyId",
-                "The AWS Access Key Id you provided does not exist in our records.",
-            )
-        })?;
+        let identity = look_up(&self.0, access_key).await?;
         let secret = SecretKey::from(identity.secret_key.as_str());
         SCOPE.try_with(|scope| *lock(&scope.identity) = Some(identity)).map_err(|_| internal())?;
         Ok(secret)
@@ -124,4 +172,26 @@ pub(crate) fn who<T>(request: &S3Request<T>) -> Result<&Principal, S3Error> {
         // The doorkeeper runs before every operation; a request without principal is not let further.
         fail(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_signed_date_stands_in_for_the_amz_date() {
+        let with = |authorization: &'static str, date: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static(authorization));
+            headers.insert("date", HeaderValue::from_static(date));
+            date_as_amz_date(&mut headers);
+            text(&headers, "x-amz-date").map(str::to_owned)
+        };
+        for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 -0000"] {
+            assert_eq!(with("AWS4-HMAC-SHA256 x", date).unwrap(), "19941106T084937Z", "{date}");
+        }
+        assert_eq!(with("AWS a:b", "Sun, 06 Nov 1994 08:49:37 GMT"), None);
+        assert_eq!(with("AWS4-HMAC-SHA256 x", "yesterday"), None);
+    }
 }

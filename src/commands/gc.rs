@@ -143,7 +143,7 @@ async fn under_lease(parts: &Parts, writer: WriterId, worker: &dyn Worker) -> Re
             return Ok((total > 0).then_some(total));
         }
         match worker.step().await {
-            Ok(Step::Did(items)) => total += items,
+            Ok(Step::Did(items) | Step::Paced(items, _)) => total += items,
             Ok(Step::Idle) => break Ok(Some(total)),
             Err(error) => break Err(error),
         }

@@ -19,6 +19,7 @@ mod key;
 mod limits;
 mod migrate;
 mod output;
+mod scrub;
 mod serve;
 mod snippets;
 mod stats;
@@ -41,7 +42,15 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Serve => serve::run(Config::new(&settings)?, log.format, output).await,
         Command::Migrate => migrate::run(&StorageConfig::new(&settings)?, output).await,
-        Command::Validate => validate::run(StorageConfig::new(&settings)?, output).await,
+        Command::Validate { rebuild, tenants } => {
+            let storage = StorageConfig::new(&settings)?;
+            if rebuild {
+                validate::rebuild(storage, tenants, output).await
+            } else {
+                validate::run(storage, output).await
+            }
+        }
+        Command::Scrub => scrub::run(StorageConfig::new(&settings)?, output).await,
         Command::Gc => gc::run(StorageConfig::new(&settings)?, output).await,
         Command::Stats => stats::run(StorageConfig::new(&settings)?, output).await,
         Command::Key(command) => key::run(&settings, command, output).await,

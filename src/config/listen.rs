@@ -15,6 +15,8 @@ pub struct ListenConfig {
     pub s3: SocketAddr,
     /// `JUSTSTORAGE_S3_DOMAIN`: for virtual-host style; none.
     pub s3_domain: Option<String>,
+    /// `JUSTSTORAGE_S3_SIGV2`: whether signatures of version 2 are accepted; no.
+    pub s3_sigv2: bool,
     /// `JUSTSTORAGE_REGION`: what S3 clients sign for; `us-east-1`.
     pub region: String,
     /// `JUSTSTORAGE_TLS_CERT` and `JUSTSTORAGE_TLS_KEY`: both fronts speak TLS; none.
@@ -72,7 +74,8 @@ impl ListenConfig {
             Some(Ok(_)) => return Err(ConfigError::new(IDLE, "must be at least 100ms")),
             Some(Err(reason)) => return Err(ConfigError::new(IDLE, reason)),
         };
-        Ok(Self { native, s3, s3_domain, region, tls, idle_timeout })
+        let s3_sigv2 = settings.s3_sigv2 == Some(true);
+        Ok(Self { native, s3, s3_domain, s3_sigv2, region, tls, idle_timeout })
     }
 
     /// What clients call the native API, if it listens at `address`.

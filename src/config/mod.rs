@@ -53,6 +53,9 @@ pub struct Config {
     pub master_key: MasterKeySource,
     /// `JUSTSTORAGE_UPLOAD_EXPIRY`: age at which an unfinished upload is aborted; 7 days.
     pub upload_expiry: Duration,
+    /// `JUSTSTORAGE_SCRUB_EVERY`: how long after the begin of a scrub pass the next one begins; 14 days. Zero: none
+    /// begins.
+    pub scrub_every: Duration,
     /// `JUSTSTORAGE_SHUTDOWN_GRACE`: how long requests may take to finish after SIGTERM; 30 seconds.
     pub shutdown_grace: Duration,
 }
@@ -62,7 +65,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Config {
     /// Judges `settings`. The first that cannot be accepted is the error.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        refuse_unsupported(settings)?;
         let listen = ListenConfig::new(settings)?;
         let storage = StorageConfig::new(settings)?;
         let age = |setting, text: Option<&str>, default| match text {
@@ -78,6 +80,7 @@ impl Config {
             limits: LimitsConfig::new(settings)?,
             master_key: MasterKeySource::new(settings, &storage)?,
             upload_expiry,
+            scrub_every: age("JUSTSTORAGE_SCRUB_EVERY", settings.scrub_every.as_deref(), 14 * DAY)?,
             shutdown_grace: age(
                 "JUSTSTORAGE_SHUTDOWN_GRACE",
                 settings.shutdown_grace.as_deref(),
@@ -87,18 +90,6 @@ impl Config {
             storage,
         })
     }
-}
-
-/// What has a name already but no meaning yet is refused: a setting that is accepted and ignored would let
-/// an operator believe that it protects something.
-fn refuse_unsupported(settings: &Settings) -> Result<(), ConfigError> {
-    let refuse = |setting, what: &str| {
-        Err(ConfigError::new(setting, format!("this version does not support {what}; unset it")))
-    };
-    if settings.s3_sigv2 == Some(true) {
-        return refuse("JUSTSTORAGE_S3_SIGV2", "signatures of version 2");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

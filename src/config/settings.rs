@@ -139,6 +139,17 @@ pub struct Settings {
     )]
     pub upload_expiry: Option<String>,
 
+    /// How long after the begin of a scrub pass, which reads every blob slowly and quarantines damaged ones,
+    /// the next one begins: a number and s, m, h or d; 0s: never [default: 14d]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_SCRUB_EVERY",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub scrub_every: Option<String>,
+
     /// How long requests may take to finish after SIGTERM: a number and s, m, h or d [default: 30s]
     #[arg(
         long,
@@ -272,7 +283,8 @@ pub struct Settings {
     #[arg(long, global = true, env = "JUSTSTORAGE_TURNS", value_name = "NUMBER", hide_short_help = true)]
     pub turns: Option<String>,
 
-    /// Reserved: this version checks signatures of version 4 only and refuses to start when it is set
+    /// Accept S3 requests that very old clients sign with Signature Version 2 (SHA-1, no expiry of the
+    /// header's signature beyond its date); off, they are refused with a message that says so [default: false]
     #[arg(
         long, global = true, env = "JUSTSTORAGE_S3_SIGV2", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
@@ -319,6 +331,7 @@ impl Settings {
             master_key: filled(self.master_key).or(filled(lower.master_key)),
             dedup: filled(self.dedup).or(filled(lower.dedup)),
             upload_expiry: filled(self.upload_expiry).or(filled(lower.upload_expiry)),
+            scrub_every: filled(self.scrub_every).or(filled(lower.scrub_every)),
             shutdown_grace: filled(self.shutdown_grace).or(filled(lower.shutdown_grace)),
             log: filled(self.log).or(filled(lower.log)),
             log_format: filled(self.log_format).or(filled(lower.log_format)),

@@ -2,16 +2,16 @@
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::list::Cursor;
-use juststorage_core::domain::space::{Space, Versioning};
+use juststorage_core::domain::space::Space;
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
-    DeleteBucketInput, DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput,
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
+    DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput,
     GetBucketLocationOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
-    GetBucketVersioningInput, GetBucketVersioningOutput, GetPublicAccessBlockInput,
-    GetPublicAccessBlockOutput, Grant, Grantee, Grants, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, ObjectOwnership, Owner, OwnershipControls, OwnershipControlsRule, Permission,
-    PublicAccessBlockConfiguration, Type,
+    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, Grant, Grantee, Grants, HeadBucketInput,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner, OwnershipControls,
+    OwnershipControlsRule, Permission, PublicAccessBlockConfiguration, Type,
 };
 use s3s::{Body, S3Request, S3Response, S3Result};
 
@@ -115,8 +115,12 @@ pub(crate) async fn create(
     request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let name = address::bucket(&request.input.bucket)?;
-    let bucket = api.store.create_bucket(who(&request)?, &name, None).await.map_err(translate)?;
-    note_namespace(bucket.space.address.namespace.as_str());
+    match api.store.create_bucket(who(&request)?, &name, None).await {
+        Ok(bucket) => note_namespace(bucket.space.address.namespace.as_str()),
+        // S3 answers 200 in its first region only, where old clients rely on it (S3 `CreateBucket`).
+        Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" => {}
+        Err(error) => return Err(translate(error)),
+    }
     let location = Some(format!("/{name}"));
     Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
 }
@@ -147,18 +151,6 @@ pub(crate) async fn location(
     space_of(api, &request, &request.input.bucket).await?;
     let region = (api.region != "us-east-1").then(|| BucketLocationConstraint::from(api.region.clone()));
     Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
-}
-
-pub(crate) async fn versioning(
-    api: &Api,
-    request: S3Request<GetBucketVersioningInput>,
-) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    let status = match space_of(api, &request, &request.input.bucket).await?.versioning {
-        Versioning::Off => None,
-        Versioning::Enabled => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED)),
-        Versioning::Suspended => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED)),
-    };
-    Ok(S3Response::new(GetBucketVersioningOutput { status, ..GetBucketVersioningOutput::default() }))
 }
 
 /// The one grant there ever is: everything, to the owner.

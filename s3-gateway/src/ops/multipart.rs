@@ -111,7 +111,7 @@ pub(crate) async fn complete(
         bucket: Some(request.input.bucket),
         key: Some(request.input.key),
         e_tag: Some(values::etag(&object.etag)),
-        version_id: object.s3_version_id(),
+        version_id: values::written_version(&object),
         ..CompleteMultipartUploadOutput::default()
     };
     set_checksum!(output, &object.checksum);

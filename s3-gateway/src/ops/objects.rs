@@ -59,7 +59,7 @@ pub(crate) async fn put(
     note_namespace(object.address.namespace.as_str());
     let mut output = PutObjectOutput {
         e_tag: Some(values::etag(&object.etag)),
-        version_id: object.s3_version_id(),
+        version_id: values::written_version(&object),
         ..PutObjectOutput::default()
     };
     set_checksum!(output, &object.checksum);
@@ -183,9 +183,12 @@ fn answer(request: &S3Request<Body>, query: &Query, head: &Head) -> S3Response<B
     let effective = effective_headers(&request.headers, &request.uri);
     let asked =
         text(&effective, "x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
-    if let Some(checksum) = object.checksum.as_ref().filter(|_| asked && !partial) {
+    let checksum = if partial { head.part_checksum.as_ref() } else { object.checksum.as_ref() };
+    if let Some(checksum) = checksum.filter(|_| asked) {
         set(header_of(checksum.algorithm), checksum.value.clone());
-        set(HeaderName::from_static("x-amz-checksum-type"), checksum.kind.as_str().to_owned());
+        // Of a part too, it is the object's type that S3 names.
+        let kind = object.checksum.as_ref().map_or(checksum.kind, |whole| whole.kind);
+        set(HeaderName::from_static("x-amz-checksum-type"), kind.as_str().to_owned());
     }
     for (name, value) in &query.overrides {
         set(name.clone(), value.clone());

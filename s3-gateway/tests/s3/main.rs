@@ -5,10 +5,14 @@
 
 mod access;
 mod checksums;
+mod forms;
 mod listing;
 mod multipart;
 mod objects;
 mod protocol;
 mod server;
+mod signatures;
+mod sigv2;
 mod tampered;
+mod versions;
 mod walls;

@@ -100,6 +100,14 @@ fn rows() -> Vec<Row> {
         row("ListParts", READ, "GET", |f| format!("/{}/u?uploadId={}", f.bucket, f.upload), 200),
         row("GetObjectTagging", READ, "GET", |f| format!("/{}/k?tagging", f.bucket), 200),
         row("GetObjectAcl", READ, "GET", |f| format!("/{}/k?acl", f.bucket), 200),
+        Row {
+            headers: |_| vec![("x-amz-object-attributes", "ETag".into())],
+            ..row("GetObjectAttributes", READ, "GET", |f| format!("/{}/k?attributes", f.bucket), 200)
+        },
+        Row {
+            body: |_| "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>".into(),
+            ..row("PutBucketVersioning", &["admin"], "PUT", |f| format!("/{}?versioning", f.bucket), 200)
+        },
         row("GetObject", READ, "GET", |f| format!("/{}/k", f.bucket), 200),
         row("HeadObject", READ, "HEAD", |f| format!("/{}/k", f.bucket), 200),
         Row {
@@ -288,6 +296,8 @@ async fn every_operation_by_every_caller() {
     let offered: BTreeSet<_> = juststorage_s3_gateway::operations().collect();
     // Told apart from the plain operation by a header, which the allow-list does not look at.
     let by_header = BTreeSet::from(["CopyObject", "UploadPartCopy"]);
+    // A form carries its signature in its body and is tried in `forms`.
+    let offered: BTreeSet<_> = offered.into_iter().filter(|name| *name != "PostObject").collect();
     let listed: BTreeSet<_> = rows.iter().map(|row| row.operation).collect();
     assert_eq!(&listed - &by_header, offered, "every operation has a row, and every row an operation");
 

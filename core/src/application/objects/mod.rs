@@ -1,10 +1,12 @@
 //! What is done with objects: one file for each use case.
 
+pub mod attributes;
 pub mod copy;
 pub mod delete;
 pub mod get;
 pub mod list;
 pub mod put;
+pub mod rolling;
 pub mod update;
 
 use crate::application::ports::metadata::{Place, VersionRef};

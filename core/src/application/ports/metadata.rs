@@ -3,6 +3,7 @@
 //! Every method is one whole promise; its transaction stays behind it. Every write is durable when its
 //! method returns. Times are passed in. Every implementation passes `testing::metadata`.
 
+use std::fmt;
 use std::ops::Bound;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Hash, Location, SegmentId};
-use crate::domain::checksum::Checksum;
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, Upload, UploadId};
@@ -65,7 +66,7 @@ pub enum MetadataError {
 pub struct WriterId(pub Uuid);
 
 /// A place that a client names: a space by its address, or by its bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// A space, which its first write creates.
     Space(SpaceAddress),
@@ -387,6 +388,18 @@ pub struct LeafRecord {
     pub quarantined: bool,
 }
 
+/// For people: what it is, and where.
+impl fmt::Display for LeafRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Location { tier, segment, offset, length } = &self.location;
+        let (hash, tier) = (self.hash, tier.as_str());
+        write!(
+            f,
+            "blob sha256:{hash} of {length} bytes in segment {segment} at byte {offset} on the {tier} tier"
+        )
+    }
+}
+
 /// A leaf that should lie on another tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
@@ -500,6 +513,25 @@ pub struct Inconsistency {
     pub detail: String,
 }
 
+/// A reading of every leaf of the store: how far it is, or what it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScrubPass {
+    /// Which pass, from 1.
+    pub number: u64,
+    /// The last leaf that was read, in order of id; `None` before the first.
+    pub after: Option<BlobId>,
+    /// When it began.
+    pub begun_at: Timestamp,
+    /// When it had read every leaf; `None` while it is under way.
+    pub finished_at: Option<Timestamp>,
+    /// Leaves read so far.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those of them that are damaged, the ones that were known to be among them.
+    pub damaged: u64,
+}
+
 /// The metadata store.
 #[async_trait]
 pub trait MetadataStore: Send + Sync + 'static {
@@ -517,14 +549,41 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// The object, if it is visible. Delete markers are found too.
     async fn find(&self, target: &Target) -> Result<Option<Found>, MetadataError>;
 
+    /// The latest version of a key, a delete marker too. `None` if the key has none, or if there is no such
+    /// place.
+    async fn latest(&self, place: &Place, key: &Key) -> Result<Option<Found>, MetadataError>;
+
     /// The extents of a composite that cover `span`, in order, clipped to it.
     async fn extents(&self, blob: BlobId, span: Span) -> Result<Vec<Extent>, MetadataError>;
 
     /// Where part `number` (from 1) lies in a composite, and how many parts there are.
     async fn part_span(&self, blob: BlobId, number: u32) -> Result<Option<(Span, u32)>, MetadataError>;
 
+    /// The parts of a composite behind number `after`, ascending: number and size in bytes.
+    async fn part_sizes(
+        &self,
+        blob: BlobId,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<(u32, u64)>, MetadataError>;
+
+    /// The checksums of a composite's parts in order, as they were when an upload made it; none if none was
+    /// made with this algorithm.
+    async fn part_checksums(
+        &self,
+        blob: BlobId,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Vec<Checksum>, MetadataError>;
+
     /// A page of a space, in byte order of keys. Costs the same wherever in the space it begins.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Object>, MetadataError>;
+
+    /// The keys at which the lines of a listing begin that rolls keys up at `delimiter`, which is not empty:
+    /// the first key that `query` would list (its `from` must be `Included`, and keyless objects are left
+    /// out), and, as long as a key holds the delimiter behind the prefix, the first one behind all that are
+    /// rolled up with it. Fewer than `limit` as it likes, but none only if there is none. Costs as much as
+    /// it yields, however many keys are rolled up.
+    async fn walk(&self, query: &ListQuery, delimiter: &str) -> Result<Vec<String>, MetadataError>;
 
     // --- spaces and buckets ------------------------------------------------------------------------------
 
@@ -682,6 +741,34 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Marks a leaf as damaged if it still lies at `at`, so that the next upload of the same bytes replaces it.
     /// A leaf that has moved since is not what was found damaged.
     async fn quarantine(&self, blob: BlobId, at: Location) -> Result<(), MetadataError>;
+
+    /// Takes the mark off a leaf that lies at `at`: its bytes were read and are sound after all, restored from a
+    /// backup perhaps.
+    async fn release(&self, blob: BlobId, at: Location) -> Result<(), MetadataError>;
+
+    /// A page of the leaves marked as damaged, in order of id, after one.
+    async fn quarantined(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<LeafRecord>, MetadataError>;
+
+    /// The scrub pass under way, or the last one; `None` if there never was one.
+    async fn scrub_pass(&self) -> Result<Option<ScrubPass>, MetadataError>;
+
+    /// Begins a scrub pass at `now` unless one is under way; the pass under way either way.
+    async fn begin_scrub(&self, now: Timestamp) -> Result<ScrubPass, MetadataError>;
+
+    /// Takes a pass from `from`, as it was read, to `to`. Whether it did: not if somebody else took it on
+    /// meanwhile, whose progress then counts.
+    async fn advance_scrub(&self, from: &ScrubPass, to: &ScrubPass) -> Result<bool, MetadataError>;
+
+    /// Enters a whole segment that no row names, with an object for each of its leaves: for a store whose
+    /// database was lost. All in one transaction, so that the segment is never seen as one that a dead writer
+    /// left. Every one of `objects` must bring content staged in this segment. Returns how many objects were
+    /// made; `None`, and nothing is changed, if the segment has a row.
+    async fn adopt_segment(
+        &self,
+        segment: SegmentRecord,
+        objects: Vec<PutObject>,
+        now: Timestamp,
+    ) -> Result<Option<u64>, MetadataError>;
 
     // --- keys --------------------------------------------------------------------------------------------
 

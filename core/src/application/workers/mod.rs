@@ -2,6 +2,7 @@
 
 pub mod collect;
 pub mod rewrite;
+pub mod scrub;
 pub mod supervisor;
 pub mod takeover;
 pub mod uploads;
@@ -9,6 +10,7 @@ pub mod worker;
 
 pub use collect::GarbageCollector;
 pub use rewrite::{Compactor, Mover, Rewriter};
+pub use scrub::Scrubber;
 pub use supervisor::Supervisor;
 pub use takeover::{Heartbeat, TakeOver};
 pub use uploads::UploadExpiry;

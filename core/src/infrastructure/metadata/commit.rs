@@ -15,7 +15,7 @@ use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::SegmentId;
 use crate::domain::object::{Object, ObjectId};
-use crate::domain::precondition::{Preconditions, WriteDecision};
+use crate::domain::precondition::{Current, Preconditions, WriteDecision};
 use crate::domain::space::{Space, SpaceId};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -57,7 +57,8 @@ fn fault_text(fault: Fault) -> String {
     crate::application::ports::metadata::MetadataError::from(fault).to_string()
 }
 
-async fn apply(
+/// As [`commit`], inside a transaction that is under way.
+pub(super) async fn apply(
     tx: &mut Transaction,
     writer: WriterId,
     mutations: &[Mutation],
@@ -420,5 +421,18 @@ pub(super) fn refuse(preconditions: &Preconditions, current: Option<&Object>) ->
         WriteDecision::Proceed => None,
         WriteDecision::Failed => Some(Refusal::PreconditionFailed),
         WriteDecision::Missing => Some(Refusal::NoSuchObject),
+    }
+}
+
+/// What the conditions of a delete say.
+pub(super) fn refuse_delete(preconditions: &Preconditions, current: Option<&Object>) -> Option<Refusal> {
+    let current = current.map(|object| Current {
+        etag: (!object.is_delete_marker()).then_some(&object.etag),
+        modified: object.created_at,
+        size: object.size(),
+    });
+    match preconditions.decide_delete(current) {
+        WriteDecision::Proceed => None,
+        WriteDecision::Failed | WriteDecision::Missing => Some(Refusal::PreconditionFailed),
     }
 }

@@ -14,7 +14,9 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Connection as _, Decode, Encode, Row as _, Type};
 
 use super::dialect::{Fault, Sql};
+use super::page;
 use crate::application::ports::metadata::MetadataError;
+use crate::infrastructure::watch::{self, Step};
 
 /// Connections to PostgreSQL at most.
 const POSTGRES_CONNECTIONS: u32 = 16;
@@ -38,6 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// Prepared statements kept per connection: more than this module has.
 const STATEMENTS_KEPT: usize = 256;
 
+/// Rows of one statement at most, measured best for each engine.
+const SQLITE_ROWS: usize = 32;
+const POSTGRES_ROWS: usize = 64;
+
 /// A value that both engines can be given.
 pub(super) trait Value<'q>:
     Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + Send + 'q
@@ -49,14 +55,18 @@ impl<'q, T> Value<'q> for T where
 {
 }
 
-/// A value that can be read from both engines' rows.
+/// A value that can be read from both engines' rows, and out of a page (see [`Row::Paged`]).
 pub(super) trait Field:
-    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres> + page::FromPage
 {
 }
 
 impl<T> Field for T where
-    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+    T: for<'r> Decode<'r, Sqlite>
+        + Type<Sqlite>
+        + for<'r> Decode<'r, Postgres>
+        + Type<Postgres>
+        + page::FromPage
 {
 }
 
@@ -64,6 +74,9 @@ impl<T> Field for T where
 pub(super) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
+    /// One of many that SQLite put into one value: every row of a result crosses a thread, which for a page
+    /// of a listing costs several times what finding it does.
+    Paged(page::Paged),
 }
 
 impl Row {
@@ -72,14 +85,21 @@ impl Row {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
             Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Paged(row) => row.get(column),
         }
     }
 
     /// The value of the first column.
     pub(super) fn first<T: Field>(&self) -> Result<T, Fault> {
+        self.at(0)
+    }
+
+    /// The value of a column by its place.
+    pub(super) fn at<T: Field>(&self, column: usize) -> Result<T, Fault> {
         match self {
-            Self::Sqlite(row) => Ok(row.try_get(0)?),
-            Self::Postgres(row) => Ok(row.try_get(0)?),
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Paged(row) => row.at(column),
         }
     }
 }
@@ -116,7 +136,9 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS_KEPT)
             .pragma("temp_store", "MEMORY")
-            .pragma("mmap_size", "268435456")
+            // The page cache of the kernel is behind the connections' own: mapping the file would count it to
+            // this process once for every connection, and each change of the mapping interrupts every thread.
+            .pragma("mmap_size", "0")
             .pragma("trusted_schema", "OFF");
         // WAL with synchronous=FULL: every commit syncs the log before it returns, so an acknowledged write
         // survives a power cut. A larger log between checkpoints means fewer syncs of the database file.
@@ -124,12 +146,12 @@ impl Database {
             .clone()
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .pragma("cache_size", "-65536")
+            .pragma("cache_size", "-32768")
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
             .thread_name(|_| "metadata-writer".to_owned());
         let reading = options
-            .pragma("cache_size", "-16384")
+            .pragma("cache_size", "-8192")
             .pragma("query_only", "ON")
             .thread_name(|n| format!("metadata-reader-{n}"));
         let pool = |connections| {
@@ -187,6 +209,32 @@ impl Database {
         }
     }
 
+    /// The same for a statement whose fragment `list` is a list of `values` values, bound behind `fixed`
+    /// others.
+    pub(super) fn read_list(&self, sql: Sql, fixed: usize, values: usize) -> Statement<'_> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                Statement::with_text(On::SqlitePool(readers), with_list(sql.sqlite, fixed, values))
+            }
+            Self::Postgres(pool) => {
+                Statement::with_text(On::PostgresPool(pool), with_list(sql.postgres, fixed, values))
+            }
+        }
+    }
+
+    /// Cuts what one such statement after the other is to ask for into their portions.
+    pub(super) fn portions<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        portions(rows, if matches!(self, Self::Sqlite { .. }) { SQLITE_ROWS } else { POSTGRES_ROWS })
+    }
+
+    /// How many batches of lookups should be under way at once: more make smaller batches.
+    pub(super) fn lookups_at_once(&self) -> usize {
+        match self {
+            Self::Sqlite { .. } => 2,
+            Self::Postgres(_) => 4,
+        }
+    }
+
     /// A transaction that may write. On SQLite it takes the write lock at once: one that began by reading
     /// could not upgrade after another's commit.
     pub(super) async fn begin(&self) -> Result<Transaction, Fault> {
@@ -225,6 +273,34 @@ impl Database {
             Self::Postgres(pool) => pool.prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop),
         };
         prepared.map_err(|error| error.to_string())
+    }
+
+    /// How the engine would run a statement, whatever its values: the lines of its plan.
+    #[cfg(feature = "testing")]
+    pub(super) async fn plan(&self, sqlite: String, postgres: String) -> Result<Vec<String>, sqlx::Error> {
+        use sqlx::Executor as _;
+        match self {
+            Self::Sqlite { writer, .. } => {
+                let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sqlite}"));
+                let rows = sqlx::query(explain).fetch_all(writer).await?;
+                rows.iter().map(|row| row.try_get("detail")).collect()
+            }
+            Self::Postgres(pool) => {
+                let values = (1..).take_while(|n| postgres.contains(&format!("${n}"))).count();
+                let values = vec!["NULL"; values].join(", ");
+                let mut tx = pool.begin().await?;
+                // Tables of a test are small, and then a scan is best: what is asked is whether there is
+                // another way.
+                tx.execute("SET LOCAL enable_seqscan = off").await?;
+                tx.execute("SET LOCAL plan_cache_mode = force_generic_plan").await?;
+                tx.execute(AssertSqlSafe(format!("PREPARE planned AS {postgres}"))).await?;
+                let call = if values.is_empty() { String::new() } else { format!("({values})") };
+                let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE planned{call}"));
+                let rows = sqlx::query(explain).persistent(false).fetch_all(&mut *tx).await?;
+                tx.execute("DEALLOCATE planned").await?;
+                rows.iter().map(|row| row.try_get(0)).collect()
+            }
+        }
     }
 
     /// Finishes what is under way and closes every connection.
@@ -276,27 +352,30 @@ impl Transaction {
 
     /// Cuts what multi-row statements are to carry into their portions. A portion has a power of two of rows,
     /// so that few different texts are in use and all of them stay prepared.
-    pub(super) fn portions<'r, T>(&self, mut rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
-        // Measured best for each engine.
-        let most: usize = match self {
-            Self::Sqlite(_) => 16,
-            Self::Postgres(..) => 64,
-        };
-        std::iter::from_fn(move || {
-            let size = most.min(1 << rows.len().checked_ilog2()?);
-            let (portion, rest) = rows.split_at(size);
-            rows = rest;
-            Some(portion)
-        })
+    pub(super) fn portions<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        portions(rows, if matches!(self, Self::Sqlite(_)) { SQLITE_ROWS } else { POSTGRES_ROWS })
     }
 
     /// Makes it durable.
     pub(super) async fn commit(self) -> Result<(), Fault> {
+        let step = |step| watch::step(&step).map_err(|cut| MetadataError::Unavailable(cut.to_string()));
+        step(Step::Commit)?;
         match self {
-            Self::Sqlite(tx) => Ok(tx.commit().await?),
-            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await,
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await?,
         }
+        Ok(step(Step::Committed)?)
     }
+}
+
+/// Portions of `most` rows, a power of two, and of smaller powers of two at the end.
+fn portions<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = most.min(1 << rows.len().checked_ilog2()?);
+        let (portion, rest) = rows.split_at(size);
+        rows = rest;
+        Some(portion)
+    })
 }
 
 /// `INSERT … VALUES {rows} …` with its placeholders numbered.
@@ -418,6 +497,17 @@ impl<'c> Statement<'c> {
     pub(super) async fn all(self) -> Result<Vec<Row>, Fault> {
         let rows: Rows = run!(self, fetch_all);
         Ok(rows.0)
+    }
+
+    /// Every row of a statement that is made of `page_of_objects` or `page_of_keys`, a select and `end_of_page`.
+    pub(super) async fn paged(self) -> Result<Vec<Row>, Fault> {
+        match &self.0 {
+            Bound::Sqlite(..) => {
+                let page = self.one().await?;
+                page::rows_of(page.at::<Option<String>>(0)?.as_deref(), &page.at::<String>(1)?)
+            }
+            Bound::Postgres(..) => self.all().await,
+        }
     }
 
     /// The first row, if there is one.

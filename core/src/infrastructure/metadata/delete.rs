@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::commit::{Applied, Batch, refuse};
+use super::commit::{Applied, Batch, refuse_delete};
 use super::database::Row;
 use super::dialect::{Fault, sql};
 use super::put;
@@ -70,11 +70,13 @@ async fn delete_latest(
         Some(space) => batch.latest(space.id, key).await?,
         None => None,
     };
-    if let Some(refusal) = refuse(&delete.preconditions, latest.as_ref()) {
+    if let Some(refusal) = refuse_delete(&delete.preconditions, latest.as_ref()) {
         return Ok(Err(refusal));
     }
     match (space, latest) {
         (None, _) => Ok(Ok(deleted(None, false))),
+        // The client would delete what it knows; there is nothing, and nothing to be marked as gone.
+        (Some(_), None) if !delete.preconditions.is_empty() => Ok(Ok(deleted(None, false))),
         (Some(space), latest) if space.versioning == Versioning::Off => {
             if let Some(latest) = &latest {
                 batch.retire(&[latest]).await?;
@@ -93,7 +95,7 @@ async fn delete_version(
     delete: &DeleteObject,
     object: Option<Object>,
 ) -> Result<Applied, Fault> {
-    if let Some(refusal) = refuse(&delete.preconditions, object.as_ref()) {
+    if let Some(refusal) = refuse_delete(&delete.preconditions, object.as_ref()) {
         return Ok(Err(refusal));
     }
     if let Some(object) = &object {

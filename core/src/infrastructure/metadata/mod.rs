@@ -4,6 +4,7 @@
 //! differs, [`database`] makes one of two drivers. Embedded SQLite serves one machine; any number of
 //! processes may share a PostgreSQL.
 
+mod adopt;
 mod commit;
 mod content;
 mod credentials;
@@ -14,12 +15,15 @@ mod extents;
 mod garbage;
 mod leases;
 mod limits;
+mod lookups;
 mod migrate;
 mod objects;
+mod page;
 mod parts;
 mod put;
 mod relocate;
 mod rows;
+mod scrub;
 mod segments;
 mod spaces;
 mod store;
@@ -41,13 +45,16 @@ pub use migrate::MigrationReport;
 #[derive(Clone)]
 pub struct SqlMetadata {
     db: Database,
+    lookups: lookups::Lookups,
 }
 
 impl SqlMetadata {
     /// Connects to `sqlite:///path/to/metadata.db` (made if it does not exist; its directory must) or
     /// `postgres://user:password@host/database`. Does not touch the schema: see [`Self::migrate`].
     pub async fn connect(url: &str) -> Result<Self, MetadataError> {
-        Ok(Self { db: Database::connect(url).await? })
+        let db = Database::connect(url).await?;
+        let lookups = lookups::Lookups::start(&db);
+        Ok(Self { db, lookups })
     }
 
     /// Brings the schema to this program's version, and says what was done. Several processes may do so at
@@ -56,6 +63,12 @@ impl SqlMetadata {
     /// Fails with [`MetadataError::NewerSchema`] if a newer program has been here, and changes nothing then.
     pub async fn migrate(&self) -> Result<MigrationReport, MetadataError> {
         Ok(migrate::migrate(&self.db).await?)
+    }
+
+    /// The plan of a statement of this module on this engine, for the test that looks at every one of them.
+    #[cfg(feature = "testing")]
+    pub async fn plan(&self, sqlite: String, postgres: String) -> Result<Vec<String>, String> {
+        self.db.plan(sqlite, postgres).await.map_err(|error| error.to_string())
     }
 
     /// Prepares a statement of this module on this engine, for the test that tries every one of them.

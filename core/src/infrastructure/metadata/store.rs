@@ -6,18 +6,18 @@ use uuid::Uuid;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    SqlMetadata, commit, credentials, garbage, leases, limits, objects, relocate, segments, spaces, uploads,
-    usage, validate,
+    SqlMetadata, adopt, commit, credentials, garbage, leases, limits, objects, relocate, scrub, segments,
+    spaces, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
     BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, ListQuery, ListUploadsQuery,
-    MetadataError, MetadataStore, Move, Mutation, Outcome, Place, Refusal, Relocation, SegmentRecord,
-    SpaceUsage, Swept, Target, WriterId,
+    MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject, Refusal, Relocation, ScrubPass,
+    SegmentRecord, SpaceUsage, Swept, Target, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
-use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::limits::{Holdings, Overrides};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
@@ -40,7 +40,17 @@ impl MetadataStore for SqlMetadata {
     }
 
     async fn find(&self, target: &Target) -> Answer<Option<Found>> {
-        Ok(objects::find(&self.db, target).await?)
+        match target {
+            Target::Latest(space, key) => self.latest(&Place::Space(space.clone()), key).await,
+            Target::Version(space, key, version) => {
+                Ok(objects::find_version(&self.db, space, key, *version).await?)
+            }
+            Target::Id(id) => Ok(objects::find_by_id(&self.db, *id).await?),
+        }
+    }
+
+    async fn latest(&self, place: &Place, key: &Key) -> Answer<Option<Found>> {
+        self.lookups.latest(place, key).await
     }
 
     async fn extents(&self, blob: BlobId, span: Span) -> Answer<Vec<Extent>> {
@@ -51,12 +61,24 @@ impl MetadataStore for SqlMetadata {
         Ok(objects::part_span(&self.db, blob, number).await?)
     }
 
+    async fn part_sizes(&self, blob: BlobId, after: u32, limit: u32) -> Answer<Vec<(u32, u64)>> {
+        Ok(objects::part_sizes(&self.db, blob, after, limit).await?)
+    }
+
+    async fn part_checksums(&self, blob: BlobId, algorithm: ChecksumAlgorithm) -> Answer<Vec<Checksum>> {
+        Ok(objects::part_checksums(&self.db, blob, algorithm).await?)
+    }
+
     async fn list(&self, query: &ListQuery) -> Answer<Vec<Object>> {
         Ok(objects::list(&self.db, query).await?)
     }
 
+    async fn walk(&self, query: &ListQuery, delimiter: &str) -> Answer<Vec<String>> {
+        Ok(objects::walk(&self.db, query, delimiter).await?)
+    }
+
     async fn space(&self, place: &Place) -> Answer<Option<Space>> {
-        Ok(spaces::space(&self.db, place).await?)
+        self.lookups.space(place).await
     }
 
     async fn set_versioning(
@@ -212,6 +234,35 @@ impl MetadataStore for SqlMetadata {
 
     async fn quarantine(&self, blob: BlobId, at: Location) -> Answer<()> {
         Ok(garbage::quarantine(&self.db, blob, at).await?)
+    }
+
+    async fn release(&self, blob: BlobId, at: Location) -> Answer<()> {
+        Ok(scrub::release(&self.db, blob, at).await?)
+    }
+
+    async fn quarantined(&self, after: Option<BlobId>, limit: u32) -> Answer<Vec<LeafRecord>> {
+        Ok(scrub::quarantined(&self.db, after, limit).await?)
+    }
+
+    async fn scrub_pass(&self) -> Answer<Option<ScrubPass>> {
+        Ok(scrub::pass(&self.db).await?)
+    }
+
+    async fn begin_scrub(&self, now: Timestamp) -> Answer<ScrubPass> {
+        Ok(scrub::begin(&self.db, now).await?)
+    }
+
+    async fn advance_scrub(&self, from: &ScrubPass, to: &ScrubPass) -> Answer<bool> {
+        Ok(scrub::advance(&self.db, from, to).await?)
+    }
+
+    async fn adopt_segment(
+        &self,
+        segment: SegmentRecord,
+        objects: Vec<PutObject>,
+        now: Timestamp,
+    ) -> Answer<Option<u64>> {
+        Ok(adopt::adopt(&self.db, segment, objects, now).await?)
     }
 
     async fn create_credential(&self, credential: &Credential) -> Answer<()> {
