@@ -87,7 +87,7 @@ impl Forms {
         let field =
             |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
         let who = auth::form::verify(&self.access, self.sigv2, &field).await?;
-        self.api.store.admit(&who).await.map_err(translate)?;
+        self.api.store.admit(&who).await.map_err(crate::errors::translate)?;
         if let Some(expected) = text(&request.headers, "x-amz-expected-bucket-owner") {
             auth::check_owner(&self.api.store, &who, bucket, expected).await?;
         }
