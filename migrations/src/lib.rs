@@ -27,9 +27,9 @@ macro_rules! files {
 files! {
     "0001_initial.sql",
     "0002_part_checksums.sql",
-    "0004_tenant_limits.sql",
     "0005_scrub.sql",
     "0006_live_objects.sql",
+    "0007_tenant_limits.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

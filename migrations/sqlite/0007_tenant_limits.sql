@@ -1,4 +1,4 @@
--- Limits of tenants, SQLite. Its twin is ../postgres/0004_tenant_limits.sql.
+-- Limits of tenants, SQLite. Its twin is ../postgres/0007_tenant_limits.sql.
 --
 -- NULL is the default of the configuration, -1 no limit. A row of nothing but NULL is there to be locked by
 -- transactions that add to what a tenant with a quota holds.
