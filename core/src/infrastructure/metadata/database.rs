@@ -286,7 +286,7 @@ impl Database {
                 rows.iter().map(|row| row.try_get("detail")).collect()
             }
             Self::Postgres(pool) => {
-                let values = (1..).take_while(|n| postgres.contains(&format!("${n}"))).count();
+                let values = (1..=64).take_while(|n| postgres.contains(&format!("${n}"))).count();
                 let values = vec!["NULL"; values].join(", ");
                 let mut tx = pool.begin().await?;
                 // Tables of a test are small, and then a scan is best: what is asked is whether there is
