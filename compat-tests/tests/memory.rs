@@ -55,13 +55,14 @@ fn signed_form(bucket: &str) -> String {
     let secret = ["20260101", "us-east-1", "s3", "aws4_request"]
         .iter()
         .fold(format!("AWS4{key}").into_bytes(), |key, part| mac(&key, part));
+    let signature = hex::encode(mac(&secret, &policy));
     let fields = [
         ("key", "form"),
         ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
-        ("x-amz-credential", &credential),
+        ("x-amz-credential", credential.as_str()),
         ("x-amz-date", "20260101T000000Z"),
-        ("policy", &policy),
-        ("x-amz-signature", &hex::encode(mac(&secret, &policy))),
+        ("policy", policy.as_str()),
+        ("x-amz-signature", signature.as_str()),
     ];
     let mut form = String::new();
     for (name, value) in fields {
