@@ -9,9 +9,11 @@ use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, Supervisor, TakeOver, UploadExpiry, Worker as _,
+    Compactor, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Rewriter, Supervisor, TakeOver,
+    UploadExpiry, Worker as _,
 };
 use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::lifecycle::Day;
 use juststorage_native_api::NativeApi;
 use juststorage_s3_gateway::Gateway;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +74,10 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         Some(config.access.root.clone()),
         home_tenant()?,
     );
-    let supervisor = start_workers(&parts, writer, config.upload_expiry);
+    if config.lifecycle_day != Day::REAL {
+        tracing::warn!(day = ?config.lifecycle_day.length(), "a day of lifecycle rules is shortened: for tests only");
+    }
+    let supervisor = start_workers(&parts, writer, &config);
     let upkeep = keep_metrics(metrics.clone());
     let endpoints = Endpoints { native: native.address(), s3: s3.address() };
     let servers = serve_fronts(&config, store, access, metrics, native, s3)?;
@@ -102,7 +107,7 @@ fn heartbeat(parts: &Parts, writer: WriterId) -> Heartbeat {
     Heartbeat::new(parts.metadata.clone(), parts.clock.clone(), writer)
 }
 
-fn start_workers(parts: &Parts, writer: WriterId, upload_expiry: Duration) -> Supervisor {
+fn start_workers(parts: &Parts, writer: WriterId, config: &Config) -> Supervisor {
     let (metadata, tiers, clock) = (&parts.metadata, &parts.tiers, &parts.clock);
     let rewriter = Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
     // By the writer's name, so that a server that comes back has its predecessor's leases at once.
@@ -112,7 +117,9 @@ fn start_workers(parts: &Parts, writer: WriterId, upload_expiry: Duration) -> Su
     supervisor.start(Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone())));
     supervisor.start(Arc::new(Mover(rewriter.clone())));
     supervisor.start(Arc::new(Compactor(rewriter)));
-    supervisor.start(Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), upload_expiry)));
+    supervisor.start(Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), config.upload_expiry)));
+    let lifecycle = LifecycleWorker::new(metadata.clone(), clock.clone(), writer, config.lifecycle_day);
+    supervisor.start(Arc::new(lifecycle));
     supervisor
 }
 

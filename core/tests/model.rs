@@ -18,6 +18,7 @@ use juststorage_core::application::uploads::{Completion, UploadRef, UploadReques
 use juststorage_core::domain::address::Key;
 use juststorage_core::domain::multipart::{PART_BYTES_MIN, PartClaim, PartNumber};
 use juststorage_core::domain::object::Attributes;
+use juststorage_core::domain::object_lock::ObjectLock;
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::storage_class::StorageClass;
 use proptest::prelude::*;
@@ -142,6 +143,7 @@ impl Compared {
             key: Some(Key::new(to).unwrap()),
             replace: None,
             replace_tags: None,
+            lock: ObjectLock::default(),
             class: None,
             preconditions: Preconditions::default(),
             checksum: None,

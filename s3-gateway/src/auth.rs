@@ -12,6 +12,7 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3Request, S3Result};
 
+use crate::acl;
 use crate::dto::{address, text};
 use crate::errors::{fail, internal, translate};
 
@@ -88,6 +89,7 @@ impl Doorkeeper {
         if let (Some(bucket), Some(expected)) = (bucket, text(headers, "x-amz-expected-bucket-owner")) {
             check_owner(&self.0, &who, bucket, expected).await?;
         }
+        acl::check(&self.0, &who, bucket, headers).await?;
         Ok(who)
     }
 }

@@ -6,6 +6,7 @@
 //! from [`juststorage_core::application::store::Store`], which decides everything. Types of s3s never leave
 //! this crate.
 
+mod acl;
 mod allowlist;
 mod api;
 mod auth;
@@ -13,6 +14,7 @@ mod body;
 mod dto;
 mod errors;
 mod ops;
+mod preflight;
 mod route;
 mod service;
 mod xml_body;

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full};
 use juststorage_core::application::metrics::NamespaceLabel;
+use juststorage_core::application::store::Store;
 use juststorage_core::domain::invalid::Invalid;
 use percent_encoding::percent_decode_str;
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -23,8 +24,9 @@ use crate::allowlist::{self, Level, Operation};
 use crate::api::Api;
 use crate::auth::{self, Doorkeeper, Keys};
 use crate::errors::{self, Context, Refusal, bodiless};
+use crate::preflight::Asked;
 use crate::route::Reads;
-use crate::xml_body::XmlDigests;
+use crate::xml_body::{self, XmlDigests};
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -44,6 +46,7 @@ const XML_BYTES_MAX: usize = 8 << 20;
 #[derive(Clone)]
 pub struct S3Gateway {
     s3: S3Service,
+    store: Store,
     domain: Option<Arc<str>>,
     host_id: Arc<str>,
 }
@@ -52,7 +55,7 @@ pub struct S3Gateway {
 pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     let Gateway { store, access, region, domain } = gateway;
     let domain = domain.map(|domain| check_domain(&domain)).transpose()?;
-    let api = Api { store: store.clone(), region };
+    let (api, shared) = (Api { store: store.clone(), region }, store.clone());
     let mut config = S3Config::default();
     // Operations are told apart by method, path and query alone, as the allow-list does.
     config.operation_id_routing = false;
@@ -71,7 +74,7 @@ pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
         builder.set_host(Domain(domain.clone()));
     }
     let host_id = Uuid::new_v4().simple().to_string().into();
-    Ok(S3Gateway { s3: builder.build(), domain, host_id })
+    Ok(S3Gateway { s3: builder.build(), store: shared, domain, host_id })
 }
 
 fn check_domain(domain: &str) -> Result<Arc<str>, Invalid> {
@@ -151,7 +154,7 @@ impl S3Gateway {
         let (level, bucket, key) = address(host(headers, uri), self.domain.as_deref(), uri.path());
         let query = uri.query().map(allowlist::query_pairs).unwrap_or_default();
         let operation = allowlist::admit(method, level, &query)?;
-        allowlist::check_headers(headers)?;
+        allowlist::check_headers(operation, headers)?;
         Ok(Target { operation, bucket, key })
     }
 
@@ -164,11 +167,21 @@ impl S3Gateway {
         let request_id = request_id(request.headers());
         let resource = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
         let context = Context { resource: &resource, request_id: &request_id, host_id: &self.host_id };
-        let response = match self.admit(&method, &uri, request.headers()) {
-            Ok(target) => self.run(request, target).await,
-            Err(refusal) => Err(refusal),
+        let (_, bucket, _) = address(host(request.headers(), &uri), self.domain.as_deref(), uri.path());
+        let asked = Asked::new(&method, request.headers(), bucket);
+        let response = if method == Method::OPTIONS {
+            asked.preflight(&self.store).await
+        } else {
+            match self.admit(&method, &uri, request.headers()) {
+                Ok(target) => self.run(request, target).await,
+                Err(refusal) => Err(refusal),
+            }
         };
-        finish(&method, response, &context)
+        let mut response = finish(&method, response, &context);
+        if method != Method::OPTIONS {
+            asked.grant(&self.store, response.headers_mut()).await;
+        }
+        response
     }
 
     async fn run<B>(&self, request: Request<B>, target: Target) -> Result<Response<s3s::Body>, Refusal>
@@ -176,8 +189,7 @@ impl S3Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let takes_xml =
-            matches!(target.operation.name, "DeleteObjects" | "PutObjectTagging" | "CompleteMultipartUpload");
+        let takes_xml = xml_body::OPERATIONS.contains(&target.operation.name);
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(target);
         let body = if takes_xml {

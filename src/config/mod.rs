@@ -12,6 +12,8 @@ pub mod storage;
 
 use std::time::Duration;
 
+use juststorage_core::domain::lifecycle::Day;
+
 pub use access::{AccessConfig, MasterKeySource};
 pub use listen::ListenConfig;
 pub use logging::{LogConfig, LogFormat};
@@ -48,6 +50,8 @@ pub struct Config {
     pub master_key: MasterKeySource,
     /// `JUSTSTORAGE_UPLOAD_EXPIRY`: age at which an unfinished upload is aborted; 7 days.
     pub upload_expiry: Duration,
+    /// `JUSTSTORAGE_LIFECYCLE_DAY`: how long a day of lifecycle rules is; 24 hours, less for tests.
+    pub lifecycle_day: Day,
     /// `JUSTSTORAGE_SHUTDOWN_GRACE`: how long requests may take to finish after SIGTERM; 30 seconds.
     pub shutdown_grace: Duration,
 }
@@ -68,10 +72,12 @@ impl Config {
         if upload_expiry.is_zero() {
             return Err(ConfigError::new("JUSTSTORAGE_UPLOAD_EXPIRY", "must be longer than 0s"));
         }
+        let lifecycle_day = lifecycle_day(settings)?;
         Ok(Self {
             access: AccessConfig::new(settings, &listen)?,
             master_key: MasterKeySource::new(settings, &storage)?,
             upload_expiry,
+            lifecycle_day,
             shutdown_grace: age(
                 "JUSTSTORAGE_SHUTDOWN_GRACE",
                 settings.shutdown_grace.as_deref(),
@@ -81,6 +87,17 @@ impl Config {
             storage,
         })
     }
+}
+
+/// `JUSTSTORAGE_LIFECYCLE_DAY`. Under a second, work would never catch up with time.
+pub fn lifecycle_day(settings: &Settings) -> Result<Day, ConfigError> {
+    const SETTING: &str = "JUSTSTORAGE_LIFECYCLE_DAY";
+    let Some(text) = settings.lifecycle_day.as_deref() else { return Ok(Day::REAL) };
+    let length = duration::parse(text).map_err(|reason| ConfigError::new(SETTING, reason))?;
+    if (Duration::from_secs(1)..=DAY).contains(&length) {
+        return Ok(Day::of(length));
+    }
+    Err(ConfigError::new(SETTING, "must be 1s to 24h"))
 }
 
 /// What has a name already but no meaning yet is refused: a setting that is accepted and ignored would let

@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod metrics;
 pub mod objects;
 pub mod ports;
+pub mod settings;
 pub mod spaces;
 pub mod store;
 pub mod uploads;

@@ -21,12 +21,28 @@ impl Store {
         name: &BucketName,
         space: Option<SpaceAddress>,
     ) -> Result<Bucket> {
+        self.name_space(who, name, space, false).await
+    }
+
+    /// As [`Self::create_bucket`], and versions in its space can be locked from the beginning, which takes
+    /// versioning: that is enabled.
+    pub async fn create_locking_bucket(&self, who: &Principal, name: &BucketName) -> Result<Bucket> {
+        self.name_space(who, name, None, true).await
+    }
+
+    async fn name_space(
+        &self,
+        who: &Principal,
+        name: &BucketName,
+        space: Option<SpaceAddress>,
+        locking: bool,
+    ) -> Result<Bucket> {
         let address = match space {
             Some(space) => space,
             None => SpaceAddress::new(Namespace::new(name.as_str())?, who.tenant.clone()),
         };
         authorize::check(who, Right::Write, &address, Error::Forbidden(Right::Write))?;
-        let made = self.metadata.create_bucket(name, &address, self.clock.now()).await?;
+        let made = self.metadata.create_bucket(name, &address, locking, self.clock.now()).await?;
         made.map_err(|taken| Error::BucketExists {
             name: taken.name,
             own: taken.space.address.tenant == address.tenant,

@@ -1,24 +1,25 @@
 //! Buckets.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use juststorage_core::application::objects::list::Cursor;
+use juststorage_core::domain::settings::SpaceSettings;
 use juststorage_core::domain::space::{Space, Versioning};
 use s3s::dto::{
     Bucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
-    DeleteBucketInput, DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput,
-    GetBucketLocationOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
-    GetBucketVersioningInput, GetBucketVersioningOutput, GetPublicAccessBlockInput,
-    GetPublicAccessBlockOutput, Grant, Grantee, Grants, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, ObjectOwnership, Owner, OwnershipControls, OwnershipControlsRule, Permission,
-    PublicAccessBlockConfiguration, Type,
+    DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
 };
 use s3s::{Body, S3Request, S3Response, S3Result};
 
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, values};
-use crate::errors::{internal, invalid_argument, translate};
+use crate::errors::{bad_request, internal, invalid_argument, malformed_xml, not_implemented, translate};
+use crate::xml_body;
 
 /// Most buckets of one answer (S3 `ListBuckets`).
 const BUCKETS_MAX: u32 = 10_000;
@@ -29,6 +30,18 @@ pub(crate) async fn space_of<T>(api: &Api, request: &S3Request<T>, bucket: &str)
     let space = api.store.head_bucket(who(request)?, &name).await.map_err(translate)?;
     note_namespace(space.address.namespace.as_str());
     Ok(space)
+}
+
+/// The space of a bucket that the caller may read, and what is set on it.
+pub(crate) async fn settings_of<T>(
+    api: &Api,
+    request: &S3Request<T>,
+    bucket: &str,
+) -> S3Result<(Space, Arc<SpaceSettings>)> {
+    let name = address::bucket(bucket)?;
+    let (space, settings) = api.store.bucket_settings(who(request)?, &name).await.map_err(translate)?;
+    note_namespace(space.address.namespace.as_str());
+    Ok((space, settings))
 }
 
 pub(crate) async fn list(
@@ -108,6 +121,34 @@ async fn page<T>(api: &Api, request: &S3Request<T>, input: &ListBucketsInput) ->
     })
 }
 
+/// `PutBucketVersioning`. MFA delete is not offered.
+pub(crate) async fn set_versioning(
+    api: &Api,
+    request: S3Request<PutBucketVersioningInput>,
+) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+    xml_body::verify(&request.extensions, &request.headers, false)?;
+    let name = address::bucket(&request.input.bucket)?;
+    let asked = &request.input.versioning_configuration;
+    if request.input.mfa.is_some() || asked.mfa_delete.as_ref().is_some_and(|mfa| mfa.as_str() != "Disabled")
+    {
+        return Err(not_implemented("MFA delete is not implemented."));
+    }
+    let versioning = match asked.status.as_ref().map(BucketVersioningStatus::as_str) {
+        Some(BucketVersioningStatus::ENABLED) => Versioning::Enabled,
+        Some(BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
+        Some(_) => return Err(malformed_xml("Status must be Enabled or Suspended")),
+        None => {
+            return Err(bad_request(
+                "IllegalVersioningConfigurationException",
+                "The Versioning element must be specified",
+            ));
+        }
+    };
+    let space = api.store.set_versioning(who(&request)?, &name, versioning).await.map_err(translate)?;
+    note_namespace(space.address.namespace.as_str());
+    Ok(S3Response::new(PutBucketVersioningOutput::default()))
+}
+
 /// Any location constraint is accepted and ours is answered afterwards: clients send the region that they
 /// sign for, and a store has only one.
 pub(crate) async fn create(
@@ -115,7 +156,13 @@ pub(crate) async fn create(
     request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let name = address::bucket(&request.input.bucket)?;
-    let bucket = api.store.create_bucket(who(&request)?, &name, None).await.map_err(translate)?;
+    let who = who(&request)?;
+    let bucket = if request.input.object_lock_enabled_for_bucket == Some(true) {
+        api.store.create_locking_bucket(who, &name).await
+    } else {
+        api.store.create_bucket(who, &name, None).await
+    };
+    let bucket = bucket.map_err(translate)?;
     note_namespace(bucket.space.address.namespace.as_str());
     let location = Some(format!("/{name}"));
     Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
@@ -159,51 +206,4 @@ pub(crate) async fn versioning(
         Versioning::Suspended => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED)),
     };
     Ok(S3Response::new(GetBucketVersioningOutput { status, ..GetBucketVersioningOutput::default() }))
-}
-
-/// The one grant there ever is: everything, to the owner.
-pub(crate) fn owner_grants(owner: &Owner) -> Grants {
-    let grantee = Grantee {
-        display_name: owner.display_name.clone(),
-        email_address: None,
-        id: owner.id.clone(),
-        type_: Type::from_static(Type::CANONICAL_USER),
-        uri: None,
-    };
-    let permission = Some(Permission::from_static(Permission::FULL_CONTROL));
-    vec![Grant { grantee: Some(grantee), permission }]
-}
-
-pub(crate) async fn acl(
-    api: &Api,
-    request: S3Request<GetBucketAclInput>,
-) -> S3Result<S3Response<GetBucketAclOutput>> {
-    let space = space_of(api, &request, &request.input.bucket).await?;
-    let owner = values::owner(&space.address.tenant);
-    Ok(S3Response::new(GetBucketAclOutput { grants: Some(owner_grants(&owner)), owner: Some(owner) }))
-}
-
-pub(crate) async fn ownership(
-    api: &Api,
-    request: S3Request<GetBucketOwnershipControlsInput>,
-) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
-    space_of(api, &request, &request.input.bucket).await?;
-    let object_ownership = ObjectOwnership::from_static(ObjectOwnership::BUCKET_OWNER_ENFORCED);
-    let rules = vec![OwnershipControlsRule { object_ownership }];
-    let ownership_controls = Some(OwnershipControls { rules });
-    Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
-}
-
-pub(crate) async fn public_access(
-    api: &Api,
-    request: S3Request<GetPublicAccessBlockInput>,
-) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
-    space_of(api, &request, &request.input.bucket).await?;
-    let public_access_block_configuration = Some(PublicAccessBlockConfiguration {
-        block_public_acls: Some(true),
-        block_public_policy: Some(true),
-        ignore_public_acls: Some(true),
-        restrict_public_buckets: Some(true),
-    });
-    Ok(S3Response::new(GetPublicAccessBlockOutput { public_access_block_configuration }))
 }

@@ -1,6 +1,7 @@
 //! Background work. Each worker is its work alone; the supervisor owns loops, leases, back-off and the end.
 
 pub mod collect;
+pub mod lifecycle;
 pub mod rewrite;
 pub mod supervisor;
 pub mod takeover;
@@ -8,6 +9,7 @@ pub mod uploads;
 pub mod worker;
 
 pub use collect::GarbageCollector;
+pub use lifecycle::LifecycleWorker;
 pub use rewrite::{Compactor, Mover, Rewriter};
 pub use supervisor::Supervisor;
 pub use takeover::{Heartbeat, TakeOver};

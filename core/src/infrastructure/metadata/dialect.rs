@@ -72,32 +72,34 @@ macro_rules! piece {
     };
     // What `rows::object` reads.
     ($engine:ident object) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
-         o.class, o.headers, o.metadata, o.tags, o.checksum, o.is_latest, o.is_null_version, o.created_at, \
+        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
+         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, o.is_null_version, o.created_at, \
          b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
          LEFT JOIN blobs b ON b.id = o.blob_id"
     };
     // What `rows::found` reads.
     ($engine:ident found) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
-         o.class, o.headers, o.metadata, o.tags, o.checksum, o.is_latest, o.is_null_version, o.created_at, \
+        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
+         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, o.is_null_version, o.created_at, \
          b.hash, b.parts, b.segment_id, b.seg_offset, g.tier FROM objects o \
          JOIN spaces s ON s.id = o.space_id LEFT JOIN blobs b ON b.id = o.blob_id \
          LEFT JOIN segments g ON g.id = b.segment_id"
     };
     // What `rows::space` reads.
     ($engine:ident space) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at FROM spaces s"
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+         s.created_at FROM spaces s"
     };
     // What `rows::bucket` reads.
     ($engine:ident bucket) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at, \
-         u.name, u.created_at AS named_at FROM buckets u JOIN spaces s ON s.id = u.space_id"
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+         s.created_at, u.name, u.created_at AS named_at FROM buckets u JOIN spaces s ON s.id = u.space_id"
     };
     // What `rows::upload` reads.
     ($engine:ident upload) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at, \
-         u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, u.checksum_algorithm, \
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+         s.created_at, u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, \
+         u.object_lock AS upload_lock, u.checksum_algorithm, \
          u.checksum_kind, u.created_at AS begun_at FROM uploads u JOIN spaces s ON s.id = u.space_id"
     };
     // What `rows::part` reads.

@@ -1,10 +1,10 @@
 //! New versions of keys, and keyless objects.
 
-use super::commit::{Applied, Batch, refuse};
+use super::commit::{Applied, Batch, held, refuse};
 use super::content::{self, Placed};
 use super::dialect::{Fault, sql};
 use super::rows;
-use crate::application::ports::metadata::{Outcome, PutObject};
+use crate::application::ports::metadata::{Outcome, PutObject, Refusal};
 use crate::domain::address::Key;
 use crate::domain::checksum::Checksum;
 use crate::domain::etag::Etag;
@@ -13,8 +13,6 @@ use crate::domain::object::{Attributes, Content, Object, ObjectId};
 use crate::domain::space::{Space, Versioning};
 
 pub(super) async fn put(batch: &mut Batch<'_>, put: &PutObject) -> Result<Applied, Fault> {
-    use crate::application::ports::metadata::Refusal;
-
     let space = batch.space(&put.space).await?;
     if !batch.bucket_stands(put.bucket.as_ref(), space.as_ref().map(|space| space.id)).await? {
         return Ok(Err(Refusal::NoSuchBucket));
@@ -24,6 +22,11 @@ pub(super) async fn put(batch: &mut Batch<'_>, put: &PutObject) -> Result<Applie
         _ => None,
     };
     if let Some(refusal) = refuse(&put.preconditions, latest.as_ref()) {
+        return Ok(Err(refusal));
+    }
+    if let Some(refusal) =
+        refuse_lock(batch, space.as_ref(), latest.as_ref(), put.key.as_ref(), &put.attributes).await?
+    {
         return Ok(Err(refusal));
     }
     let source = match content::check(batch, &put.domain, &put.content).await? {
@@ -46,6 +49,28 @@ pub(super) async fn put(batch: &mut Batch<'_>, put: &PutObject) -> Result<Applie
     Ok(Ok(Outcome::Object { object: Box::new(object), dropped }))
 }
 
+/// What object lock says against a new version: that it asks for a lock where there are none, or would
+/// replace a version that is held.
+pub(super) async fn refuse_lock(
+    batch: &mut Batch<'_>,
+    space: Option<&Space>,
+    latest: Option<&Object>,
+    key: Option<&Key>,
+    attributes: &Attributes,
+) -> Result<Option<Refusal>, Fault> {
+    match space.filter(|space| space.object_lock.is_some()) {
+        None if attributes.lock.is_empty() => Ok(None),
+        None => Ok(Some(Refusal::NoObjectLock)),
+        Some(space) => {
+            let replaced = match key {
+                Some(key) => batch.replaced(space, key, latest).await?,
+                None => None,
+            };
+            Ok(held(replaced.as_ref(), batch.now, false))
+        }
+    }
+}
+
 /// What a new version is, beside its bytes.
 pub(super) struct NewVersion<'a> {
     pub(super) key: Option<&'a Key>,
@@ -66,7 +91,9 @@ pub(super) async fn publish(
 ) -> Result<Object, Fault> {
     let class = new.attributes.class.unwrap_or(space.default_class);
     content::suspect_tier(batch, placed, class).await?;
-    let attributes = Attributes { class: Some(class), ..new.attributes.clone() };
+    let default = space.object_lock.and_then(|config| config.default_retention);
+    let lock = new.attributes.lock.or_default(default, batch.now);
+    let attributes = Attributes { class: Some(class), lock, ..new.attributes.clone() };
     let new = NewVersion { attributes: &attributes, ..new };
     insert(batch, space, latest, new, Some(placed.content)).await
 }
@@ -112,6 +139,7 @@ async fn insert(
         space: space.id,
         address: space.address.clone(),
         versioning: space.versioning,
+        settings: space.settings,
         key: new.key.cloned(),
         content,
         etag: new.etag,
@@ -120,6 +148,7 @@ async fn insert(
         metadata: new.attributes.metadata.clone(),
         tags: new.attributes.tags.clone(),
         checksum: new.checksum,
+        lock: new.attributes.lock,
         is_latest: true,
         is_null_version: space.versioning != Versioning::Enabled,
         created_at: batch.now,
@@ -128,8 +157,8 @@ async fn insert(
         .tx
         .query(sql!(
             "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, blob_id, size, etag, \
-             class, headers, metadata, tags, checksum, upload_id, created_at) \
-             VALUES ($1, $2, $3, 2, TRUE, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+             class, headers, metadata, tags, checksum, upload_id, created_at, object_lock) \
+             VALUES ($1, $2, $3, 2, TRUE, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
         ))
         .bind(space.id.0)
         .bind(object.key.as_ref().map_or("", Key::as_str))
@@ -145,6 +174,7 @@ async fn insert(
         .bind(object.checksum.as_ref().map(Checksum::to_stored))
         .bind(new.completes.map(|upload| upload.0))
         .bind(object.created_at.millis())
+        .bind(rows::json(&object.lock)?)
         .execute()
         .await?;
     batch.tally.committed(&object)?;
@@ -158,25 +188,14 @@ async fn make_way(
     key: &Key,
     latest: Option<Object>,
 ) -> Result<(), Fault> {
-    match (space.versioning, latest) {
-        (Versioning::Off | Versioning::Enabled, None) => {}
-        (Versioning::Off, Some(latest)) => batch.retire(&latest).await?,
-        (Versioning::Enabled, Some(latest)) => batch.demote(&latest).await?,
-        (Versioning::Suspended, latest) => {
-            // Only the null version is replaced, wherever it is among the versions.
-            let null = match &latest {
-                Some(latest) if latest.is_null_version => Some(latest.clone()),
-                _ => batch.null_version(space.id, key).await?,
-            };
-            if let Some(null) = &null {
-                batch.retire(null).await?;
-            }
-            if let Some(latest) = latest
-                && !latest.is_null_version
-            {
-                batch.demote(&latest).await?;
-            }
-        }
+    let replaced = batch.replaced(space, key, latest.as_ref()).await?;
+    if let Some(replaced) = &replaced {
+        batch.retire(replaced).await?;
     }
-    Ok(())
+    match latest {
+        Some(latest) if replaced.is_none_or(|replaced| replaced.id != latest.id) => {
+            batch.demote(&latest).await
+        }
+        _ => Ok(()),
+    }
 }
