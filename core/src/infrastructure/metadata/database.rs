@@ -257,21 +257,37 @@ impl Transaction {
 
     /// A statement whose fragment `rows` is a list of `rows` times `columns` values.
     pub(super) fn query_rows(&mut self, sql: Sql, rows: usize, columns: usize) -> Statement<'_> {
+        self.query_filled(sql, |text| with_rows(text, rows, columns))
+    }
+
+    /// A statement whose fragment `list` is a list of `values` values, bound behind `fixed` others.
+    pub(super) fn query_list(&mut self, sql: Sql, fixed: usize, values: usize) -> Statement<'_> {
+        self.query_filled(sql, |text| with_list(text, fixed, values))
+    }
+
+    fn query_filled(&mut self, sql: Sql, fill: impl Fn(&str) -> Arc<str>) -> Statement<'_> {
         match self {
-            Self::Sqlite(tx) => Statement::with_text(On::Sqlite(tx), with_rows(sql.sqlite, rows, columns)),
+            Self::Sqlite(tx) => Statement::with_text(On::Sqlite(tx), fill(sql.sqlite)),
             Self::Postgres(tx, patience) => {
-                let text = with_rows(sql.postgres, rows, columns);
-                Statement::with_text(On::Postgres(tx, *patience), text)
+                Statement::with_text(On::Postgres(tx, *patience), fill(sql.postgres))
             }
         }
     }
 
-    /// How many rows a multi-row statement should have: measured best for each engine.
-    pub(super) fn step(&self) -> usize {
-        match self {
-            Self::Sqlite(_) => 8,
+    /// Cuts what multi-row statements are to carry into their portions. A portion has a power of two of rows,
+    /// so that few different texts are in use and all of them stay prepared.
+    pub(super) fn portions<'r, T>(&self, mut rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        // Measured best for each engine.
+        let most: usize = match self {
+            Self::Sqlite(_) => 16,
             Self::Postgres(..) => 64,
-        }
+        };
+        std::iter::from_fn(move || {
+            let size = most.min(1 << rows.len().checked_ilog2()?);
+            let (portion, rest) = rows.split_at(size);
+            rows = rest;
+            Some(portion)
+        })
     }
 
     /// Makes it durable.
@@ -296,6 +312,17 @@ pub(super) fn with_rows(text: &str, rows: usize, columns: usize) -> Arc<str> {
         list.push(')');
     }
     text.replace("{rows}", &list).into()
+}
+
+/// `… IN ({list})` with its placeholders numbered behind `fixed` others.
+fn with_list(text: &str, fixed: usize, values: usize) -> Arc<str> {
+    use std::fmt::Write as _;
+    let mut list = String::new();
+    for value in 0..values {
+        let comma = if value == 0 { "" } else { ", " };
+        let _ = write!(list, "{comma}${}", fixed + value + 1);
+    }
+    text.replace("{list}", &list).into()
 }
 
 /// Where a statement runs.
@@ -354,7 +381,7 @@ impl<'c> Statement<'c> {
         })
     }
 
-    /// Only for texts that [`with_rows`] made of a [`Sql`]: no value is ever part of one.
+    /// Only for texts that [`with_rows`] or [`with_list`] made of a [`Sql`]: no value is ever part of one.
     fn with_text(on: On<'c>, text: Arc<str>) -> Self {
         Self(match on {
             On::SqlitePool(pool) => Bound::Sqlite(SqliteOn::Pool(pool), sqlx::query(AssertSqlSafe(text))),
@@ -374,6 +401,11 @@ impl<'c> Statement<'c> {
             Bound::Sqlite(on, query) => Bound::Sqlite(on, query.bind(value)),
             Bound::Postgres(on, query, patience) => Bound::Postgres(on, query.bind(value), patience),
         })
+    }
+
+    /// The next values.
+    pub(super) fn bind_all<'q>(self, values: impl IntoIterator<Item = impl Value<'q>>) -> Self {
+        values.into_iter().fold(self, Self::bind)
     }
 
     /// Runs it; how many rows it changed.

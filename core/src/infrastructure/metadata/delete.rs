@@ -92,7 +92,7 @@ pub(super) async fn hide(
     }
     if space.versioning == Versioning::Off {
         if let Some(latest) = &latest {
-            batch.retire(latest).await?;
+            batch.retire(&[latest]).await?;
         }
         return Ok(Ok(deleted(latest, false)));
     }
@@ -121,7 +121,7 @@ pub(super) async fn remove(
         return Ok(Err(refusal));
     }
     if let Some(object) = &object {
-        batch.retire(object).await?;
+        batch.retire(&[object]).await?;
         if let (true, Some(key)) = (object.is_latest, &object.key) {
             promote(batch, object.space, key).await?;
         }

@@ -16,7 +16,8 @@ pub(super) struct Sql {
 
 /// A statement: string literals and names of fragments, put together at compile time.
 ///
-/// `rows` stands for the list of a multi-row `VALUES`, filled in at run time.
+/// `rows` stands for the list of a multi-row `VALUES`, `list` for the values of an `IN`; both are filled in at
+/// run time.
 macro_rules! sql {
     ($($piece:tt),+ $(,)?) => {
         $crate::infrastructure::metadata::dialect::Sql {
@@ -69,6 +70,9 @@ macro_rules! piece {
     };
     ($engine:ident rows) => {
         "{rows}"
+    };
+    ($engine:ident list) => {
+        "{list}"
     };
     // What `rows::object` reads.
     ($engine:ident object) => {

@@ -122,8 +122,9 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         attributes: &upload.attributes,
         checksum,
         completes: Some(upload.id),
+        latest,
     };
-    let object = publish(batch, &space, latest, new, &Placed::of(content)).await?;
+    let object = publish(batch, &space, new, &Placed::of(content)).await?;
     Ok(Ok(Outcome::Object { object: Box::new(object), dropped: None }))
 }
 
