@@ -14,10 +14,12 @@ macro_rules! embed {
 }
 
 /// The files for SQLite, oldest first: name and text.
-pub const SQLITE: &[(&str, &str)] = embed!("sqlite": "0001_initial.sql", "0003_space_settings.sql");
+pub const SQLITE: &[(&str, &str)] =
+    embed!("sqlite": "0001_initial.sql", "0002_part_checksums.sql", "0003_space_settings.sql");
 
 /// The files for PostgreSQL, oldest first: name and text.
-pub const POSTGRES: &[(&str, &str)] = embed!("postgres": "0001_initial.sql", "0003_space_settings.sql");
+pub const POSTGRES: &[(&str, &str)] =
+    embed!("postgres": "0001_initial.sql", "0002_part_checksums.sql", "0003_space_settings.sql");
 
 /// What brings a SQLite database to the newest schema.
 pub fn sqlite() -> Migrator {

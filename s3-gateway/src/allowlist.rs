@@ -146,7 +146,7 @@ static OPERATIONS: &[Operation] = &[
     offered("DeleteObjects", Method::POST, Bucket, &["delete"], &[]),
     refused("CreateBucketMetadataConfiguration", Method::POST, Bucket, &["metadataConfiguration"]),
     refused("CreateBucketMetadataTableConfiguration", Method::POST, Bucket, &["metadataTable"]),
-    refused("PostObject", Method::POST, Bucket, &[]),
+    offered("PostObject", Method::POST, Bucket, &[], &[]),
     offered("DeleteBucketCors", Method::DELETE, Bucket, &["cors"], &[]),
     offered("DeleteBucketLifecycle", Method::DELETE, Bucket, &["lifecycle"], &[]),
     offered("DeleteBucketTagging", Method::DELETE, Bucket, &["tagging"], &[]),
@@ -170,7 +170,7 @@ static OPERATIONS: &[Operation] = &[
     ),
     offered("GetObjectTagging", Method::GET, Object, &["tagging"], &["versionId"]),
     offered("GetObjectAcl", Method::GET, Object, &["acl"], &["versionId"]),
-    refused("GetObjectAttributes", Method::GET, Object, &["attributes"]),
+    offered("GetObjectAttributes", Method::GET, Object, &["attributes"], &["versionId"]),
     offered("GetObjectRetention", Method::GET, Object, &["retention"], &["versionId"]),
     offered("GetObjectLegalHold", Method::GET, Object, &["legal-hold"], &["versionId"]),
     refused("GetObjectTorrent", Method::GET, Object, &["torrent"]),
@@ -329,7 +329,7 @@ const REFUSED_HEADERS: &[(&str, &str)] = &[
     ("x-amz-write-offset-bytes", "Appending to an object"),
     ("x-amz-rename-source-", "RenameObject"),
     ("x-amz-annotation-", "Annotations"),
-    ("x-amz-if-match-", "A condition on size or time"),
+    ("x-amz-request-route", "WriteGetObjectResponse"),
     ("x-amz-checksum-md5", "The checksum algorithm MD5"),
     ("x-amz-checksum-sha512", "The checksum algorithm SHA512"),
     ("x-amz-checksum-xxhash64", "The checksum algorithm XXHASH64"),
@@ -339,6 +339,11 @@ const REFUSED_HEADERS: &[(&str, &str)] = &[
 
 /// Which operations lock what they write: the others would ignore the headers. A copy is a put here.
 const LOCKING: &[&str] = &["PutObject", "CreateMultipartUpload"];
+
+/// What a form posts: an object, whose fields are a put's headers.
+pub(crate) fn put_object() -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| operation.name == "PutObject")
+}
 
 /// Refuses a request whose headers ask for what is not offered. ACLs are looked at later, by [`crate::acl`]:
 /// what is said of them depends on the bucket.

@@ -6,8 +6,8 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::ops::{
-    access, buckets, copy, cors, delete, lifecycle, listing, multipart, object_lock, objects, tagging, unset,
-    uploads,
+    access, attributes, buckets, copy, cors, delete, lifecycle, listing, multipart, object_lock, objects,
+    tagging, unset, uploads, versioning,
 };
 
 /// What every operation works with.
@@ -36,13 +36,13 @@ operations! {
     head_bucket: HeadBucketInput => HeadBucketOutput, buckets::head;
     delete_bucket: DeleteBucketInput => DeleteBucketOutput, buckets::delete;
     get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput, buckets::location;
-    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput, buckets::versioning;
+    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput, versioning::get;
+    put_bucket_versioning: PutBucketVersioningInput => PutBucketVersioningOutput, versioning::put;
     get_bucket_acl: GetBucketAclInput => GetBucketAclOutput, access::bucket_acl;
     get_bucket_ownership_controls: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput,
         access::ownership;
     get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput, access::public_access;
 
-    put_bucket_versioning: PutBucketVersioningInput => PutBucketVersioningOutput, buckets::set_versioning;
     put_bucket_acl: PutBucketAclInput => PutBucketAclOutput, access::put_bucket_acl;
     put_bucket_ownership_controls: PutBucketOwnershipControlsInput => PutBucketOwnershipControlsOutput,
         access::put_ownership;
@@ -91,6 +91,7 @@ operations! {
     list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput, listing::versions;
 
     put_object: PutObjectInput => PutObjectOutput, objects::put;
+    get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput, attributes::get;
     get_object_acl: GetObjectAclInput => GetObjectAclOutput, access::object_acl;
     put_object_acl: PutObjectAclInput => PutObjectAclOutput, access::put_object_acl;
     copy_object: CopyObjectInput => CopyObjectOutput, copy::object;

@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, Step, TakeOver, Worker,
+    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, TakeOver, Worker,
 };
 use serde_json::json;
 use uuid::Uuid;

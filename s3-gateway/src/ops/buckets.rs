@@ -6,20 +6,18 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use juststorage_core::application::objects::list::Cursor;
 use juststorage_core::domain::settings::SpaceSettings;
-use juststorage_core::domain::space::{Space, Versioning};
+use juststorage_core::domain::space::Space;
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
-    DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput,
-    GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
+    DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput, HeadBucketInput, HeadBucketOutput,
+    ListBucketsInput, ListBucketsOutput,
 };
 use s3s::{Body, S3Request, S3Response, S3Result};
 
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, values};
-use crate::errors::{bad_request, internal, invalid_argument, malformed_xml, not_implemented, translate};
-use crate::xml_body;
+use crate::errors::{internal, invalid_argument, translate};
 
 /// Most buckets of one answer (S3 `ListBuckets`).
 const BUCKETS_MAX: u32 = 10_000;
@@ -121,34 +119,6 @@ async fn page<T>(api: &Api, request: &S3Request<T>, input: &ListBucketsInput) ->
     })
 }
 
-/// `PutBucketVersioning`. MFA delete is not offered.
-pub(crate) async fn set_versioning(
-    api: &Api,
-    request: S3Request<PutBucketVersioningInput>,
-) -> S3Result<S3Response<PutBucketVersioningOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
-    let name = address::bucket(&request.input.bucket)?;
-    let asked = &request.input.versioning_configuration;
-    if request.input.mfa.is_some() || asked.mfa_delete.as_ref().is_some_and(|mfa| mfa.as_str() != "Disabled")
-    {
-        return Err(not_implemented("MFA delete is not implemented."));
-    }
-    let versioning = match asked.status.as_ref().map(BucketVersioningStatus::as_str) {
-        Some(BucketVersioningStatus::ENABLED) => Versioning::Enabled,
-        Some(BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
-        Some(_) => return Err(malformed_xml("Status must be Enabled or Suspended")),
-        None => {
-            return Err(bad_request(
-                "IllegalVersioningConfigurationException",
-                "The Versioning element must be specified",
-            ));
-        }
-    };
-    let space = api.store.set_versioning(who(&request)?, &name, versioning).await.map_err(translate)?;
-    note_namespace(space.address.namespace.as_str());
-    Ok(S3Response::new(PutBucketVersioningOutput::default()))
-}
-
 /// Any location constraint is accepted and ours is answered afterwards: clients send the region that they
 /// sign for, and a store has only one.
 pub(crate) async fn create(
@@ -194,16 +164,4 @@ pub(crate) async fn location(
     space_of(api, &request, &request.input.bucket).await?;
     let region = (api.region != "us-east-1").then(|| BucketLocationConstraint::from(api.region.clone()));
     Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
-}
-
-pub(crate) async fn versioning(
-    api: &Api,
-    request: S3Request<GetBucketVersioningInput>,
-) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    let status = match space_of(api, &request, &request.input.bucket).await?.versioning {
-        Versioning::Off => None,
-        Versioning::Enabled => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED)),
-        Versioning::Suspended => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED)),
-    };
-    Ok(S3Response::new(GetBucketVersioningOutput { status, ..GetBucketVersioningOutput::default() }))
 }

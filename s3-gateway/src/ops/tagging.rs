@@ -18,8 +18,8 @@ use s3s::{S3Request, S3Response, S3Result};
 use super::buckets::settings_of;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
-use crate::dto::address;
-use crate::errors::{bad_request, fail, translate};
+use crate::dto::{address, attributes};
+use crate::errors::{fail, translate};
 use crate::xml_body;
 
 async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
@@ -43,17 +43,6 @@ fn write(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) }).collect()
 }
 
-fn read(sent: Vec<Tag>) -> S3Result<Tags> {
-    let mut tags = Tags::new();
-    for tag in sent {
-        let key = tag.key.unwrap_or_default();
-        if tags.insert(key, tag.value.unwrap_or_default()).is_some() {
-            return Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key"));
-        }
-    }
-    Ok(tags)
-}
-
 pub(crate) async fn get_bucket(
     api: &Api,
     request: S3Request<GetBucketTaggingInput>,
@@ -71,7 +60,7 @@ pub(crate) async fn put_bucket(
 ) -> S3Result<S3Response<PutBucketTaggingOutput>> {
     xml_body::verify(&request.extensions, &request.headers, false)?;
     let bucket = address::bucket(&request.input.bucket)?;
-    let tags = read(std::mem::take(&mut request.input.tagging.tag_set))?;
+    let tags = attributes::tag_set(std::mem::take(&mut request.input.tagging.tag_set))?;
     api.store.put_setting(who(&request)?, &bucket, Setting::Tags(tags)).await.map_err(translate)?;
     Ok(S3Response::with_status(PutBucketTaggingOutput::default(), StatusCode::NO_CONTENT))
 }
@@ -90,7 +79,7 @@ pub(crate) async fn put(
     mut request: S3Request<PutObjectTaggingInput>,
 ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
     xml_body::verify(&request.extensions, &request.headers, false)?;
-    let tags = read(std::mem::take(&mut request.input.tagging.tag_set))?;
+    let tags = attributes::tag_set(std::mem::take(&mut request.input.tagging.tag_set))?;
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let version_id = replace(api, &request, &reference, tags).await?.s3_version_id();

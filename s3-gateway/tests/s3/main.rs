@@ -10,3 +10,4 @@ mod multipart;
 mod objects;
 mod protocol;
 mod server;
+mod settings;

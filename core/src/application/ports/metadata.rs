@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Hash, Location, SegmentId};
-use crate::domain::checksum::Checksum;
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId, Tags};
@@ -574,6 +574,22 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Where part `number` (from 1) lies in a composite, and how many parts there are.
     async fn part_span(&self, blob: BlobId, number: u32) -> Result<Option<(Span, u32)>, MetadataError>;
+
+    /// The parts of a composite behind number `after`, ascending: number and size in bytes.
+    async fn part_sizes(
+        &self,
+        blob: BlobId,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<(u32, u64)>, MetadataError>;
+
+    /// The checksums of a composite's parts in order, as they were when an upload made it; none if none was
+    /// made with this algorithm.
+    async fn part_checksums(
+        &self,
+        blob: BlobId,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Vec<Checksum>, MetadataError>;
 
     /// A page of a space, in byte order of keys. Costs the same wherever in the space it begins.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Object>, MetadataError>;

@@ -15,7 +15,7 @@ use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::blob::SegmentId;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::object_lock::Locked;
-use crate::domain::precondition::{Preconditions, WriteDecision};
+use crate::domain::precondition::{Current, Preconditions, WriteDecision};
 use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -426,4 +426,17 @@ pub(super) fn refuse(preconditions: &Preconditions, current: Option<&Object>) ->
 /// What object lock says of a version that a change would remove.
 pub(super) fn held(object: Option<&Object>, now: Timestamp, bypass: bool) -> Option<Refusal> {
     object?.lock.allows_removal(now, bypass).err().map(|Locked| Refusal::Locked)
+}
+
+/// What the conditions of a delete say.
+pub(super) fn refuse_delete(preconditions: &Preconditions, current: Option<&Object>) -> Option<Refusal> {
+    let current = current.map(|object| Current {
+        etag: (!object.is_delete_marker()).then_some(&object.etag),
+        modified: object.created_at,
+        size: object.size(),
+    });
+    match preconditions.decide_delete(current) {
+        WriteDecision::Proceed => None,
+        WriteDecision::Failed | WriteDecision::Missing => Some(Refusal::PreconditionFailed),
+    }
 }

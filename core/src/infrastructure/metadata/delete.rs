@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::commit::{Applied, Batch, held, refuse};
+use super::commit::{Applied, Batch, held, refuse_delete};
 use super::database::Row;
 use super::dialect::{Fault, sql};
 use super::put;
@@ -70,7 +70,7 @@ async fn delete_latest(
         Some(space) => batch.latest(space.id, key).await?,
         None => None,
     };
-    if let Some(refusal) = refuse(&delete.preconditions, latest.as_ref()) {
+    if let Some(refusal) = refuse_delete(&delete.preconditions, latest.as_ref()) {
         return Ok(Err(refusal));
     }
     let Some(space) = space else { return Ok(Ok(deleted(None, false))) };
@@ -105,7 +105,7 @@ async fn delete_version(
     delete: &DeleteObject,
     object: Option<Object>,
 ) -> Result<Applied, Fault> {
-    if let Some(refusal) = refuse(&delete.preconditions, object.as_ref()) {
+    if let Some(refusal) = refuse_delete(&delete.preconditions, object.as_ref()) {
         return Ok(Err(refusal));
     }
     remove(batch, object, delete.bypass_governance).await

@@ -137,6 +137,7 @@ impl Sweep {
         }
         if segment.is_none() {
             tx.query(sql!("DELETE FROM extents WHERE parent_id = $1")).bind(blob.0).execute().await?;
+            tx.query(sql!("DELETE FROM part_checksums WHERE blob_id = $1")).bind(blob.0).execute().await?;
         }
         tx.query(sql!("DELETE FROM move_candidates WHERE blob_id = $1")).bind(blob.0).execute().await?;
         tx.query(sql!("DELETE FROM blobs WHERE id = $1")).bind(blob.0).execute().await?;

@@ -9,6 +9,7 @@ use super::dialect::{Fault, after_prefix, sql};
 use super::rows;
 use crate::application::ports::metadata::{Found, ListQuery, Target, VersionRef};
 use crate::domain::blob::{BlobId, Extent};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::UploadId;
 use crate::domain::object::Object;
 use crate::domain::range::Span;
@@ -182,4 +183,43 @@ pub(super) async fn part_span(
         Ok((span, parts))
     })
     .await
+}
+
+/// The parts of a composite behind `after`: number and size.
+pub(super) async fn part_sizes(
+    db: &Database,
+    blob: BlobId,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<(u32, u64)>, Fault> {
+    db.read(sql!(
+        "SELECT e.part AS part, MIN(e.start) AS first, MAX(e.start + e.length) AS past FROM extents e \
+         WHERE e.parent_id = $1 AND e.part > $2 GROUP BY e.part ORDER BY e.part LIMIT $3"
+    ))
+    .bind(blob.0)
+    .bind(i64::from(after))
+    .bind(i64::from(limit))
+    .map(|row| {
+        let span = Span { start: rows::count(row, "first")?, end: rows::count(row, "past")? };
+        let number = u32::try_from(rows::count(row, "part")?).unwrap_or(u32::MAX);
+        Ok((number, span.length()))
+    })
+    .await
+}
+
+/// The checksums of a composite's parts, in order, if they are known in this algorithm.
+pub(super) async fn part_checksums(
+    db: &Database,
+    blob: BlobId,
+    algorithm: ChecksumAlgorithm,
+) -> Result<Vec<Checksum>, Fault> {
+    let stored = db
+        .read(sql!("SELECT checksums FROM part_checksums WHERE blob_id = $1 AND algorithm = $2"))
+        .bind(blob.0)
+        .bind(algorithm.as_str())
+        .find(|row| row.first::<String>())
+        .await?;
+    let of_part =
+        |value: &str| Checksum { algorithm, kind: ChecksumKind::FullObject, value: value.to_owned() };
+    Ok(stored.iter().flat_map(|values| values.split(',')).map(of_part).collect())
 }

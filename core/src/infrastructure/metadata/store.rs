@@ -17,7 +17,7 @@ use crate::application::ports::metadata::{
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
-use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::object_lock::LockConfig;
@@ -50,6 +50,14 @@ impl MetadataStore for SqlMetadata {
 
     async fn part_span(&self, blob: BlobId, number: u32) -> Answer<Option<(Span, u32)>> {
         Ok(objects::part_span(&self.db, blob, number).await?)
+    }
+
+    async fn part_sizes(&self, blob: BlobId, after: u32, limit: u32) -> Answer<Vec<(u32, u64)>> {
+        Ok(objects::part_sizes(&self.db, blob, after, limit).await?)
+    }
+
+    async fn part_checksums(&self, blob: BlobId, algorithm: ChecksumAlgorithm) -> Answer<Vec<Checksum>> {
+        Ok(objects::part_checksums(&self.db, blob, algorithm).await?)
     }
 
     async fn list(&self, query: &ListQuery) -> Answer<Vec<Object>> {
