@@ -20,7 +20,7 @@ use juststorage_core::domain::blob::Hash;
 use juststorage_core::domain::multipart::{PART_BYTES_MIN, PartClaim, PartNumber};
 use juststorage_core::domain::object::Attributes;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
-use juststorage_core::domain::principal::{Principal, Rights};
+use juststorage_core::domain::principal::{Principal, Proof, Rights, Tenants};
 use juststorage_core::domain::range::ByteRange;
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::storage_class::StorageClass;
@@ -38,6 +38,7 @@ fn copy_to(source: ObjectRef, key: &str) -> CopyRequest {
         key: Some(Key::new(key).unwrap()),
         replace: None,
         replace_tags: None,
+        lock: juststorage_core::domain::object_lock::ObjectLock::default(),
         class: None,
         preconditions: Preconditions::default(),
         checksum: None,
@@ -329,9 +330,10 @@ async fn another_tenants_object_is_as_absent_as_none() {
     let stranger = Principal {
         name: "stranger".into(),
         tenant: Tenant::new("evil").unwrap(),
-        any_tenant: false,
+        tenants: Tenants::Own,
         namespaces: None,
         rights: Rights::all(),
+        proof: Proof::Nothing,
     };
     let options = ReadOptions::default();
     for reference in [object("a"), object("nothing"), ObjectRef::Id(object_id)] {

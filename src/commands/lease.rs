@@ -25,7 +25,7 @@ pub(super) async fn under_lease(
             return Ok((total > 0).then_some(total));
         }
         match worker.step().await {
-            Ok(Step::Did(items)) => total += items,
+            Ok(Step::Did(items) | Step::Paced(items, _)) => total += items,
             Ok(Step::Idle) => break Ok(Some(total)),
             Err(error) => break Err(error),
         }

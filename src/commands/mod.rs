@@ -20,7 +20,9 @@ mod lease;
 mod lifecycle;
 mod migrate;
 mod output;
+mod scrub;
 mod serve;
+mod snippets;
 mod stats;
 mod validate;
 
@@ -41,7 +43,15 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Serve => serve::run(Config::new(&settings)?, log.format, output).await,
         Command::Migrate => migrate::run(&StorageConfig::new(&settings)?, output).await,
-        Command::Validate => validate::run(StorageConfig::new(&settings)?, output).await,
+        Command::Validate { rebuild, tenants } => {
+            let storage = StorageConfig::new(&settings)?;
+            if rebuild {
+                validate::rebuild(storage, tenants, output).await
+            } else {
+                validate::run(storage, output).await
+            }
+        }
+        Command::Scrub => scrub::run(StorageConfig::new(&settings)?, output).await,
         Command::Gc => gc::run(StorageConfig::new(&settings)?, output).await,
         Command::Lifecycle => {
             let day = lifecycle_day(&settings)?;

@@ -1,17 +1,73 @@
 //! `juststorage validate`.
 
 use indicatif::HumanBytes;
-use juststorage_core::application::validate::{Report, Validator};
-use serde_json::json;
+use juststorage_core::application::rebuild::{Rebuilder, Rebuilt};
+use juststorage_core::application::validate::{Finding, Report, Validator};
+use juststorage_core::domain::address::Tenant;
+use serde_json::{Value, json};
 
 use super::output::{Output, progress};
 use crate::compose::Parts;
 use crate::config::StorageConfig;
 use crate::failure::Failure;
+use crate::serve::home_tenant;
 
 /// Compares metadata with data. Findings end it with exit code 1.
 pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
     let parts = Parts::open(storage).await?;
+    let result = validate(&parts).await;
+    parts.metadata.close().await;
+    let report = result?;
+    output.print(&to_json(&report), || describe(&report))?;
+    verdict(report.findings.len())
+}
+
+/// Makes the metadata of a lost database anew, then does as [`run`].
+pub(super) async fn rebuild(
+    storage: StorageConfig,
+    mut tenants: Vec<Tenant>,
+    output: Output,
+) -> Result<(), Failure> {
+    tenants.push(home_tenant()?);
+    let parts = Parts::open(storage).await?;
+    // No server of this directory runs, nor starts before this is done.
+    let _held = parts.data_dir.hold()?;
+    let result = async {
+        let rebuilt = enter_segments(&parts, tenants).await?;
+        Ok::<_, Failure>((rebuilt, validate(&parts).await?))
+    };
+    let result = result.await;
+    parts.metadata.close().await;
+    let (rebuilt, report) = result?;
+    let mut printed = to_json(&report);
+    printed["rebuilt"] = json!({
+        "segments": rebuilt.segments,
+        "objects": rebuilt.objects,
+        "bytes": rebuilt.bytes,
+        "known": rebuilt.known,
+        "findings": findings_to_json(&rebuilt.findings),
+    });
+    output.print(&printed, || describe_rebuilt(&rebuilt) + &describe(&report))?;
+    verdict(rebuilt.findings.len() + report.findings.len())
+}
+
+async fn enter_segments(parts: &Parts, tenants: Vec<Tenant>) -> Result<Rebuilt, Failure> {
+    let bar = progress();
+    let rebuilder = Rebuilder::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone(), tenants);
+    let result = rebuilder
+        .run(&|so_far| {
+            let (objects, segments) = (so_far.objects, so_far.segments);
+            bar.set_message(format!(
+                "{objects} objects ({}) of {segments} segments",
+                HumanBytes(so_far.bytes)
+            ));
+        })
+        .await;
+    bar.finish_and_clear();
+    result?.map_err(|not_empty| Failure::No(not_empty.to_string()))
+}
+
+async fn validate(parts: &Parts) -> Result<Report, Failure> {
     let bar = progress();
     let validator = Validator::new(parts.metadata.clone(), parts.tiers.clone());
     let result = validator
@@ -25,32 +81,48 @@ pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Fa
         })
         .await;
     bar.finish_and_clear();
-    parts.metadata.close().await;
-    let report = result?;
-    let findings: Vec<_> = report
-        .findings
-        .iter()
-        .map(|finding| json!({ "code": finding.code, "detail": finding.detail }))
-        .collect();
+    Ok(result?)
+}
+
+fn to_json(report: &Report) -> Value {
     let checked = report.checked;
-    output.print(
-        &json!({
-            "checked": { "segments": checked.segments, "blobs": checked.blobs, "bytes": checked.bytes },
-            "findings": findings,
-        }),
-        || describe(&report),
-    )?;
-    match report.findings.len() {
+    json!({
+        "checked": { "segments": checked.segments, "blobs": checked.blobs, "bytes": checked.bytes },
+        "findings": findings_to_json(&report.findings),
+    })
+}
+
+/// Findings as programs read them.
+pub(super) fn findings_to_json(findings: &[Finding]) -> Vec<Value> {
+    findings.iter().map(|finding| json!({ "code": finding.code, "detail": finding.detail })).collect()
+}
+
+/// Findings as people read them, one a line.
+pub(super) fn findings_to_text(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("{}: {}\n", finding.code, finding.detail)).collect()
+}
+
+/// Exit code 1 if there are findings.
+pub(super) fn verdict(findings: usize) -> Result<(), Failure> {
+    match findings {
         0 => Ok(()),
         1 => Err(Failure::No("1 finding".to_owned())),
         many => Err(Failure::No(format!("{many} findings"))),
     }
 }
 
+fn describe_rebuilt(rebuilt: &Rebuilt) -> String {
+    let Rebuilt { segments, objects, bytes, known, findings } = rebuilt;
+    let known = if *known == 0 { String::new() } else { format!("; {known} were entered before") };
+    let bytes = HumanBytes(*bytes);
+    findings_to_text(findings)
+        + &format!("rebuilt {objects} objects ({bytes}) of {segments} segments{known}\n")
+}
+
 fn describe(report: &Report) -> String {
     let checked = report.checked;
-    let lines = report.findings.iter().map(|finding| format!("{}: {}\n", finding.code, finding.detail));
     let (bytes, blobs, segments) = (HumanBytes(checked.bytes), checked.blobs, checked.segments);
     let verdict = if report.findings.is_empty() { "; nothing is wrong" } else { "" };
-    lines.chain([format!("checked {blobs} blobs ({bytes}) and {segments} segments{verdict}")]).collect()
+    findings_to_text(&report.findings)
+        + &format!("checked {blobs} blobs ({bytes}) and {segments} segments{verdict}")
 }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use juststorage_core::domain::lifecycle::Day;
 
-pub use access::{AccessConfig, MasterKeySource};
-pub use listen::ListenConfig;
+pub use access::{AccessConfig, JwtConfig, JwtSource, MasterKeySource};
+pub use listen::{ListenConfig, TlsConfig};
 pub use logging::{LogConfig, LogFormat};
 pub use settings::Settings;
 pub use storage::{DatabaseUrl, StorageConfig, TierUrl};
@@ -52,6 +52,9 @@ pub struct Config {
     pub upload_expiry: Duration,
     /// `JUSTSTORAGE_LIFECYCLE_DAY`: how long a day of lifecycle rules is; 24 hours, less for tests.
     pub lifecycle_day: Day,
+    /// `JUSTSTORAGE_SCRUB_EVERY`: how long after the begin of a scrub pass the next one begins; 14 days. Zero: none
+    /// begins.
+    pub scrub_every: Duration,
     /// `JUSTSTORAGE_SHUTDOWN_GRACE`: how long requests may take to finish after SIGTERM; 30 seconds.
     pub shutdown_grace: Duration,
 }
@@ -61,7 +64,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Config {
     /// Judges `settings`. The first that cannot be accepted is the error.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        refuse_unsupported(settings)?;
         let listen = ListenConfig::new(settings)?;
         let storage = StorageConfig::new(settings)?;
         let age = |setting, text: Option<&str>, default| match text {
@@ -78,6 +80,7 @@ impl Config {
             master_key: MasterKeySource::new(settings, &storage)?,
             upload_expiry,
             lifecycle_day,
+            scrub_every: age("JUSTSTORAGE_SCRUB_EVERY", settings.scrub_every.as_deref(), 14 * DAY)?,
             shutdown_grace: age(
                 "JUSTSTORAGE_SHUTDOWN_GRACE",
                 settings.shutdown_grace.as_deref(),
@@ -98,21 +101,6 @@ pub fn lifecycle_day(settings: &Settings) -> Result<Day, ConfigError> {
         return Ok(Day::of(length));
     }
     Err(ConfigError::new(SETTING, "must be 1s to 24h"))
-}
-
-/// What has a name already but no meaning yet is refused: a setting that is accepted and ignored would let
-/// an operator believe that it protects something.
-fn refuse_unsupported(settings: &Settings) -> Result<(), ConfigError> {
-    let refuse = |setting, what: &str| {
-        Err(ConfigError::new(setting, format!("this version does not support {what}; unset it")))
-    };
-    if settings.jwt_secret.is_some() {
-        return refuse("JUSTSTORAGE_JWT_SECRET", "JWTs");
-    }
-    if settings.jwt_jwks.is_some() {
-        return refuse("JUSTSTORAGE_JWT_JWKS", "JWTs");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

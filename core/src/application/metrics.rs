@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics::{counter, gauge, histogram};
 
 use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
 
 /// The namespace that a request was about. A front puts it into the response's extensions, and the layer
 /// that counts requests takes it from there as a label.
@@ -21,6 +22,25 @@ pub(crate) fn gc_run(deleted_blobs: u64, deleted_bytes: u64) {
     counter!("activestorage_gc_runs_total").increment(1);
     counter!("activestorage_gc_deleted_blobs_total").increment(deleted_blobs);
     counter!("activestorage_gc_deleted_bytes_total").increment(deleted_bytes);
+}
+
+/// The scrubber read leaves.
+pub(crate) fn scrubbed(blobs: u64, bytes: u64) {
+    counter!("activestorage_scrub_blobs_total").increment(blobs);
+    counter!("activestorage_scrub_bytes_total").increment(bytes);
+}
+
+/// The scrubber met a leaf whose bytes are not what was written.
+pub(crate) fn scrub_damaged(tier: StorageClass, code: &'static str) {
+    counter!("activestorage_scrub_damaged_total", "storage_class" => tier.as_str(), "code" => code)
+        .increment(1);
+}
+
+/// A scrub pass has read every leaf.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; seconds and counts are far below 2^53
+pub(crate) fn scrub_finished(at: Timestamp, damaged: u64) {
+    gauge!("activestorage_scrub_finished_timestamp_seconds").set(at.seconds() as f64);
+    gauge!("activestorage_scrub_damaged_blobs").set(damaged as f64);
 }
 
 /// One batch went through the metadata store.

@@ -4,15 +4,15 @@
 
 use std::collections::HashSet;
 
-use futures::stream::{StreamExt as _, TryStreamExt as _};
-use sha2::{Digest as _, Sha256};
+use futures::stream::StreamExt as _;
 use std::sync::Arc;
 
 use crate::application::error::Result;
-use crate::application::ports::metadata::{LeafRecord, MetadataStore, SegmentRecord, SegmentState};
-use crate::application::ports::segments::{ReadRequest, SegmentError};
+use crate::application::ports::metadata::{MetadataStore, SegmentRecord, SegmentState};
+use crate::application::ports::segments::SegmentError;
 use crate::application::store::Tiers;
-use crate::domain::blob::{Hash, SegmentId};
+use crate::application::verify::{LeafCheck, Verdict, still_there};
+use crate::domain::blob::SegmentId;
 use crate::domain::storage_class::StorageClass;
 
 /// Rows of one page.
@@ -79,50 +79,18 @@ impl Validator {
             after = Some(last.id);
             for leaf in &page {
                 if leaf.quarantined {
-                    report.findings.push(Finding { code: "blob-quarantined", detail: describe(leaf) });
-                } else if let Some(code) = self.check_leaf(leaf).await?
-                    && self.still_there(leaf).await?
+                    report.findings.push(Finding { code: "blob-quarantined", detail: leaf.to_string() });
+                } else if let Verdict::Damaged(code) =
+                    LeafCheck::new(leaf.clone()).advance(&self.tiers, u64::MAX).await?
+                    && still_there(self.metadata.as_ref(), leaf).await?
                 {
-                    report.findings.push(Finding { code, detail: describe(leaf) });
+                    report.findings.push(Finding { code, detail: leaf.to_string() });
                 }
                 report.checked.blobs += 1;
                 report.checked.bytes += leaf.location.length;
                 progress(report.checked);
             }
         }
-    }
-
-    /// What is wrong with a leaf's bytes, if anything.
-    async fn check_leaf(&self, leaf: &LeafRecord) -> Result<Option<&'static str>> {
-        let request = ReadRequest {
-            segment: leaf.location.segment,
-            payload_offset: leaf.location.offset,
-            payload_length: leaf.location.length,
-            hash: Some(leaf.hash),
-            start: 0,
-            end: leaf.location.length,
-        };
-        let read = async {
-            let mut bytes = self.tiers.of(leaf.location.tier).read(request).await?;
-            let mut hasher = Sha256::new();
-            while let Some(chunk) = bytes.try_next().await? {
-                hasher.update(&chunk);
-            }
-            Ok::<_, SegmentError>(Hash(hasher.finalize().into()))
-        };
-        match read.await {
-            Ok(hash) if hash == leaf.hash => Ok(None),
-            Ok(_) => Ok(Some("blob-hash-mismatch")),
-            Err(SegmentError::Missing(_)) => Ok(Some("segment-missing")),
-            Err(SegmentError::Corrupt { .. }) => Ok(Some("blob-corrupt")),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Whether the leaf still lies where it was read: GC and the movers work on meanwhile.
-    async fn still_there(&self, leaf: &LeafRecord) -> Result<bool> {
-        let leaves = self.metadata.leaves_in(leaf.location.segment, u32::MAX >> 1).await?;
-        Ok(leaves.iter().any(|now| now.id == leaf.id && now.location == leaf.location))
     }
 
     /// Every file has a row. (Every row's file was read through its leaves; a sealed segment without leaves
@@ -171,16 +139,4 @@ impl Validator {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn describe(leaf: &LeafRecord) -> String {
-    let location = &leaf.location;
-    format!(
-        "blob sha256:{} of {} bytes in segment {} at byte {} on the {} tier",
-        leaf.hash,
-        location.length,
-        location.segment,
-        location.offset,
-        location.tier.as_str()
-    )
 }

@@ -6,6 +6,9 @@
 //! the pages and a second sync would succeed without having written them ("Can Applications Recover from
 //! fsync Failures?", USENIX ATC 2020). Nothing here syncs twice; who gets an error throws the file away.
 //!
+//! Whatever changes a tier's files goes through here (and through `segments::blocking` for bytes), so that tests
+//! can watch it, cut the power before any step, and know what would be left: see [`super::watch`].
+//!
 //! All functions block: call them on a thread that may.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -13,9 +16,26 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::watch::{Step, watched};
+
 /// Makes the names in `directory` durable: new ones, renamed ones, and that others are gone.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    watched(&Step::SyncDirectory(directory), || File::open(directory)?.sync_all())
+}
+
+/// Makes the bytes of `file` durable, and its length.
+pub fn sync_file(file: &File) -> io::Result<()> {
+    watched(&Step::SyncFile(file), || file.sync_data())
+}
+
+/// Cuts `file`, or extends it with zeroes. Not durable until it is synced.
+pub fn cut_file(file: &File, length: u64) -> io::Result<()> {
+    watched(&Step::Cut(file, length), || file.set_len(length))
+}
+
+/// Removes the name `path`. Not durable until its directory is synced.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    watched(&Step::Remove(path), || std::fs::remove_file(path))
 }
 
 /// Creates `directory` and what is missing above it, each durable in its parent, readable by the owner and
@@ -24,7 +44,7 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
     let mut missing = Vec::new();
     let mut at = directory;
     loop {
-        match DirBuilder::new().mode(0o750).create(at) {
+        match make_directory(at) {
             Ok(()) => break,
             Err(error) if error.kind() == ErrorKind::AlreadyExists && at.is_dir() => break,
             Err(error) if error.kind() == ErrorKind::NotFound => missing.push(at),
@@ -37,7 +57,7 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
     }
     sync_directory(&parent_of(at))?;
     for next in missing.into_iter().rev() {
-        match DirBuilder::new().mode(0o750).create(next) {
+        match make_directory(next) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => sync_directory(&parent_of(next))?,
         }
@@ -45,16 +65,22 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+fn make_directory(path: &Path) -> io::Result<()> {
+    watched(&Step::CreateDirectory(path), || DirBuilder::new().mode(0o750).create(path))
+}
+
 /// Creates `path`, which must not exist, for reading and writing. Its bytes and its name are not durable yet.
 pub fn create_file(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
+    watched(&Step::CreateFile(path), || {
+        OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
+    })
 }
 
 /// Makes `file`, which lies at `staged`, durable under the name `target`, whose directory exists. Whatever
 /// had that name is replaced, in one step: a crash leaves the one or the other, whole.
 pub fn publish(file: &File, staged: &Path, target: &Path) -> io::Result<()> {
-    file.sync_data()?;
-    std::fs::rename(staged, target)?;
+    sync_file(file)?;
+    watched(&Step::Rename(staged, target), || std::fs::rename(staged, target))?;
     sync_directory(&parent_of(target))
 }
 

@@ -4,3 +4,4 @@ pub mod clock;
 pub mod durable;
 pub mod metadata;
 pub mod segments;
+pub mod watch;

@@ -182,6 +182,10 @@ impl SegmentStore for FaultySegments {
         self.inner.recover(id, committed).await
     }
 
+    async fn salvage(&self, id: SegmentId) -> Result<(Vec<FoundRecord>, u64), SegmentError> {
+        self.inner.salvage(id).await
+    }
+
     async fn inspect(&self, id: SegmentId) -> Result<Vec<FoundRecord>, SegmentError> {
         self.inner.inspect(id).await
     }

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -18,7 +19,9 @@ use juststorage_core::application::ports::metadata::{MetadataStore, Place, Write
 use juststorage_core::application::store::{Store, Tiers};
 use juststorage_core::application::validate::{Finding, Validator};
 use juststorage_core::application::workers::worker::run_dry;
-use juststorage_core::application::workers::{Compactor, GarbageCollector, Mover, Rewriter, TakeOver};
+use juststorage_core::application::workers::{
+    Compactor, GarbageCollector, Mover, Rewriter, TakeOver, UploadExpiry,
+};
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::object::{Attributes, Object};
 use juststorage_core::domain::precondition::Preconditions;
@@ -65,19 +68,41 @@ impl Running {
 
     pub async fn open_with(root: &Path, dedup: DedupScope) -> Self {
         let url = format!("sqlite://{}", root.join("metadata.db").display());
-        let metadata = SqlMetadata::connect(&url).await.unwrap();
-        metadata.migrate().await.unwrap();
+        Self::try_open(root, &url, dedup).await.unwrap()
+    }
+
+    /// As [`Self::open`], over the database at `url`. Fails where the disk does.
+    pub async fn try_open(
+        root: &Path,
+        url: &str,
+        dedup: DedupScope,
+    ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        let metadata = SqlMetadata::connect(url).await?;
+        metadata.migrate().await?;
         let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
-        let tier = |name: &'static str| Arc::new(LocalSegments::open(root.join(name), name).unwrap());
-        let tiers = Tiers { hot: tier("hot"), cold: tier("cold") };
+        let result = Self::start(root, metadata.clone(), dedup).await;
+        if result.is_err() {
+            metadata.close().await;
+        }
+        result
+    }
+
+    async fn start(
+        root: &Path,
+        metadata: Arc<dyn MetadataStore>,
+        dedup: DedupScope,
+    ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        let hot = Arc::new(LocalSegments::open(root.join("hot"), "hot")?);
+        let cold = Arc::new(LocalSegments::open(root.join("cold"), "cold")?);
+        let tiers = Tiers { hot, cold };
         let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
-        metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await.unwrap();
-        TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).from(WRITER).await.unwrap();
-        metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await.unwrap();
+        metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await?;
+        TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).from(WRITER).await?;
+        metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await?;
         let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), WRITER);
         let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), WRITER);
         let store = Store::new(metadata.clone(), tiers.clone(), clock.clone(), committer, ingest, dedup);
-        Self { store, metadata, tiers, clock, tasks, writer: WRITER }
+        Ok(Self { store, metadata, tiers, clock, tasks, writer: WRITER })
     }
 
     /// Ends the store as SIGTERM does.
@@ -94,13 +119,27 @@ impl Running {
 
     /// Everything that background workers would do, until there is nothing left.
     pub async fn collect(&self) {
+        self.try_collect().await.unwrap();
+    }
+
+    /// As [`Self::collect`]. Fails where the disk does.
+    pub async fn try_collect(&self) -> Result<()> {
         let rewriter =
             Rewriter::new(self.metadata.clone(), self.tiers.clone(), self.clock.clone(), self.writer);
         let gc = GarbageCollector::new(self.metadata.clone(), self.tiers.clone());
-        run_dry(&gc).await.unwrap();
-        run_dry(&Mover(rewriter.clone())).await.unwrap();
-        run_dry(&Compactor(rewriter)).await.unwrap();
-        run_dry(&gc).await.unwrap();
+        run_dry(&gc).await?;
+        run_dry(&Mover(rewriter.clone())).await?;
+        run_dry(&Compactor(rewriter)).await?;
+        run_dry(&gc).await?;
+        Ok(())
+    }
+
+    /// What uploads that nobody finishes left goes, however young.
+    pub async fn expire_uploads(&self) {
+        // Every life of a process begins with the same clock; earlier ones may have moved theirs.
+        self.clock.advance(1 << 40);
+        let expiry = UploadExpiry::new(self.metadata.clone(), self.clock.clone(), Duration::ZERO);
+        run_dry(&expiry).await.unwrap();
     }
 
     pub async fn findings(&self) -> Vec<Finding> {

@@ -3,6 +3,7 @@
 //! Every method is one whole promise; its transaction stays behind it. Every write is durable when its
 //! method returns. Times are passed in. Every implementation passes `testing::metadata`.
 
+use std::fmt;
 use std::ops::Bound;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, Upl
 use crate::domain::object::{Attributes, Object, ObjectId, Tags};
 use crate::domain::object_lock::{LockChange, LockConfig};
 use crate::domain::precondition::Preconditions;
-use crate::domain::principal::Rights;
+use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::range::Span;
 use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
@@ -66,7 +67,7 @@ pub enum MetadataError {
 pub struct WriterId(pub Uuid);
 
 /// A place that a client names: a space by its address, or by its bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// A space, which its first write creates.
     Space(SpaceAddress),
@@ -424,6 +425,18 @@ pub struct LeafRecord {
     pub quarantined: bool,
 }
 
+/// For people: what it is, and where.
+impl fmt::Display for LeafRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Location { tier, segment, offset, length } = &self.location;
+        let (hash, tier) = (self.hash, tier.as_str());
+        write!(
+            f,
+            "blob sha256:{hash} of {length} bytes in segment {segment} at byte {offset} on the {tier} tier"
+        )
+    }
+}
+
 /// A leaf that should lie on another tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
@@ -504,7 +517,7 @@ pub struct Credential {
     /// Whose data.
     pub tenant: Tenant,
     /// The namespaces allowed; `None` for all.
-    pub namespaces: Option<Vec<Namespace>>,
+    pub namespaces: Option<Vec<NamespacePattern>>,
     /// What may be done.
     pub rights: Rights,
     /// For people.
@@ -552,6 +565,25 @@ pub struct Inconsistency {
     pub detail: String,
 }
 
+/// A reading of every leaf of the store: how far it is, or what it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScrubPass {
+    /// Which pass, from 1.
+    pub number: u64,
+    /// The last leaf that was read, in order of id; `None` before the first.
+    pub after: Option<BlobId>,
+    /// When it began.
+    pub begun_at: Timestamp,
+    /// When it had read every leaf; `None` while it is under way.
+    pub finished_at: Option<Timestamp>,
+    /// Leaves read so far.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those of them that are damaged, the ones that were known to be among them.
+    pub damaged: u64,
+}
+
 /// The metadata store.
 #[async_trait]
 pub trait MetadataStore: Send + Sync + 'static {
@@ -568,6 +600,10 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// The object, if it is visible. Delete markers are found too.
     async fn find(&self, target: &Target) -> Result<Option<Found>, MetadataError>;
+
+    /// The latest version of a key, a delete marker too. `None` if the key has none, or if there is no such
+    /// place.
+    async fn latest(&self, place: &Place, key: &Key) -> Result<Option<Found>, MetadataError>;
 
     /// The extents of a composite that cover `span`, in order, clipped to it.
     async fn extents(&self, blob: BlobId, span: Span) -> Result<Vec<Extent>, MetadataError>;
@@ -790,6 +826,34 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// A leaf that has moved since is not what was found damaged.
     async fn quarantine(&self, blob: BlobId, at: Location) -> Result<(), MetadataError>;
 
+    /// Takes the mark off a leaf that lies at `at`: its bytes were read and are sound after all, restored from a
+    /// backup perhaps.
+    async fn release(&self, blob: BlobId, at: Location) -> Result<(), MetadataError>;
+
+    /// A page of the leaves marked as damaged, in order of id, after one.
+    async fn quarantined(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<LeafRecord>, MetadataError>;
+
+    /// The scrub pass under way, or the last one; `None` if there never was one.
+    async fn scrub_pass(&self) -> Result<Option<ScrubPass>, MetadataError>;
+
+    /// Begins a scrub pass at `now` unless one is under way; the pass under way either way.
+    async fn begin_scrub(&self, now: Timestamp) -> Result<ScrubPass, MetadataError>;
+
+    /// Takes a pass from `from`, as it was read, to `to`. Whether it did: not if somebody else took it on
+    /// meanwhile, whose progress then counts.
+    async fn advance_scrub(&self, from: &ScrubPass, to: &ScrubPass) -> Result<bool, MetadataError>;
+
+    /// Enters a whole segment that no row names, with an object for each of its leaves: for a store whose
+    /// database was lost. All in one transaction, so that the segment is never seen as one that a dead writer
+    /// left. Every one of `objects` must bring content staged in this segment. Returns how many objects were
+    /// made; `None`, and nothing is changed, if the segment has a row.
+    async fn adopt_segment(
+        &self,
+        segment: SegmentRecord,
+        objects: Vec<PutObject>,
+        now: Timestamp,
+    ) -> Result<Option<u64>, MetadataError>;
+
     // --- keys --------------------------------------------------------------------------------------------
 
     /// Stores a key.
@@ -803,6 +867,19 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Revokes a key. Whether there was one that was not revoked yet.
     async fn revoke_credential(&self, id: Uuid, now: Timestamp) -> Result<bool, MetadataError>;
+
+    /// Stores `new` and ends the key `old` at `ends`, both or neither; a key that ends at `now` is revoked, one
+    /// that ends before `ends` anyway stays as it is. Whether `old` was there and not revoked yet.
+    async fn rotate_credential(
+        &self,
+        old: Uuid,
+        now: Timestamp,
+        ends: Timestamp,
+        new: &Credential,
+    ) -> Result<bool, MetadataError>;
+
+    /// Puts `sealed` in the place of a key's secret, if that is still `was`. Whether it was.
+    async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Result<bool, MetadataError>;
 
     // --- the whole store ---------------------------------------------------------------------------------
 

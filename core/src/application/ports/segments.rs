@@ -147,13 +147,19 @@ pub trait SegmentStore: Send + Sync + 'static {
         request: ReadRequest,
     ) -> Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError>;
 
-    /// Removes a segment, staged or sealed. Succeeds if it is gone already.
+    /// Removes a segment, staged or sealed, durably: it does not come back after a power cut. Succeeds if it is
+    /// gone already.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError>;
 
     /// Mends a pack whose writer died: cuts it at `committed` bytes, the length that the metadata store
     /// knows of, and seals it. Returns the file's size. Fails with [`SegmentError::Corrupt`] if the file is
     /// shorter. Idempotent.
     async fn recover(&self, id: SegmentId, committed: u64) -> Result<u64, SegmentError>;
+
+    /// As [`Self::recover`], of a segment about which nothing is known any more: a pack that is not sealed is
+    /// cut behind its last whole record and sealed. Returns what the segment holds, and the file's size. Fails
+    /// with [`SegmentError::Corrupt`], and changes nothing, if what lies before a whole record is none. Idempotent.
+    async fn salvage(&self, id: SegmentId) -> Result<(Vec<FoundRecord>, u64), SegmentError>;
 
     /// The blobs that a sealed segment holds, read from its index, or from its records if it has none.
     async fn inspect(&self, id: SegmentId) -> Result<Vec<FoundRecord>, SegmentError>;

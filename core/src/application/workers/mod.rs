@@ -3,6 +3,7 @@
 pub mod collect;
 pub mod lifecycle;
 pub mod rewrite;
+pub mod scrub;
 pub mod supervisor;
 pub mod takeover;
 pub mod uploads;
@@ -11,6 +12,7 @@ pub mod worker;
 pub use collect::GarbageCollector;
 pub use lifecycle::LifecycleWorker;
 pub use rewrite::{Compactor, Mover, Rewriter};
+pub use scrub::Scrubber;
 pub use supervisor::Supervisor;
 pub use takeover::{Heartbeat, TakeOver};
 pub use uploads::UploadExpiry;

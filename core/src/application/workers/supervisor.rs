@@ -47,6 +47,10 @@ impl Supervisor {
                         failures = 0;
                         Duration::ZERO
                     }
+                    Turn::After(rest) => {
+                        failures = 0;
+                        rest
+                    }
                     Turn::Rest => {
                         failures = 0;
                         worker.rest()
@@ -83,6 +87,7 @@ impl Supervisor {
 
 enum Turn {
     Again,
+    After(Duration),
     Rest,
     Failed,
 }
@@ -103,6 +108,10 @@ async fn turn(worker: &dyn Worker, metadata: &dyn MetadataStore, clock: &dyn Clo
         Ok(Step::Did(items)) => {
             metrics::worker_step(worker.name(), items);
             Turn::Again
+        }
+        Ok(Step::Paced(items, rest)) => {
+            metrics::worker_step(worker.name(), items);
+            Turn::After(rest)
         }
         Ok(Step::Idle) => Turn::Rest,
         Err(error) => {

@@ -11,6 +11,8 @@ use crate::application::error::Result;
 pub enum Step {
     /// This many items; there may be more.
     Did(u64),
+    /// This many items; there is more, but others come first: the next step should wait so long.
+    Paced(u64, Duration),
     /// There was nothing to do.
     Idle,
 }
@@ -38,7 +40,7 @@ pub async fn run_dry(worker: &dyn Worker) -> Result<u64> {
     let mut total = 0;
     loop {
         match worker.step().await? {
-            Step::Did(items) => total += items,
+            Step::Did(items) | Step::Paced(items, _) => total += items,
             Step::Idle => return Ok(total),
         }
     }

@@ -57,7 +57,8 @@ fn fault_text(fault: Fault) -> String {
     crate::application::ports::metadata::MetadataError::from(fault).to_string()
 }
 
-async fn apply(
+/// As [`commit`], inside a transaction that is under way.
+pub(super) async fn apply(
     tx: &mut Transaction,
     writer: WriterId,
     mutations: &[Mutation],

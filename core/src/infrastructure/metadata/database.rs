@@ -14,7 +14,9 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Connection as _, Decode, Encode, Row as _, Type};
 
 use super::dialect::{Fault, Sql};
+use super::page;
 use crate::application::ports::metadata::MetadataError;
+use crate::infrastructure::watch::{self, Step};
 
 /// Connections to PostgreSQL at most.
 const POSTGRES_CONNECTIONS: u32 = 16;
@@ -38,6 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// Prepared statements kept per connection: more than this module has.
 const STATEMENTS_KEPT: usize = 256;
 
+/// Rows of one statement at most, measured best for each engine.
+const SQLITE_ROWS: usize = 32;
+const POSTGRES_ROWS: usize = 64;
+
 /// A value that both engines can be given.
 pub(super) trait Value<'q>:
     Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + Send + 'q
@@ -49,14 +55,18 @@ impl<'q, T> Value<'q> for T where
 {
 }
 
-/// A value that can be read from both engines' rows.
+/// A value that can be read from both engines' rows, and out of a page (see [`Row::Paged`]).
 pub(super) trait Field:
-    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres> + page::FromPage
 {
 }
 
 impl<T> Field for T where
-    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+    T: for<'r> Decode<'r, Sqlite>
+        + Type<Sqlite>
+        + for<'r> Decode<'r, Postgres>
+        + Type<Postgres>
+        + page::FromPage
 {
 }
 
@@ -64,6 +74,9 @@ impl<T> Field for T where
 pub(super) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
+    /// One of many that SQLite put into one value: every row of a result crosses a thread, which for a page
+    /// of a listing costs several times what finding it does.
+    Paged(page::Paged),
 }
 
 impl Row {
@@ -72,6 +85,7 @@ impl Row {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
             Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Paged(row) => row.get(column),
         }
     }
 
@@ -80,6 +94,7 @@ impl Row {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(0)?),
             Self::Postgres(row) => Ok(row.try_get(0)?),
+            Self::Paged(row) => row.at(0),
         }
     }
 }
@@ -187,6 +202,32 @@ impl Database {
         }
     }
 
+    /// The same for a statement whose fragment `list` is a list of `values` values, bound behind `fixed`
+    /// others.
+    pub(super) fn read_list(&self, sql: Sql, fixed: usize, values: usize) -> Statement<'_> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                Statement::with_text(On::SqlitePool(readers), with_list(sql.sqlite, fixed, values))
+            }
+            Self::Postgres(pool) => {
+                Statement::with_text(On::PostgresPool(pool), with_list(sql.postgres, fixed, values))
+            }
+        }
+    }
+
+    /// Cuts what one such statement after the other is to ask for into their portions.
+    pub(super) fn portions<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        portions(rows, if matches!(self, Self::Sqlite { .. }) { SQLITE_ROWS } else { POSTGRES_ROWS })
+    }
+
+    /// How many batches of lookups should be under way at once: more make smaller batches.
+    pub(super) fn lookups_at_once(&self) -> usize {
+        match self {
+            Self::Sqlite { .. } => 2,
+            Self::Postgres(_) => 4,
+        }
+    }
+
     /// A transaction that may write. On SQLite it takes the write lock at once: one that began by reading
     /// could not upgrade after another's commit.
     pub(super) async fn begin(&self) -> Result<Transaction, Fault> {
@@ -276,27 +317,30 @@ impl Transaction {
 
     /// Cuts what multi-row statements are to carry into their portions. A portion has a power of two of rows,
     /// so that few different texts are in use and all of them stay prepared.
-    pub(super) fn portions<'r, T>(&self, mut rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
-        // Measured best for each engine.
-        let most: usize = match self {
-            Self::Sqlite(_) => 16,
-            Self::Postgres(..) => 64,
-        };
-        std::iter::from_fn(move || {
-            let size = most.min(1 << rows.len().checked_ilog2()?);
-            let (portion, rest) = rows.split_at(size);
-            rows = rest;
-            Some(portion)
-        })
+    pub(super) fn portions<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        portions(rows, if matches!(self, Self::Sqlite(_)) { SQLITE_ROWS } else { POSTGRES_ROWS })
     }
 
     /// Makes it durable.
     pub(super) async fn commit(self) -> Result<(), Fault> {
+        let step = |step| watch::step(&step).map_err(|cut| MetadataError::Unavailable(cut.to_string()));
+        step(Step::Commit)?;
         match self {
-            Self::Sqlite(tx) => Ok(tx.commit().await?),
-            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await,
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await?,
         }
+        Ok(step(Step::Committed)?)
     }
+}
+
+/// Portions of `most` rows, a power of two, and of smaller powers of two at the end.
+fn portions<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = most.min(1 << rows.len().checked_ilog2()?);
+        let (portion, rest) = rows.split_at(size);
+        rows = rest;
+        Some(portion)
+    })
 }
 
 /// `INSERT … VALUES {rows} …` with its placeholders numbered.
@@ -418,6 +462,14 @@ impl<'c> Statement<'c> {
     pub(super) async fn all(self) -> Result<Vec<Row>, Fault> {
         let rows: Rows = run!(self, fetch_all);
         Ok(rows.0)
+    }
+
+    /// Every row of a statement that is made of `page_of_objects`, a select and `end_of_page`.
+    pub(super) async fn paged(self) -> Result<Vec<Row>, Fault> {
+        match &self.0 {
+            Bound::Sqlite(..) => page::rows_of(&self.one().await?.first::<String>()?),
+            Bound::Postgres(..) => self.all().await,
+        }
     }
 
     /// The first row, if there is one.

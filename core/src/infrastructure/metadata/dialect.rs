@@ -77,14 +77,31 @@ macro_rules! piece {
     // What `rows::object` reads.
     ($engine:ident object) => {
         "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
-         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, o.is_null_version, o.created_at, \
+         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
+         o.is_null_version, o.created_at, \
          b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
          LEFT JOIN blobs b ON b.id = o.blob_id"
+    };
+    // Around a select of `object`: its rows as one value (SQLite's), in the order of `page::COLUMNS`.
+    (sqlite page_of_objects) => {
+        "SELECT json_group_array(json_array(hex(id), space_id, namespace, tenant, versioning, settings, \
+         key, hex(blob_id), size, etag, class, headers, metadata, tags, checksum, object_lock, is_latest, \
+         is_null_version, created_at, hex(hash), parts)) FROM ("
+    };
+    (sqlite end_of_page) => {
+        ")"
+    };
+    (postgres page_of_objects) => {
+        ""
+    };
+    (postgres end_of_page) => {
+        ""
     };
     // What `rows::found` reads.
     ($engine:ident found) => {
         "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
-         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, o.is_null_version, o.created_at, \
+         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
+         o.is_null_version, o.created_at, \
          b.hash, b.parts, b.segment_id, b.seg_offset, g.tier FROM objects o \
          JOIN spaces s ON s.id = o.space_id LEFT JOIN blobs b ON b.id = o.blob_id \
          LEFT JOIN segments g ON g.id = b.segment_id"

@@ -103,7 +103,8 @@ pub(super) async fn open(
     transaction!(db, |tx| register(&mut tx, writer, id, tier, kind, now).await?)
 }
 
-async fn register(
+/// Enters a segment as open.
+pub(super) async fn register(
     tx: &mut Transaction,
     writer: WriterId,
     id: SegmentId,

@@ -6,13 +6,13 @@ use uuid::Uuid;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    SqlMetadata, commit, credentials, garbage, leases, objects, relocate, segments, settings, spaces,
-    uploads, usage, validate,
+    SqlMetadata, adopt, commit, credentials, garbage, leases, objects, relocate, scrub, segments, settings,
+    spaces, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
     BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, LifecyclePass, ListQuery,
-    ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place, Refusal, Relocation,
-    SegmentRecord, SpaceUsage, Swept, Target, WriterId,
+    ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject, Refusal,
+    Relocation, ScrubPass, SegmentRecord, SpaceUsage, Swept, Target, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -41,7 +41,17 @@ impl MetadataStore for SqlMetadata {
     }
 
     async fn find(&self, target: &Target) -> Answer<Option<Found>> {
-        Ok(objects::find(&self.db, target).await?)
+        match target {
+            Target::Latest(space, key) => self.latest(&Place::Space(space.clone()), key).await,
+            Target::Version(space, key, version) => {
+                Ok(objects::find_version(&self.db, space, key, *version).await?)
+            }
+            Target::Id(id) => Ok(objects::find_by_id(&self.db, *id).await?),
+        }
+    }
+
+    async fn latest(&self, place: &Place, key: &Key) -> Answer<Option<Found>> {
+        self.lookups.latest(place, key).await
     }
 
     async fn extents(&self, blob: BlobId, span: Span) -> Answer<Vec<Extent>> {
@@ -65,7 +75,7 @@ impl MetadataStore for SqlMetadata {
     }
 
     async fn space(&self, place: &Place) -> Answer<Option<Space>> {
-        Ok(spaces::space(&self.db, place).await?)
+        self.lookups.space(place).await
     }
 
     async fn set_versioning(
@@ -263,6 +273,35 @@ impl MetadataStore for SqlMetadata {
         Ok(garbage::quarantine(&self.db, blob, at).await?)
     }
 
+    async fn release(&self, blob: BlobId, at: Location) -> Answer<()> {
+        Ok(scrub::release(&self.db, blob, at).await?)
+    }
+
+    async fn quarantined(&self, after: Option<BlobId>, limit: u32) -> Answer<Vec<LeafRecord>> {
+        Ok(scrub::quarantined(&self.db, after, limit).await?)
+    }
+
+    async fn scrub_pass(&self) -> Answer<Option<ScrubPass>> {
+        Ok(scrub::pass(&self.db).await?)
+    }
+
+    async fn begin_scrub(&self, now: Timestamp) -> Answer<ScrubPass> {
+        Ok(scrub::begin(&self.db, now).await?)
+    }
+
+    async fn advance_scrub(&self, from: &ScrubPass, to: &ScrubPass) -> Answer<bool> {
+        Ok(scrub::advance(&self.db, from, to).await?)
+    }
+
+    async fn adopt_segment(
+        &self,
+        segment: SegmentRecord,
+        objects: Vec<PutObject>,
+        now: Timestamp,
+    ) -> Answer<Option<u64>> {
+        Ok(adopt::adopt(&self.db, segment, objects, now).await?)
+    }
+
     async fn create_credential(&self, credential: &Credential) -> Answer<()> {
         Ok(credentials::create(&self.db, credential).await?)
     }
@@ -277,6 +316,20 @@ impl MetadataStore for SqlMetadata {
 
     async fn revoke_credential(&self, id: Uuid, now: Timestamp) -> Answer<bool> {
         Ok(credentials::revoke(&self.db, id, now).await?)
+    }
+
+    async fn rotate_credential(
+        &self,
+        old: Uuid,
+        now: Timestamp,
+        ends: Timestamp,
+        new: &Credential,
+    ) -> Answer<bool> {
+        Ok(credentials::rotate(&self.db, old, now, ends, new).await?)
+    }
+
+    async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Answer<bool> {
+        Ok(credentials::reseal(&self.db, id, was, sealed).await?)
     }
 
     async fn acquire_lease(

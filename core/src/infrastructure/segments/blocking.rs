@@ -10,6 +10,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::application::ports::segments::SegmentError;
+use crate::infrastructure::watch::{self, Step};
 
 /// The most slices that one call takes (`IOV_MAX` on Linux).
 pub(super) const SLICES_MAX: usize = 1024;
@@ -32,7 +33,13 @@ pub(super) fn io_error(action: &'static str, error: io::Error) -> SegmentError {
 }
 
 /// Writes all of `slices` at `offset`.
-pub(super) fn write_all_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+pub(super) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+    // Told as a whole before its first byte: a power cut may leave any part of it.
+    watch::step(&Step::Write(file, offset, slices))?;
+    write_slices_at(file, slices, offset)
+}
+
+fn write_slices_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
     // Drops empty slices in front, which would make a write of nothing look like a full disk.
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {

@@ -99,15 +99,21 @@ impl SegmentStore for LocalSegments {
         .await
     }
 
-    /// That the name is gone is not made durable: if a power cut brings it back, its row is still among the
-    /// condemned ones, or whoever compares the files with the rows finds it.
+    /// That the names are gone is durable when this returns: the row that would remove a file which a power cut
+    /// brought back is forgotten next. Also if they were gone already: whoever removed them may have died then.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {
         let (directory, handles) = (Arc::clone(&self.directory), Arc::clone(&self.handles));
         blocking(move || {
-            let removed = [directory.staged(id), directory.settled(id)].map(std::fs::remove_file);
+            let paths = [directory.staged(id), directory.settled(id)];
+            let removed = paths.each_ref().map(|path| durable::remove_file(path));
             handles.forget(id);
             for result in removed {
                 gone(result).map_err(|error| directory.error("remove a segment", error))?;
+            }
+            for path in &paths {
+                // Of a directory with nothing to write this costs next to nothing.
+                gone(path.parent().map_or(Ok(()), durable::sync_directory))
+                    .map_err(|error| directory.error("remove a segment", error))?;
             }
             Ok(())
         })
@@ -117,6 +123,10 @@ impl SegmentStore for LocalSegments {
     async fn recover(&self, id: SegmentId, committed: u64) -> Result<u64, SegmentError> {
         self.with_segment(id, true, move |directory, handle| walk::recover(directory, handle, committed))
             .await
+    }
+
+    async fn salvage(&self, id: SegmentId) -> Result<(Vec<FoundRecord>, u64), SegmentError> {
+        self.with_segment(id, true, walk::salvage).await
     }
 
     async fn inspect(&self, id: SegmentId) -> Result<Vec<FoundRecord>, SegmentError> {
@@ -146,8 +156,8 @@ impl SegmentStore for LocalSegments {
         blocking(move || {
             let path = directory.staging().join(format!(".check-{}", uuid::Uuid::new_v4()));
             let written = durable::create_file(&path, FILE_MODE)
-                .and_then(|mut file| file.write_all(&[0; 4096]).and_then(|()| file.sync_data()));
-            let removed = gone(std::fs::remove_file(&path));
+                .and_then(|mut file| file.write_all(&[0; 4096]).and_then(|()| durable::sync_file(&file)));
+            let removed = gone(durable::remove_file(&path));
             written.and(removed).map_err(|error| directory.error("write a file to check the tier", error))
         })
         .await

@@ -45,7 +45,7 @@ impl LocalPack {
             let file = durable::create_file(&path, FILE_MODE)?;
             let header = SegmentHeader { kind: SegmentKind::Pack, id };
             write_all_at(&file, &mut [IoSlice::new(&header.encode())], 0)?;
-            file.sync_data()?;
+            durable::sync_file(&file)?;
             path.parent().map_or(Ok(()), durable::sync_directory)?;
             Ok(file)
         };
@@ -95,7 +95,7 @@ impl Pack {
         }
         let (found, end) = self.write(records).map_err(|error| {
             // Best effort: gives the room back, and spares recovery a torn tail.
-            let _ = self.file.set_len(self.size);
+            let _ = durable::cut_file(&self.file, self.size);
             self.directory.error("append to a pack", error)
         })?;
         self.size = end;
@@ -134,7 +134,7 @@ impl Pack {
         }
         slices.push(IoSlice::new(&frames[cut_before..]));
         write_all_at(&self.file, &mut slices, self.size)?;
-        self.file.sync_data()?;
+        durable::sync_file(&self.file)?;
         Ok((found, at))
     }
 }
@@ -143,7 +143,7 @@ impl Pack {
 pub(super) fn write_index(file: &File, id: SegmentId, records: &[FoundRecord], end: u64) -> io::Result<u64> {
     let index = format::encode_index(id, records, end);
     write_all_at(file, &mut [IoSlice::new(&index)], end)?;
-    file.sync_data()?;
+    durable::sync_file(file)?;
     Ok(end + index.len() as u64)
 }
 

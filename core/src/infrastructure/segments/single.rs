@@ -119,7 +119,7 @@ impl LocalSingle {
         if length - self.writeback_length >= WRITEBACK {
             self.settle_writeback().await?;
             let file = Arc::clone(&self.file);
-            self.writeback = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+            self.writeback = Some(tokio::task::spawn_blocking(move || durable::sync_file(&file)));
             self.writeback_length = length;
         }
         Ok(())
@@ -203,7 +203,7 @@ impl LocalSingle {
         durable::publish(&self.file, &self.directory.staged(self.id), &settled)?;
         if abandoned.load(Ordering::SeqCst) {
             // Whoever gave up may have deleted the segment before it got this name.
-            std::fs::remove_file(&settled)?;
+            durable::remove_file(&settled)?;
         }
         Ok(SINGLE_PAYLOAD + length + tail.len() as u64)
     }
@@ -239,7 +239,7 @@ struct Staged(PathBuf);
 impl Drop for Staged {
     fn drop(&mut self) {
         let path = mem::take(&mut self.0);
-        let remove = move || drop(std::fs::remove_file(path));
+        let remove = move || drop(durable::remove_file(&path));
         // Unlinking a large file takes a while: not on a thread that serves requests.
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(remove)),

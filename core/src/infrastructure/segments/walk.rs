@@ -11,6 +11,7 @@ use super::format::{
 use super::handles::Handle;
 use super::pack::write_index;
 use crate::application::ports::segments::{FoundRecord, SegmentError};
+use crate::infrastructure::durable;
 
 /// Bytes read at a time where much is passed by.
 const STEP: u64 = 256 * 1024;
@@ -60,10 +61,35 @@ pub(super) fn recover(directory: &Directory, handle: &Handle, committed: u64) ->
         return Err(look.corrupt(end, damage));
     }
     let seal = || {
-        handle.file.set_len(committed)?;
+        durable::cut_file(&handle.file, committed)?;
         write_index(&handle.file, handle.id, &records, committed)
     };
     seal().map_err(|error| directory.error("recover a pack", error))
+}
+
+/// What a segment holds, and its size, a pack without an index being cut behind its last whole record and sealed.
+pub(super) fn salvage(
+    directory: &Directory,
+    handle: &Handle,
+) -> Result<(Vec<FoundRecord>, u64), SegmentError> {
+    let look = Look::new(directory, handle)?;
+    if let Some((_, records)) = look.index()? {
+        return Ok((records, look.size));
+    }
+    let (records, end) = look.walk(look.size)?;
+    let mut cut = look.size;
+    if let Some((end, damage)) = end {
+        if look.next_record(end + 1)?.is_some() {
+            return Err(look.corrupt(end, damage));
+        }
+        cut = end;
+    }
+    let seal = || {
+        durable::cut_file(&handle.file, cut)?;
+        write_index(&handle.file, handle.id, &records, cut)
+    };
+    let size = seal().map_err(|error| directory.error("seal a segment", error))?;
+    Ok((records, size))
 }
 
 impl<'a> Look<'a> {

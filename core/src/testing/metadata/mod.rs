@@ -13,6 +13,7 @@ pub mod listing;
 pub mod locks;
 pub mod objects;
 pub mod races;
+pub mod scrub;
 pub mod segments;
 pub mod settings;
 pub mod spaces;
@@ -75,6 +76,9 @@ macro_rules! metadata_promises {
         $promise!(segments, a_lost_segment_cannot_be_committed_into);
         $promise!(segments, what_a_dead_writer_left_is_returned_until_settled);
         $promise!(segments, announced_writes_become_objects_or_nothing);
+        $promise!(scrub, a_pass_is_taken_on_by_one_at_a_time);
+        $promise!(scrub, damage_is_listed_until_it_is_released);
+        $promise!(scrub, a_segment_is_adopted_whole_or_not_at_all);
         $promise!(spaces, buckets_name_spaces);
         $promise!(spaces, buckets_are_listed_by_name);
         $promise!(spaces, only_an_empty_bucket_can_be_deleted);

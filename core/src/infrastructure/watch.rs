@@ -1,0 +1,116 @@
+//! Every step that changes what is durable, announced before it is taken, so that a test can be there: count the
+//! steps, let one fail, cut the power before one, and keep its own account of what a disk would have kept.
+//!
+//! Without the feature `testing` nothing of this is compiled: a step is the call it stands for.
+
+use std::fs::File;
+#[cfg(not(feature = "testing"))]
+use std::io;
+use std::io::IoSlice;
+use std::path::Path;
+
+/// A step that is about to be taken.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// A directory is made.
+    CreateDirectory(&'a Path),
+    /// A file is made, empty.
+    CreateFile(&'a Path),
+    /// Bytes are written at an offset.
+    Write(&'a File, u64, &'a [IoSlice<'a>]),
+    /// A file is cut, or extended with zeroes, to a length.
+    Cut(&'a File, u64),
+    /// A file's bytes are made durable.
+    SyncFile(&'a File),
+    /// A file gets another name.
+    Rename(&'a Path, &'a Path),
+    /// A name is removed.
+    Remove(&'a Path),
+    /// A directory's names are made durable.
+    SyncDirectory(&'a Path),
+    /// A transaction of the metadata store is committed.
+    Commit,
+    /// A transaction was committed, and whoever waits for it is about to be told.
+    Committed,
+}
+
+/// Takes a step in the presence of the watcher, if there is one.
+#[cfg(not(feature = "testing"))]
+#[inline]
+pub(crate) fn watched<T>(_step: &Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    take()
+}
+
+/// Announces a step whose end nobody needs to know.
+#[cfg(not(feature = "testing"))]
+#[inline]
+#[allow(clippy::unnecessary_wraps, reason = "with the feature `testing` a step may be refused")]
+pub(crate) fn step(_step: &Step<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(feature = "testing")]
+pub use watching::{Watch, Watcher};
+#[cfg(feature = "testing")]
+pub(crate) use watching::{step, watched};
+
+#[cfg(feature = "testing")]
+mod watching {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, PoisonError, RwLock};
+
+    use super::Step;
+
+    /// Sees every step of the process.
+    pub trait Watcher: Send + Sync {
+        /// A step is about to be taken. An error is the step's own: it is not taken. The number is given back to
+        /// [`Self::after`].
+        fn before(&self, step: &Step<'_>) -> io::Result<u64>;
+
+        /// A step was taken, and succeeded.
+        fn after(&self, step: &Step<'_>, number: u64);
+    }
+
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    static WATCHER: RwLock<Option<Arc<dyn Watcher>>> = RwLock::new(None);
+
+    /// As long as this lives its watcher sees every step. One at a time: tests that watch take turns.
+    #[derive(Debug)]
+    pub struct Watch(());
+
+    impl Watch {
+        /// Sets `watcher` to watch.
+        pub fn begin(watcher: Arc<dyn Watcher>) -> Self {
+            *WATCHER.write().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
+            WATCHED.store(true, Ordering::SeqCst);
+            Self(())
+        }
+    }
+
+    impl Drop for Watch {
+        fn drop(&mut self) {
+            WATCHED.store(false, Ordering::SeqCst);
+            *WATCHER.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    fn watcher() -> Option<Arc<dyn Watcher>> {
+        if !WATCHED.load(Ordering::Relaxed) {
+            return None;
+        }
+        WATCHER.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn watched<T>(step: &Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let Some(watcher) = watcher() else { return take() };
+        let number = watcher.before(step)?;
+        let taken = take()?;
+        watcher.after(step, number);
+        Ok(taken)
+    }
+
+    pub(crate) fn step(step: &Step<'_>) -> io::Result<()> {
+        watcher().map_or(Ok(()), |watcher| watcher.before(step).map(drop))
+    }
+}

@@ -1,0 +1,409 @@
+//! The real store beside a map: operations are done to both and compared, on a disk whose power can be cut.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use juststorage_core::application::error::{Error, Result};
+use juststorage_core::application::ingest::Body;
+use juststorage_core::application::objects::copy::CopyRequest;
+use juststorage_core::application::objects::put::EtagStyle;
+use juststorage_core::application::objects::update::Change;
+use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::domain::address::Key;
+use juststorage_core::domain::multipart::{PART_BYTES_MIN, PartClaim, PartNumber};
+use juststorage_core::domain::object::Attributes;
+use juststorage_core::domain::precondition::Preconditions;
+use juststorage_core::domain::space::DedupScope;
+use juststorage_core::domain::storage_class::StorageClass;
+use juststorage_core::testing::disk::{Dice, Disk, Watch};
+use juststorage_core::testing::postgres;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::common::{Running, noise, object, place, put_request, root, segment_files};
+
+pub const KEYS: [&str; 3] = ["a", "b/1", "b/2"];
+
+/// Two that go into packs, one that does not, one that is empty.
+pub const SIZES: [usize; 4] = [0, 300, 70_000, 1_100_000];
+
+/// What can be done to a store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    Put {
+        key: usize,
+        content: usize,
+        cold: bool,
+    },
+    Delete {
+        key: usize,
+    },
+    Copy {
+        from: usize,
+        to: usize,
+    },
+    Move {
+        key: usize,
+        cold: bool,
+    },
+    Upload {
+        key: usize,
+        last: usize,
+    },
+    /// An upload whose client gives up.
+    Abandon {
+        key: usize,
+        content: usize,
+    },
+    Collect,
+    /// The process is killed.
+    Crash,
+    /// The process ends well, and starts again.
+    Restart,
+}
+
+pub fn operation() -> impl Strategy<Value = Operation> {
+    let (key, content) = (0..KEYS.len(), 0..SIZES.len());
+    prop_oneof![
+        6 => (key.clone(), content.clone(), any::<bool>())
+            .prop_map(|(key, content, cold)| Operation::Put { key, content, cold }),
+        4 => key.clone().prop_map(|key| Operation::Delete { key }),
+        3 => (key.clone(), key.clone()).prop_map(|(from, to)| Operation::Copy { from, to }),
+        2 => (key.clone(), any::<bool>()).prop_map(|(key, cold)| Operation::Move { key, cold }),
+        1 => (key.clone(), content.clone()).prop_map(|(key, last)| Operation::Upload { key, last }),
+        1 => (key, content).prop_map(|(key, content)| Operation::Abandon { key, content }),
+        3 => Just(Operation::Collect),
+        2 => Just(Operation::Crash),
+        1 => Just(Operation::Restart),
+    ]
+}
+
+pub fn content(index: usize) -> Bytes {
+    noise(index as u64, SIZES[index])
+}
+
+fn class(cold: bool) -> StorageClass {
+    if cold { StorageClass::Cold } else { StorageClass::Hot }
+}
+
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// One life of a process: what it was doing ends with its threads.
+struct Life {
+    runtime: Runtime,
+    running: Running,
+}
+
+/// The store, and the map that it should be.
+pub struct Play {
+    folder: TempDir,
+    url: String,
+    pub disk: Arc<Disk>,
+    life: Option<Life>,
+    pub model: BTreeMap<&'static str, Bytes>,
+    /// What the last operation was about to do to a key when it failed.
+    pending: Option<(&'static str, Option<Bytes>)>,
+    _watch: Watch,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Only one disk of a process is watched at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn new_runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// In memory if there is such a file system: what a power cut takes is not left to the machine's disk.
+fn folder() -> TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { TempDir::new_in(memory).unwrap() } else { TempDir::new().unwrap() }
+}
+
+impl Play {
+    pub fn new(engine: Engine) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = folder();
+        let url = match engine {
+            Engine::Sqlite => format!("sqlite://{}", folder.path().join("metadata.db").display()),
+            Engine::Postgres => postgres::shared().create_database(),
+        };
+        let disk = Disk::new(folder.path());
+        let watch = Watch::begin(disk.clone());
+        let mut play = Self {
+            folder,
+            url,
+            disk,
+            life: None,
+            model: BTreeMap::new(),
+            pending: None,
+            _watch: watch,
+            _turn: turn,
+        };
+        play.start().unwrap();
+        play
+    }
+
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn start(&mut self) -> std::result::Result<(), String> {
+        let runtime = new_runtime();
+        let opened = runtime.block_on(Running::try_open(self.folder.path(), &self.url, DedupScope::Tenant));
+        match opened {
+            Ok(running) => {
+                self.life = Some(Life { runtime, running });
+                Ok(())
+            }
+            Err(error) => {
+                let error = error.to_string();
+                runtime.shutdown_timeout(Duration::from_secs(30));
+                Err(error)
+            }
+        }
+    }
+
+    fn life(&self) -> &Life {
+        self.life.as_ref().expect("the process lives")
+    }
+
+    /// Does something to the running store.
+    pub fn with<'a, F: Future + 'a>(&'a self, work: impl FnOnce(&'a Running) -> F) -> F::Output {
+        let Life { runtime, running } = self.life();
+        runtime.block_on(async {
+            // Whatever fails must say so: nobody waits for ever.
+            tokio::time::timeout(Duration::from_secs(60), work(running))
+                .await
+                .expect("an answer within a minute")
+        })
+    }
+
+    /// Kills the process: its tasks stop where they are, its threads with the call they are in.
+    pub fn kill(&mut self) {
+        let Some(Life { runtime, running }) = self.life.take() else { return };
+        runtime.block_on(running.crash());
+        runtime.shutdown_timeout(Duration::from_secs(30));
+    }
+
+    /// Cuts the power and starts again; the power may go again while what it left is mended.
+    pub fn cut_power(&mut self, dice: &mut Dice) {
+        self.disk.die();
+        self.kill();
+        self.disk.cut(dice);
+        loop {
+            if dice.percent(20) {
+                self.disk.die_after(dice.roll(20));
+            }
+            let started = self.start();
+            if !self.disk.is_dead() {
+                started.unwrap();
+                break;
+            }
+            self.kill();
+            self.disk.cut(dice);
+        }
+        self.disk.die_after(u64::MAX >> 2);
+    }
+
+    /// Starts again after [`Self::kill`] on a disk that lost nothing.
+    pub fn resume(&mut self) {
+        self.start().unwrap();
+    }
+
+    /// What an operation makes of a key, if it is done.
+    fn effect(&self, operation: &Operation) -> Option<(&'static str, Option<Bytes>)> {
+        match *operation {
+            Operation::Put { key, content: index, .. } => Some((KEYS[key], Some(content(index)))),
+            Operation::Delete { key } => Some((KEYS[key], None)),
+            Operation::Copy { from, to } => {
+                self.model.get(KEYS[from]).map(|bytes| (KEYS[to], Some(bytes.clone())))
+            }
+            Operation::Upload { key, last } => Some((KEYS[key], Some(parts(last).concat().into()))),
+            _ => None,
+        }
+    }
+
+    /// Does an operation to both. If the disk failed it, one of two states is right, which [`Self::compare`]
+    /// finds out.
+    pub fn attempt(&mut self, operation: &Operation) -> Result<()> {
+        let effect = self.effect(operation);
+        let done = match operation {
+            Operation::Crash => {
+                self.kill();
+                self.resume();
+                Ok(())
+            }
+            Operation::Restart => {
+                let Life { runtime, running } = self.life.take().unwrap();
+                runtime.block_on(running.close());
+                runtime.shutdown_timeout(Duration::from_secs(30));
+                if !self.disk.is_dead() {
+                    let _ = self.start();
+                }
+                // Nobody was promised anything by it.
+                return if self.disk.is_dead() { Err(Error::Unavailable) } else { Ok(()) };
+            }
+            operation => self.with(|running| apply(running, operation)),
+        };
+        match &done {
+            // A copy of what is not there is refused, a change of it too.
+            Ok(()) | Err(Error::NoSuchObject | Error::BodyTooShort { .. }) => {
+                if let Some((key, state)) = effect {
+                    self.learn(key, state);
+                }
+                match (operation, &done) {
+                    (Operation::Copy { from, .. }, _) => {
+                        assert_eq!(done.is_ok(), self.model.contains_key(KEYS[*from]));
+                    }
+                    (Operation::Move { key, .. }, _) => {
+                        assert_eq!(done.is_ok(), self.model.contains_key(KEYS[*key]));
+                    }
+                    (Operation::Abandon { .. }, Err(Error::BodyTooShort { .. })) | (_, Ok(())) => {}
+                    (operation, done) => panic!("{operation:?}: {done:?}"),
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.pending = effect;
+                Err(error.clone())
+            }
+        }
+    }
+
+    fn learn(&mut self, key: &'static str, state: Option<Bytes>) {
+        match state {
+            Some(bytes) => self.model.insert(key, bytes),
+            None => self.model.remove(key),
+        };
+    }
+
+    /// Every key holds what was acknowledged last; what was under way when something failed, all of it or none.
+    pub fn compare(&mut self, after: &dyn std::fmt::Debug) {
+        if let Some((key, state)) = self.pending.take() {
+            let found = self.read(key, after);
+            if found == state {
+                self.learn(key, state);
+            }
+        }
+        for key in KEYS {
+            let found = self.read(key, after);
+            let expected = self.model.get(key);
+            assert!(
+                found.as_ref() == expected,
+                "{key} holds {:?} bytes instead of {:?} after {after:?}",
+                found.map(|bytes| bytes.len()),
+                expected.map(Bytes::len)
+            );
+        }
+    }
+
+    fn read(&self, key: &str, after: &dyn std::fmt::Debug) -> Option<Bytes> {
+        match self.with(|running| running.read(key)) {
+            Ok(bytes) => Some(bytes),
+            Err(Error::NoSuchObject) => None,
+            Err(error) => panic!("{key}: {error} after {after:?}"),
+        }
+    }
+
+    pub fn assert_valid(&self, after: &dyn std::fmt::Debug) {
+        let findings = self.with(Running::findings);
+        assert!(findings.is_empty(), "{findings:?} after {after:?}");
+    }
+
+    /// Removes everything: then nothing is left, not a file.
+    pub fn empty(&mut self, after: &dyn std::fmt::Debug) {
+        for key in KEYS {
+            self.with(|running| running.delete(key));
+        }
+        self.model.clear();
+        // A restart seals the open packs, so that even the last of them can go.
+        self.attempt(&Operation::Restart).unwrap();
+        self.with(Running::expire_uploads);
+        self.with(Running::collect);
+        let left = segment_files(self.root());
+        assert!(left.is_empty(), "{left:?} is left after {after:?}");
+        self.assert_valid(after);
+    }
+}
+
+impl Drop for Play {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn parts(last: usize) -> [Bytes; 2] {
+    [noise(99, usize::try_from(PART_BYTES_MIN).unwrap()), content(last)]
+}
+
+async fn apply(running: &Running, operation: &Operation) -> Result<()> {
+    match *operation {
+        Operation::Put { key, content: index, cold } => {
+            let mut request = put_request(KEYS[key]);
+            request.attributes.class = Some(class(cold));
+            running.store.put(&root(), request, Body::of_bytes(content(index))).await.map(drop)
+        }
+        Operation::Delete { key } => {
+            running.store.delete(&root(), &object(KEYS[key]), Preconditions::default()).await.map(drop)
+        }
+        Operation::Copy { from, to } => {
+            let request = CopyRequest {
+                source: object(KEYS[from]),
+                source_preconditions: Preconditions::default(),
+                place: place(),
+                key: Some(Key::new(KEYS[to]).unwrap()),
+                replace: None,
+                replace_tags: None,
+                lock: juststorage_core::domain::object_lock::ObjectLock::default(),
+                class: None,
+                preconditions: Preconditions::default(),
+                checksum: None,
+            };
+            running.store.copy(&root(), request).await.map(drop)
+        }
+        Operation::Move { key, cold } => {
+            let change = Change { class: Some(class(cold)), ..Change::default() };
+            running.store.update(&root(), &object(KEYS[key]), change).await.map(drop)
+        }
+        Operation::Upload { key, last } => upload(running, KEYS[key], last).await,
+        Operation::Abandon { key, content: index } => {
+            let length = Some(SIZES[index] as u64 + 1);
+            let body = Body { length, ..Body::of_bytes(content(index)) };
+            running.store.put(&root(), put_request(KEYS[key]), body).await.map(drop)
+        }
+        Operation::Collect => running.try_collect().await,
+        Operation::Crash | Operation::Restart => unreachable!("not the running store's own doing"),
+    }
+}
+
+async fn upload(running: &Running, key: &'static str, last: usize) -> Result<()> {
+    let store = &running.store;
+    let request = UploadRequest {
+        place: place(),
+        key: Some(Key::new(key).unwrap()),
+        attributes: Attributes::default(),
+        checksum: None,
+    };
+    let upload = store.create_upload(&root(), request).await?;
+    let reference = UploadRef { id: upload.id, at: None };
+    let mut claims = Vec::new();
+    for (index, bytes) in (1..).zip(parts(last)) {
+        let number = PartNumber::new(index).unwrap();
+        let body = Body::of_bytes(bytes);
+        store.put_part(&root(), &reference, number, EtagStyle::Content, None, body).await?;
+        claims.push(PartClaim { number, etag: None, checksum: None });
+    }
+    let completion = Completion { claims, ..Completion::default() };
+    store.complete_upload(&root(), &reference, completion).await.map(drop)
+}

@@ -1,0 +1,218 @@
+//! What finds damage before a reader does, and what is left when a database is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{Running, noise, segment_files};
+use futures::TryStreamExt as _;
+use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::application::objects::get::ReadOptions;
+use juststorage_core::application::ports::metadata::{Place, ScrubPass};
+use juststorage_core::application::rebuild::{NotEmpty, Rebuilder, Rebuilt};
+use juststorage_core::application::workers::{Scrubber, Step, Worker as _};
+use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
+use juststorage_core::domain::blob::Hash;
+use juststorage_core::domain::principal::Principal;
+use tempfile::TempDir;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn scrubber(running: &Running, every: Duration) -> Scrubber {
+    Scrubber::new(running.metadata.clone(), running.tiers.clone(), running.clock.clone(), every)
+}
+
+/// Flips a bit in the middle of the file that holds `content`.
+fn damage(folder: &Path, content: &[u8]) {
+    let middle = &content[content.len() / 2..][..16];
+    for path in segment_files(folder) {
+        let bytes = std::fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(16).position(|window| window == middle) {
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+            return;
+        }
+    }
+    panic!("no file holds the content");
+}
+
+async fn whole_pass(running: &Running) -> (ScrubPass, Vec<String>) {
+    let scrubber = scrubber(running, DAY);
+    let mut pass = scrubber.begin().await.unwrap();
+    let mut codes = Vec::new();
+    while pass.finished_at.is_none() {
+        let advanced = scrubber.advance(pass).await.unwrap();
+        codes.extend(advanced.findings.into_iter().map(|finding| finding.code.to_owned()));
+        pass = advanced.pass;
+    }
+    (pass, codes)
+}
+
+/// Rot in a pack and in a large blob is found before anyone reads it, quarantined once, and mended by the next
+/// upload of the same bytes; a blob restored from a backup is released.
+#[tokio::test]
+async fn rot_is_found_quarantined_and_mended() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let (small, large) = (noise(1, 70_000), noise(2, 40 << 20));
+    for (key, bytes) in [("small", &small), ("large", &large), ("sound", &noise(3, 300))] {
+        running.put(key, bytes.clone()).await.unwrap();
+    }
+    let (pass, codes) = whole_pass(&running).await;
+    assert_eq!((pass.number, pass.blobs, pass.damaged), (1, 3, 0), "{codes:?}");
+    assert_eq!(pass.bytes, 70_000 + (40 << 20) + 300, "a large blob takes several steps and counts once");
+
+    damage(folder.path(), &small);
+    damage(folder.path(), &large);
+    let (pass, codes) = whole_pass(&running).await;
+    assert_eq!((pass.number, pass.damaged), (2, 2));
+    assert_eq!(codes, ["blob-corrupt", "blob-corrupt"]);
+    assert_eq!(running.metadata.quarantined(None, 10).await.unwrap().len(), 2);
+    let (pass, codes) = whole_pass(&running).await;
+    assert_eq!((pass.damaged, codes.len()), (2, 0), "known");
+
+    // One is uploaded again, the other's file is restored.
+    running.put("again", small.clone()).await.unwrap();
+    damage(folder.path(), &{
+        let mut damaged = large.to_vec();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        damaged
+    });
+    let (pass, _) = whole_pass(&running).await;
+    assert_eq!(pass.damaged, 0);
+    assert_eq!(running.metadata.quarantined(None, 10).await.unwrap(), []);
+    assert_eq!(running.read("small").await.unwrap(), small);
+    assert!(running.read("large").await.unwrap() == large);
+    running.collect().await;
+    assert_eq!(running.findings().await, []);
+    running.close().await;
+}
+
+/// The worker goes on after a restart where it was, rests in proportion to its work, and begins the next pass
+/// when it is due.
+#[tokio::test]
+async fn a_pass_goes_on_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    for number in 0..300 {
+        running.put(&format!("k{number}"), noise(number, 100)).await.unwrap();
+    }
+    let step = scrubber(&running, DAY).step().await.unwrap();
+    assert!(matches!(step, Step::Paced(256, rest) if rest > Duration::ZERO), "{step:?}");
+    running.crash().await;
+
+    let running = Running::open(folder.path()).await;
+    let worker = scrubber(&running, DAY);
+    assert!(matches!(worker.step().await.unwrap(), Step::Paced(44, _)));
+    assert_eq!(worker.step().await.unwrap(), Step::Idle, "the end");
+    let pass = running.metadata.scrub_pass().await.unwrap().unwrap();
+    assert_eq!((pass.number, pass.blobs), (1, 300));
+    assert!(pass.finished_at.is_some());
+    assert_eq!(worker.step().await.unwrap(), Step::Idle, "not due");
+    running.clock.advance(24 * 60 * 60 * 1000);
+    assert!(matches!(worker.step().await.unwrap(), Step::Paced(256, _)), "due");
+    let never = scrubber(&running, Duration::ZERO);
+    while never.step().await.unwrap() != Step::Idle {}
+    running.clock.advance(1 << 40);
+    assert_eq!(never.step().await.unwrap(), Step::Idle, "switched off");
+    running.close().await;
+}
+
+async fn rebuild(running: &Running, tenants: &[&str]) -> Result<Rebuilt, NotEmpty> {
+    let tenants = tenants.iter().map(|tenant| Tenant::new(tenant).unwrap()).collect();
+    let (metadata, tiers) = (running.metadata.clone(), running.tiers.clone());
+    Rebuilder::new(metadata, tiers, running.clock.clone(), tenants).run(&|_| ()).await.unwrap()
+}
+
+async fn recovered(running: &Running, tenant: &str, content: &[u8]) -> Option<Bytes> {
+    let tenant = Tenant::new(tenant).unwrap();
+    let who = Principal::unrestricted("root", tenant.clone());
+    let place = Place::Space(SpaceAddress::new(Namespace::new("recovered").unwrap(), tenant));
+    let key = Key::new(&format!("sha256/{}", Hash::of(content))).unwrap();
+    let download =
+        running.store.get(&who, &ObjectRef::latest(place, key), &ReadOptions::default()).await.ok()?;
+    let chunks: Vec<Bytes> = download.body.try_collect().await.unwrap();
+    Some(chunks.concat().into())
+}
+
+fn lose_database(folder: &Path) {
+    for name in ["metadata.db", "metadata.db-wal", "metadata.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(name));
+    }
+}
+
+/// With the database gone every leaf comes back by its hash, of its tenant if that is named: also after a crash
+/// with torn and staged leftovers. Run again it changes nothing; a database in use is not touched.
+#[tokio::test]
+async fn a_lost_database_is_rebuilt_from_segments() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let contents = [noise(1, 0), noise(2, 300), noise(3, 70_000), noise(4, 1_500_000)];
+    for (number, bytes) in contents.iter().enumerate() {
+        running.put(&format!("k{number}"), bytes.clone()).await.unwrap();
+    }
+    running.crash().await;
+    lose_database(folder.path());
+    // What a crash leaves: a torn record behind the last one, and a single that was never finished.
+    let pack = segment_files(folder.path())
+        .into_iter()
+        .find(|path| std::fs::metadata(path).unwrap().len() < 1_000_000)
+        .unwrap();
+    let length = std::fs::metadata(&pack).unwrap().len();
+    let file = std::fs::File::options().write(true).open(&pack).unwrap();
+    file.write_all_at(&[7; 100], length).unwrap();
+    let staged = folder.path().join("hot/staging").join(uuid::Uuid::new_v4().to_string());
+    std::fs::write(&staged, [0; 5000]).unwrap();
+
+    let running = Running::open(folder.path()).await;
+    let rebuilt = rebuild(&running, &["other", "acme"]).await.unwrap();
+    assert_eq!((rebuilt.segments, rebuilt.objects, rebuilt.bytes), (2, 4, 1_570_300));
+    assert_eq!(rebuilt.findings, []);
+    assert!(!staged.exists());
+    for bytes in &contents {
+        assert!(recovered(&running, "acme", bytes).await.unwrap() == *bytes);
+    }
+    assert_eq!(running.findings().await, []);
+    let again = rebuild(&running, &["acme"]).await.unwrap();
+    assert_eq!(again, Rebuilt { known: 2, ..Rebuilt::default() });
+
+    // The walls stand: the same tenant's upload of the same bytes is stored once, and the rest lives on.
+    running.put("named", contents[3].clone()).await.unwrap();
+    running.collect().await;
+    assert_eq!(segment_files(folder.path()).len(), 2, "the second copy is gone");
+    assert_eq!(running.findings().await, []);
+    let refused = rebuild(&running, &["acme"]).await.unwrap_err();
+    assert_eq!(refused.0.namespace.as_str(), "models");
+    running.close().await;
+}
+
+/// Bytes whose tenant nobody names stay behind a wall of their own; damaged ones are told and not entered, and
+/// a sound copy elsewhere is.
+#[tokio::test]
+async fn what_cannot_be_told_is_kept_apart() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let (kept, lost) = (noise(1, 70_000), noise(2, 80_000));
+    running.put("kept", kept.clone()).await.unwrap();
+    running.put("lost", lost.clone()).await.unwrap();
+    running.close().await;
+    lose_database(folder.path());
+    damage(folder.path(), &lost);
+
+    let running = Running::open(folder.path()).await;
+    let rebuilt = rebuild(&running, &["other"]).await.unwrap();
+    assert_eq!(rebuilt.objects, 1);
+    assert_eq!(rebuilt.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["blob-corrupt"]);
+    let tag = &hex::encode(Hash::of(b"t:acme").0)[..16];
+    let unknown = format!("unknown-{tag}");
+    assert_eq!(recovered(&running, &unknown, &kept).await.unwrap(), kept);
+    assert_eq!(recovered(&running, &unknown, &lost).await, None);
+    assert_eq!(recovered(&running, "acme", &kept).await, None);
+    assert_eq!(running.findings().await, []);
+    running.close().await;
+}
