@@ -29,6 +29,9 @@ use crate::domain::timestamp::Timestamp;
 /// Versions or uploads of one step: short enough that a foreground commit waiting behind it is not felt.
 const PAGE: u32 = 256;
 
+/// How long others come first between two pages of a pass.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// How often a day is looked whether something is due, at most every [`REST_MAX`].
 const LOOKS_A_DAY: u32 = 10;
 const REST_MAX: Duration = Duration::from_secs(60);
@@ -264,7 +267,7 @@ impl Worker for LifecycleWorker {
         if done > 0 {
             tracing::info!(space = %pass.space.address, done, "lifecycle rules applied");
         }
-        // The supervisor counts what was done; a page that asked for nothing is work all the same.
-        Ok(Step::Did(done))
+        // A page of which nothing went is work all the same; between two pages, requests come first.
+        Ok(if pass.place.is_some() { Step::Paced(done, PAUSE) } else { Step::Did(done) })
     }
 }
