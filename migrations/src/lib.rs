@@ -29,6 +29,7 @@ files! {
     "0002_part_checksums.sql",
     "0003_space_settings.sql",
     "0005_scrub.sql",
+    "0006_live_objects.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

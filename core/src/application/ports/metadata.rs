@@ -630,6 +630,13 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// A page of a space, in byte order of keys. Costs the same wherever in the space it begins.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Object>, MetadataError>;
 
+    /// The keys at which the lines of a listing begin that rolls keys up at `delimiter`, which is not empty:
+    /// the first key that `query` would list (its `from` must be `Included`, and keyless objects are left
+    /// out), and, as long as a key holds the delimiter behind the prefix, the first one behind all that are
+    /// rolled up with it. Fewer than `limit` as it likes, but none only if there is none. Costs as much as
+    /// it yields, however many keys are rolled up.
+    async fn walk(&self, query: &ListQuery, delimiter: &str) -> Result<Vec<String>, MetadataError>;
+
     // --- spaces and buckets ------------------------------------------------------------------------------
 
     /// The space at a place, if it exists.

@@ -74,6 +74,10 @@ impl MetadataStore for SqlMetadata {
         Ok(objects::list(&self.db, query).await?)
     }
 
+    async fn walk(&self, query: &ListQuery, delimiter: &str) -> Answer<Vec<String>> {
+        Ok(objects::walk(&self.db, query, delimiter).await?)
+    }
+
     async fn space(&self, place: &Place) -> Answer<Option<Space>> {
         self.lookups.space(place).await
     }
