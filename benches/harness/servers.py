@@ -234,10 +234,9 @@ class Nginx(Server):
             (self.directory / directory).chmod(0o777)
         for parent in (self.directory, *self.directory.parents):
             parent.chmod(parent.stat().st_mode | 0o111)
-        modules = "include /etc/nginx/modules-enabled/*.conf;"
         config = self.directory / "nginx.conf"
         config.write_text(
-            f"{modules}\nworker_processes 2;\ndaemon off;\npid {self.directory}/pid;\nerror_log {self.directory}/logs/error;\n"
+            f"worker_processes 2;\ndaemon off;\npid {self.directory}/pid;\nerror_log {self.directory}/logs/error;\n"
             "events { worker_connections 4096; }\nhttp { access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;\n"
             "keepalive_requests 100000000; client_max_body_size 0; client_body_buffer_size 16k;\n"
             f"client_body_temp_path {self.directory}/body;\n"

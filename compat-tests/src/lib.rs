@@ -23,6 +23,7 @@ pub mod raw;
 pub mod s3;
 pub mod server;
 mod suite;
+pub mod tools;
 pub mod wait;
 
 pub use content::Content;

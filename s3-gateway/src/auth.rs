@@ -1,13 +1,14 @@
 //! Who signs a request. Each request looks its key up once: s3s asks for the secret, and the principal that
 //! came with it is kept for the operation.
 
+pub(crate) mod encoded_path;
 pub(crate) mod form;
 
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use juststorage_core::application::access::{Access, S3Identity};
 use juststorage_core::application::store::Store;
@@ -15,6 +16,8 @@ use juststorage_core::domain::principal::Principal;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3Request, S3Result};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 
 use crate::acl;
 use crate::dto::{address, effective_headers, text};
@@ -81,6 +84,25 @@ pub(crate) fn is_sigv2(headers: &HeaderMap, query: &[(String, String)]) -> bool 
     let header = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
     header || query.iter().any(|(key, _)| key == "AWSAccessKeyId")
 }
+
+/// SigV4 takes the time from `x-amz-date`, or from `Date` where a client signs only that; s3s knows the former.
+pub(crate) fn date_as_amz_date(headers: &mut HeaderMap) {
+    let version_4 = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
+    if !version_4 || headers.contains_key("x-amz-date") {
+        return;
+    }
+    // Python writes UTC as -0000.
+    let gmt = text(headers, "date").map(|date| date.replace(" -0000", " GMT").replace(" +0000", " GMT"));
+    let Some(date) = gmt.and_then(|date| httpdate::parse_http_date(&date).ok()) else { return };
+    let written = OffsetDateTime::from(date).format(AMZ_DATE).ok();
+    if let Some(value) = written.and_then(|date| HeaderValue::try_from(date).ok()) {
+        headers.insert("x-amz-date", value);
+    }
+}
+
+/// `20260102T030405Z`.
+const AMZ_DATE: &[BorrowedFormatItem<'static>] =
+    time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
 
 /// Secrets for s3s.
 pub(crate) struct Keys(pub(crate) Access);
@@ -159,4 +181,26 @@ pub(crate) fn who<T>(request: &S3Request<T>) -> Result<&Principal, S3Error> {
         // The doorkeeper runs before every operation; a request without principal is not let further.
         fail(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_signed_date_stands_in_for_the_amz_date() {
+        let with = |authorization: &'static str, date: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static(authorization));
+            headers.insert("date", HeaderValue::from_static(date));
+            date_as_amz_date(&mut headers);
+            text(&headers, "x-amz-date").map(str::to_owned)
+        };
+        for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 -0000"] {
+            assert_eq!(with("AWS4-HMAC-SHA256 x", date).unwrap(), "19941106T084937Z", "{date}");
+        }
+        assert_eq!(with("AWS a:b", "Sun, 06 Nov 1994 08:49:37 GMT"), None);
+        assert_eq!(with("AWS4-HMAC-SHA256 x", "yesterday"), None);
+    }
 }

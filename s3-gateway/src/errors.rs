@@ -260,6 +260,7 @@ fn translate_invalid(invalid: &Invalid) -> S3Error {
         "checksum" | "checksum_type" | "cors" | "lifecycle_rule" => "InvalidRequest",
         "lifecycle_schema" => "MalformedXML",
         "retention_period" => "InvalidRetentionPeriod",
+        "range" => "InvalidRange",
         _ => "InvalidArgument",
     };
     let message = match code {

@@ -68,6 +68,9 @@ pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     config.custom_route_max_body_size = None;
     config.sig_v4_allowed_services = vec!["s3".to_owned()];
     config.enable_sig_v2 = sigv2;
+    // What is signed contains this header's value whether it is named or not, so that it cannot be swapped;
+    // and it stands for a signed `Date` where a client sends no other.
+    config.unsigned_amz_header_allowlist.push("x-amz-date".to_owned());
     let mut builder = S3ServiceBuilder::new(api.clone());
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     // Without this call s3s would let everybody in.
@@ -209,6 +212,8 @@ impl S3Gateway {
             return Ok(labelled(response, namespace));
         }
         parts.extensions.insert(target);
+        auth::date_as_amz_date(&mut parts.headers);
+        auth::encoded_path::admit(&mut parts, &self.forms.access).await;
         let body = if takes_xml {
             let digests = XmlDigests::new(&parts.headers);
             parts.extensions.insert(digests.clone());

@@ -117,7 +117,8 @@ pub struct BucketName(Arc<str>);
 
 impl BucketName {
     /// Accepts what S3 calls a valid general-purpose bucket name: 3 to 63 of `[a-z0-9.-]`, starting and
-    /// ending alphanumeric, no `..`, not shaped like an IPv4 address, none of the reserved affixes.
+    /// ending alphanumeric, no `..`, not shaped like an IPv4 address, none of the reserved affixes. Each label
+    /// must be one of a host name too (no `.-`), which S3 leaves open.
     /// Source: S3 User Guide, "General purpose bucket naming rules".
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let refuse = |reason: &'static str| Err(Invalid::new("bucket", reason));
@@ -134,6 +135,9 @@ impl BucketName {
         }
         if text.contains("..") {
             return refuse("must not contain two adjacent dots");
+        }
+        if text.contains(".-") || text.contains("-.") {
+            return refuse("must not have a hyphen beside a dot: no host could have the name");
         }
         if text.parse::<std::net::Ipv4Addr>().is_ok() {
             return refuse("must not be formatted as an IP address");

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::etag::Etag;
+use juststorage_core::domain::object::Object;
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::domain::timestamp::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -44,6 +45,11 @@ pub(crate) fn class_header(of: StorageClass) -> Option<&'static str> {
 /// Whose data it is: the tenant.
 pub(crate) fn owner(tenant: &Tenant) -> Owner {
     Owner { id: Some(tenant.to_string()), display_name: Some(tenant.to_string()) }
+}
+
+/// The version id in the answer to a write: S3 leaves out that of a null version.
+pub(crate) fn written_version(object: &Object) -> Option<String> {
+    object.s3_version_id().filter(|_| !object.is_null_version)
 }
 
 /// A size as S3's XML carries it.

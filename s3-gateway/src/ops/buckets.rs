@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::list::Cursor;
 use juststorage_core::domain::settings::SpaceSettings;
 use juststorage_core::domain::space::Space;
@@ -127,13 +128,19 @@ pub(crate) async fn create(
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let name = address::bucket(&request.input.bucket)?;
     let who = who(&request)?;
-    let bucket = if request.input.object_lock_enabled_for_bucket == Some(true) {
+    let locking = request.input.object_lock_enabled_for_bucket == Some(true);
+    let made = if locking {
         api.store.create_locking_bucket(who, &name).await
     } else {
         api.store.create_bucket(who, &name, None).await
     };
-    let bucket = bucket.map_err(translate)?;
-    note_namespace(bucket.space.address.namespace.as_str());
+    match made {
+        Ok(bucket) => note_namespace(bucket.space.address.namespace.as_str()),
+        // S3 answers 200 in its first region only, where old clients rely on it (S3 `CreateBucket`). Not to one
+        // who asks for locks, which the bucket may not have.
+        Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" && !locking => {}
+        Err(error) => return Err(translate(error)),
+    }
     let location = Some(format!("/{name}"));
     Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
 }

@@ -85,7 +85,7 @@ pub(crate) async fn object(
     let output = CopyObjectOutput {
         copy_object_result: Some(result),
         copy_source_version_id: from.s3_version_id(),
-        version_id: object.s3_version_id(),
+        version_id: values::written_version(&object),
         expiration: expiration(api, &object).await?,
         ..CopyObjectOutput::default()
     };

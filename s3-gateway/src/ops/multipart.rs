@@ -112,7 +112,7 @@ pub(crate) async fn complete(
         bucket: Some(request.input.bucket),
         key: Some(request.input.key),
         e_tag: Some(values::etag(&object.etag)),
-        version_id: object.s3_version_id(),
+        version_id: values::written_version(&object),
         expiration: expiration(api, &object).await?,
         ..CompleteMultipartUploadOutput::default()
     };

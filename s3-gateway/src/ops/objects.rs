@@ -59,7 +59,7 @@ pub(crate) async fn put(
     note_namespace(object.address.namespace.as_str());
     let mut output = PutObjectOutput {
         e_tag: Some(values::etag(&object.etag)),
-        version_id: object.s3_version_id(),
+        version_id: values::written_version(&object),
         expiration: expiration(api, &object).await?,
         ..PutObjectOutput::default()
     };
@@ -197,7 +197,9 @@ fn answer(
     let checksum = if partial { head.part_checksum.as_ref() } else { object.checksum.as_ref() };
     if let Some(checksum) = checksum.filter(|_| asked) {
         set(header_of(checksum.algorithm), checksum.value.clone());
-        set(HeaderName::from_static("x-amz-checksum-type"), checksum.kind.as_str().to_owned());
+        // Of a part too, it is the object's type that S3 names.
+        let kind = object.checksum.as_ref().map_or(checksum.kind, |whole| whole.kind);
+        set(HeaderName::from_static("x-amz-checksum-type"), kind.as_str().to_owned());
     }
     for (name, value) in &query.overrides {
         set(name.clone(), value.clone());

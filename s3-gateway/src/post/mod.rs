@@ -32,7 +32,7 @@ use crate::allowlist;
 use crate::api::Api;
 use crate::auth::{self, note_namespace};
 use crate::body::Failure;
-use crate::dto::{address, attributes, checksums, conditions, text};
+use crate::dto::{address, attributes, checksums, conditions, text, values};
 use crate::errors::{bad_request, escape, fail, internal, invalid_argument, refusal};
 use crate::service::BoxError;
 
@@ -270,7 +270,7 @@ fn answer<'f>(
         }
     };
     set(ETAG, etag.clone());
-    if let Some(version) = object.s3_version_id() {
+    if let Some(version) = values::written_version(object) {
         set(HeaderName::from_static("x-amz-version-id"), version);
     }
     if let Some(checksum) = &object.checksum {

@@ -54,6 +54,8 @@ impl Policy {
         let expiration = json.get("expiration").ok_or_else(|| invalid("Policy missing expiration"))?;
         let expiration = expiration
             .as_str()
+            // The parser takes any separator between date and time; S3 takes a T.
+            .filter(|text| text.as_bytes().get(10) == Some(&b'T'))
             .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
             .ok_or_else(|| invalid("Invalid 'expiration' value"))?;
         let conditions = json

@@ -5,9 +5,13 @@
 
 mod access;
 mod checksums;
+mod forms;
 mod listing;
 mod multipart;
 mod objects;
 mod protocol;
 mod server;
 mod settings;
+mod signatures;
+mod sigv2;
+mod versions;

@@ -58,6 +58,11 @@ const ROOT: &str = "juststorage";
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// One that accepts Signature Version 2 too, or not.
+    pub(crate) async fn start_with(sigv2: bool) -> Self {
         let files = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", files.path().join("metadata.db").display());
         let metadata = SqlMetadata::connect(&url).await.unwrap();
@@ -79,7 +84,7 @@ impl Server {
             store,
             access: access.clone(),
             region: "us-east-1".to_owned(),
-            sigv2: true,
+            sigv2,
             domain: Some("s3.test".to_owned()),
         })
         .unwrap();
@@ -187,6 +192,7 @@ pub(crate) struct Call<'c> {
     body: Vec<u8>,
     payload: Payload,
     length: Option<usize>,
+    at: SystemTime,
 }
 
 #[derive(Clone, Copy)]
@@ -207,6 +213,7 @@ impl Client {
             body: Vec::new(),
             payload: Payload::Signed,
             length: None,
+            at: SystemTime::now(),
         }
     }
 
@@ -228,13 +235,18 @@ impl Client {
 
     /// The target with a presigned query for `method`.
     pub(crate) fn presign(&self, method: &str, target: &str) -> String {
+        self.presign_at(method, target, SystemTime::now(), 60)
+    }
+
+    /// As [`Self::presign`], signed at another moment, and good for so many seconds.
+    pub(crate) fn presign_at(&self, method: &str, target: &str, at: SystemTime, seconds: u64) -> String {
         let mut settings = Self::settings();
         settings.signature_location = SignatureLocation::QueryParams;
-        settings.expires_in = Some(std::time::Duration::from_secs(60));
+        settings.expires_in = Some(std::time::Duration::from_secs(seconds));
         settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
         let url = format!("http://{}{target}", self.address);
         let mut request = http::Request::builder().method(method).uri(&url).body(()).unwrap();
-        self.sign(&mut request, &[], SignableBody::UnsignedPayload, settings);
+        self.sign(&mut request, &[], SignableBody::UnsignedPayload, settings, at);
         request.uri().path_and_query().unwrap().to_string()
     }
 
@@ -244,13 +256,14 @@ impl Client {
         headers: &[(String, String)],
         body: SignableBody<'_>,
         settings: SigningSettings,
+        at: SystemTime,
     ) {
         let identity = Credentials::new(&self.access_key, &self.secret_key, None, None, "test").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region("eu-north-7")
             .name("s3")
-            .time(SystemTime::now())
+            .time(at)
             .settings(settings)
             .build()
             .unwrap()
@@ -291,6 +304,12 @@ impl Call<'_> {
         self
     }
 
+    /// Signs at another moment.
+    pub(crate) fn at(mut self, moment: SystemTime) -> Self {
+        self.at = moment;
+        self
+    }
+
     /// Sends the body as one aws-chunk without signature, with `trailer` lines behind it.
     pub(crate) fn chunked(mut self, announced: &str, trailer: &str) -> Self {
         let decoded = self.body.len();
@@ -324,7 +343,7 @@ impl Call<'_> {
         };
         let presigned = self.target.contains("X-Amz-Signature");
         if !presigned {
-            self.client.sign(&mut request, &headers, body, Client::settings());
+            self.client.sign(&mut request, &headers, body, Client::settings(), self.at);
         }
         let mut lines = vec![
             format!("{} {} HTTP/1.1", self.method, self.target),

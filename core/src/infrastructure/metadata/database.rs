@@ -91,10 +91,15 @@ impl Row {
 
     /// The value of the first column.
     pub(super) fn first<T: Field>(&self) -> Result<T, Fault> {
+        self.at(0)
+    }
+
+    /// The value of a column by its place.
+    pub(super) fn at<T: Field>(&self, column: usize) -> Result<T, Fault> {
         match self {
-            Self::Sqlite(row) => Ok(row.try_get(0)?),
-            Self::Postgres(row) => Ok(row.try_get(0)?),
-            Self::Paged(row) => row.at(0),
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Paged(row) => row.at(column),
         }
     }
 }
@@ -495,7 +500,10 @@ impl<'c> Statement<'c> {
     /// Every row of a statement that is made of `page_of_objects` or `page_of_keys`, a select and `end_of_page`.
     pub(super) async fn paged(self) -> Result<Vec<Row>, Fault> {
         match &self.0 {
-            Bound::Sqlite(..) => page::rows_of(&self.one().await?.first::<String>()?),
+            Bound::Sqlite(..) => {
+                let page = self.one().await?;
+                page::rows_of(page.at::<Option<String>>(0)?.as_deref(), &page.at::<String>(1)?)
+            }
             Bound::Postgres(..) => self.all().await,
         }
     }

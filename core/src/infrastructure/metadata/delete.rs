@@ -74,6 +74,10 @@ async fn delete_latest(
         return Ok(Err(refusal));
     }
     let Some(space) = space else { return Ok(Ok(deleted(None, false))) };
+    if latest.is_none() && !delete.preconditions.is_empty() {
+        // The client would delete what it knows; there is nothing, and nothing to be marked as gone.
+        return Ok(Ok(deleted(None, false)));
+    }
     hide(batch, &space, latest, key, delete.marker_id, delete.bypass_governance).await
 }
 

@@ -82,15 +82,28 @@ macro_rules! piece {
          b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
          LEFT JOIN blobs b ON b.id = o.blob_id"
     };
-    // Around a select of `object`: its rows as one value (SQLite's), in the order of `page::COLUMNS`.
+    // Around a select of `listed`, of the space that the first value names: its rows as one value (SQLite's),
+    // in the order of `page::COLUMNS`, behind the space's.
     (sqlite page_of_objects) => {
-        "SELECT json_group_array(json_array(hex(id), space_id, namespace, tenant, versioning, settings, \
-         key, hex(blob_id), size, etag, class, headers, metadata, tags, checksum, object_lock, is_latest, \
-         is_null_version, created_at, hex(hash), parts)) FROM ("
+        "SELECT (SELECT json_array(id, namespace, tenant, versioning, settings) FROM spaces WHERE id = $1), \
+         json_group_array(json_array(hex(id), key, hex(blob_id), size, etag, class, headers, metadata, tags, \
+         checksum, object_lock, is_latest, is_null_version, created_at, hex(hash), parts)) FROM ("
+    };
+    // What `rows::object` reads, for one page of one space.
+    (sqlite listed) => {
+        "SELECT o.id, o.key, o.blob_id, o.size, o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, \
+         o.object_lock, o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts FROM objects o \
+         LEFT JOIN blobs b ON b.id = o.blob_id"
+    };
+    (postgres listed) => {
+        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
+         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
+         o.is_null_version, o.created_at, b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
+         LEFT JOIN blobs b ON b.id = o.blob_id"
     };
     // The same around a select of keys.
     (sqlite page_of_keys) => {
-        "SELECT json_group_array(json_array(key)) FROM ("
+        "SELECT NULL, json_group_array(json_array(key)) FROM ("
     };
     (postgres page_of_keys) => {
         ""

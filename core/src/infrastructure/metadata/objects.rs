@@ -94,14 +94,14 @@ async fn rest_of_key(db: &Database, query: &ListQuery, key: &str, after: Uuid) -
     let page = if query.versions {
         sql!(
             page_of_objects,
-            object,
+            listed,
             " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.state = 2 ORDER BY o.id DESC LIMIT $4",
             end_of_page
         )
     } else {
         sql!(
             page_of_objects,
-            object,
+            listed,
             " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.is_latest AND o.blob_id IS NOT NULL \
              ORDER BY o.id DESC LIMIT $4",
             end_of_page
@@ -129,28 +129,28 @@ async fn later_keys(
     let page = match (query.versions, end) {
         (false, Some(_)) => sql!(
             page_of_objects,
-            object,
+            listed,
             " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.key <> '' AND o.is_latest \
              AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3",
             end_of_page
         ),
         (false, None) => sql!(
             page_of_objects,
-            object,
+            listed,
             " WHERE o.space_id = $1 AND o.key > $2 AND o.key <> '' AND o.is_latest \
              AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3",
             end_of_page
         ),
         (true, Some(_)) => sql!(
             page_of_objects,
-            object,
+            listed,
             " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.state = 2 \
              ORDER BY o.key, o.id DESC LIMIT $3",
             end_of_page
         ),
         (true, None) => sql!(
             page_of_objects,
-            object,
+            listed,
             " WHERE o.space_id = $1 AND o.key > $2 AND o.state = 2 ORDER BY o.key, o.id DESC LIMIT $3",
             end_of_page
         ),

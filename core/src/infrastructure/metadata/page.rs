@@ -1,18 +1,16 @@
 //! Many rows as one value of JSON, and the values in it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::database::Row;
 use super::dialect::Fault;
 
 /// What a row of `page_of_objects` holds, in order.
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 16] = [
     "id",
-    "space_id",
-    "namespace",
-    "tenant",
-    "versioning",
-    "settings",
     "key",
     "blob_id",
     "size",
@@ -30,24 +28,38 @@ const COLUMNS: [&str; 21] = [
     "parts",
 ];
 
-/// A row out of a page.
-pub(super) struct Paged(Vec<Value>);
+/// What every row of a page shares, in order: its space's.
+const SHARED: [&str; 5] = ["space_id", "namespace", "tenant", "versioning", "settings"];
 
-/// The rows of a page.
-pub(super) fn rows_of(page: &str) -> Result<Vec<super::database::Row>, Fault> {
-    let rows: Vec<Vec<Value>> =
-        serde_json::from_str(page).map_err(|error| Fault::failed(format!("a page of rows: {error}")))?;
-    Ok(rows.into_iter().map(|row| super::database::Row::Paged(Paged(row))).collect())
+/// A row out of a page.
+pub(super) struct Paged {
+    shared: Arc<[Value]>,
+    values: Vec<Value>,
+}
+
+/// The rows of a page, and what all of them share.
+pub(super) fn rows_of(shared: Option<&str>, page: &str) -> Result<Vec<Row>, Fault> {
+    fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
+        serde_json::from_str(text).map_err(|error| Fault::failed(format!("a page of rows: {error}")))
+    }
+    let shared: Arc<[Value]> = shared.map(parse::<Vec<Value>>).transpose()?.unwrap_or_default().into();
+    let rows = parse::<Vec<Vec<Value>>>(page)?.into_iter();
+    Ok(rows.map(|values| Row::Paged(Paged { shared: shared.clone(), values })).collect())
 }
 
 impl Paged {
     pub(super) fn get<T: FromPage>(&self, column: &str) -> Result<T, Fault> {
-        let at = COLUMNS.iter().position(|name| *name == column);
-        self.at(at.ok_or_else(|| Fault::failed(format!("a page has no column {column}")))?)
+        let place = |columns: &[&str]| columns.iter().position(|name| *name == column);
+        let value = match place(&COLUMNS) {
+            Some(at) => self.values.get(at),
+            None => place(&SHARED).and_then(|at| self.shared.get(at)),
+        };
+        let value = value.and_then(T::from_page);
+        value.ok_or_else(|| Fault::failed(format!("a page has no such value in column {column}")))
     }
 
     pub(super) fn at<T: FromPage>(&self, at: usize) -> Result<T, Fault> {
-        let value = self.0.get(at).and_then(T::from_page);
+        let value = self.values.get(at).and_then(T::from_page);
         value.ok_or_else(|| Fault::failed(format!("a page has no such value in column {at}")))
     }
 }
@@ -111,8 +123,10 @@ mod tests {
     #[test]
     fn values_of_a_page_read_back() {
         let page = r#"[["00112233445566778899AABBCCDDEEFF", -1, "a\u0000", 1, "", null, "0aFF"]]"#;
-        let rows = rows_of(page).unwrap();
-        let super::super::database::Row::Paged(row) = &rows[0] else { panic!("not paged") };
+        let rows = rows_of(Some(r#"[7, "n", "t", 1]"#), page).unwrap();
+        let Row::Paged(row) = &rows[0] else { panic!("not paged") };
+        assert_eq!(row.get::<String>("tenant").unwrap(), "t");
+        assert!(row.get::<i64>("no such").is_err());
         assert_eq!(row.at::<Uuid>(0).unwrap().as_u128(), 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
         assert_eq!(row.at::<i64>(1).unwrap(), -1);
         assert_eq!(row.at::<String>(2).unwrap(), "a\0");

@@ -1,0 +1,112 @@
+//! Bodies stream: whatever their framing, a request takes a bounded piece of memory.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use juststorage_compat_tests::raw::Request;
+use juststorage_compat_tests::{Database, Server, s3};
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// What each request sends, in bytes: several times what it may take.
+const SENT: u64 = 512 << 20;
+
+/// What a request may take beyond the idle server, in bytes.
+const TAKEN_MAX: u64 = 64 << 20;
+
+/// A figure of the process, in bytes.
+fn memory(server: &Server, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process_id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() << 10
+}
+
+/// Sends `head`, then `SENT` bytes, then `tail`, and panics unless that was accepted in little memory.
+async fn stream(server: &Server, what: &str, head: Request, tail: &[u8]) {
+    let idle = memory(server, "VmRSS:");
+    // From here on the peak is counted anew.
+    std::fs::write(format!("/proc/{}/clear_refs", server.process_id()), "5").unwrap();
+    let mut connection = head.send_only(server.s3_url()).await;
+    let chunk = vec![0x5a_u8; 1 << 20];
+    for _ in 0..SENT >> 20 {
+        connection.write_all(&chunk).await.expect("the server reads on");
+    }
+    connection.write_all(tail).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 20"), "{what}: {answer}");
+    let taken = memory(server, "VmHWM:").saturating_sub(idle);
+    assert!(taken < TAKEN_MAX, "{what} took {} MiB", taken >> 20);
+}
+
+fn signed_form(bucket: &str) -> String {
+    let mac = |key: &[u8], text: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    };
+    let key = s3::ROOT_KEY;
+    let credential = format!("{key}/20260101/us-east-1/s3/aws4_request");
+    let policy = serde_json::json!({ "expiration": "2999-01-01T00:00:00Z", "conditions": [
+        { "bucket": bucket }, ["starts-with", "$key", ""], { "x-amz-algorithm": "AWS4-HMAC-SHA256" },
+        { "x-amz-credential": credential }, { "x-amz-date": "20260101T000000Z" },
+    ] });
+    let policy = STANDARD.encode(policy.to_string());
+    let secret = ["20260101", "us-east-1", "s3", "aws4_request"]
+        .iter()
+        .fold(format!("AWS4{key}").into_bytes(), |key, part| mac(&key, part));
+    let fields = [
+        ("key", "form"),
+        ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+        ("x-amz-credential", &credential),
+        ("x-amz-date", "20260101T000000Z"),
+        ("policy", &policy),
+        ("x-amz-signature", &hex::encode(mac(&secret, &policy))),
+    ];
+    let mut form = String::new();
+    for (name, value) in fields {
+        form += &format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    form + "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n"
+}
+
+#[tokio::test]
+async fn large_bodies_take_little_memory() {
+    let server = Server::start(Database::Sqlite).await;
+    let s3 = server.s3();
+    s3.create_bucket().bucket("streams").send().await.unwrap();
+    // What the first requests allocate for good is no part of the figures.
+    s3::put(&s3, "streams", "warm", vec![1_u8; 4 << 20].into()).await;
+    s3::get(&s3, "streams", "warm").await;
+
+    let (form, end) = (signed_form("streams"), b"\r\n--XX--\r\n");
+    let whole = form.len() as u64 + SENT + end.len() as u64;
+    let post = Request::new("POST", "/streams")
+        .header("content-type", "multipart/form-data; boundary=XX")
+        .body(form)
+        .declared_length(whole);
+    stream(&server, "a form", post, end).await;
+
+    // The Rust SDK sends the whole body as one chunk.
+    let (size, end) = (format!("{SENT:x}\r\n"), b"\r\n0\r\nx-amz-checksum-crc32:");
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &vec![0x5a; 1 << 20]);
+    let whole = (1..SENT >> 20).fold(crc, |sum, _| {
+        crc_fast::checksum_combine(crc_fast::CrcAlgorithm::Crc32IsoHdlc, sum, crc, 1 << 20)
+    });
+    let trailer = STANDARD.encode(u32::try_from(whole).unwrap().to_be_bytes());
+    let end = [end.as_slice(), trailer.as_bytes(), b"\r\n\r\n"].concat();
+    let length = size.len() as u64 + SENT + end.len() as u64;
+    let put = Request::new("PUT", "/streams/chunk")
+        .header("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+        .header("x-amz-decoded-content-length", SENT.to_string())
+        .header("x-amz-trailer", "x-amz-checksum-crc32")
+        .header("content-encoding", "aws-chunked")
+        .signed(server.s3_url())
+        .body(size)
+        .declared_length(length);
+    stream(&server, "one chunk", put, &end).await;
+    for key in ["form", "chunk"] {
+        let head = s3.head_object().bucket("streams").key(key).send().await.unwrap();
+        assert_eq!(head.content_length(), Some(i64::try_from(SENT).unwrap()), "{key}");
+    }
+}

@@ -1,0 +1,55 @@
+//! Tools that people use, as they come, against the binary. The scenarios are in `tools/`.
+
+use juststorage_compat_tests::{Database, Server, on_both_databases, tools};
+
+async fn run(scenario: &str, environment: &str) {
+    let server = Server::start(Database::Sqlite).await;
+    tools::run(&server, scenario, environment);
+}
+
+#[tokio::test]
+async fn aws_command() {
+    run("awscli.sh", "").await;
+}
+
+#[tokio::test]
+async fn rclone() {
+    run("rclone.sh", "").await;
+}
+
+#[tokio::test]
+async fn s3cmd() {
+    run("s3cmd.sh", "").await;
+}
+
+#[tokio::test]
+async fn restic() {
+    run("restic.sh", "").await;
+}
+
+#[tokio::test]
+async fn docker_registry() {
+    run("docker-registry.sh", "").await;
+}
+
+#[tokio::test]
+async fn pyarrow() {
+    run("pyarrow_s3.py", "clients").await;
+}
+
+#[tokio::test]
+async fn s3fs() {
+    run("s3fs_fsspec.py", "clients").await;
+}
+
+#[tokio::test]
+async fn mlflow() {
+    run("mlflow_artifacts.py", "mlflow").await;
+}
+
+on_both_databases!(concurrent_deltalake_writers_lose_no_commit);
+
+async fn concurrent_deltalake_writers_lose_no_commit(database: Database) {
+    let server = Server::start(database).await;
+    tools::run(&server, "deltalake_writers.py", "clients");
+}

@@ -1,0 +1,197 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha1::Sha1;
+use sha2::Sha256;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::server::{Answer, Client, Server, raw};
+
+fn hmac(key: &[u8], text: &str) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn policy(mut conditions: Value) -> String {
+    let expiration = OffsetDateTime::now_utc() + time::Duration::minutes(5);
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].000Z");
+    let conditions = std::mem::take(conditions.as_array_mut().unwrap());
+    let json = json!({ "expiration": expiration.format(format).unwrap(), "conditions": conditions });
+    STANDARD.encode(json.to_string())
+}
+
+/// The fields of a form that boto3's `generate_presigned_post` would make, signed for another day: a form is
+/// good until its policy expires, however old its signature.
+fn version_4(client: &Client, conditions: &[Value]) -> Vec<(String, String)> {
+    let credential = format!("{}/20200102/us-east-1/s3/aws4_request", client.access_key);
+    let mut conditions = conditions.to_vec();
+    conditions.extend([
+        json!({ "x-amz-algorithm": "AWS4-HMAC-SHA256" }),
+        json!({ "x-amz-credential": credential }),
+        json!({ "x-amz-date": "20200102T030405Z" }),
+    ]);
+    let policy = policy(Value::Array(conditions));
+    let mut key = format!("AWS4{}", client.secret_key).into_bytes();
+    for step in ["20200102", "us-east-1", "s3", "aws4_request"] {
+        key = hmac(&key, step);
+    }
+    let signature = hex::encode(hmac(&key, &policy));
+    [
+        ("X-Amz-Algorithm", "AWS4-HMAC-SHA256".to_owned()),
+        ("X-Amz-Credential", credential),
+        ("X-Amz-Date", "20200102T030405Z".to_owned()),
+        ("Policy", policy),
+        ("X-Amz-Signature", signature),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+fn version_2(client: &Client, conditions: Value) -> Vec<(String, String)> {
+    let policy = policy(conditions);
+    let mut mac = Hmac::<Sha1>::new_from_slice(client.secret_key.as_bytes()).unwrap();
+    mac.update(policy.as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    [("AWSAccessKeyId", client.access_key.clone()), ("policy", policy), ("signature", signature)]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+}
+
+fn form(fields: &[(String, String)], file: &str) -> String {
+    let mut body = String::new();
+    for (name, value) in fields {
+        body += &format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    body + "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"C:\\x\\photo.jpg\"\r\n\
+            Content-Type: image/jpeg\r\n\r\n"
+        + file
+        + "\r\n--XX--\r\n"
+}
+
+async fn post(server: &Server, target: &str, body: &str) -> Answer {
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\
+         content-type: multipart/form-data; boundary=XX\r\n\r\n",
+        body.len()
+    );
+    raw(server.address, (head + body).as_bytes(), false).await
+}
+
+fn with(fields: &[(String, String)], more: &[(&str, &str)]) -> Vec<(String, String)> {
+    let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    more.chain(fields.iter().cloned()).collect()
+}
+
+#[tokio::test]
+async fn a_form_stores_its_file_and_what_its_fields_say() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/forms", b"").await.ok();
+    let conditions = [
+        json!({ "bucket": "forms" }),
+        json!(["starts-with", "$key", "user/"]),
+        json!(["starts-with", "$x-amz-meta-colour", ""]),
+        json!({ "Content-Type": "image/jpeg" }),
+        json!(["starts-with", "$success_action_status", ""]),
+        json!(["starts-with", "$success_action_redirect", ""]),
+        json!(["starts-with", "$tagging", ""]),
+        json!(["content-length-range", 1, 10]),
+    ];
+    let signed = version_4(&s3, &conditions);
+    let said = [("key", "user/${filename}"), ("X-Amz-Meta-Colour", "red"), ("Content-Type", "image/jpeg")];
+    let answer = post(&server, "/forms", &form(&with(&signed, &said), "pixels")).await.ok();
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    assert_eq!(answer.header("location"), Some("http://x/forms/user/photo.jpg"));
+    let stored = s3.get("/forms/user/photo.jpg").await.ok();
+    assert_eq!(stored.text(), "pixels");
+    assert_eq!(stored.header("x-amz-meta-colour"), Some("red"));
+    assert_eq!(stored.header("content-type"), Some("image/jpeg"));
+
+    let created = [("key", "user/a&b"), ("Content-Type", "image/jpeg"), ("success_action_status", "201")];
+    let created = post(&server, "/forms/", &form(&with(&signed, &created), "x")).await.ok();
+    assert_eq!((created.status, created.xml("Key")), (201, Some("user/a&amp;b".into())));
+    let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
+    let gone_to = [
+        ("key", "user/r"),
+        ("Content-Type", "image/jpeg"),
+        ("success_action_redirect", "https://example.com/done?a=1"),
+        ("tagging", tags),
+    ];
+    let gone_to = post(&server, "/forms", &form(&with(&signed, &gone_to), "x")).await;
+    assert_eq!(gone_to.status, 303);
+    let location = gone_to.header("location").unwrap();
+    assert!(
+        location.starts_with("https://example.com/done?a=1&bucket=forms&key=user%2Fr&etag=%22"),
+        "{location}"
+    );
+    assert_eq!(s3.get("/forms/user/r?tagging").await.ok().xml("Key"), Some("a".into()));
+}
+
+#[tokio::test]
+async fn a_form_that_its_policy_does_not_allow_stores_nothing() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/strict", b"").await.ok();
+    let conditions = [
+        json!({ "bucket": "strict" }),
+        json!(["starts-with", "$key", "user/"]),
+        json!(["starts-with", "$acl", ""]),
+        json!(["content-length-range", 2, 10]),
+    ];
+    let signed = version_4(&s3, &conditions);
+    let key = [("key", "user/k")];
+    let good = with(&signed, &key);
+    let changed = |name: &str, value: &str| {
+        let change = |(field, old): &(String, String)| {
+            (field.clone(), if field == name { value.to_owned() } else { old.clone() })
+        };
+        good.iter().map(change).collect::<Vec<_>>()
+    };
+    let whole = form(&good, "bytes");
+    let cases = [
+        (form(&signed, "bytes"), (403, "AccessDenied")),
+        (form(&with(&signed, &[("key", "other/k")]), "bytes"), (403, "AccessDenied")),
+        (form(&with(&good, &[("x-amz-meta-a", "b")]), "bytes"), (403, "AccessDenied")),
+        (form(&with(&good, &[("acl", "public-read")]), "bytes"), (400, "AccessControlListNotSupported")),
+        (form(&with(&good, &[("x-amz-server-side-encryption", "AES256")]), "bytes"), (403, "AccessDenied")),
+        (form(&with(&good, &[("x-amz-checksum-crc32", "AAAAAA==")]), "bytes"), (400, "BadDigest")),
+        (form(&with(&good, &key), "bytes"), (400, "InvalidArgument")),
+        (form(&good, "b"), (400, "EntityTooSmall")),
+        (form(&good, "eleven bytes"), (400, "EntityTooLarge")),
+        (form(&changed("X-Amz-Signature", &"0".repeat(64)), "bytes"), (403, "SignatureDoesNotMatch")),
+        (
+            form(&changed("X-Amz-Credential", "NOBODY/20200102/us-east-1/s3/aws4_request"), "bytes"),
+            (403, "InvalidAccessKeyId"),
+        ),
+        (form(&[("key".to_owned(), "user/k".to_owned())], "bytes"), (403, "AccessDenied")),
+        (form(&version_2(&s3, json!([{ "bucket": "strict" }])), "bytes"), (400, "InvalidRequest")),
+        (whole[..whole.len() - 9].to_owned(), (400, "MalformedPOSTRequest")),
+        ("--XX--\r\n".to_owned(), (400, "MalformedPOSTRequest")),
+    ];
+    for (body, (status, code)) in cases {
+        let answer = post(&server, "/strict", &body).await;
+        assert_eq!(answer.error(), (status, code.to_owned()), "{}\n{body}", answer.text());
+        assert!(answer.xml("RequestId").is_some());
+        assert_eq!(s3.get("/strict/user/k").await.status, 404, "{body}");
+    }
+    let none = s3.call("POST", "/strict").header("content-type", "text/plain").body("x").send().await;
+    assert_eq!(none.error(), (412, "PreconditionFailed".into()));
+    post(&server, "/strict", &whole).await.ok();
+}
+
+#[tokio::test]
+async fn version_2_forms_are_taken_where_they_are_allowed() {
+    let server = Server::start_with(true).await;
+    let s3 = server.root();
+    s3.put("/old", b"").await.ok();
+    let signed = version_2(&s3, json!([{ "bucket": "old" }, ["eq", "$key", "k"]]));
+    post(&server, "/old", &form(&with(&signed, &[("key", "k")]), "bytes")).await.ok();
+    assert_eq!(s3.get("/old/k").await.ok().text(), "bytes");
+    let stranger = Client { secret_key: "wrong".into(), ..s3.clone() };
+    let forged = version_2(&stranger, json!([{ "bucket": "old" }, ["eq", "$key", "k"]]));
+    let refused = post(&server, "/old", &form(&with(&forged, &[("key", "k")]), "other")).await;
+    assert_eq!(refused.error(), (403, "SignatureDoesNotMatch".into()));
+}

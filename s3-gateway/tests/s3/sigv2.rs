@@ -1,0 +1,70 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sha1::Sha1;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::server::{Answer, Client, Server, raw};
+
+fn sign(client: &Client, text: &str) -> String {
+    let mut mac = Hmac::<Sha1>::new_from_slice(client.secret_key.as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+async fn signed(client: &Client, method: &str, path: &str, at: SystemTime, amz: &str) -> Answer {
+    let date = httpdate::fmt_http_date(at);
+    let amz_line = if amz.is_empty() { String::new() } else { format!("{amz}\n") };
+    let signature = sign(client, &format!("{method}\n\n\n{date}\n{amz_line}{path}"));
+    let amz = if amz.is_empty() { String::new() } else { format!("{amz}\r\n") };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ndate: {date}\r\n{amz}content-length: 0\r\n\
+         authorization: AWS {}:{signature}\r\n\r\n",
+        client.access_key
+    );
+    raw(client.address, request.as_bytes(), false).await
+}
+
+#[tokio::test]
+async fn headers_and_urls_of_version_2_are_verified() {
+    let server = Server::start_with(true).await;
+    let s3 = server.root();
+    let now = SystemTime::now();
+    signed(&s3, "PUT", "/aged", now, "").await.ok();
+    signed(&s3, "PUT", "/aged/k", now, "x-amz-meta-a:1").await.ok();
+    assert_eq!(signed(&s3, "GET", "/aged/k", now, "").await.ok().header("x-amz-meta-a"), Some("1"));
+    let wrong = Client { secret_key: "wrong".into(), ..s3.clone() };
+    assert_eq!(signed(&wrong, "GET", "/aged/k", now, "").await.error().1, "SignatureDoesNotMatch");
+    let old = now - Duration::from_secs(3600);
+    assert_eq!(signed(&s3, "GET", "/aged/k", old, "").await.error(), (403, "RequestTimeTooSkewed".into()));
+
+    let url = |expires: u64| {
+        let signature = sign(&s3, &format!("GET\n\n\n{expires}\n/aged/k"));
+        let signature = utf8_percent_encode(&signature, NON_ALPHANUMERIC).to_string();
+        format!("/aged/k?AWSAccessKeyId={}&Expires={expires}&Signature={signature}", s3.access_key)
+    };
+    let get = async |target: String| {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        raw(server.address, request.as_bytes(), false).await
+    };
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    get(url(seconds + 60)).await.ok();
+    assert_eq!(get(url(seconds - 60)).await.error(), (403, "AccessDenied".into()));
+    let longer = url(seconds + 60).replace(&(seconds + 60).to_string(), &(seconds + 90).to_string());
+    assert_eq!(get(longer).await.error().1, "SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn version_2_is_refused_by_name_where_it_is_off() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    let header = signed(&s3, "GET", "/", SystemTime::now(), "").await;
+    let request = "GET /b/k?AWSAccessKeyId=a&Expires=9999999999&Signature=x HTTP/1.1\r\nhost: x\r\n\
+                   connection: close\r\n\r\n";
+    let url = raw(server.address, request.as_bytes(), false).await;
+    for answer in [header, url] {
+        assert_eq!(answer.error(), (400, "InvalidRequest".into()));
+        assert!(answer.text().contains("JUSTSTORAGE_S3_SIGV2=1"));
+    }
+}
