@@ -81,6 +81,11 @@ pub enum Command {
     /// Takes over from servers that died, moves blobs to the tier their objects ask for, empties sparse packs
     /// and removes what was deleted. A running server does all this by itself.
     Gc,
+    /// Apply lifecycle rules once, to every space that has some. Runs beside a server as well
+    ///
+    /// A running server does this by itself, once a day and when rules change; while it is at it, this command
+    /// leaves it the work.
+    Lifecycle,
     /// Objects, logical and physical bytes and savings of each space
     Stats,
     /// Make, list and revoke keys of the native API and of S3

@@ -174,7 +174,10 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
         Refusal::NoSuchUpload => Error::NoSuchUpload,
         Refusal::Complete(refusal) => Error::Complete(refusal),
         Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
-        Refusal::SourceGone => Error::Conflict,
+        Refusal::SourceGone | Refusal::Changed => Error::Conflict,
+        Refusal::Locked => Error::Locked,
+        Refusal::NoObjectLock => Error::NoObjectLock,
+        Refusal::WrongVersioning => Error::WrongVersioning,
         Refusal::Failed(cause) => {
             tracing::error!(cause, "change failed");
             Error::Internal
@@ -191,6 +194,10 @@ fn content_of(mutation: &mut Mutation) -> Option<&mut NewContent> {
     match mutation {
         Mutation::Put(put) => Some(&mut put.content),
         Mutation::PutPart(part) => Some(&mut part.content),
-        Mutation::Delete(_) | Mutation::Update(_) | Mutation::Complete(_) | Mutation::SealPack(..) => None,
+        Mutation::Delete(_)
+        | Mutation::Expire(_)
+        | Mutation::Update(_)
+        | Mutation::Complete(_)
+        | Mutation::SealPack(..) => None,
     }
 }

@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod objects;
 pub mod ports;
 pub mod rebuild;
+pub mod settings;
 pub mod spaces;
 pub mod store;
 pub mod uploads;

@@ -10,6 +10,7 @@ use crate::application::objects::ObjectRef;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
+use crate::application::settings::SettingsCache;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::space::{DedupScope, Space};
@@ -45,6 +46,7 @@ pub struct Store {
     pub(crate) committer: Committer,
     pub(crate) ingest: Ingest,
     pub(crate) dedup: DedupScope,
+    pub(crate) settings: SettingsCache,
 }
 
 impl Store {
@@ -57,7 +59,8 @@ impl Store {
         ingest: Ingest,
         dedup: DedupScope,
     ) -> Self {
-        Self { metadata, tiers, clock, committer, ingest, dedup }
+        let settings = SettingsCache::default();
+        Self { metadata, tiers, clock, committer, ingest, dedup, settings }
     }
 
     /// Which parts answer just now: the database, the hot tier, the cold tier, each with its failure.

@@ -5,13 +5,17 @@
 pub mod address;
 pub mod blob;
 pub mod checksum;
+pub mod cors;
 pub mod etag;
 pub mod invalid;
+pub mod lifecycle;
 pub mod multipart;
 pub mod object;
+pub mod object_lock;
 pub mod precondition;
 pub mod principal;
 pub mod range;
+pub mod settings;
 pub mod space;
 pub mod storage_class;
 pub mod timestamp;

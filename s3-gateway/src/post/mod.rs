@@ -27,12 +27,13 @@ use time::OffsetDateTime;
 
 use self::form::{File, Form, FormError};
 use self::policy::Policy;
+use crate::acl;
 use crate::allowlist;
 use crate::api::Api;
 use crate::auth::{self, note_namespace};
 use crate::body::Failure;
 use crate::dto::{address, attributes, checksums, conditions, text, values};
-use crate::errors::{bad_request, escape, fail, invalid_argument, refusal};
+use crate::errors::{bad_request, escape, fail, internal, invalid_argument, refusal};
 use crate::service::BoxError;
 
 /// Takes in forms.
@@ -96,7 +97,9 @@ impl Forms {
             invalid_argument("Bucket POST must contain a field named 'key'. It must stand before the file.")
         })?;
         let headers = headers(&fields)?;
-        allowlist::check_headers(&headers).map_err(refusal)?;
+        let operation = allowlist::put_object().ok_or_else(internal)?;
+        allowlist::check_headers(operation, &headers).map_err(refusal)?;
+        acl::check(&self.api.store, &who, Some(bucket), &headers).await?;
         let object =
             self.put(&who, request, (bucket, key), (&headers, field("tagging")), (file, length)).await?;
         note_namespace(object.address.namespace.as_str());
