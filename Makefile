@@ -9,7 +9,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build install test bench check lint manifests docs deny
+.PHONY: help run build install test conformance bench check lint manifests docs deny
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,13 @@ install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 test: ## every test, on SQLite and PostgreSQL; installs what is missing
 	scripts/prepare compiler postgres python tools
 	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
+
+conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, ONLY=<regex> for a few
+	@test -n "$(S3_TESTS)" || { echo "S3_TESTS must name a checkout of https://github.com/ceph/s3-tests"; exit 2; }
+	scripts/prepare compiler postgres conformance
+	cargo build $(FLAGS) --bin juststorage
+	$(CACHE)/s3-tests/bin/python scripts/conformance --s3-tests "$(S3_TESTS)" --bin $(TARGET)/debug/juststorage \
+		$(if $(ONLY),--only '$(ONLY)') $(CONFORMANCE_FLAGS)
 
 bench: ## speed and memory beside this machine's own limits; a table and target/bench.json
 	scripts/prepare compiler postgres

@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use juststorage::{cli::Cli, commands};
 
+/// Requests allocate and free much that is small, and chunks of a fixed size: measured against glibc's
+/// allocator this one takes about a tenth less CPU time for a small GET (docs/PERFORMANCE.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;

@@ -144,12 +144,19 @@ fn serve_fronts(
     native: Listener,
     s3: Listener,
 ) -> Result<[Server; 2], Failure> {
+    if config.listen.s3_sigv2 {
+        tracing::warn!(
+            "JUSTSTORAGE_S3_SIGV2 is on: signatures of version 2 are accepted, which AWS has withdrawn; turn it off \
+             once no client needs it"
+        );
+    }
     let labels = Arc::new(NamespaceLabels::default());
     let gateway = juststorage_s3_gateway::service(Gateway {
         store: store.clone(),
         access: access.clone(),
         region: config.listen.region.clone(),
         domain: config.listen.s3_domain.clone(),
+        sigv2: config.listen.s3_sigv2,
     })
     .map_err(|error| Failure::unable("start the S3 front", error))?;
     let api = juststorage_native_api::router(NativeApi {

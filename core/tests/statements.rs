@@ -99,7 +99,9 @@ fn assemble(pieces: &[Piece], fragments: &BTreeMap<String, String>) -> String {
             Piece::Fragment(name) => fragments.get(name).unwrap_or_else(|| panic!("no fragment {name}")),
         })
         .collect();
-    // A multi-row statement is tried with two rows.
+    // A list is tried with two values, a multi-row statement with two rows.
+    let fixed = (1..).take_while(|n| text.contains(&format!("${n}"))).count();
+    let text = text.replace("{list}", &format!("${}, ${}", fixed + 1, fixed + 2));
     let Some((before, after)) = text.split_once("{rows}") else { return text };
     let columns = before.rsplit('(').next().unwrap().split(',').count();
     let row = |n: usize| {

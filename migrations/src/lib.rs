@@ -13,11 +13,22 @@ macro_rules! embed {
     };
 }
 
-/// The files for SQLite, oldest first: name and text.
-pub const SQLITE: &[(&str, &str)] = embed!("sqlite": "0001_initial.sql", "0005_scrub.sql");
+/// Names every file once, for both engines. One a line: branches that each add one then merge well.
+macro_rules! files {
+    ($($file:literal,)+) => {
+        /// The files for SQLite, oldest first: name and text.
+        pub const SQLITE: &[(&str, &str)] = embed!("sqlite": $($file),+);
 
-/// The files for PostgreSQL, oldest first: name and text.
-pub const POSTGRES: &[(&str, &str)] = embed!("postgres": "0001_initial.sql", "0005_scrub.sql");
+        /// The files for PostgreSQL, oldest first: name and text.
+        pub const POSTGRES: &[(&str, &str)] = embed!("postgres": $($file),+);
+    };
+}
+
+files! {
+    "0001_initial.sql",
+    "0002_part_checksums.sql",
+    "0005_scrub.sql",
+}
 
 /// What brings a SQLite database to the newest schema.
 pub fn sqlite() -> Migrator {

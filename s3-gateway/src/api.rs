@@ -5,7 +5,9 @@ use juststorage_core::application::store::Store;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
-use crate::ops::{buckets, copy, delete, listing, multipart, objects, tagging, unset, uploads};
+use crate::ops::{
+    attributes, buckets, copy, delete, listing, multipart, objects, tagging, unset, uploads, versioning,
+};
 
 /// What every operation works with.
 #[derive(Clone)]
@@ -33,7 +35,8 @@ operations! {
     head_bucket: HeadBucketInput => HeadBucketOutput, buckets::head;
     delete_bucket: DeleteBucketInput => DeleteBucketOutput, buckets::delete;
     get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput, buckets::location;
-    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput, buckets::versioning;
+    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput, versioning::get;
+    put_bucket_versioning: PutBucketVersioningInput => PutBucketVersioningOutput, versioning::put;
     get_bucket_acl: GetBucketAclInput => GetBucketAclOutput, buckets::acl;
     get_bucket_ownership_controls: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput,
         buckets::ownership;
@@ -63,6 +66,7 @@ operations! {
     list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput, listing::versions;
 
     put_object: PutObjectInput => PutObjectOutput, objects::put;
+    get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput, attributes::get;
     get_object_acl: GetObjectAclInput => GetObjectAclOutput, objects::acl;
     copy_object: CopyObjectInput => CopyObjectOutput, copy::object;
     delete_object: DeleteObjectInput => DeleteObjectOutput, delete::one;

@@ -1,9 +1,12 @@
 //! Who signs a request. Each request looks its key up once: s3s asks for the secret, and the principal that
 //! came with it is kept for the operation.
 
+pub(crate) mod form;
+
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode};
 use juststorage_core::application::access::{Access, S3Identity};
 use juststorage_core::application::store::Store;
@@ -13,7 +16,7 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3Request, S3Result};
 
 use crate::dto::{address, text};
-use crate::errors::{fail, internal, translate};
+use crate::errors::{Refusal, fail, internal, translate};
 
 /// What is found out about a request on its way, between s3s's callbacks and the answer.
 #[derive(Default)]
@@ -48,19 +51,42 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The key with this name, if there is one that holds.
+async fn look_up(access: &Access, access_key: &str) -> S3Result<S3Identity> {
+    access.s3(access_key).await.map_err(translate)?.ok_or_else(|| {
+        fail(
+            StatusCode::FORBIDDEN,
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+        )
+    })
+}
+
+/// What a client hears whose signature is of version 2 where those are off.
+pub(crate) fn sigv2_is_off() -> Refusal {
+    Refusal {
+        status: StatusCode::BAD_REQUEST,
+        code: "InvalidRequest",
+        message:
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256: \
+                  Signature Version 2 is off here, and JUSTSTORAGE_S3_SIGV2=1 turns it on."
+                .to_owned(),
+    }
+}
+
+/// Whether a request is signed with version 2, in its header or in its query.
+pub(crate) fn is_sigv2(headers: &HeaderMap, query: &[(String, String)]) -> bool {
+    let header = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
+    header || query.iter().any(|(key, _)| key == "AWSAccessKeyId")
+}
+
 /// Secrets for s3s.
 pub(crate) struct Keys(pub(crate) Access);
 
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let identity = self.0.s3(access_key).await.map_err(translate)?.ok_or_else(|| {
-            fail(
-                StatusCode::FORBIDDEN,
-                "InvalidAccessKeyId",
-                "The AWS Access Key Id you provided does not exist in our records.",
-            )
-        })?;
+        let identity = look_up(&self.0, access_key).await?;
         let secret = SecretKey::from(identity.secret_key.as_str());
         SCOPE.try_with(|scope| *lock(&scope.identity) = Some(identity)).map_err(|_| internal())?;
         Ok(secret)

@@ -21,7 +21,8 @@ use crate::errors::{bad_request, fail, translate};
 pub(crate) struct Failure(Arc<Mutex<Option<S3Error>>>);
 
 impl Failure {
-    fn set(&self, error: S3Error) {
+    /// The first error counts.
+    pub(crate) fn set(&self, error: S3Error) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 

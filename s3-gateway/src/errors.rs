@@ -56,6 +56,11 @@ pub(crate) fn fail(status: StatusCode, code: &str, message: impl Into<String>) -
     error
 }
 
+/// A refusal as an operation answers it.
+pub(crate) fn refusal(of: Refusal) -> S3Error {
+    fail(of.status, of.code, of.message)
+}
+
 /// 400 with a code.
 pub(crate) fn bad_request(code: &str, message: impl Into<String>) -> S3Error {
     fail(StatusCode::BAD_REQUEST, code, message)
@@ -210,8 +215,7 @@ pub(crate) fn translate(error: Error) -> S3Error {
 
 /// 500 without a word on the cause, which is in the log.
 pub(crate) fn internal() -> S3Error {
-    let Refusal { status, code, message } = Refusal::internal();
-    fail(status, code, message)
+    refusal(Refusal::internal())
 }
 
 fn retry_after(error: S3Error) -> S3Error {

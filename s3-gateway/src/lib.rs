@@ -13,6 +13,7 @@ mod body;
 mod dto;
 mod errors;
 mod ops;
+mod post;
 mod route;
 mod service;
 mod xml_body;
@@ -34,4 +35,6 @@ pub struct Gateway {
     /// The domain whose subdomains are buckets (`s3.example.com`, without a port); `None` for path-style
     /// addresses only.
     pub domain: Option<String>,
+    /// Whether signatures of version 2 are accepted: in the header, in the query, and on forms.
+    pub sigv2: bool,
 }

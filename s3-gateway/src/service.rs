@@ -6,10 +6,11 @@ use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::stream::StreamExt as _;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, Full};
+use http_body_util::{BodyExt as _, BodyStream, Empty, Full};
 use juststorage_core::application::metrics::NamespaceLabel;
 use juststorage_core::domain::invalid::Invalid;
 use percent_encoding::percent_decode_str;
@@ -23,6 +24,7 @@ use crate::allowlist::{self, Level, Operation};
 use crate::api::Api;
 use crate::auth::{self, Doorkeeper, Keys};
 use crate::errors::{self, Context, Refusal, bodiless};
+use crate::post::Forms;
 use crate::route::Reads;
 use crate::xml_body::XmlDigests;
 
@@ -44,13 +46,14 @@ const XML_BYTES_MAX: usize = 8 << 20;
 #[derive(Clone)]
 pub struct S3Gateway {
     s3: S3Service,
+    forms: Arc<Forms>,
     domain: Option<Arc<str>>,
     host_id: Arc<str>,
 }
 
 /// The S3 front over `gateway`'s store. Refuses a domain that is none.
 pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
-    let Gateway { store, access, region, domain } = gateway;
+    let Gateway { store, access, region, domain, sigv2 } = gateway;
     let domain = domain.map(|domain| check_domain(&domain)).transpose()?;
     let api = Api { store: store.clone(), region };
     let mut config = S3Config::default();
@@ -61,17 +64,19 @@ pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     config.put_object_max_size = None;
     config.custom_route_max_body_size = None;
     config.sig_v4_allowed_services = vec!["s3".to_owned()];
+    config.enable_sig_v2 = sigv2;
     let mut builder = S3ServiceBuilder::new(api.clone());
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     // Without this call s3s would let everybody in.
-    builder.set_auth(Keys(access));
+    builder.set_auth(Keys(access.clone()));
     builder.set_access(Doorkeeper(store.clone()));
-    builder.set_route(Reads { api, doorkeeper: Doorkeeper(store) });
+    builder.set_route(Reads { api: api.clone(), doorkeeper: Doorkeeper(store) });
     if let Some(domain) = &domain {
         builder.set_host(Domain(domain.clone()));
     }
     let host_id = Uuid::new_v4().simple().to_string().into();
-    Ok(S3Gateway { s3: builder.build(), domain, host_id })
+    let forms = Arc::new(Forms { api, access, sigv2 });
+    Ok(S3Gateway { s3: builder.build(), forms, domain, host_id })
 }
 
 fn check_domain(domain: &str) -> Result<Arc<str>, Invalid> {
@@ -152,6 +157,9 @@ impl S3Gateway {
         let query = uri.query().map(allowlist::query_pairs).unwrap_or_default();
         let operation = allowlist::admit(method, level, &query)?;
         allowlist::check_headers(headers)?;
+        if !self.forms.sigv2 && auth::is_sigv2(headers, &query) {
+            return Err(auth::sigv2_is_off());
+        }
         Ok(Target { operation, bucket, key })
     }
 
@@ -176,9 +184,20 @@ impl S3Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let takes_xml =
-            matches!(target.operation.name, "DeleteObjects" | "PutObjectTagging" | "CompleteMultipartUpload");
+        let takes_xml = matches!(
+            target.operation.name,
+            "DeleteObjects" | "PutObjectTagging" | "CompleteMultipartUpload" | "PutBucketVersioning"
+        );
         let (mut parts, body) = request.into_parts();
+        if let ("PostObject", Some(bucket)) = (target.operation.name, &target.bucket) {
+            let frames = BodyStream::new(body).filter_map(|frame| {
+                let data = frame.map(|frame| frame.into_data().ok()).map_err(Into::into).transpose();
+                futures::future::ready(data)
+            });
+            let answer = self.forms.answer(&parts, bucket, frames.boxed());
+            let (response, namespace) = auth::scoped(answer).await;
+            return Ok(labelled(response, namespace));
+        }
         parts.extensions.insert(target);
         let body = if takes_xml {
             let digests = XmlDigests::new(&parts.headers);
@@ -188,15 +207,20 @@ impl S3Gateway {
             s3s::Body::http_body_unsync(body.map_err(Into::into))
         };
         let (result, namespace) = auth::scoped(self.s3.call(Request::from_parts(parts, body))).await;
-        let mut response = result.map_err(|error| {
+        let response = result.map_err(|error| {
             tracing::error!(%error, "S3 request could not be answered");
             Refusal::internal()
         })?;
-        if let Some(namespace) = namespace {
-            response.extensions_mut().insert(NamespaceLabel(namespace));
-        }
-        Ok(response)
+        Ok(labelled(response, namespace))
     }
+}
+
+/// An answer with the namespace it is about, for metrics.
+fn labelled(mut response: Response<s3s::Body>, namespace: Option<Arc<str>>) -> Response<s3s::Body> {
+    if let Some(namespace) = namespace {
+        response.extensions_mut().insert(NamespaceLabel(namespace));
+    }
+    response
 }
 
 /// The id that a layer in front gave the request, or a fresh one.

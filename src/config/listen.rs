@@ -13,6 +13,8 @@ pub struct ListenConfig {
     pub s3: SocketAddr,
     /// `JUSTSTORAGE_S3_DOMAIN`: for virtual-host style; none.
     pub s3_domain: Option<String>,
+    /// `JUSTSTORAGE_S3_SIGV2`: whether signatures of version 2 are accepted; no.
+    pub s3_sigv2: bool,
     /// `JUSTSTORAGE_REGION`: what S3 clients sign for; `us-east-1`.
     pub region: String,
 }
@@ -33,7 +35,7 @@ impl ListenConfig {
                 "must be up to 64 letters, digits, hyphens and underscores",
             ));
         }
-        Ok(Self { native, s3, s3_domain, region })
+        Ok(Self { native, s3, s3_domain, s3_sigv2: settings.s3_sigv2 == Some(true), region })
     }
 }
 

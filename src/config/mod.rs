@@ -99,9 +99,6 @@ fn refuse_unsupported(settings: &Settings) -> Result<(), ConfigError> {
     if settings.jwt_jwks.is_some() {
         return refuse("JUSTSTORAGE_JWT_JWKS", "JWTs");
     }
-    if settings.s3_sigv2 == Some(true) {
-        return refuse("JUSTSTORAGE_S3_SIGV2", "signatures of version 2");
-    }
     Ok(())
 }
 

@@ -170,7 +170,8 @@ pub struct Settings {
     #[arg(long, global = true, env = "JUSTSTORAGE_JWT_JWKS", value_name = "FILE", hide_short_help = true)]
     pub jwt_jwks: Option<String>,
 
-    /// Reserved: this version checks signatures of version 4 only and refuses to start when it is set
+    /// Accept S3 requests that very old clients sign with Signature Version 2 (SHA-1, no expiry of the
+    /// header's signature beyond its date); off, they are refused with a message that says so [default: false]
     #[arg(
         long, global = true, env = "JUSTSTORAGE_S3_SIGV2", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),

@@ -10,7 +10,7 @@ use crate::application::store::Store;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::object::ObjectState;
 use crate::domain::principal::{Principal, Right};
-use crate::domain::space::{Bucket, Space};
+use crate::domain::space::{Bucket, Space, Versioning};
 use crate::domain::storage_class::StorageClass;
 
 impl Store {
@@ -37,6 +37,17 @@ impl Store {
     pub async fn head_bucket(&self, who: &Principal, name: &BucketName) -> Result<Space> {
         let entered = self.enter(who, Right::Read, &Place::Bucket(name.clone())).await?;
         entered.space.ok_or(Error::NoSuchBucket)
+    }
+
+    /// Says whether a bucket's keys keep versions from now on. What was versioned once can only be suspended.
+    pub async fn set_versioning(
+        &self,
+        who: &Principal,
+        name: &BucketName,
+        versioning: Versioning,
+    ) -> Result<Space> {
+        let entered = self.enter(who, Right::Admin, &Place::Bucket(name.clone())).await?;
+        Ok(self.metadata.set_versioning(&entered.address, versioning, self.clock.now()).await?)
     }
 
     /// The caller's buckets in order of name, after one: those of its tenant whose namespace it may see.

@@ -10,7 +10,7 @@ use crate::application::objects::ObjectRef;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
-use crate::domain::address::{BucketName, SpaceAddress};
+use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::space::{DedupScope, Space};
 use crate::domain::storage_class::StorageClass;
@@ -94,17 +94,38 @@ impl Store {
                 authorize::check(who, right, &found.object.address, Error::NoSuchObject)?;
                 Ok(Located { found, bucket: None })
             }
-            ObjectRef::Key { place, key, version } => {
+            ObjectRef::Key { place, key, version: None } => self.locate_latest(who, right, place, key).await,
+            ObjectRef::Key { place, key, version: Some(version) } => {
                 let entered = self.enter(who, right, place).await?;
-                let target = match version {
-                    None => Target::Latest(entered.address, key.clone()),
-                    Some(version) => Target::Version(entered.address, key.clone(), *version),
-                };
-                let missing = if version.is_some() { Error::NoSuchVersion } else { Error::NoSuchObject };
-                let found = self.metadata.find(&target).await?.ok_or(missing)?;
+                let target = Target::Version(entered.address, key.clone(), *version);
+                let found = self.metadata.find(&target).await?.ok_or(Error::NoSuchVersion)?;
                 Ok(Located { found, bucket: entered.bucket })
             }
         }
+    }
+
+    /// The common case, with one lookup: what it finds says by itself whose it is. Whoever may not have it
+    /// goes the same way as whoever asks for what does not exist, and learns as much.
+    async fn locate_latest(
+        &self,
+        who: &Principal,
+        right: Right,
+        place: &Place,
+        key: &Key,
+    ) -> Result<Located> {
+        let found =
+            self.metadata.latest(place, key).await?.filter(|found| {
+                authorize::check(who, right, &found.object.address, Error::NoSuchObject).is_ok()
+            });
+        let Some(found) = found else {
+            self.enter(who, right, place).await?;
+            return Err(Error::NoSuchObject);
+        };
+        let bucket = match place {
+            Place::Bucket(name) => Some(name.clone()),
+            Place::Space(_) => None,
+        };
+        Ok(Located { found, bucket })
     }
 
     /// As [`Self::locate`], and a delete marker counts as absent.

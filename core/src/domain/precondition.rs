@@ -50,6 +50,10 @@ pub struct Preconditions {
     pub if_modified_since: Option<Timestamp>,
     /// Only if not changed after this second.
     pub if_unmodified_since: Option<Timestamp>,
+    /// Only if changed in this very second; deletes only.
+    pub if_modified_at: Option<Timestamp>,
+    /// Only if it has this many bytes; deletes only.
+    pub if_size: Option<u64>,
 }
 
 /// What the conditions say of a read.
@@ -124,6 +128,35 @@ impl Preconditions {
     }
 }
 
+/// What is current, as far as conditions ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Current<'a> {
+    /// Its tag; a delete marker has none that a client could know.
+    pub etag: Option<&'a Etag>,
+    /// When it was last changed.
+    pub modified: Timestamp,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Preconditions {
+    /// Decides a delete of what is current. Nothing there is nothing to protect: the delete succeeds (S3
+    /// `DeleteObject`: "if the ETag matches or if the object doesn't exist"). A delete marker matches `*` and
+    /// no tag. Called inside the metadata transaction only.
+    pub fn decide_delete(&self, current: Option<Current<'_>>) -> WriteDecision {
+        let Some(Current { etag, modified, size }) = current else { return WriteDecision::Proceed };
+        let matches = |tags: &EtagCondition| {
+            etag.map_or_else(|| *tags == EtagCondition::Any, |etag| tags.matches(etag))
+        };
+        let holds = self.if_match.as_ref().is_none_or(matches)
+            && !self.if_none_match.as_ref().is_some_and(matches)
+            && self.if_unmodified_since.is_none_or(|since| modified.seconds() <= since.seconds())
+            && self.if_modified_at.is_none_or(|at| modified.seconds() == at.seconds())
+            && self.if_size.is_none_or(|asked| asked == size);
+        if holds { WriteDecision::Proceed } else { WriteDecision::Failed }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,5 +215,28 @@ mod tests {
         assert_eq!(if_match.decide_write(Some((&b, at))), WriteDecision::Failed);
         assert_eq!(create.decide_write(None), WriteDecision::Proceed);
         assert_eq!(create.decide_write(Some((&a, at))), WriteDecision::Failed);
+    }
+
+    #[test]
+    fn deletes_protect_what_is_there_and_nothing_else() {
+        let none = Preconditions::default();
+        let a = tag("a");
+        let current = Some(Current { etag: Some(&a), modified: Timestamp(10_500), size: 3 });
+        let marker = Some(Current { etag: None, modified: Timestamp(10_500), size: 0 });
+        let decide = |p: &Preconditions, current| p.decide_delete(current) == WriteDecision::Proceed;
+        let any = Preconditions { if_match: of("*"), ..none.clone() };
+        let right = Preconditions { if_match: of("\"a\""), ..none.clone() };
+        let wrong = Preconditions { if_match: of("\"b\""), ..none.clone() };
+        for (conditions, on_object, on_marker) in
+            [(&none, true, true), (&any, true, true), (&right, true, false), (&wrong, false, false)]
+        {
+            assert_eq!(decide(conditions, current), on_object, "{conditions:?}");
+            assert_eq!(decide(conditions, marker), on_marker, "{conditions:?}");
+            assert!(decide(conditions, None), "{conditions:?}");
+        }
+        let at = |millis| Preconditions { if_modified_at: Some(Timestamp(millis)), ..none.clone() };
+        assert!(decide(&at(10_000), current) && !decide(&at(11_000), current));
+        let size = |bytes| Preconditions { if_size: Some(bytes), ..none.clone() };
+        assert!(decide(&size(3), current) && !decide(&size(4), current) && decide(&size(4), None));
     }
 }

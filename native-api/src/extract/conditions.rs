@@ -21,6 +21,7 @@ pub(crate) fn preconditions(headers: &HeaderMap) -> Result<Preconditions, Invali
         if_none_match: tags(headers, IF_NONE_MATCH, "If-None-Match")?,
         if_modified_since: date(headers, IF_MODIFIED_SINCE),
         if_unmodified_since: date(headers, IF_UNMODIFIED_SINCE),
+        ..Preconditions::default()
     })
 }
 

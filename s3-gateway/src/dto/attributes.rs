@@ -4,7 +4,7 @@ use http::HeaderMap;
 use juststorage_core::domain::object::{Attributes, Headers, Tags, UserMetadata};
 use juststorage_core::domain::storage_class::StorageClass;
 use s3s::S3Result;
-use s3s::dto::Metadata;
+use s3s::dto::{Metadata, Tag};
 
 use super::text;
 use crate::errors::{bad_request, invalid_argument};
@@ -61,6 +61,17 @@ pub(crate) fn tags(header: &str) -> S3Result<Tags> {
     let mut tags = Tags::new();
     for (key, value) in crate::allowlist::query_pairs(header) {
         if tags.insert(key, value).is_some() {
+            return Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key"));
+        }
+    }
+    Ok(tags)
+}
+
+/// The tags of an XML document.
+pub(crate) fn tag_set(set: Vec<Tag>) -> S3Result<Tags> {
+    let mut tags = Tags::new();
+    for tag in set {
+        if tags.insert(tag.key.unwrap_or_default(), tag.value.unwrap_or_default()).is_some() {
             return Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key"));
         }
     }

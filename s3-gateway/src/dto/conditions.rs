@@ -6,7 +6,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use s3s::S3Result;
 
 use super::{joined, text};
-use crate::errors::translate;
+use crate::errors::{invalid_argument, translate};
 
 /// The conditions of a read or write. Dates that cannot be read are ignored (RFC 9110 section 13.1.3).
 pub(crate) fn of_request(headers: &HeaderMap) -> S3Result<Preconditions> {
@@ -40,6 +40,25 @@ fn read(headers: &HeaderMap, prefix: &str) -> S3Result<Preconditions> {
         if_none_match: tags("if-none-match")?,
         if_modified_since: date("if-modified-since"),
         if_unmodified_since: date("if-unmodified-since"),
+        ..Preconditions::default()
+    })
+}
+
+/// The conditions of a delete: `If-Match`, and S3's own on size and time. One that cannot be read is refused:
+/// ignoring it would delete what the client protects.
+pub(crate) fn of_delete(headers: &HeaderMap) -> S3Result<Preconditions> {
+    let size = text(headers, "x-amz-if-match-size").map(|size| {
+        size.parse().map_err(|_| invalid_argument("x-amz-if-match-size must be a number of bytes."))
+    });
+    let modified = text(headers, "x-amz-if-match-last-modified-time").map(|time| {
+        httpdate::parse_http_date(time)
+            .map(Timestamp::from)
+            .map_err(|_| invalid_argument("x-amz-if-match-last-modified-time must be an HTTP date."))
+    });
+    Ok(Preconditions {
+        if_size: size.transpose()?,
+        if_modified_at: modified.transpose()?,
+        ..of_write(headers)?
     })
 }
 

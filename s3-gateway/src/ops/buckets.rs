@@ -3,15 +3,14 @@
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use juststorage_core::application::objects::list::Cursor;
-use juststorage_core::domain::space::{Space, Versioning};
+use juststorage_core::domain::space::Space;
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
-    DeleteBucketInput, DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput,
+    Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
+    DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput,
     GetBucketLocationOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
-    GetBucketVersioningInput, GetBucketVersioningOutput, GetPublicAccessBlockInput,
-    GetPublicAccessBlockOutput, Grant, Grantee, Grants, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, ObjectOwnership, Owner, OwnershipControls, OwnershipControlsRule, Permission,
-    PublicAccessBlockConfiguration, Type,
+    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, Grant, Grantee, Grants, HeadBucketInput,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner, OwnershipControls,
+    OwnershipControlsRule, Permission, PublicAccessBlockConfiguration, Type,
 };
 use s3s::{Body, S3Request, S3Response, S3Result};
 
@@ -147,18 +146,6 @@ pub(crate) async fn location(
     space_of(api, &request, &request.input.bucket).await?;
     let region = (api.region != "us-east-1").then(|| BucketLocationConstraint::from(api.region.clone()));
     Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
-}
-
-pub(crate) async fn versioning(
-    api: &Api,
-    request: S3Request<GetBucketVersioningInput>,
-) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    let status = match space_of(api, &request, &request.input.bucket).await?.versioning {
-        Versioning::Off => None,
-        Versioning::Enabled => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED)),
-        Versioning::Suspended => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED)),
-    };
-    Ok(S3Response::new(GetBucketVersioningOutput { status, ..GetBucketVersioningOutput::default() }))
 }
 
 /// The one grant there ever is: everything, to the owner.

@@ -1,11 +1,14 @@
 //! Deleting objects, one or a thousand at a time.
 
+use std::time::SystemTime;
+
 use futures::StreamExt as _;
 use http::StatusCode;
 use juststorage_core::application::error::Error as CoreError;
 use juststorage_core::application::objects::delete::Deletion;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
 use juststorage_core::domain::principal::Principal;
+use juststorage_core::domain::timestamp::Timestamp;
 use s3s::dto::{
     Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
     Error, ObjectIdentifier,
@@ -15,7 +18,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result};
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, conditions};
-use crate::errors::{bad_request, not_implemented, translate};
+use crate::errors::{bad_request, translate};
 use crate::xml_body;
 
 /// Most keys of one `DeleteObjects`.
@@ -30,7 +33,7 @@ pub(crate) async fn one(
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let preconditions = conditions::of_write(&request.headers)?;
+    let preconditions = conditions::of_delete(&request.headers)?;
     let deletion = api.store.delete(who(&request)?, &reference, preconditions).await.map_err(translate)?;
     let Outcome { delete_marker, version_id } = outcome(&deletion, input.version_id.is_some());
     let output = DeleteObjectOutput { delete_marker, version_id, ..DeleteObjectOutput::default() };
@@ -116,12 +119,17 @@ async fn delete_one(
     bucket: &str,
     object: &ObjectIdentifier,
 ) -> Result<Deletion, S3Error> {
-    if object.size.is_some() || object.last_modified_time.is_some() {
-        return Err(not_implemented("A condition on size or time is not implemented."));
-    }
     let reference = address::object(bucket, &object.key, object.version_id.as_deref())?;
     let if_match = object.e_tag.as_ref().map(|tag| EtagCondition::parse("ETag", tag.value())).transpose();
+    // No object has a negative size.
+    let if_size = object.size.map(|size| u64::try_from(size).unwrap_or(u64::MAX));
+    let if_modified_at = object
+        .last_modified_time
+        .as_ref()
+        .map(|time| Timestamp::from(SystemTime::from(time::OffsetDateTime::from(time.clone()))));
     let preconditions = Preconditions {
+        if_size,
+        if_modified_at,
         if_match: if_match.map_err(|invalid| translate(CoreError::Invalid(invalid)))?,
         ..Preconditions::default()
     };

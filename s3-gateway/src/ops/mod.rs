@@ -1,5 +1,6 @@
 //! The operations: each translates one request, calls the store once or twice, and translates the answer.
 
+pub(crate) mod attributes;
 pub(crate) mod buckets;
 pub(crate) mod copy;
 pub(crate) mod delete;
@@ -9,3 +10,4 @@ pub(crate) mod objects;
 pub(crate) mod tagging;
 pub(crate) mod unset;
 pub(crate) mod uploads;
+pub(crate) mod versioning;

@@ -183,7 +183,8 @@ fn answer(request: &S3Request<Body>, query: &Query, head: &Head) -> S3Response<B
     let effective = effective_headers(&request.headers, &request.uri);
     let asked =
         text(&effective, "x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
-    if let Some(checksum) = object.checksum.as_ref().filter(|_| asked && !partial) {
+    let checksum = if partial { head.part_checksum.as_ref() } else { object.checksum.as_ref() };
+    if let Some(checksum) = checksum.filter(|_| asked) {
         set(header_of(checksum.algorithm), checksum.value.clone());
         set(HeaderName::from_static("x-amz-checksum-type"), checksum.kind.as_str().to_owned());
     }

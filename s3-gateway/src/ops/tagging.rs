@@ -15,8 +15,8 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
-use crate::dto::address;
-use crate::errors::{bad_request, translate};
+use crate::dto::{address, attributes};
+use crate::errors::translate;
 use crate::xml_body;
 
 async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
@@ -42,13 +42,7 @@ pub(crate) async fn put(
     mut request: S3Request<PutObjectTaggingInput>,
 ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
     xml_body::verify(&request.extensions, &request.headers, false)?;
-    let mut tags = Tags::new();
-    for tag in std::mem::take(&mut request.input.tagging.tag_set) {
-        let key = tag.key.unwrap_or_default();
-        if tags.insert(key, tag.value.unwrap_or_default()).is_some() {
-            return Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key"));
-        }
-    }
+    let tags = attributes::tag_set(std::mem::take(&mut request.input.tagging.tag_set))?;
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let version_id = replace(api, &request, &reference, tags).await?.s3_version_id();

@@ -79,6 +79,7 @@ impl Server {
             store,
             access: access.clone(),
             region: "us-east-1".to_owned(),
+            sigv2: true,
             domain: Some("s3.test".to_owned()),
         })
         .unwrap();

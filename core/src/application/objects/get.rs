@@ -10,6 +10,7 @@ use crate::application::ports::metadata::Found;
 use crate::application::ports::segments::{ReadRequest, SegmentError};
 use crate::application::store::Store;
 use crate::domain::blob::Extent;
+use crate::domain::checksum::Checksum;
 use crate::domain::etag::Etag;
 use crate::domain::object::Object;
 use crate::domain::precondition::{Preconditions, ReadDecision};
@@ -40,6 +41,8 @@ pub struct Head {
     pub partial: bool,
     /// How many parts the object has, where a part was asked for.
     pub parts: Option<u32>,
+    /// The checksum of exactly the part that was asked for, where it is known.
+    pub part_checksum: Option<Checksum>,
 }
 
 /// What a read found, and its bytes.
@@ -78,13 +81,17 @@ impl Store {
         match (options.part, range) {
             (Some(part), _) => {
                 let (span, parts) = self.part_span(&object, part).await?;
-                Ok(Head { span, partial: true, parts: Some(parts), object })
+                let part_checksum = self.checksum_of_part(&object, part).await?;
+                Ok(Head { span, partial: true, parts: Some(parts), part_checksum, object })
             }
             (None, Some(range)) => {
                 let span = range.resolve(size)?;
-                Ok(Head { span, partial: true, parts: None, object })
+                Ok(Head { span, partial: true, parts: None, part_checksum: None, object })
             }
-            (None, None) => Ok(Head { span: Span::whole(size), partial: false, parts: None, object }),
+            (None, None) => {
+                let span = Span::whole(size);
+                Ok(Head { span, partial: false, parts: None, part_checksum: None, object })
+            }
         }
     }
 

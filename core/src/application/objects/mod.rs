@@ -1,5 +1,6 @@
 //! What is done with objects: one file for each use case.
 
+pub mod attributes;
 pub mod copy;
 pub mod delete;
 pub mod get;

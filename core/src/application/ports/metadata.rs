@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Hash, Location, SegmentId};
-use crate::domain::checksum::Checksum;
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
@@ -65,7 +65,7 @@ pub enum MetadataError {
 pub struct WriterId(pub Uuid);
 
 /// A place that a client names: a space by its address, or by its bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// A space, which its first write creates.
     Space(SpaceAddress),
@@ -541,11 +541,31 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// The object, if it is visible. Delete markers are found too.
     async fn find(&self, target: &Target) -> Result<Option<Found>, MetadataError>;
 
+    /// The latest version of a key, a delete marker too. `None` if the key has none, or if there is no such
+    /// place.
+    async fn latest(&self, place: &Place, key: &Key) -> Result<Option<Found>, MetadataError>;
+
     /// The extents of a composite that cover `span`, in order, clipped to it.
     async fn extents(&self, blob: BlobId, span: Span) -> Result<Vec<Extent>, MetadataError>;
 
     /// Where part `number` (from 1) lies in a composite, and how many parts there are.
     async fn part_span(&self, blob: BlobId, number: u32) -> Result<Option<(Span, u32)>, MetadataError>;
+
+    /// The parts of a composite behind number `after`, ascending: number and size in bytes.
+    async fn part_sizes(
+        &self,
+        blob: BlobId,
+        after: u32,
+        limit: u32,
+    ) -> Result<Vec<(u32, u64)>, MetadataError>;
+
+    /// The checksums of a composite's parts in order, as they were when an upload made it; none if none was
+    /// made with this algorithm.
+    async fn part_checksums(
+        &self,
+        blob: BlobId,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Vec<Checksum>, MetadataError>;
 
     /// A page of a space, in byte order of keys. Costs the same wherever in the space it begins.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Object>, MetadataError>;

@@ -3,18 +3,18 @@
 //! A change is first decided (bucket, conditions, segment, source), then made: one that is refused has
 //! written nothing but, at most, that its own single segment is whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, sql};
 use super::tally::{Tally, condemn_if_empty};
 use super::{delete, parts, put, rows, spaces, update};
-use crate::application::ports::metadata::{Mutation, NewContent, Outcome, Refusal, WriterId};
+use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutObject, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::blob::SegmentId;
 use crate::domain::object::{Object, ObjectId};
-use crate::domain::precondition::{Preconditions, WriteDecision};
+use crate::domain::precondition::{Current, Preconditions, WriteDecision};
 use crate::domain::space::{Space, SpaceId};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -65,9 +65,13 @@ pub(super) async fn apply(
 ) -> Result<Vec<Applied>, Fault> {
     let mut batch = Batch::new(tx, writer, mutations, now);
     let mut applied = Vec::with_capacity(mutations.len());
-    for mutation in mutations {
+    while let Some(mutation) = mutations.get(applied.len()) {
         applied.push(match mutation {
-            Mutation::Put(put) => put::put(&mut batch, put).await?,
+            Mutation::Put(_) => {
+                let puts = puts_at_once(&mutations[applied.len()..]);
+                applied.extend(put::put_all(&mut batch, &puts).await?);
+                continue;
+            }
             Mutation::Delete(delete) => delete::delete(&mut batch, delete).await?,
             Mutation::Update(update) => update::update(&mut batch, update).await?,
             Mutation::PutPart(part) => parts::put_part(&mut batch, part).await?,
@@ -82,6 +86,21 @@ pub(super) async fn apply(
         condemn_if_empty(tx, pack).await?;
     }
     Ok(applied)
+}
+
+/// The puts that a batch begins with, up to the first that writes a key which one before it writes: none of
+/// them can be told by its outcome which came first, so they are done together.
+fn puts_at_once(mutations: &[Mutation]) -> Vec<&PutObject> {
+    let mut keys = HashSet::new();
+    let mut puts = Vec::new();
+    for mutation in mutations {
+        let Mutation::Put(put) = mutation else { break };
+        if put.key.as_ref().is_some_and(|key| !keys.insert((&put.space, key))) {
+            break;
+        }
+        puts.push(&**put);
+    }
+    puts
 }
 
 /// A transaction under way, and what it has learnt so far.
@@ -177,16 +196,28 @@ impl<'t> Batch<'t> {
 
     /// The latest version of a key, a delete marker too. It stays so until the end of the transaction.
     pub(super) async fn latest(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
-        self.tx
-            .query(sql!(
-                object,
-                " WHERE o.space_id = $1 AND o.key = $2 AND o.key <> '' AND o.is_latest",
-                for_update_of_object
-            ))
-            .bind(space.0)
-            .bind(key.as_str())
-            .find(rows::object)
-            .await
+        Ok(self.latest_of(space, &[key]).await?.pop())
+    }
+
+    /// The latest versions of those of the keys that have any.
+    pub(super) async fn latest_of(&mut self, space: SpaceId, keys: &[&Key]) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    object,
+                    " WHERE o.space_id = $1 AND o.key IN (",
+                    list,
+                    ") AND o.key <> '' AND o.is_latest ORDER BY o.key",
+                    for_update_of_object
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(rows::object).await?);
+        }
+        Ok(found)
     }
 
     /// The null version of a key.
@@ -236,37 +267,54 @@ impl<'t> Batch<'t> {
     }
 
     /// COMMITTED → DELETING.
-    pub(super) async fn retire(&mut self, object: &Object) -> Result<(), Fault> {
-        let changed = self
-            .tx
-            .query(sql!("UPDATE objects SET state = 3, is_latest = FALSE WHERE id = $1 AND state = 2"))
-            .bind(object.id.0)
-            .execute()
-            .await?;
-        if changed != 1 {
-            return Err(Fault::Collision(format!("object {} is no longer committed", object.id)));
+    pub(super) async fn retire(&mut self, objects: &[&Object]) -> Result<(), Fault> {
+        for portion in self.tx.portions(objects) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "UPDATE objects SET state = 3, is_latest = FALSE WHERE state = 2 AND id IN (",
+                    list,
+                    ")"
+                ),
+                0,
+                portion.len(),
+            );
+            let changed = statement.bind_all(portion.iter().map(|object| object.id.0)).execute().await?;
+            if changed != portion.len() as u64 {
+                return Err(Fault::Collision(format!("one of {changed} objects is no longer committed")));
+            }
+            for object in portion {
+                self.tally.retired(object)?;
+            }
         }
-        self.tally.retired(object)
+        Ok(())
     }
 
-    /// No longer the latest version, but a version still.
-    pub(super) async fn demote(&mut self, object: &Object) -> Result<(), Fault> {
-        self.tx
-            .query(sql!("UPDATE objects SET is_latest = FALSE WHERE id = $1 AND state = 2"))
-            .bind(object.id.0)
-            .execute()
-            .await?;
+    /// No longer the latest versions, but versions still.
+    pub(super) async fn demote(&mut self, objects: &[&Object]) -> Result<(), Fault> {
+        for portion in self.tx.portions(objects) {
+            let statement = self.tx.query_list(
+                sql!("UPDATE objects SET is_latest = FALSE WHERE state = 2 AND id IN (", list, ")"),
+                0,
+                portion.len(),
+            );
+            statement.bind_all(portion.iter().map(|object| object.id.0)).execute().await?;
+        }
         Ok(())
     }
 
     /// WRITING → gone, because what it announced is there or will never be.
-    pub(super) async fn unannounce(&mut self, announced: Option<ObjectId>) -> Result<(), Fault> {
-        if let Some(id) = announced {
-            self.tx
-                .query(sql!("DELETE FROM objects WHERE id = $1 AND state = 1"))
-                .bind(id.0)
-                .execute()
-                .await?;
+    pub(super) async fn unannounce(
+        &mut self,
+        announced: impl IntoIterator<Item = ObjectId>,
+    ) -> Result<(), Fault> {
+        let announced: Vec<_> = announced.into_iter().collect();
+        for portion in self.tx.portions(&announced) {
+            let statement = self.tx.query_list(
+                sql!("DELETE FROM objects WHERE state = 1 AND id IN (", list, ")"),
+                0,
+                portion.len(),
+            );
+            statement.bind_all(portion.iter().map(|id| id.0)).execute().await?;
         }
         Ok(())
     }
@@ -355,5 +403,18 @@ pub(super) fn refuse(preconditions: &Preconditions, current: Option<&Object>) ->
         WriteDecision::Proceed => None,
         WriteDecision::Failed => Some(Refusal::PreconditionFailed),
         WriteDecision::Missing => Some(Refusal::NoSuchObject),
+    }
+}
+
+/// What the conditions of a delete say.
+pub(super) fn refuse_delete(preconditions: &Preconditions, current: Option<&Object>) -> Option<Refusal> {
+    let current = current.map(|object| Current {
+        etag: (!object.is_delete_marker()).then_some(&object.etag),
+        modified: object.created_at,
+        size: object.size(),
+    });
+    match preconditions.decide_delete(current) {
+        WriteDecision::Proceed => None,
+        WriteDecision::Failed | WriteDecision::Missing => Some(Refusal::PreconditionFailed),
     }
 }

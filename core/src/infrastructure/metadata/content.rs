@@ -1,5 +1,7 @@
 //! Where the bytes of a new object or part come from: deduplication, copies, slices.
 
+use std::collections::{BTreeMap, HashMap};
+
 use uuid::Uuid;
 
 use super::commit::Batch;
@@ -88,59 +90,185 @@ pub(super) async fn place(
     space: SpaceId,
     source: Source<'_>,
 ) -> Result<Placed, Fault> {
-    match source {
-        Source::Staged(leaf) => place_staged(batch, domain, space, leaf).await,
-        Source::Existing(content) => Ok(Placed::of(content)),
-        Source::Slice(source, span) => {
-            let hash = ContentHash::slice(source.hash, span);
-            let pieces = extents::pieces_of(batch, 1, &source, span).await?;
-            let (content, _) = place_composite(batch, domain, space, hash, span.length(), &pieces).await?;
-            Ok(Placed::of(content))
+    let placed = place_all(batch, vec![(domain, space, source)]).await?.pop();
+    placed.ok_or_else(|| Fault::failed("content was not placed"))
+}
+
+/// Writes down much that [`check`] found fit.
+pub(super) async fn place_all(
+    batch: &mut Batch<'_>,
+    sources: Vec<(&DedupDomain, SpaceId, Source<'_>)>,
+) -> Result<Vec<Placed>, Fault> {
+    let mut newcomers = Vec::with_capacity(sources.len());
+    for (domain, space, source) in &sources {
+        if let Source::Staged(leaf) = source {
+            let fresh = ObjectId::fresh(batch.now).0;
+            newcomers.push(Newcomer { fresh, domain, space: *space, leaf });
         }
+    }
+    let mut residents = claim(batch, &newcomers).await?;
+    let mut newcomers = newcomers.into_iter();
+    let mut placed = Vec::with_capacity(sources.len());
+    for (domain, space, source) in sources {
+        placed.push(match source {
+            Source::Staged(_) => {
+                let new = newcomers.next().ok_or_else(|| Fault::failed("a staged leaf was lost"))?;
+                match residents.remove(&new.fresh) {
+                    None => settle_new(batch, &new)?,
+                    Some(resident) => {
+                        let (duplicate, now) = settle_duplicate(batch, &new, resident).await?;
+                        for other in residents.values_mut().filter(|other| other.id == now.id) {
+                            other.clone_from(&now);
+                        }
+                        duplicate
+                    }
+                }
+            }
+            Source::Existing(content) => Placed::of(content),
+            Source::Slice(source, span) => {
+                let hash = ContentHash::slice(source.hash, span);
+                let pieces = extents::pieces_of(batch, 1, &source, span).await?;
+                let (content, _) =
+                    place_composite(batch, domain, space, hash, span.length(), &pieces).await?;
+                Placed::of(content)
+            }
+        });
+    }
+    Ok(placed)
+}
+
+/// A staged leaf, and the id that its blob gets if its domain has no such blob yet.
+struct Newcomer<'a> {
+    fresh: Uuid,
+    domain: &'a DedupDomain,
+    space: SpaceId,
+    leaf: &'a StagedLeaf,
+}
+
+/// A blob that was there first.
+#[derive(Clone)]
+struct Resident {
+    id: Uuid,
+    size: i64,
+    segment: SegmentId,
+    quarantined: bool,
+    space: SpaceId,
+}
+
+/// Makes a blob of every leaf that its domain does not have; the blobs that were there, by the fresh id of
+/// the leaf that found its place taken. Those are held, so that GC cannot take them before this commits.
+async fn claim(batch: &mut Batch<'_>, newcomers: &[Newcomer<'_>]) -> Result<HashMap<Uuid, Resident>, Fault> {
+    const COLUMNS: usize = 9;
+    let mut residents = HashMap::new();
+    for portion in batch.tx.portions(newcomers) {
+        let mut statement = batch.tx.query_rows(
+            sql!(
+                "INSERT INTO blobs (id, domain, hash, parts, size, segment_id, seg_offset, space_id, \
+                 created_at) VALUES ",
+                rows,
+                " ON CONFLICT (domain, hash, parts) DO NOTHING"
+            ),
+            portion.len(),
+            COLUMNS,
+        );
+        for new in portion {
+            let location = new.leaf.location;
+            statement = statement
+                .bind(new.fresh)
+                .bind(new.domain.as_str().to_owned())
+                .bind(new.leaf.hash.0.to_vec())
+                .bind(0_i64)
+                .bind(rows::signed(location.length)?)
+                .bind(location.segment.0)
+                .bind(rows::signed(location.offset)?)
+                .bind(new.space.0)
+                .bind(batch.now.millis());
+        }
+        // Most content is new, and then nothing more is to be asked.
+        if statement.execute().await? != portion.len() as u64 {
+            residents_of(batch, portion, &mut residents).await?;
+        }
+    }
+    Ok(residents)
+}
+
+/// The blobs that were there before some of these leaves.
+async fn residents_of(
+    batch: &mut Batch<'_>,
+    newcomers: &[Newcomer<'_>],
+    residents: &mut HashMap<Uuid, Resident>,
+) -> Result<(), Fault> {
+    let mut by_domain: BTreeMap<&str, Vec<&Newcomer<'_>>> = BTreeMap::new();
+    for new in newcomers {
+        by_domain.entry(new.domain.as_str()).or_default().push(new);
+    }
+    for (domain, newcomers) in by_domain {
+        let mut named = HashMap::with_capacity(newcomers.len());
+        for portion in batch.tx.portions(&newcomers) {
+            let statement = batch.tx.query_list(
+                sql!(
+                    "SELECT id, hash, size, segment_id, quarantined, space_id FROM blobs \
+                     WHERE domain = $1 AND parts = 0 AND hash IN (",
+                    list,
+                    ") ORDER BY hash",
+                    for_update
+                ),
+                1,
+                portion.len(),
+            );
+            let hashes = portion.iter().map(|new| new.leaf.hash.0.to_vec());
+            let found = statement.bind(domain.to_owned()).bind_all(hashes).map(|row| {
+                let resident = Resident {
+                    id: row.get("id")?,
+                    size: row.get("size")?,
+                    segment: SegmentId(row.get("segment_id")?),
+                    quarantined: row.get("quarantined")?,
+                    space: SpaceId(row.get("space_id")?),
+                };
+                Ok((row.get::<Vec<u8>>("hash")?, resident))
+            });
+            named.extend(found.await?);
+        }
+        for new in newcomers {
+            let resident = named.get(&new.leaf.hash.0[..]).ok_or_else(|| {
+                // Between the two statements another transaction removed it.
+                Fault::Collision(format!("the blob of {:?} went", new.leaf.hash))
+            })?;
+            if resident.id != new.fresh {
+                residents.insert(new.fresh, resident.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settle_new(batch: &mut Batch<'_>, new: &Newcomer<'_>) -> Result<Placed, Fault> {
+    let location = new.leaf.location;
+    batch.tally.placed(new.space, location.tier, location.segment, location.length)?;
+    Ok(Placed { content: new.content(new.fresh), dropped: None, tier: Some(location.tier) })
+}
+
+impl Newcomer<'_> {
+    fn content(&self, blob: Uuid) -> Content {
+        let hash = ContentHash::Leaf(self.leaf.hash);
+        Content { blob: BlobId(blob), hash, size: self.leaf.location.length }
     }
 }
 
-async fn place_staged(
+/// What a leaf that its domain has already comes to, and what becomes of the blob that was there.
+async fn settle_duplicate(
     batch: &mut Batch<'_>,
-    domain: &DedupDomain,
-    space: SpaceId,
-    leaf: &StagedLeaf,
-) -> Result<Placed, Fault> {
-    let fresh = ObjectId::fresh(batch.now).0;
-    let location = leaf.location;
-    let size = rows::signed(location.length)?;
-    // The update changes nothing: it holds the row, so that GC cannot take it before this commits.
-    let row = batch
-        .tx
-        .query(sql!(
-            "INSERT INTO blobs (id, domain, hash, parts, size, segment_id, seg_offset, space_id, created_at) \
-             VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8) \
-             ON CONFLICT (domain, hash, parts) DO UPDATE SET size = blobs.size \
-             RETURNING id, size, segment_id, quarantined, space_id"
-        ))
-        .bind(fresh)
-        .bind(domain.as_str())
-        .bind(&leaf.hash.0[..])
-        .bind(size)
-        .bind(location.segment.0)
-        .bind(rows::signed(location.offset)?)
-        .bind(space.0)
-        .bind(batch.now.millis())
-        .one()
-        .await?;
-    let blob: Uuid = row.get("id")?;
-    let content = Content { blob: BlobId(blob), hash: ContentHash::Leaf(leaf.hash), size: location.length };
-    if blob == fresh {
-        batch.tally.placed(space, location.tier, location.segment, location.length)?;
-        return Ok(Placed { content, dropped: None, tier: Some(location.tier) });
-    }
-    if row.get::<i64>("size")? != size {
+    new: &Newcomer<'_>,
+    old: Resident,
+) -> Result<(Placed, Resident), Fault> {
+    let (leaf, location, blob) = (new.leaf, new.leaf.location, old.id);
+    let content = new.content(blob);
+    if old.size != rows::signed(location.length)? {
         return Err(Fault::failed(format!("blob {blob} and new content of another size share a hash")));
     }
-    let old = SegmentId(row.get("segment_id")?);
-    let tier = batch.tier(old).await?;
+    let tier = batch.tier(old.segment).await?;
     // Damaged bytes are replaced; and bytes that have just been written to a hotter tier save a move.
-    if row.get::<bool>("quarantined")? || tier < location.tier {
+    if old.quarantined || tier < location.tier {
         batch
             .tx
             .query(sql!(
@@ -151,10 +279,10 @@ async fn place_staged(
             .bind(rows::signed(location.offset)?)
             .execute()
             .await?;
-        let first = SpaceId(row.get("space_id")?);
-        batch.tally.removed(first, tier, old, location.length)?;
-        batch.tally.placed(first, location.tier, location.segment, location.length)?;
-        return Ok(Placed { content, dropped: None, tier: Some(location.tier) });
+        batch.tally.removed(old.space, tier, old.segment, location.length)?;
+        batch.tally.placed(old.space, location.tier, location.segment, location.length)?;
+        let placed = Placed { content, dropped: None, tier: Some(location.tier) };
+        return Ok((placed, Resident { segment: location.segment, quarantined: false, ..old }));
     }
     let mut dropped = None;
     if leaf.kind == SegmentKind::Single {
@@ -168,7 +296,7 @@ async fn place_staged(
     } else {
         batch.tally.wasted(location.segment, location.length)?;
     }
-    Ok(Placed { content, dropped, tier: Some(tier) })
+    Ok((Placed { content, dropped, tier: Some(tier) }, old))
 }
 
 /// The composite of this name, made of `pieces` if the domain has none. Whether it is new.

@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Connection as _, Decode, Encode, Row as _, Type};
 
 use super::dialect::{Fault, Sql};
+use super::page;
 use crate::application::ports::metadata::MetadataError;
 use crate::infrastructure::watch::{self, Step};
 
@@ -39,6 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// Prepared statements kept per connection: more than this module has.
 const STATEMENTS_KEPT: usize = 256;
 
+/// Rows of one statement at most, measured best for each engine.
+const SQLITE_ROWS: usize = 32;
+const POSTGRES_ROWS: usize = 64;
+
 /// A value that both engines can be given.
 pub(super) trait Value<'q>:
     Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + Send + 'q
@@ -50,14 +55,18 @@ impl<'q, T> Value<'q> for T where
 {
 }
 
-/// A value that can be read from both engines' rows.
+/// A value that can be read from both engines' rows, and out of a page (see [`Row::Paged`]).
 pub(super) trait Field:
-    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres> + page::FromPage
 {
 }
 
 impl<T> Field for T where
-    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>
+    T: for<'r> Decode<'r, Sqlite>
+        + Type<Sqlite>
+        + for<'r> Decode<'r, Postgres>
+        + Type<Postgres>
+        + page::FromPage
 {
 }
 
@@ -65,6 +74,9 @@ impl<T> Field for T where
 pub(super) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
+    /// One of many that SQLite put into one value: every row of a result crosses a thread, which for a page
+    /// of a listing costs several times what finding it does.
+    Paged(page::Paged),
 }
 
 impl Row {
@@ -73,6 +85,7 @@ impl Row {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
             Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Paged(row) => row.get(column),
         }
     }
 
@@ -81,6 +94,7 @@ impl Row {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(0)?),
             Self::Postgres(row) => Ok(row.try_get(0)?),
+            Self::Paged(row) => row.at(0),
         }
     }
 }
@@ -188,6 +202,32 @@ impl Database {
         }
     }
 
+    /// The same for a statement whose fragment `list` is a list of `values` values, bound behind `fixed`
+    /// others.
+    pub(super) fn read_list(&self, sql: Sql, fixed: usize, values: usize) -> Statement<'_> {
+        match self {
+            Self::Sqlite { readers, .. } => {
+                Statement::with_text(On::SqlitePool(readers), with_list(sql.sqlite, fixed, values))
+            }
+            Self::Postgres(pool) => {
+                Statement::with_text(On::PostgresPool(pool), with_list(sql.postgres, fixed, values))
+            }
+        }
+    }
+
+    /// Cuts what one such statement after the other is to ask for into their portions.
+    pub(super) fn portions<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        portions(rows, if matches!(self, Self::Sqlite { .. }) { SQLITE_ROWS } else { POSTGRES_ROWS })
+    }
+
+    /// How many batches of lookups should be under way at once: more make smaller batches.
+    pub(super) fn lookups_at_once(&self) -> usize {
+        match self {
+            Self::Sqlite { .. } => 2,
+            Self::Postgres(_) => 4,
+        }
+    }
+
     /// A transaction that may write. On SQLite it takes the write lock at once: one that began by reading
     /// could not upgrade after another's commit.
     pub(super) async fn begin(&self) -> Result<Transaction, Fault> {
@@ -285,21 +325,27 @@ impl Transaction {
 
     /// A statement whose fragment `rows` is a list of `rows` times `columns` values.
     pub(super) fn query_rows(&mut self, sql: Sql, rows: usize, columns: usize) -> Statement<'_> {
+        self.query_filled(sql, |text| with_rows(text, rows, columns))
+    }
+
+    /// A statement whose fragment `list` is a list of `values` values, bound behind `fixed` others.
+    pub(super) fn query_list(&mut self, sql: Sql, fixed: usize, values: usize) -> Statement<'_> {
+        self.query_filled(sql, |text| with_list(text, fixed, values))
+    }
+
+    fn query_filled(&mut self, sql: Sql, fill: impl Fn(&str) -> Arc<str>) -> Statement<'_> {
         match self {
-            Self::Sqlite(tx) => Statement::with_text(On::Sqlite(tx), with_rows(sql.sqlite, rows, columns)),
+            Self::Sqlite(tx) => Statement::with_text(On::Sqlite(tx), fill(sql.sqlite)),
             Self::Postgres(tx, patience) => {
-                let text = with_rows(sql.postgres, rows, columns);
-                Statement::with_text(On::Postgres(tx, *patience), text)
+                Statement::with_text(On::Postgres(tx, *patience), fill(sql.postgres))
             }
         }
     }
 
-    /// How many rows a multi-row statement should have: measured best for each engine.
-    pub(super) fn step(&self) -> usize {
-        match self {
-            Self::Sqlite(_) => 8,
-            Self::Postgres(..) => 64,
-        }
+    /// Cuts what multi-row statements are to carry into their portions. A portion has a power of two of rows,
+    /// so that few different texts are in use and all of them stay prepared.
+    pub(super) fn portions<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        portions(rows, if matches!(self, Self::Sqlite(_)) { SQLITE_ROWS } else { POSTGRES_ROWS })
     }
 
     /// Makes it durable.
@@ -312,6 +358,16 @@ impl Transaction {
         }
         Ok(step(Step::Committed)?)
     }
+}
+
+/// Portions of `most` rows, a power of two, and of smaller powers of two at the end.
+fn portions<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = most.min(1 << rows.len().checked_ilog2()?);
+        let (portion, rest) = rows.split_at(size);
+        rows = rest;
+        Some(portion)
+    })
 }
 
 /// `INSERT … VALUES {rows} …` with its placeholders numbered.
@@ -327,6 +383,17 @@ pub(super) fn with_rows(text: &str, rows: usize, columns: usize) -> Arc<str> {
         list.push(')');
     }
     text.replace("{rows}", &list).into()
+}
+
+/// `… IN ({list})` with its placeholders numbered behind `fixed` others.
+fn with_list(text: &str, fixed: usize, values: usize) -> Arc<str> {
+    use std::fmt::Write as _;
+    let mut list = String::new();
+    for value in 0..values {
+        let comma = if value == 0 { "" } else { ", " };
+        let _ = write!(list, "{comma}${}", fixed + value + 1);
+    }
+    text.replace("{list}", &list).into()
 }
 
 /// Where a statement runs.
@@ -385,7 +452,7 @@ impl<'c> Statement<'c> {
         })
     }
 
-    /// Only for texts that [`with_rows`] made of a [`Sql`]: no value is ever part of one.
+    /// Only for texts that [`with_rows`] or [`with_list`] made of a [`Sql`]: no value is ever part of one.
     fn with_text(on: On<'c>, text: Arc<str>) -> Self {
         Self(match on {
             On::SqlitePool(pool) => Bound::Sqlite(SqliteOn::Pool(pool), sqlx::query(AssertSqlSafe(text))),
@@ -407,6 +474,11 @@ impl<'c> Statement<'c> {
         })
     }
 
+    /// The next values.
+    pub(super) fn bind_all<'q>(self, values: impl IntoIterator<Item = impl Value<'q>>) -> Self {
+        values.into_iter().fold(self, Self::bind)
+    }
+
     /// Runs it; how many rows it changed.
     pub(super) async fn execute(self) -> Result<u64, Fault> {
         let affected: Affected = run!(self, execute);
@@ -417,6 +489,14 @@ impl<'c> Statement<'c> {
     pub(super) async fn all(self) -> Result<Vec<Row>, Fault> {
         let rows: Rows = run!(self, fetch_all);
         Ok(rows.0)
+    }
+
+    /// Every row of a statement that is made of `page_of_objects`, a select and `end_of_page`.
+    pub(super) async fn paged(self) -> Result<Vec<Row>, Fault> {
+        match &self.0 {
+            Bound::Sqlite(..) => page::rows_of(&self.one().await?.first::<String>()?),
+            Bound::Postgres(..) => self.all().await,
+        }
     }
 
     /// The first row, if there is one.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::commit::{Applied, Batch, refuse};
+use super::commit::{Applied, Batch, refuse_delete};
 use super::database::Row;
 use super::dialect::{Fault, sql};
 use super::put;
@@ -70,14 +70,14 @@ async fn delete_latest(
         Some(space) => batch.latest(space.id, key).await?,
         None => None,
     };
-    if let Some(refusal) = refuse(&delete.preconditions, latest.as_ref()) {
+    if let Some(refusal) = refuse_delete(&delete.preconditions, latest.as_ref()) {
         return Ok(Err(refusal));
     }
     match (space, latest) {
         (None, _) => Ok(Ok(deleted(None, false))),
         (Some(space), latest) if space.versioning == Versioning::Off => {
             if let Some(latest) = &latest {
-                batch.retire(latest).await?;
+                batch.retire(&[latest]).await?;
             }
             Ok(Ok(deleted(latest, false)))
         }
@@ -93,11 +93,11 @@ async fn delete_version(
     delete: &DeleteObject,
     object: Option<Object>,
 ) -> Result<Applied, Fault> {
-    if let Some(refusal) = refuse(&delete.preconditions, object.as_ref()) {
+    if let Some(refusal) = refuse_delete(&delete.preconditions, object.as_ref()) {
         return Ok(Err(refusal));
     }
     if let Some(object) = &object {
-        batch.retire(object).await?;
+        batch.retire(&[object]).await?;
         if let (true, Some(key)) = (object.is_latest, &object.key) {
             promote(batch, object.space, key).await?;
         }

@@ -16,7 +16,8 @@ pub(super) struct Sql {
 
 /// A statement: string literals and names of fragments, put together at compile time.
 ///
-/// `rows` stands for the list of a multi-row `VALUES`, filled in at run time.
+/// `rows` stands for the list of a multi-row `VALUES`, `list` for the values of an `IN`; both are filled in at
+/// run time.
 macro_rules! sql {
     ($($piece:tt),+ $(,)?) => {
         $crate::infrastructure::metadata::dialect::Sql {
@@ -70,12 +71,30 @@ macro_rules! piece {
     ($engine:ident rows) => {
         "{rows}"
     };
+    ($engine:ident list) => {
+        "{list}"
+    };
     // What `rows::object` reads.
     ($engine:ident object) => {
         "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
          o.class, o.headers, o.metadata, o.tags, o.checksum, o.is_latest, o.is_null_version, o.created_at, \
          b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
          LEFT JOIN blobs b ON b.id = o.blob_id"
+    };
+    // Around a select of `object`: its rows as one value (SQLite's), in the order of `page::COLUMNS`.
+    (sqlite page_of_objects) => {
+        "SELECT json_group_array(json_array(hex(id), space_id, namespace, tenant, versioning, key, \
+         hex(blob_id), size, etag, class, headers, metadata, tags, checksum, is_latest, is_null_version, \
+         created_at, hex(hash), parts)) FROM ("
+    };
+    (sqlite end_of_page) => {
+        ")"
+    };
+    (postgres page_of_objects) => {
+        ""
+    };
+    (postgres end_of_page) => {
+        ""
     };
     // What `rows::found` reads.
     ($engine:ident found) => {

@@ -72,29 +72,25 @@ pub(super) async fn write(tx: &mut Transaction, parent: BlobId, pieces: &[Piece]
         placed.push((start, piece));
         start += piece.length;
     }
-    let step = tx.step();
-    for chunk in placed.chunks(step) {
-        // Only two lengths of statement, so that both stay prepared.
-        for chunk in chunk.chunks(if chunk.len() == step { step } else { 1 }) {
-            let mut statement = tx.query_rows(
-                sql!(
-                    "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) VALUES ",
-                    rows
-                ),
-                chunk.len(),
-                COLUMNS,
-            );
-            for (start, piece) in chunk {
-                statement = statement
-                    .bind(parent.0)
-                    .bind(rows::signed(*start)?)
-                    .bind(i64::from(piece.part))
-                    .bind(piece.child.0)
-                    .bind(rows::signed(piece.offset)?)
-                    .bind(rows::signed(piece.length)?);
-            }
-            statement.execute().await?;
+    for portion in tx.portions(&placed) {
+        let mut statement = tx.query_rows(
+            sql!(
+                "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) VALUES ",
+                rows
+            ),
+            portion.len(),
+            COLUMNS,
+        );
+        for (start, piece) in portion {
+            statement = statement
+                .bind(parent.0)
+                .bind(rows::signed(*start)?)
+                .bind(i64::from(piece.part))
+                .bind(piece.child.0)
+                .bind(rows::signed(piece.offset)?)
+                .bind(rows::signed(piece.length)?);
         }
+        statement.execute().await?;
     }
     Ok(())
 }

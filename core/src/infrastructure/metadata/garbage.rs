@@ -20,24 +20,17 @@ use crate::domain::storage_class::StorageClass;
 /// Makes blobs GC's candidates.
 pub(super) async fn suspect(tx: &mut Transaction, blobs: &[BlobId]) -> Result<(), Fault> {
     let blobs: Vec<_> = blobs.iter().map(|blob| blob.0).collect::<BTreeSet<_>>().into_iter().collect();
-    let step = tx.step();
-    for chunk in blobs.chunks(step) {
-        // Only two lengths of statement, so that both stay prepared.
-        for chunk in chunk.chunks(if chunk.len() == step { step } else { 1 }) {
-            let mut statement = tx.query_rows(
-                sql!(
-                    "INSERT INTO gc_candidates (blob_id) VALUES ",
-                    rows,
-                    " ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
-                ),
-                chunk.len(),
-                1,
-            );
-            for blob in chunk {
-                statement = statement.bind(*blob);
-            }
-            statement.execute().await?;
-        }
+    for portion in tx.portions(&blobs) {
+        let statement = tx.query_rows(
+            sql!(
+                "INSERT INTO gc_candidates (blob_id) VALUES ",
+                rows,
+                " ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
+            ),
+            portion.len(),
+            1,
+        );
+        statement.bind_all(portion.iter().copied()).execute().await?;
     }
     Ok(())
 }
@@ -144,6 +137,7 @@ impl Sweep {
         }
         if segment.is_none() {
             tx.query(sql!("DELETE FROM extents WHERE parent_id = $1")).bind(blob.0).execute().await?;
+            tx.query(sql!("DELETE FROM part_checksums WHERE blob_id = $1")).bind(blob.0).execute().await?;
         }
         tx.query(sql!("DELETE FROM move_candidates WHERE blob_id = $1")).bind(blob.0).execute().await?;
         tx.query(sql!("DELETE FROM blobs WHERE id = $1")).bind(blob.0).execute().await?;

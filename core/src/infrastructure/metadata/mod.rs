@@ -14,8 +14,10 @@ mod dialect;
 mod extents;
 mod garbage;
 mod leases;
+mod lookups;
 mod migrate;
 mod objects;
+mod page;
 mod parts;
 mod put;
 mod relocate;
@@ -42,13 +44,16 @@ pub use migrate::MigrationReport;
 #[derive(Clone)]
 pub struct SqlMetadata {
     db: Database,
+    lookups: lookups::Lookups,
 }
 
 impl SqlMetadata {
     /// Connects to `sqlite:///path/to/metadata.db` (made if it does not exist; its directory must) or
     /// `postgres://user:password@host/database`. Does not touch the schema: see [`Self::migrate`].
     pub async fn connect(url: &str) -> Result<Self, MetadataError> {
-        Ok(Self { db: Database::connect(url).await? })
+        let db = Database::connect(url).await?;
+        let lookups = lookups::Lookups::start(&db);
+        Ok(Self { db, lookups })
     }
 
     /// Brings the schema to this program's version, and says what was done. Several processes may do so at

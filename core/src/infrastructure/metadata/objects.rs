@@ -7,23 +7,26 @@ use uuid::Uuid;
 use super::database::Database;
 use super::dialect::{Fault, after_prefix, sql};
 use super::rows;
-use crate::application::ports::metadata::{Found, ListQuery, Target, VersionRef};
+use crate::application::ports::metadata::{Found, ListQuery, VersionRef};
+use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::blob::{BlobId, Extent};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::UploadId;
-use crate::domain::object::Object;
+use crate::domain::object::{Object, ObjectId};
 use crate::domain::range::Span;
 
-pub(super) async fn find(db: &Database, target: &Target) -> Result<Option<Found>, Fault> {
-    let statement = match target {
-        Target::Latest(space, key) => db
-            .read(sql!(
-                found,
-                " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.key <> '' AND o.is_latest"
-            ))
-            .bind(space.namespace.as_str())
-            .bind(space.tenant.as_str())
-            .bind(key.as_str()),
-        Target::Version(space, key, VersionRef::Id(id)) => db
+pub(super) async fn find_by_id(db: &Database, id: ObjectId) -> Result<Option<Found>, Fault> {
+    db.read(sql!(found, " WHERE o.id = $1 AND o.state = 2")).bind(id.0).find(rows::found).await
+}
+
+pub(super) async fn find_version(
+    db: &Database,
+    space: &SpaceAddress,
+    key: &Key,
+    version: VersionRef,
+) -> Result<Option<Found>, Fault> {
+    let statement = match version {
+        VersionRef::Id(id) => db
             .read(sql!(
                 found,
                 " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.id = $4 AND o.state = 2"
@@ -32,7 +35,7 @@ pub(super) async fn find(db: &Database, target: &Target) -> Result<Option<Found>
             .bind(space.tenant.as_str())
             .bind(key.as_str())
             .bind(id.0),
-        Target::Version(space, key, VersionRef::Null) => db
+        VersionRef::Null => db
             .read(sql!(
                 found,
                 " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.is_null_version \
@@ -41,7 +44,6 @@ pub(super) async fn find(db: &Database, target: &Target) -> Result<Option<Found>
             .bind(space.namespace.as_str())
             .bind(space.tenant.as_str())
             .bind(key.as_str()),
-        Target::Id(id) => db.read(sql!(found, " WHERE o.id = $1 AND o.state = 2")).bind(id.0),
     };
     statement.find(rows::found).await
 }
@@ -91,14 +93,18 @@ fn first_key(query: &ListQuery) -> (Option<(&str, Uuid)>, &str) {
 async fn rest_of_key(db: &Database, query: &ListQuery, key: &str, after: Uuid) -> Result<Vec<Object>, Fault> {
     let page = if query.versions {
         sql!(
+            page_of_objects,
             object,
-            " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.state = 2 ORDER BY o.id DESC LIMIT $4"
+            " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.state = 2 ORDER BY o.id DESC LIMIT $4",
+            end_of_page
         )
     } else {
         sql!(
+            page_of_objects,
             object,
             " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.is_latest AND o.blob_id IS NOT NULL \
-             ORDER BY o.id DESC LIMIT $4"
+             ORDER BY o.id DESC LIMIT $4",
+            end_of_page
         )
     };
     db.read(page)
@@ -106,8 +112,11 @@ async fn rest_of_key(db: &Database, query: &ListQuery, key: &str, after: Uuid) -
         .bind(key)
         .bind(after)
         .bind(i64::from(query.limit))
+        .paged()
+        .await?
+        .iter()
         .map(rows::object)
-        .await
+        .collect()
 }
 
 async fn later_keys(
@@ -119,30 +128,39 @@ async fn later_keys(
 ) -> Result<Vec<Object>, Fault> {
     let page = match (query.versions, end) {
         (false, Some(_)) => sql!(
+            page_of_objects,
             object,
             " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.key <> '' AND o.is_latest \
-             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3"
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3",
+            end_of_page
         ),
         (false, None) => sql!(
+            page_of_objects,
             object,
             " WHERE o.space_id = $1 AND o.key > $2 AND o.key <> '' AND o.is_latest \
-             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3"
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3",
+            end_of_page
         ),
         (true, Some(_)) => sql!(
+            page_of_objects,
             object,
             " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.state = 2 \
-             ORDER BY o.key, o.id DESC LIMIT $3"
+             ORDER BY o.key, o.id DESC LIMIT $3",
+            end_of_page
         ),
         (true, None) => sql!(
+            page_of_objects,
             object,
-            " WHERE o.space_id = $1 AND o.key > $2 AND o.state = 2 ORDER BY o.key, o.id DESC LIMIT $3"
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.state = 2 ORDER BY o.key, o.id DESC LIMIT $3",
+            end_of_page
         ),
     };
     let statement = db.read(page).bind(query.space.0).bind(after).bind(limit);
-    match end {
-        Some(end) => statement.bind(end).map(rows::object).await,
-        None => statement.map(rows::object).await,
-    }
+    let statement = match end {
+        Some(end) => statement.bind(end),
+        None => statement,
+    };
+    statement.paged().await?.iter().map(rows::object).collect()
 }
 
 pub(super) async fn extents(db: &Database, blob: BlobId, span: Span) -> Result<Vec<Extent>, Fault> {
@@ -182,4 +200,43 @@ pub(super) async fn part_span(
         Ok((span, parts))
     })
     .await
+}
+
+/// The parts of a composite behind `after`: number and size.
+pub(super) async fn part_sizes(
+    db: &Database,
+    blob: BlobId,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<(u32, u64)>, Fault> {
+    db.read(sql!(
+        "SELECT e.part AS part, MIN(e.start) AS first, MAX(e.start + e.length) AS past FROM extents e \
+         WHERE e.parent_id = $1 AND e.part > $2 GROUP BY e.part ORDER BY e.part LIMIT $3"
+    ))
+    .bind(blob.0)
+    .bind(i64::from(after))
+    .bind(i64::from(limit))
+    .map(|row| {
+        let span = Span { start: rows::count(row, "first")?, end: rows::count(row, "past")? };
+        let number = u32::try_from(rows::count(row, "part")?).unwrap_or(u32::MAX);
+        Ok((number, span.length()))
+    })
+    .await
+}
+
+/// The checksums of a composite's parts, in order, if they are known in this algorithm.
+pub(super) async fn part_checksums(
+    db: &Database,
+    blob: BlobId,
+    algorithm: ChecksumAlgorithm,
+) -> Result<Vec<Checksum>, Fault> {
+    let stored = db
+        .read(sql!("SELECT checksums FROM part_checksums WHERE blob_id = $1 AND algorithm = $2"))
+        .bind(blob.0)
+        .bind(algorithm.as_str())
+        .find(|row| row.first::<String>())
+        .await?;
+    let of_part =
+        |value: &str| Checksum { algorithm, kind: ChecksumKind::FullObject, value: value.to_owned() };
+    Ok(stored.iter().flat_map(|values| values.split(',')).map(of_part).collect())
 }

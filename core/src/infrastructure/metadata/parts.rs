@@ -103,6 +103,7 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     }
     let (content, is_new) =
         content::place_composite(batch, &complete.domain, space.id, hash, size, &pieces).await?;
+    keep_checksums(batch, content.blob, &parts).await?;
     let mut suspects: BTreeSet<_> = uploads::end(batch.tx, complete.upload).await?.into_iter().collect();
     if is_new {
         // These were just referred to; every other part's blob may have lost its last reference.
@@ -118,9 +119,33 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         attributes: &upload.attributes,
         checksum,
         completes: Some(upload.id),
+        latest,
     };
-    let object = publish(batch, &space, latest, new, &Placed::of(content)).await?;
+    let object = publish(batch, &space, new, &Placed::of(content)).await?;
     Ok(Ok(Outcome::Object { object: Box::new(object), dropped: None }))
+}
+
+/// Remembers the parts' checksums, if each has one of the same algorithm.
+async fn keep_checksums(batch: &mut Batch<'_>, blob: BlobId, parts: &[Part]) -> Result<(), Fault> {
+    let of_parts: Option<Vec<_>> = parts.iter().map(|part| part.checksum.as_ref()).collect();
+    let Some(of_parts) = of_parts else { return Ok(()) };
+    let Some(algorithm) = of_parts.first().map(|checksum| checksum.algorithm) else { return Ok(()) };
+    if of_parts.iter().any(|checksum| checksum.algorithm != algorithm) {
+        return Ok(());
+    }
+    let values: Vec<_> = of_parts.iter().map(|checksum| checksum.value.as_str()).collect();
+    batch
+        .tx
+        .query(sql!(
+            "INSERT INTO part_checksums (blob_id, algorithm, checksums) VALUES ($1, $2, $3) \
+             ON CONFLICT (blob_id, algorithm) DO NOTHING"
+        ))
+        .bind(blob.0)
+        .bind(algorithm.as_str())
+        .bind(values.join(","))
+        .execute()
+        .await?;
+    Ok(())
 }
 
 /// The whole object's checksum from its parts', and whether it is the one expected. One that is expected

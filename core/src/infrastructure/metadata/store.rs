@@ -17,7 +17,7 @@ use crate::application::ports::metadata::{
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
-use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::range::Span;
@@ -39,7 +39,17 @@ impl MetadataStore for SqlMetadata {
     }
 
     async fn find(&self, target: &Target) -> Answer<Option<Found>> {
-        Ok(objects::find(&self.db, target).await?)
+        match target {
+            Target::Latest(space, key) => self.latest(&Place::Space(space.clone()), key).await,
+            Target::Version(space, key, version) => {
+                Ok(objects::find_version(&self.db, space, key, *version).await?)
+            }
+            Target::Id(id) => Ok(objects::find_by_id(&self.db, *id).await?),
+        }
+    }
+
+    async fn latest(&self, place: &Place, key: &Key) -> Answer<Option<Found>> {
+        self.lookups.latest(place, key).await
     }
 
     async fn extents(&self, blob: BlobId, span: Span) -> Answer<Vec<Extent>> {
@@ -50,12 +60,20 @@ impl MetadataStore for SqlMetadata {
         Ok(objects::part_span(&self.db, blob, number).await?)
     }
 
+    async fn part_sizes(&self, blob: BlobId, after: u32, limit: u32) -> Answer<Vec<(u32, u64)>> {
+        Ok(objects::part_sizes(&self.db, blob, after, limit).await?)
+    }
+
+    async fn part_checksums(&self, blob: BlobId, algorithm: ChecksumAlgorithm) -> Answer<Vec<Checksum>> {
+        Ok(objects::part_checksums(&self.db, blob, algorithm).await?)
+    }
+
     async fn list(&self, query: &ListQuery) -> Answer<Vec<Object>> {
         Ok(objects::list(&self.db, query).await?)
     }
 
     async fn space(&self, place: &Place) -> Answer<Option<Space>> {
-        Ok(spaces::space(&self.db, place).await?)
+        self.lookups.space(place).await
     }
 
     async fn set_versioning(

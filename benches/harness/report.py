@@ -1,0 +1,82 @@
+"""Tables of medians, and how ours compares."""
+
+import statistics
+from dataclasses import dataclass, field
+
+from .load import Load
+from .workloads import Workload
+
+
+@dataclass
+class Cell:
+    """The rounds of one workload against one server."""
+
+    figures: list[float] = field(default_factory=list)
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    written_per_op: list[float] = field(default_factory=list)
+    peak_mib: float = 0.0
+    failure: str = ""
+
+    def add(self, workload: Workload, done: Load, cpu: float, written: float, peak: float) -> None:
+        """One more round."""
+        self.figures.append(workload.figure(done))
+        if done.p50 is not None and done.p99 is not None:
+            self.p50.append(done.p50)
+            self.p99.append(done.p99)
+        self.cpu_ms.append(cpu * 1e3 / max(done.requests, 1))
+        self.written_per_op.append(written / max(done.requests, 1))
+        self.peak_mib = max(self.peak_mib, peak)
+
+    def median(self, name: str) -> float | None:
+        """The median over the rounds."""
+        values = getattr(self, name)
+        return statistics.median(values) if values else None
+
+    def as_json(self) -> dict:
+        """Everything, for a file."""
+        return self.__dict__
+
+
+def number(value: float | None) -> str:
+    """Three digits that matter."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def table(workload: Workload, cells: dict[str, Cell], kinds: dict[str, str]) -> str:
+    """One workload: a line for each server."""
+    lines = [f"\n{workload.name} ({workload.unit})",
+             f"  {'':16}{'median':>10}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms/op':>11}{'peak MiB':>10}{'KiB out/op':>12}"]
+    for name, cell in cells.items():
+        if cell.failure:
+            lines.append(f"  {name:16}{cell.failure[:90]}")
+            continue
+        columns = [number(cell.median(field)) for field in ("figures", "p50", "p99", "cpu_ms")]
+        columns += [number(cell.peak_mib), number((cell.median("written_per_op") or 0) / 1024)]
+        widths = (10, 10, 10, 11, 10, 12)
+        lines.append(f"  {name:16}" + "".join(f"{text:>{width}}" for text, width in zip(columns, widths)))
+    lines.extend(ratios(workload, cells, kinds))
+    return "\n".join(lines)
+
+
+def ratios(workload: Workload, cells: dict[str, Cell], kinds: dict[str, str]) -> list[str]:
+    """Ours against the best complete store, against plain files, and against the limit. Above 1 is better."""
+    lines = []
+    medians = {name: cell.median("figures") for name, cell in cells.items() if cell.figures}
+    less = workload.unit == "ms"
+    for name, figure in medians.items():
+        if kinds[name] != "ours" or not figure:
+            continue
+        parts = []
+        for kind, label in (("peer", "best peer"), ("plain", "s3s-fs"), ("limit", "nginx")):
+            others = {other: value for other, value in medians.items() if kinds[other] == kind and value}
+            if others:
+                best = (min if less else max)(others, key=others.__getitem__)
+                ratio = others[best] / figure if less else figure / others[best]
+                parts.append(f"{ratio:.2f} x {label}" + (f" ({best})" if kind == "peer" else ""))
+        if parts:
+            lines.append(f"  {name}: " + ", ".join(parts))
+    return lines

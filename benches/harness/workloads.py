@@ -1,0 +1,264 @@
+"""What is measured. Each workload prepares a server once and then runs in turns against all of them."""
+
+import itertools
+import os
+import pathlib
+import re
+import statistics
+import time
+from dataclasses import dataclass
+
+from . import load
+from .load import Load
+from .servers import BUCKET, Server
+from .sign import Client, Presigner
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+@dataclass
+class Setting:
+    """How much of everything."""
+
+    seconds: float
+    objects: int
+    directory: pathlib.Path
+
+
+class Workload:
+    """One line of the table."""
+
+    # "operations" or "MiB" per second, or "ms" where less is better.
+    unit = "op/s"
+    needs_store = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.round = itertools.count()
+
+    def prepare(self, server: Server, setting: Setting) -> None:
+        """Once for each server."""
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        """One round."""
+        raise NotImplementedError
+
+    def figure(self, done: Load) -> float:
+        """The figure of the table."""
+        if self.unit == "MiB/s":
+            return done.bytes / done.seconds / MIB
+        if self.unit == "ms":
+            return done.p50 or 0.0
+        return done.requests / done.seconds
+
+    def targets(self, server: Server, method: str, keys: list[str]) -> pathlib.Path:
+        """A file of presigned request targets."""
+        presigner = Presigner(server.account)
+        file = server.directory / "targets"
+        with file.open("w") as lines:
+            lines.writelines(presigner.target(method, f"/{BUCKET}/{key}") + "\n" for key in keys)
+        return file
+
+
+class Put(Workload):
+    """Distinct keys, distinct contents."""
+
+    def __init__(self, name: str, size: int, connections: int, rate: int) -> None:
+        super().__init__(name)
+        self.size, self.connections, self.rate = size, connections, rate
+        self.unit = "MiB/s" if size >= MIB else "op/s"
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        number = next(self.round)
+        # More keys than any server gets through in the time.
+        count = int(self.rate * setting.seconds)
+        keys = [f"put/{self.name.replace(' ', '-')}/{number}/{at:07d}" for at in range(count)]
+        file = self.targets(server, "PUT", keys)
+        return load.wrk(server.account.host, file, "PUT", self.size, self.connections, setting.seconds, False)
+
+
+class Get(Workload):
+    """Random keys among many, all in the page cache."""
+
+    def __init__(self, name: str, size: int, connections: int, keys: int) -> None:
+        super().__init__(name)
+        self.size, self.connections, self.keys = size, connections, keys
+        self.unit = "MiB/s" if size >= MIB else "op/s"
+
+    def prepare(self, server: Server, setting: Setting) -> None:
+        client, filler = Client(server.account), os.urandom(self.size)
+        for at in range(self.keys):
+            client.call("PUT", f"/{BUCKET}/get/{self.size}/{at}", body=at.to_bytes(8, "big") + filler[8:])
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        keys = [f"get/{self.size}/{at * 7919 % self.keys}" for at in range(self.keys)]
+        file = self.targets(server, "GET", keys)
+        return load.wrk(server.account.host, file, "GET", 0, self.connections, setting.seconds, True)
+
+
+class Head(Workload):
+    """One object's headers."""
+
+    def prepare(self, server: Server, setting: Setting) -> None:
+        Client(server.account).call("PUT", f"/{BUCKET}/head", body=b"x" * 4096)
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        url = Presigner(server.account).url("HEAD", f"/{BUCKET}/head")
+        return load.head(url, 64, setting.seconds)
+
+
+def file_of(setting: Setting, number: int, size: int) -> pathlib.Path:
+    """A file whose every MiB is unlike any other's."""
+    file = setting.directory / f"file-{size}-{number}"
+    if not file.exists():
+        block = bytearray(os.urandom(MIB))
+        with file.open("wb") as out:
+            for at in range(size // MIB):
+                block[:16] = number.to_bytes(8, "big") + at.to_bytes(8, "big")
+                out.write(block)
+    return file
+
+
+class PutLarge(Workload):
+    """Four uploads of 256 MiB at a time."""
+
+    unit = "MiB/s"
+    size = 256 * MIB
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        number, presigner, commands = next(self.round), Presigner(server.account), []
+        for at in range(4):
+            # Content of its own each time, or a server that deduplicates would look good.
+            file = file_of(setting, at, self.size)
+            with file.open("r+b") as out:
+                for block in range(self.size // MIB):
+                    out.seek(block * MIB + 16)
+                    out.write(number.to_bytes(8, "big") + id(server).to_bytes(8, "big"))
+            url = presigner.url("PUT", f"/{BUCKET}/large/{at}")
+            commands.append(["-T", str(file), "-H", "Expect:", url])
+        return load.curls(commands, 4, self.size)
+
+
+class GetLarge(PutLarge):
+    """Four downloads of 256 MiB at a time."""
+
+    def prepare(self, server: Server, setting: Setting) -> None:
+        PutLarge(self.name).run(server, setting)
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        presigner = Presigner(server.account)
+        urls = [presigner.url("GET", f"/{BUCKET}/large/{at}") for at in range(4)]
+        return load.curls([[url] for url in urls * 2], 4, self.size)
+
+
+class Multipart(Workload):
+    """256 MiB in parts of 8 MiB, four at a time; what is timed ends with the completion."""
+
+    unit = "MiB/s"
+    needs_store = True
+    part, parts = 8 * MIB, 32
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.completions: dict[str, list[float]] = {}
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        number, client, presigner = next(self.round), Client(server.account), Presigner(server.account)
+        path = f"/{BUCKET}/multipart/{number}"
+        answer, _ = client.call("POST", path, {"uploads": ""})
+        upload = re.search(rb"<UploadId>([^<]+)", answer)[1].decode()
+        commands = []
+        for at in range(1, self.parts + 1):
+            file = setting.directory / f"part-{at}"
+            file.write_bytes(os.urandom(16) + b"\0" * (self.part - 16))
+            url = presigner.url("PUT", path, {"partNumber": str(at), "uploadId": upload})
+            commands.append(["-T", str(file), "-H", "Expect:", url])
+        done = load.curls(commands, 4, self.part)
+        listed, _ = client.call("GET", path, {"uploadId": upload})
+        tags = re.findall(rb"<ETag>([^<]+)", listed)
+        parts = "".join(
+            f"<Part><PartNumber>{at}</PartNumber><ETag>{tag.decode()}</ETag></Part>" for at, tag in enumerate(tags, 1)
+        )
+        began = time.monotonic()
+        body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        client.call("POST", path, {"uploadId": upload}, body)
+        took = time.monotonic() - began
+        self.completions.setdefault(server.name, []).append(took * 1e3)
+        return Load(1, done.seconds + took, took * 1e3, took * 1e3, self.part * self.parts)
+
+    def remarks(self) -> str:
+        """How long completing took."""
+        medians = (f"{name} {statistics.median(times):.1f}" for name, times in self.completions.items())
+        return "complete, ms: " + ", ".join(medians)
+
+
+class Copy(Workload):
+    """CopyObject of 256 MiB."""
+
+    unit = "ms"
+    needs_store = True
+
+    def prepare(self, server: Server, setting: Setting) -> None:
+        PutLarge(self.name).run(server, setting)
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        client, times = Client(server.account), []
+        for at in range(5):
+            began = time.monotonic()
+            path = f"/{BUCKET}/copied/{next(self.round)}-{at}"
+            client.call("PUT", path, headers={"x-amz-copy-source": f"/{BUCKET}/large/0"})
+            times.append((time.monotonic() - began) * 1e3)
+        return Load(len(times), sum(times) / 1e3, statistics.median(times), max(times))
+
+
+class List(Workload):
+    """Pages of 1000 keys over four connections, of a bucket with `objects` keys."""
+
+    needs_store = True
+
+    def __init__(self, name: str, place: str) -> None:
+        super().__init__(name)
+        self.place = place
+
+    def prepare(self, server: Server, setting: Setting) -> None:
+        if (server.directory / "filled").exists():
+            return
+        # Two levels of a thousand keys or fewer: what a delimiter rolls up is one key in a thousand.
+        keys = [f"list/{at // 1000:05d}/{at % 1000:03d}" for at in range(setting.objects)]
+        file = self.targets(server, "PUT", keys)
+        done = 0
+        while done < len(keys):
+            lines = file.read_text().splitlines(keepends=True)[done:]
+            file.write_text("".join(lines))
+            done += load.wrk(server.account.host, file, "PUT", 32, 64, 10, False).requests
+        (server.directory / "filled").touch()
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        query = {"list-type": "2", "max-keys": "1000", "prefix": "list/"}
+        if self.place == "deep":
+            query["start-after"] = f"list/{setting.objects // 2000:05d}/500"
+        elif self.place == "delimiter":
+            query["delimiter"] = "/"
+        target = Presigner(server.account).target("GET", f"/{BUCKET}", query)
+        file = server.directory / "targets"
+        file.write_text(f"{target}\n" * 8)
+        return load.wrk(server.account.host, file, "GET", 0, 4, setting.seconds, True)
+
+
+ALL: list[Workload] = [
+    Put("PUT 4 KiB, 1 connection", 4 * KIB, 1, 6000),
+    Put("PUT 4 KiB, 16 connections", 4 * KIB, 16, 30000),
+    Put("PUT 4 KiB, 64 connections", 4 * KIB, 64, 30000),
+    Get("GET 4 KiB, 1 connection", 4 * KIB, 1, 5000),
+    Get("GET 4 KiB, 64 connections", 4 * KIB, 64, 5000),
+    Head("HEAD, 64 connections"),
+    Put("PUT 1 MiB, 8 connections", MIB, 8, 1500),
+    Get("GET 1 MiB, 8 connections", MIB, 8, 200),
+    PutLarge("PUT 256 MiB, 4 at a time"),
+    GetLarge("GET 256 MiB, 4 at a time"),
+    Multipart("multipart 256 MiB in 8 MiB parts, 4 at a time"),
+    Copy("CopyObject 256 MiB"),
+    List("list 1000, first page, 4 connections", "first"),
+    List("list 1000, deep page, 4 connections", "deep"),
+    List("list with delimiter, 4 connections", "delimiter"),
+]

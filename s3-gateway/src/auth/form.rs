@@ -1,0 +1,105 @@
+//! Signatures of POST forms: version 4, and version 2 where the operator allows it. What is signed is the
+//! policy, as it was sent; whoever holds the form may send it until the policy expires.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::StatusCode;
+use juststorage_core::application::access::Access;
+use juststorage_core::domain::principal::Principal;
+use s3s::{S3Error, S3Result};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::{look_up, sigv2_is_off};
+use crate::errors::{Refusal, bad_request, fail, invalid_argument, refusal};
+
+/// Finds a field by its name in lower case.
+pub(crate) type Field<'f> = &'f (dyn Fn(&str) -> Option<&'f str> + Sync);
+
+/// Who signed the form's policy. `sigv2` is whether signatures of version 2 are accepted.
+pub(crate) async fn verify(access: &Access, sigv2: bool, field: Field<'_>) -> S3Result<Principal> {
+    let Some(policy) = field("policy") else {
+        return Err(fail(
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "Access Denied: a signed policy is required.",
+        ));
+    };
+    if field("x-amz-security-token").is_some() {
+        return Err(refusal(Refusal::invalid_token()));
+    }
+    if field("x-amz-signature").is_some() || field("x-amz-algorithm").is_some() {
+        return version_4(access, policy, field).await;
+    }
+    if field("signature").is_some() || field("awsaccesskeyid").is_some() {
+        if !sigv2 {
+            return Err(refusal(sigv2_is_off()));
+        }
+        return version_2(access, policy, field).await;
+    }
+    Err(missing("x-amz-signature"))
+}
+
+fn missing(field: &str) -> S3Error {
+    invalid_argument(format!(
+        "Bucket POST must contain a field named '{field}'. If it is specified, please check the order of the \
+         fields: it must stand before the file."
+    ))
+}
+
+fn mismatch() -> S3Error {
+    fail(
+        StatusCode::FORBIDDEN,
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. Check your key and \
+         signing method.",
+    )
+}
+
+async fn version_2(access: &Access, policy: &str, field: Field<'_>) -> S3Result<Principal> {
+    let access_key = field("awsaccesskeyid").ok_or_else(|| missing("AWSAccessKeyId"))?;
+    let signature = field("signature").ok_or_else(|| missing("signature"))?;
+    let identity = look_up(access, access_key).await?;
+    let signature = STANDARD.decode(signature.trim()).map_err(|_| mismatch())?;
+    let mut mac = Hmac::<Sha1>::new_from_slice(identity.secret_key.as_bytes()).map_err(|_| mismatch())?;
+    mac.update(policy.as_bytes());
+    mac.verify_slice(&signature).map_err(|_| mismatch())?;
+    Ok(identity.principal)
+}
+
+async fn version_4(access: &Access, policy: &str, field: Field<'_>) -> S3Result<Principal> {
+    let value = |name: &'static str| field(name).ok_or_else(|| missing(name));
+    let signature = value("x-amz-signature")?;
+    if value("x-amz-algorithm")? != "AWS4-HMAC-SHA256" {
+        return Err(invalid_argument("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""));
+    }
+    let date = value("x-amz-date")?;
+    let credential = value("x-amz-credential")?;
+    let malformed = || {
+        bad_request(
+            "AuthorizationQueryParametersError",
+            "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \
+             \"<YOUR-AKID>/YYYYMMDD/REGION/s3/aws4_request\".",
+        )
+    };
+    let scope: Vec<_> = credential.split('/').collect();
+    let [access_key, day, region, "s3", "aws4_request"] = scope.as_slice() else { return Err(malformed()) };
+    if day.len() != 8 || !date.starts_with(day) {
+        return Err(malformed());
+    }
+    let identity = look_up(access, access_key).await?;
+    let signature = hex::decode(signature.trim()).map_err(|_| mismatch())?;
+    let mut key = format!("AWS4{}", identity.secret_key).into_bytes();
+    for step in [day, region, "s3", "aws4_request"] {
+        key = hmac_sha256(&key, step)?.finalize().into_bytes().to_vec();
+    }
+    hmac_sha256(&key, policy)?.verify_slice(&signature).map_err(|_| mismatch())?;
+    Ok(identity.principal)
+}
+
+fn hmac_sha256(key: &[u8], text: &str) -> S3Result<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| mismatch())?;
+    mac.update(text.as_bytes());
+    Ok(mac)
+}
