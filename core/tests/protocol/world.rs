@@ -39,6 +39,8 @@ pub(crate) struct Rules {
     pub(crate) sync_removal: bool,
     /// A relocation finds the blob where its bytes were copied from (`relocate::point`).
     pub(crate) moves_compare: bool,
+    /// A writer whose segment was taken over and forgotten removes its file (`remove_if_nobodys`).
+    pub(crate) refused_remove: bool,
     /// Who misses bytes asks where they lie now (`Store::open_extent`).
     pub(crate) readers_look_again: bool,
 }
@@ -55,6 +57,7 @@ impl Default for Rules {
             judge_under_lock: true,
             sync_removal: true,
             moves_compare: true,
+            refused_remove: true,
             readers_look_again: true,
         }
     }
@@ -324,7 +327,12 @@ impl World {
         (0..6_u8).any(|name| {
             let segment = &end.segments[usize::from(name)];
             let lives = end.blobs.iter().flatten().any(|blob| blob.segment == name);
-            !lives && (segment.row != Row::None || matches!(segment.file, File::Durable | File::Volatile))
+            // A writer that was taken for dead and is about to find out: unless it is killed just then, which is the
+            // one leak that is known, it removes what it wrote.
+            let stalled = rules.refused_remove && segment.row == Row::None && self.is_meant(name);
+            !lives
+                && !stalled
+                && (segment.row != Row::None || matches!(segment.file, File::Durable | File::Volatile))
         })
     }
 
@@ -550,6 +558,9 @@ impl World {
     ) {
         if let Some(reference) = self.place(who, segment, rules) {
             put(self, key, reference);
+        } else if rules.refused_remove && self.segment(segment).row == Row::None {
+            // `remove_if_nobodys`: whoever took over had nothing to remove yet, and forgot it.
+            *self.segment(segment) = FREE;
         }
         set(self, Write::Idle);
     }
@@ -651,6 +662,8 @@ impl World {
                         next.condemn(from.segment);
                     }
                     next.condemn(to);
+                } else if rules.refused_remove && next.segment(to).row == Row::None {
+                    *next.segment(to) = FREE;
                 }
                 steps.push((format!("the mover points content {content} at segment {to}"), next));
             }
