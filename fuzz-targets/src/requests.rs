@@ -81,6 +81,7 @@ async fn open() -> (S3Gateway, Router) {
         access: access.clone(),
         region: "us-east-1".to_owned(),
         domain: Some("s3.test".to_owned()),
+        sigv2: true,
     };
     let s3 = juststorage_s3_gateway::service(gateway).unwrap();
     let native = juststorage_native_api::router(NativeApi { store, access, metrics: Arc::new(String::new) });
@@ -173,7 +174,7 @@ fn sign<B>(request: &mut Request<B>) {
             .iter()
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect();
-        canonical.push_str(&format!("{name}:{}\n", values.join(",")));
+        canonical.extend([name.as_str(), ":", &values.join(","), "\n"]);
     }
     let mut pairs: Vec<_> = request
         .uri()

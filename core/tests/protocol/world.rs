@@ -19,6 +19,7 @@ pub(crate) struct Crew {
 }
 
 /// The protocol's rules; each can be taken away.
+#[allow(clippy::struct_excessive_bools, reason = "each stands for a rule, not for a state")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// A segment's row comes before its file (`announce`, `open_segment`).
