@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use juststorage_core::domain::address::{BucketName, Namespace, Tenant};
-use juststorage_core::domain::principal::Rights;
+use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use uuid::Uuid;
 
 use crate::config::{Settings, duration};
@@ -105,11 +105,26 @@ pub enum KeyCommand {
         #[arg(long, value_parser = Tenant::new)]
         tenant: Option<Tenant>,
     },
-    /// Revoke a key, at once and on every server of the store
+    /// Revoke a key: within a second on every server of the store
     Revoke {
         /// The key's id, as `key create` and `key list` show it
         id: Uuid,
     },
+    /// Replace a key by a new one that may do the same, and print its secret
+    Rotate {
+        /// The id of the key that ends
+        id: Uuid,
+        /// How long the old key goes on holding: a number and s, m, h or d [default: it ends at once]
+        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+        grace: Option<Duration>,
+    },
+    /// Encrypt the secrets of all S3 keys with the new master key
+    ///
+    /// With JUSTSTORAGE_MASTER_KEY set: give every server the new key, and the old one as
+    /// JUSTSTORAGE_MASTER_KEY_PREVIOUS; run this; unset the old one. Nothing stops meanwhile. With a master
+    /// key that is kept in the data directory: stop the server and run this, which makes the new key too.
+    /// Signed URLs that were made under the old key end with it.
+    RotateMaster,
 }
 
 /// A new key.
@@ -121,9 +136,10 @@ pub struct KeyCreate {
     /// Whose data the key opens
     #[arg(long, value_parser = Tenant::new)]
     pub tenant: Tenant,
-    /// A namespace the key is bound to; may be repeated [default: all of the tenant's]
-    #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = Namespace::new)]
-    pub namespaces: Vec<Namespace>,
+    /// A namespace the key is bound to, or the beginning of several (`team-*`); may be repeated [default: all
+    /// of the tenant's]
+    #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = NamespacePattern::parse)]
+    pub namespaces: Vec<NamespacePattern>,
     /// What it may do, of read, write, delete, admin
     #[arg(long, default_value = "read,write,delete", value_parser = Rights::parse)]
     pub rights: Rights,

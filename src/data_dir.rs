@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use juststorage_core::application::access::MasterKey;
+use juststorage_core::application::access::{MasterKey, MasterKeys};
 use juststorage_core::application::ports::metadata::WriterId;
 use uuid::Uuid;
 
@@ -73,22 +73,84 @@ impl DataDir {
             .map_err(|error| Failure::unable(format!("read {}", path.display()), error))
     }
 
-    /// The key that encrypts stored secrets.
-    pub fn master_key(&self, source: &MasterKeySource) -> Result<MasterKey, Failure> {
+    /// The key that encrypts stored secrets, and the one before it while a rotation is under way.
+    pub fn master_keys(&self, source: &MasterKeySource) -> Result<MasterKeys, Failure> {
         match source {
-            MasterKeySource::Given(key) => Ok(key.clone()),
+            MasterKeySource::Given(current, previous) => {
+                Ok(MasterKeys::new(current.clone(), previous.clone()))
+            }
             MasterKeySource::Kept => {
-                let path = self.path.join("master.key");
-                let text = keep(&path, || {
-                    let mut key = [0; 32];
-                    getrandom::fill(&mut key).map_err(|error| Failure::unable("make a master key", error))?;
-                    Ok(hex::encode(key))
-                })?;
-                MasterKey::from_hex(&text)
-                    .map_err(|invalid| Failure::unable(format!("use {}", path.display()), invalid.reason))
+                let path = self.path.join(MASTER_KEY);
+                let current = parse_master_key(&path, &keep(&path, fresh_master_key)?)?;
+                let path = self.path.join(PREVIOUS_MASTER_KEY);
+                let previous = match std::fs::read_to_string(&path) {
+                    Ok(text) => Some(parse_master_key(&path, &text)?),
+                    Err(error) if error.kind() == ErrorKind::NotFound => None,
+                    Err(error) => return Err(Failure::unable(format!("read {}", path.display()), error)),
+                };
+                Ok(MasterKeys::new(current, previous))
             }
         }
     }
+
+    /// Puts a fresh master key in the place of the one that is kept, which stays beside it until
+    /// [`Self::forget_previous_master_key`]. One that was put there before and not finished with is left.
+    pub fn replace_master_key(&self) -> Result<(), Failure> {
+        let (path, previous) = (self.path.join(MASTER_KEY), self.path.join(PREVIOUS_MASTER_KEY));
+        keep(&path, fresh_master_key)?;
+        let unable = |error| Failure::unable(format!("replace {}", path.display()), error);
+        match std::fs::hard_link(&path, &previous) {
+            // A crash may have come between this and the replacement, or behind it: a second fresh key would
+            // lose the one that secrets are sealed with, unless both files are still the same key.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let read = |path| std::fs::read_to_string(path).map_err(unable);
+                if read(&path)? != read(&previous)? {
+                    return Ok(());
+                }
+            }
+            linked => linked.map_err(unable)?,
+        }
+        self.sync().map_err(unable)?;
+        let draft = path.with_extension(format!("{}.draft", Uuid::new_v4()));
+        let replaced = write_durably(&draft, &fresh_master_key()?)
+            .and_then(|()| std::fs::rename(&draft, &path))
+            .and_then(|()| self.sync());
+        if replaced.is_err() {
+            let _ = std::fs::remove_file(&draft);
+        }
+        replaced.map_err(unable)
+    }
+
+    /// The previous master key seals nothing any more.
+    pub fn forget_previous_master_key(&self) -> Result<(), Failure> {
+        let path = self.path.join(PREVIOUS_MASTER_KEY);
+        match std::fs::remove_file(&path).and_then(|()| self.sync()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Failure::unable(format!("remove {}", path.display()), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+const MASTER_KEY: &str = "master.key";
+
+/// The key before it, while secrets that it sealed are about.
+const PREVIOUS_MASTER_KEY: &str = "master.key.previous";
+
+fn fresh_master_key() -> Result<String, Failure> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| Failure::unable("make a master key", error))?;
+    Ok(hex::encode(key))
+}
+
+fn parse_master_key(path: &Path, text: &str) -> Result<MasterKey, Failure> {
+    MasterKey::from_hex(text)
+        .map_err(|invalid| Failure::unable(format!("use {}", path.display()), invalid.reason))
 }
 
 /// What the file at `path` holds; if there is none, it is made, with mode 0600, of what `make` returns. It
@@ -140,14 +202,14 @@ mod tests {
         let directory = DataDir::open(&path).unwrap();
         assert_eq!(mode(&path), 0o700);
         let writer = directory.writer().unwrap();
-        directory.master_key(&MasterKeySource::Kept).unwrap();
+        directory.master_keys(&MasterKeySource::Kept).unwrap();
         let key = std::fs::read_to_string(path.join("master.key")).unwrap();
         assert_eq!(mode(&path.join("master.key")), 0o600);
         assert_eq!(mode(&path.join("writer.id")), 0o600);
 
         let again = DataDir::open(&path).unwrap();
         assert_eq!(again.writer().unwrap(), writer);
-        again.master_key(&MasterKeySource::Kept).unwrap();
+        again.master_keys(&MasterKeySource::Kept).unwrap();
         assert_eq!(std::fs::read_to_string(path.join("master.key")).unwrap(), key);
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 2, "no draft is left");
     }
@@ -186,7 +248,7 @@ mod tests {
     fn a_damaged_key_is_refused_and_not_replaced() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("master.key"), "short").unwrap();
-        let refused = DataDir::open(root.path()).unwrap().master_key(&MasterKeySource::Kept).err().unwrap();
+        let refused = DataDir::open(root.path()).unwrap().master_keys(&MasterKeySource::Kept).err().unwrap();
         assert!(refused.to_string().contains("master.key"), "{refused}");
         assert_eq!(std::fs::read_to_string(root.path().join("master.key")).unwrap(), "short");
     }

@@ -15,6 +15,7 @@ pub mod http;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
+pub mod watch;
 
 pub use config::Config;
 pub use failure::Failure;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use juststorage_core::application::access::Access;
+use juststorage_core::application::access::{Access, JwtKeys};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::store::Store;
@@ -13,17 +13,19 @@ use juststorage_core::application::workers::{
     Worker as _,
 };
 use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::invalid::Invalid;
 use juststorage_native_api::NativeApi;
 use juststorage_s3_gateway::Gateway;
 use tokio_util::sync::CancellationToken;
 
 use crate::Endpoints;
 use crate::compose::Parts;
-use crate::config::Config;
+use crate::config::{Config, ConfigError, JwtConfig, JwtSource, TlsConfig};
 use crate::data_dir::{DataDir, Held};
 use crate::failure::Failure;
-use crate::http::{Front, Listener, NamespaceLabels, Observe, Server};
+use crate::http::{Front, Listener, NamespaceLabels, Observe, Server, Tls};
 use crate::telemetry::Metrics;
+use crate::watch::{self, Watch};
 
 /// The tenant of the root key, and of everyone who names none while authentication is disabled.
 pub const HOME_TENANT: &str = "default";
@@ -45,6 +47,7 @@ pub struct Running {
     writer: WriterId,
     grace: Duration,
     upkeep: CancellationToken,
+    watch: Watch,
     _held: Held,
 }
 
@@ -53,11 +56,14 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let metrics = Metrics::install();
     let data_dir = DataDir::open(&config.storage.data_dir)?;
     let held = data_dir.hold()?;
-    let master_key = data_dir.master_key(&config.master_key)?;
+    let master_keys = data_dir.master_keys(&config.master_key)?;
     let writer = data_dir.writer()?;
     let parts = Parts::open_in(data_dir, config.storage.clone()).await?;
-    let native = Listener::bind(Front::Native, config.listen.native).await?;
-    let s3 = Listener::bind(Front::S3, config.listen.s3).await?;
+    let watch = Watch::default();
+    let [native_tls, s3_tls] = encrypt(&config, &watch)?;
+    let idle = config.listen.idle_timeout;
+    let native = Listener::bind(Front::Native, config.listen.native, idle).await?.with_tls(native_tls);
+    let s3 = Listener::bind(Front::S3, config.listen.s3, idle).await?.with_tls(s3_tls);
 
     // The lock says that whoever wrote under this name before is dead. What it left is settled before
     // anything is served; this ends its registration, so ours begins behind it.
@@ -68,18 +74,19 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let access = Access::new(
         parts.metadata.clone(),
         parts.clock.clone(),
-        master_key,
+        master_keys,
         config.access.mode,
         Some(config.access.root.clone()),
         home_tenant()?,
     );
+    let access = let_tokens_in(access, &config, &watch)?;
     let supervisor = start_workers(&parts, writer, &config);
     let upkeep = keep_metrics(metrics.clone());
     let endpoints = Endpoints { native: native.address(), s3: s3.address() };
     let servers = serve_fronts(&config, store, access, metrics, native, s3)?;
     tracing::info!(
-        native = %format_args!("http://{}", endpoints.native),
-        s3 = %format_args!("http://{}", endpoints.s3),
+        native = %config.listen.native_url(endpoints.native),
+        s3 = %config.listen.s3_url(endpoints.s3),
         database = %config.storage.database,
         data = %config.storage.data_dir.display(),
         auth = ?config.access.mode,
@@ -87,7 +94,44 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         "serving"
     );
     let grace = config.shutdown_grace;
-    Ok(Running { endpoints, servers, supervisor, commits, parts, writer, grace, upkeep, _held: held })
+    Ok(Running { endpoints, servers, supervisor, commits, parts, writer, grace, upkeep, watch, _held: held })
+}
+
+/// The certificates of both fronts, if the configuration names any, and follows their files.
+fn encrypt(config: &Config, watch: &Watch) -> Result<[Option<Tls>; 2], Failure> {
+    let Some(TlsConfig { certificate, key }) = &config.listen.tls else { return Ok([None, None]) };
+    let refused = |setting| move |error| Failure::Config(ConfigError::new(setting, error));
+    let texts = watch::read([certificate, key]).map_err(refused("JUSTSTORAGE_TLS_CERT"))?;
+    let tls = |front| Tls::new(front, &texts[0], &texts[1]).map_err(refused("JUSTSTORAGE_TLS_CERT"));
+    let both = [tls(Front::Native)?, tls(Front::S3)?];
+    let followers = both.clone();
+    watch.follow([certificate.clone(), key.clone()], texts, move |[certificate, key]| {
+        followers.iter().try_for_each(|tls| tls.replace(certificate, key))
+    });
+    Ok(both.map(Some))
+}
+
+/// Lets JSON web tokens in, if the configuration says so, and follows their keys' file.
+fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result<Access, Failure> {
+    let Some(JwtConfig { source, rules }) = &config.access.jwt else { return Ok(access) };
+    let invalid = |error: Invalid| ConfigError::new(error.field, error.reason);
+    match source {
+        JwtSource::Secret(secret) => {
+            let keys = JwtKeys::of_secret(secret.as_bytes()).map_err(invalid)?;
+            Ok(access.with_jwt(keys, rules.clone()))
+        }
+        JwtSource::Jwks(path) => {
+            let [text] = watch::read([path])
+                .map_err(|error| Failure::Config(ConfigError::new("JUSTSTORAGE_JWT_JWKS", error)))?;
+            let access = access.with_jwt(JwtKeys::of_jwks(&text).map_err(invalid)?, rules.clone());
+            let follower = access.clone();
+            watch.follow([path.clone()], [text], move |[text]| {
+                follower.replace_jwt_keys(JwtKeys::of_jwks(text).map_err(|invalid| invalid.to_string())?);
+                Ok(())
+            });
+            Ok(access)
+        }
+    }
 }
 
 /// [`HOME_TENANT`] as a tenant.
@@ -162,6 +206,7 @@ fn serve_fronts(
     let api = juststorage_native_api::router(NativeApi {
         store,
         access,
+        tls: config.listen.tls.is_some(),
         metrics: Arc::new(move || metrics.render()),
     });
     Ok([
@@ -209,6 +254,7 @@ impl Running {
         if tokio::time::timeout(self.grace.max(STORE_END), store).await.is_err() {
             tracing::error!("the store did not end in time; the next start tidies up");
         }
+        self.watch.end();
         self.upkeep.cancel();
     }
 }

@@ -111,22 +111,111 @@ fn assemble(pieces: &[Piece], fragments: &BTreeMap<String, String>) -> String {
     format!("{before}{}, {}{after}", row(0), row(1))
 }
 
-async fn prepare_all(url: &str) {
+/// Every statement in both engines' words.
+fn assembled() -> Vec<(String, String, String)> {
     let dialect = sources().into_iter().find(|(file, _)| file == "dialect.rs").unwrap().1;
     let (on_sqlite, on_postgres) = (fragments(&dialect, "sqlite"), fragments(&dialect, "postgres"));
     assert!(on_postgres["for_update"].contains("FOR UPDATE") && on_sqlite["for_update"].is_empty());
-    let store = SqlMetadata::connect(url).await.unwrap();
-    store.migrate().await.unwrap();
     let statements = statements();
     assert!(statements.len() > 100, "only {} statements were found", statements.len());
+    let both = |pieces: &[Piece]| (assemble(pieces, &on_sqlite), assemble(pieces, &on_postgres));
+    statements
+        .into_iter()
+        .map(|(place, pieces)| {
+            let (sqlite, postgres) = both(&pieces);
+            (place, sqlite, postgres)
+        })
+        .collect()
+}
+
+async fn store(url: &str) -> SqlMetadata {
+    let store = SqlMetadata::connect(url).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+async fn prepare_all(url: &str) {
+    let store = store(url).await;
     let mut failures = Vec::new();
-    for (place, pieces) in &statements {
-        let (sqlite, postgres) = (assemble(pieces, &on_sqlite), assemble(pieces, &on_postgres));
+    for (place, sqlite, postgres) in assembled() {
         if let Err(error) = store.prepare(sqlite.clone(), postgres).await {
             failures.push(format!("{place}: {error}\n  {sqlite}"));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Files whose statements read whole tables because that is their purpose, and no request waits for them.
+const READ_EVERYTHING: [&str; 1] = ["validate.rs"];
+
+/// Statements over tables that stay small: a row for a space, a credential, a writer, a lease.
+const SMALL: [&str; 6] = ["usage", "spaces", "buckets", "credentials", "writers", "leases"];
+
+/// Indexes of nothing but work that waits to be done, which is read in portions.
+const WHAT_WAITS: [&str; 6] = [
+    "objects_deleting",
+    "objects_writing",
+    "segments_condemned",
+    "segments_sparse",
+    "autoindex_gc_candidates",
+    "autoindex_move_candidates",
+];
+
+/// No statement's cost grows with the store: each seeks in an index what it wants, or begins at a place in
+/// one and ends at a limit.
+async fn plan_all(url: &str, reads_on: impl Fn(&str) -> Option<String>) {
+    let store = store(url).await;
+    let mut failures = Vec::new();
+    for (place, sqlite, postgres) in assembled() {
+        if READ_EVERYTHING.iter().any(|file| place.starts_with(file)) {
+            continue;
+        }
+        let plan =
+            store.plan(sqlite.clone(), postgres).await.unwrap_or_else(|e| panic!("{place}: {e}\n{sqlite}"));
+        let read: Vec<_> = plan.iter().filter_map(|line| reads_on(line)).collect();
+        if !read.is_empty() {
+            failures.push(format!("{place}: {read:?}\n  {sqlite}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_table_on_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    // "EXPLAIN QUERY PLAN", sqlite.org/eqp.html: SEARCH visits a subset of a table's rows, SCAN all of them.
+    plan_all(&format!("sqlite://{}/metadata.db", directory.path().display()), |line| {
+        let scanned = line.strip_prefix("SCAN ")?.split(' ').next()?;
+        let large = [
+            "o",
+            "b",
+            "e",
+            "f",
+            "g",
+            "p",
+            "objects",
+            "blobs",
+            "extents",
+            "segments",
+            "uploads",
+            "upload_parts",
+            "gc_candidates",
+            "move_candidates",
+            "part_checksums",
+        ];
+        let of_what_waits = WHAT_WAITS.iter().any(|index| line.contains(index));
+        (large.contains(&scanned) && !of_what_waits).then(|| line.to_owned())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_table_on_postgres() {
+    plan_all(&postgres::shared().create_database(), |line| {
+        let scanned = line.split("Seq Scan on ").nth(1)?.split(' ').next()?;
+        (!SMALL.contains(&scanned)).then(|| line.trim().to_owned())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use juststorage_core::domain::blob::Hash;
 use juststorage_core::domain::multipart::{PART_BYTES_MIN, PartClaim, PartNumber};
 use juststorage_core::domain::object::Attributes;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
-use juststorage_core::domain::principal::{Principal, Rights};
+use juststorage_core::domain::principal::{Principal, Proof, Rights, Tenants};
 use juststorage_core::domain::range::ByteRange;
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::storage_class::StorageClass;
@@ -329,9 +329,10 @@ async fn another_tenants_object_is_as_absent_as_none() {
     let stranger = Principal {
         name: "stranger".into(),
         tenant: Tenant::new("evil").unwrap(),
-        any_tenant: false,
+        tenants: Tenants::Own,
         namespaces: None,
         rights: Rights::all(),
+        proof: Proof::Nothing,
     };
     let options = ReadOptions::default();
     for reference in [object("a"), object("nothing"), ObjectRef::Id(object_id)] {

@@ -84,7 +84,12 @@ async fn open() -> (S3Gateway, Router) {
         sigv2: true,
     };
     let s3 = juststorage_s3_gateway::service(gateway).unwrap();
-    let native = juststorage_native_api::router(NativeApi { store, access, metrics: Arc::new(String::new) });
+    let native = juststorage_native_api::router(NativeApi {
+        store,
+        access,
+        tls: false,
+        metrics: Arc::new(String::new),
+    });
     (s3, native)
 }
 

@@ -28,6 +28,7 @@ files! {
     "0001_initial.sql",
     "0002_part_checksums.sql",
     "0005_scrub.sql",
+    "0006_live_objects.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -32,6 +32,8 @@ pub struct NativeApi {
     pub store: Store,
     /// Who may do what.
     pub access: Access,
+    /// Whether clients reach it through TLS, which this process itself terminates.
+    pub tls: bool,
     /// Renders every metric of the process in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

@@ -313,7 +313,7 @@ fn http_date(at: Timestamp) -> String {
 }
 
 /// RFC 3339 in UTC, to the millisecond.
-fn rfc3339(at: Timestamp) -> String {
+pub(crate) fn rfc3339(at: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.millis()) * 1_000_000)
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())

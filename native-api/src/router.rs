@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::extract::label_namespace;
-use crate::handlers::{by_key, copy, health, list, objects, patch, uploads, usage};
+use crate::handlers::{by_key, copy, health, list, objects, patch, presign, uploads, usage};
 use crate::{NativeApi, openapi, problem};
 
 /// What every handler holds.
@@ -24,12 +24,13 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(objects::create, list::list))
         .routes(routes!(objects::get, objects::head, objects::delete, patch::patch))
-        .routes(routes!(by_key::get, by_key::head, by_key::delete))
+        .routes(routes!(by_key::get, by_key::head, by_key::put, by_key::delete))
         .routes(routes!(copy::copy))
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::get, uploads::abort))
         .routes(routes!(uploads::put_part))
         .routes(routes!(uploads::complete))
+        .routes(routes!(presign::presign))
         .routes(routes!(usage::usage))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))

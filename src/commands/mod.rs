@@ -20,6 +20,7 @@ mod migrate;
 mod output;
 mod scrub;
 mod serve;
+mod snippets;
 mod stats;
 mod validate;
 

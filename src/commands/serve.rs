@@ -5,25 +5,25 @@ use serde_json::json;
 
 use super::output::{Output, line};
 use crate::Endpoints;
-use crate::config::{AccessConfig, Config, LogFormat};
+use crate::config::{AccessConfig, Config, ListenConfig, LogFormat};
 use crate::failure::Failure;
 use crate::serve::HOME_TENANT;
 
 /// Serves until told to end.
 pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Result<(), Failure> {
-    let (access, region) = (config.access.clone(), config.listen.region.clone());
+    let (access, listen) = (config.access.clone(), config.listen.clone());
     crate::run(config, move |endpoints| {
         let text = if output.json {
             json!({
-                "native": format!("http://{}", endpoints.native),
-                "s3": format!("http://{}", endpoints.s3),
+                "native": listen.native_url(endpoints.native),
+                "s3": listen.s3_url(endpoints.s3),
             })
             .to_string()
         } else if format == LogFormat::Json {
             // Whoever reads the log as JSON reads the endpoints there.
             return;
         } else {
-            welcome(endpoints, &access, &region)
+            welcome(endpoints, &access, &listen)
         };
         // Nobody may be listening to our standard output, which is no reason not to serve.
         if let Err(failure) = line(&text) {
@@ -35,8 +35,9 @@ pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Re
 
 /// What a newcomer needs: both endpoints, the credentials, and a first line for each front to paste. The
 /// lines that begin with `native` and `s3` are for programs too.
-fn welcome(endpoints: &Endpoints, access: &AccessConfig, region: &str) -> String {
-    let (native, s3) = (format!("http://{}", endpoints.native), format!("http://{}", endpoints.s3));
+fn welcome(endpoints: &Endpoints, access: &AccessConfig, listen: &ListenConfig) -> String {
+    let region = &listen.region;
+    let (native, s3) = (listen.native_url(endpoints.native), listen.s3_url(endpoints.s3));
     let (bearer, token) = match access.mode {
         AuthMode::Disabled => ("", String::new()),
         AuthMode::Required => (

@@ -1,6 +1,8 @@
 //! Who is let in. The defaults are open only where no other machine can come.
 
-use juststorage_core::application::access::{AuthMode, MasterKey, RootKey};
+use std::path::PathBuf;
+
+use juststorage_core::application::access::{AuthMode, JwtRules, MasterKey, RootKey, SECRET_BYTES_MIN};
 
 use super::listen::is_loopback;
 use super::{ConfigError, ListenConfig, Settings, StorageConfig};
@@ -27,6 +29,58 @@ pub struct AccessConfig {
     pub root: RootKey,
     /// Whether the root key is the well-known default, which may be shown.
     pub root_is_default: bool,
+    /// Which JSON web tokens are let in, if any are.
+    pub jwt: Option<JwtConfig>,
+}
+
+/// Which JSON web tokens are let in.
+#[derive(Clone)]
+pub struct JwtConfig {
+    /// The keys that they are signed with.
+    pub source: JwtSource,
+    /// `JUSTSTORAGE_JWT_ISSUER` and `JUSTSTORAGE_JWT_AUDIENCE`.
+    pub rules: JwtRules,
+}
+
+/// Where the keys of JSON web tokens come from.
+#[derive(Clone)]
+pub enum JwtSource {
+    /// `JUSTSTORAGE_JWT_SECRET`.
+    Secret(String),
+    /// `JUSTSTORAGE_JWT_JWKS`.
+    Jwks(PathBuf),
+}
+
+impl JwtConfig {
+    /// Judges `settings`.
+    fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
+        const SECRET: &str = "JUSTSTORAGE_JWT_SECRET";
+        const JWKS: &str = "JUSTSTORAGE_JWT_JWKS";
+        let source = match (&settings.jwt_secret, &settings.jwt_jwks) {
+            (None, None) => {
+                let alone = |setting, value: &Option<String>| match value {
+                    None => Ok(()),
+                    Some(_) => {
+                        let reason = format!("means nothing without {SECRET} or {JWKS}");
+                        Err(ConfigError::new(setting, reason))
+                    }
+                };
+                alone("JUSTSTORAGE_JWT_ISSUER", &settings.jwt_issuer)?;
+                alone("JUSTSTORAGE_JWT_AUDIENCE", &settings.jwt_audience)?;
+                return Ok(None);
+            }
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::new(JWKS, format!("cannot be set along with {SECRET}")));
+            }
+            (Some(secret), None) if secret.len() < SECRET_BYTES_MIN => {
+                return Err(ConfigError::new(SECRET, format!("must have at least {SECRET_BYTES_MIN} bytes")));
+            }
+            (Some(secret), None) => JwtSource::Secret(secret.clone()),
+            (None, Some(path)) => JwtSource::Jwks(PathBuf::from(path)),
+        };
+        let rules = JwtRules { issuer: settings.jwt_issuer.clone(), audience: settings.jwt_audience.clone() };
+        Ok(Some(Self { source, rules }))
+    }
 }
 
 impl AccessConfig {
@@ -35,7 +89,7 @@ impl AccessConfig {
         let mode = mode(settings, is_loopback(listen.native.ip()))?;
         let root = root(settings, is_loopback(listen.s3.ip()))?;
         let root_is_default = root.access_key == ROOT_KEY_DEFAULT && root.secret_key == ROOT_KEY_DEFAULT;
-        Ok(Self { mode, root, root_is_default })
+        Ok(Self { mode, root, root_is_default, jwt: JwtConfig::new(settings)? })
     }
 }
 
@@ -90,8 +144,8 @@ fn root(settings: &Settings, loopback: bool) -> Result<RootKey, ConfigError> {
 /// Where the key that encrypts stored S3 secrets comes from.
 #[derive(Clone, Debug)]
 pub enum MasterKeySource {
-    /// `JUSTSTORAGE_MASTER_KEY`.
-    Given(MasterKey),
+    /// `JUSTSTORAGE_MASTER_KEY`, and `JUSTSTORAGE_MASTER_KEY_PREVIOUS` while it is being replaced.
+    Given(MasterKey, Option<MasterKey>),
     /// A file under the data directory, made on first use: the database lies there too, so that whoever
     /// can read the one can read the other anyway.
     Kept,
@@ -101,10 +155,16 @@ impl MasterKeySource {
     /// Judges `settings`. A database that other machines share needs a key that they share too.
     pub fn new(settings: &Settings, storage: &StorageConfig) -> Result<Self, ConfigError> {
         const MASTER_KEY: &str = "JUSTSTORAGE_MASTER_KEY";
+        const PREVIOUS: &str = "JUSTSTORAGE_MASTER_KEY_PREVIOUS";
+        let read = |setting, hex: &String| {
+            MasterKey::from_hex(hex).map_err(|invalid| ConfigError::new(setting, invalid.reason))
+        };
+        let previous = settings.master_key_previous.as_ref().map(|hex| read(PREVIOUS, hex)).transpose()?;
         match &settings.master_key {
-            Some(hex) => MasterKey::from_hex(hex)
-                .map(Self::Given)
-                .map_err(|invalid| ConfigError::new(MASTER_KEY, invalid.reason)),
+            Some(hex) => Ok(Self::Given(read(MASTER_KEY, hex)?, previous)),
+            None if previous.is_some() => {
+                Err(ConfigError::new(PREVIOUS, format!("means nothing without {MASTER_KEY}")))
+            }
             None if storage.database.is_embedded() => Ok(Self::Kept),
             None => Err(ConfigError::new(
                 MASTER_KEY,

@@ -1,8 +1,10 @@
 //! Where the two fronts listen.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Settings, duration};
 
 /// The addresses of the two fronts, and the names they go by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,35 @@ pub struct ListenConfig {
     pub s3_sigv2: bool,
     /// `JUSTSTORAGE_REGION`: what S3 clients sign for; `us-east-1`.
     pub region: String,
+    /// `JUSTSTORAGE_TLS_CERT` and `JUSTSTORAGE_TLS_KEY`: both fronts speak TLS; none.
+    pub tls: Option<TlsConfig>,
+    /// `JUSTSTORAGE_IDLE_TIMEOUT`: how long a client may take over a request's header, and a connection may lie
+    /// idle; 75 seconds, longer than SDKs keep theirs before they ping or drop them.
+    pub idle_timeout: Duration,
+}
+
+/// Where the certificate and its key are. Both are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// `JUSTSTORAGE_TLS_CERT`: the certificate, and those between it and its root, in PEM.
+    pub certificate: PathBuf,
+    /// `JUSTSTORAGE_TLS_KEY`: its private key, in PEM.
+    pub key: PathBuf,
+}
+
+impl TlsConfig {
+    fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
+        const CERT: &str = "JUSTSTORAGE_TLS_CERT";
+        const KEY: &str = "JUSTSTORAGE_TLS_KEY";
+        match (&settings.tls_cert, &settings.tls_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                Ok(Some(Self { certificate: certificate.into(), key: key.into() }))
+            }
+            (Some(_), None) => Err(ConfigError::new(KEY, format!("must be set along with {CERT}"))),
+            (None, Some(_)) => Err(ConfigError::new(CERT, format!("must be set along with {KEY}"))),
+        }
+    }
 }
 
 impl ListenConfig {
@@ -35,7 +66,30 @@ impl ListenConfig {
                 "must be up to 64 letters, digits, hyphens and underscores",
             ));
         }
-        Ok(Self { native, s3, s3_domain, s3_sigv2: settings.s3_sigv2 == Some(true), region })
+        let tls = TlsConfig::new(settings)?;
+        const IDLE: &str = "JUSTSTORAGE_IDLE_TIMEOUT";
+        let idle_timeout = match settings.idle_timeout.as_deref().map(duration::parse) {
+            None => Duration::from_secs(75),
+            Some(Ok(time)) if time >= Duration::from_millis(100) => time,
+            Some(Ok(_)) => return Err(ConfigError::new(IDLE, "must be at least 100ms")),
+            Some(Err(reason)) => return Err(ConfigError::new(IDLE, reason)),
+        };
+        let s3_sigv2 = settings.s3_sigv2 == Some(true);
+        Ok(Self { native, s3, s3_domain, s3_sigv2, region, tls, idle_timeout })
+    }
+
+    /// What clients call the native API, if it listens at `address`.
+    pub fn native_url(&self, address: SocketAddr) -> String {
+        format!("{}://{address}", self.scheme())
+    }
+
+    /// What clients call the S3 front, if it listens at `address`.
+    pub fn s3_url(&self, address: SocketAddr) -> String {
+        format!("{}://{address}", self.scheme())
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 

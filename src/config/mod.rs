@@ -12,8 +12,8 @@ pub mod storage;
 
 use std::time::Duration;
 
-pub use access::{AccessConfig, MasterKeySource};
-pub use listen::ListenConfig;
+pub use access::{AccessConfig, JwtConfig, JwtSource, MasterKeySource};
+pub use listen::{ListenConfig, TlsConfig};
 pub use logging::{LogConfig, LogFormat};
 pub use settings::Settings;
 pub use storage::{DatabaseUrl, StorageConfig, TierUrl};
@@ -60,7 +60,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Config {
     /// Judges `settings`. The first that cannot be accepted is the error.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        refuse_unsupported(settings)?;
         let listen = ListenConfig::new(settings)?;
         let storage = StorageConfig::new(settings)?;
         let age = |setting, text: Option<&str>, default| match text {
@@ -85,21 +84,6 @@ impl Config {
             storage,
         })
     }
-}
-
-/// What has a name already but no meaning yet is refused: a setting that is accepted and ignored would let
-/// an operator believe that it protects something.
-fn refuse_unsupported(settings: &Settings) -> Result<(), ConfigError> {
-    let refuse = |setting, what: &str| {
-        Err(ConfigError::new(setting, format!("this version does not support {what}; unset it")))
-    };
-    if settings.jwt_secret.is_some() {
-        return refuse("JUSTSTORAGE_JWT_SECRET", "JWTs");
-    }
-    if settings.jwt_jwks.is_some() {
-        return refuse("JUSTSTORAGE_JWT_JWKS", "JWTs");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -51,6 +51,26 @@ pub struct Settings {
     #[arg(long, global = true, env = "JUSTSTORAGE_S3_DOMAIN", value_name = "NAME", hide_short_help = true)]
     pub s3_domain: Option<String>,
 
+    /// Certificate chain in PEM: both fronts then speak TLS and nothing else. Read again when it changes
+    /// [default: none]
+    #[arg(long, global = true, env = "JUSTSTORAGE_TLS_CERT", value_name = "FILE", hide_short_help = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key in PEM [default: none]
+    #[arg(long, global = true, env = "JUSTSTORAGE_TLS_KEY", value_name = "FILE", hide_short_help = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// How long a client may take over a request's header, and a connection may lie idle: a number and ms, s,
+    /// m, h or d [default: 75s]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_IDLE_TIMEOUT",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub idle_timeout: Option<String>,
+
     /// The region that S3 clients must sign for [default: us-east-1]
     #[arg(long, global = true, env = "JUSTSTORAGE_REGION", value_name = "NAME", hide_short_help = true)]
     pub region: Option<String>,
@@ -155,7 +175,8 @@ pub struct Settings {
     )]
     pub log_format: Option<String>,
 
-    /// Reserved: this version does not accept JWTs and refuses to start when it is set
+    /// Lets JSON web tokens in that are signed with this secret (HS256); at least 32 bytes. Prefer the
+    /// environment [default: none]
     #[arg(
         long,
         global = true,
@@ -166,9 +187,36 @@ pub struct Settings {
     )]
     pub jwt_secret: Option<String>,
 
-    /// Reserved: this version does not accept JWTs and refuses to start when it is set
+    /// Lets JSON web tokens in that are signed with a key of this JWK set (RS256, ES256, EdDSA, HS256). Read
+    /// again when it changes [default: none]
     #[arg(long, global = true, env = "JUSTSTORAGE_JWT_JWKS", value_name = "FILE", hide_short_help = true)]
     pub jwt_jwks: Option<String>,
+
+    /// Who must have issued a JSON web token (`iss`) [default: anybody whose key it is]
+    #[arg(long, global = true, env = "JUSTSTORAGE_JWT_ISSUER", value_name = "TEXT", hide_short_help = true)]
+    pub jwt_issuer: Option<String>,
+
+    /// Whom a JSON web token must be meant for (`aud`) [default: nobody in particular; a token that names an
+    /// audience is refused]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_AUDIENCE",
+        value_name = "TEXT",
+        hide_short_help = true
+    )]
+    pub jwt_audience: Option<String>,
+
+    /// The master key before this one, until `key rotate-master` has run. Prefer the environment [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_MASTER_KEY_PREVIOUS",
+        hide_env_values = true,
+        value_name = "HEX",
+        hide_short_help = true
+    )]
+    pub master_key_previous: Option<String>,
 
     /// Accept S3 requests that very old clients sign with Signature Version 2 (SHA-1, no expiry of the
     /// header's signature beyond its date); off, they are refused with a message that says so [default: false]
@@ -207,6 +255,9 @@ impl Settings {
             native_addr: filled(self.native_addr).or(filled(lower.native_addr)),
             s3_addr: filled(self.s3_addr).or(filled(lower.s3_addr)),
             s3_domain: filled(self.s3_domain).or(filled(lower.s3_domain)),
+            tls_cert: filled(self.tls_cert).or(filled(lower.tls_cert)),
+            tls_key: filled(self.tls_key).or(filled(lower.tls_key)),
+            idle_timeout: filled(self.idle_timeout).or(filled(lower.idle_timeout)),
             region: filled(self.region).or(filled(lower.region)),
             auth: filled(self.auth).or(filled(lower.auth)),
             insecure: self.insecure.or(lower.insecure),
@@ -221,6 +272,9 @@ impl Settings {
             log_format: filled(self.log_format).or(filled(lower.log_format)),
             jwt_secret: filled(self.jwt_secret).or(filled(lower.jwt_secret)),
             jwt_jwks: filled(self.jwt_jwks).or(filled(lower.jwt_jwks)),
+            jwt_issuer: filled(self.jwt_issuer).or(filled(lower.jwt_issuer)),
+            jwt_audience: filled(self.jwt_audience).or(filled(lower.jwt_audience)),
+            master_key_previous: filled(self.master_key_previous).or(filled(lower.master_key_previous)),
             s3_sigv2: self.s3_sigv2.or(lower.s3_sigv2),
         }
     }

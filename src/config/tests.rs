@@ -130,9 +130,16 @@ type Change = fn(&mut Settings);
 
 #[test]
 fn what_is_not_supported_is_refused_and_not_ignored() {
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 12] = [
         ("JUSTSTORAGE_JWT_SECRET", |s| s.jwt_secret = Some("x".into())),
-        ("JUSTSTORAGE_JWT_JWKS", |s| s.jwt_jwks = Some("x".into())),
+        ("JUSTSTORAGE_JWT_JWKS", |s| {
+            s.jwt_jwks = Some("x".into());
+            s.jwt_secret = Some("y".repeat(32));
+        }),
+        ("JUSTSTORAGE_JWT_ISSUER", |s| s.jwt_issuer = Some("x".into())),
+        ("JUSTSTORAGE_JWT_AUDIENCE", |s| s.jwt_audience = Some("x".into())),
+        ("JUSTSTORAGE_MASTER_KEY_PREVIOUS", |s| s.master_key_previous = Some("ab".repeat(32))),
+        ("JUSTSTORAGE_TLS_KEY", |s| s.tls_cert = Some("x".into())),
         ("JUSTSTORAGE_HOT_URL", |s| s.hot_url = Some("s3://bucket/prefix".into())),
         ("JUSTSTORAGE_COLD_URL", |s| s.cold_url = Some("file://./data/hot".into())),
         ("DATABASE_URL", |s| s.database_url = Some("mysql://x".into())),

@@ -11,17 +11,16 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::{Front, Linger, Lingering};
+use super::arrival::{Activity, Arrival};
+use super::{Front, Linger, Lingering, Tls};
 use crate::failure::Failure;
-
-/// How long a client may take over a request's header, and how long a connection may lie idle: longer than
-/// SDKs keep theirs before they ping or drop them in practice, short enough against clients that trickle.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long sent bytes may stay unacknowledged: a client that stops reading an answer, or whose machine is
 /// gone, holds its request's resources no longer than this. In milliseconds, as the system takes it.
@@ -31,6 +30,9 @@ const UNACKNOWLEDGED_MAX_MS: u32 = 120_000;
 /// beside 2 KiB of metadata; a presigned URL with a long key takes a few more.
 const HEADER_BYTES_MAX: usize = 64 << 10;
 
+/// How long a client may take over the handshake of TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long to wait after an accept that failed because the process has too many files open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -39,11 +41,14 @@ pub struct Listener {
     socket: TcpListener,
     front: Front,
     address: SocketAddr,
+    tls: Option<Tls>,
+    idle_timeout: Duration,
 }
 
 impl Listener {
-    /// Binds `address` for `front`. Port 0 takes a free one.
-    pub async fn bind(front: Front, address: SocketAddr) -> Result<Self, Failure> {
+    /// Binds `address` for `front`. Port 0 takes a free one. `idle_timeout` is how long a client may take over
+    /// a request's header, and how long a connection may lie idle.
+    pub async fn bind(front: Front, address: SocketAddr, idle_timeout: Duration) -> Result<Self, Failure> {
         let bound = async {
             let socket = TcpListener::bind(address).await?;
             let address = socket.local_addr()?;
@@ -52,7 +57,13 @@ impl Listener {
         let (socket, address) = bound.await.map_err(|error| {
             Failure::unable(format!("listen on {address} for the {} front", front.as_str()), error)
         })?;
-        Ok(Self { socket, front, address })
+        Ok(Self { socket, front, address, tls: None, idle_timeout })
+    }
+
+    /// Speaks TLS with every client, if given.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address, with the port that it got.
@@ -71,21 +82,23 @@ impl Listener {
         let server = Server { stop: stop.clone(), insist: insist.clone(), tasks: tasks.clone() };
         let connections = tasks.clone();
         tasks.spawn(async move {
-            let builder = connection_builder(self.front);
+            let builder = connection_builder(self.front, self.idle_timeout);
             loop {
                 let accepted = tokio::select! {
                     () = stop.cancelled() => return,
                     accepted = self.socket.accept() => accepted,
                 };
                 match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
                         let connection = Connection {
-                            stream,
+                            peer,
                             builder: builder.clone(),
+                            idle_timeout: self.idle_timeout,
                             stop: stop.clone(),
                             insist: insist.clone(),
                         };
-                        connections.spawn(connection.serve(service.clone()));
+                        let (tls, service) = (self.tls.as_ref().map(Tls::acceptor), service.clone());
+                        connections.spawn(connection.serve(stream, tls, service));
                     }
                     Err(error) => {
                         tracing::warn!(%error, front = self.front.as_str(), "connection not accepted");
@@ -98,13 +111,9 @@ impl Listener {
     }
 }
 
-fn connection_builder(front: Front) -> auto::Builder<TokioExecutor> {
+fn connection_builder(front: Front, idle_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(HEADER_BYTES_MAX);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle_timeout).max_buf_size(HEADER_BYTES_MAX);
     match front {
         // S3 clients speak HTTP/1.1 over plain TCP, and the Host header they sign is not in HTTP/2.
         Front::S3 => builder.http1_only(),
@@ -112,8 +121,8 @@ fn connection_builder(front: Front) -> auto::Builder<TokioExecutor> {
             builder
                 .http2()
                 .timer(TokioTimer::new())
-                .keep_alive_interval(HEADER_TIMEOUT)
-                .keep_alive_timeout(HEADER_TIMEOUT)
+                .keep_alive_interval(idle_timeout)
+                .keep_alive_timeout(idle_timeout)
                 .initial_stream_window_size(512 << 10)
                 .initial_connection_window_size(1 << 20)
                 .max_send_buf_size(512 << 10)
@@ -125,33 +134,54 @@ fn connection_builder(front: Front) -> auto::Builder<TokioExecutor> {
 
 /// One accepted connection.
 struct Connection {
-    stream: TcpStream,
+    peer: SocketAddr,
     builder: auto::Builder<TokioExecutor>,
+    idle_timeout: Duration,
     stop: CancellationToken,
     insist: CancellationToken,
 }
 
 impl Connection {
-    async fn serve<S>(self, service: S)
+    async fn serve<S>(self, stream: TcpStream, tls: Option<TlsAcceptor>, service: S)
     where
         S: Service<Request<Lingering<Incoming>>, Response = Response<Body>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: Send + 'static,
     {
-        if let Err(error) = prepare(&self.stream) {
+        if let Err(error) = prepare(&stream) {
             tracing::debug!(%error, "connection not prepared");
         }
-        // The builder cannot time out a client that sends nothing at all.
         let first = tokio::select! {
-            first = tokio::time::timeout(HEADER_TIMEOUT, self.stream.readable()) => first,
+            first = tokio::time::timeout(self.idle_timeout, stream.readable()) => first,
             () = self.stop.cancelled() => return,
         };
         if !matches!(first, Ok(Ok(()))) {
             return;
         }
-        let service = TowerToHyperService::new(Linger(service));
-        let mut connection =
-            std::pin::pin!(self.builder.serve_connection(TokioIo::new(self.stream), service));
+        let Some(acceptor) = tls else { return self.speak(stream, service).await };
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => shaken,
+            () = self.stop.cancelled() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.speak(stream, service).await,
+            Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "no TLS"),
+            Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
+        }
+    }
+
+    /// Speaks HTTP until either side ends it.
+    async fn speak<S>(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S)
+    where
+        S: Service<Request<Lingering<Incoming>>, Response = Response<Body>, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send + 'static,
+    {
+        let activity = Activity::new();
+        let arrival = Arrival { inner: Linger(service), peer: self.peer, activity: activity.clone() };
+        let service = TowerToHyperService::new(arrival);
+        let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(io), service));
+        let mut looks = tokio::time::interval(self.idle_timeout);
         let mut ending = false;
         loop {
             tokio::select! {
@@ -166,6 +196,11 @@ impl Connection {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                // Answers that are still being sent go on after a graceful end.
+                _ = looks.tick(), if !ending => if activity.idle_for(self.idle_timeout) {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                },
                 () = self.insist.cancelled() => return,
             }
         }

@@ -1,14 +1,18 @@
 //! HTTP, as far as both fronts share it: listeners, connections, and what wraps every request.
 
+mod arrival;
 mod linger;
 mod listener;
 mod observe;
 mod request_id;
+mod tls;
 
+pub use arrival::Peer;
 pub use linger::{Linger, Lingering};
 pub use listener::{Listener, Server};
 pub use observe::{NamespaceLabels, Observe};
 use request_id::RequestId;
+pub use tls::Tls;
 
 /// Which of the two fronts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,6 +38,8 @@ fn an_unsafe_start_is_refused() {
 #[test]
 fn what_cannot_be_honoured_is_refused() {
     refused(&["--jwt-secret", "x"], 2, "JUSTSTORAGE_JWT_SECRET");
+    refused(&["--jwt-audience", "x"], 2, "JUSTSTORAGE_JWT_AUDIENCE");
+    refused(&["--tls-cert", "/nonexistent.pem"], 2, "JUSTSTORAGE_TLS_KEY");
     refused(&["--s3-sigv2"], 2, "JUSTSTORAGE_S3_SIGV2");
     refused(&["--cold-url", "s3://bucket/cold"], 2, "JUSTSTORAGE_COLD_URL");
     refused(&["--database-url", "postgres://nobody@127.0.0.1:1/none"], 2, "JUSTSTORAGE_MASTER_KEY");

@@ -9,7 +9,7 @@ use crate::application::ports::metadata::{BucketDeletion, Place, SpaceUsage};
 use crate::application::store::Store;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::object::ObjectState;
-use crate::domain::principal::{Principal, Right};
+use crate::domain::principal::{Principal, Right, Tenants};
 use crate::domain::space::{Bucket, Space, Versioning};
 use crate::domain::storage_class::StorageClass;
 
@@ -58,7 +58,7 @@ impl Store {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Bucket>> {
-        let tenant = (!who.any_tenant).then_some(&who.tenant);
+        let tenant = (who.tenants == Tenants::Own).then_some(&who.tenant);
         let mut visible = Vec::new();
         let mut after = after.map(str::to_owned);
         // A key bound to a few namespaces sees few of its tenant's buckets: go on until the page is full.
@@ -91,16 +91,22 @@ impl Store {
         tenant: Option<&Tenant>,
         namespace: Option<&Namespace>,
     ) -> Result<Vec<SpaceUsage>> {
-        let own = (!who.any_tenant).then_some(&who.tenant);
-        if let (Some(own), Some(asked)) = (own, tenant)
-            && own != asked
-        {
-            return Ok(Vec::new());
-        }
         if !who.rights.has(Right::Read) {
             return Err(Error::Forbidden(Right::Read));
         }
-        let mut usage = self.metadata.usage(own.or(tenant), namespace).await?;
+        let mut usage = match (tenant, &who.tenants) {
+            (Some(asked), _) if !who.reaches(asked) => return Ok(Vec::new()),
+            (Some(asked), _) => self.metadata.usage(Some(asked), namespace).await?,
+            (None, Tenants::Own) => self.metadata.usage(Some(&who.tenant), namespace).await?,
+            (None, Tenants::Any) => self.metadata.usage(None, namespace).await?,
+            (None, Tenants::These(tenants)) => {
+                let mut all = Vec::new();
+                for tenant in tenants {
+                    all.extend(self.metadata.usage(Some(tenant), namespace).await?);
+                }
+                all
+            }
+        };
         usage.retain(|figures| who.sees(&figures.address));
         Ok(usage)
     }

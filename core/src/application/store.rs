@@ -86,6 +86,11 @@ impl Store {
         Ok(entered)
     }
 
+    /// The space of an object that `who` may exercise `right` on.
+    pub async fn space_of(&self, who: &Principal, right: Right, object: &ObjectRef) -> Result<SpaceAddress> {
+        Ok(self.locate(who, right, object).await?.found.object.address)
+    }
+
     /// The object that `who` may exercise `right` on, delete markers included.
     pub(crate) async fn locate(&self, who: &Principal, right: Right, object: &ObjectRef) -> Result<Located> {
         match object {

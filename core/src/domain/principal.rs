@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::address::{Namespace, SpaceAddress, Tenant};
 use super::invalid::Invalid;
+use super::timestamp::Timestamp;
 
 /// One kind of permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,19 +82,99 @@ impl fmt::Display for Rights {
     }
 }
 
+/// Which namespaces: one by its name, or all that begin with a prefix (`team-*`; `*` is all of them).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamespacePattern {
+    /// Exactly this one.
+    Exact(Namespace),
+    /// Every one that begins with this text, which may be empty.
+    Prefix(String),
+}
+
+impl NamespacePattern {
+    /// Reads a namespace, or a prefix followed by `*`.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let Some(prefix) = text.strip_suffix('*') else { return Namespace::new(text).map(Self::Exact) };
+        // Whatever begins a namespace is a namespace itself, or nothing.
+        if !prefix.is_empty() {
+            Namespace::new(prefix)?;
+        }
+        Ok(Self::Prefix(prefix.to_owned()))
+    }
+
+    /// Whether `namespace` is among them.
+    pub fn matches(&self, namespace: &Namespace) -> bool {
+        match self {
+            Self::Exact(name) => name == namespace,
+            Self::Prefix(prefix) => namespace.as_str().starts_with(prefix.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for NamespacePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => name.fmt(f),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
+impl From<Namespace> for NamespacePattern {
+    fn from(namespace: Namespace) -> Self {
+        Self::Exact(namespace)
+    }
+}
+
+/// Whose data a principal may reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tenants {
+    /// Its own tenant's only.
+    Own,
+    /// These tenants', its own among them.
+    These(Vec<Tenant>),
+    /// Everybody's: the root key, and disabled authentication.
+    Any,
+}
+
+/// By what a principal proved itself: what a URL that it signs will be traced back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The root key of the configuration, or an operator at the command line.
+    Operator,
+    /// Nothing: authentication is disabled.
+    Nothing,
+    /// A stored key.
+    Key {
+        /// Its public part, by which it is looked up again.
+        lookup: String,
+    },
+    /// A JSON web token.
+    Jwt {
+        /// The id of the key that signed it, if it has one.
+        key_id: Option<String>,
+        /// When it ends: nothing that derives from it lasts longer.
+        expires_at: Timestamp,
+    },
+    /// A signed URL, which nothing derives from.
+    Url,
+}
+
 /// The identity that every request resolves to, whichever way it proved itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// For logs: the key's id, `root`, or `anonymous`. Never a secret.
+    /// For logs: the key's id, `jwt:` and its subject, `root`, or `anonymous`. Never a secret.
     pub name: String,
-    /// The tenant whose data this is, and where new buckets go.
+    /// The tenant that new buckets go to, and whose limits the requests count against.
     pub tenant: Tenant,
-    /// Whether other tenants' spaces are open too: the root key, and disabled authentication.
-    pub any_tenant: bool,
+    /// Whose data may be reached.
+    pub tenants: Tenants,
     /// The namespaces allowed; `None` for all.
-    pub namespaces: Option<Vec<Namespace>>,
+    pub namespaces: Option<Vec<NamespacePattern>>,
     /// What may be done there.
     pub rights: Rights,
+    /// By what it proved itself.
+    pub proof: Proof,
 }
 
 /// Why a principal may not do something.
@@ -108,13 +189,38 @@ pub enum Denied {
 impl Principal {
     /// One who may do everything everywhere; `tenant` is where its own buckets go.
     pub fn unrestricted(name: &str, tenant: Tenant) -> Self {
-        Self { name: name.to_owned(), tenant, any_tenant: true, namespaces: None, rights: Rights::all() }
+        Self {
+            name: name.to_owned(),
+            tenant,
+            tenants: Tenants::Any,
+            namespaces: None,
+            rights: Rights::all(),
+            proof: Proof::Operator,
+        }
+    }
+
+    /// Whether data of `tenant` may be reached at all.
+    pub fn reaches(&self, tenant: &Tenant) -> bool {
+        match &self.tenants {
+            Tenants::Own => self.tenant == *tenant,
+            Tenants::These(tenants) => tenants.contains(tenant),
+            Tenants::Any => true,
+        }
+    }
+
+    /// The same principal, confined to one of its tenants; `None` if it does not reach that one.
+    #[must_use]
+    pub fn confined(self, tenant: &Tenant) -> Option<Self> {
+        self.reaches(tenant).then(|| Self { tenant: tenant.clone(), tenants: Tenants::Own, ..self })
     }
 
     /// Whether anything in `space` may be seen at all.
     pub fn sees(&self, space: &SpaceAddress) -> bool {
-        (self.any_tenant || self.tenant == space.tenant)
-            && self.namespaces.as_ref().is_none_or(|allowed| allowed.contains(&space.namespace))
+        self.reaches(&space.tenant)
+            && self
+                .namespaces
+                .as_ref()
+                .is_none_or(|allowed| allowed.iter().any(|pattern| pattern.matches(&space.namespace)))
     }
 
     /// Whether `right` may be exercised in `space`. Deny is the default.
@@ -136,16 +242,44 @@ mod tests {
         let mut who = Principal {
             name: "k".into(),
             tenant: Tenant::new("acme").unwrap(),
-            any_tenant: false,
+            tenants: Tenants::Own,
             namespaces: None,
             rights: Rights::parse("read").unwrap(),
+            proof: Proof::Nothing,
         };
         assert_eq!(who.may(Right::Read, &space("a", "acme")), Ok(()));
         assert_eq!(who.may(Right::Write, &space("a", "acme")), Err(Denied::Forbidden(Right::Write)));
         assert_eq!(who.may(Right::Read, &space("a", "evil")), Err(Denied::Invisible));
-        who.namespaces = Some(vec![Namespace::new("b").unwrap()]);
+        who.namespaces = Some(vec![NamespacePattern::parse("b").unwrap()]);
         assert_eq!(who.may(Right::Read, &space("a", "acme")), Err(Denied::Invisible));
         assert_eq!(who.may(Right::Read, &space("b", "acme")), Ok(()));
+    }
+
+    #[test]
+    fn several_tenants_are_not_all() {
+        let tenant = |name: &str| Tenant::new(name).unwrap();
+        let mut who = Principal::unrestricted("k", tenant("a"));
+        assert!(who.reaches(&tenant("z")));
+        who.tenants = Tenants::These(vec![tenant("a"), tenant("b")]);
+        assert!(who.reaches(&tenant("b")) && !who.reaches(&tenant("c")));
+        assert_eq!(who.clone().confined(&tenant("c")), None);
+        let confined = who.confined(&tenant("b")).unwrap();
+        assert!(confined.reaches(&tenant("b")) && !confined.reaches(&tenant("a")));
+    }
+
+    #[test]
+    fn patterns_match_by_name_or_prefix() {
+        let matches = |pattern: &str, name: &str| {
+            NamespacePattern::parse(pattern).unwrap().matches(&Namespace::new(name).unwrap())
+        };
+        assert!(matches("team-*", "team-a") && matches("team-*", "team-") && matches("*", "a"));
+        assert!(!matches("team-*", "teams") && !matches("team", "team-a"));
+        for bad in ["", "a*b", "**", "A*", "-*", "a b*"] {
+            assert!(NamespacePattern::parse(bad).is_err(), "{bad}");
+        }
+        for text in ["team-*", "*", "a"] {
+            assert_eq!(NamespacePattern::parse(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(crate) struct KeyPath {
 }
 
 impl KeyPath {
-    fn parse(path: &str) -> Result<Self, Invalid> {
+    pub(super) fn parse(path: &str) -> Result<Self, Invalid> {
         let rest = path.strip_prefix(BY_KEY).unwrap_or_default();
         let mut pieces = rest.splitn(3, '/');
         let mut piece = |field| {

@@ -1,12 +1,13 @@
 //! Who is asking.
 
 use http::header::AUTHORIZATION;
-use juststorage_core::application::access::{Access, AuthMode};
+use juststorage_core::application::access::AuthMode;
 use juststorage_core::application::error::Error;
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::principal::Principal;
 
 use super::Call;
+use crate::NativeApi;
 use crate::problem::{Failure, Problem};
 
 /// How a request names the tenant it is about.
@@ -22,19 +23,24 @@ pub(crate) enum Named<'a> {
 impl Call {
     /// The principal that the request speaks for.
     ///
-    /// Credentials that are sent must hold, also where none are asked for. A principal that may see every
-    /// tenant is confined to the one that the request names: an id of another tenant's object is then as
+    /// Credentials that are sent must hold, also where none are asked for. A principal of several tenants, or of
+    /// all, is confined to the one that the request names: an id of another tenant's object is then as
     /// good as no id.
-    pub(crate) async fn caller(&self, access: &Access, named: Named<'_>) -> Result<Principal, Failure> {
+    pub(crate) async fn caller(&self, api: &NativeApi, named: Named<'_>) -> Result<Principal, Failure> {
+        let access = &api.access;
         let header = self.tenant()?;
         let (in_address, hidden) = match named {
             Named::InAddress(tenant) => (Some(tenant), None),
             Named::Optionally(tenant) => (tenant, None),
             Named::ById(hidden) => (None, Some(hidden)),
         };
-        let principal = match self.token()? {
-            Some(token) => Some(access.bearer(token).await?),
-            None => None,
+        let principal = match (self.token()?, super::presigned::of(&self.method, &self.uri)?) {
+            (None, None) => None,
+            (Some(token), None) => Some(access.bearer(token).await?),
+            (None, Some((request, signed))) => Some(access.presigned(&request, &signed).await?),
+            (Some(_), Some(_)) => {
+                return Err(Error::Unauthenticated("send a token or a signed URL, not both").into());
+            }
         };
         if let (Some(address), Some(header)) = (in_address, &header)
             && address != header
@@ -49,13 +55,13 @@ impl Call {
             }
             None => access.anonymous(tenant.cloned())?,
         };
-        match (tenant, hidden) {
-            (Some(tenant), _) if principal.any_tenant => {
-                principal.tenant = tenant.clone();
-                principal.any_tenant = false;
+        if let Some(tenant) = tenant {
+            match (principal.reaches(tenant), hidden) {
+                (true, _) => principal = principal.confined(tenant).ok_or(Error::Internal)?,
+                (false, Some(hidden)) => return Err(hidden.into()),
+                // The address itself is then out of its sight.
+                (false, None) => {}
             }
-            (Some(tenant), Some(hidden)) if principal.tenant != *tenant => return Err(hidden.into()),
-            _ => {}
         }
         Ok(principal)
     }

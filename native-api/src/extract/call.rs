@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Query, RawPathParams, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use juststorage_core::application::metrics::NamespaceLabel;
 use juststorage_core::domain::address::{Namespace, Tenant};
 use juststorage_core::domain::invalid::Invalid;
@@ -16,8 +16,12 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::{Failure, Problem};
 
-/// A request's headers, and the place where a handler leaves the namespace it was about.
+/// A request's head, and the place where a handler leaves the namespace it was about.
 pub(crate) struct Call {
+    /// Its method.
+    pub(crate) method: Method,
+    /// Its path and query.
+    pub(crate) uri: Uri,
     /// Its headers.
     pub(crate) headers: HeaderMap,
     label: LabelSlot,
@@ -55,7 +59,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let label = parts.extensions.get::<LabelSlot>().cloned().unwrap_or_default();
-        Ok(Self { headers: parts.headers.clone(), label })
+        let (method, uri) = (parts.method.clone(), parts.uri.clone());
+        Ok(Self { method, uri, headers: parts.headers.clone(), label })
     }
 }
 

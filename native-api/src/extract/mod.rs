@@ -7,6 +7,7 @@ mod body;
 mod call;
 mod conditions;
 mod json;
+mod presigned;
 
 pub(crate) use address::{Address, KeyPath};
 pub(crate) use attributes::{META_PREFIX, attributes};
@@ -15,3 +16,4 @@ pub(crate) use body::body;
 pub(crate) use call::{Call, IdPath, Params, PartPath, UploadPath, label_namespace};
 pub(crate) use conditions::{preconditions, read_options};
 pub(crate) use json::{Json, JsonIfAny, patched};
+pub(crate) use presigned::signed_query;

@@ -1,10 +1,13 @@
 //! Objects by key: read and delete the latest version.
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use juststorage_core::application::ports::metadata::Place;
 
 use crate::extract::{Call, KeyPath, Named};
 use crate::problem::{Failure, ProblemBody};
+use crate::render::ObjectBody;
 use crate::router::App;
 
 /// Read an object by key
@@ -21,7 +24,7 @@ use crate::router::App;
     ),
 )]
 pub(crate) async fn get(State(app): State<App>, call: Call, path: KeyPath) -> Result<Response, Failure> {
-    let who = call.caller(&app.api.access, Named::InAddress(&path.space.tenant)).await?;
+    let who = call.caller(&app.api, Named::InAddress(&path.space.tenant)).await?;
     call.about(&path.space.namespace);
     super::get(&app, &call, &who, &path.object()).await
 }
@@ -40,9 +43,48 @@ pub(crate) async fn get(State(app): State<App>, call: Call, path: KeyPath) -> Re
     ),
 )]
 pub(crate) async fn head(State(app): State<App>, call: Call, path: KeyPath) -> Result<Response, Failure> {
-    let who = call.caller(&app.api.access, Named::InAddress(&path.space.tenant)).await?;
+    let who = call.caller(&app.api, Named::InAddress(&path.space.tenant)).await?;
     call.about(&path.space.namespace);
     super::head(&app, &call, &who, &path.object()).await
+}
+
+/// Write an object by key
+///
+/// As `POST /v1/objects`, with the address in the path: for signed URLs, whose holder sends no header.
+#[utoipa::path(
+    put,
+    path = "/v1/objects/by-key/{*address}",
+    operation_id = "put_object_by_key",
+    tag = "objects by key",
+    params(
+        ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; the space's default otherwise"),
+        ("X-Meta-*" = Option<String>, Header, description = "User metadata: one header for each name, 2048 bytes in all"),
+        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits that the body must hash to"),
+        ("If-Match" = Option<String>, Header, description = "Only over a current object with one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only if the key is free"),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The object's bytes"),
+    responses(
+        (status = 201, description = "Written", body = ObjectBody, headers(
+            ("Location" = String, description = "Its path by id"),
+            ("ETag" = String, description = "Its entity tag"),
+        )),
+        (status = 404, response = ProblemBody),
+        (status = 409, response = ProblemBody),
+        (status = 412, response = ProblemBody),
+        (status = 413, response = ProblemBody),
+        (status = 507, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn put(
+    State(app): State<App>,
+    call: Call,
+    path: KeyPath,
+    bytes: Body,
+) -> Result<Response, Failure> {
+    let who = call.caller(&app.api, Named::InAddress(&path.space.tenant)).await?;
+    call.about(&path.space.namespace);
+    super::put(&app, &call, &who, Place::Space(path.space), Some(path.key), bytes).await
 }
 
 /// Delete an object by key
@@ -63,6 +105,6 @@ pub(crate) async fn head(State(app): State<App>, call: Call, path: KeyPath) -> R
     ),
 )]
 pub(crate) async fn delete(State(app): State<App>, call: Call, path: KeyPath) -> Result<Response, Failure> {
-    let who = call.caller(&app.api.access, Named::InAddress(&path.space.tenant)).await?;
+    let who = call.caller(&app.api, Named::InAddress(&path.space.tenant)).await?;
     super::delete(&app, &call, &who, &path.object()).await
 }

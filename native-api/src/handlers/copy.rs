@@ -113,7 +113,7 @@ pub(crate) async fn copy(
 ) -> Result<Response, Failure> {
     let to = &body.destination;
     let destination = Address::new(&to.namespace, &to.tenant, to.key.as_deref())?;
-    let who = call.caller(&app.api.access, Named::InAddress(&destination.space.tenant)).await?;
+    let who = call.caller(&app.api, Named::InAddress(&destination.space.tenant)).await?;
     let mut source = body.source.object()?;
     let class = body.storage_class.as_deref().map(StorageClass::parse).transpose()?;
     let replace = if body.metadata.is_some() || body.content_type.is_some() {

@@ -68,7 +68,7 @@ pub(crate) async fn list(
             call.tenant()?.ok_or_else(|| Invalid::new("tenant", "is required, or the header X-Tenant"))?
         }
     };
-    let who = call.caller(&app.api.access, Named::InAddress(&tenant)).await?;
+    let who = call.caller(&app.api, Named::InAddress(&tenant)).await?;
     let address = SpaceAddress::new(Namespace::new(&params.namespace)?, tenant);
     let request = ListRequest {
         place: Place::Space(address),

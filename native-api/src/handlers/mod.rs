@@ -6,6 +6,7 @@ pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod objects;
 pub(crate) mod patch;
+pub(crate) mod presign;
 pub(crate) mod uploads;
 pub(crate) mod usage;
 
@@ -15,9 +16,12 @@ use http::{HeaderName, StatusCode};
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::delete::Deletion;
 use juststorage_core::application::objects::get::Download;
+use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
+use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::domain::address::Key;
 use juststorage_core::domain::principal::Principal;
 
-use crate::extract::{Call, preconditions, read_options};
+use crate::extract::{Call, attributes, body, preconditions, read_options};
 use crate::problem::Failure;
 use crate::render;
 use crate::router::App;
@@ -37,6 +41,27 @@ async fn head(app: &App, call: &Call, who: &Principal, object: &ObjectRef) -> Re
     let head = app.api.store.head(who, object, &options).await?;
     call.about(&head.object.address.namespace);
     Ok(render::head(&head))
+}
+
+/// Writes an object.
+async fn put(
+    app: &App,
+    call: &Call,
+    who: &Principal,
+    place: Place,
+    key: Option<Key>,
+    bytes: Body,
+) -> Result<Response, Failure> {
+    let request = PutRequest {
+        place,
+        key,
+        attributes: attributes(&call.headers)?,
+        preconditions: preconditions(&call.headers)?,
+        etag: EtagStyle::Content,
+        checksum: None,
+    };
+    let body = body(call, bytes)?;
+    Ok(render::created(app.api.store.put(who, request, body).await?))
 }
 
 /// Deletes an object.

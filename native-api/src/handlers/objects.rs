@@ -5,11 +5,10 @@ use axum::extract::State;
 use axum::response::Response;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
-use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 
-use crate::extract::{Address, Call, IdPath, Named, attributes, body, preconditions};
+use crate::extract::{Address, Call, IdPath, Named};
 use crate::problem::{Failure, ProblemBody};
-use crate::render::{self, ObjectBody};
+use crate::render::ObjectBody;
 use crate::router::App;
 
 /// Write an object
@@ -47,18 +46,9 @@ use crate::router::App;
 )]
 pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> Result<Response, Failure> {
     let address = Address::from_headers(&call)?;
-    let who = call.caller(&app.api.access, Named::InAddress(&address.space.tenant)).await?;
+    let who = call.caller(&app.api, Named::InAddress(&address.space.tenant)).await?;
     call.about(&address.space.namespace);
-    let request = PutRequest {
-        place: address.place(),
-        key: address.key,
-        attributes: attributes(&call.headers)?,
-        preconditions: preconditions(&call.headers)?,
-        etag: EtagStyle::Content,
-        checksum: None,
-    };
-    let body = body(&call, bytes)?;
-    Ok(render::created(app.api.store.put(&who, request, body).await?))
+    super::put(&app, &call, &who, address.place(), address.key, bytes).await
 }
 
 /// Read an object
@@ -77,7 +67,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> R
     ),
 )]
 pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Result<Response, Failure> {
-    let who = call.caller(&app.api.access, Named::ById(Error::NoSuchObject)).await?;
+    let who = call.caller(&app.api, Named::ById(Error::NoSuchObject)).await?;
     super::get(&app, &call, &who, &ObjectRef::Id(id.0)).await
 }
 
@@ -96,7 +86,7 @@ pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Resul
     ),
 )]
 pub(crate) async fn head(State(app): State<App>, call: Call, id: IdPath) -> Result<Response, Failure> {
-    let who = call.caller(&app.api.access, Named::ById(Error::NoSuchObject)).await?;
+    let who = call.caller(&app.api, Named::ById(Error::NoSuchObject)).await?;
     super::head(&app, &call, &who, &ObjectRef::Id(id.0)).await
 }
 
@@ -119,6 +109,6 @@ pub(crate) async fn head(State(app): State<App>, call: Call, id: IdPath) -> Resu
     ),
 )]
 pub(crate) async fn delete(State(app): State<App>, call: Call, id: IdPath) -> Result<Response, Failure> {
-    let who = call.caller(&app.api.access, Named::ById(Error::NoSuchObject)).await?;
+    let who = call.caller(&app.api, Named::ById(Error::NoSuchObject)).await?;
     super::delete(&app, &call, &who, &ObjectRef::Id(id.0)).await
 }

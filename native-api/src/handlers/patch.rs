@@ -129,7 +129,7 @@ pub(crate) async fn patch(
     id: IdPath,
     Json(patch): Json<PatchBody>,
 ) -> Result<Response, Failure> {
-    let who = call.caller(&app.api.access, Named::ById(Error::NoSuchObject)).await?;
+    let who = call.caller(&app.api, Named::ById(Error::NoSuchObject)).await?;
     let object = ObjectRef::Id(id.0);
     let class = patch.storage_class.as_deref().map(StorageClass::parse).transpose()?;
     let attributes = if patch.changes_attributes() {

@@ -63,7 +63,7 @@ fn of(id: UploadId) -> UploadRef {
 }
 
 async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
-    call.caller(&app.api.access, Named::ById(Error::NoSuchUpload)).await
+    call.caller(&app.api, Named::ById(Error::NoSuchUpload)).await
 }
 
 /// Begin an upload
@@ -99,7 +99,7 @@ pub(crate) async fn create(
         Some(body) => body.read()?,
         None => (Address::from_headers(&call)?, attributes(&call.headers)?),
     };
-    let who = call.caller(&app.api.access, Named::InAddress(&address.space.tenant)).await?;
+    let who = call.caller(&app.api, Named::InAddress(&address.space.tenant)).await?;
     let place = address.place();
     let request = UploadRequest { place, key: address.key, attributes, checksum: None };
     let upload = app.api.store.create_upload(&who, request).await?;

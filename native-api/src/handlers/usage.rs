@@ -61,7 +61,7 @@ pub(crate) async fn usage(
     let in_query = params.tenant.as_deref().map(Tenant::new).transpose()?;
     let in_header = call.tenant()?;
     let namespace = params.namespace.as_deref().map(Namespace::new).transpose()?;
-    let who = call.caller(&app.api.access, Named::Optionally(in_query.as_ref())).await?;
+    let who = call.caller(&app.api, Named::Optionally(in_query.as_ref())).await?;
     let tenant = in_query.or(in_header);
     let figures = app.api.store.usage(&who, tenant.as_ref(), namespace.as_ref()).await?;
     let mut total = UsageTotal::default();

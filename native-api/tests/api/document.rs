@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use crate::support::Server;
 
-const CALLS: [(&str, &[&str]); 13] = [
+const CALLS: [(&str, &[&str]); 14] = [
     ("/v1/objects", &["get", "post"]),
     ("/v1/objects/{id}", &["get", "head", "delete", "patch"]),
-    ("/v1/objects/by-key/{namespace}/{tenant}/{key}", &["get", "head", "delete"]),
+    ("/v1/objects/by-key/{namespace}/{tenant}/{key}", &["get", "head", "put", "delete"]),
+    ("/v1/presign", &["post"]),
     ("/v1/objects/copy", &["post"]),
     ("/v1/uploads", &["post"]),
     ("/v1/uploads/{id}", &["get", "delete"]),

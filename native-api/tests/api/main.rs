@@ -9,6 +9,7 @@ mod examples;
 mod listing;
 mod objects;
 mod operations;
+mod presigned;
 mod refusals;
 mod support;
 mod uploads;

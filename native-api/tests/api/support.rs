@@ -15,8 +15,8 @@ use juststorage_core::application::ingest::Ingest;
 use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
 use juststorage_core::application::store::{Store, Tiers};
-use juststorage_core::domain::address::{Namespace, Tenant};
-use juststorage_core::domain::principal::Rights;
+use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
@@ -70,7 +70,7 @@ impl Server {
         let home = Tenant::new("default").unwrap();
         let access = Access::new(metadata.clone(), clock.clone(), key, mode, None, home);
         let metrics = Arc::new(|| "activestorage_test 1\n".to_owned());
-        let api = NativeApi { store, access: access.clone(), metrics };
+        let api = NativeApi { store, access: access.clone(), tls: false, metrics };
         let router = juststorage_native_api::router(api);
         Self { router, access, metadata, folder, _tasks: tasks }
     }
@@ -107,7 +107,7 @@ impl Server {
     /// Makes a key of `tenant` and returns its token.
     pub(crate) async fn token(&self, tenant: &str, rights: &str, namespaces: Option<&[&str]>) -> String {
         let namespaces =
-            namespaces.map(|names| names.iter().map(|name| Namespace::new(name).unwrap()).collect());
+            namespaces.map(|names| names.iter().map(|name| NamespacePattern::parse(name).unwrap()).collect());
         let request = NewKeyRequest {
             kind: CredentialKind::Api,
             tenant: Tenant::new(tenant).unwrap(),

@@ -1,8 +1,7 @@
 //! Listings of objects: both versions of the call, and versions of objects.
 
-use juststorage_core::application::objects::list::{
-    Cursor, Entry, ListPage, ListRequest, PAGE_MAX, common_prefix,
-};
+use juststorage_core::application::objects::list::{Cursor, Entry, ListPage, ListRequest, PAGE_MAX};
+use juststorage_core::application::objects::rolling::common_prefix;
 use juststorage_core::domain::object::Object;
 use s3s::dto::{
     CommonPrefix, DeleteMarkerEntry, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput,

@@ -1,16 +1,22 @@
 //! Turning a credential into a principal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::seal::MasterKey;
+use super::jwks::JwtKeys;
+use super::jwt::{JwtRules, JwtVerifier};
+use super::presign::Maker;
+use super::seal::MasterKeys;
 use crate::application::error::{Error, Result};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Credential, CredentialKind, MetadataStore};
-use crate::domain::address::Tenant;
-use crate::domain::principal::Principal;
+use crate::domain::address::{SpaceAddress, Tenant};
+use crate::domain::principal::{Principal, Proof, Right, Tenants};
+use crate::domain::timestamp::Timestamp;
 
 /// Whether the native API asks for credentials. The S3 front always does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +45,39 @@ pub struct S3Identity {
     pub principal: Principal,
 }
 
-/// Resolves credentials of both fronts, and makes and revokes them.
+/// How long a key that was looked up counts as looked up: well below the second within which a revocation
+/// takes effect on every replica.
+const KEY_REMEMBERED: Duration = Duration::from_millis(500);
+
+/// Keys remembered at most.
+const KEYS_REMEMBERED_MAX: u64 = 10_000;
+
+/// A stored key, ready for use.
+struct KnownKey {
+    credential: Credential,
+    /// Of an S3 key.
+    secret_key: Option<String>,
+    principal: Principal,
+}
+
+impl KnownKey {
+    fn holds(&self, now: Timestamp) -> bool {
+        let Credential { revoked_at, expires_at, .. } = &self.credential;
+        revoked_at.is_none() && expires_at.is_none_or(|expires| now < expires)
+    }
+}
+
+/// Resolves credentials of both fronts, and makes and revokes them. All clones are the same.
 #[derive(Clone)]
 pub struct Access {
     pub(super) metadata: Arc<dyn MetadataStore>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) master_key: MasterKey,
+    pub(super) master_keys: MasterKeys,
     mode: AuthMode,
     root: Option<RootKey>,
     home: Tenant,
+    jwt: Option<Arc<JwtVerifier>>,
+    known: Cache<String, Arc<KnownKey>>,
 }
 
 /// The prefix of every API token, by which scanners recognise a leaked one.
@@ -62,12 +92,27 @@ impl Access {
     pub fn new(
         metadata: Arc<dyn MetadataStore>,
         clock: Arc<dyn Clock>,
-        master_key: MasterKey,
+        master_keys: impl Into<MasterKeys>,
         mode: AuthMode,
         root: Option<RootKey>,
         home: Tenant,
     ) -> Self {
-        Self { metadata, clock, master_key, mode, root, home }
+        let known = Cache::builder().time_to_live(KEY_REMEMBERED).max_capacity(KEYS_REMEMBERED_MAX).build();
+        Self { metadata, clock, master_keys: master_keys.into(), mode, root, home, jwt: None, known }
+    }
+
+    /// Lets JSON web tokens in, signed with one of `keys`.
+    #[must_use]
+    pub fn with_jwt(self, keys: JwtKeys, rules: JwtRules) -> Self {
+        Self { jwt: Some(Arc::new(JwtVerifier::new(keys, rules))), ..self }
+    }
+
+    /// From now on these are the keys of JSON web tokens, for tokens that were seen before too. Without
+    /// effect where no such tokens are let in.
+    pub fn replace_jwt_keys(&self, keys: JwtKeys) {
+        if let Some(jwt) = &self.jwt {
+            jwt.replace_keys(keys);
+        }
     }
 
     /// Whether credentials are asked for.
@@ -79,24 +124,31 @@ impl Access {
     pub fn anonymous(&self, tenant: Option<Tenant>) -> Result<Principal> {
         match self.mode {
             AuthMode::Disabled => {
-                Ok(Principal::unrestricted("anonymous", tenant.unwrap_or_else(|| self.home.clone())))
+                let tenant = tenant.unwrap_or_else(|| self.home.clone());
+                Ok(Principal { proof: Proof::Nothing, ..Principal::unrestricted("anonymous", tenant) })
             }
             AuthMode::Required => Err(Error::Unauthenticated("credentials are required")),
         }
     }
 
-    /// The holder of an API token.
+    /// The holder of a bearer token: an API token or a JSON web token.
     pub async fn bearer(&self, token: &str) -> Result<Principal> {
         const REFUSED: Error = Error::Unauthenticated("the token is not valid");
+        if let Some(jwt) = self.jwt.as_ref().filter(|_| !token.starts_with(TOKEN_PREFIX)) {
+            return jwt.verify(token, self.clock.now()).await.map_err(|reason| {
+                tracing::debug!(reason, "JSON web token refused");
+                REFUSED
+            });
+        }
         let lookup = token_lookup(token).ok_or(REFUSED)?;
-        let credential = self.metadata.find_credential(lookup).await?;
+        let known = self.known(lookup).await?;
         // The comparison takes place, and takes as long, whether or not there is such a key.
-        let stored = credential.as_ref().map_or(&[0; 32][..], |credential| &credential.secret);
+        let stored = known.as_ref().map_or(&[0; 32][..], |known| &known.credential.secret);
         let matches: bool = Sha256::digest(token.as_bytes()).as_slice().ct_eq(stored).into();
-        credential
-            .filter(|credential| matches && credential.kind == CredentialKind::Api)
-            .filter(|credential| self.holds(credential))
-            .map(|credential| principal_of(&credential))
+        known
+            .filter(|known| matches && known.credential.kind == CredentialKind::Api)
+            .filter(|known| known.holds(self.clock.now()))
+            .map(|known| known.principal.clone())
             .ok_or(REFUSED)
     }
 
@@ -108,21 +160,65 @@ impl Access {
                 principal: Principal::unrestricted("root", self.home.clone()),
             }));
         }
-        let Some(credential) = self.metadata.find_credential(access_key).await? else { return Ok(None) };
-        if credential.kind != CredentialKind::S3 || !self.holds(&credential) {
+        let Some(known) = self.known(access_key).await? else { return Ok(None) };
+        if known.credential.kind != CredentialKind::S3 || !known.holds(self.clock.now()) {
             return Ok(None);
         }
-        let secret = self.master_key.open(&credential.lookup, &credential.secret);
-        let Some(secret_key) = secret.and_then(|secret| String::from_utf8(secret).ok()) else {
-            tracing::error!(key = %credential.id, "stored secret cannot be decrypted: was the master key changed?");
+        let Some(secret_key) = known.secret_key.clone() else {
+            let key = known.credential.id;
+            tracing::error!(%key, "stored secret cannot be decrypted: was the master key changed?");
             return Err(Error::Internal);
         };
-        Ok(Some(S3Identity { secret_key, principal: principal_of(&credential) }))
+        Ok(Some(S3Identity { secret_key, principal: known.principal.clone() }))
     }
 
-    fn holds(&self, credential: &Credential) -> bool {
-        let now = self.clock.now();
-        credential.revoked_at.is_none() && credential.expires_at.is_none_or(|expires| now < expires)
+    /// The key with this public part, as it was at most [`KEY_REMEMBERED`] ago. Requests that miss it at the
+    /// same time ask the database once; that there is none is not remembered.
+    async fn known(&self, lookup: &str) -> Result<Option<Arc<KnownKey>>> {
+        if let Some(known) = self.known.get(lookup).await {
+            return Ok(Some(known));
+        }
+        let load = async {
+            let found = self.metadata.find_credential(lookup).await.map_err(|error| Some(error.into()))?;
+            found.map(|credential| Arc::new(self.ready(credential))).ok_or(None::<Error>)
+        };
+        match self.known.try_get_with_by_ref(lookup, load).await {
+            Ok(known) => Ok(Some(known)),
+            Err(error) => error.as_ref().clone().map_or(Ok(None), Err),
+        }
+    }
+
+    fn ready(&self, credential: Credential) -> KnownKey {
+        let secret_key = (credential.kind == CredentialKind::S3)
+            .then(|| self.master_keys.open(&credential.lookup, &credential.secret))
+            .flatten()
+            .and_then(|secret| String::from_utf8(secret).ok());
+        let principal = Principal {
+            name: credential.id.to_string(),
+            tenant: credential.tenant.clone(),
+            tenants: Tenants::Own,
+            namespaces: credential.namespaces.clone(),
+            rights: credential.rights,
+            proof: Proof::Key { lookup: credential.lookup.clone() },
+        };
+        KnownKey { credential, secret_key, principal }
+    }
+
+    /// Forgets every key that was looked up: at once in this process, and elsewhere within a second.
+    pub(super) fn forget_keys(&self) {
+        self.known.invalidate_all();
+    }
+
+    /// Whether what `maker` made still stands: its key holds, and lets it exercise `right` in `space`.
+    pub(super) async fn still_may(&self, maker: &Maker, right: Right, space: &SpaceAddress) -> Result<bool> {
+        match maker {
+            Maker::Nobody => Ok(self.mode == AuthMode::Disabled),
+            Maker::JwtKey(key_id) => Ok(self.jwt.as_ref().is_some_and(|jwt| jwt.has_key(key_id.as_deref()))),
+            Maker::Key(lookup) => {
+                let known = self.known(lookup).await?.filter(|known| known.holds(self.clock.now()));
+                Ok(known.is_some_and(|known| known.principal.may(right, space).is_ok()))
+            }
+        }
     }
 }
 
@@ -131,14 +227,4 @@ pub(super) fn token_lookup(token: &str) -> Option<&str> {
     let rest = token.strip_prefix(TOKEN_PREFIX)?;
     let (lookup, secret) = rest.split_at_checked(TOKEN_LOOKUP_CHARS)?;
     (!secret.is_empty() && token.len() <= 256).then_some(lookup)
-}
-
-fn principal_of(credential: &Credential) -> Principal {
-    Principal {
-        name: credential.id.to_string(),
-        tenant: credential.tenant.clone(),
-        any_tenant: false,
-        namespaces: credential.namespaces.clone(),
-        rights: credential.rights,
-    }
 }

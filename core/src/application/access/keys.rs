@@ -1,5 +1,7 @@
 //! Making, listing and revoking keys.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
@@ -8,8 +10,8 @@ use uuid::Uuid;
 use super::authenticate::{Access, TOKEN_LOOKUP_CHARS, TOKEN_PREFIX};
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Credential, CredentialKind};
-use crate::domain::address::{Namespace, Tenant};
-use crate::domain::principal::Rights;
+use crate::domain::address::Tenant;
+use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::timestamp::Timestamp;
 
 /// What a new key may do.
@@ -20,7 +22,7 @@ pub struct NewKeyRequest {
     /// Whose data.
     pub tenant: Tenant,
     /// The namespaces allowed; `None` for all.
-    pub namespaces: Option<Vec<Namespace>>,
+    pub namespaces: Option<Vec<NamespacePattern>>,
     /// What may be done.
     pub rights: Rights,
     /// For people.
@@ -53,6 +55,33 @@ pub enum NewKey {
 impl Access {
     /// Makes a key. For operators: who may call it is decided outside.
     pub async fn create_key(&self, request: NewKeyRequest) -> Result<NewKey> {
+        let (credential, made) = self.new_key(request)?;
+        self.metadata.create_credential(&credential).await?;
+        Ok(made)
+    }
+
+    /// Makes a key that may do what the key `id` may, and ends that one: at once, or after `grace` (or when
+    /// it would have ended anyway). Both happen or neither.
+    pub async fn rotate_key(&self, id: Uuid, grace: Duration) -> Result<(Credential, NewKey)> {
+        let keys = self.metadata.list_credentials(None).await?;
+        let old = keys.into_iter().find(|key| key.id == id).ok_or(Error::NoSuchCredential)?;
+        let (credential, made) = self.new_key(NewKeyRequest {
+            kind: old.kind,
+            tenant: old.tenant,
+            namespaces: old.namespaces,
+            rights: old.rights,
+            description: old.description,
+            expires_at: old.expires_at,
+        })?;
+        let now = self.clock.now();
+        if !self.metadata.rotate_credential(id, now, now.plus(grace), &credential).await? {
+            return Err(Error::NoSuchCredential);
+        }
+        self.forget_keys();
+        Ok((credential, made))
+    }
+
+    fn new_key(&self, request: NewKeyRequest) -> Result<(Credential, NewKey)> {
         let id = Uuid::now_v7();
         let (lookup, secret, made) = match request.kind {
             CredentialKind::Api => {
@@ -65,7 +94,7 @@ impl Access {
                 let access_key = random_access_key()?;
                 let secret_key = random_text::<30>()?;
                 let sealed =
-                    self.master_key.seal(&access_key, secret_key.as_bytes()).ok_or(Error::Internal)?;
+                    self.master_keys.seal(&access_key, secret_key.as_bytes()).ok_or(Error::Internal)?;
                 (access_key.clone(), sealed, NewKey::S3 { id, access_key, secret_key })
             }
         };
@@ -82,8 +111,30 @@ impl Access {
             expires_at: request.expires_at,
             revoked_at: None,
         };
-        self.metadata.create_credential(&credential).await?;
-        Ok(made)
+        Ok((credential, made))
+    }
+
+    /// Seals the secrets of all S3 keys with the current master key. Returns how many were sealed with the
+    /// previous one until now, and the keys that neither opens: their secrets are lost.
+    ///
+    /// May be repeated, also after it was cut short, and runs beside servers that know both keys.
+    pub async fn reseal_keys(&self) -> Result<(u64, Vec<Uuid>)> {
+        let mut resealed = 0;
+        let mut lost = Vec::new();
+        for key in self.metadata.list_credentials(None).await? {
+            if key.kind != CredentialKind::S3 || self.master_keys.is_current(&key.lookup, &key.secret) {
+                continue;
+            }
+            let Some(secret) = self.master_keys.open(&key.lookup, &key.secret) else {
+                lost.push(key.id);
+                continue;
+            };
+            let sealed = self.master_keys.seal(&key.lookup, &secret).ok_or(Error::Internal)?;
+            if self.metadata.reseal_credential(key.id, &key.secret, &sealed).await? {
+                resealed += 1;
+            }
+        }
+        Ok((resealed, lost))
     }
 
     /// All keys, without their secrets' use: of one tenant, or of all.
@@ -91,9 +142,10 @@ impl Access {
         Ok(self.metadata.list_credentials(tenant).await?)
     }
 
-    /// Revokes a key, at once and everywhere.
+    /// Revokes a key: at once here, within a second everywhere.
     pub async fn revoke_key(&self, id: Uuid) -> Result<()> {
         let revoked = self.metadata.revoke_credential(id, self.clock.now()).await?;
+        self.forget_keys();
         if revoked { Ok(()) } else { Err(Error::NoSuchCredential) }
     }
 }

@@ -2,9 +2,15 @@
 
 pub mod authenticate;
 pub mod authorize;
+mod jwks;
+mod jwt;
 pub mod keys;
+pub mod presign;
 mod seal;
 
 pub use authenticate::{Access, AuthMode, RootKey, S3Identity};
+pub use jwks::{JwtKeys, SECRET_BYTES_MIN};
+pub use jwt::{JwtRules, LEEWAY};
 pub use keys::{NewKey, NewKeyRequest};
-pub use seal::MasterKey;
+pub use presign::{PRESIGNED_MAX, PresignRequest, PresignTarget, Presigned, PresignedCall};
+pub use seal::{MasterKey, MasterKeys};

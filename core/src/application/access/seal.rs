@@ -2,6 +2,7 @@
 
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
+use ring::hmac;
 
 use crate::domain::invalid::Invalid;
 
@@ -50,9 +51,70 @@ impl MasterKey {
     }
 }
 
+/// The master key, and the one before it while secrets that it sealed are still about: what is sealed is
+/// sealed with the newer one, what either sealed can be opened.
+#[derive(Clone, Debug)]
+pub struct MasterKeys {
+    current: MasterKey,
+    previous: Option<MasterKey>,
+}
+
+impl From<MasterKey> for MasterKeys {
+    fn from(current: MasterKey) -> Self {
+        Self { current, previous: None }
+    }
+}
+
+impl MasterKeys {
+    /// `current`, and `previous` for what it sealed.
+    pub fn new(current: MasterKey, previous: Option<MasterKey>) -> Self {
+        Self { current, previous }
+    }
+
+    /// As [`MasterKey::seal`], with the newer key.
+    pub(super) fn seal(&self, lookup: &str, secret: &[u8]) -> Option<Vec<u8>> {
+        self.current.seal(lookup, secret)
+    }
+
+    /// As [`MasterKey::open`], with either key.
+    pub(super) fn open(&self, lookup: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.each().find_map(|key| key.open(lookup, sealed))
+    }
+
+    /// Whether the newer key opens it.
+    pub(super) fn is_current(&self, lookup: &str, sealed: &[u8]) -> bool {
+        self.current.open(lookup, sealed).is_some()
+    }
+
+    /// Keys for signing something else, one for each master key, the newer one first. `purpose` keeps what is
+    /// signed for one purpose from passing for another.
+    pub(super) fn derived(&self, purpose: &str) -> impl Iterator<Item = hmac::Key> {
+        self.each().map(move |key| {
+            let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key.0), purpose.as_bytes());
+            hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
+        })
+    }
+
+    fn each(&self) -> impl Iterator<Item = &MasterKey> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_previous_key_opens_and_the_current_one_seals() {
+        let [old, new] = ["a1", "a2"].map(|byte| MasterKey::from_hex(&byte.repeat(32)).unwrap());
+        let sealed = old.seal("JSKEY", b"secret").unwrap();
+        let both = MasterKeys::new(new.clone(), Some(old));
+        assert_eq!(both.open("JSKEY", &sealed), Some(b"secret".to_vec()));
+        assert!(!both.is_current("JSKEY", &sealed));
+        let resealed = both.seal("JSKEY", b"secret").unwrap();
+        assert!(both.is_current("JSKEY", &resealed));
+        assert_eq!(MasterKeys::from(new).open("JSKEY", &resealed), Some(b"secret".to_vec()));
+    }
 
     #[test]
     fn only_the_same_key_and_name_open_it() {

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use super::rolling::{Rolled, Rolling};
 use crate::application::error::Result;
 use crate::application::ports::metadata::{ListQuery, Place};
 use crate::application::store::Store;
@@ -139,7 +140,22 @@ impl Store {
             };
             async move { Ok(self.metadata.list(&query).await?) }
         };
-        let (rolled, next) = rolling.page(fetch, cursor_of).await?;
+        let walk = |from, limit| {
+            let query = ListQuery {
+                space,
+                prefix: request.prefix.clone(),
+                from: Bound::Included(from),
+                from_version: None,
+                versions: request.versions,
+                keyless: false,
+                limit,
+            };
+            async move {
+                let delimiter = request.delimiter.as_deref().unwrap_or_default();
+                Ok(self.metadata.walk(&query, delimiter).await?)
+            }
+        };
+        let (rolled, next) = rolling.page(fetch, walk, cursor_of).await?;
         let entries = rolled
             .into_iter()
             .map(|line| match line {
@@ -151,134 +167,9 @@ impl Store {
     }
 }
 
-/// A line of a page: an item, or many of them under one common prefix.
-pub(crate) enum Rolled<T> {
-    /// An item of its own.
-    Item(T),
-    /// A common prefix.
-    Prefix(String),
-}
-
-/// One page of anything that is ordered by key.
-pub(crate) struct Rolling<'a> {
-    /// What keys begin with.
-    pub(crate) prefix: &'a str,
-    /// What rolls keys up; empty counts as none.
-    pub(crate) delimiter: Option<&'a str>,
-    /// Where to begin.
-    pub(crate) after: Option<Cursor>,
-    /// At most this many lines; capped at [`PAGE_MAX`].
-    pub(crate) limit: u32,
-    /// Whether items without key come first.
-    pub(crate) from_start: bool,
-}
-
-impl Rolling<'_> {
-    /// Fetches one item more than fits to learn whether there is a next page. Every round of the loop either
-    /// fills the page or jumps past a whole common prefix, so a page costs what it shows, not what its
-    /// prefixes hold.
-    pub(crate) async fn page<T, F: Future<Output = Result<Vec<T>>>>(
-        self,
-        // Not an `AsyncFn`: of that one the compiler cannot yet tell that its futures are `Send`.
-        fetch: impl Fn(Bound<String>, Option<uuid::Uuid>, u32) -> F,
-        cursor_of: impl Fn(&T) -> Cursor,
-    ) -> Result<(Vec<Rolled<T>>, Option<Cursor>)> {
-        let limit = self.limit.min(PAGE_MAX) as usize;
-        if limit == 0 {
-            return Ok((Vec::new(), None));
-        }
-        let delimiter = self.delimiter.filter(|delimiter| !delimiter.is_empty());
-        let mut lines = Vec::with_capacity(limit.min(64));
-        let mut after = self.after;
-        loop {
-            let Some((from, from_id)) = begin(after.as_ref(), self.prefix, self.from_start) else {
-                return Ok((lines, None));
-            };
-            let wanted = limit + 1 - lines.len();
-            let items = fetch(from, from_id, u32::try_from(wanted).unwrap_or(PAGE_MAX)).await?;
-            let exhausted = items.len() < wanted;
-            let mut jumped = false;
-            for item in items {
-                if lines.len() == limit {
-                    return Ok((lines, after));
-                }
-                let cursor = cursor_of(&item);
-                if let Some(common) = common_prefix(cursor.key(), self.prefix, delimiter) {
-                    let common = common.to_owned();
-                    after = Some(Cursor::Prefix(common.clone()));
-                    lines.push(Rolled::Prefix(common));
-                    jumped = true;
-                    break;
-                }
-                after = Some(cursor);
-                lines.push(Rolled::Item(item));
-            }
-            if exhausted && !jumped {
-                return Ok((lines, None));
-            }
-        }
-    }
-}
-
-/// The bounds at which a page behind `after` begins; `None` if nothing can follow.
-fn begin(
-    after: Option<&Cursor>,
-    prefix: &str,
-    from_start: bool,
-) -> Option<(Bound<String>, Option<uuid::Uuid>)> {
-    match after {
-        None if from_start => Some((Bound::Unbounded, None)),
-        None => Some((Bound::Included(prefix.to_owned()), None)),
-        Some(Cursor::Key(key)) => Some((Bound::Excluded(key.clone()), None)),
-        Some(Cursor::Prefix(common)) => successor(common).map(|next| (Bound::Included(next), None)),
-        Some(Cursor::Version(key, id)) => Some((Bound::Excluded(key.clone()), Some(*id))),
-    }
-}
-
-/// The part of `key` up to and with the first delimiter behind `prefix`, if there is one.
-pub fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
-    let delimiter = delimiter?;
-    let rest = key.strip_prefix(prefix)?;
-    let at = rest.find(delimiter)?;
-    Some(&key[..prefix.len() + at + delimiter.len()])
-}
-
-/// The least string of UTF-8 above every string that begins with `prefix`; `None` if there is none (the
-/// empty prefix, or nothing but the largest character).
-pub fn successor(prefix: &str) -> Option<String> {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        // Code points sort like their UTF-8; surrogates are skipped as they are no characters.
-        let next = match last {
-            '\u{d7ff}' => Some('\u{e000}'),
-            last => char::from_u32(u32::from(last) + 1),
-        };
-        if let Some(next) = next {
-            chars.push(next);
-            return Some(chars.into_iter().collect());
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn successor_is_above_everything_with_the_prefix() {
-        for prefix in ["a", "a/", "z~", "é", "\u{d7ff}", "a\u{10ffff}"] {
-            let above = successor(prefix).unwrap();
-            assert!(
-                above.as_str() > format!("{prefix}\u{10ffff}\u{10ffff}").as_str()
-                    || prefix.ends_with('\u{10ffff}')
-            );
-            assert!(!above.starts_with(prefix));
-        }
-        assert_eq!(successor("a\u{10ffff}"), Some("b".to_owned()));
-        assert_eq!(successor("\u{10ffff}"), None);
-        assert_eq!(successor(""), None);
-    }
 
     #[test]
     fn cursors_read_back() {
@@ -292,14 +183,5 @@ mod tests {
         for bad in ["", "%%%", "e30", "bnVsbA"] {
             assert!(Cursor::decode(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn prefixes_roll_up_behind_the_asked_prefix() {
-        assert_eq!(common_prefix("a/b/c", "", Some("/")), Some("a/"));
-        assert_eq!(common_prefix("a/b/c", "a/", Some("/")), Some("a/b/"));
-        assert_eq!(common_prefix("a/b", "a/", Some("/")), None);
-        assert_eq!(common_prefix("a--b", "", Some("--")), Some("a--"));
-        assert_eq!(common_prefix("a/b", "", None), None);
     }
 }

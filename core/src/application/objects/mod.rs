@@ -6,6 +6,7 @@ pub mod delete;
 pub mod get;
 pub mod list;
 pub mod put;
+pub mod rolling;
 pub mod update;
 
 use crate::application::ports::metadata::{Place, VersionRef};

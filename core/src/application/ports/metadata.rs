@@ -16,7 +16,7 @@ use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::precondition::Preconditions;
-use crate::domain::principal::Rights;
+use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::range::Span;
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
@@ -472,7 +472,7 @@ pub struct Credential {
     /// Whose data.
     pub tenant: Tenant,
     /// The namespaces allowed; `None` for all.
-    pub namespaces: Option<Vec<Namespace>>,
+    pub namespaces: Option<Vec<NamespacePattern>>,
     /// What may be done.
     pub rights: Rights,
     /// For people.
@@ -569,6 +569,13 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// A page of a space, in byte order of keys. Costs the same wherever in the space it begins.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Object>, MetadataError>;
+
+    /// The keys at which the lines of a listing begin that rolls keys up at `delimiter`, which is not empty:
+    /// the first key that `query` would list (its `from` must be `Included`, and keyless objects are left
+    /// out), and, as long as a key holds the delimiter behind the prefix, the first one behind all that are
+    /// rolled up with it. Fewer than `limit` as it likes, but none only if there is none. Costs as much as
+    /// it yields, however many keys are rolled up.
+    async fn walk(&self, query: &ListQuery, delimiter: &str) -> Result<Vec<String>, MetadataError>;
 
     // --- spaces and buckets ------------------------------------------------------------------------------
 
@@ -768,6 +775,19 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// Revokes a key. Whether there was one that was not revoked yet.
     async fn revoke_credential(&self, id: Uuid, now: Timestamp) -> Result<bool, MetadataError>;
+
+    /// Stores `new` and ends the key `old` at `ends`, both or neither; a key that ends at `now` is revoked, one
+    /// that ends before `ends` anyway stays as it is. Whether `old` was there and not revoked yet.
+    async fn rotate_credential(
+        &self,
+        old: Uuid,
+        now: Timestamp,
+        ends: Timestamp,
+        new: &Credential,
+    ) -> Result<bool, MetadataError>;
+
+    /// Puts `sealed` in the place of a key's secret, if that is still `was`. Whether it was.
+    async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Result<bool, MetadataError>;
 
     // --- the whole store ---------------------------------------------------------------------------------
 

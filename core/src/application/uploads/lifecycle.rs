@@ -1,13 +1,16 @@
 //! Begin, list, complete, abort.
 
+use std::ops::Bound;
+
 use uuid::Uuid;
 
 use super::{Completion, ListUploadsRequest, UploadRef, UploadRequest, UploadsPage};
 use crate::application::access::authorize;
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
-use crate::application::objects::list::{Cursor, Rolled, Rolling};
+use crate::application::objects::list::Cursor;
 use crate::application::objects::put::object_of;
+use crate::application::objects::rolling::{Rolled, Rolling};
 use crate::application::ports::metadata::{CompleteUpload, ListUploadsQuery, Mutation};
 use crate::application::store::Store;
 use crate::domain::invalid::Invalid;
@@ -67,7 +70,14 @@ impl Store {
             let query = ListUploadsQuery { space, prefix, from, from_upload: from_id.map(UploadId), limit };
             async move { Ok(self.metadata.list_uploads(&query).await?) }
         };
-        let (lines, next) = rolling.page(fetch, cursor_of).await?;
+        // Uploads under way are few: one key at a time will do.
+        let walk = |from, _| {
+            let next = fetch(Bound::Included(from), None, 1);
+            async {
+                Ok(next.await?.iter().filter_map(|u: &Upload| Some(u.key.as_ref()?.to_string())).collect())
+            }
+        };
+        let (lines, next) = rolling.page(&fetch, walk, cursor_of).await?;
         page.next = next;
         for line in lines {
             match line {

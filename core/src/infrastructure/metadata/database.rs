@@ -295,6 +295,34 @@ impl Database {
         promises
     }
 
+    /// How the engine would run a statement, whatever its values: the lines of its plan.
+    #[cfg(feature = "testing")]
+    pub(super) async fn plan(&self, sqlite: String, postgres: String) -> Result<Vec<String>, sqlx::Error> {
+        use sqlx::Executor as _;
+        match self {
+            Self::Sqlite { writer, .. } => {
+                let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sqlite}"));
+                let rows = sqlx::query(explain).fetch_all(writer).await?;
+                rows.iter().map(|row| row.try_get("detail")).collect()
+            }
+            Self::Postgres(pool) => {
+                let values = (1..).take_while(|n| postgres.contains(&format!("${n}"))).count();
+                let values = vec!["NULL"; values].join(", ");
+                let mut tx = pool.begin().await?;
+                // Tables of a test are small, and then a scan is best: what is asked is whether there is
+                // another way.
+                tx.execute("SET LOCAL enable_seqscan = off").await?;
+                tx.execute("SET LOCAL plan_cache_mode = force_generic_plan").await?;
+                tx.execute(AssertSqlSafe(format!("PREPARE planned AS {postgres}"))).await?;
+                let call = if values.is_empty() { String::new() } else { format!("({values})") };
+                let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE planned{call}"));
+                let rows = sqlx::query(explain).persistent(false).fetch_all(&mut *tx).await?;
+                tx.execute("DEALLOCATE planned").await?;
+                rows.iter().map(|row| row.try_get(0)).collect()
+            }
+        }
+    }
+
     /// Finishes what is under way and closes every connection.
     pub(super) async fn close(&self) {
         match self {
@@ -491,7 +519,7 @@ impl<'c> Statement<'c> {
         Ok(rows.0)
     }
 
-    /// Every row of a statement that is made of `page_of_objects`, a select and `end_of_page`.
+    /// Every row of a statement that is made of `page_of_objects` or `page_of_keys`, a select and `end_of_page`.
     pub(super) async fn paged(self) -> Result<Vec<Row>, Fault> {
         match &self.0 {
             Bound::Sqlite(..) => page::rows_of(&self.one().await?.first::<String>()?),

@@ -87,6 +87,20 @@ macro_rules! piece {
          hex(blob_id), size, etag, class, headers, metadata, tags, checksum, is_latest, is_null_version, \
          created_at, hex(hash), parts)) FROM ("
     };
+    // The same around a select of keys.
+    (sqlite page_of_keys) => {
+        "SELECT json_group_array(json_array(key)) FROM ("
+    };
+    (postgres page_of_keys) => {
+        ""
+    };
+    // Where a text holds another, in characters from 1; 0 if it does not.
+    (sqlite position_in) => {
+        "instr"
+    };
+    (postgres position_in) => {
+        "strpos"
+    };
     (sqlite end_of_page) => {
         ")"
     };

@@ -64,6 +64,12 @@ impl SqlMetadata {
         Ok(migrate::migrate(&self.db).await?)
     }
 
+    /// The plan of a statement of this module on this engine, for the test that looks at every one of them.
+    #[cfg(feature = "testing")]
+    pub async fn plan(&self, sqlite: String, postgres: String) -> Result<Vec<String>, String> {
+        self.db.plan(sqlite, postgres).await.map_err(|error| error.to_string())
+    }
+
     /// Prepares a statement of this module on this engine, for the test that tries every one of them.
     #[cfg(feature = "testing")]
     pub async fn prepare(&self, sqlite: String, postgres: String) -> Result<(), String> {

@@ -8,7 +8,7 @@ use super::database::Database;
 use super::dialect::{Fault, after_prefix, sql};
 use super::rows;
 use crate::application::ports::metadata::{Found, ListQuery, VersionRef};
-use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::address::{KEY_BYTES_MAX, Key, SpaceAddress};
 use crate::domain::blob::{BlobId, Extent};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::UploadId;
@@ -162,6 +162,63 @@ async fn later_keys(
     };
     statement.paged().await?.iter().map(rows::object).collect()
 }
+
+/// From one common prefix to the next, each a seek in the index that a listing reads.
+pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> Result<Vec<String>, Fault> {
+    let Bound::Included(from) = &query.from else { return Err(Fault::failed("a walk begins at a key")) };
+    // What a common prefix ends with, made larger, is where the keys behind it begin.
+    let (behind, limit) = match after_prefix(delimiter) {
+        Some(behind) => (behind, i32::try_from(query.limit).unwrap_or(i32::MAX)),
+        None => (String::new(), 1),
+    };
+    let end =
+        after_prefix(&query.prefix).unwrap_or_else(|| MAX_KEY.repeat(KEY_BYTES_MAX / MAX_KEY.len() + 1));
+    let statement = if query.versions {
+        sql!(
+            page_of_keys,
+            "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 \
+             AND o.key >= $2 AND o.key < $3 AND o.state = 2 ORDER BY o.key LIMIT 1), 1 \
+             UNION ALL SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 AND o.key >= \
+             substr(w.key, 1, $4 + ",
+            position_in,
+            "(substr(w.key, $4 + 1), $5) - 1) || $6 AND o.key < $3 AND o.state = 2 ORDER BY o.key LIMIT 1), \
+             w.n + 1 FROM walk w WHERE w.n < $7 AND ",
+            position_in,
+            "(substr(w.key, $4 + 1), $5) > 0) SELECT key FROM walk WHERE key IS NOT NULL",
+            end_of_page
+        )
+    } else {
+        sql!(
+            page_of_keys,
+            "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 \
+             AND o.key >= $2 AND o.key < $3 AND o.key <> '' AND o.is_latest AND o.blob_id IS NOT NULL \
+             ORDER BY o.key LIMIT 1), 1 \
+             UNION ALL SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 AND o.key >= \
+             substr(w.key, 1, $4 + ",
+            position_in,
+            "(substr(w.key, $4 + 1), $5) - 1) || $6 AND o.key < $3 AND o.key <> '' AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT 1), w.n + 1 FROM walk w WHERE w.n < $7 AND ",
+            position_in,
+            "(substr(w.key, $4 + 1), $5) > 0) SELECT key FROM walk WHERE key IS NOT NULL",
+            end_of_page
+        )
+    };
+    let rows = db
+        .read(statement)
+        .bind(query.space.0)
+        .bind(from.as_str())
+        .bind(end)
+        .bind(i32::try_from(query.prefix.chars().count()).unwrap_or(i32::MAX))
+        .bind(delimiter)
+        .bind(behind)
+        .bind(limit)
+        .paged()
+        .await?;
+    rows.iter().map(super::database::Row::first).collect()
+}
+
+/// The largest character: no key is larger than as many of these as fit.
+const MAX_KEY: &str = "\u{10ffff}";
 
 pub(super) async fn extents(db: &Database, blob: BlobId, span: Span) -> Result<Vec<Extent>, Fault> {
     let read = db

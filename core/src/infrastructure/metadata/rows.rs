@@ -14,7 +14,7 @@ use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::etag::Etag;
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Content, Headers, Object, ObjectId};
-use crate::domain::principal::Rights;
+use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -304,7 +304,7 @@ pub(super) fn credential(row: &Row) -> Result<Credential, Fault> {
         tenant: reader.parse("tenant", |text: String| Tenant::new(&text).ok())?,
         namespaces: reader.maybe("namespaces", |text: String| {
             let names: Vec<String> = serde_json::from_str(&text).ok()?;
-            names.iter().map(|name| Namespace::new(name).ok()).collect::<Option<Vec<_>>>()
+            names.iter().map(|name| NamespacePattern::parse(name).ok()).collect::<Option<Vec<_>>>()
         })?,
         rights: reader.parse("rights", |text: String| {
             if text.is_empty() { Some(Rights::default()) } else { Rights::parse(&text).ok() }

@@ -72,6 +72,10 @@ impl MetadataStore for SqlMetadata {
         Ok(objects::list(&self.db, query).await?)
     }
 
+    async fn walk(&self, query: &ListQuery, delimiter: &str) -> Answer<Vec<String>> {
+        Ok(objects::walk(&self.db, query, delimiter).await?)
+    }
+
     async fn space(&self, place: &Place) -> Answer<Option<Space>> {
         self.lookups.space(place).await
     }
@@ -274,6 +278,20 @@ impl MetadataStore for SqlMetadata {
 
     async fn revoke_credential(&self, id: Uuid, now: Timestamp) -> Answer<bool> {
         Ok(credentials::revoke(&self.db, id, now).await?)
+    }
+
+    async fn rotate_credential(
+        &self,
+        old: Uuid,
+        now: Timestamp,
+        ends: Timestamp,
+        new: &Credential,
+    ) -> Answer<bool> {
+        Ok(credentials::rotate(&self.db, old, now, ends, new).await?)
+    }
+
+    async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Answer<bool> {
+        Ok(credentials::reseal(&self.db, id, was, sealed).await?)
     }
 
     async fn acquire_lease(

@@ -15,7 +15,10 @@ pub async fn credentials_come_back_until_revoked(store: &dyn MetadataStore) {
         lookup: Uuid::new_v4().to_string(),
         secret: vec![0, 255, 7],
         tenant: bench.space.tenant.clone(),
-        namespaces: Some(vec![bench.space.namespace.clone()]),
+        namespaces: Some(vec![
+            bench.space.namespace.clone().into(),
+            crate::domain::principal::NamespacePattern::parse("team-*").unwrap(),
+        ]),
         rights: Rights::parse("read,delete").unwrap(),
         description: "for 'people' \u{1f511}".to_owned(),
         created_at: bench.now(),

@@ -188,3 +188,29 @@ pub async fn a_page_during_writes_misses_nothing_that_stays(store: &dyn Metadata
     join(writing, walking).await;
     bench.finish().await;
 }
+
+/// A walk yields the first key behind each common prefix and ends at a key that stands for itself; with any
+/// delimiter, even one that nothing is larger than.
+pub async fn a_walk_goes_from_prefix_to_prefix(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let keys = ["a/1", "a/2", "b/1/x", "b/2", "c", "d/1", "é--1", "é--2", "\u{10ffff}\u{10ffff}1"];
+    put_all(&bench, &keys).await;
+    let walk = async |prefix: &str, from: &str, delimiter: &str, limit: u32| {
+        let everything = bench.everything().await;
+        let (prefix, from) = (prefix.to_owned(), Bound::Included(from.to_owned()));
+        let mut query = ListQuery { prefix, from, limit, ..everything };
+        let latest = store.walk(&query, delimiter).await.unwrap();
+        query.versions = true;
+        assert_eq!(latest, store.walk(&query, delimiter).await.unwrap());
+        latest
+    };
+    assert_eq!(walk("", "a", "/", 100).await, ["a/1", "b/1/x", "c"]);
+    assert_eq!(walk("", "a/2", "/", 100).await, ["a/2", "b/1/x", "c"]);
+    assert_eq!(walk("", "a", "/", 2).await, ["a/1", "b/1/x"]);
+    assert_eq!(walk("b/", "b/", "/", 100).await, ["b/1/x", "b/2"]);
+    assert_eq!(walk("", "d", "--", 100).await, ["d/1"]);
+    assert_eq!(walk("é", "é", "--", 100).await, ["é--1"]);
+    assert_eq!(walk("", "zz", "\u{10ffff}", 1).await.len(), 1);
+    assert_eq!(walk("d/", "d/2", "/", 100).await, Vec::<String>::new());
+    bench.finish().await;
+}

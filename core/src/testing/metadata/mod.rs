@@ -53,6 +53,7 @@ macro_rules! metadata_promises {
         $promise!(listing, keys_come_in_order_of_their_bytes);
         $promise!(listing, pages_join_without_gap_or_repetition);
         $promise!(listing, prefixes_bound_a_page);
+        $promise!(listing, a_walk_goes_from_prefix_to_prefix);
         $promise!(listing, versions_come_newest_first_and_page_within_a_key);
         $promise!(listing, keyless_objects_come_first_if_asked_for);
         $promise!(listing, a_page_during_writes_misses_nothing_that_stays);

@@ -1,0 +1,68 @@
+//! Signed URLs: what their query says, and what their path is about.
+
+use std::borrow::Cow;
+
+use http::{Method, Uri};
+use juststorage_core::application::access::{PresignRequest, PresignTarget, Presigned, PresignedCall};
+use juststorage_core::application::error::Error;
+use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
+use juststorage_core::domain::object::ObjectId;
+use percent_encoding::percent_decode_str;
+
+use super::KeyPath;
+
+/// When the URL ends, in seconds since the epoch.
+const EXPIRES: &str = "js-expires";
+/// Who made it.
+const MAKER: &str = "js-maker";
+/// `namespace/tenant`, where the path is an id.
+const SPACE: &str = "js-space";
+/// The signature.
+const SIGNATURE: &str = "js-signature";
+
+const BY_ID: &str = "/v1/objects/";
+
+/// What a signed URL allows and says; `None` for a URL that is not signed. One that is signed but cannot be
+/// read, or stands on a call that cannot be signed, is refused.
+pub(super) fn of(method: &Method, uri: &Uri) -> Result<Option<(PresignRequest, Presigned)>, Error> {
+    let Some(query) = uri.query().filter(|query| query.contains(SIGNATURE)) else { return Ok(None) };
+    let value = |name: &str| {
+        let mut values =
+            query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(key, _)| *key == name);
+        // A value that stands there twice is nobody's meaning.
+        let value = values.next().filter(|_| values.next().is_none());
+        value.and_then(|(_, value)| percent_decode_str(value).decode_utf8().ok())
+    };
+    let read = || {
+        let signed = Presigned {
+            expires: value(EXPIRES)?.parse().ok()?,
+            maker: value(MAKER)?.into_owned(),
+            signature: value(SIGNATURE)?.into_owned(),
+        };
+        let call = PresignedCall::of_method(method.as_str())?;
+        let (space, target) = target(uri.path(), value(SPACE))?;
+        Some((PresignRequest { call, space, target }, signed))
+    };
+    read().map(Some).ok_or(Error::Unauthenticated("the signed URL cannot be read"))
+}
+
+/// What the query of a URL says that `signed` signs.
+pub(crate) fn signed_query(request: &PresignRequest, signed: &Presigned) -> Vec<(&'static str, String)> {
+    let mut query = vec![(EXPIRES, signed.expires.to_string()), (MAKER, signed.maker.clone())];
+    if matches!(request.target, PresignTarget::Id(_)) {
+        query.push((SPACE, format!("{}/{}", request.space.namespace, request.space.tenant)));
+    }
+    query.push((SIGNATURE, signed.signature.clone()));
+    query
+}
+
+fn target(path: &str, space: Option<Cow<'_, str>>) -> Option<(SpaceAddress, PresignTarget)> {
+    if let Ok(KeyPath { space, key }) = KeyPath::parse(path) {
+        return Some((space, PresignTarget::Key(key)));
+    }
+    let id = ObjectId::parse(path.strip_prefix(BY_ID)?).ok()?;
+    let space = space?;
+    let (namespace, tenant) = space.split_once('/')?;
+    let space = SpaceAddress::new(Namespace::new(namespace).ok()?, Tenant::new(tenant).ok()?);
+    Some((space, PresignTarget::Id(id)))
+}

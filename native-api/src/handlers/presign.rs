@@ -1,0 +1,156 @@
+//! Signed URLs: made by whoever has the right, used by whoever holds them.
+
+use std::time::Duration;
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use http::header::HOST;
+use juststorage_core::application::access::{PresignRequest, PresignTarget, PresignedCall};
+use juststorage_core::application::error::Error;
+use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::object::ObjectId;
+use juststorage_core::domain::timestamp::Timestamp;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::extract::{Address, Call, Json, Named, signed_query};
+use crate::problem::{Failure, ProblemBody};
+use crate::render;
+use crate::router::App;
+
+/// What cannot stand for itself in a path. `/` can: a key may hold it.
+const IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// What cannot stand for itself in a value of the query.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// One call on one object, and how long whoever holds the URL may make it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PresignBody {
+    /// `GET` (which allows `HEAD` too), `PUT` (by key only) or `DELETE`.
+    #[schema(pattern = "^(GET|PUT|DELETE)$")]
+    method: String,
+    /// Which service or collection; with `tenant` and `key`, or none of them.
+    namespace: Option<String>,
+    /// Whose data.
+    #[serde(alias = "tenant_id")]
+    tenant: Option<String>,
+    /// The key: whatever it holds when the URL is used.
+    key: Option<String>,
+    /// Instead of them, exactly this object.
+    #[schema(format = Uuid)]
+    id: Option<String>,
+    /// Seconds, 1 to 604800 (7 days); 3600 unless given. A URL made with a JSON web token ends with it at the
+    /// latest.
+    #[schema(minimum = 1, maximum = 604_800)]
+    expires_in: Option<u64>,
+}
+
+/// A signed URL.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PresignedBody {
+    /// The method it is for.
+    method: &'static str,
+    /// The URL by the name that the request reached this server under. Whoever holds it may make the call,
+    /// without any header.
+    url: String,
+    /// The same without scheme and host, for a server that clients reach by another name.
+    path: String,
+    /// When it ends.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// Sign a URL
+///
+/// For one call on one object, which then needs no header: a browser, a worker or a customer can make it
+/// without a key. The caller must have the right itself. The URL ends when it expires, and at once (within a
+/// second) when the key it was made with is revoked, expires or loses the right.
+#[utoipa::path(
+    post,
+    path = "/v1/presign",
+    operation_id = "presign",
+    tag = "signed urls",
+    request_body = PresignBody,
+    responses(
+        (status = 201, description = "Signed. Treat it as a secret", body = PresignedBody),
+        (status = 404, response = ProblemBody),
+        (status = 413, response = ProblemBody),
+        (status = 415, response = ProblemBody),
+    ),
+)]
+pub(crate) async fn presign(
+    State(app): State<App>,
+    call: Call,
+    Json(body): Json<PresignBody>,
+) -> Result<Response, Failure> {
+    let signed_call = PresignedCall::of_method(&body.method)
+        .filter(|signed| signed.as_str() == body.method)
+        .ok_or_else(|| Invalid::new("method", "must be GET, PUT or DELETE"))?;
+    let lasts = Duration::from_secs(body.expires_in.unwrap_or(3600));
+    let (who, space, target) = match (&body.id, &body.namespace, &body.tenant, &body.key) {
+        (None, Some(namespace), Some(tenant), Some(key)) => {
+            let Address { space, key } = Address::new(namespace, tenant, Some(key))?;
+            let key = key.ok_or_else(|| Invalid::new("key", "must be given"))?;
+            let who = call.caller(&app.api, Named::InAddress(&space.tenant)).await?;
+            (who, space, PresignTarget::Key(key))
+        }
+        (Some(id), None, None, None) if signed_call != PresignedCall::Put => {
+            let id = ObjectId::parse(id)?;
+            let who = call.caller(&app.api, Named::ById(Error::NoSuchObject)).await?;
+            let space = app.api.store.space_of(&who, signed_call.right(), &ObjectRef::Id(id)).await?;
+            (who, space, PresignTarget::Id(id))
+        }
+        _ => {
+            let rule = "must be id alone, or namespace, tenant and key; PUT takes a key";
+            return Err(Invalid::new("target", rule).into());
+        }
+    };
+    let request = PresignRequest { call: signed_call, space, target };
+    let signed = app.api.access.presign(&who, &request, lasts)?;
+    let query = signed_query(&request, &signed);
+    let path = match &request.target {
+        PresignTarget::Id(id) => format!("/v1/objects/{id}"),
+        PresignTarget::Key(key) => format!(
+            "/v1/objects/by-key/{}/{}/{}",
+            request.space.namespace,
+            request.space.tenant,
+            utf8_percent_encode(key.as_str(), IN_PATH)
+        ),
+    };
+    let query: Vec<_> = query
+        .iter()
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_QUERY)))
+        .collect();
+    let path = format!("{path}?{}", query.join("&"));
+    let host = call.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| call.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
+    let scheme = if app.api.tls { "https" } else { "http" };
+    let body = PresignedBody {
+        method: signed_call.as_str(),
+        url: format!("{scheme}://{host}{path}"),
+        path,
+        expires_at: render::rfc3339(Timestamp(signed.expires.saturating_mul(1000))),
+    };
+    Ok((StatusCode::CREATED, JsonAnswer(body)).into_response())
+}
