@@ -157,7 +157,7 @@ fn start_workers(parts: &Parts, writer: WriterId, config: &Config) -> Supervisor
     // By the writer's name, so that a server that comes back has its predecessor's leases at once.
     let supervisor = Supervisor::new(metadata.clone(), clock.clone(), writer.0);
     supervisor.start(Arc::new(heartbeat(parts, writer)));
-    supervisor.start(Arc::new(take_over(parts)));
+    supervisor.start(Arc::new(take_over(parts).sparing(writer)));
     supervisor.start(Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone())));
     supervisor.start(Arc::new(Mover(rewriter.clone())));
     supervisor.start(Arc::new(Compactor(rewriter)));

@@ -77,4 +77,10 @@ impl SqlMetadata {
     pub async fn prepare(&self, sqlite: String, postgres: String) -> Result<(), String> {
         self.db.prepare(sqlite, postgres).await
     }
+
+    /// What this engine was told about durability and references, for the test that holds it to that.
+    #[cfg(feature = "testing")]
+    pub async fn promises(&self) -> Vec<(&'static str, String)> {
+        self.db.promises().await
+    }
 }
