@@ -125,8 +125,8 @@ pub enum KeyCommand {
     },
     /// Encrypt the secrets of all S3 keys with the new master key
     ///
-    /// With JUSTSTORAGE_MASTER_KEY set: give every server the new key, and the old one as
-    /// JUSTSTORAGE_MASTER_KEY_PREVIOUS; run this; unset the old one. Nothing stops meanwhile. With a master
+    /// With `JUSTSTORAGE_MASTER_KEY` set: give every server the new key, and the old one as
+    /// `JUSTSTORAGE_MASTER_KEY_PREVIOUS`; run this; unset the old one. Nothing stops meanwhile. With a master
     /// key that is kept in the data directory: stop the server and run this, which makes the new key too.
     /// Signed URLs that were made under the old key end with it.
     RotateMaster,

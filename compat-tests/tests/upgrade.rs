@@ -22,10 +22,11 @@ async fn opens(fixture: &str) {
     let text = |name: &str| key[name].as_str().unwrap().to_owned();
     let client = s3::client(server.s3_url(), &text("access_key"), &text("secret_key"));
     let parts = [vec![b'p'; 5 << 20], b"the last part".to_vec()].concat();
+    let large = vec![0; 2_000_000];
     let expected: [(&str, &[u8]); 6] = [
         ("cold", b"cold bytes"),
         ("empty", b""),
-        ("large", &[0; 2_000_000]),
+        ("large", &large),
         ("parts", &parts),
         ("same", b"hello, version one"),
         ("small", b"hello, version one"),

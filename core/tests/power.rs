@@ -49,13 +49,12 @@ struct Cycle {
 
 impl Cycle {
     async fn append(&mut self, dice: &mut Dice) -> Result<(), SegmentError> {
-        let mut pack = match self.pack.take() {
-            Some(pack) => pack,
-            None => {
-                let id = SegmentId::fresh();
-                self.known.open.insert(id, 0);
-                self.store.create_pack(id).await?
-            }
+        let mut pack = if let Some(pack) = self.pack.take() {
+            pack
+        } else {
+            let id = SegmentId::fresh();
+            self.known.open.insert(id, 0);
+            self.store.create_pack(id).await?
         };
         let payloads: Vec<_> = (0..=dice.roll(3))
             .map(|_| contract::noise(dice.bits(), [0, 1, 300, 300, 700, 3000, 3000, 70_000][dice.index(8)]))
@@ -87,7 +86,8 @@ impl Cycle {
         let mut writer = self.store.create_single(id, [0; 16], None).await?;
         writer.write(payload.clone()).await?;
         if dice.percent(10) {
-            return Ok(drop(writer));
+            drop(writer);
+            return Ok(());
         }
         let (offset, _) = writer.finish(Hash::of(&payload)).await?;
         self.known.writing.retain(|writing| *writing != id);

@@ -208,7 +208,7 @@ impl S3Gateway {
                 futures::future::ready(data)
             });
             let answer = self.forms.answer(&parts, bucket, frames.boxed());
-            let (response, namespace) = auth::scoped(answer).await;
+            let (response, namespace) = Box::pin(auth::scoped(answer)).await;
             return Ok(labelled(response, namespace));
         }
         parts.extensions.insert(target);

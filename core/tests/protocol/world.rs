@@ -511,7 +511,7 @@ impl World {
     ) {
         let mut next = self.clone();
         match write {
-            Write::Idle => return,
+            Write::Idle => {}
             Write::Registered { key, segment } => {
                 let content = next.segment(segment).content;
                 // Who was condemned meanwhile does not know, and writes all the same.
@@ -529,15 +529,13 @@ impl World {
                     hasty.commit(who, key, segment, rules, &set, &put);
                     steps.push((format!("{who:?} commits segment {segment}, not synced"), hasty));
                 }
-                match next.segment(segment).file {
-                    File::Volatile => next.segment(segment).file = File::Durable,
+                if next.segment(segment).file != File::Volatile {
                     // Removed by the collector: the rename fails, and with it the write.
-                    _ => {
-                        set(&mut next, Write::Idle);
-                        steps.push((format!("{who:?} finds segment {segment} gone"), next));
-                        return;
-                    }
+                    set(&mut next, Write::Idle);
+                    steps.push((format!("{who:?} finds segment {segment} gone"), next));
+                    return;
                 }
+                next.segment(segment).file = File::Durable;
                 set(&mut next, Write::Synced { key, segment });
                 steps.push((format!("{who:?} syncs segment {segment}"), next));
             }
