@@ -9,10 +9,13 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run build install test conformance bench check lint manifests docs deny
+PROVE := cargo test $(FLAGS) --no-fail-fast
+PROOFS := --test power --test crash_points --test model --test protocol --test promises --test upkeep --test soak
+
+.PHONY: prove prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: ## serve ./data: native API on 127.0.0.1:8080, S3 on 127.0.0.1:9000
 	cargo run --release --ignore-rust-version
@@ -33,6 +36,34 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 	cargo build $(FLAGS) --bin juststorage
 	$(CACHE)/s3-tests/bin/python scripts/conformance --s3-tests "$(S3_TESTS)" --bin $(TARGET)/debug/juststorage \
 		$(if $(ONLY),--only '$(ONLY)') $(CONFORMANCE_FLAGS)
+
+prove: ## the proof of durability in ten minutes: docs/RELIABILITY.md
+	scripts/prepare compiler postgres
+	$(PROVE) -p juststorage-core $(PROOFS) -- --nocapture
+	$(PROVE) -p juststorage-fuzz-targets -- --nocapture
+	$(PROVE) -p juststorage-compat-tests --lib --test crash --test faults --test linearizable --test upgrade -- --nocapture
+
+prove-long: ## the whole campaign, many hours: a million power cuts, ten thousand kills, an hour of soak and of each fuzzer
+	scripts/prepare compiler postgres
+	JUSTSTORAGE_POWER_CYCLES=1000000 $(PROVE) --release -p juststorage-core --test power -- --nocapture
+	JUSTSTORAGE_CRASH_POINT_ROUNDS=10 $(PROVE) --release -p juststorage-core --test crash_points -- --nocapture
+	PROPTEST_CASES=20000 $(PROVE) --release -p juststorage-core --test model -- --nocapture
+	JUSTSTORAGE_PROTOCOL=whole $(PROVE) --release -p juststorage-core --test protocol --test promises --test upkeep -- --nocapture
+	JUSTSTORAGE_SOAK_SECONDS=3600 $(PROVE) --release -p juststorage-core --test soak -- --nocapture
+	JUSTSTORAGE_FUZZ_RUNS=2000000 $(PROVE) --release -p juststorage-fuzz-targets -- --nocapture
+	JUSTSTORAGE_CRASH_CYCLES=10000 JUSTSTORAGE_LINEAR_ROUNDS=3000 $(PROVE) --release -p juststorage-compat-tests \
+	    --lib --test crash --test faults --test linearizable --test upgrade -- --nocapture
+	$(MAKE) fuzz FUZZ_SECONDS=3600
+	$(MAKE) mutants
+
+FUZZ_SECONDS ?= 60
+fuzz: ## libFuzzer on every target, FUZZ_SECONDS each; needs nightly and `cargo install cargo-fuzz`
+	for target in segment text s3 native; do \
+	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; \
+	done
+
+mutants: ## takes away each sync, fence, key and checksum in turn; a test must notice
+	scripts/mutants
 
 bench: ## speed and memory beside this machine's own limits; a table and target/bench.json
 	scripts/prepare compiler postgres

@@ -82,6 +82,11 @@ pub enum Command {
     /// Takes over from servers that died, moves blobs to the tier their objects ask for, empties sparse packs
     /// and removes what was deleted. A running server does all this by itself.
     Gc,
+    /// Apply lifecycle rules once, to every space that has some. Runs beside a server as well
+    ///
+    /// A running server does this by itself, once a day and when rules change; while it is at it, this command
+    /// leaves it the work.
+    Lifecycle,
     /// Objects, logical and physical bytes and savings of each space
     Stats,
     /// Make, list and revoke keys of the native API and of S3
@@ -124,8 +129,8 @@ pub enum KeyCommand {
     },
     /// Encrypt the secrets of all S3 keys with the new master key
     ///
-    /// With JUSTSTORAGE_MASTER_KEY set: give every server the new key, and the old one as
-    /// JUSTSTORAGE_MASTER_KEY_PREVIOUS; run this; unset the old one. Nothing stops meanwhile. With a master
+    /// With `JUSTSTORAGE_MASTER_KEY` set: give every server the new key, and the old one as
+    /// `JUSTSTORAGE_MASTER_KEY_PREVIOUS`; run this; unset the old one. Nothing stops meanwhile. With a master
     /// key that is kept in the data directory: stop the server and run this, which makes the new key too.
     /// Signed URLs that were made under the old key end with it.
     RotateMaster,

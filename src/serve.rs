@@ -10,11 +10,12 @@ use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, Scrubber, Supervisor, TakeOver, UploadExpiry,
-    Worker as _,
+    Compactor, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Rewriter, Scrubber, Supervisor, TakeOver,
+    UploadExpiry, Worker as _,
 };
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::lifecycle::Day;
 use juststorage_native_api::NativeApi;
 use juststorage_s3_gateway::Gateway;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,9 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         Some(config.access.root.clone()),
         home_tenant()?,
     );
+    if config.lifecycle_day != Day::REAL {
+        tracing::warn!(day = ?config.lifecycle_day.length(), "a day of lifecycle rules is shortened: for tests only");
+    }
     let access = let_tokens_in(access, &config, &watch)?;
     let supervisor = start_workers(&parts, writer, &config);
     let upkeep = keep_metrics(metrics.clone());
@@ -156,11 +160,13 @@ fn start_workers(parts: &Parts, writer: WriterId, config: &Config) -> Supervisor
     // By the writer's name, so that a server that comes back has its predecessor's leases at once.
     let supervisor = Supervisor::new(metadata.clone(), clock.clone(), writer.0);
     supervisor.start(Arc::new(heartbeat(parts, writer)));
-    supervisor.start(Arc::new(take_over(parts)));
+    supervisor.start(Arc::new(take_over(parts).sparing(writer)));
     supervisor.start(Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone())));
     supervisor.start(Arc::new(Mover(rewriter.clone())));
     supervisor.start(Arc::new(Compactor(rewriter)));
     supervisor.start(Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), config.upload_expiry)));
+    let lifecycle = LifecycleWorker::new(metadata.clone(), clock.clone(), writer, config.lifecycle_day);
+    supervisor.start(Arc::new(lifecycle));
     supervisor.start(Arc::new(Scrubber::new(
         metadata.clone(),
         tiers.clone(),

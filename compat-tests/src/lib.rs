@@ -17,6 +17,7 @@ pub mod binary;
 pub mod content;
 pub mod database;
 pub mod disk;
+pub mod linear;
 pub mod native;
 pub mod python;
 pub mod raw;

@@ -26,7 +26,11 @@ pub fn run(server: &Server, scenario: &str, environment: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(scenario);
     let work = tempfile::Builder::new().prefix("juststorage-tool-").tempdir().expect("a directory");
     let python = cache().join(environment).join("bin/python");
-    let interpreter = if scenario.ends_with(".py") { python } else { PathBuf::from("/bin/sh") };
+    let interpreter = if Path::new(scenario).extension().is_some_and(|kind| kind == "py") {
+        python
+    } else {
+        PathBuf::from("/bin/sh")
+    };
     if !interpreter.exists() {
         return missing(scenario, &format!("{} is not there", interpreter.display()));
     }

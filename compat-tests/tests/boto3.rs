@@ -1,4 +1,5 @@
 //! boto3 against the S3 front. The cases are in `python/boto3_suite.py`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use juststorage_compat_tests::{Database, Server, on_both_databases, python};
 

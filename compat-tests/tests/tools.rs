@@ -1,4 +1,5 @@
 //! Tools that people use, as they come, against the binary. The scenarios are in `tools/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use juststorage_compat_tests::{Database, Server, on_both_databases, tools};
 

@@ -100,7 +100,7 @@ fn assemble(pieces: &[Piece], fragments: &BTreeMap<String, String>) -> String {
         })
         .collect();
     // A list is tried with two values, a multi-row statement with two rows.
-    let fixed = (1..).take_while(|n| text.contains(&format!("${n}"))).count();
+    let fixed = (1..=64).take_while(|n| text.contains(&format!("${n}"))).count();
     let text = text.replace("{list}", &format!("${}, ${}", fixed + 1, fixed + 2));
     let Some((before, after)) = text.split_once("{rows}") else { return text };
     let columns = before.rsplit('(').next().unwrap().split(',').count();

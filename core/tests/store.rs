@@ -38,6 +38,7 @@ fn copy_to(source: ObjectRef, key: &str) -> CopyRequest {
         key: Some(Key::new(key).unwrap()),
         replace: None,
         replace_tags: None,
+        lock: juststorage_core::domain::object_lock::ObjectLock::default(),
         class: None,
         preconditions: Preconditions::default(),
         checksum: None,

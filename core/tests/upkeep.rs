@@ -10,11 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Running, noise, segment_files};
 use futures::TryStreamExt as _;
+use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
-use juststorage_core::application::ports::metadata::{Place, ScrubPass};
+use juststorage_core::application::ports::clock::Clock as _;
+use juststorage_core::application::ports::metadata::{Place, ScrubPass, WriterId};
 use juststorage_core::application::rebuild::{NotEmpty, Rebuilder, Rebuilt};
-use juststorage_core::application::workers::{Scrubber, Step, Worker as _};
+use juststorage_core::application::workers::{Scrubber, Step, TakeOver, Worker as _};
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::blob::Hash;
 use juststorage_core::domain::principal::Principal;
@@ -213,6 +215,39 @@ async fn what_cannot_be_told_is_kept_apart() {
     assert_eq!(recovered(&running, &unknown, &kept).await.unwrap(), kept);
     assert_eq!(recovered(&running, &unknown, &lost).await, None);
     assert_eq!(recovered(&running, "acme", &kept).await, None);
+    assert_eq!(running.findings().await, []);
+    running.close().await;
+}
+
+/// A process that slept for longer than its word held, and was taken over from, goes on: one answer says so, and
+/// the next write takes a new pack. Its own worker never takes over from it.
+#[tokio::test]
+async fn a_writer_that_was_taken_for_dead_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let writer = WriterId(uuid::Uuid::from_u128(7));
+    let take_over = || TakeOver::new(running.metadata.clone(), running.tiers.clone(), running.clock.clone());
+    running.put("before", noise(1, 300)).await.unwrap();
+    running.metadata.heartbeat(writer, running.clock.now()).await.unwrap();
+    assert_eq!(take_over().sparing(writer).step().await.unwrap(), Step::Idle, "it lives: it asks");
+    running.put("spared", noise(2, 300)).await.unwrap();
+
+    assert_eq!(
+        take_over().step().await.unwrap(),
+        Step::Did(1),
+        "another replica sees only that it is silent"
+    );
+    let far = running.clock.now().plus(DAY);
+    running.metadata.heartbeat(writer, far).await.unwrap();
+    let refused = running.put("during", noise(3, 300)).await;
+    assert!(matches!(refused, Err(Error::Unavailable)), "{refused:?}");
+    for (key, seed) in [("after", 4), ("later", 5)] {
+        running.put(key, noise(seed, 300)).await.unwrap();
+    }
+    for (key, seed) in [("before", 1), ("spared", 2), ("after", 4), ("later", 5)] {
+        assert_eq!(running.read(key).await.unwrap(), noise(seed, 300), "{key}");
+    }
+    running.collect().await;
     assert_eq!(running.findings().await, []);
     running.close().await;
 }

@@ -27,6 +27,7 @@ macro_rules! files {
 files! {
     "0001_initial.sql",
     "0002_part_checksums.sql",
+    "0003_space_settings.sql",
     "0005_scrub.sql",
     "0006_live_objects.sql",
     "0007_tenant_limits.sql",

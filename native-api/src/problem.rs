@@ -11,6 +11,7 @@
 //! | 400 | `no_parts`, `invalid_part`, `invalid_part_order`, `part_too_small` | an upload cannot be completed so |
 //! | 401 | `unauthenticated` | credentials are missing or wrong |
 //! | 403 | `forbidden` | the credentials lack a right |
+//! | 403 | `object_locked` | object lock holds the version |
 //! | 404 | `object_not_found`, `object_deleted`, `version_not_found`, `upload_not_found`, `bucket_not_found`, `credential_not_found` | it does not exist, or not for this caller |
 //! | 404 | `path_not_found` | there is no such call |
 //! | 405 | `method_not_allowed` | `Allow` says which are |
@@ -178,6 +179,9 @@ impl Problem {
             Error::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Error::Conflict => (StatusCode::CONFLICT, "conflict"),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::Locked => (StatusCode::FORBIDDEN, "object_locked"),
+            Error::NoObjectLock => (StatusCode::BAD_REQUEST, "object_lock_not_enabled"),
+            Error::WrongVersioning => (StatusCode::CONFLICT, "wrong_versioning"),
             Error::Full => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
             Error::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "data_corrupt"),
             // `NotModified` is no problem: `Failure` takes it before. The core's error may also grow.

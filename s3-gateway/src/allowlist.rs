@@ -122,10 +122,10 @@ static OPERATIONS: &[Operation] = &[
     offered("HeadBucket", Method::HEAD, Bucket, &[], &[]),
     // Buckets: write.
     offered("PutBucketVersioning", Method::PUT, Bucket, &["versioning"], &[]),
-    refused("PutBucketAcl", Method::PUT, Bucket, &["acl"]),
-    refused("PutBucketCors", Method::PUT, Bucket, &["cors"]),
-    refused("PutBucketLifecycleConfiguration", Method::PUT, Bucket, &["lifecycle"]),
-    refused("PutBucketTagging", Method::PUT, Bucket, &["tagging"]),
+    offered("PutBucketAcl", Method::PUT, Bucket, &["acl"], &[]),
+    offered("PutBucketCors", Method::PUT, Bucket, &["cors"], &[]),
+    offered("PutBucketLifecycleConfiguration", Method::PUT, Bucket, &["lifecycle"], &[]),
+    offered("PutBucketTagging", Method::PUT, Bucket, &["tagging"], &[]),
     refused("PutBucketPolicy", Method::PUT, Bucket, &["policy"]),
     refused("PutBucketWebsite", Method::PUT, Bucket, &["website"]),
     refused("PutBucketLogging", Method::PUT, Bucket, &["logging"]),
@@ -138,24 +138,24 @@ static OPERATIONS: &[Operation] = &[
     refused("PutBucketAnalyticsConfiguration", Method::PUT, Bucket, &["analytics"]),
     refused("PutBucketMetricsConfiguration", Method::PUT, Bucket, &["metrics"]),
     refused("PutBucketIntelligentTieringConfiguration", Method::PUT, Bucket, &["intelligent-tiering"]),
-    refused("PutBucketOwnershipControls", Method::PUT, Bucket, &["ownershipControls"]),
-    refused("PutPublicAccessBlock", Method::PUT, Bucket, &["publicAccessBlock"]),
-    refused("PutObjectLockConfiguration", Method::PUT, Bucket, &["object-lock"]),
+    offered("PutBucketOwnershipControls", Method::PUT, Bucket, &["ownershipControls"], &[]),
+    offered("PutPublicAccessBlock", Method::PUT, Bucket, &["publicAccessBlock"], &[]),
+    offered("PutObjectLockConfiguration", Method::PUT, Bucket, &["object-lock"], &[]),
     refused("PutBucketAbac", Method::PUT, Bucket, &["abac"]),
     offered("CreateBucket", Method::PUT, Bucket, &[], &[]),
     offered("DeleteObjects", Method::POST, Bucket, &["delete"], &[]),
     refused("CreateBucketMetadataConfiguration", Method::POST, Bucket, &["metadataConfiguration"]),
     refused("CreateBucketMetadataTableConfiguration", Method::POST, Bucket, &["metadataTable"]),
     offered("PostObject", Method::POST, Bucket, &[], &[]),
-    refused("DeleteBucketCors", Method::DELETE, Bucket, &["cors"]),
-    refused("DeleteBucketLifecycle", Method::DELETE, Bucket, &["lifecycle"]),
-    refused("DeleteBucketTagging", Method::DELETE, Bucket, &["tagging"]),
+    offered("DeleteBucketCors", Method::DELETE, Bucket, &["cors"], &[]),
+    offered("DeleteBucketLifecycle", Method::DELETE, Bucket, &["lifecycle"], &[]),
+    offered("DeleteBucketTagging", Method::DELETE, Bucket, &["tagging"], &[]),
     refused("DeleteBucketPolicy", Method::DELETE, Bucket, &["policy"]),
     refused("DeleteBucketWebsite", Method::DELETE, Bucket, &["website"]),
     refused("DeleteBucketReplication", Method::DELETE, Bucket, &["replication"]),
     refused("DeleteBucketEncryption", Method::DELETE, Bucket, &["encryption"]),
-    refused("DeleteBucketOwnershipControls", Method::DELETE, Bucket, &["ownershipControls"]),
-    refused("DeletePublicAccessBlock", Method::DELETE, Bucket, &["publicAccessBlock"]),
+    offered("DeleteBucketOwnershipControls", Method::DELETE, Bucket, &["ownershipControls"], &[]),
+    offered("DeletePublicAccessBlock", Method::DELETE, Bucket, &["publicAccessBlock"], &[]),
     refused("DeleteBucketInventoryConfiguration", Method::DELETE, Bucket, &["inventory"]),
     refused("DeleteBucketAnalyticsConfiguration", Method::DELETE, Bucket, &["analytics"]),
     refused("DeleteBucketMetricsConfiguration", Method::DELETE, Bucket, &["metrics"]),
@@ -171,8 +171,8 @@ static OPERATIONS: &[Operation] = &[
     offered("GetObjectTagging", Method::GET, Object, &["tagging"], &["versionId"]),
     offered("GetObjectAcl", Method::GET, Object, &["acl"], &["versionId"]),
     offered("GetObjectAttributes", Method::GET, Object, &["attributes"], &["versionId"]),
-    refused("GetObjectRetention", Method::GET, Object, &["retention"]),
-    refused("GetObjectLegalHold", Method::GET, Object, &["legal-hold"]),
+    offered("GetObjectRetention", Method::GET, Object, &["retention"], &["versionId"]),
+    offered("GetObjectLegalHold", Method::GET, Object, &["legal-hold"], &["versionId"]),
     refused("GetObjectTorrent", Method::GET, Object, &["torrent"]),
     refused("GetObjectAnnotation", Method::GET, Object, &["annotation"]),
     offered("GetObject", Method::GET, Object, &[], RESPONSE_PARAMS),
@@ -180,9 +180,9 @@ static OPERATIONS: &[Operation] = &[
     // Objects: write.
     offered("UploadPart", Method::PUT, Object, &["uploadId", "partNumber"], &[]),
     offered("PutObjectTagging", Method::PUT, Object, &["tagging"], &["versionId"]),
-    refused("PutObjectAcl", Method::PUT, Object, &["acl"]),
-    refused("PutObjectRetention", Method::PUT, Object, &["retention"]),
-    refused("PutObjectLegalHold", Method::PUT, Object, &["legal-hold"]),
+    offered("PutObjectAcl", Method::PUT, Object, &["acl"], &["versionId"]),
+    offered("PutObjectRetention", Method::PUT, Object, &["retention"], &["versionId"]),
+    offered("PutObjectLegalHold", Method::PUT, Object, &["legal-hold"], &["versionId"]),
     refused("RenameObject", Method::PUT, Object, &["renameObject"]),
     refused("PutObjectAnnotation", Method::PUT, Object, &["annotation"]),
     refused("UpdateObjectEncryption", Method::PUT, Object, &["encryption"]),
@@ -229,6 +229,9 @@ const HOISTED: &[&str] = &[
     "x-amz-storage-class",
     "x-amz-tagging",
     "x-amz-website-redirect-location",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-object-lock-legal-hold",
 ];
 
 /// Which operations read hoisted headers: the others would ignore them.
@@ -327,11 +330,11 @@ const REFUSED_HEADERS: &[(&str, &str)] = &[
     ("x-amz-server-side-encryption", "Nothing is encrypted at rest here: server-side encryption"),
     ("x-amz-server-side-encryption-", "Nothing is encrypted at rest here: server-side encryption"),
     ("x-amz-copy-source-server-side-encryption-", "Server-side encryption with customer keys"),
-    ("x-amz-object-lock-", "Object lock"),
-    ("x-amz-bucket-object-lock-enabled", "Object lock"),
+    ("x-amz-bucket-object-lock-token", "A token for object lock"),
     ("x-amz-write-offset-bytes", "Appending to an object"),
     ("x-amz-rename-source-", "RenameObject"),
     ("x-amz-annotation-", "Annotations"),
+    ("x-amz-request-route", "WriteGetObjectResponse"),
     ("x-amz-checksum-md5", "The checksum algorithm MD5"),
     ("x-amz-checksum-sha512", "The checksum algorithm SHA512"),
     ("x-amz-checksum-xxhash64", "The checksum algorithm XXHASH64"),
@@ -339,11 +342,25 @@ const REFUSED_HEADERS: &[(&str, &str)] = &[
     ("x-amz-checksum-xxhash128", "The checksum algorithm XXHASH128"),
 ];
 
-/// Refuses a request whose headers ask for what is not offered.
-pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Which operations lock what they write: the others would ignore the headers. A copy is a put here.
+const LOCKING: &[&str] = &["PutObject", "CreateMultipartUpload"];
+
+/// What a form posts: an object, whose fields are a put's headers.
+pub(crate) fn put_object() -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| operation.name == "PutObject")
+}
+
+/// Refuses a request whose headers ask for what is not offered. ACLs are looked at later, by [`crate::acl`]:
+/// what is said of them depends on the bucket.
+pub(crate) fn check_headers(operation: &Operation, headers: &HeaderMap) -> Result<(), Refusal> {
     for name in headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
-        if name.starts_with("x-amz-grant-") {
-            return Err(Refusal::acl_not_supported());
+        let lockless = (name.starts_with("x-amz-object-lock-") && !LOCKING.contains(&operation.name))
+            || (name == "x-amz-bucket-object-lock-enabled" && operation.name != "CreateBucket");
+        if lockless {
+            return Err(Refusal::not_implemented(format!(
+                "Object lock is not implemented for {} (header {name}).",
+                operation.name
+            )));
         }
         if name == "x-amz-security-token" {
             return Err(Refusal::invalid_token());
@@ -354,10 +371,6 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
         if let Some((_, what)) = refused {
             return Err(Refusal::not_implemented(format!("{what} is not implemented (header {name}).")));
         }
-    }
-    let acl = headers.get_all("x-amz-acl");
-    if acl.iter().any(|acl| !matches!(acl.as_bytes(), b"private" | b"bucket-owner-full-control" | b"")) {
-        return Err(Refusal::acl_not_supported());
     }
     let ownership = headers.get_all("x-amz-object-ownership");
     if ownership.iter().any(|value| value.as_bytes() != b"BucketOwnerEnforced") {
@@ -372,6 +385,10 @@ pub(crate) fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+
+    fn operation(name: &str) -> &'static Operation {
+        OPERATIONS.iter().find(|operation| operation.name == name).unwrap()
+    }
 
     fn decide(method: &Method, level: Level, query: &str) -> Result<&'static str, Refusal> {
         admit(method, level, &query_pairs(query)).map(|operation| operation.name)
@@ -453,24 +470,28 @@ mod tests {
 
     #[test]
     fn headers_that_cannot_be_honoured_are_refused() {
-        let with = |name: &'static str, value: &'static str| {
+        let (put, get) = (operation("PutObject"), operation("GetObject"));
+        let with_on = |operation: &Operation, name: &'static str, value: &'static str| {
             check_headers(
+                operation,
                 &[(http::HeaderName::from_static(name), http::HeaderValue::from_static(value))]
                     .into_iter()
                     .collect(),
             )
         };
+        let with = |name, value| with_on(put, name, value);
         for name in [
             "x-amz-server-side-encryption",
             "x-amz-server-side-encryption-customer-key",
-            "x-amz-object-lock-mode",
+            "x-amz-bucket-object-lock-enabled",
             "x-amz-write-offset-bytes",
             "x-amz-checksum-sha512",
         ] {
             assert_eq!(with(name, "v").unwrap_err().status, 501, "{name}");
         }
-        assert_eq!(with("x-amz-acl", "public-read").unwrap_err().code, "AccessControlListNotSupported");
-        assert_eq!(with("x-amz-grant-read", "id=1").unwrap_err().code, "AccessControlListNotSupported");
+        assert_eq!(with_on(get, "x-amz-object-lock-mode", "GOVERNANCE").unwrap_err().status, 501);
+        assert!(with("x-amz-object-lock-mode", "GOVERNANCE").is_ok());
+        assert!(with_on(operation("CreateBucket"), "x-amz-bucket-object-lock-enabled", "true").is_ok());
         assert!(with("x-amz-acl", "private").is_ok());
         assert!(with("x-amz-checksum-sha256", "v").is_ok());
         assert!(with("x-amz-meta-object-lock-mode", "v").is_ok());

@@ -6,7 +6,8 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::ops::{
-    attributes, buckets, copy, delete, listing, multipart, objects, tagging, unset, uploads, versioning,
+    access, attributes, buckets, copy, cors, delete, lifecycle, listing, multipart, object_lock, objects,
+    tagging, unset, uploads, versioning,
 };
 
 /// What every operation works with.
@@ -37,10 +38,40 @@ operations! {
     get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput, buckets::location;
     get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput, versioning::get;
     put_bucket_versioning: PutBucketVersioningInput => PutBucketVersioningOutput, versioning::put;
-    get_bucket_acl: GetBucketAclInput => GetBucketAclOutput, buckets::acl;
+    get_bucket_acl: GetBucketAclInput => GetBucketAclOutput, access::bucket_acl;
     get_bucket_ownership_controls: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput,
-        buckets::ownership;
-    get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput, buckets::public_access;
+        access::ownership;
+    get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput, access::public_access;
+
+    put_bucket_acl: PutBucketAclInput => PutBucketAclOutput, access::put_bucket_acl;
+    put_bucket_ownership_controls: PutBucketOwnershipControlsInput => PutBucketOwnershipControlsOutput,
+        access::put_ownership;
+    delete_bucket_ownership_controls: DeleteBucketOwnershipControlsInput =>
+        DeleteBucketOwnershipControlsOutput, access::delete_ownership;
+    put_public_access_block: PutPublicAccessBlockInput => PutPublicAccessBlockOutput,
+        access::put_public_access;
+    delete_public_access_block: DeletePublicAccessBlockInput => DeletePublicAccessBlockOutput,
+        access::delete_public_access;
+
+    get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput, cors::get;
+    put_bucket_cors: PutBucketCorsInput => PutBucketCorsOutput, cors::put;
+    delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput, cors::delete;
+    get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput =>
+        GetBucketLifecycleConfigurationOutput, lifecycle::get;
+    put_bucket_lifecycle_configuration: PutBucketLifecycleConfigurationInput =>
+        PutBucketLifecycleConfigurationOutput, lifecycle::put;
+    delete_bucket_lifecycle: DeleteBucketLifecycleInput => DeleteBucketLifecycleOutput, lifecycle::delete;
+    get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput, tagging::get_bucket;
+    put_bucket_tagging: PutBucketTaggingInput => PutBucketTaggingOutput, tagging::put_bucket;
+    delete_bucket_tagging: DeleteBucketTaggingInput => DeleteBucketTaggingOutput, tagging::delete_bucket;
+    get_object_lock_configuration: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput,
+        object_lock::get_config;
+    put_object_lock_configuration: PutObjectLockConfigurationInput => PutObjectLockConfigurationOutput,
+        object_lock::put_config;
+    get_object_retention: GetObjectRetentionInput => GetObjectRetentionOutput, object_lock::get_retention;
+    put_object_retention: PutObjectRetentionInput => PutObjectRetentionOutput, object_lock::put_retention;
+    get_object_legal_hold: GetObjectLegalHoldInput => GetObjectLegalHoldOutput, object_lock::get_hold;
+    put_object_legal_hold: PutObjectLegalHoldInput => PutObjectLegalHoldOutput, object_lock::put_hold;
 
     get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput, unset::policy;
     get_bucket_policy_status: GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput, unset::policy_status;
@@ -54,12 +85,6 @@ operations! {
         GetBucketAccelerateConfigurationOutput, unset::accelerate;
     get_bucket_request_payment: GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput,
         unset::request_payment;
-    get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput, unset::cors;
-    get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput =>
-        GetBucketLifecycleConfigurationOutput, unset::lifecycle;
-    get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput, unset::tagging;
-    get_object_lock_configuration: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput,
-        unset::object_lock;
 
     list_objects: ListObjectsInput => ListObjectsOutput, listing::v1;
     list_objects_v2: ListObjectsV2Input => ListObjectsV2Output, listing::v2;
@@ -67,7 +92,8 @@ operations! {
 
     put_object: PutObjectInput => PutObjectOutput, objects::put;
     get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput, attributes::get;
-    get_object_acl: GetObjectAclInput => GetObjectAclOutput, objects::acl;
+    get_object_acl: GetObjectAclInput => GetObjectAclOutput, access::object_acl;
+    put_object_acl: PutObjectAclInput => PutObjectAclOutput, access::put_object_acl;
     copy_object: CopyObjectInput => CopyObjectOutput, copy::object;
     delete_object: DeleteObjectInput => DeleteObjectOutput, delete::one;
     delete_objects: DeleteObjectsInput => DeleteObjectsOutput, delete::many;

@@ -4,6 +4,7 @@
 pub(crate) mod encoded_path;
 pub(crate) mod form;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +19,8 @@ use s3s::{S3Error, S3Request, S3Result};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 
-use crate::dto::{address, text};
+use crate::acl;
+use crate::dto::{address, effective_headers, text};
 use crate::errors::{Refusal, fail, internal, translate};
 
 /// What is found out about a request on its way, between s3s's callbacks and the answer.
@@ -137,6 +139,7 @@ impl Doorkeeper {
         if let (Some(bucket), Some(expected)) = (bucket, text(headers, "x-amz-expected-bucket-owner")) {
             check_owner(&self.0, &who, bucket, expected).await?;
         }
+        acl::check(&self.0, &who, bucket, headers).await?;
         Ok(who)
     }
 }
@@ -160,7 +163,14 @@ impl S3Access for Doorkeeper {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let signed = cx.credentials().is_some();
         let bucket = (cx.s3_op().name() != "CreateBucket").then(|| cx.s3_path().get_bucket_name()).flatten();
-        let who = self.admit(signed, bucket, cx.headers()).await?;
+        // A presigned URL may ask for an ACL in its query.
+        let hoisted = cx.uri().query().is_some_and(|query| query.to_ascii_lowercase().contains("x-amz-acl"));
+        let headers = if hoisted {
+            Cow::Owned(effective_headers(cx.headers(), cx.uri()))
+        } else {
+            Cow::Borrowed(cx.headers())
+        };
+        let who = self.admit(signed, bucket, &headers).await?;
         cx.extensions_mut().insert(who);
         Ok(())
     }

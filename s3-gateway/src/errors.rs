@@ -42,6 +42,11 @@ impl Refusal {
         Self { status: StatusCode::BAD_REQUEST, code, message: message.to_owned() }
     }
 
+    pub(crate) fn unavailable() -> Self {
+        let message = "The metadata store cannot be reached. Please try again.".to_owned();
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "ServiceUnavailable", message }
+    }
+
     pub(crate) fn internal() -> Self {
         let message = "We encountered an internal error. Please try again.".to_owned();
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "InternalError", message }
@@ -54,6 +59,16 @@ pub(crate) fn fail(status: StatusCode, code: &str, message: impl Into<String>) -
     let mut error = S3Error::with_message(code, message.into());
     error.set_status_code(status);
     error
+}
+
+/// 400 for a body that is not what the schema asks for, and why.
+pub(crate) fn malformed_xml(why: &str) -> S3Error {
+    bad_request(
+        "MalformedXML",
+        format!(
+            "The XML you provided was not well-formed or did not validate against our published schema: {why}."
+        ),
+    )
 }
 
 /// A refusal as an operation answers it.
@@ -153,6 +168,18 @@ pub(crate) fn translate(error: Error) -> S3Error {
         Error::BucketNotEmpty => {
             fail(StatusCode::CONFLICT, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
         }
+        Error::Locked => fail(
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "Access Denied because object protected by object lock.",
+        ),
+        Error::NoObjectLock => bad_request("InvalidRequest", "Bucket is missing Object Lock Configuration"),
+        Error::WrongVersioning => fail(
+            StatusCode::CONFLICT,
+            "InvalidBucketState",
+            "The request is not valid with the current state of the bucket: object lock needs versioning, which \
+             must be and stay enabled.",
+        ),
         Error::Complete(refusal) => {
             let code = match refusal {
                 CompleteRefusal::NoParts => "MalformedXML",
@@ -236,7 +263,9 @@ fn translate_invalid(invalid: &Invalid) -> S3Error {
         "tags" => "InvalidTag",
         "metadata" if invalid.reason.contains("2048") => "MetadataTooLarge",
         "storage_class" => "InvalidStorageClass",
-        "checksum" | "checksum_type" => "InvalidRequest",
+        "checksum" | "checksum_type" | "cors" | "lifecycle_rule" => "InvalidRequest",
+        "lifecycle_schema" => "MalformedXML",
+        "retention_period" => "InvalidRetentionPeriod",
         "range" => "InvalidRange",
         _ => "InvalidArgument",
     };
@@ -354,6 +383,12 @@ mod tests {
             (Error::Unavailable, 503, "ServiceUnavailable"),
             (Error::Full, 507, "InsufficientStorage"),
             (Error::Corrupt, 500, "InternalError"),
+            (Error::Locked, 403, "AccessDenied"),
+            (Error::NoObjectLock, 400, "InvalidRequest"),
+            (Error::WrongVersioning, 409, "InvalidBucketState"),
+            (Error::Invalid(Invalid::new("retention_period", "x")), 400, "InvalidRetentionPeriod"),
+            (Error::Invalid(Invalid::new("cors", "x")), 400, "InvalidRequest"),
+            (Error::Invalid(Invalid::new("lifecycle", "x")), 400, "InvalidArgument"),
             (Error::DeleteMarker { version_id: None, addressed: true }, 405, "MethodNotAllowed"),
             (Error::DeleteMarker { version_id: None, addressed: false }, 404, "NoSuchKey"),
             (

@@ -6,6 +6,7 @@
 //! from [`juststorage_core::application::store::Store`], which decides everything. Types of s3s never leave
 //! this crate.
 
+mod acl;
 mod allowlist;
 mod api;
 mod auth;
@@ -14,6 +15,7 @@ mod dto;
 mod errors;
 mod ops;
 mod post;
+mod preflight;
 mod route;
 mod service;
 mod xml_body;

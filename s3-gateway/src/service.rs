@@ -13,6 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, BodyStream, Empty, Full};
 use juststorage_core::application::metrics::NamespaceLabel;
 use juststorage_core::application::request;
+use juststorage_core::application::store::Store;
 use juststorage_core::domain::invalid::Invalid;
 use percent_encoding::percent_decode_str;
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -26,8 +27,9 @@ use crate::api::Api;
 use crate::auth::{self, Doorkeeper, Keys};
 use crate::errors::{self, Context, Refusal, bodiless};
 use crate::post::Forms;
+use crate::preflight::Asked;
 use crate::route::Reads;
-use crate::xml_body::XmlDigests;
+use crate::xml_body::{self, XmlDigests};
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -47,6 +49,7 @@ const XML_BYTES_MAX: usize = 8 << 20;
 #[derive(Clone)]
 pub struct S3Gateway {
     s3: S3Service,
+    store: Store,
     forms: Arc<Forms>,
     domain: Option<Arc<str>>,
     host_id: Arc<str>,
@@ -56,7 +59,7 @@ pub struct S3Gateway {
 pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     let Gateway { store, access, region, domain, sigv2 } = gateway;
     let domain = domain.map(|domain| check_domain(&domain)).transpose()?;
-    let api = Api { store: store.clone(), region };
+    let (api, shared) = (Api { store: store.clone(), region }, store.clone());
     let mut config = S3Config::default();
     // Operations are told apart by method, path and query alone, as the allow-list does.
     config.operation_id_routing = false;
@@ -80,7 +83,7 @@ pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     }
     let host_id = Uuid::new_v4().simple().to_string().into();
     let forms = Arc::new(Forms { api, access, sigv2 });
-    Ok(S3Gateway { s3: builder.build(), forms, domain, host_id })
+    Ok(S3Gateway { s3: builder.build(), store: shared, forms, domain, host_id })
 }
 
 fn check_domain(domain: &str) -> Result<Arc<str>, Invalid> {
@@ -160,7 +163,7 @@ impl S3Gateway {
         let (level, bucket, key) = address(host(headers, uri), self.domain.as_deref(), uri.path());
         let query = uri.query().map(allowlist::query_pairs).unwrap_or_default();
         let operation = allowlist::admit(method, level, &query)?;
-        allowlist::check_headers(headers)?;
+        allowlist::check_headers(operation, headers)?;
         if !self.forms.sigv2 && auth::is_sigv2(headers, &query) {
             return Err(auth::sigv2_is_off());
         }
@@ -176,11 +179,21 @@ impl S3Gateway {
         let request_id = request_id(request.headers());
         let resource = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
         let context = Context { resource: &resource, request_id: &request_id, host_id: &self.host_id };
-        let response = match self.admit(&method, &uri, request.headers()) {
-            Ok(target) => self.run(request, target).await,
-            Err(refusal) => Err(refusal),
+        let (_, bucket, _) = address(host(request.headers(), &uri), self.domain.as_deref(), uri.path());
+        let asked = Asked::new(&method, request.headers(), bucket);
+        let response = if method == Method::OPTIONS {
+            asked.preflight(&self.store).await
+        } else {
+            match self.admit(&method, &uri, request.headers()) {
+                Ok(target) => self.run(request, target).await,
+                Err(refusal) => Err(refusal),
+            }
         };
-        finish(&method, response, &context)
+        let mut response = finish(&method, response, &context);
+        if method != Method::OPTIONS {
+            asked.grant(&self.store, response.headers_mut()).await;
+        }
+        response
     }
 
     async fn run<B>(&self, incoming: Request<B>, target: Target) -> Result<Response<s3s::Body>, Refusal>
@@ -188,10 +201,7 @@ impl S3Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let takes_xml = matches!(
-            target.operation.name,
-            "DeleteObjects" | "PutObjectTagging" | "CompleteMultipartUpload" | "PutBucketVersioning"
-        );
+        let takes_xml = xml_body::OPERATIONS.contains(&target.operation.name);
         request::operation(target.operation.name);
         let (mut parts, body) = incoming.into_parts();
         if let ("PostObject", Some(bucket)) = (target.operation.name, &target.bucket) {
@@ -200,7 +210,7 @@ impl S3Gateway {
                 futures::future::ready(data)
             });
             let answer = self.forms.answer(&parts, bucket, frames.boxed());
-            let (response, namespace) = auth::scoped(answer).await;
+            let (response, namespace) = Box::pin(auth::scoped(answer)).await;
             return Ok(labelled(response, namespace));
         }
         parts.extensions.insert(target);

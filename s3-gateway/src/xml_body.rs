@@ -15,6 +15,24 @@ use s3s::S3Result;
 use crate::dto::{checksums, text};
 use crate::errors::{bad_request, internal, not_implemented};
 
+/// The operations that take an XML body, whose digests are compared by [`verify`].
+pub(crate) const OPERATIONS: &[&str] = &[
+    "DeleteObjects",
+    "CompleteMultipartUpload",
+    "PutObjectTagging",
+    "PutObjectAcl",
+    "PutObjectRetention",
+    "PutObjectLegalHold",
+    "PutBucketVersioning",
+    "PutBucketAcl",
+    "PutBucketCors",
+    "PutBucketLifecycleConfiguration",
+    "PutBucketTagging",
+    "PutBucketOwnershipControls",
+    "PutPublicAccessBlock",
+    "PutObjectLockConfiguration",
+];
+
 /// The digests that a request declares of its XML body, filled while it is read.
 #[derive(Clone)]
 pub(crate) struct XmlDigests(Arc<Mutex<State>>);

@@ -4,19 +4,16 @@ use indicatif::ProgressBar;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, Step, TakeOver, Worker,
+    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, TakeOver, Worker,
 };
 use serde_json::json;
-use std::time::Duration;
 use uuid::Uuid;
 
+use super::lease::under_lease;
 use super::output::{Output, progress};
 use crate::compose::Parts;
 use crate::config::StorageConfig;
 use crate::failure::Failure;
-
-/// How long a lease holds; renewed before every step.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// What was done.
 #[derive(Default)]
@@ -131,23 +128,4 @@ fn add(so_far: Option<u64>, more: Option<u64>) -> Option<u64> {
         (Some(so_far), Some(more)) => Some(so_far + more),
         (one, other) => one.or(other),
     }
-}
-
-/// Runs `worker` dry unless a server holds its lease: two that copy the same blobs would each do the whole
-/// work, and one of them for nothing.
-async fn under_lease(parts: &Parts, writer: WriterId, worker: &dyn Worker) -> Result<Option<u64>, Failure> {
-    let mut total = 0;
-    let result = loop {
-        let now = parts.clock.now();
-        if !parts.metadata.acquire_lease(worker.name(), writer.0, now, now.plus(LEASE)).await? {
-            return Ok((total > 0).then_some(total));
-        }
-        match worker.step().await {
-            Ok(Step::Did(items) | Step::Paced(items, _)) => total += items,
-            Ok(Step::Idle) => break Ok(Some(total)),
-            Err(error) => break Err(error),
-        }
-    };
-    parts.metadata.release_lease(worker.name(), writer.0).await?;
-    Ok(result?)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::cli::{Cli, Command};
 use crate::compose::Parts;
-use crate::config::{Config, LogConfig, Settings, StorageConfig};
+use crate::config::{Config, LogConfig, Settings, StorageConfig, lifecycle_day};
 use crate::failure::Failure;
 use crate::serve::home_tenant;
 use crate::telemetry;
@@ -16,6 +16,8 @@ use crate::telemetry;
 mod bucket;
 mod gc;
 mod key;
+mod lease;
+mod lifecycle;
 mod limits;
 mod migrate;
 mod output;
@@ -52,6 +54,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Scrub => scrub::run(StorageConfig::new(&settings)?, output).await,
         Command::Gc => gc::run(StorageConfig::new(&settings)?, output).await,
+        Command::Lifecycle => {
+            let day = lifecycle_day(&settings)?;
+            lifecycle::run(StorageConfig::new(&settings)?, day, output).await
+        }
         Command::Stats => stats::run(StorageConfig::new(&settings)?, output).await,
         Command::Key(command) => key::run(&settings, command, output).await,
         Command::Limits(command) => limits::run(&settings, command, output).await,

@@ -99,7 +99,8 @@ pub(super) fn findings_to_json(findings: &[Finding]) -> Vec<Value> {
 
 /// Findings as people read them, one a line.
 pub(super) fn findings_to_text(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| format!("{}: {}\n", finding.code, finding.detail)).collect()
+    let lines = findings.iter().map(|finding| format!("{}: {}\n", finding.code, finding.detail));
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// Exit code 1 if there are findings.

@@ -58,12 +58,9 @@ impl JwtConfig {
         const JWKS: &str = "JUSTSTORAGE_JWT_JWKS";
         let source = match (&settings.jwt_secret, &settings.jwt_jwks) {
             (None, None) => {
-                let alone = |setting, value: &Option<String>| match value {
-                    None => Ok(()),
-                    Some(_) => {
-                        let reason = format!("means nothing without {SECRET} or {JWKS}");
-                        Err(ConfigError::new(setting, reason))
-                    }
+                let alone = |setting, value: &Option<String>| {
+                    let reason = || format!("means nothing without {SECRET} or {JWKS}");
+                    if value.is_none() { Ok(()) } else { Err(ConfigError::new(setting, reason())) }
                 };
                 alone("JUSTSTORAGE_JWT_ISSUER", &settings.jwt_issuer)?;
                 alone("JUSTSTORAGE_JWT_AUDIENCE", &settings.jwt_audience)?;

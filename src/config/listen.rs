@@ -50,6 +50,9 @@ impl TlsConfig {
     }
 }
 
+/// The setting of the idle timeout.
+const IDLE: &str = "JUSTSTORAGE_IDLE_TIMEOUT";
+
 impl ListenConfig {
     /// Judges `settings`.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
@@ -67,7 +70,6 @@ impl ListenConfig {
             ));
         }
         let tls = TlsConfig::new(settings)?;
-        const IDLE: &str = "JUSTSTORAGE_IDLE_TIMEOUT";
         let idle_timeout = match settings.idle_timeout.as_deref().map(duration::parse) {
             None => Duration::from_secs(75),
             Some(Ok(time)) if time >= Duration::from_millis(100) => time,

@@ -14,6 +14,8 @@ pub mod storage;
 
 use std::time::Duration;
 
+use juststorage_core::domain::lifecycle::Day;
+
 pub use access::{AccessConfig, JwtConfig, JwtSource, MasterKeySource};
 pub use limits::LimitsConfig;
 pub use listen::{ListenConfig, TlsConfig};
@@ -53,6 +55,8 @@ pub struct Config {
     pub master_key: MasterKeySource,
     /// `JUSTSTORAGE_UPLOAD_EXPIRY`: age at which an unfinished upload is aborted; 7 days.
     pub upload_expiry: Duration,
+    /// `JUSTSTORAGE_LIFECYCLE_DAY`: how long a day of lifecycle rules is; 24 hours, less for tests.
+    pub lifecycle_day: Day,
     /// `JUSTSTORAGE_SCRUB_EVERY`: how long after the begin of a scrub pass the next one begins; 14 days. Zero: none
     /// begins.
     pub scrub_every: Duration,
@@ -75,11 +79,13 @@ impl Config {
         if upload_expiry.is_zero() {
             return Err(ConfigError::new("JUSTSTORAGE_UPLOAD_EXPIRY", "must be longer than 0s"));
         }
+        let lifecycle_day = lifecycle_day(settings)?;
         Ok(Self {
             access: AccessConfig::new(settings, &listen)?,
             limits: LimitsConfig::new(settings)?,
             master_key: MasterKeySource::new(settings, &storage)?,
             upload_expiry,
+            lifecycle_day,
             scrub_every: age("JUSTSTORAGE_SCRUB_EVERY", settings.scrub_every.as_deref(), 14 * DAY)?,
             shutdown_grace: age(
                 "JUSTSTORAGE_SHUTDOWN_GRACE",
@@ -90,6 +96,17 @@ impl Config {
             storage,
         })
     }
+}
+
+/// `JUSTSTORAGE_LIFECYCLE_DAY`. Under a second, work would never catch up with time.
+pub fn lifecycle_day(settings: &Settings) -> Result<Day, ConfigError> {
+    const SETTING: &str = "JUSTSTORAGE_LIFECYCLE_DAY";
+    let Some(text) = settings.lifecycle_day.as_deref() else { return Ok(Day::REAL) };
+    let length = duration::parse(text).map_err(|reason| ConfigError::new(SETTING, reason))?;
+    if (Duration::from_secs(1)..=DAY).contains(&length) {
+        return Ok(Day::of(length));
+    }
+    Err(ConfigError::new(SETTING, "must be 1s to 24h"))
 }
 
 #[cfg(test)]

@@ -139,6 +139,17 @@ pub struct Settings {
     )]
     pub upload_expiry: Option<String>,
 
+    /// For tests only: how long a day of lifecycle rules is, 1s to 24h. Shorter than 24h, objects are removed
+    /// that much earlier [default: 24h]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_LIFECYCLE_DAY",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub lifecycle_day: Option<String>,
+
     /// How long after the begin of a scrub pass, which reads every blob slowly and quarantines damaged ones,
     /// the next one begins: a number and s, m, h or d; 0s: never [default: 14d]
     #[arg(
@@ -331,6 +342,7 @@ impl Settings {
             master_key: filled(self.master_key).or(filled(lower.master_key)),
             dedup: filled(self.dedup).or(filled(lower.dedup)),
             upload_expiry: filled(self.upload_expiry).or(filled(lower.upload_expiry)),
+            lifecycle_day: filled(self.lifecycle_day).or(filled(lower.lifecycle_day)),
             scrub_every: filled(self.scrub_every).or(filled(lower.scrub_every)),
             shutdown_grace: filled(self.shutdown_grace).or(filled(lower.shutdown_grace)),
             log: filled(self.log).or(filled(lower.log)),

@@ -8,7 +8,8 @@
 //!
 //! Bytes are durable before the row that names them; a request is answered after both are.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +20,9 @@ use crate::application::ingest::{Announced, Payload};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, Outcome, Refusal, WriterId};
+use crate::application::ports::segments::SegmentKind;
 use crate::application::store::{Tiers, quota_exceeded};
+use crate::domain::blob::SegmentId;
 
 mod packer;
 
@@ -96,9 +99,10 @@ impl Committer {
         // One batch may wait while another is in its transaction: enough to keep both stages busy.
         let (packed, batches) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let packer = packer::Packer::new(metadata.clone(), tiers, clock.clone(), writer);
+        let lost = LostPacks::default();
+        let packer = packer::Packer::new(metadata.clone(), tiers, clock.clone(), writer, lost.clone());
         let packer = tokio::spawn(packer.run(queued, packed, stop.clone()));
-        let commits = tokio::spawn(apply_batches(metadata, clock, writer, batches));
+        let commits = tokio::spawn(apply_batches(metadata, clock, writer, batches, lost));
         (Self { queue }, CommitterTasks { packer, commits, stop })
     }
 
@@ -128,11 +132,36 @@ impl Committer {
     }
 }
 
+/// Packs that were taken over because their writer, this process, was taken for dead: told by the commits that
+/// were refused to the packer, which must not go on with them.
+#[derive(Clone, Default)]
+struct LostPacks(Arc<Mutex<HashSet<SegmentId>>>);
+
+impl LostPacks {
+    fn add(&self, pack: SegmentId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pack);
+    }
+
+    /// Whether `pack` is lost. Asked once: then it is forgotten.
+    fn take(&self, pack: SegmentId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pack)
+    }
+}
+
+/// The pack that a mutation's bytes were appended to.
+fn pack_of(mutation: &mut Mutation) -> Option<SegmentId> {
+    match content_of(mutation) {
+        Some(NewContent::Staged(leaf)) if leaf.kind == SegmentKind::Pack => Some(leaf.location.segment),
+        _ => None,
+    }
+}
+
 async fn apply_batches(
     metadata: Arc<dyn MetadataStore>,
     clock: Arc<dyn Clock>,
     writer: WriterId,
     mut batches: mpsc::Receiver<Vec<Pending>>,
+    lost: LostPacks,
 ) {
     while let Some(mut batch) = batches.recv().await {
         while batch.len() < BATCH_MAX {
@@ -141,6 +170,7 @@ async fn apply_batches(
         }
         let started = Instant::now();
         let mut mutations = Vec::with_capacity(batch.len());
+        let packs: Vec<_> = batch.iter_mut().map(|pending| pack_of(&mut pending.mutation)).collect();
         for pending in &mut batch {
             // The mutation's place in the batch is kept by its answer's place.
             mutations.push(std::mem::replace(&mut pending.mutation, Mutation::SealPack(NIL, 0)));
@@ -148,7 +178,10 @@ async fn apply_batches(
         let count = mutations.len();
         match metadata.commit(writer, mutations, clock.now()).await {
             Ok(results) => {
-                for (pending, result) in batch.into_iter().zip(results) {
+                for ((pending, pack), result) in batch.into_iter().zip(packs).zip(results) {
+                    if let (Err(Refusal::SegmentLost), Some(pack)) = (&result, pack) {
+                        lost.add(pack);
+                    }
                     pending.answer(result.map_err(refused));
                 }
             }
@@ -163,7 +196,7 @@ async fn apply_batches(
     }
 }
 
-const NIL: crate::domain::blob::SegmentId = crate::domain::blob::SegmentId(uuid::Uuid::nil());
+const NIL: SegmentId = SegmentId(uuid::Uuid::nil());
 
 /// A refusal inside the transaction, as the caller should see it.
 pub(crate) fn refused(refusal: Refusal) -> Error {
@@ -174,8 +207,11 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
         Refusal::NoSuchUpload => Error::NoSuchUpload,
         Refusal::Complete(refusal) => Error::Complete(refusal),
         Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
-        Refusal::SourceGone => Error::Conflict,
+        Refusal::SourceGone | Refusal::Changed => Error::Conflict,
         Refusal::QuotaExceeded(part) => quota_exceeded(part),
+        Refusal::Locked => Error::Locked,
+        Refusal::NoObjectLock => Error::NoObjectLock,
+        Refusal::WrongVersioning => Error::WrongVersioning,
         Refusal::Failed(cause) => {
             tracing::error!(cause, "change failed");
             Error::Internal
@@ -192,6 +228,10 @@ fn content_of(mutation: &mut Mutation) -> Option<&mut NewContent> {
     match mutation {
         Mutation::Put(put) => Some(&mut put.content),
         Mutation::PutPart(part) => Some(&mut part.content),
-        Mutation::Delete(_) | Mutation::Update(_) | Mutation::Complete(_) | Mutation::SealPack(..) => None,
+        Mutation::Delete(_)
+        | Mutation::Expire(_)
+        | Mutation::Update(_)
+        | Mutation::Complete(_)
+        | Mutation::SealPack(..) => None,
     }
 }

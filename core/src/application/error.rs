@@ -75,6 +75,15 @@ pub enum Error {
     /// The bucket's space holds objects or versions.
     #[error("the bucket is not empty")]
     BucketNotEmpty,
+    /// 403: object lock holds the version, or its retention.
+    #[error("the object is protected by object lock")]
+    Locked,
+    /// Fix the request: it asks for a lock where versions cannot be locked.
+    #[error("object lock is not enabled there")]
+    NoObjectLock,
+    /// 409: the space's versioning is not what the change needs; with object lock it stays enabled.
+    #[error("the state of versioning does not allow this")]
+    WrongVersioning,
     /// The upload cannot be completed as asked.
     #[error(transparent)]
     Complete(#[from] CompleteRefusal),

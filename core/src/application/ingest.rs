@@ -27,6 +27,7 @@ mod announced;
 mod digests;
 
 pub use announced::Announced;
+pub(crate) use announced::remove_if_nobodys;
 use digests::Digests;
 
 /// Largest blob that goes into a pack, in bytes; larger ones get a segment of their own.
@@ -218,7 +219,7 @@ impl Ingest {
         self.metadata
             .announce(self.writer, id, segment, tier, intent.space, intent.key, self.clock.now())
             .await?;
-        let announced = Announced::new(self.metadata.clone(), id, segment);
+        let announced = Announced::new(self.metadata.clone(), self.tiers.of(tier).clone(), id, segment);
         let mut writer =
             self.tiers.of(tier).create_single(segment, intent.domain.tag(), source.length).await?;
         let mut digests = Digests::new(wanted);

@@ -14,6 +14,7 @@ pub mod objects;
 pub mod ports;
 pub mod rebuild;
 pub mod request;
+pub mod settings;
 pub mod spaces;
 pub mod store;
 pub mod uploads;

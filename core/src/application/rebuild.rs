@@ -168,6 +168,7 @@ impl Rebuilder {
             checksum: None,
             preconditions: Preconditions::default(),
             announced: None,
+            quota: None,
         })
     }
 

@@ -10,7 +10,7 @@ use crate::application::store::Store;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::object::ObjectState;
 use crate::domain::principal::{Principal, Right, Tenants};
-use crate::domain::space::{Bucket, Space, Versioning};
+use crate::domain::space::{Bucket, Space};
 use crate::domain::storage_class::StorageClass;
 
 impl Store {
@@ -21,12 +21,28 @@ impl Store {
         name: &BucketName,
         space: Option<SpaceAddress>,
     ) -> Result<Bucket> {
+        self.name_space(who, name, space, false).await
+    }
+
+    /// As [`Self::create_bucket`], and versions in its space can be locked from the beginning, which takes
+    /// versioning: that is enabled.
+    pub async fn create_locking_bucket(&self, who: &Principal, name: &BucketName) -> Result<Bucket> {
+        self.name_space(who, name, None, true).await
+    }
+
+    async fn name_space(
+        &self,
+        who: &Principal,
+        name: &BucketName,
+        space: Option<SpaceAddress>,
+        locking: bool,
+    ) -> Result<Bucket> {
         let address = match space {
             Some(space) => space,
             None => SpaceAddress::new(Namespace::new(name.as_str())?, who.tenant.clone()),
         };
         authorize::check(who, Right::Write, &address, Error::Forbidden(Right::Write))?;
-        let made = self.metadata.create_bucket(name, &address, self.clock.now()).await?;
+        let made = self.metadata.create_bucket(name, &address, locking, self.clock.now()).await?;
         made.map_err(|taken| Error::BucketExists {
             name: taken.name,
             own: taken.space.address.tenant == address.tenant,
@@ -37,17 +53,6 @@ impl Store {
     pub async fn head_bucket(&self, who: &Principal, name: &BucketName) -> Result<Space> {
         let entered = self.enter(who, Right::Read, &Place::Bucket(name.clone())).await?;
         entered.space.ok_or(Error::NoSuchBucket)
-    }
-
-    /// Says whether a bucket's keys keep versions from now on. What was versioned once can only be suspended.
-    pub async fn set_versioning(
-        &self,
-        who: &Principal,
-        name: &BucketName,
-        versioning: Versioning,
-    ) -> Result<Space> {
-        let entered = self.enter(who, Right::Admin, &Place::Bucket(name.clone())).await?;
-        Ok(self.metadata.set_versioning(&entered.address, versioning, self.clock.now()).await?)
     }
 
     /// The caller's buckets in order of name, after one: those of its tenant whose namespace it may see.

@@ -11,6 +11,7 @@ use crate::application::objects::ObjectRef;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
+use crate::application::settings::SettingsCache;
 use crate::application::{metrics, request};
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::limits::{Quota, QuotaPart};
@@ -49,6 +50,7 @@ pub struct Store {
     pub(crate) ingest: Ingest,
     pub(crate) dedup: DedupScope,
     pub(crate) limits: TenantLimits,
+    pub(crate) settings: SettingsCache,
 }
 
 impl Store {
@@ -61,7 +63,8 @@ impl Store {
         ingest: Ingest,
         dedup: DedupScope,
     ) -> Self {
-        Self { metadata, tiers, clock, committer, ingest, dedup, limits: TenantLimits::none() }
+        let (limits, settings) = (TenantLimits::none(), SettingsCache::default());
+        Self { metadata, tiers, clock, committer, ingest, dedup, limits, settings }
     }
 
     /// Keeps tenants to their limits.

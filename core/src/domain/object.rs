@@ -10,6 +10,8 @@ use super::blob::{BlobId, ContentHash};
 use super::checksum::Checksum;
 use super::etag::Etag;
 use super::invalid::Invalid;
+use super::object_lock::ObjectLock;
+use super::settings::SettingsRevision;
 use super::space::{SpaceId, Versioning};
 use super::storage_class::StorageClass;
 use super::timestamp::Timestamp;
@@ -152,6 +154,8 @@ pub struct Attributes {
     pub tags: Tags,
     /// Where its bytes should lie; `None` for the space's default.
     pub class: Option<StorageClass>,
+    /// What holds it, beside its space's default retention. Only where objects can be locked.
+    pub lock: ObjectLock,
 }
 
 impl Attributes {
@@ -223,6 +227,8 @@ pub struct Object {
     pub address: SpaceAddress,
     /// Whether that space keeps versions: decides whether a version id is shown.
     pub versioning: Versioning,
+    /// How often that space's settings have changed: whether any might concern the object.
+    pub settings: SettingsRevision,
     /// Its key; `None` for a native object addressed by id only.
     pub key: Option<Key>,
     /// Its bytes; `None` for a delete marker.
@@ -239,6 +245,8 @@ pub struct Object {
     pub tags: Tags,
     /// The checksum stored for S3 clients.
     pub checksum: Option<Checksum>,
+    /// What keeps it from being removed.
+    pub lock: ObjectLock,
     /// Whether it is the latest version of its key.
     pub is_latest: bool,
     /// Whether S3 shows its version id as `null`: written while versioning was off or suspended.

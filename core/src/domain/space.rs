@@ -1,6 +1,8 @@
 //! A space: one (namespace, tenant) pair with its settings.
 
 use super::address::{BucketName, SpaceAddress, Tenant};
+use super::object_lock::LockConfig;
+use super::settings::SettingsRevision;
 use super::storage_class::StorageClass;
 use super::timestamp::Timestamp;
 
@@ -47,6 +49,10 @@ pub struct Space {
     pub versioning: Versioning,
     /// The class of an object whose writer names none.
     pub default_class: StorageClass,
+    /// Whether its versions can be locked, and what new ones get; `None` if they cannot.
+    pub object_lock: Option<LockConfig>,
+    /// How often its settings have changed.
+    pub settings: SettingsRevision,
     /// When the first write made it.
     pub created_at: Timestamp,
 }

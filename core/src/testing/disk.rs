@@ -131,6 +131,8 @@ struct Account {
     steps: Vec<Kind>,
     dies_at: Option<u64>,
     fails: Option<(Kind, u64)>,
+    /// A step of this kind is answered well and does nothing.
+    lies: Option<Kind>,
     dead: bool,
     /// The step in whose midst the power went, and the names before it.
     last: Option<(u64, BTreeMap<PathBuf, Entry>)>,
@@ -191,6 +193,12 @@ impl Disk {
     /// Whether the power has gone.
     pub fn is_dead(&self) -> bool {
         self.account().dead
+    }
+
+    /// From now on steps of this kind, syncs, are answered well and do nothing: the disk of a liar, and of a program
+    /// that forgot to ask. For tests of the tests.
+    pub fn lie(&self, about: Kind) {
+        self.account().lies = Some(about);
     }
 
     /// The `nth` next step of this kind (1 is the very next) fails with `EIO`, once.
@@ -445,6 +453,9 @@ impl Watcher for Disk {
 
     fn after(&self, step: &Step<'_>, number: u64) {
         let mut account = self.account();
+        if account.lies == Some(Kind::of(step)) {
+            return;
+        }
         match step {
             Step::CreateDirectory(path) if self.is_ours(path) => {
                 account.name(path, Some(Entry::Directory), number, false);

@@ -365,6 +365,7 @@ async fn apply(running: &Running, operation: &Operation) -> Result<()> {
                 key: Some(Key::new(KEYS[to]).unwrap()),
                 replace: None,
                 replace_tags: None,
+                lock: juststorage_core::domain::object_lock::ObjectLock::default(),
                 class: None,
                 preconditions: Preconditions::default(),
                 checksum: None,

@@ -7,6 +7,7 @@ use juststorage_core::application::objects::copy::CopyRequest;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::object::{ObjectId, UserMetadata};
+use juststorage_core::domain::object_lock::ObjectLock;
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::storage_class::StorageClass;
 use serde::Deserialize;
@@ -133,6 +134,7 @@ pub(crate) async fn copy(
         key: destination.key,
         replace,
         replace_tags: None,
+        lock: ObjectLock::default(),
         class,
         preconditions: preconditions(&call.headers)?,
         checksum: None,

@@ -97,7 +97,7 @@ impl PatchBody {
         replace(&mut headers.content_disposition, self.content_disposition);
         replace(&mut headers.cache_control, self.cache_control);
         replace(&mut headers.expires, self.expires);
-        Attributes { headers, metadata, tags, class: None }
+        Attributes { headers, metadata, tags, ..Attributes::default() }
     }
 }
 
@@ -139,7 +139,8 @@ pub(crate) async fn patch(
         None
     };
     let preconditions = preconditions(&call.headers)?;
-    let changed = app.api.store.update(&who, &object, Change { class, attributes, preconditions }).await?;
+    let changed =
+        app.api.store.update(&who, &object, Change { class, attributes, preconditions, lock: None }).await?;
     call.about(&changed.address.namespace);
     let mut headers = HeaderMap::new();
     render::put(&mut headers, ETAG, changed.etag.to_string());

@@ -16,6 +16,7 @@ pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3R
         metadata: user_metadata(headers, metadata),
         tags: text(headers, "x-amz-tagging").map(tags).transpose()?.unwrap_or_default(),
         class: storage_class(headers)?,
+        lock: super::lock::asked(headers)?,
     })
 }
 

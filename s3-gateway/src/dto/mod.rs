@@ -4,6 +4,8 @@ pub(crate) mod address;
 pub(crate) mod attributes;
 pub(crate) mod checksums;
 pub(crate) mod conditions;
+pub(crate) mod lifecycle;
+pub(crate) mod lock;
 pub(crate) mod rfc2047;
 pub(crate) mod values;
 

@@ -18,6 +18,12 @@ pub(crate) fn timestamp(time: Timestamp) -> s3s::dto::Timestamp {
     SystemTime::from(time).into()
 }
 
+/// A moment that a client names.
+pub(crate) fn moment(time: &s3s::dto::Timestamp) -> Timestamp {
+    let nanos = time::OffsetDateTime::from(time.clone()).unix_timestamp_nanos();
+    Timestamp(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX))
+}
+
 /// An entity tag.
 pub(crate) fn etag(tag: &Etag) -> ETag {
     ETag::Strong(tag.as_str().to_owned())

@@ -1,17 +1,17 @@
 //! Buckets.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::list::Cursor;
+use juststorage_core::domain::settings::SpaceSettings;
 use juststorage_core::domain::space::Space;
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
-    DeleteBucketOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput,
-    GetBucketLocationOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
-    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, Grant, Grantee, Grants, HeadBucketInput,
-    HeadBucketOutput, ListBucketsInput, ListBucketsOutput, ObjectOwnership, Owner, OwnershipControls,
-    OwnershipControlsRule, Permission, PublicAccessBlockConfiguration, Type,
+    DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput, HeadBucketInput, HeadBucketOutput,
+    ListBucketsInput, ListBucketsOutput,
 };
 use s3s::{Body, S3Request, S3Response, S3Result};
 
@@ -29,6 +29,18 @@ pub(crate) async fn space_of<T>(api: &Api, request: &S3Request<T>, bucket: &str)
     let space = api.store.head_bucket(who(request)?, &name).await.map_err(translate)?;
     note_namespace(space.address.namespace.as_str());
     Ok(space)
+}
+
+/// The space of a bucket that the caller may read, and what is set on it.
+pub(crate) async fn settings_of<T>(
+    api: &Api,
+    request: &S3Request<T>,
+    bucket: &str,
+) -> S3Result<(Space, Arc<SpaceSettings>)> {
+    let name = address::bucket(bucket)?;
+    let (space, settings) = api.store.bucket_settings(who(request)?, &name).await.map_err(translate)?;
+    note_namespace(space.address.namespace.as_str());
+    Ok((space, settings))
 }
 
 pub(crate) async fn list(
@@ -115,10 +127,18 @@ pub(crate) async fn create(
     request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let name = address::bucket(&request.input.bucket)?;
-    match api.store.create_bucket(who(&request)?, &name, None).await {
+    let who = who(&request)?;
+    let locking = request.input.object_lock_enabled_for_bucket == Some(true);
+    let made = if locking {
+        api.store.create_locking_bucket(who, &name).await
+    } else {
+        api.store.create_bucket(who, &name, None).await
+    };
+    match made {
         Ok(bucket) => note_namespace(bucket.space.address.namespace.as_str()),
-        // S3 answers 200 in its first region only, where old clients rely on it (S3 `CreateBucket`).
-        Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" => {}
+        // S3 answers 200 in its first region only, where old clients rely on it (S3 `CreateBucket`). Not to one
+        // who asks for locks, which the bucket may not have.
+        Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" && !locking => {}
         Err(error) => return Err(translate(error)),
     }
     let location = Some(format!("/{name}"));
@@ -151,51 +171,4 @@ pub(crate) async fn location(
     space_of(api, &request, &request.input.bucket).await?;
     let region = (api.region != "us-east-1").then(|| BucketLocationConstraint::from(api.region.clone()));
     Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
-}
-
-/// The one grant there ever is: everything, to the owner.
-pub(crate) fn owner_grants(owner: &Owner) -> Grants {
-    let grantee = Grantee {
-        display_name: owner.display_name.clone(),
-        email_address: None,
-        id: owner.id.clone(),
-        type_: Type::from_static(Type::CANONICAL_USER),
-        uri: None,
-    };
-    let permission = Some(Permission::from_static(Permission::FULL_CONTROL));
-    vec![Grant { grantee: Some(grantee), permission }]
-}
-
-pub(crate) async fn acl(
-    api: &Api,
-    request: S3Request<GetBucketAclInput>,
-) -> S3Result<S3Response<GetBucketAclOutput>> {
-    let space = space_of(api, &request, &request.input.bucket).await?;
-    let owner = values::owner(&space.address.tenant);
-    Ok(S3Response::new(GetBucketAclOutput { grants: Some(owner_grants(&owner)), owner: Some(owner) }))
-}
-
-pub(crate) async fn ownership(
-    api: &Api,
-    request: S3Request<GetBucketOwnershipControlsInput>,
-) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
-    space_of(api, &request, &request.input.bucket).await?;
-    let object_ownership = ObjectOwnership::from_static(ObjectOwnership::BUCKET_OWNER_ENFORCED);
-    let rules = vec![OwnershipControlsRule { object_ownership }];
-    let ownership_controls = Some(OwnershipControls { rules });
-    Ok(S3Response::new(GetBucketOwnershipControlsOutput { ownership_controls }))
-}
-
-pub(crate) async fn public_access(
-    api: &Api,
-    request: S3Request<GetPublicAccessBlockInput>,
-) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
-    space_of(api, &request, &request.input.bucket).await?;
-    let public_access_block_configuration = Some(PublicAccessBlockConfiguration {
-        block_public_acls: Some(true),
-        block_public_policy: Some(true),
-        ignore_public_acls: Some(true),
-        restrict_public_buckets: Some(true),
-    });
-    Ok(S3Response::new(GetPublicAccessBlockOutput { public_access_block_configuration }))
 }

@@ -11,12 +11,13 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
+use super::lifecycle::expiration;
 use super::multipart::{part_number, upload};
 use crate::api::Api;
 use crate::auth::{check_owner, note_namespace, who};
 use crate::dto::address::{Source, copy_source};
 use crate::dto::checksums::{self, set_checksum};
-use crate::dto::{address, attributes, conditions, text, values};
+use crate::dto::{address, attributes, conditions, lock, text, values};
 use crate::errors::{bad_request, invalid_argument, not_implemented, translate};
 
 async fn check_source_owner(
@@ -65,6 +66,7 @@ pub(crate) async fn object(
         replace: replaces
             .then(|| (attributes::stored_headers(headers), attributes::user_metadata(headers, metadata))),
         replace_tags: replaces_tags.then_some(tags),
+        lock: lock::asked(headers)?,
         class,
         preconditions: conditions::of_write(headers)?,
         checksum,
@@ -84,6 +86,7 @@ pub(crate) async fn object(
         copy_object_result: Some(result),
         copy_source_version_id: from.s3_version_id(),
         version_id: values::written_version(&object),
+        expiration: expiration(api, &object).await?,
         ..CopyObjectOutput::default()
     };
     Ok(S3Response::new(output))

@@ -17,7 +17,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result};
 
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
-use crate::dto::{address, conditions};
+use crate::dto::{address, conditions, lock};
 use crate::errors::{bad_request, translate};
 use crate::xml_body;
 
@@ -34,7 +34,12 @@ pub(crate) async fn one(
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let preconditions = conditions::of_delete(&request.headers)?;
-    let deletion = api.store.delete(who(&request)?, &reference, preconditions).await.map_err(translate)?;
+    let bypass = lock::bypass(&request.headers);
+    let deletion = api
+        .store
+        .delete_bypassing(who(&request)?, &reference, preconditions, bypass)
+        .await
+        .map_err(translate)?;
     let Outcome { delete_marker, version_id } = outcome(&deletion, input.version_id.is_some());
     let output = DeleteObjectOutput { delete_marker, version_id, ..DeleteObjectOutput::default() };
     Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
@@ -72,10 +77,11 @@ pub(crate) async fn many(
     }
     let who = who(&request)?;
     let bucket = &request.input.bucket;
+    let bypass = lock::bypass(&request.headers);
     address::bucket(bucket)?;
     let results: Vec<_> = futures::stream::iter(objects)
         .map(|object| async move {
-            let result = delete_one(api, who, bucket, &object).await;
+            let result = delete_one(api, who, bucket, &object, bypass).await;
             (object, result)
         })
         .buffered(CONCURRENT)
@@ -118,6 +124,7 @@ async fn delete_one(
     who: &Principal,
     bucket: &str,
     object: &ObjectIdentifier,
+    bypass: bool,
 ) -> Result<Deletion, S3Error> {
     let reference = address::object(bucket, &object.key, object.version_id.as_deref())?;
     let if_match = object.e_tag.as_ref().map(|tag| EtagCondition::parse("ETag", tag.value())).transpose();
@@ -133,5 +140,5 @@ async fn delete_one(
         if_match: if_match.map_err(|invalid| translate(CoreError::Invalid(invalid)))?,
         ..Preconditions::default()
     };
-    api.store.delete(who, &reference, preconditions).await.map_err(translate)
+    api.store.delete_bypassing(who, &reference, preconditions, bypass).await.map_err(translate)
 }

@@ -14,6 +14,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
+use super::lifecycle::expiration;
 use super::objects::body_length;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
@@ -112,6 +113,7 @@ pub(crate) async fn complete(
         key: Some(request.input.key),
         e_tag: Some(values::etag(&object.etag)),
         version_id: values::written_version(&object),
+        expiration: expiration(api, &object).await?,
         ..CompleteMultipartUploadOutput::default()
     };
     set_checksum!(output, &object.checksum);

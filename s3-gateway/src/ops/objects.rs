@@ -15,15 +15,15 @@ use juststorage_core::domain::checksum::ChecksumAlgorithm;
 use juststorage_core::domain::etag::Etag;
 use juststorage_core::domain::object::Object;
 use juststorage_core::domain::range::ByteRange;
-use s3s::dto::{GetObjectAclInput, GetObjectAclOutput, PutObjectInput, PutObjectOutput};
+use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
 
-use super::buckets::owner_grants;
+use super::lifecycle::expiration;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::body;
 use crate::dto::checksums::{self, header_of, set_checksum};
-use crate::dto::{address, attributes, conditions, effective_headers, rfc2047, text, values};
+use crate::dto::{address, attributes, conditions, effective_headers, lock, rfc2047, text, values};
 use crate::errors::{bad_request, fail, invalid_argument, translate};
 
 /// The decoded length of a body. s3s has put it into `Content-Length`.
@@ -60,6 +60,7 @@ pub(crate) async fn put(
     let mut output = PutObjectOutput {
         e_tag: Some(values::etag(&object.etag)),
         version_id: values::written_version(&object),
+        expiration: expiration(api, &object).await?,
         ..PutObjectOutput::default()
     };
     set_checksum!(output, &object.checksum);
@@ -132,7 +133,8 @@ pub(crate) async fn get(
     let reference = address::object(bucket, key, query.version.as_deref())?;
     let options = read_options(&request.headers, &query)?;
     let download = api.store.get(who(request)?, &reference, &options).await.map_err(unread)?;
-    let mut response = answer(request, &query, &download.head);
+    let expiration = expiration(api, &download.head.object).await?;
+    let mut response = answer(request, &query, &download.head, expiration);
     response.output =
         Body::http_body_unsync(StreamBody::new(download.body.map(|chunk| chunk.map(Frame::data))));
     Ok(response)
@@ -148,7 +150,8 @@ pub(crate) async fn head(
     let reference = address::object(bucket, key, query.version.as_deref())?;
     let options = read_options(&request.headers, &query)?;
     let head = api.store.head(who(request)?, &reference, &options).await.map_err(unread)?;
-    Ok(answer(request, &query, &head))
+    let expiration = expiration(api, &head.object).await?;
+    Ok(answer(request, &query, &head, expiration))
 }
 
 fn unread(error: Error) -> S3Error {
@@ -159,7 +162,12 @@ fn unread(error: Error) -> S3Error {
 }
 
 /// The answer to a read, without its bytes.
-fn answer(request: &S3Request<Body>, query: &Query, head: &Head) -> S3Response<Body> {
+fn answer(
+    request: &S3Request<Body>,
+    query: &Query,
+    head: &Head,
+    expiration: Option<String>,
+) -> S3Response<Body> {
     let object = &head.object;
     note_namespace(object.address.namespace.as_str());
     let mut headers = object_headers(object);
@@ -172,6 +180,9 @@ fn answer(request: &S3Request<Body>, query: &Query, head: &Head) -> S3Response<B
         }
     };
     set(CONTENT_LENGTH, head.span.length().to_string());
+    if let Some(expiration) = expiration {
+        set(HeaderName::from_static("x-amz-expiration"), expiration);
+    }
     if partial {
         set(CONTENT_RANGE, format!("bytes {}-{}/{size}", head.span.start, head.span.end - 1));
     }
@@ -223,7 +234,7 @@ fn object_headers(object: &Object) -> HeaderMap {
             (!object.tags.is_empty()).then(|| object.tags.len().to_string()),
         ),
     ];
-    for (name, value) in pairs {
+    for (name, value) in pairs.into_iter().chain(lock::headers(object.lock)) {
         // A stored header may hold text beyond ASCII, which goes out as the bytes that came in.
         if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
             headers.insert(name, value);
@@ -243,18 +254,4 @@ fn object_headers(object: &Object) -> HeaderMap {
         headers.insert(HeaderName::from_static("x-amz-missing-meta"), HeaderValue::from(missing));
     }
     headers
-}
-
-pub(crate) async fn acl(
-    api: &Api,
-    request: S3Request<GetObjectAclInput>,
-) -> S3Result<S3Response<GetObjectAclOutput>> {
-    let input = &request.input;
-    let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let head =
-        api.store.head(who(&request)?, &reference, &ReadOptions::default()).await.map_err(translate)?;
-    note_namespace(head.object.address.namespace.as_str());
-    let owner = values::owner(&head.object.address.tenant);
-    let grants = Some(owner_grants(&owner));
-    Ok(S3Response::new(GetObjectAclOutput { grants, owner: Some(owner), ..GetObjectAclOutput::default() }))
 }

@@ -1,4 +1,4 @@
-//! Tags of an object. Replacing them keeps everything else, in place.
+//! Tags of an object, whose replacement keeps everything else in place; and of a bucket.
 
 use http::StatusCode;
 use juststorage_core::application::error::Error;
@@ -7,16 +7,19 @@ use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::ports::metadata::VersionRef;
 use juststorage_core::domain::object::{Attributes, Object, Tags};
+use juststorage_core::domain::settings::{Setting, SettingKind};
 use s3s::dto::{
-    DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
-    PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
+    DeleteBucketTaggingInput, DeleteBucketTaggingOutput, DeleteObjectTaggingInput, DeleteObjectTaggingOutput,
+    GetBucketTaggingInput, GetBucketTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
+    PutBucketTaggingInput, PutBucketTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
+use super::buckets::settings_of;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, attributes};
-use crate::errors::translate;
+use crate::errors::{fail, translate};
 use crate::xml_body;
 
 async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
@@ -33,8 +36,42 @@ pub(crate) async fn get(
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let object = find(api, &request, &reference).await?;
     let version_id = object.s3_version_id();
-    let tag_set = object.tags.into_iter().map(|(key, value)| Tag { key: Some(key), value: Some(value) });
-    Ok(S3Response::new(GetObjectTaggingOutput { tag_set: tag_set.collect(), version_id }))
+    Ok(S3Response::new(GetObjectTaggingOutput { tag_set: write(&object.tags), version_id }))
+}
+
+fn write(tags: &Tags) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) }).collect()
+}
+
+pub(crate) async fn get_bucket(
+    api: &Api,
+    request: S3Request<GetBucketTaggingInput>,
+) -> S3Result<S3Response<GetBucketTaggingOutput>> {
+    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
+    let tags = settings.tags.as_ref().filter(|tags| !tags.is_empty());
+    let tags =
+        tags.ok_or_else(|| fail(StatusCode::NOT_FOUND, "NoSuchTagSet", "The TagSet does not exist"))?;
+    Ok(S3Response::new(GetBucketTaggingOutput { tag_set: write(tags) }))
+}
+
+pub(crate) async fn put_bucket(
+    api: &Api,
+    mut request: S3Request<PutBucketTaggingInput>,
+) -> S3Result<S3Response<PutBucketTaggingOutput>> {
+    xml_body::verify(&request.extensions, &request.headers, false)?;
+    let bucket = address::bucket(&request.input.bucket)?;
+    let tags = attributes::tag_set(std::mem::take(&mut request.input.tagging.tag_set))?;
+    api.store.put_setting(who(&request)?, &bucket, Setting::Tags(tags)).await.map_err(translate)?;
+    Ok(S3Response::with_status(PutBucketTaggingOutput::default(), StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn delete_bucket(
+    api: &Api,
+    request: S3Request<DeleteBucketTaggingInput>,
+) -> S3Result<S3Response<DeleteBucketTaggingOutput>> {
+    let bucket = address::bucket(&request.input.bucket)?;
+    api.store.delete_setting(who(&request)?, &bucket, SettingKind::Tags).await.map_err(translate)?;
+    Ok(S3Response::with_status(DeleteBucketTaggingOutput::default(), StatusCode::NO_CONTENT))
 }
 
 pub(crate) async fn put(
@@ -74,7 +111,8 @@ async fn replace<T>(
         }
         id @ ObjectRef::Id(_) => id,
     };
-    let attributes = Attributes { headers: object.headers, metadata: object.metadata, tags, class: None };
+    let attributes =
+        Attributes { headers: object.headers, metadata: object.metadata, tags, ..Attributes::default() };
     let change = Change { attributes: Some(attributes), ..Change::default() };
     let updated = api.store.update(who(request)?, &exact, change).await;
     updated.map_err(|error| match error {

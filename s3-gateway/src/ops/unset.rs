@@ -32,15 +32,6 @@ absent! {
         "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration";
     replication: GetBucketReplicationInput => GetBucketReplicationOutput,
         "ReplicationConfigurationNotFoundError", "The replication configuration was not found";
-    cors: GetBucketCorsInput => GetBucketCorsOutput,
-        "NoSuchCORSConfiguration", "The CORS configuration does not exist";
-    lifecycle: GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput,
-        "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist";
-    tagging: GetBucketTaggingInput => GetBucketTaggingOutput,
-        "NoSuchTagSet", "The TagSet does not exist";
-    object_lock: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput,
-        "ObjectLockConfigurationNotFoundError",
-        "Object Lock configuration does not exist for this bucket";
 }
 
 /// An operation that answers an empty configuration.

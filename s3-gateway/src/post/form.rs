@@ -99,12 +99,11 @@ fn parameter(value: &str, name: &str) -> Option<String> {
     loop {
         let (key, behind) = rest.split_once('=')?;
         let behind = behind.trim_start();
-        let (text, next) = match behind.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let (text, next) = behind.split_once(';').unwrap_or((behind, ""));
-                (text.trim().to_owned(), next)
-            }
+        let (text, next) = if let Some(quoted) = behind.strip_prefix('"') {
+            unquote(quoted)
+        } else {
+            let (text, next) = behind.split_once(';').unwrap_or((behind, ""));
+            (text.trim().to_owned(), next)
         };
         if key.trim().eq_ignore_ascii_case(name) {
             return Some(text);

@@ -27,12 +27,13 @@ use time::OffsetDateTime;
 
 use self::form::{File, Form, FormError};
 use self::policy::Policy;
+use crate::acl;
 use crate::allowlist;
 use crate::api::Api;
 use crate::auth::{self, note_namespace};
 use crate::body::Failure;
 use crate::dto::{address, attributes, checksums, conditions, text, values};
-use crate::errors::{bad_request, escape, fail, invalid_argument, refusal};
+use crate::errors::{bad_request, escape, fail, internal, invalid_argument, refusal};
 use crate::service::BoxError;
 
 /// Takes in forms.
@@ -97,11 +98,13 @@ impl Forms {
             invalid_argument("Bucket POST must contain a field named 'key'. It must stand before the file.")
         })?;
         let headers = headers(&fields)?;
-        allowlist::check_headers(&headers).map_err(refusal)?;
+        let operation = allowlist::put_object().ok_or_else(internal)?;
+        allowlist::check_headers(operation, &headers).map_err(refusal)?;
+        acl::check(&self.api.store, &who, Some(bucket), &headers).await?;
         let object =
             self.put(&who, request, (bucket, key), (&headers, field("tagging")), (file, length)).await?;
         note_namespace(object.address.namespace.as_str());
-        answer(request, (bucket, key), &object, field)
+        Ok(answer(request, (bucket, key), &object, field))
     }
 
     async fn put(
@@ -157,9 +160,9 @@ fn complete(
     }
     let mut names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+    if let Some((twice, _)) = names.iter().zip(names.iter().skip(1)).find(|(one, next)| one == next) {
         // Which one the policy spoke of nobody could say.
-        return Err(invalid_argument(format!("The form contains the field {} twice.", twice[0])));
+        return Err(invalid_argument(format!("The form contains the field {twice} twice.")));
     }
     Ok(fields)
 }
@@ -258,7 +261,7 @@ fn answer<'f>(
     (bucket, key): (&str, &str),
     object: &Object,
     field: impl Fn(&str) -> Option<&'f str>,
-) -> S3Result<Response<s3s::Body>> {
+) -> Response<s3s::Body> {
     let etag = object.etag.to_string();
     let mut response = Response::new(s3s::Body::empty());
     let headers = response.headers_mut();
@@ -278,7 +281,7 @@ fn answer<'f>(
     if let Some(target) = redirect.and_then(|url| redirection(url, bucket, key, &etag)) {
         set(LOCATION, target);
         *response.status_mut() = StatusCode::SEE_OTHER;
-        return Ok(response);
+        return response;
     }
     let location = location(request, bucket, key);
     set(LOCATION, location.clone());
@@ -301,7 +304,7 @@ fn answer<'f>(
         *response.body_mut() = s3s::Body::from(xml);
     }
     *response.status_mut() = status;
-    Ok(response)
+    response
 }
 
 /// The URL to go on to, if it is one.

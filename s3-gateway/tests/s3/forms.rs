@@ -63,7 +63,8 @@ fn version_2(client: &Client, conditions: Value) -> Vec<(String, String)> {
 fn form(fields: &[(String, String)], file: &str) -> String {
     let mut body = String::new();
     for (name, value) in fields {
-        body += &format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        let disposition = format!("Content-Disposition: form-data; name=\"{name}\"");
+        body.extend(["--XX\r\n", &disposition, "\r\n\r\n", value, "\r\n"]);
     }
     body + "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"C:\\x\\photo.jpg\"\r\n\
             Content-Type: image/jpeg\r\n\r\n"

@@ -11,6 +11,7 @@ mod multipart;
 mod objects;
 mod protocol;
 mod server;
+mod settings;
 mod signatures;
 mod sigv2;
 mod tampered;

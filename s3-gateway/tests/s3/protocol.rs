@@ -9,8 +9,6 @@ async fn unknown_sub_resources_never_run_the_plain_operation() {
     for method in ["GET", "PUT", "DELETE", "POST"] {
         for query in [
             "renameObject",
-            "legal-hold",
-            "retention",
             "acl2",
             "torrent",
             "annotation",
@@ -25,7 +23,7 @@ async fn unknown_sub_resources_never_run_the_plain_operation() {
             assert!(answer.xml("Message").is_some());
         }
     }
-    for query in ["policy", "cors", "replication", "futureThing", "publicAccessBlock"] {
+    for query in ["policy", "website", "replication", "encryption", "futureThing"] {
         for method in ["PUT", "DELETE"] {
             let answer = s3.call(method, format!("/subs?{query}")).send().await;
             assert_eq!(answer.error(), (501, "NotImplemented".into()), "{method} ?{query}");
@@ -43,7 +41,8 @@ async fn headers_are_honoured_or_refused() {
         s3.call("PUT", "/honour/k").header(name, value).body("x").send().await.error()
     };
     assert_eq!(put("x-amz-server-side-encryption", "AES256").await, (501, "NotImplemented".into()));
-    assert_eq!(put("x-amz-object-lock-mode", "COMPLIANCE").await, (501, "NotImplemented".into()));
+    assert_eq!(put("x-amz-object-lock-legal-hold", "ON").await, (400, "InvalidRequest".into()));
+    assert_eq!(put("x-amz-bucket-object-lock-enabled", "true").await, (501, "NotImplemented".into()));
     assert_eq!(put("x-amz-acl", "public-read").await, (400, "AccessControlListNotSupported".into()));
     assert_eq!(put("x-amz-storage-class", "GLACIER").await, (400, "InvalidStorageClass".into()));
     assert_eq!(s3.get("/honour/k").await.status, 404);
@@ -108,7 +107,7 @@ async fn buckets_have_a_region_and_a_virtual_host() {
 }
 
 #[tokio::test]
-async fn configurations_that_nobody_can_set_read_as_unset() {
+async fn configurations_that_are_not_set_read_as_unset() {
     let server = Server::start().await;
     let s3 = server.root();
     s3.put("/unset", b"").await.ok();
@@ -137,4 +136,67 @@ async fn configurations_that_nobody_can_set_read_as_unset() {
     ] {
         assert_eq!(s3.get(&format!("/unset?{query}")).await.status, 200, "{query}");
     }
+}
+
+/// S3-SURFACE's list of what is never offered, each by its name.
+#[tokio::test]
+async fn what_is_never_offered_is_refused_by_name() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/refused", b"").await.ok();
+    s3.put("/refused/k", b"kept").await.ok();
+    let bucket = [
+        ("PUT", "policy", "PutBucketPolicy"),
+        ("DELETE", "policy", "DeleteBucketPolicy"),
+        ("PUT", "website", "PutBucketWebsite"),
+        ("DELETE", "website", "DeleteBucketWebsite"),
+        ("PUT", "logging", "PutBucketLogging"),
+        ("PUT", "notification", "PutBucketNotificationConfiguration"),
+        ("PUT", "replication", "PutBucketReplication"),
+        ("DELETE", "replication", "DeleteBucketReplication"),
+        ("PUT", "encryption", "PutBucketEncryption"),
+        ("DELETE", "encryption", "DeleteBucketEncryption"),
+        ("PUT", "inventory&id=1", "PutBucketInventoryConfiguration"),
+        ("GET", "inventory", "GetBucketInventoryConfiguration"),
+        ("DELETE", "inventory&id=1", "DeleteBucketInventoryConfiguration"),
+        ("PUT", "analytics&id=1", "PutBucketAnalyticsConfiguration"),
+        ("GET", "analytics", "GetBucketAnalyticsConfiguration"),
+        ("PUT", "metrics&id=1", "PutBucketMetricsConfiguration"),
+        ("GET", "metrics", "GetBucketMetricsConfiguration"),
+        ("PUT", "accelerate", "PutBucketAccelerateConfiguration"),
+        ("PUT", "requestPayment", "PutBucketRequestPayment"),
+        ("PUT", "intelligent-tiering&id=1", "PutBucketIntelligentTieringConfiguration"),
+        ("POST", "metadataConfiguration", "CreateBucketMetadataConfiguration"),
+    ];
+    let object = [
+        ("PUT", "renameObject", "RenameObject"),
+        ("POST", "restore", "RestoreObject"),
+        ("POST", "select&select-type=2", "SelectObjectContent"),
+        ("GET", "torrent", "GetObjectTorrent"),
+        ("PUT", "annotation", "PutObjectAnnotation"),
+        ("GET", "annotation", "GetObjectAnnotation"),
+        ("PUT", "encryption", "UpdateObjectEncryption"),
+    ];
+    let targets = bucket
+        .iter()
+        .map(|(method, query, name)| (*method, format!("/refused?{query}"), *name))
+        .chain(object.iter().map(|(method, query, name)| (*method, format!("/refused/k?{query}"), *name)))
+        .chain([("POST", "/?Action=AssumeRole".to_owned(), "Action")]);
+    for (method, target, name) in targets {
+        let answer = s3.call(method, target.clone()).body("<x/>").send().await;
+        assert_eq!(answer.error(), (501, "NotImplemented".into()), "{method} {target}");
+        let message = answer.xml("Message").unwrap();
+        assert!(message.contains(name), "{method} {target}: {message}");
+    }
+    for (header, name) in [
+        ("x-amz-server-side-encryption-customer-algorithm", "encryption"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "encryption"),
+        ("x-amz-write-offset-bytes", "Appending"),
+        ("x-amz-request-route", "WriteGetObjectResponse"),
+    ] {
+        let answer = s3.call("PUT", "/refused/k").header(header, "1").body("lost").send().await;
+        assert_eq!(answer.error(), (501, "NotImplemented".into()), "{header}");
+        assert!(answer.xml("Message").unwrap().contains(name), "{header}");
+    }
+    assert_eq!(s3.get("/refused/k").await.ok().text(), "kept");
 }

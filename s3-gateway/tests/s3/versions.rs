@@ -132,9 +132,8 @@ async fn attributes_tell_what_an_object_consists_of() {
             .ok();
         let (etag, sum) =
             (put.header("etag").unwrap(), put.header("x-amz-checksum-sha256").unwrap().to_owned());
-        parts += &format!(
-            "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><ChecksumSHA256>{sum}</ChecksumSHA256></Part>"
-        );
+        let part = format!("<PartNumber>{number}</PartNumber><ETag>{etag}</ETag>");
+        parts.extend(["<Part>", &part, "<ChecksumSHA256>", &sum, "</ChecksumSHA256></Part>"]);
         sums.push(sum);
     }
     let xml = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");

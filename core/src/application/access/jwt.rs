@@ -195,13 +195,13 @@ fn judge(claims: Claims, key_id: Option<String>, rules: &JwtRules) -> Result<Ver
     if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX || subject.chars().any(char::is_control) {
         return Err("its sub is empty, too long or no text");
     }
-    let (tenant, tenants) = tenants(claims.tenant, claims.tenants)?;
+    let (tenant, tenants) = tenants(claims.tenant.as_ref(), claims.tenants.as_deref())?;
     let principal = Principal {
         name: format!("jwt:{subject}"),
         tenant,
         tenants,
         namespaces: claims.namespaces.map(|names| patterns(names.into_vec())).transpose()?,
-        rights: claims.scope.map_or_else(Rights::default, |scope| rights(scope.into_vec())),
+        rights: claims.scope.map_or_else(Rights::default, |scope| rights(&scope.into_vec())),
         proof: Proof::Jwt { key_id, expires_at },
     };
     Ok(Verified { principal, not_before, expires_at })
@@ -218,9 +218,9 @@ fn moment(seconds: f64) -> Result<Timestamp, Refused> {
 }
 
 /// `tenant` is where the principal is at home; `tenants` are all that it reaches.
-fn tenants(home: Option<String>, all: Option<Vec<String>>) -> Result<(Tenant, Tenants), Refused> {
+fn tenants(home: Option<&String>, all: Option<&[String]>) -> Result<(Tenant, Tenants), Refused> {
     let read = |name: &String| Tenant::new(name).map_err(|_| "a tenant in it is no tenant");
-    let home = home.as_ref().map(read).transpose()?;
+    let home = home.map(read).transpose()?;
     let Some(all) = all else { return Ok((home.ok_or("it names no tenant")?, Tenants::Own)) };
     if all.len() > NAMES_MAX {
         return Err("it names too many tenants");
@@ -242,7 +242,7 @@ fn patterns(names: Vec<String>) -> Result<Vec<NamespacePattern>, Refused> {
 }
 
 /// What of a scope is a right of ours; issuers put other words there too. Without any, nothing is allowed.
-fn rights(scope: Vec<String>) -> Rights {
+fn rights(scope: &[String]) -> Rights {
     let words = scope.iter().flat_map(|words| words.split_whitespace());
     words.filter_map(|word| Right::ALL.into_iter().find(|right| right.as_str() == word)).collect()
 }

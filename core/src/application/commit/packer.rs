@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{BATCH_MAX, Pending, content_of};
+use super::{BATCH_MAX, LostPacks, Pending, content_of};
 use crate::application::error::{Error, Result};
+use crate::application::ingest::remove_if_nobodys;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, WriterId};
 use crate::application::ports::segments::{PackWriter, Record, SegmentKind};
@@ -27,6 +28,8 @@ pub(super) struct Packer {
     cold: Option<Box<dyn PackWriter>>,
     /// Packs that ended before they were full; their rows are sealed behind the batches that name them.
     failed: Vec<Pending>,
+    /// Packs that are no longer this writer's.
+    lost: LostPacks,
 }
 
 impl Packer {
@@ -35,8 +38,9 @@ impl Packer {
         tiers: Tiers,
         clock: Arc<dyn Clock>,
         writer: WriterId,
+        lost: LostPacks,
     ) -> Self {
-        Self { metadata, tiers, clock, writer, hot: None, cold: None, failed: Vec::new() }
+        Self { metadata, tiers, clock, writer, hot: None, cold: None, failed: Vec::new(), lost }
     }
 
     pub(super) async fn run(
@@ -110,7 +114,11 @@ impl Packer {
 
     async fn append(&mut self, class: StorageClass, records: Vec<Record>) -> Result<Vec<Place>> {
         let mut pack = match self.open_pack(class).take() {
-            Some(pack) => pack,
+            Some(pack) if !self.lost.take(pack.id()) => pack,
+            Some(pack) => {
+                remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(class).as_ref(), pack.id()).await;
+                self.begin(class).await?
+            }
             None => self.begin(class).await?,
         };
         let segment = pack.id();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::application::ports::metadata::MetadataStore;
+use crate::application::ports::segments::SegmentStore;
 use crate::domain::blob::SegmentId;
 use crate::domain::object::ObjectId;
 
@@ -13,14 +14,20 @@ use crate::domain::object::ObjectId;
 /// segment that is still open, and the commit ends both states in its transaction.
 pub struct Announced {
     metadata: Arc<dyn MetadataStore>,
+    tier: Arc<dyn SegmentStore>,
     id: ObjectId,
     segment: SegmentId,
     pending: bool,
 }
 
 impl Announced {
-    pub(super) fn new(metadata: Arc<dyn MetadataStore>, id: ObjectId, segment: SegmentId) -> Self {
-        Self { metadata, id, segment, pending: true }
+    pub(super) fn new(
+        metadata: Arc<dyn MetadataStore>,
+        tier: Arc<dyn SegmentStore>,
+        id: ObjectId,
+        segment: SegmentId,
+    ) -> Self {
+        Self { metadata, tier, id, segment, pending: true }
     }
 
     /// The WRITING row's id.
@@ -39,13 +46,32 @@ impl Drop for Announced {
         if !self.pending {
             return;
         }
-        let (metadata, id, segment) = (self.metadata.clone(), self.id, self.segment);
+        let (metadata, tier, id, segment) = (self.metadata.clone(), self.tier.clone(), self.id, self.segment);
         // Outside a runtime the process is ending; take-over at the next start finds the row.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             if let Err(error) = metadata.abandon(id, segment).await {
                 tracing::warn!(%error, %segment, "write could not be abandoned; take-over will find it");
+                return;
             }
+            remove_if_nobodys(metadata.as_ref(), tier.as_ref(), segment).await;
         });
+    }
+}
+
+/// Removes the file of a segment whose row is gone. That is so only where this writer was taken for dead before it
+/// made the file: whoever took over found none to remove, and forgot the segment.
+pub(crate) async fn remove_if_nobodys(
+    metadata: &dyn MetadataStore,
+    tier: &dyn SegmentStore,
+    segment: SegmentId,
+) {
+    let removed = match metadata.find_segment(segment).await {
+        Ok(Some(_)) => return,
+        Ok(None) => tier.delete(segment).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(error, %segment, "segment of a writer taken for dead may be left over; `validate` tells");
     }
 }

@@ -10,6 +10,7 @@ use crate::application::store::Store;
 use crate::domain::address::Key;
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::object::{Attributes, Headers, Object, ObjectId, Tags, UserMetadata};
+use crate::domain::object_lock::ObjectLock;
 use crate::domain::precondition::{Preconditions, ReadDecision};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::range::Span;
@@ -30,6 +31,8 @@ pub struct CopyRequest {
     pub replace: Option<(Headers, UserMetadata)>,
     /// Tags of the target; `None` to take the source's.
     pub replace_tags: Option<Tags>,
+    /// What holds the target; the source's lock is never taken over.
+    pub lock: ObjectLock,
     /// The target's class; `None` for its space's default, as S3 has it.
     pub class: Option<StorageClass>,
     /// What must hold of the target's current version.
@@ -58,7 +61,8 @@ impl Store {
             .clone()
             .unwrap_or_else(|| (source.object.headers.clone(), source.object.metadata.clone()));
         let tags = request.replace_tags.clone().unwrap_or_else(|| source.object.tags.clone());
-        let attributes = Attributes { headers, metadata, tags, class: Some(class) };
+        let attributes = Attributes { headers, metadata, tags, class: Some(class), lock: request.lock };
+        self.precheck_lock(&entered, &attributes.lock)?;
         attributes.validate()?;
         let domain = self.dedup.domain(&entered.address);
         let content = source.object.content.ok_or(Error::NoSuchObject)?;

@@ -26,6 +26,18 @@ impl Store {
         object: &ObjectRef,
         preconditions: Preconditions,
     ) -> Result<Deletion> {
+        self.delete_bypassing(who, object, preconditions, false).await
+    }
+
+    /// As [`Self::delete`]; with `bypass`, a governance retention does not hold if `who` has
+    /// [`Right::Admin`].
+    pub async fn delete_bypassing(
+        &self,
+        who: &Principal,
+        object: &ObjectRef,
+        preconditions: Preconditions,
+        bypass: bool,
+    ) -> Result<Deletion> {
         let (target, bucket) = match object {
             ObjectRef::Id(id) => {
                 let located = self.locate(who, Right::Delete, object).await?;
@@ -37,7 +49,8 @@ impl Store {
             }
         };
         let marker_id = ObjectId::fresh(self.clock.now());
-        let delete = DeleteObject { target, bucket, marker_id, preconditions };
+        let bypass_governance = bypass && who.rights.has(Right::Admin);
+        let delete = DeleteObject { target, bucket, marker_id, preconditions, bypass_governance };
         match self.committer.commit(Mutation::Delete(Box::new(delete))).await? {
             Outcome::Deleted { object, marker_made } => {
                 Ok(Deletion { object: object.map(|object| *object), marker_made })

@@ -8,6 +8,7 @@ use crate::domain::address::Key;
 use crate::domain::checksum::ChecksumAlgorithm;
 use crate::domain::multipart::PART_BYTES_MAX;
 use crate::domain::object::{Attributes, Object, ObjectId};
+use crate::domain::object_lock::ObjectLock;
 use crate::domain::precondition::{Preconditions, WriteDecision};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::storage_class::StorageClass;
@@ -47,6 +48,7 @@ impl Store {
     pub async fn put(&self, who: &Principal, request: PutRequest, body: Body) -> Result<Object> {
         request.attributes.validate()?;
         let entered = self.enter(who, Right::Write, &request.place).await?;
+        self.precheck_lock(&entered, &request.attributes.lock)?;
         self.precheck(&entered, request.key.as_ref(), &request.preconditions).await?;
         let quota = self.check_quota(&entered.address, request.key.as_ref(), body.length).await?;
         let class = self.class_in(&entered, request.attributes.class).await?;
@@ -95,6 +97,15 @@ impl Store {
             WriteDecision::Failed => Err(Error::PreconditionFailed("the current object does not match")),
             WriteDecision::Missing => Err(Error::NoSuchObject),
         }
+    }
+
+    /// Refuses early a lock that is over already, or that is asked for where there are none.
+    pub(crate) fn precheck_lock(&self, entered: &Entered, lock: &ObjectLock) -> Result<()> {
+        let lockless = entered.space.as_ref().is_some_and(|space| space.object_lock.is_none());
+        if lockless && !lock.is_empty() {
+            return Err(Error::NoObjectLock);
+        }
+        Ok(lock.validate(self.clock.now())?)
     }
 
     /// The class that an object is written to: what it asks for, or its space's default.

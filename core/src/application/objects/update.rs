@@ -5,6 +5,7 @@ use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Mutation, Outcome, UpdateObject};
 use crate::application::store::Store;
 use crate::domain::object::{Attributes, Object};
+use crate::domain::object_lock::{LockChange, ObjectLock};
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{Principal, Right};
 use crate::domain::storage_class::StorageClass;
@@ -18,6 +19,8 @@ pub struct Change {
     pub attributes: Option<Attributes>,
     /// What must hold of the object.
     pub preconditions: Preconditions,
+    /// A change of what holds the version. A bypass counts only for those with [`Right::Admin`].
+    pub lock: Option<LockChange>,
 }
 
 impl Store {
@@ -27,8 +30,12 @@ impl Store {
             attributes.validate()?;
         }
         let located = self.locate_content(who, Right::Write, object).await?;
-        let Change { class, attributes, preconditions } = change;
-        let update = UpdateObject { id: located.found.object.id, class, attributes, preconditions };
+        let Change { class, attributes, preconditions, mut lock } = change;
+        if let Some(LockChange::Retention { retention, bypass }) = &mut lock {
+            ObjectLock { retention: *retention, legal_hold: None }.validate(self.clock.now())?;
+            *bypass &= who.rights.has(Right::Admin);
+        }
+        let update = UpdateObject { id: located.found.object.id, class, attributes, lock, preconditions };
         match self.committer.commit(Mutation::Update(Box::new(update))).await? {
             Outcome::Object { object, .. } => Ok(*object),
             _ => Err(Error::Internal),

@@ -15,10 +15,12 @@ use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, Upload, UploadId};
-use crate::domain::object::{Attributes, Object, ObjectId};
+use crate::domain::object::{Attributes, Object, ObjectId, Tags};
+use crate::domain::object_lock::{LockChange, LockConfig};
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::range::Span;
+use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -169,6 +171,32 @@ pub struct DeleteObject {
     pub marker_id: ObjectId,
     /// What must hold of the target.
     pub preconditions: Preconditions,
+    /// Whether a governance retention is bypassed; the right to do so was checked.
+    pub bypass_governance: bool,
+}
+
+/// Carries out a verdict of a lifecycle rule, unless what it was passed on has changed since.
+#[derive(Clone, Debug)]
+pub struct ExpireObject {
+    /// The version that was judged.
+    pub id: ObjectId,
+    /// Its tags then.
+    pub tags: Tags,
+    /// What is to be done.
+    pub expiry: Expiry,
+    /// The id of a delete marker, if one must be made.
+    pub marker_id: ObjectId,
+}
+
+/// What is to be done with a version whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Delete its key, as a client would, if it still is the latest version.
+    Current,
+    /// Remove it, if another version still is the latest.
+    Noncurrent,
+    /// Remove it, a delete marker, if it is all there is of its key.
+    LoneMarker,
 }
 
 /// Changes what an object carries, in place.
@@ -178,8 +206,11 @@ pub struct UpdateObject {
     pub id: ObjectId,
     /// The new class; its blob's move is queued when that changes the tier it should lie on.
     pub class: Option<StorageClass>,
-    /// The new headers, metadata and tags, whole; the class in it is ignored.
+    /// The new headers, metadata and tags, whole; the class and the lock in it are ignored. Of a version that
+    /// is held, only the tags may change.
     pub attributes: Option<Attributes>,
+    /// A change of what holds the version; only in a space where versions can be locked.
+    pub lock: Option<LockChange>,
     /// What must hold of the object.
     pub preconditions: Preconditions,
 }
@@ -233,6 +264,8 @@ pub enum Mutation {
     Put(Box<PutObject>),
     /// See [`DeleteObject`].
     Delete(Box<DeleteObject>),
+    /// See [`ExpireObject`].
+    Expire(Box<ExpireObject>),
     /// See [`UpdateObject`].
     Update(Box<UpdateObject>),
     /// See [`PutPart`].
@@ -288,6 +321,18 @@ pub enum Refusal {
     /// The upload is gone.
     #[error("no such upload")]
     NoSuchUpload,
+    /// A version that would have to go, or whose retention would have to shrink, is held.
+    #[error("the object is locked")]
+    Locked,
+    /// A lock is asked for where versions cannot be locked.
+    #[error("object lock is not enabled")]
+    NoObjectLock,
+    /// The space's versioning is not what the change needs; where versions can be locked it stays enabled.
+    #[error("the space is in another state of versioning")]
+    WrongVersioning,
+    /// What was judged is not there any more, or not as it was.
+    #[error("the version changed since it was judged")]
+    Changed,
     /// The parts do not add up.
     #[error(transparent)]
     Complete(#[from] CompleteRefusal),
@@ -504,6 +549,21 @@ pub enum BucketDeletion {
     NotEmpty,
 }
 
+/// A pass of the lifecycle worker through a space.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LifecyclePass {
+    /// The space.
+    pub space: Space,
+    /// Its rules.
+    pub lifecycle: crate::domain::lifecycle::Lifecycle,
+    /// The revision of the settings that the pass applies.
+    pub revision: SettingsRevision,
+    /// When it began.
+    pub begun_at: Timestamp,
+    /// Where it goes on, as the worker wrote it down; `None` before its beginning, and to save its end.
+    pub place: Option<String>,
+}
+
 /// A disagreement that `validate` reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inconsistency {
@@ -591,20 +651,59 @@ pub trait MetadataStore: Send + Sync + 'static {
     async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError>;
 
     /// Sets whether a space's keys keep versions; the space is made if it does not exist. What was versioned
-    /// once can only be suspended: `Off` means [`Versioning::Suspended`] there.
+    /// once can only be suspended: `Off` means [`Versioning::Suspended`] there. Where versions can be locked,
+    /// anything but enabled is [`Refusal::WrongVersioning`].
     async fn set_versioning(
         &self,
         space: &SpaceAddress,
         versioning: Versioning,
         now: Timestamp,
-    ) -> Result<Space, MetadataError>;
+    ) -> Result<Result<Space, Refusal>, MetadataError>;
+
+    /// From now on versions in this space can be locked, and new ones get what `config` says; cannot be
+    /// undone. [`Refusal::WrongVersioning`] unless versioning is enabled there, [`Refusal::NoSuchBucket`] if
+    /// `bucket` does not name the space.
+    async fn set_object_lock(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        config: LockConfig,
+    ) -> Result<Result<(), Refusal>, MetadataError>;
+
+    /// Sets a document of a space, in place of the one of its kind. [`Refusal::NoSuchBucket`] if `bucket` does
+    /// not name the space.
+    async fn put_setting(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        setting: &Setting,
+    ) -> Result<Result<(), Refusal>, MetadataError>;
+
+    /// Removes a document of a space, if there is one; refuses as [`Self::put_setting`].
+    async fn delete_setting(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        kind: SettingKind,
+    ) -> Result<Result<(), Refusal>, MetadataError>;
+
+    /// All documents of a space, and the revision that they are of.
+    async fn settings(&self, space: SpaceId) -> Result<(SettingsRevision, SpaceSettings), MetadataError>;
+
+    /// The space that the lifecycle worker should turn to, the longest untouched first: one with lifecycle
+    /// rules, of which a pass is under way, or whose last pass began before `before` or applied other rules.
+    async fn next_lifecycle(&self, before: Timestamp) -> Result<Option<LifecyclePass>, MetadataError>;
+
+    /// Writes down how far a pass has come.
+    async fn save_lifecycle(&self, pass: &LifecyclePass, now: Timestamp) -> Result<(), MetadataError>;
 
     /// Names a space, made if it does not exist; `Err` in the inner result holds the bucket that has the
-    /// name already.
+    /// name already. `locking` makes a space whose versions can be locked, with versioning enabled.
     async fn create_bucket(
         &self,
         name: &BucketName,
         space: &SpaceAddress,
+        locking: bool,
         now: Timestamp,
     ) -> Result<Result<Bucket, Bucket>, MetadataError>;
 

@@ -28,6 +28,7 @@ impl Store {
             return Err(Invalid::new("checksum_type", "is not available for this checksum algorithm").into());
         }
         let entered = self.enter(who, Right::Write, &request.place).await?;
+        self.precheck_lock(&entered, &request.attributes.lock)?;
         let class = self.class_in(&entered, request.attributes.class).await?;
         let mut attributes = request.attributes;
         attributes.class = Some(class);

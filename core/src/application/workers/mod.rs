@@ -1,6 +1,7 @@
 //! Background work. Each worker is its work alone; the supervisor owns loops, leases, back-off and the end.
 
 pub mod collect;
+pub mod lifecycle;
 pub mod rewrite;
 pub mod scrub;
 pub mod supervisor;
@@ -9,6 +10,7 @@ pub mod uploads;
 pub mod worker;
 
 pub use collect::GarbageCollector;
+pub use lifecycle::LifecycleWorker;
 pub use rewrite::{Compactor, Mover, Rewriter};
 pub use scrub::Scrubber;
 pub use supervisor::Supervisor;

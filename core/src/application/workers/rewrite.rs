@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::worker::{Step, Worker};
 use crate::application::error::{Error, Result};
-use crate::application::ingest::PACKED_BYTES_MAX;
+use crate::application::ingest::{PACKED_BYTES_MAX, remove_if_nobodys};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
     LeafRecord, MetadataStore, Mutation, Relocation, StagedLeaf, WriterId,
@@ -99,6 +99,7 @@ impl Rewriter {
             .collect();
         let pointed = self.metadata.relocate(self.writer, relocations).await?;
         let size = pack.seal().await?;
+        remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(to).as_ref(), segment).await;
         self.metadata.commit(self.writer, vec![Mutation::SealPack(segment, size)], self.clock.now()).await?;
         Ok(pointed.into_iter().filter(|pointed| *pointed).count() as u64)
     }
@@ -113,6 +114,7 @@ impl Rewriter {
                     return Ok(1);
                 }
                 self.metadata.settle_segment(segment, None).await?;
+                remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(to).as_ref(), segment).await;
                 Ok(0)
             }
             Ok(None) => {

@@ -55,12 +55,20 @@ pub struct TakeOver {
     metadata: Arc<dyn MetadataStore>,
     tiers: Tiers,
     clock: Arc<dyn Clock>,
+    own: Option<WriterId>,
 }
 
 impl TakeOver {
     /// Over the store's parts.
     pub fn new(metadata: Arc<dyn MetadataStore>, tiers: Tiers, clock: Arc<dyn Clock>) -> Self {
-        Self { metadata, tiers, clock }
+        Self { metadata, tiers, clock, own: None }
+    }
+
+    /// Never takes over from `own`, this process's writer, though its word may have run out while the machine
+    /// slept or its clock jumped: that this is asked shows that it lives.
+    #[must_use]
+    pub fn sparing(self, own: WriterId) -> Self {
+        Self { own: Some(own), ..self }
     }
 
     /// Takes over from one writer that is known to be dead: at start, this process's own predecessor.
@@ -108,7 +116,8 @@ impl Worker for TakeOver {
     }
 
     async fn step(&self) -> Result<Step> {
-        let dead = self.metadata.dead_writers(self.clock.now()).await?;
+        let mut dead = self.metadata.dead_writers(self.clock.now()).await?;
+        dead.retain(|writer| Some(*writer) != self.own);
         for writer in &dead {
             self.from(*writer).await?;
         }

@@ -9,14 +9,15 @@ use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, sql};
 use super::limits::Ledger;
 use super::tally::{Tally, condemn_if_empty};
-use super::{delete, parts, put, rows, spaces, update};
+use super::{delete, expire, parts, put, rows, spaces, update};
 use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutObject, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::SegmentId;
 use crate::domain::object::{Object, ObjectId};
+use crate::domain::object_lock::Locked;
 use crate::domain::precondition::{Current, Preconditions, WriteDecision};
-use crate::domain::space::{Space, SpaceId};
+use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -75,6 +76,7 @@ pub(super) async fn apply(
                 continue;
             }
             Mutation::Delete(delete) => delete::delete(&mut batch, delete).await?,
+            Mutation::Expire(expire) => expire::expire(&mut batch, expire).await?,
             Mutation::Update(update) => update::update(&mut batch, update).await?,
             Mutation::PutPart(part) => parts::put_part(&mut batch, part).await?,
             Mutation::Complete(complete) => parts::complete(&mut batch, complete).await?,
@@ -253,6 +255,22 @@ impl<'t> Batch<'t> {
             .await
     }
 
+    /// The version that a new latest version of a key replaces for good, by the space's versioning.
+    pub(super) async fn replaced(
+        &mut self,
+        space: &Space,
+        key: &Key,
+        latest: Option<&Object>,
+    ) -> Result<Option<Object>, Fault> {
+        match (space.versioning, latest) {
+            (Versioning::Enabled, _) | (Versioning::Off, None) => Ok(None),
+            (Versioning::Off, Some(latest)) => Ok(Some(latest.clone())),
+            (Versioning::Suspended, Some(latest)) if latest.is_null_version => Ok(Some(latest.clone())),
+            // Only the null version is replaced, wherever it is among the versions.
+            (Versioning::Suspended, _) => self.null_version(space.id, key).await,
+        }
+    }
+
     /// A visible object by its id.
     pub(super) async fn object(&mut self, id: ObjectId) -> Result<Option<Object>, Fault> {
         self.tx
@@ -284,7 +302,7 @@ impl<'t> Batch<'t> {
         Ok(proposed.after(newest))
     }
 
-    /// COMMITTED → DELETING.
+    /// COMMITTED → DELETING. Whoever calls it has asked [`held`] first.
     pub(super) async fn retire(&mut self, objects: &[&Object]) -> Result<(), Fault> {
         for portion in self.tx.portions(objects) {
             let statement = self.tx.query_list(
@@ -422,6 +440,11 @@ pub(super) fn refuse(preconditions: &Preconditions, current: Option<&Object>) ->
         WriteDecision::Failed => Some(Refusal::PreconditionFailed),
         WriteDecision::Missing => Some(Refusal::NoSuchObject),
     }
+}
+
+/// What object lock says of a version that a change would remove.
+pub(super) fn held(object: Option<&Object>, now: Timestamp, bypass: bool) -> Option<Refusal> {
+    object?.lock.allows_removal(now, bypass).err().map(|Locked| Refusal::Locked)
 }
 
 /// What the conditions of a delete say.

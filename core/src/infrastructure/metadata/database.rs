@@ -275,6 +275,33 @@ impl Database {
         prepared.map_err(|error| error.to_string())
     }
 
+    /// What this engine was told about durability and references, as it says itself.
+    #[cfg(feature = "testing")]
+    pub(super) async fn promises(&self) -> Vec<(&'static str, String)> {
+        const SQLITE: [&str; 3] = ["synchronous", "journal_mode", "foreign_keys"];
+        const POSTGRES: [&str; 2] = ["synchronous_commit", "transaction_isolation"];
+        let mut promises = Vec::new();
+        match self {
+            Self::Sqlite { writer, .. } => {
+                for name in SQLITE {
+                    // Numbers and words alike, as text.
+                    let text = format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}");
+                    let value: Result<String, _> =
+                        sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(writer).await;
+                    promises.push((name, value.unwrap_or_else(|error| error.to_string())));
+                }
+            }
+            Self::Postgres(pool) => {
+                for name in POSTGRES {
+                    let value: Result<String, _> =
+                        sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(pool).await;
+                    promises.push((name, value.unwrap_or_else(|error| error.to_string())));
+                }
+            }
+        }
+        promises
+    }
+
     /// How the engine would run a statement, whatever its values: the lines of its plan.
     #[cfg(feature = "testing")]
     pub(super) async fn plan(&self, sqlite: String, postgres: String) -> Result<Vec<String>, sqlx::Error> {
@@ -286,7 +313,7 @@ impl Database {
                 rows.iter().map(|row| row.try_get("detail")).collect()
             }
             Self::Postgres(pool) => {
-                let values = (1..).take_while(|n| postgres.contains(&format!("${n}"))).count();
+                let values = (1..=64).take_while(|n| postgres.contains(&format!("${n}"))).count();
                 let values = vec!["NULL"; values].join(", ");
                 let mut tx = pool.begin().await?;
                 // Tables of a test are small, and then a scan is best: what is asked is whether there is

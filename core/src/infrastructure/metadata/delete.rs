@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-use super::commit::{Applied, Batch, refuse_delete};
+use super::commit::{Applied, Batch, held, refuse_delete};
 use super::database::Row;
 use super::dialect::{Fault, sql};
 use super::put;
 use crate::application::ports::metadata::{DeleteObject, Outcome, Refusal, Target, VersionRef};
 use crate::domain::address::{Key, SpaceAddress};
-use crate::domain::object::Object;
+use crate::domain::object::{Object, ObjectId};
 use crate::domain::space::{Space, SpaceId, Versioning};
 
 pub(super) async fn delete(batch: &mut Batch<'_>, delete: &DeleteObject) -> Result<Applied, Fault> {
@@ -73,21 +73,35 @@ async fn delete_latest(
     if let Some(refusal) = refuse_delete(&delete.preconditions, latest.as_ref()) {
         return Ok(Err(refusal));
     }
-    match (space, latest) {
-        (None, _) => Ok(Ok(deleted(None, false))),
+    let Some(space) = space else { return Ok(Ok(deleted(None, false))) };
+    if latest.is_none() && !delete.preconditions.is_empty() {
         // The client would delete what it knows; there is nothing, and nothing to be marked as gone.
-        (Some(_), None) if !delete.preconditions.is_empty() => Ok(Ok(deleted(None, false))),
-        (Some(space), latest) if space.versioning == Versioning::Off => {
-            if let Some(latest) = &latest {
-                batch.retire(&[latest]).await?;
-            }
-            Ok(Ok(deleted(latest, false)))
-        }
-        (Some(space), latest) => {
-            let marker = put::publish_marker(batch, &space, latest, key, delete.marker_id).await?;
-            Ok(Ok(deleted(Some(marker), true)))
-        }
+        return Ok(Ok(deleted(None, false)));
     }
+    hide(batch, &space, latest, key, delete.marker_id, delete.bypass_governance).await
+}
+
+/// Deletes a key whose latest version is `latest`: for good without versioning, by a marker with it.
+pub(super) async fn hide(
+    batch: &mut Batch<'_>,
+    space: &Space,
+    latest: Option<Object>,
+    key: &Key,
+    marker_id: ObjectId,
+    bypass: bool,
+) -> Result<Applied, Fault> {
+    let replaced = batch.replaced(space, key, latest.as_ref()).await?;
+    if let Some(refusal) = held(replaced.as_ref(), batch.now, bypass) {
+        return Ok(Err(refusal));
+    }
+    if space.versioning == Versioning::Off {
+        if let Some(latest) = &latest {
+            batch.retire(&[latest]).await?;
+        }
+        return Ok(Ok(deleted(latest, false)));
+    }
+    let marker = put::publish_marker(batch, space, latest, key, marker_id).await?;
+    Ok(Ok(deleted(Some(marker), true)))
 }
 
 async fn delete_version(
@@ -96,6 +110,18 @@ async fn delete_version(
     object: Option<Object>,
 ) -> Result<Applied, Fault> {
     if let Some(refusal) = refuse_delete(&delete.preconditions, object.as_ref()) {
+        return Ok(Err(refusal));
+    }
+    remove(batch, object, delete.bypass_governance).await
+}
+
+/// Removes one version, if there is one; the newest that is left becomes the latest.
+pub(super) async fn remove(
+    batch: &mut Batch<'_>,
+    object: Option<Object>,
+    bypass: bool,
+) -> Result<Applied, Fault> {
+    if let Some(refusal) = held(object.as_ref(), batch.now, bypass) {
         return Ok(Err(refusal));
     }
     if let Some(object) = &object {

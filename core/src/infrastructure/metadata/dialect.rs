@@ -76,28 +76,29 @@ macro_rules! piece {
     };
     // What `rows::object` reads.
     ($engine:ident object) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
-         o.class, o.headers, o.metadata, o.tags, o.checksum, o.is_latest, o.is_null_version, o.created_at, \
+        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
+         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
+         o.is_null_version, o.created_at, \
          b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
          LEFT JOIN blobs b ON b.id = o.blob_id"
     };
     // Around a select of `listed`, of the space that the first value names: its rows as one value (SQLite's),
     // in the order of `page::COLUMNS`, behind the space's.
     (sqlite page_of_objects) => {
-        "SELECT (SELECT json_array(id, namespace, tenant, versioning) FROM spaces WHERE id = $1), \
+        "SELECT (SELECT json_array(id, namespace, tenant, versioning, settings) FROM spaces WHERE id = $1), \
          json_group_array(json_array(hex(id), key, hex(blob_id), size, etag, class, headers, metadata, tags, \
-         checksum, is_latest, is_null_version, created_at, hex(hash), parts)) FROM ("
+         checksum, object_lock, is_latest, is_null_version, created_at, hex(hash), parts)) FROM ("
     };
     // What `rows::object` reads, for one page of one space.
     (sqlite listed) => {
         "SELECT o.id, o.key, o.blob_id, o.size, o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, \
-         o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts FROM objects o \
+         o.object_lock, o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts FROM objects o \
          LEFT JOIN blobs b ON b.id = o.blob_id"
     };
     (postgres listed) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
-         o.class, o.headers, o.metadata, o.tags, o.checksum, o.is_latest, o.is_null_version, o.created_at, \
-         b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
+        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
+         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
+         o.is_null_version, o.created_at, b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
          LEFT JOIN blobs b ON b.id = o.blob_id"
     };
     // The same around a select of keys.
@@ -125,25 +126,28 @@ macro_rules! piece {
     };
     // What `rows::found` reads.
     ($engine:ident found) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, o.key, o.blob_id, o.size, o.etag, \
-         o.class, o.headers, o.metadata, o.tags, o.checksum, o.is_latest, o.is_null_version, o.created_at, \
+        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
+         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
+         o.is_null_version, o.created_at, \
          b.hash, b.parts, b.segment_id, b.seg_offset, g.tier FROM objects o \
          JOIN spaces s ON s.id = o.space_id LEFT JOIN blobs b ON b.id = o.blob_id \
          LEFT JOIN segments g ON g.id = b.segment_id"
     };
     // What `rows::space` reads.
     ($engine:ident space) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at FROM spaces s"
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+         s.created_at FROM spaces s"
     };
     // What `rows::bucket` reads.
     ($engine:ident bucket) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at, \
-         u.name, u.created_at AS named_at FROM buckets u JOIN spaces s ON s.id = u.space_id"
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+         s.created_at, u.name, u.created_at AS named_at FROM buckets u JOIN spaces s ON s.id = u.space_id"
     };
     // What `rows::upload` reads.
     ($engine:ident upload) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.created_at, \
-         u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, u.checksum_algorithm, \
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+         s.created_at, u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, \
+         u.object_lock AS upload_lock, u.checksum_algorithm, \
          u.checksum_kind, u.created_at AS begun_at FROM uploads u JOIN spaces s ON s.id = u.space_id"
     };
     // What `rows::part` reads.

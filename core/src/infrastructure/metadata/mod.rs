@@ -11,6 +11,7 @@ mod credentials;
 mod database;
 mod delete;
 mod dialect;
+mod expire;
 mod extents;
 mod garbage;
 mod leases;
@@ -25,6 +26,7 @@ mod relocate;
 mod rows;
 mod scrub;
 mod segments;
+mod settings;
 mod spaces;
 mod store;
 mod tally;
@@ -75,5 +77,11 @@ impl SqlMetadata {
     #[cfg(feature = "testing")]
     pub async fn prepare(&self, sqlite: String, postgres: String) -> Result<(), String> {
         self.db.prepare(sqlite, postgres).await
+    }
+
+    /// What this engine was told about durability and references, for the test that holds it to that.
+    #[cfg(feature = "testing")]
+    pub async fn promises(&self) -> Vec<(&'static str, String)> {
+        self.db.promises().await
     }
 }

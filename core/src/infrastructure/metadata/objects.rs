@@ -291,7 +291,7 @@ pub(super) async fn part_checksums(
         .read(sql!("SELECT checksums FROM part_checksums WHERE blob_id = $1 AND algorithm = $2"))
         .bind(blob.0)
         .bind(algorithm.as_str())
-        .find(|row| row.first::<String>())
+        .find(super::database::Row::first::<String>)
         .await?;
     let of_part =
         |value: &str| Checksum { algorithm, kind: ChecksumKind::FullObject, value: value.to_owned() };

@@ -9,7 +9,7 @@ use super::database::Row;
 use super::dialect::Fault;
 
 /// What a row of `page_of_objects` holds, in order.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "id",
     "key",
     "blob_id",
@@ -20,6 +20,7 @@ const COLUMNS: [&str; 15] = [
     "metadata",
     "tags",
     "checksum",
+    "object_lock",
     "is_latest",
     "is_null_version",
     "created_at",
@@ -28,7 +29,7 @@ const COLUMNS: [&str; 15] = [
 ];
 
 /// What every row of a page shares, in order: its space's.
-const SHARED: [&str; 4] = ["space_id", "namespace", "tenant", "versioning"];
+const SHARED: [&str; 5] = ["space_id", "namespace", "tenant", "versioning", "settings"];
 
 /// A row out of a page.
 pub(super) struct Paged {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::commit::{Applied, Batch, refuse};
 use super::content::{self, Placed};
 use super::dialect::{Fault, sql};
-use super::put::{NewVersion, publish, replaced_bytes};
+use super::put::{NewVersion, publish, refuse_lock, replaced_bytes};
 use super::{extents, garbage, rows, uploads};
 use crate::application::ports::metadata::{CompleteUpload, Outcome, PutPart, Refusal};
 use crate::domain::blob::{BlobId, ContentHash};
@@ -90,6 +90,10 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         None => None,
     };
     if let Some(refusal) = refuse(&complete.preconditions, latest.as_ref()) {
+        return Ok(Err(refusal));
+    }
+    let (key, attributes) = (upload.key.as_ref(), &upload.attributes);
+    if let Some(refusal) = refuse_lock(batch, Some(&space), latest.as_ref(), key, attributes).await? {
         return Ok(Err(refusal));
     }
 

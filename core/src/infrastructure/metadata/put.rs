@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::commit::{Applied, Batch, refuse};
+use super::commit::{Applied, Batch, held, refuse};
 use super::content::{self, Placed, Source};
 use super::dialect::{Fault, sql};
 use super::rows;
@@ -96,11 +96,14 @@ async fn admit<'a>(
     latest: Option<&Object>,
 ) -> Result<Result<Source<'a>, Refusal>, Fault> {
     let space = batch.space(&put.space).await?;
-    let space_id = space.as_ref().map(|space| space.id);
-    if !batch.bucket_stands(put.bucket.as_ref(), space_id).await? {
+    if !batch.bucket_stands(put.bucket.as_ref(), space.as_ref().map(|space| space.id)).await? {
         return Ok(Err(Refusal::NoSuchBucket));
     }
     if let Some(refusal) = refuse(&put.preconditions, latest) {
+        return Ok(Err(refusal));
+    }
+    let (key, attributes) = (put.key.as_ref(), &put.attributes);
+    if let Some(refusal) = refuse_lock(batch, space.as_ref(), latest, key, attributes).await? {
         return Ok(Err(refusal));
     }
     let source = match content::check(batch, &put.domain, &put.content).await? {
@@ -120,6 +123,28 @@ pub(super) fn replaced_bytes(versioning: Versioning, latest: Option<&Object>) ->
         Versioning::Off => Some(latest.size()),
         Versioning::Enabled => None,
         Versioning::Suspended => latest.is_null_version.then(|| latest.size()),
+    }
+}
+
+/// What object lock says against a new version: that it asks for a lock where there are none, or would
+/// replace a version that is held.
+pub(super) async fn refuse_lock(
+    batch: &mut Batch<'_>,
+    space: Option<&Space>,
+    latest: Option<&Object>,
+    key: Option<&Key>,
+    attributes: &Attributes,
+) -> Result<Option<Refusal>, Fault> {
+    match space.filter(|space| space.object_lock.is_some()) {
+        None if attributes.lock.is_empty() => Ok(None),
+        None => Ok(Some(Refusal::NoObjectLock)),
+        Some(space) => {
+            let replaced = match key {
+                Some(key) => batch.replaced(space, key, latest).await?,
+                None => None,
+            };
+            Ok(held(replaced.as_ref(), batch.now, false))
+        }
     }
 }
 
@@ -193,6 +218,9 @@ async fn insert_all(
     let mut objects = Vec::with_capacity(publications.len());
     for (space, new, content) in publications {
         let class = new.class_in(&space);
+        // A marker has no bytes to hold.
+        let default = space.object_lock.filter(|_| content.is_some()).and_then(|lock| lock.default_retention);
+        let lock = new.attributes.lock.or_default(default, batch.now);
         let id = match new.key {
             Some(key) => {
                 let id = batch.next_id(space.id, key, new.latest.as_ref(), new.id).await?;
@@ -206,6 +234,7 @@ async fn insert_all(
             space: space.id,
             address: space.address,
             versioning: space.versioning,
+            settings: space.settings,
             key: new.key.cloned(),
             content,
             etag: new.etag,
@@ -214,6 +243,7 @@ async fn insert_all(
             metadata: new.attributes.metadata.clone(),
             tags: new.attributes.tags.clone(),
             checksum: new.checksum,
+            lock,
             is_latest: true,
             is_null_version: space.versioning != Versioning::Enabled,
             created_at: batch.now,
@@ -229,12 +259,12 @@ async fn insert_all(
 
 /// Writes the rows of COMMITTED objects that are the latest of their keys.
 async fn write(batch: &mut Batch<'_>, objects: &[(Object, Option<UploadId>)]) -> Result<(), Fault> {
-    const COLUMNS: usize = 16;
+    const COLUMNS: usize = 17;
     for portion in batch.tx.portions(objects) {
         let mut statement = batch.tx.query_rows(
             sql!(
                 "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, blob_id, size, \
-                 etag, class, headers, metadata, tags, checksum, upload_id, created_at) VALUES ",
+                 etag, class, headers, metadata, tags, checksum, upload_id, created_at, object_lock) VALUES ",
                 rows
             ),
             portion.len(),
@@ -257,7 +287,8 @@ async fn write(batch: &mut Batch<'_>, objects: &[(Object, Option<UploadId>)]) ->
                 .bind(rows::json(&object.tags)?)
                 .bind(object.checksum.as_ref().map(Checksum::to_stored))
                 .bind(completes.map(|upload| upload.0))
-                .bind(object.created_at.millis());
+                .bind(object.created_at.millis())
+                .bind(rows::json(&object.lock)?);
         }
         statement.execute().await?;
     }
@@ -280,20 +311,10 @@ impl Way {
         key: &Key,
         latest: Option<Object>,
     ) -> Result<(), Fault> {
-        match (space.versioning, latest) {
-            (Versioning::Off | Versioning::Enabled, None) => {}
-            (Versioning::Off, Some(latest)) => self.retired.push(latest),
-            (Versioning::Enabled, Some(latest)) => self.demoted.push(latest),
-            (Versioning::Suspended, latest) => {
-                // Only the null version is replaced, wherever it is among the versions.
-                let null = match &latest {
-                    Some(latest) if latest.is_null_version => Some(latest.clone()),
-                    _ => batch.null_version(space.id, key).await?,
-                };
-                self.retired.extend(null);
-                self.demoted.extend(latest.filter(|latest| !latest.is_null_version));
-            }
-        }
+        let replaced = batch.replaced(space, key, latest.as_ref()).await?;
+        let stays = |latest: &Object| replaced.as_ref().is_none_or(|replaced| replaced.id != latest.id);
+        self.demoted.extend(latest.filter(stays));
+        self.retired.extend(replaced);
         Ok(())
     }
 }

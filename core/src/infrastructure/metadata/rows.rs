@@ -15,6 +15,7 @@ use crate::domain::etag::Etag;
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Content, Headers, Object, ObjectId};
 use crate::domain::principal::{NamespacePattern, Rights};
+use crate::domain::settings::SettingsRevision;
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -129,6 +130,7 @@ pub(super) fn object(row: &Row) -> Result<Object, Fault> {
         space: SpaceId(reader.get("space_id")?),
         address: reader.address()?,
         versioning: reader.parse("versioning", Versioning::from_code)?,
+        settings: SettingsRevision(reader.get("settings")?),
         key: reader.key()?,
         content,
         etag: reader.parse("etag", |text: String| Etag::parse(&text).ok())?,
@@ -137,6 +139,7 @@ pub(super) fn object(row: &Row) -> Result<Object, Fault> {
         metadata: reader.json("metadata")?,
         tags: reader.json("tags")?,
         checksum: reader.maybe("checksum", |text: String| Checksum::from_stored(&text))?,
+        lock: reader.json("object_lock")?,
         is_latest: reader.get("is_latest")?,
         is_null_version: reader.get("is_null_version")?,
         created_at: reader.time("created_at")?,
@@ -172,6 +175,8 @@ pub(super) fn space(row: &Row) -> Result<Space, Fault> {
         address: reader.address()?,
         versioning: reader.parse("versioning", Versioning::from_code)?,
         default_class: reader.class("default_class")?,
+        object_lock: reader.maybe("object_lock", |text: String| serde_json::from_str(&text).ok())?,
+        settings: SettingsRevision(reader.get("settings")?),
         created_at: reader.time("created_at")?,
     })
 }
@@ -199,6 +204,7 @@ pub(super) fn upload(row: &Row) -> Result<Upload, Fault> {
             metadata: reader.json("metadata")?,
             tags: reader.json("tags")?,
             class: reader.maybe("class", StorageClass::from_code)?,
+            lock: reader.json("upload_lock")?,
         },
         checksum: algorithm.zip(kind),
         created_at: reader.time("begun_at")?,

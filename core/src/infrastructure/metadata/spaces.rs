@@ -2,8 +2,8 @@
 
 use super::database::{Database, Row, Transaction, transaction};
 use super::dialect::{Fault, after_prefix, sql};
-use super::{rows, uploads};
-use crate::application::ports::metadata::{BucketDeletion, Place};
+use super::{rows, settings, uploads};
+use crate::application::ports::metadata::{BucketDeletion, Place, Refusal};
 use crate::domain::address::{BucketName, SpaceAddress, Tenant};
 use crate::domain::space::{Bucket, Space, Versioning};
 use crate::domain::storage_class::StorageClass;
@@ -63,19 +63,24 @@ pub(super) async fn set_versioning(
     address: &SpaceAddress,
     versioning: Versioning,
     now: Timestamp,
-) -> Result<Space, Fault> {
+) -> Result<Result<Space, Refusal>, Fault> {
     transaction!(db, |tx| {
-        ensure_space(&mut tx, address, now).await?;
-        tx.query(sql!(
-            "UPDATE spaces SET versioning = CASE WHEN $3 = 0 AND versioning <> 0 THEN 2 ELSE $3 END \
-             WHERE namespace = $1 AND tenant = $2"
-        ))
-        .bind(address.namespace.as_str())
-        .bind(address.tenant.as_str())
-        .bind(versioning.code())
-        .execute()
-        .await?;
-        ensure_space(&mut tx, address, now).await?
+        let before = ensure_space(&mut tx, address, now).await?;
+        // Decided by the statement itself: the lock may be turned on until its row is held.
+        let changed = tx
+            .query(sql!(
+                "UPDATE spaces SET versioning = CASE WHEN $2 = 0 AND versioning <> 0 THEN 2 ELSE $2 END \
+                 WHERE id = $1 AND (object_lock IS NULL OR $2 = 1)"
+            ))
+            .bind(before.id.0)
+            .bind(versioning.code())
+            .execute()
+            .await?;
+        if changed == 1 {
+            Ok(ensure_space(&mut tx, address, now).await?)
+        } else {
+            Err(Refusal::WrongVersioning)
+        }
     })
 }
 
@@ -100,13 +105,17 @@ pub(super) async fn create_bucket(
     db: &Database,
     name: &BucketName,
     address: &SpaceAddress,
+    locking: bool,
     now: Timestamp,
 ) -> Result<Result<Bucket, Bucket>, Fault> {
     transaction!(db, |tx| {
         if let Some(taken) = find_bucket(&mut tx, name).await? {
             Err(taken)
         } else {
-            let space = ensure_space(&mut tx, address, now).await?;
+            let mut space = ensure_space(&mut tx, address, now).await?;
+            if locking {
+                space = settings::lock_space(&mut tx, space).await?;
+            }
             tx.query(sql!(
                 "INSERT INTO buckets (name, space_id, tenant, created_at) VALUES ($1, $2, $3, $4)"
             ))
@@ -175,15 +184,22 @@ pub(super) async fn delete_bucket(db: &Database, name: &BucketName) -> Result<Bu
             Some(space) => {
                 uploads::abort_all(&mut tx, space).await?;
                 tx.query(sql!("DELETE FROM buckets WHERE name = $1")).bind(name.as_str()).execute().await?;
-                tx.query(sql!(
-                    "UPDATE spaces SET versioning = $2, default_class = $3 WHERE id = $1 \
-                     AND NOT EXISTS (SELECT 1 FROM buckets u WHERE u.space_id = $1)"
-                ))
-                .bind(space)
-                .bind(Versioning::default().code())
-                .bind(StorageClass::default().code())
-                .execute()
-                .await?;
+                // Nothing is in it, so nothing in it is locked. The revision never goes back: a document that
+                // is remembered somewhere must not come to life again.
+                let reset = tx
+                    .query(sql!(
+                        "UPDATE spaces SET versioning = $2, default_class = $3, object_lock = NULL, \
+                         settings = CASE WHEN settings = 0 THEN 0 ELSE settings + 1 END WHERE id = $1 \
+                         AND NOT EXISTS (SELECT 1 FROM buckets u WHERE u.space_id = $1)"
+                    ))
+                    .bind(space)
+                    .bind(Versioning::default().code())
+                    .bind(StorageClass::default().code())
+                    .execute()
+                    .await?;
+                if reset == 1 {
+                    settings::clear(&mut tx, space).await?;
+                }
                 BucketDeletion::Deleted
             }
         }

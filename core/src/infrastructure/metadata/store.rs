@@ -7,12 +7,12 @@ use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
     SqlMetadata, adopt, commit, credentials, garbage, leases, limits, objects, relocate, scrub, segments,
-    spaces, uploads, usage, validate,
+    settings, spaces, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
-    BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, ListQuery, ListUploadsQuery,
-    MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject, Refusal, Relocation, ScrubPass,
-    SegmentRecord, SpaceUsage, Swept, Target, WriterId,
+    BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, LifecyclePass, ListQuery,
+    ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject, Refusal,
+    Relocation, ScrubPass, SegmentRecord, SpaceUsage, Swept, Target, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -21,8 +21,10 @@ use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::limits::{Holdings, Overrides};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId};
+use crate::domain::object_lock::LockConfig;
 use crate::domain::range::Span;
-use crate::domain::space::{Bucket, Space, Versioning};
+use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
+use crate::domain::space::{Bucket, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -86,17 +88,57 @@ impl MetadataStore for SqlMetadata {
         space: &SpaceAddress,
         versioning: Versioning,
         now: Timestamp,
-    ) -> Answer<Space> {
+    ) -> Answer<Result<Space, Refusal>> {
         Ok(spaces::set_versioning(&self.db, space, versioning, now).await?)
+    }
+
+    async fn set_object_lock(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        config: LockConfig,
+    ) -> Answer<Result<(), Refusal>> {
+        Ok(settings::set_object_lock(&self.db, space, bucket, config).await?)
+    }
+
+    async fn put_setting(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        setting: &Setting,
+    ) -> Answer<Result<(), Refusal>> {
+        Ok(settings::write(&self.db, space, bucket, setting.kind(), Some(setting)).await?)
+    }
+
+    async fn delete_setting(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        kind: SettingKind,
+    ) -> Answer<Result<(), Refusal>> {
+        Ok(settings::write(&self.db, space, bucket, kind, None).await?)
+    }
+
+    async fn settings(&self, space: SpaceId) -> Answer<(SettingsRevision, SpaceSettings)> {
+        Ok(settings::read(&self.db, space).await?)
+    }
+
+    async fn next_lifecycle(&self, before: Timestamp) -> Answer<Option<LifecyclePass>> {
+        Ok(settings::next_lifecycle(&self.db, before).await?)
+    }
+
+    async fn save_lifecycle(&self, pass: &LifecyclePass, now: Timestamp) -> Answer<()> {
+        Ok(settings::save_lifecycle(&self.db, pass, now).await?)
     }
 
     async fn create_bucket(
         &self,
         name: &BucketName,
         space: &SpaceAddress,
+        locking: bool,
         now: Timestamp,
     ) -> Answer<Result<Bucket, Bucket>> {
-        Ok(spaces::create_bucket(&self.db, name, space, now).await?)
+        Ok(spaces::create_bucket(&self.db, name, space, locking, now).await?)
     }
 
     async fn list_buckets(

@@ -1,11 +1,12 @@
 //! Changes of what an object carries, in place.
 
-use super::commit::{Applied, Batch, refuse};
+use super::commit::{Applied, Batch, held, refuse};
 use super::content;
 use super::dialect::{Fault, sql};
 use super::rows;
 use crate::application::ports::metadata::{Outcome, Refusal, UpdateObject};
 use crate::domain::object::Object;
+use crate::domain::object_lock::{Locked, ObjectLock};
 
 pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Result<Applied, Fault> {
     // A delete marker carries nothing that could be changed.
@@ -14,24 +15,36 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
     if let Some(refusal) = refuse(&update.preconditions, Some(&before)) {
         return Ok(Err(refusal));
     }
+    let lock = match lock_after(batch, update, &before).await? {
+        Ok(lock) => lock,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let attributes = update.attributes.clone();
     let after = Object {
         class: update.class.unwrap_or(before.class),
         headers: attributes.as_ref().map_or_else(|| before.headers.clone(), |a| a.headers.clone()),
         metadata: attributes.as_ref().map_or_else(|| before.metadata.clone(), |a| a.metadata.clone()),
         tags: attributes.map_or_else(|| before.tags.clone(), |a| a.tags),
+        lock,
         ..before.clone()
     };
+    // A version that is held reads tomorrow as it reads today; tags are not part of it, as in S3.
+    let rewritten = after.headers != before.headers || after.metadata != before.metadata;
+    if let Some(refusal) = held(Some(&before).filter(|_| rewritten), batch.now, false) {
+        return Ok(Err(refusal));
+    }
     batch
         .tx
         .query(sql!(
-            "UPDATE objects SET class = $2, headers = $3, metadata = $4, tags = $5 WHERE id = $1 AND state = 2"
+            "UPDATE objects SET class = $2, headers = $3, metadata = $4, tags = $5, object_lock = $6 \
+             WHERE id = $1 AND state = 2"
         ))
         .bind(after.id.0)
         .bind(after.class.code())
         .bind(rows::json(&after.headers)?)
         .bind(rows::json(&after.metadata)?)
         .bind(rows::json(&after.tags)?)
+        .bind(rows::json(&after.lock)?)
         .execute()
         .await?;
     if let (true, Some(content)) = (after.class != before.class, &after.content) {
@@ -39,4 +52,18 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         content::suspect_blob_tier(batch, content, after.class).await?;
     }
     Ok(Ok(Outcome::Object { object: Box::new(after), dropped: None }))
+}
+
+/// What holds the version after the change.
+async fn lock_after(
+    batch: &mut Batch<'_>,
+    update: &UpdateObject,
+    before: &Object,
+) -> Result<Result<ObjectLock, Refusal>, Fault> {
+    let Some(change) = update.lock else { return Ok(Ok(before.lock)) };
+    let space = batch.space(&before.address).await?;
+    if space.is_none_or(|space| space.object_lock.is_none()) {
+        return Ok(Err(Refusal::NoObjectLock));
+    }
+    Ok(before.lock.changed(change, batch.now).map_err(|Locked| Refusal::Locked))
 }

@@ -13,6 +13,7 @@ use crate::domain::blob::BlobId;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::Attributes;
+use crate::domain::space::Space;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -28,9 +29,6 @@ pub(super) struct NewUpload<'a> {
 }
 
 pub(super) async fn create(db: &Database, new: NewUpload<'_>) -> Result<Result<Upload, Refusal>, Fault> {
-    let headers = rows::json(&new.attributes.headers)?;
-    let metadata = rows::json(&new.attributes.metadata)?;
-    let tags = rows::json(&new.attributes.tags)?;
     transaction!(db, |tx| {
         let stands = match new.bucket {
             Some(bucket) => spaces::bucket_names(&mut tx, bucket, new.space).await?,
@@ -38,35 +36,45 @@ pub(super) async fn create(db: &Database, new: NewUpload<'_>) -> Result<Result<U
         };
         if stands {
             let space = spaces::ensure_space(&mut tx, new.space, new.now).await?;
-            tx.query(sql!(
-                "INSERT INTO uploads (id, space_id, key, class, headers, metadata, tags, \
-                 checksum_algorithm, checksum_kind, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-            ))
-            .bind(new.id.0)
-            .bind(space.id.0)
-            .bind(new.key.map_or("", Key::as_str))
-            .bind(new.attributes.class.map(StorageClass::code))
-            .bind(headers.as_deref())
-            .bind(metadata.as_deref())
-            .bind(tags.as_deref())
-            .bind(new.checksum.map(|(algorithm, _)| algorithm.as_str()))
-            .bind(new.checksum.map(|(_, kind)| kind.as_str()))
-            .bind(new.now.millis())
-            .execute()
-            .await?;
-            Ok(Upload {
-                id: new.id,
-                space,
-                key: new.key.cloned(),
-                attributes: new.attributes.clone(),
-                checksum: new.checksum,
-                created_at: new.now,
-            })
+            if !new.attributes.lock.is_empty() && space.object_lock.is_none() {
+                Err(Refusal::NoObjectLock)
+            } else {
+                insert(&mut tx, &new, &space).await?;
+                Ok(Upload {
+                    id: new.id,
+                    space,
+                    key: new.key.cloned(),
+                    attributes: new.attributes.clone(),
+                    checksum: new.checksum,
+                    created_at: new.now,
+                })
+            }
         } else {
             Err(Refusal::NoSuchBucket)
         }
     })
+}
+
+async fn insert(tx: &mut Transaction, new: &NewUpload<'_>, space: &Space) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO uploads (id, space_id, key, class, headers, metadata, tags, object_lock, \
+         checksum_algorithm, checksum_kind, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    ))
+    .bind(new.id.0)
+    .bind(space.id.0)
+    .bind(new.key.map_or("", Key::as_str))
+    .bind(new.attributes.class.map(StorageClass::code))
+    .bind(rows::json(&new.attributes.headers)?)
+    .bind(rows::json(&new.attributes.metadata)?)
+    .bind(rows::json(&new.attributes.tags)?)
+    .bind(rows::json(&new.attributes.lock)?)
+    .bind(new.checksum.map(|(algorithm, _)| algorithm.as_str()))
+    .bind(new.checksum.map(|(_, kind)| kind.as_str()))
+    .bind(new.now.millis())
+    .execute()
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn find(db: &Database, id: UploadId) -> Result<Option<Upload>, Fault> {

@@ -16,6 +16,8 @@ use super::pack::LocalPack;
 use super::reader::{self, Cursor, Stop, Stretch};
 use super::single::LocalSingle;
 use super::walk;
+use tokio::sync::Semaphore;
+
 use crate::application::ports::segments::{
     DomainTag, FoundRecord, PackWriter, ReadRequest, SegmentError, SegmentStore, SingleWriter,
 };
@@ -34,6 +36,8 @@ const LISTED_AT_ONCE: usize = 512;
 pub struct LocalSegments {
     directory: Arc<Directory>,
     handles: Arc<Handles>,
+    /// What the chunks of all readers may take.
+    memory: Arc<Semaphore>,
 }
 
 impl LocalSegments {
@@ -41,7 +45,8 @@ impl LocalSegments {
     /// Blocks: meant for start-up.
     pub fn open(root: PathBuf, tier: &'static str) -> Result<Self, SegmentError> {
         let directory = Arc::new(Directory::open(root, tier)?);
-        Ok(Self { directory, handles: Arc::default() })
+        let memory = Arc::new(Semaphore::new(reader::CHUNKS_BYTES_MAX));
+        Ok(Self { directory, handles: Arc::default(), memory })
     }
 
     /// Runs `job` with a freshly opened segment on a thread that may block.
@@ -82,7 +87,7 @@ impl SegmentStore for LocalSegments {
         let stretch = Stretch::new(request)?;
         let kept = self.handles.get(request.segment);
         if let Some(handle) = kept.as_ref().filter(|_| stretch.is_small()) {
-            let mut cursor = Cursor::new(Arc::clone(handle), stretch);
+            let mut cursor = Cursor::new(Arc::clone(handle), stretch, &self.memory);
             match cursor.first(Wait::No) {
                 Ok(chunk) => return Ok(reader::stream(cursor, chunk)),
                 Err(Stop::Failed(error)) => return Err(error),
@@ -90,9 +95,10 @@ impl SegmentStore for LocalSegments {
             }
         }
         let (directory, handles) = (Arc::clone(&self.directory), Arc::clone(&self.handles));
+        let memory = Arc::clone(&self.memory);
         blocking(move || {
             let handle = kept.map_or_else(|| handles.open(&directory, request.segment), Ok)?;
-            let mut cursor = Cursor::new(handle, stretch);
+            let mut cursor = Cursor::new(handle, stretch, &memory);
             let chunk = cursor.first(Wait::Yes).map_err(reader::failure)?;
             Ok(reader::stream(cursor, chunk))
         })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use rustix::fs::Advice;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::blocking::{Wait, io_error, joined, read_at, read_exact_at};
@@ -19,6 +20,11 @@ const CHUNK_BLOCKS: u64 = 8;
 /// Blocks in the only chunk of a stretch of at most 1 MiB, which has no next one to read ahead. It may begin
 /// and end inside of a block.
 const ONLY_CHUNK_BLOCKS: u64 = 17;
+/// Blocks in one chunk of a reader that came when memory was short: it goes on, only slower.
+const CHUNK_BLOCKS_SHORT: u64 = 1;
+/// What the chunks of all readers of a tier may take together, in bytes. Those that come when it is taken have
+/// small chunks, and none read ahead.
+pub(super) const CHUNKS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Entries of the CRC table that are held at a time (16 KiB, good for 256 MiB of payload).
 const TABLE_ENTRIES: u64 = 4096;
 /// Up to so many blocks are read without changing threads if the page cache has them.
@@ -78,11 +84,31 @@ pub(super) struct Cursor {
     /// The entries of the CRC table from `table_block` on.
     table: Vec<u8>,
     table_block: u64,
+    /// Blocks in one chunk.
+    blocks: u64,
+    /// The share of [`CHUNKS_BYTES_MAX`] that this reader has; none if it is small, or came too late.
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Cursor {
-    pub(super) fn new(handle: Arc<Handle>, stretch: Stretch) -> Self {
-        Self { handle, stretch, at: stretch.start, table: Vec::new(), table_block: 0 }
+    /// Takes its share of `memory`, which has [`CHUNKS_BYTES_MAX`] permits.
+    pub(super) fn new(handle: Arc<Handle>, stretch: Stretch, memory: &Arc<Semaphore>) -> Self {
+        let length = stretch.end - stretch.start;
+        let whole = length <= (ONLY_CHUNK_BLOCKS - 1) * BLOCK;
+        let share = if whole { length + BLOCK } else { 2 * CHUNK_BLOCKS * BLOCK };
+        let permits = u32::try_from(share).unwrap_or(u32::MAX);
+        let plenty = if whole { ONLY_CHUNK_BLOCKS } else { CHUNK_BLOCKS };
+        let (blocks, memory) = match Arc::clone(memory).try_acquire_many_owned(permits) {
+            _ if stretch.is_small() => (plenty, None),
+            Ok(share) => (plenty, Some(share)),
+            Err(_) => (CHUNK_BLOCKS_SHORT, None),
+        };
+        Self { handle, stretch, at: stretch.start, table: Vec::new(), table_block: 0, blocks, memory }
+    }
+
+    /// Whether the next chunk may be read while the caller is busy with this one.
+    fn may_read_ahead(&self) -> bool {
+        self.memory.is_some()
     }
 
     /// Whether everything was served.
@@ -129,8 +155,7 @@ impl Cursor {
         }
         let Stretch { offset, length, end, .. } = self.stretch;
         let first = self.at / BLOCK;
-        let blocks = if end - self.stretch.start <= 16 * BLOCK { ONLY_CHUNK_BLOCKS } else { CHUNK_BLOCKS };
-        let last = end.div_ceil(BLOCK).min(first + blocks);
+        let last = end.div_ceil(BLOCK).min(first + self.blocks);
         let (from, to) = (first * BLOCK, length.min(last * BLOCK));
         let table_at = self.table_from(first, last, wait)?;
 
@@ -214,6 +239,8 @@ type Step = (Cursor, Result<Bytes, SegmentError>);
 enum Ahead {
     /// The first chunk, and the cursor behind it.
     Ready(Cursor, Bytes),
+    /// The cursor behind the last chunk; the next is read once it is asked for.
+    Waiting(Cursor),
     /// The next chunk is being read.
     Reading(JoinHandle<Step>),
     /// Nothing is left.
@@ -221,7 +248,7 @@ enum Ahead {
 }
 
 /// `first`, then the rest of what `cursor` stands for. While the caller is busy with one chunk the next one
-/// is read.
+/// is read, unless memory is short.
 pub(super) fn stream(cursor: Cursor, first: Bytes) -> BoxStream<'static, Result<Bytes, SegmentError>> {
     if first.is_empty() {
         return stream::empty().boxed();
@@ -233,18 +260,25 @@ pub(super) fn stream(cursor: Cursor, first: Bytes) -> BoxStream<'static, Result<
         let (cursor, chunk) = match ahead {
             Ahead::Done => return Ok(None),
             Ahead::Ready(cursor, chunk) => (cursor, chunk),
-            Ahead::Reading(mut job) => {
-                let (cursor, chunk) = joined(&mut job).await?;
-                (cursor, chunk?)
-            }
+            Ahead::Waiting(cursor) => arrived(read_on(cursor)).await?,
+            Ahead::Reading(job) => arrived(job).await?,
         };
-        let ahead = if cursor.is_done() { Ahead::Done } else { Ahead::Reading(read_ahead(cursor)) };
+        let ahead = match cursor {
+            cursor if cursor.is_done() => Ahead::Done,
+            cursor if cursor.may_read_ahead() => Ahead::Reading(read_on(cursor)),
+            cursor => Ahead::Waiting(cursor),
+        };
         Ok(Some((chunk, ahead)))
     })
     .boxed()
 }
 
-fn read_ahead(mut cursor: Cursor) -> JoinHandle<Step> {
+async fn arrived(mut job: JoinHandle<Step>) -> Result<(Cursor, Bytes), SegmentError> {
+    let (cursor, chunk) = joined(&mut job).await?;
+    Ok((cursor, chunk?))
+}
+
+fn read_on(mut cursor: Cursor) -> JoinHandle<Step> {
     tokio::task::spawn_blocking(move || {
         let chunk = cursor.next(Wait::Yes).map_err(failure);
         (cursor, chunk)

@@ -204,7 +204,8 @@ impl<'s> Bench<'s> {
     /// A delete of a target.
     pub fn delete_target(&self, target: Target) -> DeleteObject {
         let marker_id = ObjectId::fresh(self.now());
-        DeleteObject { target, bucket: None, marker_id, preconditions: Preconditions::default() }
+        let preconditions = Preconditions::default();
+        DeleteObject { target, bucket: None, marker_id, preconditions, bypass_governance: false }
     }
 
     /// Commits a batch.
@@ -264,14 +265,14 @@ impl<'s> Bench<'s> {
 
     /// Sets the space's versioning.
     pub async fn set_versioning(&self, versioning: Versioning) {
-        let space = self.store.set_versioning(&self.space, versioning, self.now()).await.unwrap();
+        let space = self.store.set_versioning(&self.space, versioning, self.now()).await.unwrap().unwrap();
         assert_eq!(space.versioning, versioning);
     }
 
     /// A bucket of its own that names the space.
     pub async fn bucket(&self) -> BucketName {
         let name = BucketName::new(&format!("b{}", &Uuid::new_v4().simple().to_string()[..16])).unwrap();
-        self.store.create_bucket(&name, &self.space, self.now()).await.unwrap().unwrap();
+        self.store.create_bucket(&name, &self.space, false, self.now()).await.unwrap().unwrap();
         name
     }
 

@@ -23,7 +23,7 @@ async fn move_of(store: &dyn MetadataStore, blob: BlobId) -> Option<Move> {
 async fn reclass(bench: &Bench<'_>, name: &str, class: StorageClass) {
     let id = bench.find(name).await.unwrap().object.id;
     let preconditions = Preconditions::default();
-    let update = UpdateObject { id, class: Some(class), attributes: None, preconditions };
+    let update = UpdateObject { id, class: Some(class), attributes: None, lock: None, preconditions };
     object(bench.one(Mutation::Update(Box::new(update))).await);
 }
 

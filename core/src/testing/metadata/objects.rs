@@ -9,6 +9,7 @@ use crate::application::ports::metadata::{
 use crate::domain::blob::{BlobId, ContentHash, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher};
 use crate::domain::object::{Attributes, Headers, ObjectId};
+use crate::domain::object_lock::ObjectLock;
 use crate::domain::precondition::Preconditions;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -55,6 +56,7 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
         metadata: [("name".to_owned(), "größe '\"\\".to_owned()), ("empty".to_owned(), String::new())].into(),
         tags: [("k y".to_owned(), "日本".to_owned())].into(),
         class: Some(StorageClass::Cold),
+        lock: ObjectLock::default(),
     };
     let longest = format!("{}'\"%_\\\u{1}", "é".repeat(500));
     let mut put = bench.put(&longest, b"body");
@@ -137,6 +139,7 @@ pub async fn an_update_changes_what_is_carried_and_nothing_else(store: &dyn Meta
         id: before.id,
         class: Some(StorageClass::Cold),
         attributes: Some(attributes.clone()),
+        lock: None,
         preconditions: matching(b"body"),
     };
     let after = object(bench.one(Mutation::Update(Box::new(update.clone()))).await);

@@ -24,7 +24,7 @@ pub async fn buckets_name_spaces(store: &dyn MetadataStore) {
     let second = bench.bucket().await;
     assert_eq!(store.space(&Place::Bucket(second)).await.unwrap(), Some(space.clone()));
     let stranger = Bench::new(store).await;
-    let taken = store.create_bucket(&name, &stranger.space, bench.now()).await.unwrap().unwrap_err();
+    let taken = store.create_bucket(&name, &stranger.space, false, bench.now()).await.unwrap().unwrap_err();
     assert_eq!((taken.name, taken.space), (name, space));
     assert_eq!(store.space(&Place::Space(stranger.space.clone())).await.unwrap(), None, "no trace");
     let unknown = BucketName::new("no-such-bucket").unwrap();
@@ -40,10 +40,10 @@ pub async fn buckets_are_listed_by_name(store: &dyn MetadataStore) {
     let mut names: Vec<_> = ["a.1", "a-2", "ab", "b1"].iter().map(|end| format!("{tag}-{end}")).collect();
     for name in &names {
         let name = BucketName::new(name).unwrap();
-        store.create_bucket(&name, &bench.space, bench.now()).await.unwrap().unwrap();
+        store.create_bucket(&name, &bench.space, false, bench.now()).await.unwrap().unwrap();
     }
     let others = BucketName::new(&format!("{tag}-aa")).unwrap();
-    store.create_bucket(&others, &stranger.space, bench.now()).await.unwrap().unwrap();
+    store.create_bucket(&others, &stranger.space, false, bench.now()).await.unwrap().unwrap();
     names.sort();
     let own = Some(&bench.space.tenant);
     let list = async |tenant, prefix: &str, after: Option<&str>, limit| {
@@ -139,7 +139,8 @@ pub async fn usage_is_what_a_recount_finds(store: &dyn MetadataStore) {
     bench.has_put("b", b"123").await;
     assert_eq!(figures(StorageClass::Hot).await, Some((2, 10, 10, 1)));
     let preconditions = Preconditions::default();
-    let update = UpdateObject { id: a.id, class: Some(StorageClass::Cold), attributes: None, preconditions };
+    let class = Some(StorageClass::Cold);
+    let update = UpdateObject { id: a.id, class, attributes: None, lock: None, preconditions };
     object(bench.one(Mutation::Update(Box::new(update))).await);
     assert_eq!(figures(StorageClass::Hot).await, Some((1, 3, 10, 1)));
     assert_eq!(figures(StorageClass::Cold).await, Some((1, 7, 0, 0)), "the bytes have not moved yet");

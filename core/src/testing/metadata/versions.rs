@@ -71,7 +71,7 @@ pub async fn with_versioning_every_write_stays(store: &dyn MetadataStore) {
     assert_eq!(bench.collect().await, 0, "every version keeps its blob");
 
     // What was versioned once is never unversioned again.
-    let space = store.set_versioning(&bench.space, Versioning::Off, bench.now()).await.unwrap();
+    let space = store.set_versioning(&bench.space, Versioning::Off, bench.now()).await.unwrap().unwrap();
     assert_eq!(space.versioning, Versioning::Suspended);
     bench.finish().await;
 }

@@ -1,0 +1,273 @@
+//! Lifecycle rules, applied: passes through the spaces that have some, in short steps.
+//!
+//! A step reads one page of a space's versions, asks the rules about each, and commits the verdicts in one
+//! transaction that looks again: what was overwritten, re-tagged or locked since is left alone. Where the pass
+//! goes on is written down after each page, so a pass survives its process, and another space's turn comes
+//! between two pages. Each space is passed through once a day, and anew when its rules change.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::worker::{Step, Worker};
+use crate::application::error::Result;
+use crate::application::ports::clock::Clock;
+use crate::application::ports::metadata::{
+    ExpireObject, Expiry, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, UpdateObject,
+    WriterId,
+};
+use crate::domain::lifecycle::{Candidate, Day, Lifecycle, Position, Verdict};
+use crate::domain::multipart::UploadId;
+use crate::domain::object::{Object, ObjectId};
+use crate::domain::precondition::Preconditions;
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+
+/// Versions or uploads of one step: short enough that a foreground commit waiting behind it is not felt.
+const PAGE: u32 = 256;
+
+/// How long others come first between two pages of a pass.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often a day is looked whether something is due, at most every [`REST_MAX`].
+const LOOKS_A_DAY: u32 = 10;
+const REST_MAX: Duration = Duration::from_secs(60);
+
+/// Applies lifecycle rules.
+pub struct LifecycleWorker {
+    metadata: Arc<dyn MetadataStore>,
+    clock: Arc<dyn Clock>,
+    writer: WriterId,
+    day: Day,
+    /// A pass begins wherever none has begun since.
+    since: Option<Timestamp>,
+}
+
+/// Where a pass goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    /// Among the versions, after the last one that was judged.
+    Versions(Option<Judged>),
+    /// Among the uploads, after this key and upload.
+    Uploads(Option<(String, uuid::Uuid)>),
+}
+
+/// The last version that was judged, and what those that follow need to know of their key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Judged {
+    key: String,
+    id: uuid::Uuid,
+    /// When it was written: from then on the next older version has been noncurrent.
+    written: Timestamp,
+    /// How many noncurrent versions of the key there are up to here.
+    noncurrent: u32,
+}
+
+impl LifecycleWorker {
+    /// By days of this length. `writer` is named in commits; it stages nothing and need not be registered.
+    pub fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, writer: WriterId, day: Day) -> Self {
+        Self { metadata, clock, writer, day, since: None }
+    }
+
+    /// The same, passing once through every space from now on, whether a pass is due or not: for the command.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self { since: Some(self.clock.now()), ..self }
+    }
+
+    /// Spaces whose last pass began before this are due: those not passed through since midnight, or, with
+    /// days that have none, for a tenth of a day.
+    fn due_before(&self, now: Timestamp) -> Timestamp {
+        if let Some(since) = self.since {
+            return since;
+        }
+        if self.day == Day::REAL {
+            let day = i64::try_from(self.day.length().as_millis()).unwrap_or(i64::MAX);
+            return Timestamp(now.millis() - now.millis().rem_euclid(day));
+        }
+        now.minus(self.day.length() / LOOKS_A_DAY)
+    }
+
+    /// One page of a pass. Where it goes on, `None` at its end, and how many verdicts were carried out.
+    async fn page(&self, pass: &LifecyclePass, stage: Stage, now: Timestamp) -> Result<(Option<Stage>, u64)> {
+        match stage {
+            Stage::Versions(after) => {
+                let (last, done) = self.judge_versions(pass, after, now).await?;
+                let uploads = || pass.lifecycle.aborts_any().then_some(Stage::Uploads(None));
+                Ok((last.map(|last| Stage::Versions(Some(last))).or_else(uploads), done))
+            }
+            Stage::Uploads(after) => {
+                let (last, done) = self.abort_uploads(pass, after, now).await?;
+                Ok((last.map(|last| Stage::Uploads(Some(last))), done))
+            }
+        }
+    }
+
+    async fn judge_versions(
+        &self,
+        pass: &LifecyclePass,
+        after: Option<Judged>,
+        now: Timestamp,
+    ) -> Result<(Option<Judged>, u64)> {
+        let query = ListQuery {
+            space: pass.space.id,
+            prefix: pass.lifecycle.common_prefix().to_owned(),
+            from: after.as_ref().map_or(Bound::Unbounded, |last| Bound::Excluded(last.key.clone())),
+            from_version: after.as_ref().map(|last| ObjectId(last.id)),
+            versions: true,
+            keyless: false,
+            limit: PAGE,
+        };
+        let page = self.metadata.list(&query).await?;
+        let (mutations, last) = self.verdicts(&pass.lifecycle, &page, after, now);
+        let done = self.carry_out(mutations, now).await?;
+        let more = page.len() >= PAGE as usize;
+        Ok((last.filter(|_| more), done))
+    }
+
+    /// What the rules say of a page. Markers come last: those of the same page that stand in their way have
+    /// gone by then.
+    fn verdicts(
+        &self,
+        lifecycle: &Lifecycle,
+        page: &[Object],
+        mut last: Option<Judged>,
+        now: Timestamp,
+    ) -> (Vec<Mutation>, Option<Judged>) {
+        let (mut mutations, mut markers) = (Vec::new(), Vec::new());
+        for object in page {
+            let Some(key) = &object.key else { continue };
+            let before = last.take().filter(|last| last.key == key.as_str());
+            let noncurrent = before.as_ref().map_or(0, |before| before.noncurrent);
+            let position = match &before {
+                Some(before) if !object.is_latest => {
+                    Position::Noncurrent { since: before.written, newer: noncurrent }
+                }
+                // A latest version is the first of its key; whatever else comes first was seen while others
+                // changed the key, and is judged by the next pass.
+                _ => Position::Current,
+            };
+            let consistent = object.is_latest == (position == Position::Current);
+            last = Some(Judged {
+                key: key.as_str().to_owned(),
+                id: object.id.0,
+                written: object.created_at,
+                noncurrent: noncurrent + u32::from(!object.is_latest),
+            });
+            if !consistent {
+                continue;
+            }
+            let expire = |expiry| expire(object, expiry, now);
+            match lifecycle.judge(Candidate { object, position }, now, self.day) {
+                None => {}
+                Some(Verdict::Expire) => mutations.push(expire(Expiry::Current)),
+                Some(Verdict::Remove) => mutations.push(expire(Expiry::Noncurrent)),
+                Some(Verdict::RemoveMarker) => markers.push(expire(Expiry::LoneMarker)),
+                Some(Verdict::Cool) => mutations.push(cool(object)),
+            }
+        }
+        mutations.append(&mut markers);
+        (mutations, last)
+    }
+
+    async fn carry_out(&self, mutations: Vec<Mutation>, now: Timestamp) -> Result<u64> {
+        if mutations.is_empty() {
+            return Ok(0);
+        }
+        let results = self.metadata.commit(self.writer, mutations, now).await?;
+        let mut done = 0;
+        for result in results {
+            match result {
+                Ok(_) => done += 1,
+                // Held, or changed since it was judged: both are as they should be.
+                Err(refusal) => tracing::debug!(%refusal, "lifecycle verdict not carried out"),
+            }
+        }
+        Ok(done)
+    }
+
+    async fn abort_uploads(
+        &self,
+        pass: &LifecyclePass,
+        after: Option<(String, uuid::Uuid)>,
+        now: Timestamp,
+    ) -> Result<(Option<(String, uuid::Uuid)>, u64)> {
+        let query = ListUploadsQuery {
+            space: pass.space.id,
+            prefix: pass.lifecycle.common_prefix().to_owned(),
+            from: after.as_ref().map_or(Bound::Unbounded, |(key, _)| Bound::Excluded(key.clone())),
+            from_upload: after.as_ref().map(|(_, upload)| UploadId(*upload)),
+            limit: PAGE,
+        };
+        let page = self.metadata.list_uploads(&query).await?;
+        let mut done = 0;
+        for upload in &page {
+            let key = upload.key.as_ref().map_or("", |key| key.as_str());
+            if !key.is_empty() && pass.lifecycle.aborts(key, upload.created_at, now, self.day) {
+                done += u64::from(self.metadata.abort_upload(upload.id).await?);
+            }
+        }
+        let more = page.len() >= PAGE as usize;
+        let last = page
+            .last()
+            .filter(|_| more)
+            .map(|upload| (upload.key.as_ref().map_or("", |key| key.as_str()).to_owned(), upload.id.0));
+        Ok((last, done))
+    }
+}
+
+fn expire(object: &Object, expiry: Expiry, now: Timestamp) -> Mutation {
+    Mutation::Expire(Box::new(ExpireObject {
+        id: object.id,
+        tags: object.tags.clone(),
+        expiry,
+        marker_id: ObjectId::fresh(now),
+    }))
+}
+
+fn cool(object: &Object) -> Mutation {
+    Mutation::Update(Box::new(UpdateObject {
+        id: object.id,
+        class: Some(StorageClass::Cold),
+        attributes: None,
+        lock: None,
+        preconditions: Preconditions::default(),
+    }))
+}
+
+#[async_trait]
+impl Worker for LifecycleWorker {
+    fn name(&self) -> &'static str {
+        "lifecycle"
+    }
+
+    fn rest(&self) -> Duration {
+        (self.day.length() / LOOKS_A_DAY).min(REST_MAX)
+    }
+
+    async fn step(&self) -> Result<Step> {
+        let now = self.clock.now();
+        let Some(mut pass) = self.metadata.next_lifecycle(self.due_before(now)).await? else {
+            return Ok(Step::Idle);
+        };
+        // A place that this version did not write is no place: the pass begins anew, which does no harm.
+        let place = pass.place.as_deref().and_then(|place| serde_json::from_str(place).ok());
+        if place.is_none() {
+            pass.begun_at = now;
+        }
+        let stage = place.unwrap_or(Stage::Versions(None));
+        let (next, done) =
+            if pass.lifecycle.is_in_force() { self.page(&pass, stage, now).await? } else { (None, 0) };
+        pass.place = next.and_then(|stage| serde_json::to_string(&stage).ok());
+        self.metadata.save_lifecycle(&pass, now).await?;
+        if done > 0 {
+            tracing::info!(space = %pass.space.address, done, "lifecycle rules applied");
+        }
+        // A page of which nothing went is work all the same; between two pages, requests come first.
+        Ok(if pass.place.is_some() { Step::Paced(done, PAUSE) } else { Step::Did(done) })
+    }
+}

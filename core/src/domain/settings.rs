@@ -1,0 +1,235 @@
+//! What an owner has set on a space, each kind a document of its own that was validated when it was set.
+
+use serde::{Deserialize, Serialize};
+
+use super::cors::CorsConfig;
+use super::invalid::Invalid;
+use super::lifecycle::Lifecycle;
+use super::object::Tags;
+
+/// Most tags of a space (S3 `PutBucketTagging`).
+pub const SPACE_TAGS_MAX: usize = 50;
+
+/// How often a space's settings have changed: 0 if nothing was ever set, so that nothing need be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SettingsRevision(pub i64);
+
+impl SettingsRevision {
+    /// Whether nothing was ever set.
+    pub fn is_untouched(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The kinds of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SettingKind {
+    /// [`SpaceSettings::cors`].
+    Cors,
+    /// [`SpaceSettings::lifecycle`].
+    Lifecycle,
+    /// [`SpaceSettings::tags`].
+    Tags,
+    /// [`SpaceSettings::public_access`].
+    PublicAccess,
+    /// [`SpaceSettings::ownership`].
+    Ownership,
+}
+
+impl SettingKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Cors, Self::Lifecycle, Self::Tags, Self::PublicAccess, Self::Ownership];
+
+    /// The number kept in the database.
+    pub fn code(self) -> i16 {
+        match self {
+            Self::Cors => 1,
+            Self::Lifecycle => 2,
+            Self::Tags => 3,
+            Self::PublicAccess => 4,
+            Self::Ownership => 5,
+        }
+    }
+
+    /// Reads the number kept in the database.
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+/// One document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Which origins may ask.
+    Cors(CorsConfig),
+    /// What goes when.
+    Lifecycle(Lifecycle),
+    /// The space's own tags.
+    Tags(Tags),
+    /// What the owner says of public access.
+    PublicAccess(Declared<PublicAccess>),
+    /// What the owner says of ownership.
+    Ownership(Declared<BucketOwnerEnforced>),
+}
+
+impl Setting {
+    /// Its kind.
+    pub fn kind(&self) -> SettingKind {
+        match self {
+            Self::Cors(_) => SettingKind::Cors,
+            Self::Lifecycle(_) => SettingKind::Lifecycle,
+            Self::Tags(_) => SettingKind::Tags,
+            Self::PublicAccess(_) => SettingKind::PublicAccess,
+            Self::Ownership(_) => SettingKind::Ownership,
+        }
+    }
+
+    /// Checks what S3 checks of the document itself.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        match self {
+            Self::Cors(cors) => cors.validate(),
+            Self::Lifecycle(lifecycle) => lifecycle.validate(),
+            Self::Tags(tags) => validate_tags(tags),
+            Self::PublicAccess(_) | Self::Ownership(_) => Ok(()),
+        }
+    }
+
+    /// The text kept in the database.
+    pub fn to_document(&self) -> Result<String, serde_json::Error> {
+        match self {
+            Self::Cors(cors) => serde_json::to_string(cors),
+            Self::Lifecycle(lifecycle) => serde_json::to_string(lifecycle),
+            Self::Tags(tags) => serde_json::to_string(tags),
+            Self::PublicAccess(declared) => serde_json::to_string(declared),
+            Self::Ownership(declared) => serde_json::to_string(declared),
+        }
+    }
+
+    /// Reads the text kept in the database.
+    pub fn from_document(kind: SettingKind, document: &str) -> Result<Self, serde_json::Error> {
+        Ok(match kind {
+            SettingKind::Cors => Self::Cors(serde_json::from_str(document)?),
+            SettingKind::Lifecycle => Self::Lifecycle(serde_json::from_str(document)?),
+            SettingKind::Tags => Self::Tags(serde_json::from_str(document)?),
+            SettingKind::PublicAccess => Self::PublicAccess(serde_json::from_str(document)?),
+            SettingKind::Ownership => Self::Ownership(serde_json::from_str(document)?),
+        })
+    }
+}
+
+fn validate_tags(tags: &Tags) -> Result<(), Invalid> {
+    let refuse = |reason| Err(Invalid::new("tags", reason));
+    if tags.len() > SPACE_TAGS_MAX {
+        return refuse("must be at most 50");
+    }
+    for (name, value) in tags {
+        if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
+            return refuse("keys must be 1 to 128 and values at most 256 characters");
+        }
+        if name.starts_with("aws:") {
+            return refuse("keys that begin with aws: are reserved");
+        }
+    }
+    Ok(())
+}
+
+/// What an owner declared in place of the default. Neither changes who may do what: rights belong to keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Declared<T> {
+    /// This.
+    Set(T),
+    /// That there is no such configuration any more.
+    Removed,
+}
+
+/// What an owner says of public access. Nothing here is ever public, whatever it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // S3's own four
+pub struct PublicAccess {
+    /// Requests that set a public ACL are refused: with `AccessDenied` if this was set.
+    pub block_public_acls: bool,
+    /// Public ACLs do not count.
+    pub ignore_public_acls: bool,
+    /// Public policies are refused.
+    pub block_public_policy: bool,
+    /// Public policies do not count.
+    pub restrict_public_buckets: bool,
+}
+
+impl PublicAccess {
+    /// What holds for every space.
+    pub const BLOCKED: Self = Self {
+        block_public_acls: true,
+        ignore_public_acls: true,
+        block_public_policy: true,
+        restrict_public_buckets: true,
+    };
+}
+
+/// The one way of ownership there is: the space's owner owns everything in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketOwnerEnforced;
+
+/// All that is set on a space.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpaceSettings {
+    /// Which origins may ask.
+    pub cors: Option<CorsConfig>,
+    /// What goes when.
+    pub lifecycle: Option<Lifecycle>,
+    /// Its tags.
+    pub tags: Option<Tags>,
+    /// What was said of public access; `None` for the default, [`PublicAccess::BLOCKED`].
+    pub public_access: Option<Declared<PublicAccess>>,
+    /// What was said of ownership; `None` for the default, enforced.
+    pub ownership: Option<Declared<BucketOwnerEnforced>>,
+}
+
+impl FromIterator<Setting> for SpaceSettings {
+    fn from_iter<I: IntoIterator<Item = Setting>>(settings: I) -> Self {
+        let mut all = Self::default();
+        for setting in settings {
+            match setting {
+                Setting::Cors(cors) => all.cors = Some(cors),
+                Setting::Lifecycle(lifecycle) => all.lifecycle = Some(lifecycle),
+                Setting::Tags(tags) => all.tags = Some(tags),
+                Setting::PublicAccess(declared) => all.public_access = Some(declared),
+                Setting::Ownership(declared) => all.ownership = Some(declared),
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::domain::cors::CorsRule;
+
+    #[test]
+    fn documents_read_back_what_was_written() {
+        let rule = CorsRule { origins: vec!["*".into()], methods: vec!["GET".into()], ..CorsRule::default() };
+        for setting in [
+            Setting::Cors(CorsConfig { rules: vec![rule] }),
+            Setting::Lifecycle(Lifecycle::default()),
+            Setting::Tags([("a".to_owned(), "b".to_owned())].into()),
+            Setting::PublicAccess(Declared::Set(PublicAccess::BLOCKED)),
+            Setting::PublicAccess(Declared::Removed),
+            Setting::Ownership(Declared::Set(BucketOwnerEnforced)),
+        ] {
+            let document = setting.to_document().unwrap();
+            assert_eq!(Setting::from_document(setting.kind(), &document).unwrap(), setting, "{document}");
+            assert_eq!(SettingKind::from_code(setting.kind().code()), Some(setting.kind()));
+        }
+    }
+
+    #[test]
+    fn tags_of_a_space_are_bounded() {
+        let tags = |count: usize| -> Tags { (0..count).map(|n| (n.to_string(), String::new())).collect() };
+        assert_eq!(Setting::Tags(tags(50)).validate(), Ok(()));
+        assert!(Setting::Tags(tags(51)).validate().is_err());
+        assert!(Setting::Tags([("aws:x".to_owned(), String::new())].into()).validate().is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! Documents of spaces, and passes of the lifecycle worker.
+
+use super::bench::Bench;
+use crate::application::ports::metadata::{MetadataStore, Refusal};
+use crate::domain::lifecycle::{Expiration, Lifecycle, Rule};
+use crate::domain::settings::{Declared, PublicAccess, Setting, SettingKind, SpaceSettings};
+use crate::domain::timestamp::Timestamp;
+
+fn tags(value: &str) -> Setting {
+    Setting::Tags([("k".to_owned(), value.to_owned())].into())
+}
+
+fn rules() -> Lifecycle {
+    let rule =
+        Rule { id: "r".to_owned(), enabled: true, expiration: Some(Expiration::Days(1)), ..Rule::default() };
+    Lifecycle { rules: vec![rule], small_objects_move: false }
+}
+
+/// Each kind by itself, and every change shows in the space's revision.
+pub async fn documents_replace_their_kind_and_move_the_revision(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let name = bench.bucket().await;
+    let space = bench.space().await;
+    assert!(space.settings.is_untouched());
+    assert_eq!(store.settings(space.id).await.unwrap(), (space.settings, SpaceSettings::default()));
+    let mut last = space.settings;
+    let access = Setting::PublicAccess(Declared::Set(PublicAccess::BLOCKED));
+    for setting in [tags("1"), access.clone(), tags("2")] {
+        store.put_setting(&bench.space, &name, &setting).await.unwrap().unwrap();
+        let now = bench.space().await.settings;
+        assert!(now > last);
+        last = now;
+    }
+    let expected: SpaceSettings = [tags("2"), access].into_iter().collect();
+    assert_eq!(store.settings(space.id).await.unwrap(), (last, expected));
+    assert_eq!(bench.has_put("k", b"1").await.settings, last, "an object tells the revision of its space");
+    store.delete_setting(&bench.space, &name, SettingKind::Tags).await.unwrap().unwrap();
+    store.delete_setting(&bench.space, &name, SettingKind::Cors).await.unwrap().unwrap();
+    let (revision, settings) = store.settings(space.id).await.unwrap();
+    assert!(revision > last && settings.tags.is_none() && settings.public_access.is_some());
+    bench.finish().await;
+}
+
+/// Through a bucket that names another space, or none, nothing is set.
+pub async fn documents_are_set_through_the_bucket_that_names_the_space(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let name = bench.bucket().await;
+    let stranger = Bench::new(store).await;
+    stranger.bucket().await;
+    let wrong = store.put_setting(&stranger.space, &name, &tags("1")).await.unwrap();
+    assert_eq!(wrong, Err(Refusal::NoSuchBucket));
+    assert!(stranger.space().await.settings.is_untouched());
+    store.put_setting(&bench.space, &name, &tags("1")).await.unwrap().unwrap();
+    let before = bench.space().await;
+    store.delete_bucket(&name, bench.now()).await.unwrap();
+    let after = bench.space().await;
+    assert!(after.settings > before.settings, "what is remembered of it never comes back");
+    assert_eq!(store.settings(after.id).await.unwrap().1, SpaceSettings::default());
+    let gone = store.delete_setting(&bench.space, &name, SettingKind::Tags).await.unwrap();
+    assert_eq!(gone, Err(Refusal::NoSuchBucket));
+    bench.finish().await;
+}
+
+/// A pass goes on where it was, begins anew with other rules, and is due again only after a while.
+pub async fn lifecycle_passes_are_found_until_done(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let name = bench.bucket().await;
+    let next = async |before| {
+        let pass = store.next_lifecycle(before).await.unwrap();
+        pass.filter(|pass| pass.space.address == bench.space)
+    };
+    assert_eq!(next(Timestamp(i64::MAX)).await, None);
+    store.put_setting(&bench.space, &name, &Setting::Lifecycle(rules())).await.unwrap().unwrap();
+    let begun = bench.now();
+    let mut pass = next(begun).await.unwrap();
+    assert_eq!((pass.lifecycle.clone(), pass.place.clone()), (rules(), None));
+    pass.begun_at = begun;
+    pass.place = Some("here".to_owned());
+    store.save_lifecycle(&pass, bench.now()).await.unwrap();
+    let again = next(Timestamp(0)).await.unwrap();
+    assert_eq!((again.place, again.begun_at), (Some("here".to_owned()), begun));
+    let mut changed = rules();
+    changed.rules[0].expiration = Some(Expiration::Days(2));
+    store.put_setting(&bench.space, &name, &Setting::Lifecycle(changed.clone())).await.unwrap().unwrap();
+    let mut anew = next(Timestamp(0)).await.unwrap();
+    assert_eq!((anew.place.clone(), anew.lifecycle.clone()), (None, changed));
+    anew.begun_at = begun;
+    store.save_lifecycle(&anew, bench.now()).await.unwrap();
+    assert_eq!(next(begun).await, None, "done");
+    assert!(next(Timestamp(begun.millis() + 1)).await.is_some(), "due again");
+    store.delete_setting(&bench.space, &name, SettingKind::Lifecycle).await.unwrap().unwrap();
+    assert_eq!(next(Timestamp(i64::MAX)).await, None);
+    bench.finish().await;
+}

@@ -1,0 +1,128 @@
+//! What browsers are told: answers to preflights, and the headers that let a page of another origin read an
+//! answer. Neither asks who calls: a browser sends a preflight before it sends credentials, and a page may
+//! read why it was refused.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN, VARY,
+};
+use http::{Method, Response, StatusCode};
+use juststorage_core::application::store::Store;
+use juststorage_core::domain::address::BucketName;
+use juststorage_core::domain::cors::{CorsGrant, CorsRequest};
+
+use crate::dto::{joined, text};
+use crate::errors::{Refusal, translate};
+
+/// Longest list of headers that a preflight may ask for; browsers send a few.
+const HEADERS_MAX: usize = 100;
+
+/// What a browser asks, if it asks anything.
+pub(crate) struct Asked {
+    bucket: Option<BucketName>,
+    origin: Option<String>,
+    /// The method to be used, as a preflight or an old client names it.
+    named: Option<String>,
+    method: Method,
+    headers: Vec<String>,
+}
+
+impl Asked {
+    /// What the headers of a request to `bucket` say.
+    pub(crate) fn new(method: &Method, headers: &HeaderMap, bucket: Option<String>) -> Self {
+        let own = |name: &HeaderName| text(headers, name.as_str()).map(str::to_owned);
+        let origin = own(&ORIGIN);
+        let asked = match &origin {
+            Some(_) if method == Method::OPTIONS => joined(headers, ACCESS_CONTROL_REQUEST_HEADERS.as_str()),
+            _ => None,
+        };
+        let asked = asked.unwrap_or_default();
+        Self {
+            bucket: bucket.and_then(|name| BucketName::new(&name).ok()),
+            origin,
+            named: own(&ACCESS_CONTROL_REQUEST_METHOD),
+            method: method.clone(),
+            headers: asked
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+
+    /// The answer to a preflight.
+    pub(crate) async fn preflight(&self, store: &Store) -> Result<Response<s3s::Body>, Refusal> {
+        let insufficient = |what: &str| {
+            Err(Refusal {
+                status: StatusCode::BAD_REQUEST,
+                code: "BadRequest",
+                message: format!("Insufficient information. {what} request header needed."),
+            })
+        };
+        if self.origin.is_none() {
+            return insufficient("Origin");
+        }
+        if self.named.is_none() {
+            return insufficient("Access-Control-Request-Method");
+        }
+        let grant = if self.headers.len() > HEADERS_MAX { None } else { self.granted(store).await? };
+        let Some(grant) = grant else {
+            return Err(Refusal {
+                status: StatusCode::FORBIDDEN,
+                code: "AccessForbidden",
+                message:
+                    "CORSResponse: This CORS request is not allowed. This is usually because the evaluation \
+                          of Origin, request method / Access-Control-Request-Method or \
+                          Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
+                        .to_owned(),
+            });
+        };
+        let mut response = Response::new(s3s::Body::empty());
+        write(&grant, response.headers_mut());
+        Ok(response)
+    }
+
+    /// Adds to an answer what lets a page read it, if it may.
+    pub(crate) async fn grant(&self, store: &Store, headers: &mut HeaderMap) {
+        // An answer without these headers is one that a page cannot read: the safe side.
+        if let Ok(Some(grant)) = self.granted(store).await {
+            write(&grant, headers);
+        }
+    }
+
+    async fn granted(&self, store: &Store) -> Result<Option<CorsGrant>, Refusal> {
+        let (Some(bucket), Some(origin)) = (&self.bucket, &self.origin) else { return Ok(None) };
+        let method = self.named.as_deref().unwrap_or(self.method.as_str());
+        let request = CorsRequest { origin, method, headers: &self.headers };
+        store.cors(bucket, request).await.map_err(|error| {
+            let status = translate(error).status_code().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                Refusal::unavailable()
+            } else {
+                Refusal::internal()
+            }
+        })
+    }
+}
+
+fn write(grant: &CorsGrant, headers: &mut HeaderMap) {
+    let list = |list: &[String]| (!list.is_empty()).then(|| list.join(", "));
+    let pairs = [
+        (ACCESS_CONTROL_ALLOW_ORIGIN, Some(grant.origin.clone())),
+        (ACCESS_CONTROL_ALLOW_METHODS, list(&grant.methods)),
+        (ACCESS_CONTROL_ALLOW_HEADERS, list(&grant.headers).map(|headers| headers.to_ascii_lowercase())),
+        (ACCESS_CONTROL_EXPOSE_HEADERS, list(&grant.expose)),
+        (ACCESS_CONTROL_MAX_AGE, grant.max_age_seconds.map(|seconds| seconds.to_string())),
+        // A page that names its origin may send its credentials along; `*` excludes them (Fetch standard).
+        (ACCESS_CONTROL_ALLOW_CREDENTIALS, (grant.origin != "*").then(|| "true".to_owned())),
+        (VARY, Some("Origin, Access-Control-Request-Headers, Access-Control-Request-Method".to_owned())),
+    ];
+    for (name, value) in pairs {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
+}

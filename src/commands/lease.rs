@@ -1,0 +1,35 @@
+//! Work that only one process of the store does at a time.
+
+use std::time::Duration;
+
+use juststorage_core::application::ports::metadata::WriterId;
+use juststorage_core::application::workers::{Step, Worker};
+
+use crate::compose::Parts;
+use crate::failure::Failure;
+
+/// How long a lease holds; renewed before every step.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Runs `worker` dry unless a server holds its lease: two that copy the same blobs would each do the whole
+/// work, and one of them for nothing.
+pub(super) async fn under_lease(
+    parts: &Parts,
+    writer: WriterId,
+    worker: &dyn Worker,
+) -> Result<Option<u64>, Failure> {
+    let mut total = 0;
+    let result = loop {
+        let now = parts.clock.now();
+        if !parts.metadata.acquire_lease(worker.name(), writer.0, now, now.plus(LEASE)).await? {
+            return Ok((total > 0).then_some(total));
+        }
+        match worker.step().await {
+            Ok(Step::Did(items) | Step::Paced(items, _)) => total += items,
+            Ok(Step::Idle) => break Ok(Some(total)),
+            Err(error) => break Err(error),
+        }
+    };
+    parts.metadata.release_lease(worker.name(), writer.0).await?;
+    Ok(result?)
+}

@@ -1,0 +1,30 @@
+//! `juststorage lifecycle`.
+
+use juststorage_core::application::ports::metadata::WriterId;
+use juststorage_core::application::workers::LifecycleWorker;
+use juststorage_core::domain::lifecycle::Day;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::lease::under_lease;
+use super::output::{Output, progress};
+use crate::compose::Parts;
+use crate::config::StorageConfig;
+use crate::failure::Failure;
+
+/// Applies the rules of every space once.
+pub(super) async fn run(storage: StorageConfig, day: Day, output: Output) -> Result<(), Failure> {
+    let parts = Parts::open(storage).await?;
+    // It stages no bytes, so the writer needs no registration.
+    let writer = WriterId(Uuid::new_v4());
+    let worker = LifecycleWorker::new(parts.metadata.clone(), parts.clock.clone(), writer, day).at_once();
+    let bar = progress();
+    let applied = under_lease(&parts, writer, &worker).await;
+    bar.finish_and_clear();
+    parts.metadata.close().await;
+    let applied = applied?;
+    output.print(&json!({ "applied": applied }), || match applied {
+        Some(applied) => format!("objects, versions and uploads expired or moved: {applied}"),
+        None => "left to the running server".to_owned(),
+    })
+}
