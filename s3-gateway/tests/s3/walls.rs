@@ -57,6 +57,8 @@ fn row(
 const READ: &[&str] = &["read"];
 const WRITE: &[&str] = &["write"];
 const DELETE: &[&str] = &["delete"];
+const READ_WRITE: &[&str] = &["read", "write"];
+const ADMIN: &[&str] = &["admin"];
 
 /// Operations that read a configuration, and what they answer where none is set.
 const CONFIGURATIONS: &[(&str, &str, u16)] = &[
@@ -163,6 +165,114 @@ fn rows() -> Vec<Row> {
             |f| format!("/{}/u?uploadId={}", f.bucket, f.upload),
             204,
         ),
+        row("DeleteBucketCors", ADMIN, "DELETE", |f| format!("/{}?cors", f.bucket), 204),
+        row("DeleteBucketLifecycle", ADMIN, "DELETE", |f| format!("/{}?lifecycle", f.bucket), 204),
+        row("DeleteBucketTagging", ADMIN, "DELETE", |f| format!("/{}?tagging", f.bucket), 204),
+        row(
+            "DeleteBucketOwnershipControls",
+            ADMIN,
+            "DELETE",
+            |f| format!("/{}?ownershipControls", f.bucket),
+            204,
+        ),
+        row("DeletePublicAccessBlock", ADMIN, "DELETE", |f| format!("/{}?publicAccessBlock", f.bucket), 204),
+        Row {
+            body: |_| {
+                "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin>\
+                       <AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>"
+                    .into()
+            },
+            ..row("PutBucketCors", ADMIN, "PUT", |f| format!("/{}?cors", f.bucket), 200)
+        },
+        Row {
+            body: |_| {
+                "<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter/>\
+                       <Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"
+                    .into()
+            },
+            ..row(
+                "PutBucketLifecycleConfiguration",
+                ADMIN,
+                "PUT",
+                |f| format!("/{}?lifecycle", f.bucket),
+                200,
+            )
+        },
+        Row {
+            body: |_| "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>".into(),
+            ..row("PutBucketTagging", ADMIN, "PUT", |f| format!("/{}?tagging", f.bucket), 204)
+        },
+        Row {
+            body: |_| {
+                "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>\
+                       </OwnershipControls>"
+                    .into()
+            },
+            ..row(
+                "PutBucketOwnershipControls",
+                ADMIN,
+                "PUT",
+                |f| format!("/{}?ownershipControls", f.bucket),
+                200,
+            )
+        },
+        Row {
+            body: |_| {
+                "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls>\
+                       </PublicAccessBlockConfiguration>"
+                    .into()
+            },
+            ..row("PutPublicAccessBlock", ADMIN, "PUT", |f| format!("/{}?publicAccessBlock", f.bucket), 200)
+        },
+        Row {
+            headers: |_| vec![("x-amz-acl", "private".into())],
+            ..row("PutBucketAcl", READ, "PUT", |f| format!("/{}?acl", f.bucket), 200)
+        },
+        Row {
+            headers: |_| vec![("x-amz-acl", "private".into())],
+            ..row("PutObjectAcl", READ, "PUT", |f| format!("/{}/k?acl", f.bucket), 200)
+        },
+        Row {
+            body: |_| {
+                "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>\
+                       </ObjectLockConfiguration>"
+                    .into()
+            },
+            ..row(
+                "PutObjectLockConfiguration",
+                ADMIN,
+                "PUT",
+                |f| format!("/{}-locked?object-lock", f.bucket),
+                200,
+            )
+        },
+        // Nothing holds the object: that is the answer.
+        row("GetObjectRetention", READ, "GET", |f| format!("/{}-locked/k?retention", f.bucket), 404),
+        row("GetObjectLegalHold", READ, "GET", |f| format!("/{}-locked/k?legal-hold", f.bucket), 404),
+        Row {
+            body: |_| {
+                "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2098-01-01T00:00:00Z</RetainUntilDate>\
+                       </Retention>"
+                    .into()
+            },
+            ..row(
+                "PutObjectRetention",
+                READ_WRITE,
+                "PUT",
+                |f| format!("/{}-locked/k?retention", f.bucket),
+                200,
+            )
+        },
+        Row {
+            body: |_| "<LegalHold><Status>ON</Status></LegalHold>".into(),
+            ..row(
+                "PutObjectLegalHold",
+                READ_WRITE,
+                "PUT",
+                |f| format!("/{}-locked/k?legal-hold", f.bucket),
+                200,
+            )
+        },
         row("DeleteObjectTagging", WRITE, "DELETE", |f| format!("/{}/k?tagging", f.bucket), 204),
         row("DeleteObject", DELETE, "DELETE", |f| format!("/{}/k", f.bucket), 204),
     ];
@@ -277,11 +387,17 @@ fn md5(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(text.as_bytes()))
 }
 
-async fn fixture(owner: &Client, number: usize) -> Fixture {
+/// With a bucket whose versions can be locked, where the operation is about that.
+async fn fixture(owner: &Client, number: usize, row: &Row) -> Fixture {
     let (bucket, empty) = (format!("walls-{number}"), format!("walls-{number}-empty"));
     owner.put(&format!("/{bucket}"), b"").await.ok();
     owner.put(&format!("/{empty}"), b"").await.ok();
     owner.put(&format!("/{bucket}/k"), b"bytes").await.ok();
+    if ["Lock", "Retention", "LegalHold"].iter().any(|about| row.operation.contains(about)) {
+        let lockable = owner.call("PUT", format!("/{bucket}-locked"));
+        lockable.header("x-amz-bucket-object-lock-enabled", "true").send().await.ok();
+        owner.put(&format!("/{bucket}-locked/k"), b"bytes").await.ok();
+    }
     let begun = owner.call("POST", format!("/{bucket}/u?uploads")).send().await.ok();
     let upload = begun.xml("UploadId").unwrap();
     let part = owner.put(&format!("/{bucket}/u?partNumber=1&uploadId={upload}"), b"part").await.ok();
@@ -313,7 +429,7 @@ async fn every_operation_by_every_caller() {
     for row in &rows {
         for caller in &callers {
             number += 1;
-            let fixture = fixture(&owner, number).await;
+            let fixture = fixture(&owner, number, row).await;
             if matches!(row.hidden, Hidden::Taken) && matches!(caller.stands, Stands::Outside { .. }) {
                 owner.put(&format!("/{}-new", fixture.bucket), b"").await.ok();
             }
