@@ -141,7 +141,7 @@ pub struct Current<'a> {
 
 impl Preconditions {
     /// Decides a delete of what is current. Nothing there is nothing to protect: the delete succeeds (S3
-    /// `DeleteObject`: "if the ETag matches or if the object doesn't exist"). A delete marker matches `*` and
+    /// `DeleteObject`: "if the `ETag` matches or if the object doesn't exist"). A delete marker matches `*` and
     /// no tag. Called inside the metadata transaction only.
     pub fn decide_delete(&self, current: Option<Current<'_>>) -> WriteDecision {
         let Some(Current { etag, modified, size }) = current else { return WriteDecision::Proceed };

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
-use super::database::Database;
+use super::database::{Database, Row};
 use super::dialect::{Fault, after_prefix, sql};
 use super::rows;
 use crate::application::ports::metadata::{Found, ListQuery, VersionRef};
@@ -291,7 +291,7 @@ pub(super) async fn part_checksums(
         .read(sql!("SELECT checksums FROM part_checksums WHERE blob_id = $1 AND algorithm = $2"))
         .bind(blob.0)
         .bind(algorithm.as_str())
-        .find(|row| row.first::<String>())
+        .find(Row::first::<String>)
         .await?;
     let of_part =
         |value: &str| Checksum { algorithm, kind: ChecksumKind::FullObject, value: value.to_owned() };
