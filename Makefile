@@ -65,10 +65,10 @@ fuzz: ## libFuzzer on every target, FUZZ_SECONDS each; needs nightly and `cargo 
 mutants: ## takes away each sync, fence, key and checksum in turn; a test must notice
 	scripts/mutants
 
-bench: ## speed and memory beside this machine's own limits; a table and target/bench.json
-	scripts/prepare compiler postgres
+bench: ## speed and memory beside every peer that is installed; tables and target/bench.json
+	scripts/prepare compiler postgres load
 	cargo build --release $(FLAGS) --bin juststorage
-	cargo run --release $(FLAGS) -p juststorage-compat-tests --bin bench
+	JUSTSTORAGE_BENCH_BINARY=$(TARGET)/release/juststorage python3 benches/bench.py $(BENCH_FLAGS)
 
 check: lint deny manifests docs ## what CI looks at before the tests
 

@@ -274,6 +274,8 @@ async fn damage_is_scrubbed_out_and_a_lost_database_rebuilt() {
         assert!(bytes == body || bytes[..] == [8; 100], "{key}");
     }
     server.stop();
+    // The server may have begun a pass, which the command goes on with: the next one reads everything.
+    place.json(&["scrub"]);
 
     let largest = files(&place).into_iter().max_by_key(|file| file.metadata().unwrap().len()).unwrap();
     let mut bytes = std::fs::read(&largest).unwrap();

@@ -15,7 +15,7 @@ use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{MetadataStore, Place, WriterId};
+use juststorage_core::application::ports::metadata::{MetadataStore, Place, SegmentRecord, WriterId};
 use juststorage_core::application::store::{Store, Tiers};
 use juststorage_core::application::validate::{Finding, Validator};
 use juststorage_core::application::workers::worker::run_dry;
@@ -136,10 +136,18 @@ impl Running {
 
     /// What uploads that nobody finishes left goes, however young.
     pub async fn expire_uploads(&self) {
-        // Every life of a process begins with the same clock; earlier ones may have moved theirs.
-        self.clock.advance(1 << 40);
+        // Every life of a process begins with the same clock, and earlier ones moved theirs: an upload of such
+        // a life is younger than this one's clock, unless that goes on to where no life has been before.
+        static FURTHEST: AtomicI64 = AtomicI64::new(1 << 41);
+        let furthest = FURTHEST.fetch_add(1 << 30, Ordering::SeqCst);
+        self.clock.advance(furthest - self.clock.now().millis());
         let expiry = UploadExpiry::new(self.metadata.clone(), self.clock.clone(), Duration::ZERO);
         run_dry(&expiry).await.unwrap();
+    }
+
+    /// The rows of all segments.
+    pub async fn segments(&self) -> Vec<SegmentRecord> {
+        self.metadata.scan_segments(None, 100).await.unwrap()
     }
 
     pub async fn findings(&self) -> Vec<Finding> {

@@ -332,7 +332,8 @@ impl Play {
         self.with(Running::expire_uploads);
         self.with(Running::collect);
         let left = segment_files(self.root());
-        assert!(left.is_empty(), "{left:?} is left after {after:?}");
+        let rows = self.with(Running::segments);
+        assert!(left.is_empty(), "{left:?} is left after {after:?}, with the rows {rows:?}");
         self.assert_valid(after);
     }
 }

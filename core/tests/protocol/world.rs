@@ -373,6 +373,15 @@ impl World {
         }
     }
 
+    /// `remove_if_nobodys`: whoever took over may have had nothing to remove yet, and be about to forget it.
+    fn remove_if_nobodys(&mut self, name: u8) {
+        match self.segment(name).row {
+            Row::None => *self.segment(name) = FREE,
+            Row::Condemned => self.segment(name).file = File::None,
+            Row::Open(_) | Row::Sealed => {}
+        }
+    }
+
     /// Retires what a key held: `Batch::retire`.
     fn replace(&mut self, key: u8, with: Reference) {
         let old = std::mem::replace(&mut self.objects[usize::from(key)], with);
@@ -557,9 +566,8 @@ impl World {
     ) {
         if let Some(reference) = self.place(who, segment, rules) {
             put(self, key, reference);
-        } else if rules.refused_remove && self.segment(segment).row == Row::None {
-            // `remove_if_nobodys`: whoever took over had nothing to remove yet, and forgot it.
-            *self.segment(segment) = FREE;
+        } else if rules.refused_remove {
+            self.remove_if_nobodys(segment);
         }
         set(self, Write::Idle);
     }
@@ -661,8 +669,8 @@ impl World {
                         next.condemn(from.segment);
                     }
                     next.condemn(to);
-                } else if rules.refused_remove && next.segment(to).row == Row::None {
-                    *next.segment(to) = FREE;
+                } else if rules.refused_remove {
+                    next.remove_if_nobodys(to);
                 }
                 steps.push((format!("the mover points content {content} at segment {to}"), next));
             }

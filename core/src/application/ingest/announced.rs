@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::application::ports::metadata::MetadataStore;
+use crate::application::ports::metadata::{MetadataStore, SegmentState};
 use crate::application::ports::segments::SegmentStore;
 use crate::domain::blob::SegmentId;
 use crate::domain::object::ObjectId;
@@ -59,16 +59,17 @@ impl Drop for Announced {
     }
 }
 
-/// Removes the file of a segment whose row is gone. That is so only where this writer was taken for dead before it
-/// made the file: whoever took over found none to remove, and forgot the segment.
+/// Removes the file of a segment whose row is condemned or gone: nothing refers to it, and nothing will. Where this
+/// writer was taken for dead before it made the file, garbage collection may have looked for it already, found none,
+/// and be about to forget the segment: then nobody else would remove it.
 pub(crate) async fn remove_if_nobodys(
     metadata: &dyn MetadataStore,
     tier: &dyn SegmentStore,
     segment: SegmentId,
 ) {
     let removed = match metadata.find_segment(segment).await {
-        Ok(Some(_)) => return,
-        Ok(None) => tier.delete(segment).await.map_err(|error| error.to_string()),
+        Ok(Some(row)) if row.state != SegmentState::Condemned => return,
+        Ok(_) => tier.delete(segment).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = removed {

@@ -216,7 +216,17 @@ impl<'t> Batch<'t> {
 
     /// The latest version of a key, a delete marker too. It stays so until the end of the transaction.
     pub(super) async fn latest(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
-        Ok(self.latest_of(space, &[key]).await?.pop())
+        // On PostgreSQL a statement that had to wait looks again at the row it waited for, and not at the one
+        // that the other transaction put in its place; the next statement sees that one. (A deletion that
+        // found nothing there would leave behind what a conditional write had just made of it.)
+        let looks = if self.tx.sees_only_its_own() { 1 } else { 3 };
+        for _ in 0..looks {
+            let found = self.latest_of(space, &[key]).await?.pop();
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// The latest versions of those of the keys that have any.

@@ -383,6 +383,11 @@ impl Transaction {
         portions(rows, if matches!(self, Self::Sqlite(_)) { SQLITE_ROWS } else { POSTGRES_ROWS })
     }
 
+    /// Whether no other transaction can change anything while this one lasts.
+    pub(super) fn sees_only_its_own(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
     /// Makes it durable.
     pub(super) async fn commit(self) -> Result<(), Fault> {
         let step = |step| watch::step(&step).map_err(|cut| MetadataError::Unavailable(cut.to_string()));
