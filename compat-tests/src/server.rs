@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -14,6 +14,7 @@ use crate::database::{Database, Provided};
 use crate::native::Native;
 use crate::{binary, s3, wait};
 use juststorage_core::testing::postgres::Cluster;
+use juststorage_core::testing::secrets::none_shows;
 
 /// How long a server may take to print its endpoints and to become ready, on a busy machine.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -32,13 +33,19 @@ pub struct Options {
     pub settings: Vec<(&'static str, String)>,
 }
 
-/// A server. Dropping it kills the process and removes its data.
+/// Of servers over PostgreSQL: only beside an embedded database does the binary make and keep a key of its own.
+const MASTER_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
+/// A server. Dropping it kills the process and removes its data, and panics if its log shows a secret that one
+/// of its commands printed.
 pub struct Server {
     database: Provided,
     _directory: TempDir,
     data: PathBuf,
     log: PathBuf,
     settings: Vec<(&'static str, String)>,
+    /// What its commands printed that nobody else may see.
+    secrets: Mutex<Vec<String>>,
     running: Option<Running>,
 }
 
@@ -67,7 +74,16 @@ impl Server {
         let data = options.data.unwrap_or_else(|| directory.path().join("data"));
         let log = directory.path().join("log");
         let database = Provided::new(database, options.cluster);
-        Self { database, _directory: directory, data, log, settings: options.settings, running: None }
+        let secrets = Mutex::new(vec![MASTER_KEY.to_owned()]);
+        Self {
+            database,
+            _directory: directory,
+            data,
+            log,
+            settings: options.settings,
+            secrets,
+            running: None,
+        }
     }
 
     /// Starts the process again over what the last one left. Returns once it is ready. The ports are new.
@@ -127,7 +143,13 @@ impl Server {
 
     /// Runs one of the binary's commands with the server's settings.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command().args(arguments).stdin(Stdio::null()).output().expect("the binary starts")
+        let output = self.command().args(arguments).stdin(Stdio::null()).output().expect("the binary starts");
+        let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        for secret in ["token", "secret_key"].iter().filter_map(|field| printed[field].as_str()) {
+            none_shows(&String::from_utf8_lossy(&output.stderr), "a command's log", secret);
+            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(secret.to_owned());
+        }
+        output
     }
 
     /// As [`Self::run`], and panics with what it printed unless it succeeds. Returns its standard output.
@@ -215,8 +237,7 @@ impl Server {
             // Relative paths of the binary, if it has any, stay inside.
             .current_dir(self.log.parent().unwrap());
         if let Some(url) = &self.database.url {
-            // Only beside an embedded database does the binary make and keep a key of its own.
-            command.env("DATABASE_URL", url).env("JUSTSTORAGE_MASTER_KEY", "5a".repeat(32));
+            command.env("DATABASE_URL", url).env("JUSTSTORAGE_MASTER_KEY", MASTER_KEY);
         }
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
@@ -231,6 +252,11 @@ impl Drop for Server {
             let tail: Vec<_> = log.lines().rev().take(40).collect();
             eprintln!("--- the server's last lines ---");
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
+            return;
+        }
+        let log = self.log();
+        for secret in self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            none_shows(&log, "the server's log", secret);
         }
     }
 }

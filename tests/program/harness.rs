@@ -1,5 +1,6 @@
 //! Starts the program in a directory of its own and takes everything away again, after a failure too.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,18 +9,29 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
+use juststorage_core::testing::secrets::none_shows;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A directory with a store in it.
+/// A directory with a store in it. When it goes, no secret that a command printed may show in the server's log.
 pub(crate) struct Place {
     directory: TempDir,
+    secrets: RefCell<Vec<String>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let log = std::fs::read(self.file("server.log")).unwrap_or_default();
+        for secret in self.secrets.take().iter().filter(|_| !std::thread::panicking()) {
+            none_shows(&text(&log), "the server's log", secret);
+        }
+    }
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap() }
+        Self { directory: tempfile::tempdir().unwrap(), secrets: RefCell::default() }
     }
 
     /// The data directory.
@@ -48,7 +60,12 @@ impl Place {
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["--json"]].concat());
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for secret in ["token", "secret_key"].iter().filter_map(|field| printed[field].as_str()) {
+            none_shows(&text(&output.stderr), "a command's log", secret);
+            self.secrets.borrow_mut().push(secret.to_owned());
+        }
+        printed
     }
 
     /// Starts a server on free ports.
@@ -62,7 +79,7 @@ impl Place {
     }
 }
 
-/// The program without any setting.
+/// The program without any setting. `JUSTSTORAGE_TEST_LOG` is how much it logs.
 pub(crate) fn bare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_juststorage"));
     command
@@ -70,6 +87,9 @@ pub(crate) fn bare(arguments: &[&str]) -> Command {
         .env("JUSTSTORAGE_NATIVE_ADDR", "127.0.0.1:0")
         .env("JUSTSTORAGE_S3_ADDR", "127.0.0.1:0")
         .args(arguments);
+    if let Ok(directives) = std::env::var("JUSTSTORAGE_TEST_LOG") {
+        command.env("RUST_LOG", directives);
+    }
     command
 }
 

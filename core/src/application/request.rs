@@ -86,6 +86,11 @@ pub fn operation(name: &'static str) {
     note(|notes| notes.operation = Some(name));
 }
 
+/// Notes that what was asked for exists at most for others, so that it is answered as if it did not exist.
+pub fn out_of_sight() {
+    denied("out of sight");
+}
+
 pub(super) fn admitted(who: &str, tenant: &str) {
     note(|notes| {
         notes.who = Some(who.to_owned());

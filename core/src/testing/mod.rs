@@ -5,4 +5,5 @@ pub mod disk;
 pub mod faulty;
 pub mod metadata;
 pub mod postgres;
+pub mod secrets;
 pub mod segments;

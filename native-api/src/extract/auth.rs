@@ -3,6 +3,7 @@
 use http::header::AUTHORIZATION;
 use juststorage_core::application::access::AuthMode;
 use juststorage_core::application::error::Error;
+use juststorage_core::application::request;
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::principal::Principal;
 
@@ -58,7 +59,11 @@ impl Call {
         if let Some(tenant) = tenant {
             match (principal.reaches(tenant), hidden) {
                 (true, _) => principal = principal.confined(tenant).ok_or(Error::Internal)?,
-                (false, Some(hidden)) => return Err(hidden.into()),
+                (false, Some(hidden)) => {
+                    api.store.admit(&principal).await?;
+                    request::out_of_sight();
+                    return Err(hidden.into());
+                }
                 // The address itself is then out of its sight.
                 (false, None) => {}
             }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use juststorage_core::application::access::AuthMode;
+use serde_json::{Value, json};
 
 use crate::support::{Answer, Server, bare, call};
 
@@ -58,6 +59,16 @@ async fn a_key_opens_its_own_tenant_and_rights_only() {
         let unnamed = bare("GET", path).header("X-Api-Key", &stranger).body(Body::empty()).unwrap();
         server.send(unnamed).await.refused(404, "object_not_found", None);
     }
+    // Nor through a door of one's own.
+    let own = json!({ "namespace": "models", "tenant": "evil", "key": "copied" });
+    let copied = async |source: Value| {
+        let body = json!({ "source": source, "destination": own }).to_string();
+        let copy = bare("POST", "/v1/objects/copy").header("X-Api-Key", &stranger);
+        server.send(copy.header("Content-Type", "application/json").body(Body::from(body)).unwrap()).await
+    };
+    copied(json!({ "id": written["id"] })).await.refused(404, "object_not_found", None);
+    let by_key = json!({ "namespace": written["namespace"], "tenant": "acme", "key": "a" });
+    copied(by_key).await.refused(404, "object_not_found", None);
     let usage = bare("GET", "/v1/usage").header("X-Api-Key", &stranger).body(Body::empty()).unwrap();
     assert_eq!(server.send(usage).await.json(200)["total"]["objects"], 0);
 }

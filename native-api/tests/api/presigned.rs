@@ -25,6 +25,7 @@ fn by_key(method: &str) -> Value {
 async fn path(server: &Server, token: &str, body: &Value) -> String {
     let signed = sign(server, Some(token), body).await.json(201);
     let path = signed["path"].as_str().unwrap().to_owned();
+    server.watch.made(path.split_once("js-signature=").unwrap().1);
     assert_eq!(signed["url"], format!("http://x.test:80{path}"));
     assert_eq!(signed["method"], body["method"]);
     assert!(signed["expires_at"].as_str().unwrap().ends_with('Z'));

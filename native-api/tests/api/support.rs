@@ -12,15 +12,18 @@ use http_body_util::BodyExt as _;
 use juststorage_core::application::access::{Access, AuthMode, MasterKey, NewKey, NewKeyRequest};
 use juststorage_core::application::commit::{Committer, CommitterTasks};
 use juststorage_core::application::ingest::Ingest;
+use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
 use juststorage_core::application::store::{Store, Tiers};
 use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::limits::Limits;
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::infrastructure::segments::LocalSegments;
+use juststorage_core::testing::secrets::Watch;
 use juststorage_native_api::NativeApi;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -41,6 +44,8 @@ pub(crate) struct Server {
     pub(crate) access: Access,
     pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) folder: TempDir,
+    /// Over the log: whatever is handed to it must not show there.
+    pub(crate) watch: Watch,
     // Its tasks end with it.
     _tasks: CommitterTasks,
 }
@@ -52,6 +57,7 @@ impl Server {
     }
 
     pub(crate) async fn with(mode: AuthMode) -> Self {
+        let watch = Watch::begin();
         let folder = TempDir::new().unwrap();
         let root: &Path = folder.path();
         let metadata =
@@ -66,13 +72,16 @@ impl Server {
         let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
         let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
         let store = Store::new(metadata.clone(), tiers, clock.clone(), committer, ingest, DedupScope::Tenant);
-        let key = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
+        let store = store.with_limits(TenantLimits::new(metadata.clone(), Limits::default(), 128));
+        let key = "a1".repeat(32);
+        watch.made(&key);
+        let key = MasterKey::from_hex(&key).unwrap();
         let home = Tenant::new("default").unwrap();
         let access = Access::new(metadata.clone(), clock.clone(), key, mode, None, home);
         let metrics = Arc::new(|| "activestorage_test 1\n".to_owned());
         let api = NativeApi { store, access: access.clone(), tls: false, metrics };
         let router = juststorage_native_api::router(api);
-        Self { router, access, metadata, folder, _tasks: tasks }
+        Self { router, access, metadata, folder, watch, _tasks: tasks }
     }
 
     /// Sends a request as it stands.
@@ -116,8 +125,16 @@ impl Server {
             description: String::new(),
             expires_at: None,
         };
+        self.key(request).await
+    }
+
+    /// Makes an API key and returns its token.
+    pub(crate) async fn key(&self, request: NewKeyRequest) -> String {
         match self.access.create_key(request).await.unwrap() {
-            NewKey::Api { token, .. } => token,
+            NewKey::Api { token, .. } => {
+                self.watch.made(&token);
+                token
+            }
             NewKey::S3 { .. } => panic!("asked for an API key"),
         }
     }

@@ -74,6 +74,79 @@ async fn tenants_see_only_their_own() {
     assert_eq!(reader.call("DELETE", "/alices/k").send().await.error(), (403, "AccessDenied".into()));
 }
 
+/// Through doors of one's own: another tenant's object as a copy's source, its version's id, its upload's id. The
+/// answers are those for what does not exist.
+#[tokio::test]
+async fn what_others_own_is_not_there() {
+    let server = Server::start().await;
+    let rights = "read,write,delete,admin";
+    let (alice, bob) = (server.tenant("alice", rights).await, server.tenant("bob", rights).await);
+    let versioned = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    for (client, bucket) in [(&alice, "alices"), (&bob, "bobs")] {
+        client.put(&format!("/{bucket}"), b"").await.ok();
+        client.call("PUT", format!("/{bucket}?versioning")).body(versioned).send().await.ok();
+        client.put(&format!("/{bucket}/k"), client.access_key.as_bytes()).await.ok();
+    }
+    let version = alice.get("/alices/k").await.ok().header("x-amz-version-id").unwrap().to_owned();
+    let begun = alice.call("POST", "/alices/k?uploads").send().await.ok();
+    let upload = begun.xml("UploadId").unwrap();
+    alice.put(&format!("/alices/k?partNumber=1&uploadId={upload}"), b"part").await.ok();
+    let own_upload = bob.call("POST", "/bobs/k?uploads").send().await.ok().xml("UploadId").unwrap();
+
+    let none = "018bcfe5-687b-7fff-bfff-ffffffffffff";
+    let tell = |answer: &crate::server::Answer| (answer.error(), answer.xml("Message"));
+    for source in ["/alices/k".to_owned(), format!("/alices/k?versionId={version}")] {
+        for target in ["/bobs/copy".to_owned(), format!("/bobs/k?partNumber=1&uploadId={own_upload}")] {
+            let copy = async |source: &str| {
+                bob.call("PUT", &target).header("x-amz-copy-source", source).send().await
+            };
+            let (hidden, missing) = (copy(&source).await, copy(&source.replace("alices", "nobodys")).await);
+            assert_eq!(hidden.error(), (404, "NoSuchBucket".into()), "{source} to {target}");
+            assert_eq!(tell(&hidden), tell(&missing));
+        }
+    }
+    let complete = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part>\
+                    </CompleteMultipartUpload>";
+    for (method, target, body) in [
+        ("GET", "/bobs/k?versionId=VERSION", ""),
+        ("HEAD", "/bobs/k?versionId=VERSION", ""),
+        ("GET", "/bobs/k?tagging&versionId=VERSION", ""),
+        ("GET", "/bobs/k?uploadId=UPLOAD", ""),
+        ("PUT", "/bobs/k?partNumber=1&uploadId=UPLOAD", "part"),
+        ("POST", "/bobs/k?uploadId=UPLOAD", complete),
+        ("DELETE", "/bobs/k?uploadId=UPLOAD", ""),
+        ("DELETE", "/bobs/k?versionId=VERSION", ""),
+    ] {
+        let ask = async |version: &str, upload: &str| {
+            let target = target.replace("VERSION", version).replace("UPLOAD", upload);
+            bob.call(method, target).body(body).send().await
+        };
+        let (hidden, missing) = (ask(&version, &upload).await, ask(none, none).await);
+        assert_eq!((hidden.status, tell(&hidden)), (missing.status, tell(&missing)), "{method} {target}");
+        // To delete a version that is not there succeeds, and deletes nothing.
+        assert!(
+            hidden.status == 404 || (method, hidden.status) == ("DELETE", 204),
+            "{method} {target}: {hidden:?}"
+        );
+    }
+    let both = format!("<Delete><Object><Key>k</Key><VersionId>{version}</VersionId></Object></Delete>");
+    let digest = {
+        use base64::Engine as _;
+        use md5::Digest as _;
+        base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(both.as_bytes()))
+    };
+    bob.call("POST", "/bobs?delete").header("content-md5", &digest).body(&both).send().await.ok();
+
+    let kept = alice.get(&format!("/alices/k?versionId={version}")).await.ok();
+    assert_eq!(kept.text(), alice.access_key);
+    assert_eq!(alice.get(&format!("/alices/k?uploadId={upload}")).await.ok().all("PartNumber"), ["1"]);
+    for (listing, element) in [("", "Key"), ("?versions", "VersionId"), ("?uploads", "UploadId")] {
+        let listed = bob.get(&format!("/bobs{listing}")).await.ok().all(element);
+        assert_eq!(listed.len(), 1, "{listing}: {listed:?}");
+        assert!(!listed.contains(&version) && !listed.contains(&upload), "{listed:?}");
+    }
+}
+
 /// Some clients encode the whole key, slashes too, and sign what they send.
 #[tokio::test]
 async fn encoded_slashes_are_verified_as_they_were_sent() {

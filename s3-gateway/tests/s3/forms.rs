@@ -15,8 +15,11 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-fn policy(mut conditions: Value) -> String {
-    let expiration = OffsetDateTime::now_utc() + time::Duration::minutes(5);
+fn policy(conditions: Value) -> String {
+    policy_until(OffsetDateTime::now_utc() + time::Duration::minutes(5), conditions)
+}
+
+fn policy_until(expiration: OffsetDateTime, mut conditions: Value) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].000Z");
     let conditions = std::mem::take(conditions.as_array_mut().unwrap());
     let json = json!({ "expiration": expiration.format(format).unwrap(), "conditions": conditions });
@@ -26,14 +29,21 @@ fn policy(mut conditions: Value) -> String {
 /// The fields of a form that boto3's `generate_presigned_post` would make, signed for another day: a form is
 /// good until its policy expires, however old its signature.
 fn version_4(client: &Client, conditions: &[Value]) -> Vec<(String, String)> {
-    let credential = format!("{}/20200102/us-east-1/s3/aws4_request", client.access_key);
     let mut conditions = conditions.to_vec();
     conditions.extend([
         json!({ "x-amz-algorithm": "AWS4-HMAC-SHA256" }),
-        json!({ "x-amz-credential": credential }),
+        json!({ "x-amz-credential": credential(client) }),
         json!({ "x-amz-date": "20200102T030405Z" }),
     ]);
-    let policy = policy(Value::Array(conditions));
+    version_4_over(client, policy(Value::Array(conditions)))
+}
+
+fn credential(client: &Client) -> String {
+    format!("{}/20200102/us-east-1/s3/aws4_request", client.access_key)
+}
+
+/// The same over any policy, whatever it says.
+fn version_4_over(client: &Client, policy: String) -> Vec<(String, String)> {
     let mut key = format!("AWS4{}", client.secret_key).into_bytes();
     for step in ["20200102", "us-east-1", "s3", "aws4_request"] {
         key = hmac(&key, step);
@@ -41,7 +51,7 @@ fn version_4(client: &Client, conditions: &[Value]) -> Vec<(String, String)> {
     let signature = hex::encode(hmac(&key, &policy));
     [
         ("X-Amz-Algorithm", "AWS4-HMAC-SHA256".to_owned()),
-        ("X-Amz-Credential", credential),
+        ("X-Amz-Credential", credential(client)),
         ("X-Amz-Date", "20200102T030405Z".to_owned()),
         ("Policy", policy),
         ("X-Amz-Signature", signature),
@@ -195,4 +205,141 @@ async fn version_2_forms_are_taken_where_they_are_allowed() {
     let forged = version_2(&stranger, json!([{ "bucket": "old" }, ["eq", "$key", "k"]]));
     let refused = post(&server, "/old", &form(&with(&forged, &[("key", "k")]), "other")).await;
     assert_eq!(refused.error(), (403, "SignatureDoesNotMatch".into()));
+}
+
+/// A form that was signed rightly once: everything its signature covers is changed in turn, and nothing that
+/// was changed is stored.
+#[tokio::test]
+async fn a_changed_form_opens_nothing() {
+    let server = Server::start().await;
+    let client = server.tenant("acme", "read,write,delete").await;
+    let stranger = server.tenant("evil", "read,write,delete").await;
+    let reader = server.tenant("acme", "read").await;
+    for bucket in ["/sealed", "/other"] {
+        client.put(bucket, b"").await.ok();
+    }
+    let conditions = [json!({ "bucket": "sealed" }), json!({ "key": "k" })];
+    let key = [("key", "k")];
+    let good = with(&version_4(&client, &conditions), &key);
+    let set = |name: &str, value: &str| {
+        let change = |(field, old): &(String, String)| {
+            (field.clone(), if field == name { value.to_owned() } else { old.clone() })
+        };
+        good.iter().map(change).collect::<Vec<_>>()
+    };
+    let value = |name: &str| good.iter().find(|(field, _)| field == name).unwrap().1.clone();
+    let (signature, signed) = (value("X-Amz-Signature"), value("Policy"));
+    let mut corpus: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    let mut add = |what: &str, fields| corpus.push((what.to_owned(), fields));
+    for at in 0..signature.len() {
+        let mut changed = signature.clone().into_bytes();
+        changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
+        add("signature", set("X-Amz-Signature", &String::from_utf8(changed).unwrap()));
+    }
+    for forged in ["", "0", &signature[..63], &format!("{signature}0"), &"f".repeat(64), &"\u{e9}".repeat(32)]
+    {
+        add("signature", set("X-Amz-Signature", forged));
+    }
+    for (field, _) in &good {
+        add(&format!("no {field}"), good.iter().filter(|(name, _)| name != field).cloned().collect());
+        add(&format!("empty {field}"), set(field, ""));
+        add(&format!("two of {field}"), with(&good, &[(field, &value(field))]));
+    }
+    // The policy itself, changed under its signature: what it allows, until when, and how it is written.
+    let decoded = String::from_utf8(STANDARD.decode(&signed).unwrap()).unwrap();
+    for (from, to) in
+        [("sealed", "other"), ("\"k\"", "\"l\""), ("202", "203"), ("{", " {"), ("conditions", "condition")]
+    {
+        assert!(decoded.contains(from), "{decoded}");
+        add(&format!("{from} for {to}"), set("Policy", &STANDARD.encode(decoded.replacen(from, to, 1))));
+    }
+    add("policy in plain", set("Policy", &decoded));
+    add("policy cut off", set("Policy", &signed[..signed.len() - 4]));
+    add("policy with a line break", set("Policy", &format!("{signed}\n")));
+    for (from, to) in [
+        ("20200102", "20200103"),
+        ("us-east-1", "us-west-2"),
+        ("/s3/", "/sts/"),
+        ("aws4_request", "aws4_reques"),
+        (client.access_key.as_str(), stranger.access_key.as_str()),
+        (client.access_key.as_str(), reader.access_key.as_str()),
+        ("/", ""),
+    ] {
+        add(&format!("{from} for {to}"), set("X-Amz-Credential", &credential(&client).replacen(from, to, 1)));
+    }
+    add("date", set("X-Amz-Date", "20200102T030406Z"));
+    for algorithm in ["AWS4-HMAC-SHA1", "none", "AWS4-ECDSA-P256-SHA256", "aws4-hmac-sha256"] {
+        add(algorithm, set("X-Amz-Algorithm", algorithm));
+    }
+    add("another key", with(&version_4(&client, &conditions), &[("key", "l")]));
+    add("one more field", with(&good, &[("x-amz-storage-class", "STANDARD_IA")]));
+    // Signed rightly over what cannot be meant, or does not hold any more.
+    for policy in
+        ["", "{}", "[]", "null", "{\"conditions\":[]}", "{\"expiration\":\"soon\",\"conditions\":[]}"]
+    {
+        add(policy, with(&version_4_over(&client, STANDARD.encode(policy)), &key));
+    }
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    add("a deep policy", with(&version_4_over(&client, STANDARD.encode(deep)), &key));
+    let past = OffsetDateTime::now_utc() - time::Duration::seconds(2);
+    let late = policy_until(
+        past,
+        json!([{ "bucket": "sealed" }, { "key": "k" }, ["starts-with", "$x-amz-algorithm", ""],
+        ["starts-with", "$x-amz-credential", ""], ["starts-with", "$x-amz-date", ""]]),
+    );
+    add("expired", with(&version_4_over(&client, late), &key));
+    // Signed rightly by somebody who may not.
+    let wrong = Client { secret_key: "wrong".into(), ..client.clone() };
+    let unknown = Client { access_key: "JSNOBODY".into(), ..client.clone() };
+    for (what, signer) in
+        [("wrong secret", &wrong), ("unknown key", &unknown), ("reader", &reader), ("stranger", &stranger)]
+    {
+        add(what, with(&version_4(signer, &conditions), &key));
+    }
+    let revoked = server.tenant("acme", "read,write,delete").await;
+    let keys = server.access.list_keys(None).await.unwrap();
+    let id = keys.iter().find(|key| key.lookup == revoked.access_key).unwrap().id;
+    server.access.revoke_key(id).await.unwrap();
+    add("revoked key", with(&version_4(&revoked, &conditions), &key));
+
+    let whole = form(&good, "bytes");
+    let nothing_stored = async |what: &str| {
+        for bucket in ["/sealed", "/other"] {
+            let keys = client.get(bucket).await.ok().all("Key");
+            assert!(keys.is_empty(), "{what} stored {keys:?} in {bucket}");
+        }
+    };
+    for (what, fields) in &corpus {
+        let answer = post(&server, "/sealed", &form(fields, "bytes")).await;
+        assert!((400..500).contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
+        nothing_stored(what).await;
+    }
+    let elsewhere = post(&server, "/other", &whole).await;
+    assert_eq!(elsewhere.error(), (403, "AccessDenied".into()), "{}", elsewhere.text());
+    nothing_stored("the form of another bucket").await;
+    // As for a bucket that does not exist.
+    let hidden =
+        post(&server, "/sealed", &form(&with(&version_4(&stranger, &conditions), &key), "bytes")).await;
+    let missing = post(
+        &server,
+        "/nowhere",
+        &form(
+            &with(&version_4(&stranger, &[json!({ "bucket": "nowhere" }), json!({ "key": "k" })]), &key),
+            "bytes",
+        ),
+    )
+    .await;
+    assert_eq!((hidden.error(), hidden.xml("Message")), (missing.error(), missing.xml("Message")));
+    assert_eq!(hidden.error(), (404, "NoSuchBucket".into()));
+    // The signature behind the file is no field of the form.
+    let (before, file) = whole.split_once("--XX\r\nContent-Disposition: form-data; name=\"file\"").unwrap();
+    let moved = format!(
+        "--XX\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n\
+         --XX\r\nContent-Disposition: form-data; name=\"file\"{}{before}--XX--\r\n",
+        file.strip_suffix("--XX--\r\n").unwrap()
+    );
+    assert_eq!(post(&server, "/sealed", &moved).await.error().0, 403);
+    nothing_stored("a form signed behind its file").await;
+    post(&server, "/sealed", &whole).await.ok();
+    assert_eq!(client.get("/sealed/k").await.ok().text(), "bytes");
 }

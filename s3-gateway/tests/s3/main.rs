@@ -5,6 +5,7 @@
 
 mod access;
 mod checksums;
+mod cost;
 mod forms;
 mod listing;
 mod multipart;

@@ -17,16 +17,19 @@ use hyper_util::service::TowerToHyperService;
 use juststorage_core::application::access::{Access, AuthMode, MasterKey, NewKey, NewKeyRequest, RootKey};
 use juststorage_core::application::commit::{Committer, CommitterTasks};
 use juststorage_core::application::ingest::Ingest;
+use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
 use juststorage_core::application::store::{Store, Tiers};
 use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::limits::Limits;
 use juststorage_core::domain::principal::Rights;
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::infrastructure::segments::LocalSegments;
-use juststorage_s3_gateway::{Gateway, service};
+use juststorage_core::testing::secrets::Watch;
+use juststorage_s3_gateway::{Gateway, S3Gateway, service};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
@@ -43,8 +46,13 @@ impl Clock for SystemClock {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) access: Access,
+    /// Over the log: whatever is handed to it must not show there.
+    pub(crate) watch: Arc<Watch>,
     _tasks: CommitterTasks,
     accepting: tokio::task::JoinHandle<()>,
+    /// What answers, without a socket before it.
+    pub(crate) gateway: S3Gateway,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
     _files: tempfile::TempDir,
 }
 
@@ -55,6 +63,7 @@ impl Drop for Server {
 }
 
 const ROOT: &str = "juststorage";
+const ROOT_SECRET: &str = "the-root-secret-of-the-tests";
 
 impl Server {
     pub(crate) async fn start() -> Self {
@@ -63,6 +72,7 @@ impl Server {
 
     /// One that accepts Signature Version 2 too, or not.
     pub(crate) async fn start_with(sigv2: bool) -> Self {
+        let watch = Arc::new(Watch::begin());
         let files = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", files.path().join("metadata.db").display());
         let metadata = SqlMetadata::connect(&url).await.unwrap();
@@ -76,10 +86,14 @@ impl Server {
         let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
         let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
         let store = Store::new(metadata.clone(), tiers, clock.clone(), committer, ingest, DedupScope::Tenant);
-        let root = RootKey { access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() };
-        let master = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
+        let store = store.with_limits(TenantLimits::new(metadata.clone(), Limits::default(), 128));
+        let (root_secret, master) = (ROOT_SECRET.to_owned(), "a1".repeat(32));
+        watch.made(&root_secret);
+        watch.made(&master);
+        let root = RootKey { access_key: ROOT.to_owned(), secret_key: root_secret };
+        let master = MasterKey::from_hex(&master).unwrap();
         let home = Tenant::new("default").unwrap();
-        let access = Access::new(metadata, clock, master, AuthMode::Required, Some(root), home);
+        let access = Access::new(metadata.clone(), clock, master, AuthMode::Required, Some(root), home);
         let gateway = service(Gateway {
             store,
             access: access.clone(),
@@ -88,11 +102,12 @@ impl Server {
             domain: Some("s3.test".to_owned()),
         })
         .unwrap();
+        let answering = gateway.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let service = TowerToHyperService::new(gateway.clone());
+                let service = TowerToHyperService::new(answering.clone());
                 tokio::spawn(async move {
                     let _ = Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)
@@ -100,12 +115,18 @@ impl Server {
                 });
             }
         });
-        Self { address, access, _tasks: tasks, accepting, _files: files }
+        Self { address, access, watch, gateway, metadata, _tasks: tasks, accepting, _files: files }
     }
 
     /// The root key's client.
     pub(crate) fn root(&self) -> Client {
-        Client { address: self.address, access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() }
+        self.client(ROOT.to_owned(), ROOT_SECRET.to_owned())
+    }
+
+    /// A client with this key, whose secret must not show in the log.
+    pub(crate) fn client(&self, access_key: String, secret_key: String) -> Client {
+        self.watch.made(&secret_key);
+        Client { address: self.address, watch: self.watch.clone(), access_key, secret_key }
     }
 
     /// A fresh key's client, of `tenant`.
@@ -119,9 +140,7 @@ impl Server {
             expires_at: None,
         };
         match self.access.create_key(request).await.unwrap() {
-            NewKey::S3 { access_key, secret_key, .. } => {
-                Client { address: self.address, access_key, secret_key }
-            }
+            NewKey::S3 { access_key, secret_key, .. } => self.client(access_key, secret_key),
             NewKey::Api { .. } => panic!("an S3 key was asked for"),
         }
     }
@@ -131,6 +150,7 @@ impl Server {
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) access_key: String,
     pub(crate) secret_key: String,
 }
@@ -225,7 +245,7 @@ impl Client {
         self.call("PUT", target).body(body).send().await
     }
 
-    fn settings() -> SigningSettings {
+    pub(crate) fn settings() -> SigningSettings {
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
@@ -250,7 +270,7 @@ impl Client {
         request.uri().path_and_query().unwrap().to_string()
     }
 
-    fn sign(
+    pub(crate) fn sign(
         &self,
         request: &mut http::Request<()>,
         headers: &[(String, String)],
@@ -271,7 +291,8 @@ impl Client {
         let uri = request.uri().to_string();
         let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let signable = SignableRequest::new(request.method().as_str(), &uri, pairs, body).unwrap();
-        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        let (instructions, signature) = sign(signable, &params).unwrap().into_parts();
+        self.watch.made(&signature);
         instructions.apply_to_request_http1x(request);
     }
 }

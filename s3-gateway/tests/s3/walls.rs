@@ -326,9 +326,7 @@ async fn client(
         expires_at,
     };
     match server.access.create_key(request).await.unwrap() {
-        NewKey::S3 { access_key, secret_key, .. } => {
-            Client { address: server.address, access_key, secret_key }
-        }
+        NewKey::S3 { access_key, secret_key, .. } => server.client(access_key, secret_key),
         NewKey::Api { .. } => panic!("an S3 key was asked for"),
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::principal::{Denied, Principal, Right};
 pub(crate) fn check(who: &Principal, right: Right, space: &SpaceAddress, hidden: Error) -> Result<()> {
     who.may(right, space).map_err(|denied| match denied {
         Denied::Invisible => {
-            request::denied("out of sight");
+            request::out_of_sight();
             hidden
         }
         Denied::Forbidden(right) => {
