@@ -176,8 +176,8 @@ pub enum LimitsCommand {
     ///
     /// Each is a number (of bytes also such as 10GiB), `unlimited`, or `default` for what the settings say.
     #[command(after_help = "Examples:
-  juststorage limits set acme --quota-bytes 500GiB --requests-per-second 200
-  juststorage limits set acme --quota-bytes default")]
+  juststorage limits set acme --bytes 500GiB --requests-per-second 200
+  juststorage limits set acme --bytes default")]
     Set(LimitsSet),
     /// List the tenants of whose limits something is said
     List,
@@ -201,12 +201,12 @@ pub struct LimitsSet {
     /// Bytes received per second from one server
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub download_bytes_per_second: Option<Setting>,
-    /// Bytes kept, in all versions
+    /// Bytes kept, in all versions (not `--quota-bytes`: that is the default of all tenants)
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub quota_bytes: Option<Setting>,
+    pub bytes: Option<Setting>,
     /// Objects kept, versions included
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub quota_objects: Option<Setting>,
+    pub objects: Option<Setting>,
 }
 
 fn limit(text: &str) -> Result<Setting, String> {

@@ -22,6 +22,10 @@ pub fn log(config: &LogConfig, level: &str) -> Result<(), ConfigError> {
     {
         filter = filter.add_directive(quiet);
     }
+    // Never, whatever is asked for: it shows which signature it would have taken for a request that was forged.
+    if let Ok(never) = "s3s::ops::signature=off".parse::<Directive>() {
+        filter = filter.add_directive(never);
+    }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error says that there is a subscriber already: another start in this process, or a test's own.
     let _ = match config.format {

@@ -53,7 +53,8 @@ async fn a_quota_is_never_overshot() {
         assert_eq!(held, Holdings { bytes: 10 * size as u64, objects: 10 });
         // What was refused left nothing behind.
         running.collect().await;
-        assert!(running.findings().await.is_empty());
+        let findings = running.findings().await;
+        assert!(findings.is_empty(), "{findings:?}");
         // What is deleted may be written again.
         for at in 0..100 {
             running.delete(&format!("k{at}")).await;

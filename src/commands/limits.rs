@@ -28,8 +28,8 @@ async fn set(parts: &Parts, said: LimitsSet, output: Output) -> Result<(), Failu
         concurrent_requests: said.concurrent_requests.unwrap_or(before.concurrent_requests),
         upload_bytes_per_second: said.upload_bytes_per_second.unwrap_or(before.upload_bytes_per_second),
         download_bytes_per_second: said.download_bytes_per_second.unwrap_or(before.download_bytes_per_second),
-        quota_bytes: said.quota_bytes.unwrap_or(before.quota_bytes),
-        quota_objects: said.quota_objects.unwrap_or(before.quota_objects),
+        quota_bytes: said.bytes.unwrap_or(before.quota_bytes),
+        quota_objects: said.objects.unwrap_or(before.quota_objects),
     };
     now.over(&Limits::default()).validate().map_err(|invalid| Failure::No(invalid.to_string()))?;
     parts.metadata.set_tenant_limits(&said.tenant, &now, parts.clock.now()).await?;

@@ -1,18 +1,21 @@
 //! What tenants may take up, unless something else is said of them.
 
+use std::num::NonZero;
+
 use juststorage_core::domain::limits::{Limits, Quota};
 
 use super::{ConfigError, Settings, amount};
 
-/// Requests that are worked on at once before tenants have to take turns.
-const TURNS: usize = 128;
+/// Requests that are worked on at once for each processor before tenants have to take turns.
+const TURNS_PER_PROCESSOR: usize = 64;
 
 /// The limits of every tenant of which nothing else is said, and how tenants share one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// `JUSTSTORAGE_LIMIT_…` and `JUSTSTORAGE_QUOTA_…`: none.
     pub defaults: Limits,
-    /// `JUSTSTORAGE_TURNS`: how many requests are worked on at once before tenants take turns; 128.
+    /// `JUSTSTORAGE_TURNS`: how many requests are worked on at once before tenants take turns; 64 for
+    /// each processor.
     pub turns: usize,
 }
 
@@ -50,7 +53,7 @@ impl LimitsConfig {
             ConfigError::new(setting, invalid.reason)
         })?;
         let turns = match read("JUSTSTORAGE_TURNS", &settings.turns)?.map(usize::try_from) {
-            None => TURNS,
+            None => TURNS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, NonZero::get),
             Some(Ok(turns)) if turns > 0 => turns,
             Some(_) => return Err(ConfigError::new("JUSTSTORAGE_TURNS", "must be at least 1")),
         };

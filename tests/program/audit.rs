@@ -68,14 +68,17 @@ async fn what_changes_or_is_denied_leaves_one_line() {
     s3.get_object().bucket("demo").key("k").send().await.unwrap();
     server.s3_as("juststorage", "wrong").put_object().bucket("demo").key("k").send().await.unwrap_err();
 
-    place.json(&["limits", "set", "evil", "--quota-objects", "0"]);
-    let own = "/v1/objects/by-key/n/evil/k";
-    // The change is felt within a second; what was let in before that is overwritten, not forgotten.
+    place.json(&["limits", "set", "evil", "--objects", "0"]);
+    let own = |key: &str| format!("/v1/objects/by-key/n/evil/{key}");
+    // Felt within a second; each of them is a new object.
     let mut tries = 0;
-    while asked.send(&format!("try-{tries}"), "PUT", own, Some(stranger_token)).await != 429 {
+    while {
+        let name = format!("try-{tries}");
+        asked.send(&name, "PUT", &own(&name), Some(stranger_token)).await != 429
+    } {
         tries += 1;
     }
-    assert_eq!(asked.send("quota", "PUT", own, Some(stranger_token)).await, 429);
+    assert_eq!(asked.send("quota", "PUT", &own("k"), Some(stranger_token)).await, 429);
     server.stop();
 
     let lines = lines(&place);

@@ -55,9 +55,11 @@ impl Tenant {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn a_loud_tenant_does_not_silence_a_quiet_one() {
-    for turns in ["16", "128", "1000000"] {
+    for turns in [None, Some("1000000")] {
         let place = Place::new();
-        let server = place.serve(&["--auth", "required", "--turns", turns, "--log", "warn"]);
+        let mut arguments = vec!["--auth", "required", "--log", "warn"];
+        arguments.extend(turns.iter().flat_map(|turns| ["--turns", turns]));
+        let server = place.serve(&arguments);
         let (loud, quiet) = (Tenant::new(&place, &server, "loud"), Tenant::new(&place, &server, "quiet"));
         let alone = quiet.p99().await;
         let crowd = (0..LOUD).map(|at| {
@@ -79,9 +81,9 @@ async fn a_loud_tenant_does_not_silence_a_quiet_one() {
         };
         let factor = beside.as_secs_f64() / alone.as_secs_f64();
         println!(
-            "turns {turns}: p99 of put and get alone {alone:?}, beside {LOUD} requests {beside:?}: {factor:.1}"
+            "turns {turns:?}: p99 of put and get alone {alone:?}, beside {LOUD} requests {beside:?}: {factor:.1}"
         );
-        assert!(turns != "128" || factor <= FACTOR_MAX, "{factor}");
+        assert!(turns.is_some() || factor <= FACTOR_MAX, "{factor}");
         server.stop();
     }
 }

@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Payload};
-use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, Outcome, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::application::store::{Tiers, quota_exceeded};
+use crate::application::{metrics, request};
 use crate::domain::blob::SegmentId;
 
 mod packer;
@@ -128,7 +128,12 @@ impl Committer {
             }
             mpsc::error::TrySendError::Closed(_) => Error::Unavailable,
         })?;
-        answer.await.map_err(|_| Error::Internal)?
+        let answer = answer.await.map_err(|_| Error::Internal)?;
+        if matches!(answer, Err(Error::QuotaExceeded(_))) {
+            // Decided in the committer's task, which has no request.
+            request::denied("quota");
+        }
+        answer
     }
 }
 

@@ -7,8 +7,6 @@
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use tracing_subscriber::filter::LevelFilter;
-
 /// What the process has logged. Kept to its end: tests run side by side, and each has its own beginning.
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -43,8 +41,9 @@ impl Watch {
             if std::env::var("JUSTSTORAGE_TEST_LOG").is_ok_and(|level| level == "off") {
                 return;
             }
+            // All that the product can be made to say: see its `telemetry`.
             tracing_subscriber::fmt()
-                .with_max_level(LevelFilter::TRACE)
+                .with_env_filter("trace,s3s::ops::signature=off")
                 .with_ansi(false)
                 .with_writer(|| Appender)
                 .init();

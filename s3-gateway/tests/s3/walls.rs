@@ -134,7 +134,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             body: |_| "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>".into(),
-            ..row("PutObjectTagging", WRITE, "PUT", |f| format!("/{}/k?tagging", f.bucket), 200)
+            ..row("PutObjectTagging", READ_WRITE, "PUT", |f| format!("/{}/k?tagging", f.bucket), 200)
         },
         Row { body: |_| "new".into(), ..row("PutObject", WRITE, "PUT", |f| format!("/{}/k", f.bucket), 200) },
         Row {
@@ -200,7 +200,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             body: |_| "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>".into(),
-            ..row("PutBucketTagging", ADMIN, "PUT", |f| format!("/{}?tagging", f.bucket), 204)
+            ..row("PutBucketTagging", ADMIN, "PUT", |f| format!("/{}?tagging", f.bucket), 200)
         },
         Row {
             body: |_| {
@@ -273,7 +273,7 @@ fn rows() -> Vec<Row> {
                 200,
             )
         },
-        row("DeleteObjectTagging", WRITE, "DELETE", |f| format!("/{}/k?tagging", f.bucket), 204),
+        row("DeleteObjectTagging", READ_WRITE, "DELETE", |f| format!("/{}/k?tagging", f.bucket), 204),
         row("DeleteObject", DELETE, "DELETE", |f| format!("/{}/k", f.bucket), 204),
     ];
     macro_rules! configuration {

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use super::commit::{Applied, Batch, held, refuse};
 use super::content::{self, Placed, Source};
 use super::dialect::{Fault, sql};
+use super::limits::Ledger;
 use super::rows;
-use crate::application::ports::metadata::{Outcome, PutObject, Refusal};
+use crate::application::ports::metadata::{NewContent, Outcome, PutObject, Refusal};
 use crate::domain::address::Key;
 use crate::domain::checksum::Checksum;
 use crate::domain::etag::Etag;
@@ -106,13 +107,21 @@ async fn admit<'a>(
     if let Some(refusal) = refuse_lock(batch, space.as_ref(), latest, key, attributes).await? {
         return Ok(Err(refusal));
     }
-    let source = match content::check(batch, &put.domain, &put.content).await? {
-        Ok(source) => source,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
     let replaced = space.and_then(|space| replaced_bytes(space.versioning, latest));
-    let admitted = batch.ledger.admit(&put.space.tenant, put.quota.as_ref(), source.size(), replaced);
-    Ok(admitted.map(|()| source))
+    let admit =
+        |ledger: &mut Ledger, size| ledger.admit(&put.space.tenant, put.quota.as_ref(), size, replaced);
+    // Before its segment is fenced: of a segment that is whole and holds nothing nobody would take care. (If
+    // it is lost after all, the rest of the batch has that much less room, until the client tries again.)
+    if let NewContent::Staged(leaf) = &put.content
+        && let Err(refusal) = admit(&mut batch.ledger, leaf.location.length)
+    {
+        return Ok(Err(refusal));
+    }
+    Ok(match content::check(batch, &put.domain, &put.content).await? {
+        Ok(Source::Staged(leaf)) => Ok(Source::Staged(leaf)),
+        Ok(there) => admit(&mut batch.ledger, there.size()).map(|()| there),
+        refused => refused,
+    })
 }
 
 /// How many bytes make way for a new version of a key. A null version behind the latest one is not looked
