@@ -151,6 +151,44 @@ async fn keys_open_what_they_say_until_they_are_revoked() {
     server.stop();
 }
 
+/// What is said stays said until something else is; and every option says what it is named after.
+#[test]
+fn limits_are_said_and_taken_back() {
+    let place = Place::new();
+    let said = place.json(&[
+        "limits",
+        "set",
+        "acme",
+        "--requests-per-second",
+        "5",
+        "--concurrent-requests",
+        "6",
+        "--upload-bytes-per-second",
+        "1MiB",
+        "--download-bytes-per-second",
+        "unlimited",
+        "--bytes",
+        "1GB",
+        "--objects",
+        "7",
+    ]);
+    let expected = json!({
+        "tenant": "acme", "requests_per_second": 5, "concurrent_requests": 6, "upload_bytes_per_second": 1 << 20,
+        "download_bytes_per_second": "unlimited", "quota_bytes": 1_000_000_000, "quota_objects": 7,
+    });
+    assert_eq!(said, expected);
+    assert_eq!(place.json(&["limits", "list"]), json!([expected]));
+    let less = place.json(&["limits", "set", "acme", "--bytes", "default", "--objects", "0"]);
+    assert_eq!((&less["quota_bytes"], &less["quota_objects"]), (&json!(null), &json!(0)));
+    assert_eq!(less["requests_per_second"], 5);
+    for wrong in [["--requests-per-second", "0"], ["--upload-bytes-per-second", "1KiB"], ["--bytes", "many"]]
+    {
+        let refused = place.run(&[&["limits", "set", "acme"], &wrong[..]].concat());
+        assert!(matches!(refused.status.code(), Some(1 | 2)), "{wrong:?}: {}", text(&refused.stderr));
+    }
+    assert_eq!(place.json(&["limits", "list"]), json!([less]));
+}
+
 #[tokio::test]
 async fn buckets_name_spaces_that_exist_already() {
     let place = Place::new();
