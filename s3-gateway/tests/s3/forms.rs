@@ -210,6 +210,7 @@ async fn version_2_forms_are_taken_where_they_are_allowed() {
 /// A form that was signed rightly once: everything its signature covers is changed in turn, and nothing that
 /// was changed is stored.
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a list")]
 async fn a_changed_form_opens_nothing() {
     let server = Server::start().await;
     let client = server.tenant("acme", "read,write,delete").await;

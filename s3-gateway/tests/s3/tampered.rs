@@ -311,7 +311,7 @@ async fn a_changed_header_signature_opens_nothing() {
     let date = signer.date[..8].to_owned();
     change("scope's date", &|r| r.replace("authorization", &date, "20200101"));
     change("two authorizations", &|r| {
-        r.headers.push(("authorization".into(), r.header("authorization").into()))
+        r.headers.push(("authorization".into(), r.header("authorization").into()));
     });
     let signature = good.header("authorization").rsplit('=').next().unwrap().to_owned();
     for at in 0..signature.len() {
