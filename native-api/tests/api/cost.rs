@@ -62,8 +62,8 @@ fn web_token(secret: &[u8]) -> String {
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn authentication_adds_little_to_a_small_read() {
-    assert!(!tracing::enabled!(tracing::Level::TRACE), "JUSTSTORAGE_TEST_LOG=off, or the log is measured");
     const SECRET: &[u8] = b"a secret of at least thirty-two bytes";
+    assert!(!tracing::enabled!(tracing::Level::TRACE), "JUSTSTORAGE_TEST_LOG=off, or the log is measured");
     let server = Server::with(AuthMode::Disabled).await;
     let path = "/v1/objects/by-key/models/acme/k";
     server.put("k", vec![7; 4096]).await.is(201);
