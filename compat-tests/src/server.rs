@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::database::{Database, Provided};
 use crate::native::Native;
+use crate::tls::Certificate;
 use crate::{binary, s3, wait};
 use juststorage_core::testing::postgres::Cluster;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub cluster: Option<Arc<Cluster>>,
     /// More settings, by their environment names.
     pub settings: Vec<(&'static str, String)>,
+    /// Whether both fronts speak TLS, with a certificate of the server's own.
+    pub tls: bool,
 }
 
 /// A server. Dropping it kills the process and removes its data.
@@ -39,6 +42,7 @@ pub struct Server {
     data: PathBuf,
     log: PathBuf,
     settings: Vec<(&'static str, String)>,
+    certificate: Option<Certificate>,
     running: Option<Running>,
 }
 
@@ -67,7 +71,9 @@ impl Server {
         let data = options.data.unwrap_or_else(|| directory.path().join("data"));
         let log = directory.path().join("log");
         let database = Provided::new(database, options.cluster);
-        Self { database, _directory: directory, data, log, settings: options.settings, running: None }
+        let certificate = options.tls.then(Certificate::make);
+        let settings = options.settings;
+        Self { database, _directory: directory, data, log, settings, certificate, running: None }
     }
 
     /// Starts the process again over what the last one left. Returns once it is ready. The ports are new.
@@ -102,7 +108,12 @@ impl Server {
         self.running = Some(Running { child, native, s3 });
         let (client, url) = (reqwest::Client::new(), format!("{}/ready", self.native_url()));
         wait::until("the server is ready", START_MAX, async || {
-            client.get(&url).send().await.ok().filter(|answer| answer.status().is_success())
+            let ready = match self.certificate() {
+                // The client knows no TLS.
+                Some(path) => curl(path, &url),
+                None => client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()),
+            };
+            ready.then_some(())
         })
         .await;
     }
@@ -170,7 +181,7 @@ impl Server {
         Native::new(self.native_url())
     }
 
-    /// `http://127.0.0.1:PORT` of the S3 front.
+    /// `http://127.0.0.1:PORT` of the S3 front; `https` with TLS.
     pub fn s3_url(&self) -> &str {
         &self.running().s3
     }
@@ -178,6 +189,11 @@ impl Server {
     /// `http://127.0.0.1:PORT` of the native API.
     pub fn native_url(&self) -> &str {
         &self.running().native
+    }
+
+    /// The certificate that clients must trust, where the server speaks TLS.
+    pub fn certificate(&self) -> Option<PathBuf> {
+        self.certificate.as_ref().map(Certificate::path)
     }
 
     /// The process's number.
@@ -218,6 +234,11 @@ impl Server {
             // Only beside an embedded database does the binary make and keep a key of its own.
             command.env("DATABASE_URL", url).env("JUSTSTORAGE_MASTER_KEY", "5a".repeat(32));
         }
+        if let Some(certificate) = &self.certificate {
+            command
+                .env("JUSTSTORAGE_TLS_CERT", certificate.path())
+                .env("JUSTSTORAGE_TLS_KEY", certificate.key());
+        }
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -233,6 +254,13 @@ impl Drop for Server {
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// Whether `url` answers with success, trusting `certificate`.
+fn curl(certificate: PathBuf, url: &str) -> bool {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--fail", "--noproxy", "*", "--output", "/dev/null", "--cacert"]);
+    command.arg(certificate).arg(url).stdin(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// The lines that the process prints. They are read to the end, so that it never blocks on a full pipe.

@@ -17,12 +17,13 @@ chmod 755 .
 cp "$(command -v pgbackrest)" backrest
 cp "$S3_CA" ca.pem
 mkdir data log lock spool socket
+# By name: it compares no certificate with an address.
 cat >pgbackrest.conf <<EOF
 [global]
 repo1-type=s3
 repo1-path=/repository
 repo1-s3-bucket=pgbackrest
-repo1-s3-endpoint=127.0.0.1
+repo1-s3-endpoint=localhost
 repo1-storage-port=${S3_URL##*:}
 repo1-s3-region=$AWS_REGION
 repo1-s3-key=$AWS_ACCESS_KEY_ID

@@ -1,6 +1,7 @@
 //! Who signs a request. Each request looks its key up once: s3s asks for the secret, and the principal that
 //! came with it is kept for the operation.
 
+pub(crate) mod bucket_path;
 pub(crate) mod encoded_path;
 pub(crate) mod form;
 

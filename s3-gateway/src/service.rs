@@ -216,6 +216,9 @@ impl S3Gateway {
         auth::date_as_amz_date(&mut parts.headers);
         auth::join_repeated(&mut parts.headers);
         auth::encoded_path::admit(&mut parts, &self.forms.access).await;
+        if self.forms.sigv2 {
+            auth::bucket_path::admit(&mut parts, &self.forms.access).await;
+        }
         let body = if takes_xml {
             let digests = XmlDigests::new(&parts.headers);
             parts.extensions.insert(digests.clone());
