@@ -43,7 +43,7 @@ pg1-socket-path=$WORK/socket
 pg1-user=postgres
 EOF
 [ "$(id -u)" != 0 ] || chown -R postgres: .
-backrest() { as ./backrest --config="$WORK/pgbackrest.conf" --stanza=main "$@" || fail "pgbackrest $*: $(tail -n 30 log/* 2>/dev/null)"; }
+backrest() { as "$WORK/backrest" --config="$WORK/pgbackrest.conf" --stanza=main "$@" || fail "pgbackrest $*: $(tail -n 30 log/* 2>/dev/null)"; }
 sql() { as "$programs/psql" -h "$WORK/socket" -U postgres -Atqc "$1" postgres; }
 start() { as "$programs/pg_ctl" -D data -w -s -l log/postgres start || fail "$(cat log/postgres)"; }
 stop() { as "$programs/pg_ctl" -D data -w -s -m fast stop; }
