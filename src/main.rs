@@ -10,10 +10,20 @@ use juststorage::{cli::Cli, commands};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Threads that wait for disks, at most, for each core, and at least. A disk is kept busy by few; more only hold
+/// memory, for every thread keeps some of what was allocated on it (tokio's own bound is 512 in all: then a
+/// thousand transfers at once took over a gigabyte).
+const WAITING_THREADS_PER_CORE: usize = 16;
+const WAITING_THREADS_MIN: usize = 32;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let waiting = (cores * WAITING_THREADS_PER_CORE).max(WAITING_THREADS_MIN);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(waiting).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start the runtime: {error}");

@@ -28,7 +28,7 @@ const UNACKNOWLEDGED_MAX_MS: u32 = 120_000;
 
 /// Most bytes of a request's line and headers, and of a connection's read buffer. S3 allows 8 KiB of headers
 /// beside 2 KiB of metadata; a presigned URL with a long key takes a few more.
-const HEADER_BYTES_MAX: usize = 64 << 10;
+const HEADER_BYTES_MAX: usize = 32 << 10;
 
 /// How long a client may take over the handshake of TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -40,7 +40,7 @@ const CHUNK_BYTES: usize = 512 << 10;
 const CHUNK_BYTES_SHORT: usize = 32 << 10;
 
 /// What bodies in memory may take together, in bytes. Beyond it, uploads wait for one another.
-const GATHERED_BYTES_MAX: usize = 64 << 20;
+const GATHERED_BYTES_MAX: usize = 32 << 20;
 
 /// How long a client may send nothing in the middle of a body.
 const STALL_MAX: Duration = Duration::from_secs(60);
@@ -192,7 +192,10 @@ impl Ingest {
         let permits = |bytes: usize| u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
         let memory = &self.memory;
         if large {
-            if let Ok(plenty) = memory.clone().try_acquire_many_owned(permits(2 * CHUNK_BYTES)) {
+            // Half of it is left to those that need little, so that a few slow clients cannot hold up everybody.
+            if memory.available_permits() > GATHERED_BYTES_MAX / 2
+                && let Ok(plenty) = memory.clone().try_acquire_many_owned(permits(2 * CHUNK_BYTES))
+            {
                 return Ok((plenty, CHUNK_BYTES));
             }
             let short = memory.clone().acquire_many_owned(permits(2 * CHUNK_BYTES_SHORT)).await;

@@ -30,7 +30,7 @@ pub(super) async fn adopt(
             None
         } else {
             segments::register(&mut tx, writer, segment.id, segment.tier, segment.kind, now).await?;
-            let applied = commit::apply(&mut tx, writer, &mutations, now).await?;
+            let applied = commit::apply(&mut tx, writer, &mutations, now, commit::Fences::First).await?;
             // A single that was not committed into is still open: it holds nothing that counts.
             tx.query(sql!(
                 "UPDATE segments SET state = 2, writer = NULL, size = $2 WHERE id = $1 AND state = 1"

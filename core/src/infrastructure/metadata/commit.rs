@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::database::{Database, Row, Transaction, transaction};
+use super::database::{Database, Transaction, transaction};
 use super::dialect::{Fault, sql};
-use super::tally::{Tally, condemn_if_empty};
-use super::{delete, expire, parts, put, rows, spaces, update};
+use super::tally::{Tally, condemn_if_empty, lost};
+use super::{delete, expire, parts, put, rows, segments, spaces, update};
 use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutObject, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
@@ -16,9 +16,19 @@ use crate::domain::blob::SegmentId;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::object_lock::Locked;
 use crate::domain::precondition::{Current, Preconditions, WriteDecision};
-use crate::domain::space::{Space, SpaceId, Versioning};
+use crate::domain::space::{Bucket, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
+
+/// When a batch makes sure that the packs it commits into are still its writer's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fences {
+    /// With the last statements, which change the packs' rows anyway: if one is not, the whole transaction fails.
+    /// That saves every batch a statement, for the price of a second transaction when a writer was taken for dead.
+    Last,
+    /// Before anything is written: then what would go into a lost pack is refused by itself.
+    First,
+}
 
 /// What one change came to.
 pub(super) type Applied = Result<Outcome, Refusal>;
@@ -29,7 +39,17 @@ pub(super) async fn commit(
     batch: &[Mutation],
     now: Timestamp,
 ) -> Result<Vec<Applied>, Fault> {
-    match transaction!(db, |tx| apply(&mut tx, writer, batch, now).await?) {
+    let hopeful = async {
+        let mut tx = db.begin().await?;
+        let applied = apply(&mut tx, writer, batch, now, Fences::Last).await?;
+        tx.commit().await?;
+        Ok::<_, Fault>(applied)
+    };
+    match hopeful.await {
+        Err(fault) if !fault.is_outage() => {}
+        result => return result,
+    }
+    match transaction!(db, |tx| apply(&mut tx, writer, batch, now, Fences::First).await?) {
         // One of them cannot be done: by themselves, the others can.
         Err(fault) if batch.len() > 1 && !fault.is_outage() => one_by_one(db, writer, batch, now).await,
         result => result,
@@ -44,7 +64,7 @@ async fn one_by_one(
 ) -> Result<Vec<Applied>, Fault> {
     let mut applied = Vec::with_capacity(batch.len());
     for mutation in batch.chunks(1) {
-        match transaction!(db, |tx| apply(&mut tx, writer, mutation, now).await?) {
+        match transaction!(db, |tx| apply(&mut tx, writer, mutation, now, Fences::First).await?) {
             Ok(one) => applied.extend(one),
             Err(fault) if fault.is_outage() => return Err(fault),
             Err(fault) => applied.push(Err(Refusal::Failed(fault_text(fault)))),
@@ -63,8 +83,9 @@ pub(super) async fn apply(
     writer: WriterId,
     mutations: &[Mutation],
     now: Timestamp,
+    fences: Fences,
 ) -> Result<Vec<Applied>, Fault> {
-    let mut batch = Batch::new(tx, writer, mutations, now);
+    let mut batch = Batch::new(tx, writer, mutations, now, fences);
     let mut applied = Vec::with_capacity(mutations.len());
     while let Some(mutation) = mutations.get(applied.len()) {
         applied.push(match mutation {
@@ -113,17 +134,24 @@ pub(super) struct Batch<'t> {
     pub(super) tally: Tally,
     /// The size each pack has reached with this batch.
     pack_sizes: BTreeMap<SegmentId, u64>,
+    fences: Fences,
     /// Whether each pack is still this writer's.
     fenced: HashMap<SegmentId, bool>,
     spaces: HashMap<SpaceAddress, Space>,
-    buckets: HashMap<BucketName, Option<i64>>,
+    buckets: HashMap<BucketName, Option<SpaceId>>,
     /// A segment's tier never changes.
     tiers: HashMap<SegmentId, StorageClass>,
     sealed: Vec<SegmentId>,
 }
 
 impl<'t> Batch<'t> {
-    fn new(tx: &'t mut Transaction, writer: WriterId, mutations: &[Mutation], now: Timestamp) -> Self {
+    fn new(
+        tx: &'t mut Transaction,
+        writer: WriterId,
+        mutations: &[Mutation],
+        now: Timestamp,
+        fences: Fences,
+    ) -> Self {
         let mut pack_sizes = BTreeMap::new();
         for mutation in mutations {
             let content = match mutation {
@@ -144,6 +172,7 @@ impl<'t> Batch<'t> {
             now,
             tally: Tally::default(),
             pack_sizes,
+            fences,
             fenced: HashMap::new(),
             spaces: HashMap::new(),
             buckets: HashMap::new(),
@@ -181,19 +210,22 @@ impl<'t> Batch<'t> {
         space: Option<SpaceId>,
     ) -> Result<bool, Fault> {
         let Some(name) = bucket else { return Ok(true) };
-        let named = if let Some(known) = self.buckets.get(name) {
-            *known
-        } else {
-            let found = self
-                .tx
-                .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_key_share))
-                .bind(name.as_str())
-                .find(Row::first::<i64>)
-                .await?;
-            self.buckets.insert(name.clone(), found);
-            found
-        };
-        Ok(named.is_some() && named == space.map(|space| space.0))
+        let named = self.named_by(name).await?;
+        Ok(named.is_some() && named == space)
+    }
+
+    /// The space that a bucket names, which is known from then on.
+    pub(super) async fn named_by(&mut self, name: &BucketName) -> Result<Option<SpaceId>, Fault> {
+        if let Some(known) = self.buckets.get(name) {
+            return Ok(*known);
+        }
+        let bucket = spaces::lock_bucket(self.tx, name).await?;
+        let named = bucket.as_ref().map(|bucket| bucket.space.id);
+        self.buckets.insert(name.clone(), named);
+        if let Some(Bucket { space, .. }) = bucket {
+            self.spaces.entry(space.address.clone()).or_insert(space);
+        }
+        Ok(named)
     }
 
     /// The latest version of a key, a delete marker too. It stays so until the end of the transaction.
@@ -355,36 +387,19 @@ impl<'t> Batch<'t> {
         size: u64,
     ) -> Result<bool, Fault> {
         if kind == SegmentKind::Single {
-            let sealed = self
-                .tx
-                .query(sql!(
-                    "UPDATE segments SET state = 2, writer = NULL, size = $3 \
-                     WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 1"
-                ))
-                .bind(segment.0)
-                .bind(self.writer.0)
-                .bind(rows::signed(size)?)
-                .execute()
-                .await?;
-            return Ok(sealed == 1);
+            return segments::fence(self.tx, self.writer, segment, kind, size).await;
         }
         if let Some(known) = self.fenced.get(&segment) {
             return Ok(*known);
         }
         let size = self.pack_sizes.get(&segment).copied().unwrap_or(size);
-        let grown = self
-            .tx
-            .query(sql!(
-                "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END \
-                 WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
-            ))
-            .bind(segment.0)
-            .bind(self.writer.0)
-            .bind(rows::signed(size)?)
-            .execute()
-            .await?;
-        self.fenced.insert(segment, grown == 1);
-        Ok(grown == 1)
+        if self.fences == Fences::Last {
+            self.tally.grown(segment, self.writer, size);
+            return Ok(true);
+        }
+        let ours = segments::fence(self.tx, self.writer, segment, kind, size).await?;
+        self.fenced.insert(segment, ours);
+        Ok(ours)
     }
 
     /// The tier of a segment that a blob lies in.
@@ -404,6 +419,7 @@ impl<'t> Batch<'t> {
     }
 
     async fn seal_pack(&mut self, pack: SegmentId, size: u64) -> Result<Applied, Fault> {
+        let grown = self.tally.settled(pack);
         let sealed = self
             .tx
             .query(sql!(
@@ -416,7 +432,8 @@ impl<'t> Batch<'t> {
             .execute()
             .await?;
         if sealed != 1 {
-            return Ok(Err(Refusal::SegmentLost));
+            // What this batch put into it must be refused as well.
+            return if grown { Err(lost(pack)) } else { Ok(Err(Refusal::SegmentLost)) };
         }
         self.fenced.insert(pack, false);
         self.sealed.push(pack);

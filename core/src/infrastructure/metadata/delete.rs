@@ -51,6 +51,10 @@ async fn named_space(
     delete: &DeleteObject,
     address: &SpaceAddress,
 ) -> Result<Result<Option<Space>, Refusal>, Fault> {
+    if let Some(bucket) = &delete.bucket {
+        // Tells the space, too.
+        batch.named_by(bucket).await?;
+    }
     let space = batch.space(address).await?;
     let stands = batch.bucket_stands(delete.bucket.as_ref(), space.as_ref().map(|space| space.id)).await?;
     Ok(if stands { Ok(space) } else { Err(Refusal::NoSuchBucket) })

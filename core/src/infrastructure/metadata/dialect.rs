@@ -41,6 +41,13 @@ macro_rules! piece {
     (postgres for_update_of_object) => {
         " FOR UPDATE OF o"
     };
+    // For `buckets u` joined with its `spaces s`: keeps others from removing the one and from changing the other.
+    (postgres for_share_of_bucket) => {
+        " FOR KEY SHARE OF u FOR SHARE OF s"
+    };
+    (sqlite for_share_of_bucket) => {
+        ""
+    };
     // Leaves rows that others hold for another time.
     (postgres for_update_skip_locked) => {
         " FOR UPDATE SKIP LOCKED"

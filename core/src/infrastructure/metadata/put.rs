@@ -70,6 +70,10 @@ pub(super) async fn put_all(batch: &mut Batch<'_>, puts: &[&PutObject]) -> Resul
 async fn latest_of(batch: &mut Batch<'_>, puts: &[&PutObject]) -> Result<HashMap<usize, Object>, Fault> {
     let mut wanted: BTreeMap<SpaceId, (Vec<&Key>, HashMap<&Key, usize>)> = BTreeMap::new();
     for (at, put) in puts.iter().enumerate() {
+        if let Some(bucket) = &put.bucket {
+            // Tells the space, too.
+            batch.named_by(bucket).await?;
+        }
         if let (Some(key), Some(space)) = (&put.key, batch.space(&put.space).await?) {
             let (keys, places) = wanted.entry(space.id).or_default();
             keys.push(key);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::database::{Database, Transaction, transaction};
 use super::dialect::{Fault, sql};
-use super::rows;
 use super::tally::Tally;
+use super::{rows, segments};
 use crate::application::ports::metadata::{Relocation, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::SegmentId;
@@ -25,7 +25,7 @@ pub(super) async fn relocate(
     transaction!(db, |tx| {
         let mut ours = HashMap::new();
         for (segment, (kind, size)) in &targets {
-            ours.insert(*segment, fence(&mut tx, writer, *segment, *kind, *size).await?);
+            ours.insert(*segment, segments::fence(&mut tx, writer, *segment, *kind, *size).await?);
         }
         let mut tally = Tally::default();
         let mut pointed = Vec::with_capacity(relocations.len());
@@ -42,29 +42,6 @@ pub(super) async fn relocate(
         }
         pointed
     })
-}
-
-/// Makes sure that a target is still this writer's; a single is whole thereby.
-async fn fence(
-    tx: &mut Transaction,
-    writer: WriterId,
-    segment: SegmentId,
-    kind: SegmentKind,
-    size: u64,
-) -> Result<bool, Fault> {
-    let statement = match kind {
-        SegmentKind::Single => sql!(
-            "UPDATE segments SET state = 2, writer = NULL, size = $3 \
-             WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 1"
-        ),
-        SegmentKind::Pack => sql!(
-            "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END \
-             WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
-        ),
-    };
-    let fenced =
-        tx.query(statement).bind(segment.0).bind(writer.0).bind(rows::signed(size)?).execute().await?;
-    Ok(fenced == 1)
 }
 
 async fn point(tx: &mut Transaction, tally: &mut Tally, relocation: &Relocation) -> Result<bool, Fault> {

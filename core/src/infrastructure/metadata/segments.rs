@@ -28,6 +28,29 @@ pub(super) async fn heartbeat(db: &Database, writer: WriterId, until: Timestamp)
     })
 }
 
+/// Makes sure that a segment is still this writer's to commit into; a single is whole thereby.
+pub(super) async fn fence(
+    tx: &mut Transaction,
+    writer: WriterId,
+    segment: SegmentId,
+    kind: SegmentKind,
+    size: u64,
+) -> Result<bool, Fault> {
+    let statement = match kind {
+        SegmentKind::Single => sql!(
+            "UPDATE segments SET state = 2, writer = NULL, size = $3 \
+             WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 1"
+        ),
+        SegmentKind::Pack => sql!(
+            "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END \
+             WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
+        ),
+    };
+    let fenced =
+        tx.query(statement).bind(segment.0).bind(writer.0).bind(rows::signed(size)?).execute().await?;
+    Ok(fenced == 1)
+}
+
 /// Also those whose segments were taken over and not settled: whoever did that may have died itself.
 pub(super) async fn dead_writers(db: &Database, now: Timestamp) -> Result<Vec<WriterId>, Fault> {
     db.read(sql!(

@@ -37,6 +37,14 @@ pub(super) async fn lock_space(tx: &mut Transaction, address: &SpaceAddress) -> 
         .await
 }
 
+/// A bucket with its space; it stays, and its space as it is, until the end of the transaction.
+pub(super) async fn lock_bucket(tx: &mut Transaction, name: &BucketName) -> Result<Option<Bucket>, Fault> {
+    tx.query(sql!(bucket, " WHERE u.name = $1", for_share_of_bucket))
+        .bind(name.as_str())
+        .find(rows::bucket)
+        .await
+}
+
 /// The space, made if it does not exist.
 pub(super) async fn ensure_space(
     tx: &mut Transaction,

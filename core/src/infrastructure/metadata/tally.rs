@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::database::Transaction;
 use super::dialect::{Fault, sql};
 use super::rows::signed;
+use crate::application::ports::metadata::WriterId;
 use crate::domain::blob::SegmentId;
 use crate::domain::object::Object;
 use crate::domain::space::SpaceId;
@@ -33,6 +34,8 @@ pub(super) struct Tally {
     usage: BTreeMap<(SpaceId, StorageClass), Usage>,
     /// By segment: payload bytes that are referred to, and those that no longer or never were.
     bytes: BTreeMap<Uuid, Bytes>,
+    /// Packs that were appended to, by whom, and up to where.
+    grown: BTreeMap<SegmentId, (WriterId, u64)>,
     /// Segments that lost a blob: condemned if it was their last.
     lighter: BTreeSet<Uuid>,
 }
@@ -110,8 +113,37 @@ impl Tally {
         Ok(())
     }
 
-    /// Writes everything down.
-    pub(super) async fn write(self, tx: &mut Transaction) -> Result<(), Fault> {
+    /// A pack of `writer`'s has reached this size. That it still is the writer's is seen when this is written.
+    pub(super) fn grown(&mut self, pack: SegmentId, writer: WriterId, size: u64) {
+        self.grown.insert(pack, (writer, size));
+    }
+
+    /// Something else has seen to a pack's size and owner. Whether there was anything to see to.
+    pub(super) fn settled(&mut self, pack: SegmentId) -> bool {
+        self.grown.remove(&pack).is_some()
+    }
+
+    /// Writes everything down. Fails if a pack that has grown is no longer its writer's.
+    pub(super) async fn write(mut self, tx: &mut Transaction) -> Result<(), Fault> {
+        for (pack, (writer, size)) in self.grown {
+            let bytes = self.bytes.remove(&pack.0).unwrap_or_default();
+            let grown = tx
+                .query(sql!(
+                    "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END, \
+                     live_bytes = live_bytes + $4, dead_bytes = dead_bytes + $5 \
+                     WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
+                ))
+                .bind(pack.0)
+                .bind(writer.0)
+                .bind(signed(size)?)
+                .bind(bytes.live)
+                .bind(bytes.dead)
+                .execute()
+                .await?;
+            if grown != 1 {
+                return Err(lost(pack));
+            }
+        }
         for (segment, bytes) in &self.bytes {
             tx.query(sql!(
                 "UPDATE segments SET live_bytes = live_bytes + $2, dead_bytes = dead_bytes + $3 WHERE id = $1"
@@ -147,6 +179,11 @@ impl Tally {
         }
         Ok(())
     }
+}
+
+/// A pack turned out to be another writer's after something had been written that refers to it.
+pub(super) fn lost(pack: SegmentId) -> Fault {
+    Fault::failed(format!("pack {pack} is no longer this writer's"))
 }
 
 /// A sealed segment without blobs never gets one again: its file may go.

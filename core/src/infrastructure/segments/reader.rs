@@ -24,7 +24,7 @@ const ONLY_CHUNK_BLOCKS: u64 = 17;
 const CHUNK_BLOCKS_SHORT: u64 = 1;
 /// What the chunks of all readers of a tier may take together, in bytes. Those that come when it is taken have
 /// small chunks, and none read ahead.
-pub(super) const CHUNKS_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const CHUNKS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Entries of the CRC table that are held at a time (16 KiB, good for 256 MiB of payload).
 const TABLE_ENTRIES: u64 = 4096;
 /// Up to so many blocks are read without changing threads if the page cache has them.
