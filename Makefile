@@ -27,7 +27,7 @@ install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 	install -D -s -m 755 $(TARGET)/release/juststorage $(DESTDIR)$(PREFIX)/bin/juststorage
 
 test: ## every test, on SQLite and PostgreSQL; installs what is missing
-	scripts/prepare compiler postgres python tools clients
+	scripts/prepare compiler postgres python tools clients sdks
 	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
 
 conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, ONLY=<regex> for a few

@@ -1,5 +1,7 @@
 """What is measured. Each workload prepares a server once and then runs in turns against all of them."""
 
+import base64
+import hashlib
 import itertools
 import os
 import pathlib
@@ -215,34 +217,79 @@ class List(Workload):
     """Pages of 1000 keys over four connections, of a bucket with `objects` keys."""
 
     needs_store = True
+    bucket = BUCKET
 
     def __init__(self, name: str, place: str) -> None:
         super().__init__(name)
         self.place = place
 
     def prepare(self, server: Server, setting: Setting) -> None:
-        if (server.directory / "filled").exists():
-            return
-        # Two levels of a thousand keys or fewer: what a delimiter rolls up is one key in a thousand.
-        keys = [f"list/{at // 1000:05d}/{at % 1000:03d}" for at in range(setting.objects)]
-        file = self.targets(server, "PUT", keys)
-        done = 0
-        while done < len(keys):
-            lines = file.read_text().splitlines(keepends=True)[done:]
-            file.write_text("".join(lines))
-            done += load.wrk(server.account.host, file, "PUT", 32, 64, 10, False).requests
-        (server.directory / "filled").touch()
+        filled = server.directory / f"filled-{self.bucket}"
+        if not filled.exists():
+            self.fill(server, setting)
+            filled.touch()
 
-    def run(self, server: Server, setting: Setting) -> Load:
-        query = {"list-type": "2", "max-keys": "1000", "prefix": "list/"}
+    def fill(self, server: Server, setting: Setting) -> None:
+        """Two levels of a thousand keys or fewer: what a delimiter rolls up is one key in a thousand."""
+        keys = [f"list/{at // 1000:05d}/{at % 1000:03d}" for at in range(setting.objects)]
+        # One prefix with all of them below, and a key behind it.
+        Client(server.account).call("PUT", f"/{BUCKET}/m", body=b"")
+        self.put(server, keys)
+
+    def put(self, server: Server, keys: list[str]) -> None:
+        """Puts small objects, over 64 connections."""
+        presigner, done = Presigner(server.account), 0
+        lines = [presigner.target("PUT", f"/{self.bucket}/{key}") + "\n" for key in keys]
+        file = server.directory / "targets"
+        while done < len(lines):
+            file.write_text("".join(lines[done:]))
+            done += load.wrk(server.account.host, file, "PUT", 32, 64, 10, False).requests
+
+    def query(self, setting: Setting) -> dict[str, str]:
+        """Of the page."""
+        query = {"list-type": "2", "max-keys": "1000"}
+        if self.place != "one prefix":
+            query["prefix"] = "list/"
         if self.place == "deep":
             query["start-after"] = f"list/{setting.objects // 2000:05d}/500"
-        elif self.place == "delimiter":
+        elif self.place != "first":
             query["delimiter"] = "/"
-        target = Presigner(server.account).target("GET", f"/{BUCKET}", query)
+        return query
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        target = Presigner(server.account).target("GET", f"/{self.bucket}", self.query(setting))
         file = server.directory / "targets"
         file.write_text(f"{target}\n" * 8)
         return load.wrk(server.account.host, file, "GET", 0, 4, setting.seconds, True)
+
+
+class ListVersioned(List):
+    """Where versions and delete markers pile up. Peers without versioning fail to prepare it."""
+
+    def prepare(self, server: Server, setting: Setting) -> None:
+        self.bucket = f"{BUCKET}-{self.place}"
+        super().prepare(server, setting)
+
+    def fill(self, server: Server, setting: Setting) -> None:
+        client = Client(server.account)
+        client.call("PUT", f"/{self.bucket}")
+        status = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+        client.call("PUT", f"/{self.bucket}", {"versioning": ""}, status.encode())
+        if self.place == "versions":
+            self.put(server, ["key"] * setting.objects)
+            return
+        # Deleting what never was leaves a delete marker too.
+        for start in range(0, setting.objects, 1000):
+            names = "".join(f"<Object><Key>a/{at:08d}</Key></Object>" for at in range(start, start + 1000))
+            body = f"<Delete><Quiet>true</Quiet>{names}</Delete>".encode()
+            digest = base64.b64encode(hashlib.md5(body).digest()).decode()
+            client.call("POST", f"/{self.bucket}", {"delete": ""}, body, {"content-md5": digest})
+        client.call("PUT", f"/{self.bucket}/live", body=b"")
+
+    def query(self, setting: Setting) -> dict[str, str]:
+        if self.place == "versions":
+            return {"versions": "", "max-keys": "1000"}
+        return {"list-type": "2", "max-keys": "1000"}
 
 
 ALL: list[Workload] = [
@@ -261,4 +308,7 @@ ALL: list[Workload] = [
     List("list 1000, first page, 4 connections", "first"),
     List("list 1000, deep page, 4 connections", "deep"),
     List("list with delimiter, 4 connections", "delimiter"),
+    List("list: one prefix holds every key, 4 connections", "one prefix"),
+    ListVersioned("list versions: every one of one key, 4 connections", "versions"),
+    ListVersioned("list: delete markers before the first key, 4 connections", "markers"),
 ]

@@ -24,6 +24,7 @@ pub mod raw;
 pub mod s3;
 pub mod server;
 mod suite;
+pub mod tls;
 pub mod tools;
 pub mod wait;
 

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::database::{Database, Provided};
 use crate::native::Native;
+use crate::tls::Certificate;
 use crate::{binary, s3, wait};
 use juststorage_core::testing::postgres::Cluster;
 use juststorage_core::testing::secrets::none_shows;
@@ -31,6 +32,8 @@ pub struct Options {
     pub cluster: Option<Arc<Cluster>>,
     /// More settings, by their environment names.
     pub settings: Vec<(&'static str, String)>,
+    /// Whether both fronts speak TLS, with a certificate of the server's own.
+    pub tls: bool,
 }
 
 /// Of servers over PostgreSQL: only beside an embedded database does the binary make and keep a key of its own.
@@ -46,6 +49,7 @@ pub struct Server {
     settings: Vec<(&'static str, String)>,
     /// What its commands printed that nobody else may see.
     secrets: Mutex<Vec<String>>,
+    certificate: Option<Certificate>,
     running: Option<Running>,
 }
 
@@ -75,15 +79,9 @@ impl Server {
         let log = directory.path().join("log");
         let database = Provided::new(database, options.cluster);
         let secrets = Mutex::new(vec![MASTER_KEY.to_owned()]);
-        Self {
-            database,
-            _directory: directory,
-            data,
-            log,
-            settings: options.settings,
-            secrets,
-            running: None,
-        }
+        let certificate = options.tls.then(Certificate::make);
+        let settings = options.settings;
+        Self { database, _directory: directory, data, log, settings, secrets, certificate, running: None }
     }
 
     /// Starts the process again over what the last one left. Returns once it is ready. The ports are new.
@@ -118,7 +116,12 @@ impl Server {
         self.running = Some(Running { child, native, s3 });
         let (client, url) = (reqwest::Client::new(), format!("{}/ready", self.native_url()));
         wait::until("the server is ready", START_MAX, async || {
-            client.get(&url).send().await.ok().filter(|answer| answer.status().is_success())
+            let ready = match self.certificate() {
+                // The client knows no TLS.
+                Some(path) => curl(path, &url),
+                None => client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()),
+            };
+            ready.then_some(())
         })
         .await;
     }
@@ -192,7 +195,7 @@ impl Server {
         Native::new(self.native_url())
     }
 
-    /// `http://127.0.0.1:PORT` of the S3 front.
+    /// `http://127.0.0.1:PORT` of the S3 front; `https` with TLS.
     pub fn s3_url(&self) -> &str {
         &self.running().s3
     }
@@ -200,6 +203,11 @@ impl Server {
     /// `http://127.0.0.1:PORT` of the native API.
     pub fn native_url(&self) -> &str {
         &self.running().native
+    }
+
+    /// The certificate that clients must trust, where the server speaks TLS.
+    pub fn certificate(&self) -> Option<PathBuf> {
+        self.certificate.as_ref().map(Certificate::path)
     }
 
     /// The process's number.
@@ -239,6 +247,11 @@ impl Server {
         if let Some(url) = &self.database.url {
             command.env("DATABASE_URL", url).env("JUSTSTORAGE_MASTER_KEY", MASTER_KEY);
         }
+        if let Some(certificate) = &self.certificate {
+            command
+                .env("JUSTSTORAGE_TLS_CERT", certificate.path())
+                .env("JUSTSTORAGE_TLS_KEY", certificate.key());
+        }
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -259,6 +272,13 @@ impl Drop for Server {
             none_shows(&log, "the server's log", secret);
         }
     }
+}
+
+/// Whether `url` answers with success, trusting `certificate`.
+fn curl(certificate: PathBuf, url: &str) -> bool {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--fail", "--noproxy", "*", "--output", "/dev/null", "--cacert"]);
+    command.arg(certificate).arg(url).stdin(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// The lines that the process prints. They are read to the end, so that it never blocks on a full pipe.

@@ -9,6 +9,9 @@ use crate::server::Server;
 /// The exit status of a scenario whose tool is not there.
 const NOT_THERE: i32 = 77;
 
+/// The exit status of a scenario that needs what nothing here installs: another language, Terraform.
+const NOT_TO_BE_HAD: i32 = 78;
+
 /// Lets tests go on without the tools that a machine has not.
 const DO_WITHOUT: &str = "JUSTSTORAGE_TEST_NO_TOOLS";
 
@@ -44,7 +47,9 @@ pub fn run(server: &Server, scenario: &str, environment: &str) {
         .env("WORK", work.path())
         .env("HOME", work.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("CACHE", cache())
         .env("S3_URL", server.s3_url())
+        .env("S3_CA", server.certificate().unwrap_or_default())
         .env("AWS_ACCESS_KEY_ID", ROOT_KEY)
         .env("AWS_SECRET_ACCESS_KEY", ROOT_KEY)
         .env("AWS_REGION", "us-east-1")
@@ -59,8 +64,13 @@ pub fn run(server: &Server, scenario: &str, environment: &str) {
         .expect("the scenario starts");
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    if output.status.code() == Some(NOT_THERE) {
-        return missing(scenario, said.trim());
+    match output.status.code() {
+        Some(NOT_THERE) => return missing(scenario, said.trim()),
+        // Where CI runs it is there.
+        Some(NOT_TO_BE_HAD) if std::env::var_os("CI").is_none() => {
+            return eprintln!("SKIPPED: {scenario}: {}", said.trim());
+        }
+        _ => {}
     }
     assert!(output.status.success(), "{scenario} ended with {}:\n{said}", output.status);
     server.assert_valid();

@@ -1,16 +1,21 @@
 //! Bodies stream: whatever their framing, a request takes a bounded piece of memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use juststorage_compat_tests::raw::Request;
 use juststorage_compat_tests::{Database, Server, s3};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// What each request sends, in bytes: several times what it may take.
-const SENT: u64 = 512 << 20;
+/// What each request sends, in bytes: many times what it may take.
+const SENT: u64 = 1 << 30;
+
+/// The most parts that an upload may have.
+const PARTS: i32 = 10_000;
 
 /// What a request may take beyond the idle server, in bytes.
 const TAKEN_MAX: u64 = 64 << 20;
@@ -22,11 +27,23 @@ fn memory(server: &Server, field: &str) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() << 10
 }
 
+/// What is measured anew from here on: how much the process has beside its idle memory, at most.
+fn watch(server: &Server) -> u64 {
+    let idle = memory(server, "VmRSS:");
+    std::fs::write(format!("/proc/{}/clear_refs", server.process_id()), "5").unwrap();
+    idle
+}
+
+/// Panics if the process took too much since it was idle.
+fn assert_little(server: &Server, what: &str, idle: u64) {
+    let taken = memory(server, "VmHWM:").saturating_sub(idle);
+    eprintln!("{what} took {} KiB", taken >> 10);
+    assert!(taken < TAKEN_MAX, "{what} took {} MiB", taken >> 20);
+}
+
 /// Sends `head`, then `SENT` bytes, then `tail`, and panics unless that was accepted in little memory.
 async fn stream(server: &Server, what: &str, head: Request, tail: &[u8]) {
-    let idle = memory(server, "VmRSS:");
-    // From here on the peak is counted anew.
-    std::fs::write(format!("/proc/{}/clear_refs", server.process_id()), "5").unwrap();
+    let idle = watch(server);
     let mut connection = head.send_only(server.s3_url()).await;
     let chunk = vec![0x5a_u8; 1 << 20];
     for _ in 0..SENT >> 20 {
@@ -36,8 +53,7 @@ async fn stream(server: &Server, what: &str, head: Request, tail: &[u8]) {
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 20"), "{what}: {answer}");
-    let taken = memory(server, "VmHWM:").saturating_sub(idle);
-    assert!(taken < TAKEN_MAX, "{what} took {} MiB", taken >> 20);
+    assert_little(server, what, idle);
 }
 
 fn signed_form(bucket: &str) -> String {
@@ -112,4 +128,36 @@ async fn large_bodies_take_little_memory() {
         let head = s3.head_object().bucket("streams").key(key).send().await.unwrap();
         assert_eq!(head.content_length(), Some(i64::try_from(SENT).unwrap()), "{key}");
     }
+}
+
+#[tokio::test]
+async fn ten_thousand_parts_are_completed_in_little_memory() {
+    let server = Server::start(Database::Sqlite).await;
+    let s3 = server.s3();
+    s3.create_bucket().bucket("parts").send().await.unwrap();
+    let size: i64 = 5 << 20;
+    s3::put(&s3, "parts", "source", vec![7_u8; 5 << 20].into()).await;
+    let upload = s3::begin(&s3, "parts", "key").await;
+    // Copied, for fifty gigabytes would take a while to send; to the completion a part is a part.
+    let parts: Vec<_> = futures::stream::iter(1..=PARTS)
+        .map(|number| {
+            let copy = s3.upload_part_copy().bucket("parts").key("key").upload_id(&upload);
+            let copy = copy.part_number(number).copy_source("parts/source");
+            async move {
+                let tag = copy.send().await.unwrap().copy_part_result.unwrap().e_tag.unwrap();
+                CompletedPart::builder().part_number(number).e_tag(tag).build()
+            }
+        })
+        .buffered(16)
+        .collect()
+        .await;
+    let idle = watch(&server);
+    let list = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let complete = s3.complete_multipart_upload().bucket("parts").key("key").upload_id(&upload);
+    complete.multipart_upload(list).send().await.unwrap();
+    assert_little(&server, "a completion", idle);
+    let head = s3.head_object().bucket("parts").key("key").part_number(PARTS).send().await.unwrap();
+    assert_eq!((head.content_length(), head.parts_count()), (Some(size), Some(PARTS)));
+    let head = s3.head_object().bucket("parts").key("key").send().await.unwrap();
+    assert_eq!(head.content_length(), Some(size * i64::from(PARTS)));
 }

@@ -1,11 +1,37 @@
 //! Tools that people use, as they come, against the binary. The scenarios are in `tools/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use juststorage_compat_tests::{Database, Server, on_both_databases, tools};
+use juststorage_compat_tests::{Database, Options, Server, on_both_databases, tools};
 
 async fn run(scenario: &str, environment: &str) {
     let server = Server::start(Database::Sqlite).await;
     tools::run(&server, scenario, environment);
+}
+
+/// SDKs send other requests over TLS: bodies that no signature covers, checksums in trailers.
+async fn run_over_tls(database: Database, scenario: &str, environment: &str) {
+    let server = Server::start_with(database, Options { tls: true, ..Options::default() }).await;
+    tools::run(&server, scenario, environment);
+}
+
+#[tokio::test]
+async fn sdk_for_go() {
+    run_over_tls(Database::Sqlite, "sdk-go.sh", "").await;
+}
+
+#[tokio::test]
+async fn sdk_for_javascript() {
+    run_over_tls(Database::Sqlite, "sdk-js.sh", "").await;
+}
+
+#[tokio::test]
+async fn sdks_for_java() {
+    run_over_tls(Database::Sqlite, "sdk-java.sh", "").await;
+}
+
+#[tokio::test]
+async fn botocore_of_2023() {
+    run_over_tls(Database::Sqlite, "botocore_2023.py", "botocore-2023").await;
 }
 
 #[tokio::test]
@@ -48,7 +74,17 @@ async fn mlflow() {
     run("mlflow_artifacts.py", "mlflow").await;
 }
 
-on_both_databases!(concurrent_deltalake_writers_lose_no_commit);
+#[tokio::test]
+async fn pgbackrest() {
+    run_over_tls(Database::Sqlite, "pgbackrest.sh", "").await;
+}
+
+on_both_databases!(concurrent_deltalake_writers_lose_no_commit, terraform_heeds_locks);
+
+async fn terraform_heeds_locks(database: Database) {
+    let server = Server::start(database).await;
+    tools::run(&server, "terraform.sh", "");
+}
 
 async fn concurrent_deltalake_writers_lose_no_commit(database: Database) {
     let server = Server::start(database).await;

@@ -1,4 +1,4 @@
-# What the scenarios share. The harness (../src/tools.rs) sets S3_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+# What the scenarios share. The harness (../src/tools.rs) sets S3_URL, S3_CA (with TLS), CACHE, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
 # AWS_REGION and WORK, an empty directory that goes afterwards, and runs in it.
 # shellcheck shell=sh
 set -eu
@@ -29,3 +29,17 @@ make_tree() {
 }
 
 same() { diff -r "$1" "$2" || fail "$1 and $2 differ"; }
+
+# Exit status 78: what no registry installs, a language or Terraform. Failure only where CI runs.
+need_language() {
+    command -v "$1" >/dev/null 2>&1 && return
+    echo "$1 is not installed" >&2
+    exit 78
+}
+
+# What `scripts/prepare sdks` builds of ../sdks, into the cache.
+built() {
+    [ -e "$CACHE/sdks/$1" ] && return
+    echo "$CACHE/sdks/$1 is not built" >&2
+    exit 77
+}

@@ -94,6 +94,7 @@ impl Bench {
             from: std::ops::Bound::Unbounded,
             from_version: None,
             versions: true,
+            versioned: true,
             keyless: true,
             limit: 10_000,
         };

@@ -1,6 +1,7 @@
 //! Who signs a request. Each request looks its key up once: s3s asks for the secret, and the principal that
 //! came with it is kept for the operation.
 
+pub(crate) mod bucket_path;
 pub(crate) mod encoded_path;
 pub(crate) mod form;
 
@@ -8,7 +9,9 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, HeaderName, HeaderValue,
+};
 use http::{HeaderMap, StatusCode};
 use juststorage_core::application::access::{Access, S3Identity};
 use juststorage_core::application::store::Store;
@@ -97,6 +100,29 @@ pub(crate) fn date_as_amz_date(headers: &mut HeaderMap) {
     let written = OffsetDateTime::from(date).format(AMZ_DATE).ok();
     if let Some(value) = written.and_then(|date| HeaderValue::try_from(date).ok()) {
         headers.insert("x-amz-date", value);
+    }
+}
+
+/// Joins the headers that are lists, or that S3 joins, and that a client sent in several lines, as the signature
+/// joins them: the SDKs for Go and for Java write `Content-Encoding: aws-chunked` beside one of the caller's. s3s
+/// refuses a header that comes twice.
+pub(crate) fn join_repeated(headers: &mut HeaderMap) {
+    if headers.keys_len() == headers.len() {
+        return;
+    }
+    let listed = |name: &HeaderName| {
+        [CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE].contains(name)
+            || name.as_str().starts_with("x-amz-meta-")
+    };
+    let names: Vec<_> = headers.keys().filter(|name| listed(name)).cloned().collect();
+    for name in names {
+        let values: Vec<_> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+        if values.len() < 2 {
+            continue;
+        }
+        if let Ok(joined) = HeaderValue::from_bytes(&values.join(&b',')) {
+            headers.insert(name, joined);
+        }
     }
 }
 
@@ -203,5 +229,24 @@ mod tests {
         }
         assert_eq!(with("AWS a:b", "Sun, 06 Nov 1994 08:49:37 GMT"), None);
         assert_eq!(with("AWS4-HMAC-SHA256 x", "yesterday"), None);
+    }
+
+    #[test]
+    fn headers_that_are_lists_may_come_in_several_lines() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-encoding", "gzip"),
+            ("content-encoding", "aws-chunked"),
+            ("x-amz-meta-a", "1"),
+            ("x-amz-meta-a", "2"),
+            ("content-type", "a/b"),
+            ("content-type", "c/d"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        join_repeated(&mut headers);
+        assert_eq!(text(&headers, "content-encoding"), Some("gzip,aws-chunked"));
+        assert_eq!(text(&headers, "x-amz-meta-a"), Some("1,2"));
+        assert_eq!(headers.get_all("content-type").iter().count(), 2, "no list: refused behind this");
     }
 }

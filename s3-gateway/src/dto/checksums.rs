@@ -99,6 +99,32 @@ pub(crate) fn content_md5(headers: &HeaderMap) -> S3Result<Option<Md5Digest>> {
         .ok_or_else(|| bad_request("InvalidDigest", "The Content-MD5 you specified is not valid."))
 }
 
+/// Whether a header, by its name in any case, says the checksum of no bytes at all.
+pub(crate) fn is_of_nothing(name: &str, value: &str) -> bool {
+    ChecksumAlgorithm::ALL
+        .into_iter()
+        .find(|algorithm| header_of(*algorithm).as_str().eq_ignore_ascii_case(name))
+        .is_some_and(|algorithm| value == of_nothing(algorithm))
+}
+
+/// Whether a header, by its name in any case, is a checksum or names its algorithm.
+pub(crate) fn is_about(name: &str) -> bool {
+    name.eq_ignore_ascii_case("x-amz-sdk-checksum-algorithm")
+        || ChecksumAlgorithm::ALL
+            .into_iter()
+            .any(|algorithm| header_of(algorithm).as_str().eq_ignore_ascii_case(name))
+}
+
+/// The checksum of no bytes, as its header carries it.
+fn of_nothing(algorithm: ChecksumAlgorithm) -> &'static str {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => "AAAAAA==",
+        ChecksumAlgorithm::Crc64Nvme => "AAAAAAAAAAA=",
+        ChecksumAlgorithm::Sha1 => "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+        ChecksumAlgorithm::Sha256 => "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+    }
+}
+
 /// The one checksum header of a request, its value unread.
 pub(crate) fn checksum_header(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, &str)>> {
     let mut found = None;
@@ -223,6 +249,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use http::HeaderValue;
+    use juststorage_core::domain::checksum::ChecksumHasher;
+
+    #[test]
+    fn the_checksum_of_nothing_is_told_apart() {
+        for algorithm in ChecksumAlgorithm::ALL {
+            let name = header_of(algorithm).as_str().to_ascii_uppercase();
+            let nothing = ChecksumHasher::new(algorithm).finish().value;
+            assert!(is_of_nothing(&name, &nothing), "{name}: {nothing}");
+            assert!(is_about(&name) && !is_of_nothing(&name, "26gLsg=="));
+        }
+        assert!(is_about("X-Amz-Sdk-Checksum-Algorithm") && !is_about("x-amz-meta-a"));
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs

@@ -60,12 +60,14 @@ pub(crate) async fn object_acl(
     Ok(S3Response::new(GetObjectAclOutput { grants, owner: Some(owner), ..GetObjectAclOutput::default() }))
 }
 
-/// Whether a policy says no more than what is so: that the owner has everything, or that nobody has more.
+/// Whether a policy says what is so: that the owner has everything, and nobody else anything.
 fn says_private(policy: &AccessControlPolicy, owner: &Tenant) -> bool {
     let is_owner = |id: Option<&String>| id.is_some_and(|id| id == owner.as_str());
     let owned = policy.owner.as_ref().is_none_or(|named| is_owner(named.id.as_ref()));
+    let mut grants = policy.grants.iter().flatten().peekable();
     owned
-        && policy.grants.iter().flatten().all(|grant| {
+        && grants.peek().is_some()
+        && grants.all(|grant| {
             let full = grant.permission.as_ref().is_some_and(|p| p.as_str() == Permission::FULL_CONTROL);
             full && grant.grantee.as_ref().is_some_and(|grantee| is_owner(grantee.id.as_ref()))
         })

@@ -62,7 +62,7 @@ pub(crate) async fn put_bucket(
     let bucket = address::bucket(&request.input.bucket)?;
     let tags = attributes::tag_set(std::mem::take(&mut request.input.tagging.tag_set))?;
     api.store.put_setting(who(&request)?, &bucket, Setting::Tags(tags)).await.map_err(translate)?;
-    Ok(S3Response::with_status(PutBucketTaggingOutput::default(), StatusCode::NO_CONTENT))
+    Ok(S3Response::new(PutBucketTaggingOutput::default()))
 }
 
 pub(crate) async fn delete_bucket(

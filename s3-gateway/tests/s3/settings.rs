@@ -138,7 +138,8 @@ async fn tags_ownership_and_public_access_are_kept() {
     let s3 = server.root();
     bucket(&s3, "kept").await;
     let tags = "<Tagging><TagSet><Tag><Key>team</Key><Value>a b</Value></Tag></TagSet></Tagging>";
-    s3.put("/kept?tagging", tags.as_bytes()).await.ok();
+    let put = s3.put("/kept?tagging", tags.as_bytes()).await;
+    assert_eq!((put.status, put.text().as_str()), (204, ""), "S3 answers this put alone so");
     assert_eq!(s3.get("/kept?tagging").await.ok().xml("Value"), Some("a b".into()));
     assert_eq!(s3.call("DELETE", "/kept?tagging").send().await.status, 204);
     assert_eq!(s3.get("/kept?tagging").await.error(), (404, "NoSuchTagSet".into()));
@@ -210,6 +211,10 @@ async fn there_is_one_acl_and_only_that_is_accepted() {
         };
         s3.put(target, policy(&owner, "FULL_CONTROL").as_bytes()).await.ok();
         assert_eq!(s3.put(target, policy("other", "READ").as_bytes()).await.error(), unsupported);
+        let nobody = format!(
+            "<AccessControlPolicy><Owner><ID>{owner}</ID></Owner><AccessControlList/></AccessControlPolicy>"
+        );
+        assert_eq!(s3.put(target, nobody.as_bytes()).await.error(), unsupported, "the owner's grant stays");
         assert_eq!(s3.put(target, b"").await.status, 400);
     }
 }

@@ -209,7 +209,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             body: |_| "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>".into(),
-            ..row("PutBucketTagging", ADMIN, "PUT", |f| format!("/{}?tagging", f.bucket), 200)
+            ..row("PutBucketTagging", ADMIN, "PUT", |f| format!("/{}?tagging", f.bucket), 204)
         },
         Row {
             body: |_| {

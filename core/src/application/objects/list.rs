@@ -13,7 +13,7 @@ use crate::application::store::Store;
 use crate::domain::invalid::Invalid;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::principal::{Principal, Right};
-use crate::domain::space::{Space, SpaceId};
+use crate::domain::space::{Space, Versioning};
 
 /// Most entries of one page.
 pub const PAGE_MAX: u32 = 1000;
@@ -108,11 +108,11 @@ impl Store {
         let Some(space) = space else {
             return Ok(ListPage { entries: Vec::new(), next: None, space: None });
         };
-        let (entries, next) = self.collect(space.id, request).await?;
+        let (entries, next) = self.collect(&space, request).await?;
         Ok(ListPage { entries, next, space: Some(space) })
     }
 
-    async fn collect(&self, space: SpaceId, request: &ListRequest) -> Result<(Vec<Entry>, Option<Cursor>)> {
+    async fn collect(&self, space: &Space, request: &ListRequest) -> Result<(Vec<Entry>, Option<Cursor>)> {
         let rolling = Rolling {
             prefix: &request.prefix,
             delimiter: request.delimiter.as_deref(),
@@ -130,11 +130,12 @@ impl Store {
         };
         let fetch = |from, from_id: Option<uuid::Uuid>, limit| {
             let query = ListQuery {
-                space,
+                space: space.id,
                 prefix: request.prefix.clone(),
                 from,
                 from_version: from_id.map(ObjectId),
                 versions: request.versions,
+                versioned: space.versioning != Versioning::Off,
                 keyless: request.keyless,
                 limit,
             };
@@ -142,11 +143,12 @@ impl Store {
         };
         let walk = |from, limit| {
             let query = ListQuery {
-                space,
+                space: space.id,
                 prefix: request.prefix.clone(),
                 from: Bound::Included(from),
                 from_version: None,
                 versions: request.versions,
+                versioned: space.versioning != Versioning::Off,
                 keyless: false,
                 limit,
             };

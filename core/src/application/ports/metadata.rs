@@ -369,6 +369,9 @@ pub struct ListQuery {
     /// All versions and delete markers, newest first within a key; otherwise latest versions only, without
     /// keys whose latest version is a marker.
     pub versions: bool,
+    /// Whether old versions and delete markers may lie between what a listing without `versions` shows: the
+    /// space has versioning, or had. It changes how they are passed over and nothing of the answer.
+    pub versioned: bool,
     /// Keyless objects too.
     pub keyless: bool,
     /// At most this many.

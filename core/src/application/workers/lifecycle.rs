@@ -119,6 +119,7 @@ impl LifecycleWorker {
             from: after.as_ref().map_or(Bound::Unbounded, |last| Bound::Excluded(last.key.clone())),
             from_version: after.as_ref().map(|last| ObjectId(last.id)),
             versions: true,
+            versioned: true,
             keyless: false,
             limit: PAGE,
         };

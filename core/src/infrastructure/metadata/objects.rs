@@ -98,6 +98,14 @@ async fn rest_of_key(db: &Database, query: &ListQuery, key: &str, after: Uuid) -
             " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.state = 2 ORDER BY o.id DESC LIMIT $4",
             end_of_page
         )
+    } else if query.versioned && !key.is_empty() {
+        sql!(
+            page_of_objects,
+            listed_live,
+            " WHERE o.space_id = $1 AND o.key = $2 AND o.key <> '' AND o.id < $3 AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.id DESC LIMIT $4",
+            end_of_page
+        )
     } else {
         sql!(
             page_of_objects,
@@ -127,6 +135,20 @@ async fn later_keys(
     limit: i64,
 ) -> Result<Vec<Object>, Fault> {
     let page = match (query.versions, end) {
+        (false, Some(_)) if query.versioned => sql!(
+            page_of_objects,
+            listed_live,
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.key <> '' AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3",
+            end_of_page
+        ),
+        (false, None) if query.versioned => sql!(
+            page_of_objects,
+            listed_live,
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.key <> '' AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $3",
+            end_of_page
+        ),
         (false, Some(_)) => sql!(
             page_of_objects,
             listed,
@@ -190,11 +212,12 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
     } else {
         sql!(
             page_of_keys,
-            "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 \
-             AND o.key >= $2 AND o.key < $3 AND o.key <> '' AND o.is_latest AND o.blob_id IS NOT NULL \
-             ORDER BY o.key LIMIT 1), 1 \
-             UNION ALL SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 AND o.key >= \
-             substr(w.key, 1, $4 + ",
+            "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM ",
+            live_objects,
+            " WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND o.key <> '' AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT 1), 1 UNION ALL SELECT (SELECT o.key FROM ",
+            live_objects,
+            " WHERE o.space_id = $1 AND o.key >= substr(w.key, 1, $4 + ",
             position_in,
             "(substr(w.key, $4 + 1), $5) - 1) || $6 AND o.key < $3 AND o.key <> '' AND o.is_latest \
              AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT 1), w.n + 1 FROM walk w WHERE w.n < $7 AND ",

@@ -280,11 +280,12 @@ impl<'s> Bench<'s> {
     pub async fn everything(&self) -> ListQuery {
         let space = self.store.space(&Place::Space(self.space.clone())).await.unwrap();
         ListQuery {
-            space: space.map_or(SpaceId(-1), |space| space.id),
+            space: space.as_ref().map_or(SpaceId(-1), |space| space.id),
             prefix: String::new(),
             from: Bound::Unbounded,
             from_version: None,
             versions: false,
+            versioned: space.is_some_and(|space| space.versioning != Versioning::Off),
             keyless: false,
             limit: 1000,
         }
