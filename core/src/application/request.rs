@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::fairness::Turn;
 use super::limits::Admission;
 
@@ -27,7 +29,8 @@ struct Notes {
     operation: Option<&'static str>,
     denied: Option<&'static str>,
     admission: Option<Admission>,
-    turn: Option<Turn>,
+    /// With when it began.
+    turn: Option<(Turn, Instant)>,
 }
 
 /// What a log says of a request, beside its method and path.
@@ -59,20 +62,32 @@ impl RequestNotes {
         }
     }
 
-    /// Runs `answer` as this request. Its turn ends with the answer's head, or after [`TURN_MAX`].
+    /// Runs `answer` as this request. Its turn ends with the answer's head, or within twice [`TURN_MAX`].
     pub async fn of<T>(self: Arc<Self>, answer: impl Future<Output = T>) -> T {
         let notes = self.clone();
         let mut answer = std::pin::pin!(CURRENT.scope(self, answer));
-        let answered = tokio::select! {
-            biased;
-            answered = &mut answer => Some(answered),
-            () = tokio::time::sleep(TURN_MAX) => None,
-        };
-        notes.lock().turn = None;
-        match answered {
-            Some(answered) => answered,
-            None => answer.await,
+        loop {
+            tokio::select! {
+                biased;
+                answered = &mut answer => {
+                    notes.lock().turn = None;
+                    return answered;
+                }
+                // Counted from when it got its turn: it may have waited for that, too.
+                () = tokio::time::sleep(TURN_MAX) => if notes.has_had_its_turn() { break },
+            }
         }
+        answer.await
+    }
+
+    /// Ends a turn that has lasted for [`TURN_MAX`]; whether it did.
+    fn has_had_its_turn(&self) -> bool {
+        let mut notes = self.lock();
+        let over = notes.turn.as_ref().is_some_and(|(_, since)| since.elapsed() >= TURN_MAX);
+        if over {
+            notes.turn = None;
+        }
+        over
     }
 }
 
@@ -105,6 +120,34 @@ pub(super) fn denied(why: &'static str) {
 pub(super) fn hold(admission: Option<Admission>, turn: Option<Turn>) {
     note(|notes| {
         notes.admission = admission;
-        notes.turn = turn;
+        notes.turn = turn.map(|turn| (turn, Instant::now()));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+    use crate::application::fairness::Turns;
+    use crate::domain::address::Tenant;
+
+    /// A request that goes on for long gives its turn back, however long it had to wait for it.
+    #[tokio::test(start_paused = true)]
+    async fn a_long_request_does_not_keep_its_turn() {
+        let turns = Turns::new(1);
+        let tenant = Tenant::new("acme").unwrap();
+        let first = turns.take(&tenant).await.unwrap();
+        let (theirs, its) = (turns.clone(), tenant.clone());
+        let long = tokio::spawn(Arc::new(RequestNotes::default()).of(async move {
+            let turn = theirs.take(&its).await.unwrap();
+            hold(None, Some(turn));
+            std::future::pending::<()>().await;
+        }));
+        tokio::time::sleep(3 * TURN_MAX / 2).await;
+        drop(first);
+        let next = tokio::time::timeout(3 * TURN_MAX, turns.take(&tenant)).await;
+        assert!(next.is_ok(), "the turn is not given back");
+        long.abort();
+    }
 }
