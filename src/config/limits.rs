@@ -7,14 +7,14 @@ use juststorage_core::domain::limits::{Limits, Quota};
 use super::{ConfigError, Settings, amount};
 
 /// Requests that are worked on at once for each processor before tenants have to take turns.
-const TURNS_PER_PROCESSOR: usize = 64;
+const TURNS_PER_PROCESSOR: usize = 128;
 
 /// The limits of every tenant of which nothing else is said, and how tenants share one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// `JUSTSTORAGE_LIMIT_…` and `JUSTSTORAGE_QUOTA_…`: none.
     pub defaults: Limits,
-    /// `JUSTSTORAGE_TURNS`: how many requests are worked on at once before tenants take turns; 64 for
+    /// `JUSTSTORAGE_TURNS`: how many requests are worked on at once before tenants take turns; 128 for
     /// each processor.
     pub turns: usize,
 }

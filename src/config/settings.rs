@@ -290,7 +290,7 @@ pub struct Settings {
     )]
     pub quota_objects: Option<String>,
 
-    /// Requests that are worked on at once before tenants take turns [default: 64 per processor]
+    /// Requests that are worked on at once before tenants take turns [default: 128 per processor]
     #[arg(long, global = true, env = "JUSTSTORAGE_TURNS", value_name = "NUMBER", hide_short_help = true)]
     pub turns: Option<String>,
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use juststorage_core::application::ports::segments::{SegmentError, SegmentStore as _};
 use juststorage_core::domain::blob::SegmentId;
@@ -51,8 +52,16 @@ async fn a_full_disk_is_told_and_recovers_by_itself() {
     store.delete(id).await.unwrap();
 
     // A pack that runs full: the failed batch leaves nothing behind it, the earlier ones stay readable.
-    let id = SegmentId::fresh();
-    let mut pack = store.create_pack(id).await.unwrap();
+    // The room is free once the last thread that wrote has closed the file.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let (id, mut pack) = loop {
+        let id = SegmentId::fresh();
+        match store.create_pack(id).await {
+            Ok(pack) => break (id, pack),
+            Err(SegmentError::Full(_)) if Instant::now() < deadline => store.delete(id).await.unwrap(),
+            Err(error) => panic!("{error:?}"),
+        }
+    };
     let payload = contract::noise(2, 900_000);
     let mut offsets = Vec::new();
     let failed = loop {
