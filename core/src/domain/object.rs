@@ -276,6 +276,23 @@ impl Object {
     }
 }
 
+/// What a listing shows of the latest version of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: Key,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Compared by conditional requests.
+    pub etag: Etag,
+    /// What it asked for, or its space's default.
+    pub class: StorageClass,
+    /// The checksum stored for S3 clients.
+    pub checksum: Option<Checksum>,
+    /// When it was committed: also its last modification.
+    pub created_at: Timestamp,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

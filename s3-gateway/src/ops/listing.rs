@@ -1,8 +1,8 @@
 //! Listings of objects: both versions of the call, and versions of objects.
 
-use juststorage_core::application::objects::list::{Cursor, Entry, ListPage, ListRequest, PAGE_MAX};
+use juststorage_core::application::objects::list::{Cursor, Entry, Line, ListPage, ListRequest, PAGE_MAX};
 use juststorage_core::application::objects::rolling::common_prefix;
-use juststorage_core::domain::object::Object;
+use juststorage_core::domain::object::Listed;
 use s3s::dto::{
     CommonPrefix, DeleteMarkerEntry, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput,
     ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ObjectStorageClass, ObjectVersion,
@@ -43,47 +43,55 @@ struct Asked<'a> {
     limit: u32,
 }
 
-async fn list<T>(api: &Api, request: &S3Request<T>, asked: Asked<'_>) -> S3Result<ListPage> {
-    let list = ListRequest {
-        place: address::place(asked.bucket)?,
-        prefix: asked.prefix,
-        delimiter: asked.delimiter,
-        after: asked.after,
-        versions: asked.versions,
-        keyless: false,
-        limit: asked.limit,
-    };
-    let page = api.store.list(who(request)?, &list).await.map_err(translate)?;
+impl Asked<'_> {
+    fn request(self) -> S3Result<ListRequest> {
+        Ok(ListRequest {
+            place: address::place(self.bucket)?,
+            prefix: self.prefix,
+            delimiter: self.delimiter,
+            after: self.after,
+            versions: self.versions,
+            keyless: false,
+            limit: self.limit,
+        })
+    }
+}
+
+async fn latest<T>(api: &Api, request: &S3Request<T>, asked: Asked<'_>) -> S3Result<ListPage<Listed>> {
+    let page = api.store.list_latest(who(request)?, &asked.request()?).await.map_err(translate)?;
+    Ok(noted(page))
+}
+
+/// The page, whose space the log names.
+fn noted<T>(page: ListPage<T>) -> ListPage<T> {
     if let Some(space) = &page.space {
         note_namespace(space.address.namespace.as_str());
     }
-    Ok(page)
+    page
 }
 
 /// The keys and prefixes of a page.
-fn keys(page: &ListPage) -> impl Iterator<Item = &str> {
-    page.entries.iter().map(|entry| match entry {
-        Entry::Object(object) => object.key.as_ref().map_or("", |key| key.as_str()),
-        Entry::Prefix(prefix) => prefix,
-    })
+fn keys<T: Line>(page: &ListPage<T>) -> impl Iterator<Item = &str> {
+    page.entries.iter().map(Entry::key)
 }
 
-fn written_key(object: &Object, encoding: Encoding) -> String {
-    encoding.write(object.key.as_ref().map_or("", |key| key.as_str()))
-}
-
-fn contents(page: &ListPage, encoding: Encoding, owners: bool) -> (Vec<s3s::dto::Object>, Vec<CommonPrefix>) {
-    let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
+fn contents(
+    page: &ListPage<Listed>,
+    encoding: Encoding,
+    owners: bool,
+) -> (Vec<s3s::dto::Object>, Vec<CommonPrefix>) {
+    let (mut objects, mut prefixes) = (Vec::with_capacity(page.entries.len()), Vec::new());
+    let owner = page.space.as_ref().filter(|_| owners).map(|space| values::owner(&space.address.tenant));
     for entry in &page.entries {
         match entry {
             Entry::Prefix(prefix) => prefixes.push(CommonPrefix { prefix: Some(encoding.write(prefix)) }),
             Entry::Object(object) => objects.push(s3s::dto::Object {
-                key: Some(written_key(object, encoding)),
+                key: Some(encoding.write(object.key.as_str())),
                 last_modified: Some(values::timestamp(object.created_at)),
                 e_tag: Some(values::etag(&object.etag)),
-                size: Some(values::size(object.size())),
+                size: Some(values::size(object.size)),
                 storage_class: Some(ObjectStorageClass::from_static(values::class(object.class))),
-                owner: owners.then(|| values::owner(&object.address.tenant)),
+                owner: owner.clone(),
                 checksum_algorithm: object
                     .checksum
                     .as_ref()
@@ -115,7 +123,7 @@ pub(crate) async fn v1(
         versions: false,
         limit,
     };
-    let page = list(api, &request, asked).await?;
+    let page = latest(api, &request, asked).await?;
     let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str(), marker.as_str()]));
     let (contents, prefixes) = contents(&page, encoding, true);
     let output = ListObjectsOutput {
@@ -159,7 +167,7 @@ pub(crate) async fn v2(
         versions: false,
         limit,
     };
-    let page = list(api, &request, asked).await?;
+    let page = latest(api, &request, asked).await?;
     let start_after = input.start_after.clone();
     let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str()]).chain(start_after.as_deref()));
     let (contents, prefixes) = contents(&page, encoding, input.fetch_owner == Some(true));
@@ -211,7 +219,7 @@ pub(crate) async fn versions(
         versions: true,
         limit,
     };
-    let page = list(api, &request, asked).await?;
+    let page = noted(api.store.list(who(&request)?, &asked.request()?).await.map_err(translate)?);
     let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str(), marker.as_str()]));
     let (mut versions, mut markers, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
     for entry in &page.entries {
@@ -222,7 +230,7 @@ pub(crate) async fn versions(
             }
             Entry::Object(object) => object,
         };
-        let key = Some(written_key(object, encoding));
+        let key = Some(encoding.write(entry.key()));
         let version_id = Some(object.s3_version_id().unwrap_or_else(|| "null".to_owned()));
         let last_modified = Some(values::timestamp(object.created_at));
         let owner = Some(values::owner(&object.address.tenant));

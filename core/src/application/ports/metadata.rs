@@ -15,7 +15,7 @@ use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, Upload, UploadId};
-use crate::domain::object::{Attributes, Object, ObjectId, Tags};
+use crate::domain::object::{Attributes, Listed, Object, ObjectId, Tags};
 use crate::domain::object_lock::{LockChange, LockConfig};
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{NamespacePattern, Rights};
@@ -640,6 +640,10 @@ pub trait MetadataStore: Send + Sync + 'static {
 
     /// A page of a space, in byte order of keys. Costs the same wherever in the space it begins.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Object>, MetadataError>;
+
+    /// [`Self::list`] of latest versions that have a key (`query` asks for neither `versions` nor `keyless`), and only
+    /// what a listing shows of them, which is all in one place.
+    async fn list_latest(&self, query: &ListQuery) -> Result<Vec<Listed>, MetadataError>;
 
     /// The keys at which the lines of a listing begin that rolls keys up at `delimiter`, which is not empty:
     /// the first key that `query` would list (its `from` must be `Included`, and keyless objects are left

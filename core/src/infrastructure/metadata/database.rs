@@ -104,6 +104,14 @@ impl Row {
     }
 }
 
+/// The rows of a page, as the engine gives them.
+pub(super) enum Page {
+    /// All as one JSON array of arrays.
+    Text(String),
+    /// One by one.
+    Rows(Vec<Row>),
+}
+
 /// The pools of one engine.
 #[derive(Clone)]
 pub(super) enum Database {
@@ -540,6 +548,14 @@ impl<'c> Statement<'c> {
             }
             Bound::Postgres(..) => self.all().await,
         }
+    }
+
+    /// The rows of a statement that is made of `page_of_latest`, a select and `end_of_page`.
+    pub(super) async fn page(self) -> Result<Page, Fault> {
+        Ok(match &self.0 {
+            Bound::Sqlite(..) => Page::Text(self.one().await?.first()?),
+            Bound::Postgres(..) => Page::Rows(self.all().await?),
+        })
     }
 
     /// The first row, if there is one.

@@ -128,6 +128,13 @@ macro_rules! piece {
          o.is_null_version, o.created_at, b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
          LEFT JOIN blobs b ON b.id = o.blob_id"
     };
+    // The same around a select of what `objects::list_latest` reads.
+    (sqlite page_of_latest) => {
+        "SELECT json_group_array(json_array(key, size, etag, class, checksum, created_at)) FROM ("
+    };
+    (postgres page_of_latest) => {
+        ""
+    };
     // The same around a select of keys.
     (sqlite page_of_keys) => {
         "SELECT NULL, json_group_array(json_array(key)) FROM ("

@@ -4,15 +4,16 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
-use super::database::Database;
+use super::database::{Database, Page};
 use super::dialect::{Fault, after_prefix, sql};
-use super::rows;
+use super::page;
+use super::rows::{self, LatestRow};
 use crate::application::ports::metadata::{Found, ListQuery, VersionRef};
 use crate::domain::address::{KEY_BYTES_MAX, Key, SpaceAddress};
 use crate::domain::blob::{BlobId, Extent};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::UploadId;
-use crate::domain::object::{Object, ObjectId};
+use crate::domain::object::{Listed, Object, ObjectId};
 use crate::domain::range::Span;
 
 pub(super) async fn find_by_id(db: &Database, id: ObjectId) -> Result<Option<Found>, Fault> {
@@ -185,6 +186,52 @@ async fn later_keys(
     statement.paged().await?.iter().map(rows::object).collect()
 }
 
+/// Latest versions that have a key, in one seek: keys hold no NUL, so that nothing lies between a key and the same
+/// followed by U+0001, and any bound can be written as the first key that is wanted.
+pub(super) async fn list_latest(db: &Database, query: &ListQuery) -> Result<Vec<Listed>, Fault> {
+    let from = match &query.from {
+        Bound::Included(from) => from.clone(),
+        Bound::Excluded(from) => format!("{from}\u{1}"),
+        Bound::Unbounded => String::new(),
+    };
+    let page = if query.versioned {
+        sql!(
+            page_of_latest,
+            "SELECT o.key, o.size, o.etag, o.class, o.checksum, o.created_at FROM ",
+            live_objects,
+            " WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND o.key <> '' AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $4",
+            end_of_page
+        )
+    } else {
+        sql!(
+            page_of_latest,
+            "SELECT o.key, o.size, o.etag, o.class, o.checksum, o.created_at FROM objects o \
+             WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND o.key <> '' AND o.is_latest \
+             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $4",
+            end_of_page
+        )
+    };
+    let statement = db
+        .read(page)
+        .bind(query.space.0)
+        .bind(from.max(query.prefix.clone()))
+        .bind(end_of(&query.prefix))
+        .bind(i64::from(query.limit));
+    match statement.page().await? {
+        Page::Text(text) => {
+            let rows: Vec<LatestRow> = page::parse(&text)?;
+            rows.into_iter().map(rows::latest).collect()
+        }
+        Page::Rows(rows) => rows.iter().map(|row| rows::latest(rows::latest_row(row)?)).collect(),
+    }
+}
+
+/// Larger than every key that begins with `prefix`.
+fn end_of(prefix: &str) -> String {
+    after_prefix(prefix).unwrap_or_else(|| MAX_KEY.repeat(KEY_BYTES_MAX / MAX_KEY.len() + 1))
+}
+
 /// From one common prefix to the next, each a seek in the index that a listing reads.
 pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> Result<Vec<String>, Fault> {
     let Bound::Included(from) = &query.from else { return Err(Fault::failed("a walk begins at a key")) };
@@ -193,8 +240,7 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
         Some(behind) => (behind, i32::try_from(query.limit).unwrap_or(i32::MAX)),
         None => (String::new(), 1),
     };
-    let end =
-        after_prefix(&query.prefix).unwrap_or_else(|| MAX_KEY.repeat(KEY_BYTES_MAX / MAX_KEY.len() + 1));
+    let end = end_of(&query.prefix);
     let statement = if query.versions {
         sql!(
             page_of_keys,

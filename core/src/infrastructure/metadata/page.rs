@@ -37,11 +37,13 @@ pub(super) struct Paged {
     values: Vec<Value>,
 }
 
+/// Reads a page, or a part of it.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|error| Fault::failed(format!("a page of rows: {error}")))
+}
+
 /// The rows of a page, and what all of them share.
 pub(super) fn rows_of(shared: Option<&str>, page: &str) -> Result<Vec<Row>, Fault> {
-    fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
-        serde_json::from_str(text).map_err(|error| Fault::failed(format!("a page of rows: {error}")))
-    }
     let shared: Arc<[Value]> = shared.map(parse::<Vec<Value>>).transpose()?.unwrap_or_default().into();
     let rows = parse::<Vec<Vec<Value>>>(page)?.into_iter();
     Ok(rows.map(|values| Row::Paged(Paged { shared: shared.clone(), values })).collect())

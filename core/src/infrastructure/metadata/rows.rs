@@ -13,7 +13,7 @@ use crate::domain::blob::{BlobId, ContentHash, Extent, Hash, Location, SegmentId
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::etag::Etag;
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
-use crate::domain::object::{Attributes, Content, Headers, Object, ObjectId};
+use crate::domain::object::{Attributes, Content, Headers, Listed, Object, ObjectId};
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::settings::SettingsRevision;
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
@@ -143,6 +143,29 @@ pub(super) fn object(row: &Row) -> Result<Object, Fault> {
         is_latest: reader.get("is_latest")?,
         is_null_version: reader.get("is_null_version")?,
         created_at: reader.time("created_at")?,
+    })
+}
+
+/// The columns of a row of `objects::list_latest`, in order.
+pub(super) type LatestRow = (String, i64, String, i16, Option<String>, i64);
+
+pub(super) fn latest_row(row: &Row) -> Result<LatestRow, Fault> {
+    Ok((row.at(0)?, row.at(1)?, row.at(2)?, row.at(3)?, row.at(4)?, row.at(5)?))
+}
+
+pub(super) fn latest((key, size, etag, class, checksum, created_at): LatestRow) -> Result<Listed, Fault> {
+    let corrupt =
+        |column| MetadataError::Corrupt { table: "objects", column, row: format!("with the key {key:?}") };
+    Ok(Listed {
+        size: u64::try_from(size).map_err(|_| corrupt("size"))?,
+        etag: Etag::parse(&etag).map_err(|_| corrupt("etag"))?,
+        class: StorageClass::from_code(class).ok_or_else(|| corrupt("class"))?,
+        checksum: match &checksum {
+            Some(text) => Some(Checksum::from_stored(text).ok_or_else(|| corrupt("checksum"))?),
+            None => None,
+        },
+        created_at: Timestamp(created_at),
+        key: Key::new(&key).map_err(|_| corrupt("key"))?,
     })
 }
 

@@ -20,7 +20,7 @@ use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::limits::{Holdings, Overrides};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
-use crate::domain::object::{Attributes, Object, ObjectId};
+use crate::domain::object::{Attributes, Listed, Object, ObjectId};
 use crate::domain::object_lock::LockConfig;
 use crate::domain::range::Span;
 use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
@@ -73,6 +73,10 @@ impl MetadataStore for SqlMetadata {
 
     async fn list(&self, query: &ListQuery) -> Answer<Vec<Object>> {
         Ok(objects::list(&self.db, query).await?)
+    }
+
+    async fn list_latest(&self, query: &ListQuery) -> Answer<Vec<Listed>> {
+        Ok(objects::list_latest(&self.db, query).await?)
     }
 
     async fn walk(&self, query: &ListQuery, delimiter: &str) -> Answer<Vec<String>> {

@@ -16,7 +16,7 @@ use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::etag::{Etag, Md5Digest};
-use crate::domain::object::{Attributes, Object, ObjectId};
+use crate::domain::object::{Attributes, Listed, Object, ObjectId};
 use crate::domain::precondition::{EtagCondition, Preconditions};
 use crate::domain::space::{DedupDomain, DedupScope, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
@@ -291,9 +291,21 @@ impl<'s> Bench<'s> {
         }
     }
 
-    /// The keys of a page.
+    /// The keys of a page, in which both ways to list agree.
     pub async fn names(&self, query: &ListQuery) -> Vec<String> {
         let page = self.store.list(query).await.unwrap();
+        if !query.versions && !query.keyless {
+            let shown = |object: &Object| Listed {
+                key: object.key.clone().unwrap(),
+                size: object.size(),
+                etag: object.etag.clone(),
+                class: object.class,
+                checksum: object.checksum.clone(),
+                created_at: object.created_at,
+            };
+            let latest = self.store.list_latest(query).await.unwrap();
+            assert_eq!(latest, page.iter().map(shown).collect::<Vec<_>>());
+        }
         page.iter().map(|object| object.key.as_ref().map(Key::to_string).unwrap_or_default()).collect()
     }
 

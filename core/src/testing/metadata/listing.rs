@@ -171,11 +171,17 @@ pub async fn a_page_during_writes_misses_nothing_that_stays(store: &dyn Metadata
         }
     };
     let walking = async {
-        for _ in 0..6 {
+        for round in 0..6 {
             let mut query = query.clone();
             let mut seen: Vec<String> = Vec::new();
             loop {
-                let page = bench.names(&query).await;
+                let page: Vec<_> = if round % 2 == 0 {
+                    let page = store.list(&query).await.unwrap();
+                    page.into_iter().filter_map(|object| object.key).map(|key| key.to_string()).collect()
+                } else {
+                    let page = store.list_latest(&query).await.unwrap();
+                    page.into_iter().map(|line| line.key.to_string()).collect()
+                };
                 let Some(last) = page.last() else { break };
                 query.from = Bound::Excluded(last.clone());
                 seen.extend(page);
