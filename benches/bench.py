@@ -55,7 +55,7 @@ def main() -> int:
     p50, p99 = machine.append_and_sync(base)
     print(f"machine: append 4 KiB and fdatasync p50 {p50:.2f} ms, p99 {p99:.2f} ms; "
           f"sequential write with one sync {machine.sequential_write(base):.0f} MiB/s", flush=True)
-    running, results = [], {}
+    running, results, all_cells = [], {}, {}
     try:
         for server in wanted:
             running.append(server(base / server.name))
@@ -80,7 +80,10 @@ def main() -> int:
             print(report.table(workload, cells, kinds), flush=True)
             if hasattr(workload, "remarks"):
                 print("  " + workload.remarks(), flush=True)
+            all_cells[workload.name] = cells
             results[workload.name] = {name: cell.as_json() for name, cell in cells.items()}
+        if compared := report.pages(chosen, all_cells):
+            print(compared, flush=True)
     finally:
         for server in running:
             server.stop()

@@ -1,4 +1,4 @@
-"""Holds the documents against the repository: links lead somewhere, names of settings and metrics exist.
+"""Holds the documents against the repository: links lead somewhere, names of settings, metrics and tests exist.
 
 Run by `make docs`. The commands that the documents show are run by `compat-tests/tests/readme.rs`.
 """
@@ -51,6 +51,17 @@ for kind, pattern, where in (("setting", SETTING, [*tracked("*.md", "deploy")]),
     for path in where:
         for name in sorted(set(pattern.findall(path.read_text())) - known):
             findings.append(f"{path.relative_to(ROOT)}: the {kind} {name} does not occur in the source")
+
+# Where the tests stand whose names compat-tests/details.md writes as `file::test`, or `file` where it is one test.
+SHOWN = re.compile(r"`([\w./-]+\.(?:rs|py|mjs|go|java|sh))(?:::(\w+))?`")
+PLACES = ("", "compat-tests", "compat-tests/tests", "compat-tests/python", "s3-gateway/tests")
+details = ROOT / "compat-tests/details.md"
+for name, test in SHOWN.findall(details.read_text()):
+    path = next((ROOT / place / name for place in PLACES if (ROOT / place / name).exists()), None)
+    if path is None:
+        findings.append(f"{details.relative_to(ROOT)}: there is no {name}")
+    elif test and not re.search(rf"\b(?:fn|def|func|void) {test}\b", path.read_text()):
+        findings.append(f"{details.relative_to(ROOT)}: {name} has no {test}")
 
 for line in findings:
     print(line, file=sys.stderr)

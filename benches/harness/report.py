@@ -80,3 +80,20 @@ def ratios(workload: Workload, cells: dict[str, Cell], kinds: dict[str, str]) ->
         if parts:
             lines.append(f"  {name}: " + ", ".join(parts))
     return lines
+
+
+def pages(workloads: list[Workload], results: dict[str, dict[str, Cell]]) -> str:
+    """How much dearer the dearest page of a listing is than the cheapest, for each server that listed them all."""
+    names = [each.name for each in workloads if getattr(each, "place", "") in ("first", "deep", "delimiter")]
+    if len(names) < 2:
+        return ""
+    lines = ["\npages of a listing, the first one's figure over the others' (1: they cost the same)"]
+    for server in results[names[0]]:
+        figures = {name: results[name][server].median("figures") for name in names if server in results[name]}
+        known = {name: figure for name, figure in figures.items() if figure}
+        if len(known) < len(names):
+            continue
+        first = known[names[0]]
+        each = ", ".join(f"{name.split(',')[1 if 'page' in name else 0].strip()} {first / known[name]:.2f}" for name in names[1:])
+        lines.append(f"  {server:16}{each}; dearest over cheapest {max(known.values()) / min(known.values()):.2f}")
+    return "\n".join(lines)

@@ -94,7 +94,9 @@ class Objects(Suite):
             ("bytes=-7", 299_993, 300_000),
             ("bytes=200000-999999", 200_000, 300_000),
         ):
-            answer = self.s3.get_object(Bucket=self.bucket, Key="key", Range=text)
+            # A checksum of the whole on a part of it fails the read (boto3 #4512).
+            answer = self.s3.get_object(Bucket=self.bucket, Key="key", Range=text, ChecksumMode="ENABLED")
+            self.assertEqual([name for name in answer if name.startswith("Checksum")], [])
             self.assertEqual(answer["ContentRange"], f"bytes {start}-{end - 1}/300000")
             self.assertEqual(answer["Body"].read(), body[start:end], text)
         self.refused(416, "InvalidRange", self.get, key="key", Range="bytes=300000-")

@@ -3,10 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Runs a suite of `python/` against `endpoint` and panics with its output unless every case of it passed.
-pub fn run(suite: &str, endpoint: &str) {
+/// Runs a suite of `python/` against `endpoint`, which shows `certificate` where it speaks TLS, and panics with its
+/// output unless every case of it passed.
+pub fn run(suite: &str, endpoint: &str, certificate: Option<&Path>) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
-    let output = Command::new(interpreter(&directory))
+    let mut command = Command::new(interpreter(&directory));
+    if let Some(certificate) = certificate {
+        // The first is the SDK's, the other urllib's.
+        command.env("AWS_CA_BUNDLE", certificate).env("SSL_CERT_FILE", certificate);
+    }
+    let output = command
         .arg(directory.join(suite))
         .env("JUSTSTORAGE_S3_URL", endpoint)
         .env("PYTHONDONTWRITEBYTECODE", "1")

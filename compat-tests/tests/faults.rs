@@ -251,6 +251,30 @@ async fn bytes_of_a_client_that_goes_are_reclaimed(database: Database) {
     server.assert_nothing_left().await;
 }
 
+/// A client that stops in the middle of a body, and stays, is told so after a minute, and nothing is stored. The
+/// answer's id is in the log, as for every request.
+#[tokio::test]
+async fn a_client_that_stalls_is_told_so() {
+    let mut server = Server::start(Database::Sqlite).await;
+    let client = server.s3();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    let put = Request::new("PUT", &format!("/{BUCKET}/stalled"));
+    let put = put.header("x-amz-content-sha256", "UNSIGNED-PAYLOAD").body("the beginning");
+    let mut connection = put.signed(server.s3_url()).declared_length(1000).send_only(server.s3_url()).await;
+    let mut answer = String::new();
+    let read = tokio::io::AsyncReadExt::read_to_string(&mut connection, &mut answer);
+    tokio::time::timeout(Duration::from_secs(150), read).await.expect("an answer in time").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("<Code>RequestTimeout</Code>"), "{answer}");
+    let id = answer.lines().find_map(|line| line.strip_prefix("x-amz-request-id: ")).expect("an id");
+    assert!(answer.contains(&format!("<RequestId>{id}</RequestId>")), "{answer}");
+    wait::until("the request is in the log", PATIENCE, async || server.log().contains(id).then_some(()))
+        .await;
+    assert_eq!(s3::keys(&client, BUCKET, "").await, Vec::<String>::new());
+    s3::empty(&client, BUCKET).await;
+    server.assert_nothing_left().await;
+}
+
 /// The place of `needle` in a file under `directory`.
 fn find(directory: &Path, needle: &[u8]) -> Option<(File, u64)> {
     files(directory).into_iter().find_map(|(path, _)| {

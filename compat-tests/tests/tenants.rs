@@ -104,6 +104,24 @@ async fn a_quota_is_never_overshot(database: Database) {
     }
 }
 
+/// What cannot be stored anyway is refused before the body is asked for.
+#[tokio::test]
+async fn a_quota_is_looked_at_before_the_body_is_asked_for() {
+    let settings = vec![("JUSTSTORAGE_QUOTA_BYTES", "1000".to_owned())];
+    let server = Server::start_with(Database::Sqlite, Options { settings, ..Options::default() }).await;
+    server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
+    let ask = async |length: u64| {
+        let put = Request::new("PUT", &format!("/{BUCKET}/k")).header("expect", "100-continue");
+        let put = put.header("x-amz-content-sha256", "UNSIGNED-PAYLOAD").signed(server.s3_url());
+        let mut connection = put.declared_length(length).send_only(server.s3_url()).await;
+        let mut begin = [0; 12];
+        tokio::io::AsyncReadExt::read_exact(&mut connection, &mut begin).await.unwrap();
+        String::from_utf8_lossy(&begin).into_owned()
+    };
+    assert_eq!(ask(1001).await, "HTTP/1.1 403");
+    assert_eq!(ask(1000).await, "HTTP/1.1 100");
+}
+
 /// What a tenant is told: the status, the code, and whether it is also told when to try again.
 type Told = (u16, String, bool);
 

@@ -34,6 +34,12 @@ async fn botocore_of_2023() {
     run_over_tls(Database::Sqlite, "botocore_2023.py", "botocore-2023").await;
 }
 
+/// What is neither offered nor refused by name fails, in the operations of a current SDK.
+#[tokio::test]
+async fn every_operation_is_offered_or_refused_by_name() {
+    run("every_operation.py", "clients").await;
+}
+
 #[tokio::test]
 async fn aws_command() {
     run("awscli.sh", "").await;

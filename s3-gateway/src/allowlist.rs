@@ -86,6 +86,7 @@ const LIST_BUCKETS_PARAMS: &[&str] = &["prefix", "max-buckets", "continuation-to
 
 /// Every operation that is told apart, most particular first for each method and level.
 static OPERATIONS: &[Operation] = &[
+    refused("ListDirectoryBuckets", Method::GET, Service, &["max-directory-buckets"]),
     offered("ListBuckets", Method::GET, Service, &[], LIST_BUCKETS_PARAMS),
     // Buckets: read.
     offered("GetBucketLocation", Method::GET, Bucket, &["location"], &[]),
@@ -110,10 +111,14 @@ static OPERATIONS: &[Operation] = &[
     offered("GetBucketLifecycleConfiguration", Method::GET, Bucket, &["lifecycle"], &[]),
     offered("GetBucketTagging", Method::GET, Bucket, &["tagging"], &[]),
     offered("GetObjectLockConfiguration", Method::GET, Bucket, &["object-lock"], &[]),
-    refused("GetBucketInventoryConfiguration", Method::GET, Bucket, &["inventory"]),
-    refused("GetBucketAnalyticsConfiguration", Method::GET, Bucket, &["analytics"]),
-    refused("GetBucketMetricsConfiguration", Method::GET, Bucket, &["metrics"]),
-    refused("GetBucketIntelligentTieringConfiguration", Method::GET, Bucket, &["intelligent-tiering"]),
+    refused("GetBucketInventoryConfiguration", Method::GET, Bucket, &["inventory", "id"]),
+    refused("ListBucketInventoryConfigurations", Method::GET, Bucket, &["inventory"]),
+    refused("GetBucketAnalyticsConfiguration", Method::GET, Bucket, &["analytics", "id"]),
+    refused("ListBucketAnalyticsConfigurations", Method::GET, Bucket, &["analytics"]),
+    refused("GetBucketMetricsConfiguration", Method::GET, Bucket, &["metrics", "id"]),
+    refused("ListBucketMetricsConfigurations", Method::GET, Bucket, &["metrics"]),
+    refused("GetBucketIntelligentTieringConfiguration", Method::GET, Bucket, &["intelligent-tiering", "id"]),
+    refused("ListBucketIntelligentTieringConfigurations", Method::GET, Bucket, &["intelligent-tiering"]),
     refused("GetBucketMetadataConfiguration", Method::GET, Bucket, &["metadataConfiguration"]),
     refused("GetBucketMetadataTableConfiguration", Method::GET, Bucket, &["metadataTable"]),
     refused("GetBucketAbac", Method::GET, Bucket, &["abac"]),
@@ -142,6 +147,19 @@ static OPERATIONS: &[Operation] = &[
     offered("PutPublicAccessBlock", Method::PUT, Bucket, &["publicAccessBlock"], &[]),
     offered("PutObjectLockConfiguration", Method::PUT, Bucket, &["object-lock"], &[]),
     refused("PutBucketAbac", Method::PUT, Bucket, &["abac"]),
+    refused(
+        "UpdateBucketMetadataAnnotationTableConfiguration",
+        Method::PUT,
+        Bucket,
+        &["metadataAnnotationTable"],
+    ),
+    refused(
+        "UpdateBucketMetadataInventoryTableConfiguration",
+        Method::PUT,
+        Bucket,
+        &["metadataInventoryTable"],
+    ),
+    refused("UpdateBucketMetadataJournalTableConfiguration", Method::PUT, Bucket, &["metadataJournalTable"]),
     offered("CreateBucket", Method::PUT, Bucket, &[], &[]),
     offered("DeleteObjects", Method::POST, Bucket, &["delete"], &[]),
     refused("CreateBucketMetadataConfiguration", Method::POST, Bucket, &["metadataConfiguration"]),
@@ -159,6 +177,9 @@ static OPERATIONS: &[Operation] = &[
     refused("DeleteBucketInventoryConfiguration", Method::DELETE, Bucket, &["inventory"]),
     refused("DeleteBucketAnalyticsConfiguration", Method::DELETE, Bucket, &["analytics"]),
     refused("DeleteBucketMetricsConfiguration", Method::DELETE, Bucket, &["metrics"]),
+    refused("DeleteBucketIntelligentTieringConfiguration", Method::DELETE, Bucket, &["intelligent-tiering"]),
+    refused("DeleteBucketMetadataConfiguration", Method::DELETE, Bucket, &["metadataConfiguration"]),
+    refused("DeleteBucketMetadataTableConfiguration", Method::DELETE, Bucket, &["metadataTable"]),
     offered("DeleteBucket", Method::DELETE, Bucket, &[], &[]),
     // Objects: read.
     offered(
@@ -174,7 +195,8 @@ static OPERATIONS: &[Operation] = &[
     offered("GetObjectRetention", Method::GET, Object, &["retention"], &["versionId"]),
     offered("GetObjectLegalHold", Method::GET, Object, &["legal-hold"], &["versionId"]),
     refused("GetObjectTorrent", Method::GET, Object, &["torrent"]),
-    refused("GetObjectAnnotation", Method::GET, Object, &["annotation"]),
+    refused("GetObjectAnnotation", Method::GET, Object, &["annotation", "annotationName"]),
+    refused("ListObjectAnnotations", Method::GET, Object, &["annotation"]),
     offered("GetObject", Method::GET, Object, &[], RESPONSE_PARAMS),
     offered("HeadObject", Method::HEAD, Object, &[], RESPONSE_PARAMS),
     // Objects: write.
@@ -248,6 +270,11 @@ pub(crate) fn offered_names() -> impl Iterator<Item = &'static str> {
     OPERATIONS.iter().filter(|operation| operation.offered).map(|operation| operation.name)
 }
 
+/// `name`, if it is that of an operation that is refused.
+fn refused_name(name: &str) -> Option<&'static str> {
+    OPERATIONS.iter().find(|operation| !operation.offered && operation.name == name).map(|op| op.name)
+}
+
 /// The keys and values of a query string, decoded.
 pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
     query
@@ -298,8 +325,11 @@ pub(crate) fn admit(
             });
         }
     }
-    if !operation.offered {
-        return Err(Refusal::not_implemented(format!("{} is not implemented.", operation.name)));
+    // SDKs say which operation they mean; a refused one may look like another (directory buckets are listed
+    // as buckets are).
+    let meant = query.iter().find(|(key, _)| key == "x-id").and_then(|(_, name)| refused_name(name));
+    if let Some(name) = meant.or((!operation.offered).then_some(operation.name)) {
+        return Err(Refusal::not_implemented(format!("{name} is not implemented.")));
     }
     match query.iter().find(|(key, _)| key == "list-type") {
         Some((_, value)) if value != "2" => Err(Refusal::invalid_argument("list-type must be 2.")),
@@ -460,12 +490,15 @@ mod tests {
     #[test]
     fn refused_operations_are_named() {
         for operation in OPERATIONS.iter().filter(|operation| !operation.offered) {
-            let query = format!("{}&id=1", operation.selectors.join("&"));
+            let query = format!("{}&more=1", operation.selectors.join("&"));
             let query = if operation.selectors.is_empty() { "" } else { &query };
             let refusal = decide(&operation.method, operation.level, query).unwrap_err();
             assert_eq!(refusal.status, 501);
             assert!(refusal.message.contains(operation.name), "{}", refusal.message);
         }
+        let directories = decide(&Method::GET, Service, "x-id=ListDirectoryBuckets").unwrap_err();
+        assert!(directories.message.contains("ListDirectoryBuckets"), "{}", directories.message);
+        assert!(decide(&Method::PUT, Object, "x-id=CopyObject").is_ok());
     }
 
     #[test]

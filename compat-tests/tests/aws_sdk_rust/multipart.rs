@@ -1,5 +1,6 @@
 //! Uploads in parts.
 
+use aws_sdk_s3::operation::upload_part_copy::UploadPartCopyOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedPart, Part, StorageClass};
 use bytes::Bytes;
@@ -15,6 +16,7 @@ on_both_databases!(
     wrong_completions_are_refused,
     uploads_are_listed,
     a_completion_may_be_repeated,
+    more_than_a_part_may_hold_is_copied_in_parts,
 );
 
 async fn odd_parts_make_one_object(database: Database) {
@@ -216,4 +218,56 @@ async fn a_completion_may_be_repeated(database: Database) {
     let second = complete().await.unwrap();
     assert_eq!(first.e_tag(), second.e_tag());
     assert_eq!(s3::keys(&client, BUCKET, "").await, ["object"]);
+}
+
+/// What is larger than a part may be cannot be copied as one; transfer managers copy it in ranges.
+async fn more_than_a_part_may_hold_is_copied_in_parts(database: Database) {
+    const MIB: i64 = 1 << 20;
+    let Fixture { server: _server, client } = Fixture::start(database).await;
+    let piece = Content::new(5, 64 << 20).bytes();
+    s3::put(&client, BUCKET, "piece", piece.clone()).await;
+    let copy = async |key: &str, upload: &str, number: i32, source: &str, range: Option<String>| {
+        let copy = client.upload_part_copy().bucket(BUCKET).key(key).upload_id(upload).part_number(number);
+        copy.copy_source(format!("{BUCKET}/{source}")).set_copy_source_range(range).send().await
+    };
+    let complete = async |key: &str, upload: &str, parts: Vec<CompletedPart>| {
+        let request = client.complete_multipart_upload().bucket(BUCKET).key(key).upload_id(upload);
+        request.multipart_upload(s3::completed(parts)).send().await.unwrap();
+    };
+    let done = |number: i32, answer: UploadPartCopyOutput| {
+        let tag = answer.copy_part_result.unwrap().e_tag.unwrap();
+        CompletedPart::builder().part_number(number).e_tag(tag).build()
+    };
+
+    // 5.5 GiB of the same.
+    let upload = s3::begin(&client, BUCKET, "large").await;
+    let mut parts = Vec::new();
+    for number in 1..=88 {
+        parts.push(done(number, copy("large", &upload, number, "piece", None).await.unwrap()));
+    }
+    complete("large", &upload, parts).await;
+
+    let upload = s3::begin(&client, BUCKET, "copy").await;
+    let range = |from: i64, to: i64| Some(format!("bytes={from}-{}", to - 1));
+    let whole = 5632 * MIB;
+    let too_much = copy("copy", &upload, 1, "large", range(0, 5120 * MIB + 1)).await;
+    assert_eq!(s3::refusal("over 5 GiB", too_much).0, 400);
+    let parts = vec![
+        done(1, copy("copy", &upload, 1, "large", range(0, 5120 * MIB)).await.unwrap()),
+        done(2, copy("copy", &upload, 2, "large", range(5120 * MIB, whole)).await.unwrap()),
+    ];
+    complete("copy", &upload, parts).await;
+
+    let head = || client.head_object().bucket(BUCKET).key("copy");
+    assert_eq!(head().send().await.unwrap().content_length(), Some(whole));
+    let second = head().part_number(2).send().await.unwrap();
+    assert_eq!((second.content_length(), second.parts_count()), (Some(512 * MIB), Some(2)));
+    for at in [0, 64 * MIB, 5120 * MIB, whole - 10] {
+        let from = (at - 10).max(0);
+        let read = client.get_object().bucket(BUCKET).key("copy").range(format!("bytes={from}-{}", at + 9));
+        let read = read.send().await.unwrap().body.collect().await.unwrap().into_bytes();
+        let expected: Vec<_> =
+            (from..at + 10).map(|at| piece[usize::try_from(at % (64 * MIB)).unwrap()]).collect();
+        assert_same(&format!("around {at}"), &read, &expected);
+    }
 }

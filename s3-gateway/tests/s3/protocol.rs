@@ -1,4 +1,4 @@
-use crate::server::Server;
+use crate::server::{Client, Server};
 
 #[tokio::test]
 async fn unknown_sub_resources_never_run_the_plain_operation() {
@@ -65,6 +65,76 @@ async fn every_answer_has_ids_and_errors_say_them() {
         let head = s3.call("HEAD", target).send().await;
         assert!(head.status >= 400 && head.body.is_empty(), "{target}");
         assert!(head.header("x-amz-request-id").is_some());
+    }
+}
+
+/// HTTP allows no body with these answers; a client on a connection that stays would take one for the next answer.
+#[tokio::test]
+async fn no_body_comes_where_http_allows_none() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/bodiless", b"").await.ok();
+    let put = s3.put("/bodiless/k", b"body").await.ok();
+    let etag = put.header("etag").unwrap().to_owned();
+    let call = |method, target: &str| s3.call(method, target.to_owned());
+    let anonymous = Client { access_key: "NOBODY".into(), ..s3.clone() };
+    for (answer, status) in [
+        (call("HEAD", "/bodiless/k").send().await, 200),
+        (call("HEAD", "/bodiless/k").header("range", "bytes=9-").send().await, 416),
+        (call("HEAD", "/bodiless/k").header("if-match", "\"0\"").send().await, 412),
+        (call("HEAD", "/bodiless/k").header("if-none-match", &etag).send().await, 304),
+        (call("HEAD", "/bodiless/none").send().await, 404),
+        (call("HEAD", "/bodiless/k?futureThing").send().await, 501),
+        (call("HEAD", "/bodiless").send().await, 200),
+        (call("HEAD", "/nowhere").send().await, 404),
+        (anonymous.call("HEAD", "/bodiless/k").send().await, 403),
+        (call("GET", "/bodiless/k").header("if-none-match", &etag).send().await, 304),
+        (call("GET", "/bodiless/k").header("if-none-match", "*").send().await, 304),
+        (call("DELETE", "/bodiless/k?tagging").send().await, 204),
+        (call("DELETE", "/bodiless?cors").send().await, 204),
+        (call("DELETE", "/bodiless/k").send().await, 204),
+        (call("DELETE", "/bodiless").send().await, 204),
+    ] {
+        assert_eq!((answer.status, answer.text().as_str()), (status, ""));
+        assert_eq!(answer.header("transfer-encoding"), None, "{status}");
+        assert!(status != 204 || answer.header("content-length").is_none(), "{status}");
+    }
+}
+
+/// Requests as S3-SURFACE has them from the wire, of clients that `compat-tests` does not run or does not run so.
+#[tokio::test]
+async fn what_real_clients_send_is_understood() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.call("PUT", "/wire").header("x-amz-acl", "private").send().await.ok();
+    // rclone, docker-registry.
+    s3.call("PUT", "/wire/dir/k").header("x-amz-acl", "private").body("0123456789").send().await.ok();
+    // minio-js, restic, s3fs.
+    for query in ["delimiter=", "list-type=2&delimiter="] {
+        assert_eq!(s3.get(&format!("/wire?{query}")).await.ok().all("Key"), ["dir/k"], "{query}");
+    }
+    // minio-js, docker-registry.
+    let upload = s3.call("POST", "/wire/dir/u?uploads").send().await.ok().xml("UploadId").unwrap();
+    let listed =
+        s3.get("/wire?uploads=&prefix=dir/u&delimiter=&max-uploads=1000&encoding-type=url").await.ok();
+    assert_eq!(listed.all("UploadId"), [upload]);
+    // polars.
+    let suffix = s3.call("GET", "/wire/dir/k").header("range", "bytes=-3").send().await;
+    assert_eq!((suffix.status, suffix.text().as_str()), (206, "789"));
+    assert_eq!(suffix.header("content-range"), Some("bytes 7-9/10"));
+    // dvc, pyarrow, rclone: a prefix is no object.
+    for prefix in ["/wire/dir", "/wire/dir/"] {
+        assert_eq!(s3.call("HEAD", prefix).send().await.status, 404, "{prefix}");
+    }
+    // s3cmd, of a bucket and of an object.
+    assert!(s3.get("/wire?acl").await.ok().text().contains("FULL_CONTROL"));
+    assert!(s3.get("/wire/dir/k?acl").await.ok().text().contains("FULL_CONTROL"));
+    assert_eq!(s3.get("/wire?policy").await.error(), (404, "NoSuchBucketPolicy".into()));
+    assert_eq!(s3.get("/wire?cors").await.error(), (404, "NoSuchCORSConfiguration".into()));
+    // git-annex.
+    for target in ["/wire/none", "/nowhere", "/wire?policy", "/wire?inventory"] {
+        let message = s3.get(target).await.xml("Message");
+        assert!(message.is_some_and(|message| !message.is_empty()), "{target}");
     }
 }
 
@@ -138,7 +208,8 @@ async fn configurations_that_are_not_set_read_as_unset() {
     }
 }
 
-/// S3-SURFACE's list of what is never offered, each by its name.
+/// S3-SURFACE's list of what is never offered, each by its name. `compat-tests/tools/every_operation.py` tries
+/// every operation that a current SDK knows.
 #[tokio::test]
 async fn what_is_never_offered_is_refused_by_name() {
     let server = Server::start().await;
@@ -157,12 +228,15 @@ async fn what_is_never_offered_is_refused_by_name() {
         ("PUT", "encryption", "PutBucketEncryption"),
         ("DELETE", "encryption", "DeleteBucketEncryption"),
         ("PUT", "inventory&id=1", "PutBucketInventoryConfiguration"),
-        ("GET", "inventory", "GetBucketInventoryConfiguration"),
+        ("GET", "inventory&id=1", "GetBucketInventoryConfiguration"),
+        ("GET", "inventory", "ListBucketInventoryConfigurations"),
         ("DELETE", "inventory&id=1", "DeleteBucketInventoryConfiguration"),
         ("PUT", "analytics&id=1", "PutBucketAnalyticsConfiguration"),
-        ("GET", "analytics", "GetBucketAnalyticsConfiguration"),
+        ("GET", "analytics&id=1", "GetBucketAnalyticsConfiguration"),
+        ("GET", "analytics", "ListBucketAnalyticsConfigurations"),
         ("PUT", "metrics&id=1", "PutBucketMetricsConfiguration"),
-        ("GET", "metrics", "GetBucketMetricsConfiguration"),
+        ("GET", "metrics&id=1", "GetBucketMetricsConfiguration"),
+        ("GET", "metrics", "ListBucketMetricsConfigurations"),
         ("PUT", "accelerate", "PutBucketAccelerateConfiguration"),
         ("PUT", "requestPayment", "PutBucketRequestPayment"),
         ("PUT", "intelligent-tiering&id=1", "PutBucketIntelligentTieringConfiguration"),
@@ -174,7 +248,8 @@ async fn what_is_never_offered_is_refused_by_name() {
         ("POST", "select&select-type=2", "SelectObjectContent"),
         ("GET", "torrent", "GetObjectTorrent"),
         ("PUT", "annotation", "PutObjectAnnotation"),
-        ("GET", "annotation", "GetObjectAnnotation"),
+        ("GET", "annotation&annotationName=a", "GetObjectAnnotation"),
+        ("GET", "annotation", "ListObjectAnnotations"),
         ("PUT", "encryption", "UpdateObjectEncryption"),
     ];
     let targets = bucket

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use crate::server::Server;
+use crate::server::{Client, Server};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -54,6 +54,18 @@ async fn a_refusal_comes_before_the_body_is_asked_for() {
     assert_eq!(ask("/nowhere/k", "").await.error(), (404, "NoSuchBucket".into()));
     assert_eq!(ask("/waiting/there", "*").await.error(), (412, "PreconditionFailed".into()));
     assert_eq!(ask("/waiting/there?futureThing", "").await.error().0, 501);
+    let of = async |client: &Client, at| {
+        let call = client.call("PUT", "/waiting/k").header("expect", "100-continue").unsigned_payload();
+        call.at(at).length(5).send().await.error()
+    };
+    let (unknown, wrong) = (
+        Client { access_key: "NOBODY".into(), ..s3.clone() },
+        Client { secret_key: "wrong".into(), ..s3.clone() },
+    );
+    let now = SystemTime::now();
+    assert_eq!(of(&unknown, now).await, (403, "InvalidAccessKeyId".into()));
+    assert_eq!(of(&wrong, now).await, (403, "SignatureDoesNotMatch".into()));
+    assert_eq!(of(&s3, now - 16 * MINUTE).await, (403, "RequestTimeTooSkewed".into()));
     // What is not refused is asked for.
     assert_eq!(ask("/waiting/new", "*").await.status, 100);
 }

@@ -467,3 +467,43 @@ async fn a_changed_trailer_opens_nothing() {
     corpus.push(("a wrong checksum".into(), wrong.request()));
     refused(&server, &client, good.request(), corpus).await;
 }
+
+/// A client that signs `Date` and sends no `x-amz-date` is held to the clock by that.
+#[tokio::test]
+async fn a_signed_date_is_held_to_the_clock() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/dated", b"").await.ok();
+    let send = async |at: SystemTime| {
+        let signer = Signer::new(&s3, at);
+        let mut request = Request {
+            method: "GET".into(),
+            path: "/dated".into(),
+            query: Vec::new(),
+            headers: vec![
+                ("date".into(), httpdate::fmt_http_date(at)),
+                ("host".into(), server.address.to_string()),
+                ("x-amz-content-sha256".into(), EMPTY.into()),
+            ],
+            body: Vec::new(),
+        };
+        let signed = ["date", "host", "x-amz-content-sha256"];
+        let signature = signer.of(&request, &signed, EMPTY);
+        let value = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={signature}",
+            signer.access_key,
+            signer.scope,
+            signed.join(";")
+        );
+        request.headers.push(("authorization".into(), value));
+        request.send(&server).await
+    };
+    let (now, minute) = (SystemTime::now(), std::time::Duration::from_secs(60));
+    for near in [now, now - 14 * minute, now + 14 * minute] {
+        let answer = send(near).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    for far in [now - 16 * minute, now + 16 * minute] {
+        assert_eq!(send(far).await.error(), (403, "RequestTimeTooSkewed".into()));
+    }
+}
