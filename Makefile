@@ -58,7 +58,7 @@ prove-long: ## the whole campaign, many hours: a million power cuts, ten thousan
 
 FUZZ_SECONDS ?= 60
 fuzz: ## libFuzzer on every target, FUZZ_SECONDS each; needs nightly and `cargo install cargo-fuzz`
-	for target in segment text s3 native; do \
+	for target in segment text tokens s3 native; do \
 	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; \
 	done
 

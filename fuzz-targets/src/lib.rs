@@ -7,14 +7,16 @@
 mod requests;
 mod segment;
 mod text;
+mod tokens;
 
 pub use requests::{native, s3};
 pub use segment::segment;
 pub use text::text;
+pub use tokens::{let_in, tokens};
 
 /// A target: any bytes, no panic.
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name that it has under `fuzz/`.
-pub const TARGETS: [(&str, Target); 4] =
-    [("segment", segment), ("text", text), ("s3", s3), ("native", native)];
+pub const TARGETS: [(&str, Target); 5] =
+    [("segment", segment), ("text", text), ("tokens", tokens), ("s3", s3), ("native", native)];

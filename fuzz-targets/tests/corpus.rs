@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use juststorage_core::testing::disk::Dice;
-use juststorage_fuzz_targets::{TARGETS, Target};
+use juststorage_fuzz_targets::{TARGETS, Target, let_in};
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
@@ -26,7 +26,7 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// Bytes that parsers look for, and numbers at which they turn.
-const WORDS: [&[u8]; 24] = [
+const WORDS: [&[u8]; 28] = [
     b"\0",
     b"\n\n",
     b"\r\n",
@@ -51,6 +51,10 @@ const WORDS: [&[u8]; 24] = [
     b"\xff\xff\xff\xff",
     b"\xf0\x9f\x92\xa9",
     b"W/\"x\"",
+    b"null",
+    b"1e400",
+    b"\"alg\":\"none\"",
+    b"\"tenants\":[]",
 ];
 
 fn mutate(dice: &mut Dice, corpus: &[(PathBuf, Vec<u8>)]) -> Vec<u8> {
@@ -118,4 +122,13 @@ macro_rules! targets {
     )*};
 }
 
-targets!(segment, text, s3, native);
+targets!(segment, text, tokens, s3, native);
+
+/// The corpus holds what is let in and what is not, by the names of its files: else it would try the door only.
+#[test]
+fn tokens_come_in_or_not_as_their_names_say() {
+    for (path, data) in corpus("tokens") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert_eq!(let_in(&data), name.starts_with("good_"), "{name}");
+    }
+}

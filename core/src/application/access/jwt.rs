@@ -161,7 +161,7 @@ fn read(token: &str, keys: &JwtKeys, rules: &JwtRules) -> Result<Verified, Refus
     let (message, signature) = token.rsplit_once('.').ok_or("it is not of three parts")?;
     let (header, claims) = message.split_once('.').ok_or("it is not of three parts")?;
     let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| "a part is no base64url");
-    let header: Header = serde_json::from_slice(&bytes(header)?).map_err(|_| "its header cannot be read")?;
+    let header: Header = object(&bytes(header)?).ok_or("its header cannot be read")?;
     if header.crit.is_some() {
         return Err("its header demands an extension");
     }
@@ -173,8 +173,15 @@ fn read(token: &str, keys: &JwtKeys, rules: &JwtRules) -> Result<Verified, Refus
     if !keys.verifies(header.kid.as_deref(), &header.alg, message.as_bytes(), &bytes(signature)?) {
         return Err("no key of ours signed it, with that key's algorithm");
     }
-    let claims: Claims = serde_json::from_slice(&bytes(claims)?).map_err(|_| "its claims cannot be read")?;
+    let claims: Claims = object(&bytes(claims)?).ok_or("its claims cannot be read")?;
     judge(claims, header.kid, rules)
+}
+
+/// A JSON object, and nothing else (RFC 7515 section 4, RFC 7519 section 4): an array of values in the order of the
+/// members would otherwise be read as well.
+fn object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
 fn judge(claims: Claims, key_id: Option<String>, rules: &JwtRules) -> Result<Verified, Refused> {
