@@ -21,6 +21,43 @@ const RSA_BITS_MIN: usize = 2048;
 /// Length of an Ed25519 public key, and of a coordinate on P-256, in bytes.
 const POINT_BYTES: usize = 32;
 
+/// The y coordinates, little-endian and not all reduced, of the points of Ed25519 whose order is at most 8: 0, 1, -1,
+/// the same plus the field's prime where that still fits, and the two of order 8. Under such a key a signature of
+/// zeros is good for one message in a few (RFC 8032 section 5.1 leaves the check to whoever takes keys in).
+const SMALL_ORDER: [[u8; POINT_BYTES]; 7] = [
+    [0; POINT_BYTES],
+    edged(0x01, 0x00, 0x00),
+    edged(0xec, 0xff, 0x7f),
+    edged(0xed, 0xff, 0x7f),
+    edged(0xee, 0xff, 0x7f),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, //
+        0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, //
+        0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
+const fn edged(first: u8, middle: u8, last: u8) -> [u8; POINT_BYTES] {
+    let mut bytes = [middle; POINT_BYTES];
+    bytes[0] = first;
+    bytes[POINT_BYTES - 1] = last;
+    bytes
+}
+
+/// Whether an Ed25519 key is one that anybody can sign for. The highest bit is the sign of x.
+fn is_weak(key: &[u8]) -> bool {
+    SMALL_ORDER.iter().any(|weak| {
+        key.split_last()
+            .zip(weak.split_last())
+            .is_some_and(|((last, key), (weak_last, weak))| key == weak && last & 0x7f == *weak_last)
+    })
+}
+
 /// One key and the algorithm that it is for.
 enum Algorithm {
     Hs256(hmac::Key),
@@ -92,7 +129,7 @@ impl JwtKeys {
                 return Err(invalid("two keys have the same `kid`"));
             }
             if let Some(algorithm) = jwk.algorithm().ok_or_else(|| {
-                invalid("a key cannot be read: a value is missing, too short or no base64url")
+                invalid("a key cannot be used: a value is missing, too short, weak or no base64url")
             })? {
                 keys.push(Key { id, algorithm });
             }
@@ -187,7 +224,8 @@ impl Jwk {
                 Some(Algorithm::Es256(UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public)))
             }
             ("OKP", Some("Ed25519")) if is_for("EdDSA") || is_for("Ed25519") => {
-                Some(Algorithm::EdDsa(UnparsedPublicKey::new(&signature::ED25519, point(&self.x)?)))
+                let public = point(&self.x).filter(|public| !is_weak(public))?;
+                Some(Algorithm::EdDsa(UnparsedPublicKey::new(&signature::ED25519, public)))
             }
             ("oct", _) if is_for("HS256") => Some(hs256(&bytes(&self.k)?)?),
             _ => None,

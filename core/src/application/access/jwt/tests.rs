@@ -443,6 +443,9 @@ fn sets_that_cannot_be_meant_are_refused_without_repeating_them() {
         set(json!([{ "kty": "RSA", "n": "AQAB", "e": "AQAB" }])),
         set(json!([{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" }])),
         set(json!([{ "kty": "OKP", "crv": "Ed25519" }])),
+        // Of order 4 and, with the sign of x, of order 8: anybody can sign for them.
+        set(json!([{ "kty": "OKP", "crv": "Ed25519", "x": encode([0; 32]) }])),
+        set(json!([{ "kty": "OKP", "crv": "Ed25519", "x": "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_IU" }])),
         set(json!([oct("a"), oct("a")])),
         set(json!([oct("a"), { "kty": "oct", "k": encode(SECRET) }])),
         set(json!([oct("a")])).replace("\"kty\"", "\"k\":7,\"kty\""),
