@@ -76,8 +76,10 @@ impl Drop for Admission {
 
 /// Which way bytes go.
 #[derive(Clone, Copy)]
-enum Direction {
+pub(crate) enum Direction {
+    /// From a client.
     Up,
+    /// To a client.
     Down,
 }
 
@@ -127,25 +129,8 @@ impl TenantLimits {
         Ok(Some(limits.quota).filter(|quota| !quota.is_unlimited()))
     }
 
-    /// `body` on its way in, no faster than its tenant may send.
-    pub(crate) async fn upload(
-        &self,
-        tenant: &Tenant,
-        body: BoxStream<'static, Result<Bytes>>,
-    ) -> Result<BoxStream<'static, Result<Bytes>>> {
-        self.paced(tenant, body, Direction::Up).await
-    }
-
-    /// `body` on its way out, no faster than its tenant may receive.
-    pub(crate) async fn download(
-        &self,
-        tenant: &Tenant,
-        body: BoxStream<'static, Result<Bytes>>,
-    ) -> Result<BoxStream<'static, Result<Bytes>>> {
-        self.paced(tenant, body, Direction::Down).await
-    }
-
-    async fn paced(
+    /// `body`, no faster than its tenant may send or receive.
+    pub(crate) async fn paced(
         &self,
         tenant: &Tenant,
         body: BoxStream<'static, Result<Bytes>>,

@@ -6,7 +6,7 @@ use crate::application::access::authorize;
 use crate::application::commit::Committer;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, Ingest};
-use crate::application::limits::TenantLimits;
+use crate::application::limits::{Direction, TenantLimits};
 use crate::application::objects::ObjectRef;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
@@ -16,7 +16,7 @@ use crate::application::{metrics, request};
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::limits::{Quota, QuotaPart};
 use crate::domain::principal::{Principal, Right};
-use crate::domain::space::{DedupScope, Space, Versioning};
+use crate::domain::space::{DedupScope, Space};
 use crate::domain::storage_class::StorageClass;
 
 /// One segment store for each storage class.
@@ -95,10 +95,7 @@ impl Store {
                 Some(key) => self.metadata.find(&Target::Latest(address.clone(), key.clone())).await?,
                 None => None,
             };
-            let replaced = current
-                .filter(|found| found.object.versioning != Versioning::Enabled)
-                .filter(|found| !found.object.is_delete_marker())
-                .map(|found| found.object.size());
+            let replaced = current.and_then(|found| found.object.makes_way(found.object.versioning));
             if replaced.is_none() || quota.admit(held, size.unwrap_or(0), replaced).is_err() {
                 return Err(quota_exceeded(part));
             }
@@ -108,7 +105,8 @@ impl Store {
 
     /// `body`, no faster than `who`'s tenant may send.
     pub(crate) async fn paced(&self, who: &Principal, body: Body) -> Result<Body> {
-        Ok(Body { stream: self.limits.upload(&who.tenant, body.stream).await?, ..body })
+        let stream = self.limits.paced(&who.tenant, body.stream, Direction::Up).await?;
+        Ok(Body { stream, ..body })
     }
 
     /// Which parts answer just now: the database, the hot tier, the cold tier, each with its failure.

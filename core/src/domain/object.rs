@@ -266,6 +266,18 @@ impl Object {
         self.content.is_none()
     }
 
+    /// How many bytes it gives back when a new version of its key comes, of which it is the latest, in a space with
+    /// this versioning. A null version behind the latest one is not looked for: to count it as kept errs on the
+    /// side of the quota.
+    pub fn makes_way(&self, versioning: Versioning) -> Option<u64> {
+        let goes = match versioning {
+            Versioning::Off => true,
+            Versioning::Enabled => false,
+            Versioning::Suspended => self.is_null_version,
+        };
+        (goes && !self.is_delete_marker()).then(|| self.size())
+    }
+
     /// The version id S3 shows: none in a space that never had versioning.
     pub fn s3_version_id(&self) -> Option<String> {
         match (self.versioning, self.is_null_version) {

@@ -5,6 +5,7 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::ObjectRef;
 use crate::application::error::{Error, Result};
+use crate::application::limits::Direction;
 use crate::application::metrics;
 use crate::application::ports::metadata::Found;
 use crate::application::ports::segments::{ReadRequest, SegmentError};
@@ -67,7 +68,7 @@ impl Store {
         let head = self.decide(object, options).await?;
         let extents = self.extents_of(&head.object, leaf, head.span).await?;
         let body = self.read_extents(extents).await?;
-        let body = self.limits.download(&who.tenant, body).await?;
+        let body = self.limits.paced(&who.tenant, body, Direction::Down).await?;
         Ok(Download { head, body })
     }
 

@@ -132,7 +132,7 @@ impl Store {
         let fetch = |query: ListQuery| async move {
             Ok(self.metadata.list(&query).await?.into_iter().map(Box::new).collect())
         };
-        self.list_by(who, request, fetch, |object: &Box<Object>| match &object.key {
+        self.list_by(who, request, fetch, |object| match &object.key {
             Some(key) if !request.versions => Cursor::Key(key.as_str().to_owned()),
             _ => Cursor::Version(object.key().to_owned(), object.id.0),
         })

@@ -232,8 +232,21 @@ impl<'t> Batch<'t> {
         Ok(named.is_some() && named == space)
     }
 
+    /// The space at `address`. The bucket that the request went through is looked up first: that tells its space,
+    /// too, in one statement.
+    pub(super) async fn space_of(
+        &mut self,
+        address: &SpaceAddress,
+        bucket: Option<&BucketName>,
+    ) -> Result<Option<Space>, Fault> {
+        if let Some(bucket) = bucket {
+            self.named_by(bucket).await?;
+        }
+        self.space(address).await
+    }
+
     /// The space that a bucket names, which is known from then on.
-    pub(super) async fn named_by(&mut self, name: &BucketName) -> Result<Option<SpaceId>, Fault> {
+    async fn named_by(&mut self, name: &BucketName) -> Result<Option<SpaceId>, Fault> {
         if let Some(known) = self.buckets.get(name) {
             return Ok(*known);
         }

@@ -51,11 +51,7 @@ async fn named_space(
     delete: &DeleteObject,
     address: &SpaceAddress,
 ) -> Result<Result<Option<Space>, Refusal>, Fault> {
-    if let Some(bucket) = &delete.bucket {
-        // Tells the space, too.
-        batch.named_by(bucket).await?;
-    }
-    let space = batch.space(address).await?;
+    let space = batch.space_of(address, delete.bucket.as_ref()).await?;
     let stands = batch.bucket_stands(delete.bucket.as_ref(), space.as_ref().map(|space| space.id)).await?;
     Ok(if stands { Ok(space) } else { Err(Refusal::NoSuchBucket) })
 }

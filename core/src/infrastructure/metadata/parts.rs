@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::commit::{Applied, Batch, refuse};
 use super::content::{self, Placed};
 use super::dialect::{Fault, sql};
-use super::put::{NewVersion, publish, refuse_lock, replaced_bytes};
+use super::put::{NewVersion, publish, refuse_lock};
 use super::{extents, garbage, rows, uploads};
 use crate::application::ports::metadata::{CompleteUpload, Outcome, PutPart, Refusal};
 use crate::domain::blob::{BlobId, ContentHash};
@@ -98,7 +98,7 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     }
 
     let size = parts.iter().map(|part| part.size).sum();
-    let replaced = replaced_bytes(space.versioning, latest.as_ref());
+    let replaced = latest.as_ref().and_then(|latest| latest.makes_way(space.versioning));
     let quota = complete.quota.as_ref().map(|(_, quota)| quota);
     if let Err(refusal) = batch.ledger.admit(&space.address.tenant, quota, size, replaced) {
         return Ok(Err(refusal));

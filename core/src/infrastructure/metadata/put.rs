@@ -71,11 +71,8 @@ pub(super) async fn put_all(batch: &mut Batch<'_>, puts: &[&PutObject]) -> Resul
 async fn latest_of(batch: &mut Batch<'_>, puts: &[&PutObject]) -> Result<HashMap<usize, Object>, Fault> {
     let mut wanted: BTreeMap<SpaceId, (Vec<&Key>, HashMap<&Key, usize>)> = BTreeMap::new();
     for (at, put) in puts.iter().enumerate() {
-        if let Some(bucket) = &put.bucket {
-            // Tells the space, too.
-            batch.named_by(bucket).await?;
-        }
-        if let (Some(key), Some(space)) = (&put.key, batch.space(&put.space).await?) {
+        let space = batch.space_of(&put.space, put.bucket.as_ref()).await?;
+        if let (Some(key), Some(space)) = (&put.key, space) {
             let (keys, places) = wanted.entry(space.id).or_default();
             keys.push(key);
             places.insert(key, at);
@@ -111,7 +108,7 @@ async fn admit<'a>(
     if let Some(refusal) = refuse_lock(batch, space.as_ref(), latest, key, attributes).await? {
         return Ok(Err(refusal));
     }
-    let replaced = space.and_then(|space| replaced_bytes(space.versioning, latest));
+    let replaced = latest.zip(space).and_then(|(latest, space)| latest.makes_way(space.versioning));
     let admit =
         |ledger: &mut Ledger, size| ledger.admit(&put.space.tenant, put.quota.as_ref(), size, replaced);
     // Before its segment is fenced: of a segment that is whole and holds nothing nobody would take care. (If
@@ -126,17 +123,6 @@ async fn admit<'a>(
         Ok(there) => admit(&mut batch.ledger, there.size()).map(|()| there),
         refused => refused,
     })
-}
-
-/// How many bytes make way for a new version of a key. A null version behind the latest one is not looked
-/// for: to count it as kept errs on the side of the quota.
-pub(super) fn replaced_bytes(versioning: Versioning, latest: Option<&Object>) -> Option<u64> {
-    let latest = latest.filter(|latest| !latest.is_delete_marker())?;
-    match versioning {
-        Versioning::Off => Some(latest.size()),
-        Versioning::Enabled => None,
-        Versioning::Suspended => latest.is_null_version.then(|| latest.size()),
-    }
 }
 
 /// What object lock says against a new version: that it asks for a lock where there are none, or would
