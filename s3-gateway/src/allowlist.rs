@@ -102,6 +102,9 @@ pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
 }
 
 fn decode_query(text: &str) -> String {
+    if !text.contains(['%', '+']) {
+        return text.to_owned();
+    }
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
