@@ -72,8 +72,13 @@ pub(super) fn read_at(file: &File, length: usize, offset: u64, wait: Wait) -> io
         read_exact_at(file, &mut bytes, offset, wait)?;
         return Ok(bytes);
     }
+    read_into(file, Vec::with_capacity(length), length, offset)
+}
+
+/// As [`read_at`] for a caller that may wait, into `bytes`, which is empty.
+pub(super) fn read_into(file: &File, mut bytes: Vec<u8>, length: usize, offset: u64) -> io::Result<Vec<u8>> {
     // Into memory that was not zeroed before: zeroing costs about as much as copying from the page cache.
-    let mut bytes = Vec::with_capacity(length);
+    bytes.reserve_exact(length);
     while bytes.len() < length {
         let at = offset + bytes.len() as u64;
         match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
@@ -82,7 +87,7 @@ pub(super) fn read_at(file: &File, length: usize, offset: u64, wait: Wait) -> io
             Err(error) => return Err(error.into()),
         }
     }
-    // The allocator may have given more room than was asked for.
+    // There may have been more room than was asked for.
     bytes.truncate(length);
     Ok(bytes)
 }

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::blocking::{Wait, blocking};
+use super::buffers::Memory;
 use super::directory::{Directory, FILE_MODE};
 use super::handles::{Handle, Handles};
 use super::pack::LocalPack;
 use super::reader::{self, Cursor, Stop, Stretch};
 use super::single::LocalSingle;
 use super::walk;
-use tokio::sync::Semaphore;
 
 use crate::application::ports::segments::{
     DomainTag, FoundRecord, PackWriter, ReadRequest, SegmentError, SegmentStore, SingleWriter,
@@ -36,8 +36,8 @@ const LISTED_AT_ONCE: usize = 512;
 pub struct LocalSegments {
     directory: Arc<Directory>,
     handles: Arc<Handles>,
-    /// What the chunks of all readers may take.
-    memory: Arc<Semaphore>,
+    /// What all readers share.
+    memory: Memory,
 }
 
 impl LocalSegments {
@@ -45,8 +45,7 @@ impl LocalSegments {
     /// Blocks: meant for start-up.
     pub fn open(root: PathBuf, tier: &'static str) -> Result<Self, SegmentError> {
         let directory = Arc::new(Directory::open(root, tier)?);
-        let memory = Arc::new(Semaphore::new(reader::CHUNKS_BYTES_MAX));
-        Ok(Self { directory, handles: Arc::default(), memory })
+        Ok(Self { directory, handles: Arc::default(), memory: reader::memory() })
     }
 
     /// Runs `job` with a freshly opened segment on a thread that may block.
@@ -95,7 +94,7 @@ impl SegmentStore for LocalSegments {
             }
         }
         let (directory, handles) = (Arc::clone(&self.directory), Arc::clone(&self.handles));
-        let memory = Arc::clone(&self.memory);
+        let memory = self.memory.clone();
         blocking(move || {
             let handle = kept.map_or_else(|| handles.open(&directory, request.segment), Ok)?;
             let mut cursor = Cursor::new(handle, stretch, &memory);

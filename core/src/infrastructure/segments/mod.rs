@@ -1,6 +1,7 @@
 //! Segments: their format, and the tiers that hold them.
 
 mod blocking;
+mod buffers;
 mod directory;
 pub mod format;
 mod handles;

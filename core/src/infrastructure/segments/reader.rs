@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use rustix::fs::Advice;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::blocking::{Wait, io_error, joined, read_at, read_exact_at};
+use super::blocking::{Wait, io_error, joined, read_at, read_exact_at, read_into};
+use super::buffers::{Buffers, Memory};
 use super::format::{self, BLOCK, FRAME_SIZE, Frame, RecordFooter};
 use super::handles::Handle;
 use crate::application::ports::segments::{ReadRequest, SegmentError, SegmentKind};
@@ -22,9 +23,6 @@ const CHUNK_BLOCKS: u64 = 8;
 const ONLY_CHUNK_BLOCKS: u64 = 17;
 /// Blocks in one chunk of a reader that came when memory was short: it goes on, only slower.
 const CHUNK_BLOCKS_SHORT: u64 = 1;
-/// What the chunks of all readers of a tier may take together, in bytes. Those that come when it is taken have
-/// small chunks, and none read ahead.
-pub(super) const CHUNKS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Entries of the CRC table that are held at a time (16 KiB, good for 256 MiB of payload).
 const TABLE_ENTRIES: u64 = 4096;
 /// Up to so many blocks are read without changing threads if the page cache has them.
@@ -86,29 +84,34 @@ pub(super) struct Cursor {
     table_block: u64,
     /// Blocks in one chunk.
     blocks: u64,
-    /// The share of [`CHUNKS_BYTES_MAX`] that this reader has; none if it is small, or came too late.
-    memory: Option<OwnedSemaphorePermit>,
+    /// Memory for chunks of so many blocks.
+    buffers: Arc<Buffers>,
+    /// This reader's share of the tier's memory; none if it is small, or came too late.
+    share: Option<OwnedSemaphorePermit>,
+}
+
+/// The memory that readers of a tier share.
+pub(super) fn memory() -> Memory {
+    Memory::new(index(CHUNK_BLOCKS_SHORT * BLOCK), index(CHUNK_BLOCKS * BLOCK))
 }
 
 impl Cursor {
-    /// Takes its share of `memory`, which has [`CHUNKS_BYTES_MAX`] permits.
-    pub(super) fn new(handle: Arc<Handle>, stretch: Stretch, memory: &Arc<Semaphore>) -> Self {
+    /// Takes its share of `memory`, if there is one.
+    pub(super) fn new(handle: Arc<Handle>, stretch: Stretch, memory: &Memory) -> Self {
         let length = stretch.end - stretch.start;
         let whole = length <= (ONLY_CHUNK_BLOCKS - 1) * BLOCK;
-        let share = if whole { length + BLOCK } else { 2 * CHUNK_BLOCKS * BLOCK };
-        let permits = u32::try_from(share).unwrap_or(u32::MAX);
+        let needed = if whole { length + BLOCK } else { 2 * CHUNK_BLOCKS * BLOCK };
         let plenty = if whole { ONLY_CHUNK_BLOCKS } else { CHUNK_BLOCKS };
-        let (blocks, memory) = match Arc::clone(memory).try_acquire_many_owned(permits) {
-            _ if stretch.is_small() => (plenty, None),
-            Ok(share) => (plenty, Some(share)),
-            Err(_) => (CHUNK_BLOCKS_SHORT, None),
-        };
-        Self { handle, stretch, at: stretch.start, table: Vec::new(), table_block: 0, blocks, memory }
+        let share = if stretch.is_small() { None } else { memory.share(needed) };
+        let short = share.is_none() && !stretch.is_small();
+        let blocks = if short { CHUNK_BLOCKS_SHORT } else { plenty };
+        let buffers = memory.buffers(!short);
+        Self { handle, stretch, at: stretch.start, table: Vec::new(), table_block: 0, blocks, buffers, share }
     }
 
     /// Whether the next chunk may be read while the caller is busy with this one.
     fn may_read_ahead(&self) -> bool {
-        self.memory.is_some()
+        self.share.is_some()
     }
 
     /// Whether everything was served.
@@ -159,10 +162,10 @@ impl Cursor {
         let (from, to) = (first * BLOCK, length.min(last * BLOCK));
         let table_at = self.table_from(first, last, wait)?;
 
-        let bytes = self.take(index(to - from), offset + from, wait)?;
+        let bytes = self.chunk(index(to - from), offset + from, wait)?;
         self.check_blocks(&bytes, &self.table[table_at..], from)?;
         let until = end.min(to);
-        let chunk = Bytes::from(bytes).slice(index(self.at - from)..index(until - from));
+        let chunk = bytes.slice(index(self.at - from)..index(until - from));
         self.at = until;
         Ok(chunk)
     }
@@ -204,6 +207,15 @@ impl Cursor {
 
     fn take(&self, length: usize, offset: u64, wait: Wait) -> Result<Vec<u8>, Stop> {
         read_at(&self.handle.file, length, offset, wait).map_err(|error| self.stop(error, offset, wait))
+    }
+
+    /// As [`Self::take`], into memory that is used again if this is one of several chunks.
+    fn chunk(&self, length: usize, offset: u64, wait: Wait) -> Result<Bytes, Stop> {
+        if wait == Wait::No || self.blocks == ONLY_CHUNK_BLOCKS {
+            return self.take(length, offset, wait).map(Bytes::from);
+        }
+        let bytes = read_into(&self.handle.file, self.buffers.take(), length, offset);
+        bytes.map(|bytes| self.buffers.lend(bytes)).map_err(|error| self.stop(error, offset, wait))
     }
 
     fn stop(&self, error: io::Error, offset: u64, wait: Wait) -> Stop {
