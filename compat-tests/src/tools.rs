@@ -18,6 +18,14 @@ const DO_WITHOUT: &str = "JUSTSTORAGE_TEST_NO_TOOLS";
 /// How many commits each deltalake writer makes; the scenario reads it itself.
 pub const DELTA_ROUNDS: &str = "JUSTSTORAGE_DELTA_ROUNDS";
 
+/// A `PATH` with everything that `scripts/prepare python tools clients` installs before the machine's own.
+pub fn path() -> std::ffi::OsString {
+    let places = ["bin", "tools/bin", "venv/bin", "debs/usr/bin", "clients/bin"];
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    let all = places.iter().map(|place| cache().join(place)).chain(std::env::split_paths(&own));
+    std::env::join_paths(all).expect("a path")
+}
+
 /// Where `scripts/prepare clients` puts what it installs.
 fn cache() -> PathBuf {
     PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/tmp".into())).join(".cache/juststorage")
