@@ -79,7 +79,7 @@ class JustStoragePostgres(JustStorage):
 
     def environment(self) -> dict[str, str]:
         self.cluster = Postgres(self.directory / "postgres")
-        return {"DATABASE_URL": self.cluster.url}
+        return {"DATABASE_URL": self.cluster.url, "JUSTSTORAGE_MASTER_KEY": "00" * 32}
 
     def start(self) -> tuple[Process, Account]:
         process, account = super().start()

@@ -6,8 +6,6 @@
 
 mod operations;
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, Method};
 
 use self::operations::OPERATIONS;
@@ -91,40 +89,31 @@ fn refused_name(name: &str) -> Option<&'static str> {
     OPERATIONS.iter().find(|operation| !operation.offered && operation.name == name).map(|op| op.name)
 }
 
-/// A key and a value of a query string, decoded.
-pub(crate) type Pair<'q> = (Cow<'q, str>, Cow<'q, str>);
-
-/// The keys and values of a query string, decoded. What is written as it reads, as most of a presigned URL's, is
-/// not copied: every request comes through here.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode_query(key), decode_query(value))
-    })
-}
-
-/// As [`pairs`], to keep.
+/// The keys and values of a query string, decoded.
 pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
-    pairs(query).map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode_query(key), decode_query(value))
+        })
+        .collect()
 }
 
-fn decode_query(text: &str) -> Cow<'_, str> {
-    if !text.contains('+') {
-        return percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+fn decode_query(text: &str) -> String {
+    if !text.contains(['%', '+']) {
+        return text.to_owned();
     }
     let spaced = text.replace('+', " ");
-    Cow::Owned(percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
-}
-
-fn is_common(key: &str) -> bool {
-    COMMON.iter().any(|common| common.eq_ignore_ascii_case(key))
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 /// The operation that a request selects, if the gateway offers it and knows every query key.
 pub(crate) fn admit(
     method: &Method,
     level: Level,
-    query: &[Pair<'_>],
+    query: &[(String, String)],
 ) -> Result<&'static Operation, Refusal> {
     let has = |key: &str| query.iter().any(|(present, _)| present == key);
     let operation = OPERATIONS
@@ -135,9 +124,9 @@ pub(crate) fn admit(
         if key.is_empty() && value.is_empty() {
             continue;
         }
-        let known = operation.selectors.contains(&&**key)
-            || operation.params.contains(&&**key)
-            || is_common(key)
+        let known = operation.selectors.contains(&key.as_str())
+            || operation.params.contains(&key.as_str())
+            || COMMON.contains(&key.to_ascii_lowercase().as_str())
             || (HOISTING.contains(&operation.name) && is_hoisted(key))
             // What a refused operation would have known does not matter: its own name says more.
             || (!operation.offered && !operation.selectors.is_empty());
@@ -166,9 +155,9 @@ pub(crate) fn admit(
 }
 
 /// No operation at all: 501 if a key asks for one that we do not know, 405 if the request is plain.
-fn nothing_selected(method: &Method, level: Level, query: &[Pair<'_>]) -> Refusal {
+fn nothing_selected(method: &Method, level: Level, query: &[(String, String)]) -> Refusal {
     let noun = level.noun();
-    match query.iter().find(|(key, _)| !is_common(key)) {
+    match query.iter().find(|(key, _)| !COMMON.contains(&key.to_ascii_lowercase().as_str())) {
         Some((key, _)) => Refusal::not_implemented(format!(
             "{method} with the query parameter {} is not implemented on {noun}.",
             quoted(key)
@@ -250,7 +239,7 @@ mod tests {
     }
 
     fn decide(method: &Method, level: Level, query: &str) -> Result<&'static str, Refusal> {
-        admit(method, level, &pairs(query).collect::<Vec<_>>()).map(|operation| operation.name)
+        admit(method, level, &query_pairs(query)).map(|operation| operation.name)
     }
 
     #[test]

@@ -23,7 +23,6 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 
 use crate::acl;
-use crate::allowlist::Pair;
 use crate::dto::{address, effective_headers, text};
 use crate::errors::{Refusal, fail, internal, translate};
 
@@ -84,7 +83,7 @@ pub(crate) fn sigv2_is_off() -> Refusal {
 }
 
 /// Whether a request is signed with version 2, in its header or in its query.
-pub(crate) fn is_sigv2(headers: &HeaderMap, query: &[Pair<'_>]) -> bool {
+pub(crate) fn is_sigv2(headers: &HeaderMap, query: &[(String, String)]) -> bool {
     let header = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
     header || query.iter().any(|(key, _)| key == "AWSAccessKeyId")
 }

@@ -79,16 +79,16 @@ struct Query {
 impl Query {
     fn read(uri: &Uri) -> S3Result<Self> {
         let mut query = Self::default();
-        for (key, value) in uri.query().into_iter().flat_map(crate::allowlist::pairs) {
-            match &*key {
-                "versionId" => query.version = Some(value.into_owned()),
+        for (key, value) in uri.query().map(crate::allowlist::query_pairs).unwrap_or_default() {
+            match key.as_str() {
+                "versionId" => query.version = Some(value),
                 "partNumber" => {
                     let number = value.parse().ok().filter(|number| (1..=10_000).contains(number));
                     query.part = Some(number.ok_or_else(|| {
                         invalid_argument("Part number must be an integer between 1 and 10000, inclusive")
                     })?);
                 }
-                _ => query.overrides.extend(override_header(&key).map(|name| (name, value.into_owned()))),
+                _ => query.overrides.extend(override_header(&key).map(|name| (name, value))),
             }
         }
         Ok(query)

@@ -241,7 +241,8 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
         None => (String::new(), 1),
     };
     let end = end_of(&query.prefix);
-    let statement = if query.versions {
+    // Without versioning every version is the latest, and the objects' own table needs no second seek for each.
+    let statement = if query.versions || !query.versioned {
         sql!(
             page_of_keys,
             "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 \
