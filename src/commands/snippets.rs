@@ -27,6 +27,7 @@ export AWS_SECRET_ACCESS_KEY={secret_key}
 export AWS_REGION={region} AWS_ENDPOINT_URL_S3={url}
 
 # aws
+echo hello > hello.txt
 aws s3 mb s3://demo
 aws s3 cp hello.txt s3://demo/
 aws s3 ls s3://demo
@@ -37,7 +38,8 @@ s3 = boto3.client(\"s3\", endpoint_url=\"{url}\", region_name=\"{region}\",
                   aws_access_key_id=\"{access_key}\", aws_secret_access_key=\"{secret_key}\")
 
 # curl
-curl --aws-sigv4 aws:amz:{region}:s3 --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" {url}/
+curl --aws-sigv4 aws:amz:{region}:s3 --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" \\
+  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' {url}/
 
 # rclone, in ~/.config/rclone/rclone.conf
 [juststorage]
