@@ -7,7 +7,7 @@ use std::process::Command;
 /// output unless every case of it passed.
 pub fn run(suite: &str, endpoint: &str, certificate: Option<&Path>) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
-    let mut command = Command::new(interpreter(&directory));
+    let mut command = Command::new(interpreter());
     if let Some(certificate) = certificate {
         // The first is the SDK's, the other urllib's.
         command.env("AWS_CA_BUNDLE", certificate).env("SSL_CERT_FILE", certificate);
@@ -30,8 +30,9 @@ pub fn run(suite: &str, endpoint: &str, certificate: Option<&Path>) {
 }
 
 /// The interpreter that has the SDK; the script makes one where none has.
-fn interpreter(directory: &Path) -> String {
-    let output = Command::new("sh").arg(directory.join("venv.sh")).output().expect("sh starts");
+pub fn interpreter() -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/venv.sh");
+    let output = Command::new("sh").arg(script).output().expect("sh starts");
     assert!(output.status.success(), "venv.sh: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("a path").trim().to_owned()
 }

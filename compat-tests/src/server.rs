@@ -15,7 +15,7 @@ use crate::native::Native;
 use crate::tls::Certificate;
 use crate::{binary, s3, wait};
 use juststorage_core::testing::postgres::Cluster;
-use juststorage_core::testing::secrets::none_shows;
+use juststorage_core::testing::secrets::{EVERYTHING, no_kind_shows, none_shows};
 
 /// How long a server may take to print its endpoints and to become ready, on a busy machine.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -34,20 +34,33 @@ pub struct Options {
     pub settings: Vec<(&'static str, String)>,
     /// Whether both fronts speak TLS, with a certificate of the server's own.
     pub tls: bool,
+    /// Whether it logs as much as in production only: where its speed is what matters, or that nothing is written
+    /// beside the data.
+    pub terse: bool,
+}
+
+impl Options {
+    /// Of a server that is not to spend its time on its log.
+    pub fn terse() -> Self {
+        Self { terse: true, ..Self::default() }
+    }
 }
 
 /// Of servers over PostgreSQL: only beside an embedded database does the binary make and keep a key of its own.
 const MASTER_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 
-/// A server. Dropping it kills the process and removes its data, and panics if its log shows a secret that one
-/// of its commands printed.
+/// A server, which logs all that it can be made to say. Dropping it kills the process and removes its data, and
+/// panics if its log shows a secret: one that was made by a command or given in a setting, one that a test tells
+/// of, or any signature or token that a client sent.
 pub struct Server {
     database: Provided,
     _directory: TempDir,
     data: PathBuf,
     log: PathBuf,
     settings: Vec<(&'static str, String)>,
-    /// What its commands printed that nobody else may see.
+    /// Its `RUST_LOG`.
+    level: String,
+    /// What was made or given that nobody else may see.
     secrets: Mutex<Vec<String>>,
     certificate: Option<Certificate>,
     running: Option<Running>,
@@ -78,10 +91,24 @@ impl Server {
         let data = options.data.unwrap_or_else(|| directory.path().join("data"));
         let log = directory.path().join("log");
         let database = Provided::new(database, options.cluster);
-        let secrets = Mutex::new(vec![MASTER_KEY.to_owned()]);
         let certificate = options.tls.then(Certificate::make);
         let settings = options.settings;
-        Self { database, _directory: directory, data, log, settings, secrets, certificate, running: None }
+        let given = settings.iter().filter(|(name, _)| name.ends_with("_SECRET") || name.ends_with("_KEY"));
+        let given = given.map(|(_, value)| value.clone()).filter(|value| value.len() >= 16);
+        let secrets = Mutex::new(given.chain([MASTER_KEY.to_owned()]).collect());
+        let level = std::env::var("JUSTSTORAGE_TEST_LOG")
+            .unwrap_or_else(|_| if options.terse { "info" } else { EVERYTHING }.to_owned());
+        Self {
+            database,
+            _directory: directory,
+            data,
+            log,
+            settings,
+            level,
+            secrets,
+            certificate,
+            running: None,
+        }
     }
 
     /// Starts the process again over what the last one left. Returns once it is ready. The ports are new.
@@ -150,9 +177,25 @@ impl Server {
         let printed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         for secret in ["token", "secret_key"].iter().filter_map(|field| printed[field].as_str()) {
             none_shows(&String::from_utf8_lossy(&output.stderr), "a command's log", secret);
-            self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(secret.to_owned());
+            self.made(secret);
         }
         output
+    }
+
+    /// As [`Self::run`], told at which addresses the server is, and not searched for secrets.
+    pub fn run_here(&self, arguments: &[&str]) -> String {
+        let at = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut command = self.command();
+        command.env("JUSTSTORAGE_NATIVE_ADDR", at(self.native_url()));
+        command.env("JUSTSTORAGE_S3_ADDR", at(self.s3_url()));
+        let output = command.args(arguments).stdin(Stdio::null()).output().expect("the binary starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// This must not show in the log.
+    pub fn made(&self, secret: &str) {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(secret.to_owned());
     }
 
     /// As [`Self::run`], and panics with what it printed unless it succeeds. Returns its standard output.
@@ -240,7 +283,7 @@ impl Server {
             .env("JUSTSTORAGE_DATA_DIR", &self.data)
             .env("JUSTSTORAGE_NATIVE_ADDR", "127.0.0.1:0")
             .env("JUSTSTORAGE_S3_ADDR", "127.0.0.1:0")
-            .env("RUST_LOG", std::env::var("JUSTSTORAGE_TEST_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .env("RUST_LOG", &self.level)
             .env_remove("DATABASE_URL")
             // Relative paths of the binary, if it has any, stay inside.
             .current_dir(self.log.parent().unwrap());
@@ -268,6 +311,10 @@ impl Drop for Server {
             return;
         }
         let log = self.log();
+        if let Ok(key) = std::fs::read_to_string(self.data.join("master.key")) {
+            none_shows(&log, "the server's log", key.trim());
+        }
+        no_kind_shows(&log, "the server's log");
         for secret in self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             none_shows(&log, "the server's log", secret);
         }

@@ -1,5 +1,6 @@
 //! Other people's tools against a server: the scenarios of `tools/`, each a script that fails on its own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,6 +18,25 @@ const DO_WITHOUT: &str = "JUSTSTORAGE_TEST_NO_TOOLS";
 
 /// How many commits each deltalake writer makes; the scenario reads it itself.
 pub const DELTA_ROUNDS: &str = "JUSTSTORAGE_DELTA_ROUNDS";
+
+/// A `PATH` with what `scripts/prepare tools clients` installs before the machine's own.
+pub fn path() -> OsString {
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    let installed = ["bin", "debs/usr/bin", "clients/bin"].map(|place| cache().join(place));
+    std::env::join_paths(installed.into_iter().chain(std::env::split_paths(&own))).expect("a path")
+}
+
+/// Whether each of these programs is on [`path`]. Panics if one is not, unless tests go on without tools.
+pub fn are_there(what_for: &str, programs: &[&str]) -> bool {
+    let there = |program: &str| std::env::split_paths(&path()).any(|place| place.join(program).exists());
+    match programs.iter().find(|program| !there(program)) {
+        Some(program) => {
+            missing(what_for, &format!("{program} is not there"));
+            false
+        }
+        None => true,
+    }
+}
 
 /// Where `scripts/prepare clients` puts what it installs.
 fn cache() -> PathBuf {
@@ -37,13 +57,10 @@ pub fn run(server: &Server, scenario: &str, environment: &str) {
     if !interpreter.exists() {
         return missing(scenario, &format!("{} is not there", interpreter.display()));
     }
-    let mut path =
-        Vec::from([cache().join("bin"), cache().join("debs/usr/bin"), cache().join("clients/bin")]);
-    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     let output = Command::new(interpreter)
         .arg(script)
         .current_dir(work.path())
-        .env("PATH", std::env::join_paths(path).expect("a path"))
+        .env("PATH", path())
         .env("WORK", work.path())
         .env("HOME", work.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")

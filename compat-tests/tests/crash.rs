@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use juststorage_compat_tests::content::assert_same;
 use juststorage_compat_tests::native::Native;
-use juststorage_compat_tests::{Content, Database, Server, on_both_databases, s3};
+use juststorage_compat_tests::{Content, Database, Options, Server, on_both_databases, s3};
 use reqwest::StatusCode;
 use tokio::sync::Semaphore;
 
@@ -190,7 +190,7 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
         })
         .collect();
 
-    let mut server = Server::start(database).await;
+    let mut server = Server::start_with(database, Options::terse()).await;
     server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
     for cycle in 1..=cycles {
         let (client, native) = (server.s3(), server.native());

@@ -47,7 +47,7 @@ async fn a_full_disk_is_said_and_survived(database: Database) {
     };
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1; 16 << 20]).unwrap();
-    let options = Options { data: Some(disk.path().join("data")), ..Options::default() };
+    let options = Options { data: Some(disk.path().join("data")), ..Options::terse() };
     let mut server = Server::start_with(database, options).await;
     let (client, native) = (server.s3(), server.native());
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
@@ -121,7 +121,7 @@ async fn all_are_readable(client: &aws_sdk_s3::Client, native: &Native, stored: 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_stops_and_starts() {
     let cluster = Arc::new(Cluster::start_new());
-    let options = Options { cluster: Some(cluster.clone()), ..Options::default() };
+    let options = Options { cluster: Some(cluster.clone()), ..Options::terse() };
     let mut server = Server::start_with(Database::Postgres, options).await;
     server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
     let acknowledged = Arc::new(Mutex::new(BTreeMap::new()));
@@ -207,7 +207,7 @@ async fn a_database_that_stops_and_starts() {
 
 /// A client hangs up in the middle of a large body, on each front and in each kind of upload.
 async fn bytes_of_a_client_that_goes_are_reclaimed(database: Database) {
-    let mut server = Server::start(database).await;
+    let mut server = Server::start_with(database, Options::terse()).await;
     let client = server.s3();
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
     let upload = s3::begin(&client, BUCKET, "in parts").await;
@@ -255,7 +255,7 @@ async fn bytes_of_a_client_that_goes_are_reclaimed(database: Database) {
 /// answer's id is in the log, as for every request.
 #[tokio::test]
 async fn a_client_that_stalls_is_told_so() {
-    let mut server = Server::start(Database::Sqlite).await;
+    let mut server = Server::start_with(Database::Sqlite, Options::terse()).await;
     let client = server.s3();
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
     let put = Request::new("PUT", &format!("/{BUCKET}/stalled"));
@@ -303,7 +303,7 @@ async fn a_damaged_small_object_fails_alone(database: Database) {
 }
 
 async fn fails_alone(database: Database, length: usize, offset: usize) {
-    let mut server = Server::start(database).await;
+    let mut server = Server::start_with(database, Options::terse()).await;
     let (client, native) = (server.s3(), server.native());
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
     let contents: Vec<_> = (0..3).map(|number| content(number, length)).collect();

@@ -112,13 +112,13 @@ async fn conditional_writes_are_decided_once() {
     let (rounds, seed) =
         (number("JUSTSTORAGE_LINEAR_ROUNDS").unwrap_or(12), number("JUSTSTORAGE_LINEAR_SEED").unwrap_or(now));
     println!("{rounds} rounds, JUSTSTORAGE_LINEAR_SEED={seed}");
-    let mut one = Server::start(Database::Postgres).await;
+    let mut one = Server::start_with(Database::Postgres, Options::terse()).await;
     let settings = vec![
         ("DATABASE_URL", one.database_url().unwrap().to_owned()),
         ("JUSTSTORAGE_HOT_URL", format!("file://{}", one.data().join("hot").display())),
         ("JUSTSTORAGE_COLD_URL", format!("file://{}", one.data().join("cold").display())),
     ];
-    let mut other = Server::start_with(Database::Postgres, Options { settings, ..Options::default() }).await;
+    let mut other = Server::start_with(Database::Postgres, Options { settings, ..Options::terse() }).await;
     one.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
 
     let (start, mut judged, mut unknown, mut refused) = (Instant::now(), 0, 0, 0);

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use juststorage_compat_tests::raw::Request;
-use juststorage_compat_tests::{Database, Server, s3};
+use juststorage_compat_tests::{Database, Options, Server, s3};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -91,7 +91,7 @@ fn signed_form(bucket: &str) -> String {
 
 #[tokio::test]
 async fn large_bodies_take_little_memory() {
-    let server = Server::start(Database::Sqlite).await;
+    let server = Server::start_with(Database::Sqlite, Options::terse()).await;
     let s3 = server.s3();
     s3.create_bucket().bucket("streams").send().await.unwrap();
     // What the first requests allocate for good is no part of the figures.
@@ -132,7 +132,7 @@ async fn large_bodies_take_little_memory() {
 
 #[tokio::test]
 async fn ten_thousand_parts_are_completed_in_little_memory() {
-    let server = Server::start(Database::Sqlite).await;
+    let server = Server::start_with(Database::Sqlite, Options::terse()).await;
     let s3 = server.s3();
     s3.create_bucket().bucket("parts").send().await.unwrap();
     let size: i64 = 5 << 20;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use juststorage_compat_tests::{Database, Server, binary};
+use juststorage_compat_tests::{Database, Server, binary, python};
 
 /// Stands between the output of two blocks.
 const SEAM: &str = "--- block ---";
@@ -96,12 +96,7 @@ fn path() -> &'static str {
             .output()
             .unwrap();
         assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
-        let found = Command::new("sh")
-            .arg(binary::workspace().join("compat-tests/python/venv.sh"))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let python = PathBuf::from(String::from_utf8(found.stdout).unwrap().trim());
+        let python = PathBuf::from(python::interpreter());
         let cache = PathBuf::from(std::env::var("HOME").unwrap()).join(".cache/juststorage/bin");
         let python = python.parent().expect("a path to an interpreter");
         format!("{}:{}:{}", python.display(), cache.display(), std::env::var("PATH").unwrap())

@@ -50,9 +50,6 @@ use crate::render;
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Seconds after which a client that met a passing failure should try again.
-const RETRY_SECONDS: u64 = 1;
-
 /// Seconds after which a client whose tenant keeps too much may look whether something was deleted.
 const QUOTA_RETRY_SECONDS: u64 = 60;
 
@@ -142,20 +139,13 @@ impl Problem {
                     Err(_) => problem,
                 };
             }
-            Error::Limited { retry_after, .. } => {
-                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-                return Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", error.to_string())
-                    .with(RETRY_AFTER, seconds.max(RETRY_SECONDS));
-            }
             Error::QuotaExceeded(_) => {
                 return Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_exceeded", error.to_string())
                     .with(RETRY_AFTER, QUOTA_RETRY_SECONDS);
             }
-            Error::Busy | Error::Unavailable => {
-                let code = if matches!(error, Error::Busy) { "busy" } else { "unavailable" };
-                return Self::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string())
-                    .with(RETRY_AFTER, RETRY_SECONDS);
-            }
+            Error::Limited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Error::BodyTooShort { .. } => (StatusCode::BAD_REQUEST, "body_too_short"),
             Error::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Error::Body(_) => (StatusCode::BAD_REQUEST, "body_unreadable"),
@@ -187,7 +177,11 @@ impl Problem {
             // `NotModified` is no problem: `Failure` takes it before. The core's error may also grow.
             Error::Internal | Error::NotModified(_) | _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        Self::new(status, code, error.to_string())
+        let problem = Self::new(status, code, error.to_string());
+        match error.retry_seconds() {
+            Some(seconds) => problem.with(RETRY_AFTER, seconds),
+            None => problem,
+        }
     }
 }
 

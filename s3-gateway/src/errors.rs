@@ -104,8 +104,17 @@ const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker")
 const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 /// What S3 answers for an error of the core.
-#[allow(clippy::too_many_lines)] // one table
 pub(crate) fn translate(error: Error) -> S3Error {
+    let retry = error.retry_seconds();
+    let translated = translate_code(error);
+    match retry {
+        Some(seconds) => with_headers(translated, [(RETRY_AFTER, seconds.to_string())]),
+        None => translated,
+    }
+}
+
+#[allow(clippy::too_many_lines)] // one table
+fn translate_code(error: Error) -> S3Error {
     let message = error.to_string();
     match error {
         Error::Invalid(invalid) => translate_invalid(&invalid),
@@ -212,24 +221,19 @@ pub(crate) fn translate(error: Error) -> S3Error {
             "ConditionalRequestConflict",
             "The conditional request cannot succeed due to a conflicting operation against this resource.",
         ),
-        Error::Limited { retry_after, .. } => {
-            let seconds = (retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1);
-            let error = fail(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.");
-            with_headers(error, [(RETRY_AFTER, seconds.to_string())])
+        Error::Limited { .. } | Error::Busy => {
+            fail(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.")
         }
         Error::QuotaExceeded(_) => fail(StatusCode::FORBIDDEN, "QuotaExceeded", sentence(&message)),
         Error::Unauthenticated(_) => fail(StatusCode::FORBIDDEN, "AccessDenied", sentence(&message)),
         Error::Forbidden(_) => {
             fail(StatusCode::FORBIDDEN, "AccessDenied", format!("Access Denied: {message}."))
         }
-        Error::Busy => {
-            retry_after(fail(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate."))
-        }
-        Error::Unavailable => retry_after(fail(
+        Error::Unavailable => fail(
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailable",
             "The metadata store cannot be reached. Please try again.",
-        )),
+        ),
         // S3 itself cannot be full; 507 is what Ceph and MinIO answer, and SDKs do not hammer on it.
         Error::Full => fail(
             StatusCode::INSUFFICIENT_STORAGE,
@@ -249,10 +253,6 @@ pub(crate) fn translate(error: Error) -> S3Error {
 /// 500 without a word on the cause, which is in the log.
 pub(crate) fn internal() -> S3Error {
     refusal(Refusal::internal())
-}
-
-fn retry_after(error: S3Error) -> S3Error {
-    with_headers(error, [(RETRY_AFTER, "1".to_owned())])
 }
 
 /// The code for a value that breaks a rule, by the domain's name of the field.

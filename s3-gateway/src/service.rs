@@ -25,11 +25,15 @@ use crate::Gateway;
 use crate::allowlist::{self, Level, Operation};
 use crate::api::Api;
 use crate::auth::{self, Doorkeeper, Keys};
+use crate::chunks::{self, Chunked};
 use crate::errors::{self, Context, Refusal, bodiless};
 use crate::post::Forms;
 use crate::preflight::Asked;
 use crate::route::Reads;
 use crate::xml_body::{self, XmlDigests};
+
+#[cfg(test)]
+mod cost;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -60,6 +64,18 @@ pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     let Gateway { store, access, region, domain, sigv2 } = gateway;
     let domain = domain.map(|domain| check_domain(&domain)).transpose()?;
     let (api, shared) = (Api { store: store.clone(), region }, store.clone());
+    let mut builder = builder(api.clone(), sigv2, domain.as_ref());
+    // Without this call s3s would let everybody in.
+    builder.set_auth(Keys(access.clone()));
+    builder.set_access(Doorkeeper(store.clone()));
+    builder.set_route(Reads { api: api.clone(), doorkeeper: Doorkeeper(store) });
+    let host_id = Uuid::new_v4().simple().to_string().into();
+    let forms = Arc::new(Forms { api, access, sigv2 });
+    Ok(S3Gateway { s3: builder.build(), store: shared, forms, domain, host_id })
+}
+
+/// s3s as it is set here, without anybody at its door yet.
+fn builder(api: Api, sigv2: bool, domain: Option<&Arc<str>>) -> S3ServiceBuilder {
     let mut config = S3Config::default();
     // Operations are told apart by method, path and query alone, as the allow-list does.
     config.operation_id_routing = false;
@@ -72,18 +88,12 @@ pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     // What is signed contains this header's value whether it is named or not, so that it cannot be swapped;
     // and it stands for a signed `Date` where a client sends no other.
     config.unsigned_amz_header_allowlist.push("x-amz-date".to_owned());
-    let mut builder = S3ServiceBuilder::new(api.clone());
+    let mut builder = S3ServiceBuilder::new(api);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    // Without this call s3s would let everybody in.
-    builder.set_auth(Keys(access.clone()));
-    builder.set_access(Doorkeeper(store.clone()));
-    builder.set_route(Reads { api: api.clone(), doorkeeper: Doorkeeper(store) });
-    if let Some(domain) = &domain {
+    if let Some(domain) = domain {
         builder.set_host(Domain(domain.clone()));
     }
-    let host_id = Uuid::new_v4().simple().to_string().into();
-    let forms = Arc::new(Forms { api, access, sigv2 });
-    Ok(S3Gateway { s3: builder.build(), store: shared, forms, domain, host_id })
+    builder
 }
 
 fn check_domain(domain: &str) -> Result<Arc<str>, Invalid> {
@@ -225,6 +235,8 @@ impl S3Gateway {
             let digests = XmlDigests::new(&parts.headers);
             parts.extensions.insert(digests.clone());
             s3s::Body::http_body_unsync(digests.watch(Box::pin(body.map_err(Into::into))))
+        } else if chunks::are_announced(&parts.headers) {
+            s3s::Body::http_body_unsync(Chunked::new(Box::pin(body.map_err(Into::into))))
         } else {
             s3s::Body::http_body_unsync(body.map_err(Into::into))
         };

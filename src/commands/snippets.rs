@@ -1,4 +1,4 @@
-//! What to paste where, so that a new key works at once.
+//! What to paste where, so that a new key works at once. Nothing is indented: Python would refuse it.
 
 use juststorage_core::domain::address::Tenant;
 
@@ -8,13 +8,13 @@ use crate::config::ListenConfig;
 pub(super) fn api(listen: &ListenConfig, tenant: &Tenant, token: &str) -> String {
     let url = listen.native_url(listen.native);
     format!(
-        "  export TOKEN={token}
+        "export TOKEN={token}
 
-  # curl
-  curl -H \"Authorization: Bearer $TOKEN\" -H 'X-Namespace: demo' -H 'X-Tenant: {tenant}' -H 'X-Key: hello.txt' \\
-    --data-binary 'hello' {url}/v1/objects
-  curl -H \"Authorization: Bearer $TOKEN\" {url}/v1/objects/by-key/demo/{tenant}/hello.txt
-  curl -H \"Authorization: Bearer $TOKEN\" {url}/v1/usage"
+# curl
+curl -H \"Authorization: Bearer $TOKEN\" -H 'X-Namespace: demo' -H 'X-Tenant: {tenant}' -H 'X-Key: hello.txt' \\
+  --data-binary 'hello' {url}/v1/objects
+curl -H \"Authorization: Bearer $TOKEN\" {url}/v1/objects/by-key/demo/{tenant}/hello.txt
+curl -H \"Authorization: Bearer $TOKEN\" {url}/v1/usage"
     )
 }
 
@@ -22,30 +22,32 @@ pub(super) fn api(listen: &ListenConfig, tenant: &Tenant, token: &str) -> String
 pub(super) fn s3(listen: &ListenConfig, access_key: &str, secret_key: &str) -> String {
     let (url, region) = (listen.s3_url(listen.s3), &listen.region);
     format!(
-        "  export AWS_ACCESS_KEY_ID={access_key}
-  export AWS_SECRET_ACCESS_KEY={secret_key}
-  export AWS_REGION={region} AWS_ENDPOINT_URL_S3={url}
+        "export AWS_ACCESS_KEY_ID={access_key}
+export AWS_SECRET_ACCESS_KEY={secret_key}
+export AWS_REGION={region} AWS_ENDPOINT_URL_S3={url}
 
-  # aws
-  aws s3 mb s3://demo
-  aws s3 cp hello.txt s3://demo/
-  aws s3 ls s3://demo
+# aws
+echo hello > hello.txt
+aws s3 mb s3://demo
+aws s3 cp hello.txt s3://demo/
+aws s3 ls s3://demo
 
-  # boto3
-  import boto3
-  s3 = boto3.client(\"s3\", endpoint_url=\"{url}\", region_name=\"{region}\",
-                    aws_access_key_id=\"{access_key}\", aws_secret_access_key=\"{secret_key}\")
+# boto3
+import boto3
+s3 = boto3.client(\"s3\", endpoint_url=\"{url}\", region_name=\"{region}\",
+                  aws_access_key_id=\"{access_key}\", aws_secret_access_key=\"{secret_key}\")
 
-  # curl
-  curl --aws-sigv4 aws:amz:{region}:s3 --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" {url}/
+# curl
+curl --aws-sigv4 aws:amz:{region}:s3 --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" \\
+  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' {url}/
 
-  # rclone, in ~/.config/rclone/rclone.conf
-  [juststorage]
-  type = s3
-  provider = Other
-  endpoint = {url}
-  region = {region}
-  access_key_id = {access_key}
-  secret_access_key = {secret_key}"
+# rclone, in ~/.config/rclone/rclone.conf
+[juststorage]
+type = s3
+provider = Other
+endpoint = {url}
+region = {region}
+access_key_id = {access_key}
+secret_access_key = {secret_key}"
     )
 }

@@ -9,12 +9,13 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
-use juststorage_core::testing::secrets::none_shows;
+use juststorage_core::testing::secrets::{EVERYTHING, no_kind_shows, none_shows};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A directory with a store in it. When it goes, no secret that a command printed may show in the server's log.
+/// A directory with a store in it. When it goes, no secret that a command printed may show in the server's log, nor
+/// any signature or token that a client sent.
 pub(crate) struct Place {
     directory: TempDir,
     secrets: RefCell<Vec<String>>,
@@ -22,9 +23,13 @@ pub(crate) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let log = std::fs::read(self.file("server.log")).unwrap_or_default();
-        for secret in self.secrets.take().iter().filter(|_| !std::thread::panicking()) {
-            none_shows(&text(&log), "the server's log", secret);
+        if std::thread::panicking() {
+            return;
+        }
+        let log = text(&std::fs::read(self.file("server.log")).unwrap_or_default());
+        no_kind_shows(&log, "the server's log");
+        for secret in self.secrets.take() {
+            none_shows(&log, "the server's log", &secret);
         }
     }
 }
@@ -79,17 +84,15 @@ impl Place {
     }
 }
 
-/// The program without any setting. `JUSTSTORAGE_TEST_LOG` is how much it logs.
+/// The program without any setting. `JUSTSTORAGE_TEST_LOG` is how much it logs: everything, without it.
 pub(crate) fn bare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_juststorage"));
     command
         .env_clear()
         .env("JUSTSTORAGE_NATIVE_ADDR", "127.0.0.1:0")
         .env("JUSTSTORAGE_S3_ADDR", "127.0.0.1:0")
+        .env("RUST_LOG", std::env::var("JUSTSTORAGE_TEST_LOG").unwrap_or_else(|_| EVERYTHING.to_owned()))
         .args(arguments);
-    if let Ok(directives) = std::env::var("JUSTSTORAGE_TEST_LOG") {
-        command.env("RUST_LOG", directives);
-    }
     command
 }
 

@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Payload};
+use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, Outcome, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::application::store::{Tiers, quota_exceeded};
-use crate::application::{metrics, request};
 use crate::domain::blob::SegmentId;
 
 mod packer;
@@ -128,12 +128,11 @@ impl Committer {
             }
             mpsc::error::TrySendError::Closed(_) => Error::Unavailable,
         })?;
-        let answer = answer.await.map_err(|_| Error::Internal)?;
-        if matches!(answer, Err(Error::QuotaExceeded(_))) {
-            // Decided in the committer's task, which has no request.
-            request::denied("quota");
+        match answer.await.map_err(|_| Error::Internal)? {
+            // Decided in the committer's task, which has no request to note it for.
+            Err(Error::QuotaExceeded(part)) => Err(quota_exceeded(part)),
+            answer => answer,
         }
-        answer
     }
 }
 
@@ -213,7 +212,7 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
         Refusal::Complete(refusal) => Error::Complete(refusal),
         Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
         Refusal::SourceGone | Refusal::Changed => Error::Conflict,
-        Refusal::QuotaExceeded(part) => quota_exceeded(part),
+        Refusal::QuotaExceeded(part) => Error::QuotaExceeded(part),
         Refusal::Locked => Error::Locked,
         Refusal::NoObjectLock => Error::NoObjectLock,
         Refusal::WrongVersioning => Error::WrongVersioning,

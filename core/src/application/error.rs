@@ -133,5 +133,38 @@ pub enum Error {
     Internal,
 }
 
+impl Error {
+    /// After how many whole seconds, at least one, the same request may well succeed: of a limit reached and of what
+    /// passes by itself. `None` where trying again does not help.
+    pub fn retry_seconds(&self) -> Option<u64> {
+        match self {
+            // Rounded up: earlier it would be refused again.
+            Self::Limited { retry_after, .. } => {
+                Some((retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1))
+            }
+            Self::Busy | Self::Unavailable => Some(1),
+            _ => None,
+        }
+    }
+}
+
 /// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn waits_are_told_in_whole_seconds_that_suffice() {
+        let after = |millis| {
+            let retry_after = Duration::from_millis(millis);
+            Error::Limited { what: "requests", retry_after }.retry_seconds()
+        };
+        assert_eq!([after(0), after(1), after(1_000), after(1_001)], [Some(1), Some(1), Some(1), Some(2)]);
+        assert_eq!(Error::Busy.retry_seconds(), Some(1));
+        assert_eq!(Error::NoSuchObject.retry_seconds(), None);
+    }
+}

@@ -5,7 +5,6 @@
 
 mod access;
 mod checksums;
-mod cost;
 mod forms;
 mod listing;
 mod multipart;

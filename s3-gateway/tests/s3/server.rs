@@ -29,7 +29,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::infrastructure::segments::LocalSegments;
 use juststorage_core::testing::secrets::Watch;
-use juststorage_s3_gateway::{Gateway, S3Gateway, service};
+use juststorage_s3_gateway::{Gateway, service};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
@@ -50,9 +50,6 @@ pub(crate) struct Server {
     pub(crate) watch: Arc<Watch>,
     _tasks: CommitterTasks,
     accepting: tokio::task::JoinHandle<()>,
-    /// What answers, without a socket before it.
-    pub(crate) gateway: S3Gateway,
-    pub(crate) metadata: Arc<dyn MetadataStore>,
     _files: tempfile::TempDir,
 }
 
@@ -93,7 +90,7 @@ impl Server {
         let root = RootKey { access_key: ROOT.to_owned(), secret_key: root_secret };
         let master = MasterKey::from_hex(&master).unwrap();
         let home = Tenant::new("default").unwrap();
-        let access = Access::new(metadata.clone(), clock, master, AuthMode::Required, Some(root), home);
+        let access = Access::new(metadata, clock, master, AuthMode::Required, Some(root), home);
         let gateway = service(Gateway {
             store,
             access: access.clone(),
@@ -102,12 +99,11 @@ impl Server {
             domain: Some("s3.test".to_owned()),
         })
         .unwrap();
-        let answering = gateway.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let service = TowerToHyperService::new(answering.clone());
+                let service = TowerToHyperService::new(gateway.clone());
                 tokio::spawn(async move {
                     let _ = Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)
@@ -115,7 +111,7 @@ impl Server {
                 });
             }
         });
-        Self { address, access, watch, gateway, metadata, _tasks: tasks, accepting, _files: files }
+        Self { address, access, watch, _tasks: tasks, accepting, _files: files }
     }
 
     /// The root key's client.

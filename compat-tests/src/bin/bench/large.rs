@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
-use juststorage_compat_tests::{Content, Database, Server, s3};
+use juststorage_compat_tests::{Content, Database, Options, Server, s3};
 
 use crate::machine::{peak_memory, written};
 use crate::report::{Report, mib};
@@ -18,7 +18,7 @@ const PART: usize = 64 << 20;
 const MEMORY_MAX: f64 = 128.0;
 
 async fn start() -> Server {
-    let server = Server::start(Database::Sqlite).await;
+    let server = Server::start_with(Database::Sqlite, Options::terse()).await;
     server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
     server
 }

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use juststorage_compat_tests::{Content, Database, Server, s3};
+use juststorage_compat_tests::{Content, Database, Options, Server, s3};
 
 use crate::report::Report;
 
 /// `count` puts of 4 KiB over one connection of each front, every one acknowledged before the next is sent.
 pub(crate) async fn sequential_puts(report: &mut Report, database: Database, count: usize) {
-    let server = Server::start(database).await;
+    let server = Server::start_with(database, Options::terse()).await;
     let (client, native) = (server.s3(), server.native());
     client.create_bucket().bucket("bench").send().await.unwrap();
     for front in ["native", "S3"] {
