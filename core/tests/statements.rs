@@ -64,15 +64,18 @@ fn sources() -> Vec<(String, String)> {
     sources
 }
 
-/// The fragments that the macro `piece!` knows, for one engine.
-fn fragments(dialect: &str, engine: &str) -> BTreeMap<String, String> {
+/// The fragments that the macro `piece!` knows, for one engine: a literal each, or others joined.
+fn fragments(dialect: &str, engine: &str) -> BTreeMap<String, Vec<Piece>> {
     let mut fragments = BTreeMap::new();
     for head in [format!("({engine} "), "($engine:ident ".to_owned()] {
         for (at, _) in dialect.match_indices(&head) {
             let rest = &dialect[at + head.len()..];
             let Some((name, body)) = rest.split_once(") => {") else { continue };
-            if let Some(Piece::Literal(text)) = pieces(&format!("{body})")).into_iter().next() {
-                fragments.insert(name.to_owned(), text);
+            let body = body.split_once("};").unwrap().0;
+            if let Some((_, joined)) = body.split_once("dialect::joined!(") {
+                fragments.insert(name.to_owned(), pieces(joined.split_once(':').unwrap().1));
+            } else if let Some(literal) = pieces(&format!("{body})")).into_iter().next() {
+                fragments.insert(name.to_owned(), vec![literal]);
             }
         }
     }
@@ -91,14 +94,18 @@ fn statements() -> Vec<(String, Vec<Piece>)> {
     statements
 }
 
-fn assemble(pieces: &[Piece], fragments: &BTreeMap<String, String>) -> String {
-    let text: String = pieces
-        .iter()
-        .map(|piece| match piece {
-            Piece::Literal(text) => text.as_str(),
-            Piece::Fragment(name) => fragments.get(name).unwrap_or_else(|| panic!("no fragment {name}")),
-        })
-        .collect();
+fn joined(pieces: &[Piece], fragments: &BTreeMap<String, Vec<Piece>>) -> String {
+    let text = |piece: &Piece| match piece {
+        Piece::Literal(text) => text.clone(),
+        Piece::Fragment(name) => {
+            joined(fragments.get(name).unwrap_or_else(|| panic!("no fragment {name}")), fragments)
+        }
+    };
+    pieces.iter().map(text).collect()
+}
+
+fn assemble(pieces: &[Piece], fragments: &BTreeMap<String, Vec<Piece>>) -> String {
+    let text = joined(pieces, fragments);
     // A list is tried with two values, a multi-row statement with two rows.
     let fixed = (1..=64).take_while(|n| text.contains(&format!("${n}"))).count();
     let text = text.replace("{list}", &format!("${}, ${}", fixed + 1, fixed + 2));
@@ -115,7 +122,10 @@ fn assemble(pieces: &[Piece], fragments: &BTreeMap<String, String>) -> String {
 fn assembled() -> Vec<(String, String, String)> {
     let dialect = sources().into_iter().find(|(file, _)| file == "dialect.rs").unwrap().1;
     let (on_sqlite, on_postgres) = (fragments(&dialect, "sqlite"), fragments(&dialect, "postgres"));
-    assert!(on_postgres["for_update"].contains("FOR UPDATE") && on_sqlite["for_update"].is_empty());
+    let text = |fragment: &str, known| joined(&[Piece::Fragment(fragment.to_owned())], known);
+    assert!(text("for_update", &on_postgres).contains("FOR UPDATE"));
+    assert!(text("for_update", &on_sqlite).is_empty());
+    assert!(text("found", &on_sqlite).ends_with("LEFT JOIN segments g ON g.id = b.segment_id"));
     let statements = statements();
     assert!(statements.len() > 100, "only {} statements were found", statements.len());
     let both = |pieces: &[Piece]| (assemble(pieces, &on_sqlite), assemble(pieces, &on_postgres));

@@ -118,7 +118,8 @@ impl TenantLimits {
             return Err(limited("concurrent_requests", "requests at the same time", CONCURRENCY_RETRY));
         }
         let turn = inner.turns.take(&who.tenant).await?;
-        request::hold(Some(admission), Some(turn));
+        request::hold(admission);
+        request::begin(turn);
         Ok(())
     }
 

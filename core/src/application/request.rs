@@ -117,11 +117,14 @@ pub(super) fn denied(why: &'static str) {
     note(|notes| notes.denied = Some(why));
 }
 
-pub(super) fn hold(admission: Option<Admission>, turn: Option<Turn>) {
-    note(|notes| {
-        notes.admission = admission;
-        notes.turn = turn.map(|turn| (turn, Instant::now()));
-    });
+/// Keeps an admission until the end of the request.
+pub(super) fn hold(admission: Admission) {
+    note(|notes| notes.admission = Some(admission));
+}
+
+/// Begins the request's turn, which ends as [`RequestNotes::of`] says.
+pub(super) fn begin(turn: Turn) {
+    note(|notes| notes.turn = Some((turn, Instant::now())));
 }
 
 #[cfg(test)]
@@ -141,7 +144,7 @@ mod tests {
         let (theirs, its) = (turns.clone(), tenant.clone());
         let long = tokio::spawn(Arc::new(RequestNotes::default()).of(async move {
             let turn = theirs.take(&its).await.unwrap();
-            hold(None, Some(turn));
+            begin(turn);
             std::future::pending::<()>().await;
         }));
         tokio::time::sleep(3 * TURN_MAX / 2).await;

@@ -10,52 +10,20 @@
 //! although a later sync succeeds. Of the file system: a rename is one change (the file keeps one of its names),
 //! and a directory's changes may be written in any order until it is synced.
 
+mod account;
+mod dice;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use account::{Account, Content, Entry};
+pub use dice::Dice;
+
 pub use crate::infrastructure::watch::{Step, Watch, Watcher};
-
-/// What is written whole or not at all, in bytes.
-const SECTOR: usize = 512;
-
-/// Choices that a seed repeats.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// By this seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next 64 bits (`SplitMix64`).
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// One of `0..below`.
-    pub fn roll(&mut self, below: u64) -> u64 {
-        self.bits() % below.max(1)
-    }
-
-    /// One of `0..below`, as an index.
-    pub fn index(&mut self, below: usize) -> usize {
-        usize::try_from(self.roll(below as u64)).unwrap_or(0)
-    }
-
-    /// True in `of` of a hundred.
-    pub fn percent(&mut self, of: u64) -> bool {
-        self.roll(100) < of
-    }
-}
 
 /// Which step, by its kind alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,54 +56,6 @@ impl Kind {
             Step::Committed => Self::Committed,
         }
     }
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write(u64, Vec<u8>),
-    Cut(u64),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Content {
-    durable: Vec<u8>,
-    /// What was done since, in order, each with its number.
-    pending: Vec<(u64, Change)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Entry {
-    Directory,
-    File(usize),
-}
-
-/// A change of a directory's names. Both halves of a rename have the same number.
-#[derive(Clone, Debug)]
-struct Naming {
-    number: u64,
-    name: PathBuf,
-    to: Option<Entry>,
-    rename: bool,
-}
-
-#[derive(Debug, Default)]
-struct Account {
-    next: u64,
-    contents: Vec<Content>,
-    /// By the number that the real file system gave.
-    files: HashMap<u64, usize>,
-    /// As programs see it.
-    names: BTreeMap<PathBuf, Entry>,
-    durable: BTreeMap<PathBuf, Entry>,
-    pending: Vec<Naming>,
-    steps: Vec<Kind>,
-    dies_at: Option<u64>,
-    fails: Option<(Kind, u64)>,
-    /// A step of this kind is answered well and does nothing.
-    lies: Option<Kind>,
-    dead: bool,
-    /// The step in whose midst the power went, and the names before it.
-    last: Option<(u64, BTreeMap<PathBuf, Entry>)>,
 }
 
 /// A disk under one directory.
@@ -253,153 +173,6 @@ impl Disk {
     }
 }
 
-impl Account {
-    fn revive(&mut self) {
-        self.dead = false;
-        self.dies_at = None;
-        self.fails = None;
-    }
-
-    fn file(&self, file: &File) -> Option<usize> {
-        self.files.get(&file.metadata().ok()?.ino()).copied()
-    }
-
-    fn name(&mut self, path: &Path, to: Option<Entry>, number: u64, rename: bool) {
-        match to {
-            Some(entry) => self.names.insert(path.to_path_buf(), entry),
-            None => self.names.remove(path),
-        };
-        self.pending.push(Naming { number, name: path.to_path_buf(), to, rename });
-    }
-
-    /// Writes down what a step may do from now on, whether or not it is taken to its end.
-    fn note(&mut self, step: &Step<'_>, number: u64) {
-        match step {
-            Step::Write(file, offset, slices) => {
-                if let Some(file) = self.file(file) {
-                    let bytes = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-                    self.contents[file].pending.push((number, Change::Write(*offset, bytes)));
-                }
-            }
-            Step::Cut(file, length) => {
-                if let Some(file) = self.file(file) {
-                    self.contents[file].pending.push((number, Change::Cut(*length)));
-                }
-            }
-            Step::Rename(from, to) => {
-                if let Some(entry) = self.names.get(*from).copied() {
-                    self.name(from, None, number, true);
-                    self.name(to, Some(entry), number, true);
-                }
-            }
-            Step::Remove(path) => {
-                if self.names.contains_key(*path) {
-                    self.name(path, None, number, false);
-                }
-            }
-            Step::CreateDirectory(_)
-            | Step::CreateFile(_)
-            | Step::SyncFile(_)
-            | Step::SyncDirectory(_)
-            | Step::Commit
-            | Step::Committed => {}
-        }
-    }
-
-    /// The names that are left.
-    fn survivors(&self, dice: &mut Dice) -> BTreeMap<PathBuf, Entry> {
-        let mut names = self.durable.clone();
-        // Everything, nothing, what came first, or any of it.
-        let fate = dice.roll(4);
-        let until = dice.index(self.pending.len() + 1);
-        let mut fates = HashMap::new();
-        let happened: Vec<bool> = self
-            .pending
-            .iter()
-            .enumerate()
-            .map(|(at, naming)| {
-                let one = match fate {
-                    0 => true,
-                    1 => false,
-                    2 => at < until,
-                    _ => dice.percent(50),
-                };
-                if !naming.rename {
-                    return one;
-                }
-                // The half that gives the new name, if it is still open, comes with the one that takes the old.
-                // A new name that is durable already leaves the old one to chance.
-                let both = self.pending.iter().filter(|other| other.number == naming.number).count() == 2;
-                if both { *fates.entry(naming.number).or_insert(one) } else { one }
-            })
-            .collect();
-        for (naming, happened) in self.pending.iter().zip(happened) {
-            if !happened {
-                continue;
-            }
-            match naming.to {
-                Some(entry) => names.insert(naming.name.clone(), entry),
-                None => names.remove(&naming.name),
-            };
-        }
-        // What lies in a directory that is not there is not there.
-        let there = names.clone();
-        names.retain(|path, _| {
-            path.ancestors().skip(1).all(|above| {
-                !self.names.contains_key(above) && !self.durable.contains_key(above)
-                    || there.get(above) == Some(&Entry::Directory)
-            })
-        });
-        names
-    }
-}
-
-impl Content {
-    /// What is left of the bytes.
-    fn torn(&self, dice: &mut Dice) -> Vec<u8> {
-        let mut bytes = self.durable.clone();
-        // Everything, nothing, what came first and a part of the next, or any part of anything.
-        let (fate, share) = (dice.roll(4), dice.roll(101));
-        let until = dice.index(self.pending.len() + 1);
-        // A file may be longer than its bytes arrived: zeroes there, or what lay in those sectors before.
-        let fill = if dice.percent(50) { 0xa5 } else { 0 };
-        for (at, (_, change)) in self.pending.iter().enumerate() {
-            let kept = match fate {
-                0 => 100,
-                1 => 0,
-                2 if at < until => 100,
-                2 if at > until => 0,
-                _ => share,
-            };
-            match change {
-                Change::Cut(length) => {
-                    if dice.percent(kept) {
-                        bytes.resize(usize::try_from(*length).unwrap(), 0);
-                    }
-                }
-                Change::Write(offset, new) => {
-                    let offset = usize::try_from(*offset).unwrap();
-                    let mut from = 0;
-                    while from < new.len() {
-                        let to = ((offset + from) / SECTOR * SECTOR + SECTOR - offset).min(new.len());
-                        if dice.percent(kept) {
-                            if bytes.len() < offset + to {
-                                bytes.resize(offset + to, fill);
-                            }
-                            bytes[offset + from..offset + to].copy_from_slice(&new[from..to]);
-                        }
-                        from = to;
-                    }
-                    if fate == 3 && dice.percent(25) && bytes.len() < offset + new.len() {
-                        bytes.resize(offset + new.len(), fill);
-                    }
-                }
-            }
-        }
-        bytes
-    }
-}
-
 impl Watcher for Disk {
     fn before(&self, step: &Step<'_>) -> io::Result<u64> {
         match step {
@@ -487,26 +260,5 @@ impl Watcher for Disk {
             }
             _ => {}
         }
-    }
-}
-
-impl Content {
-    /// What came before `number` is durable.
-    fn settle(&mut self, number: u64) {
-        let (covered, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.pending).into_iter().partition(|(at, _)| *at < number);
-        for (_, change) in covered {
-            match change {
-                Change::Cut(length) => self.durable.resize(usize::try_from(length).unwrap(), 0),
-                Change::Write(offset, bytes) => {
-                    let (from, to) = (usize::try_from(offset).unwrap(), bytes.len());
-                    if self.durable.len() < from + to {
-                        self.durable.resize(from + to, 0);
-                    }
-                    self.durable[from..from + to].copy_from_slice(&bytes);
-                }
-            }
-        }
-        self.pending = rest;
     }
 }

@@ -11,11 +11,12 @@
 //! in the accident that other stores had for want of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod rules;
 mod walk;
 mod world;
 
+use rules::{Accident, Crew, Rules};
 use walk::{Walk, walk};
-use world::{Accident, Crew, Rules};
 
 fn explored(name: &str, crew: Crew) -> Walk {
     let walk = walk(crew, Rules::default());

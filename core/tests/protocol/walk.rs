@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::world::{Accident, Crew, Rules, World};
+use crate::rules::{Accident, Crew, Rules};
+use crate::world::World;
 
 /// What a walk came to.
 pub(crate) struct Walk {

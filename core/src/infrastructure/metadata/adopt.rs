@@ -2,9 +2,11 @@
 
 use uuid::Uuid;
 
-use super::database::{Database, transaction};
+use super::batch::Fences;
+use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::tally::condemn_if_empty;
+use super::transaction::transaction;
 use super::{commit, rows, segments};
 use crate::application::ports::metadata::{Mutation, PutObject, SegmentRecord, WriterId};
 use crate::application::ports::segments::SegmentKind;
@@ -30,7 +32,7 @@ pub(super) async fn adopt(
             None
         } else {
             segments::register(&mut tx, writer, segment.id, segment.tier, segment.kind, now).await?;
-            let applied = commit::apply(&mut tx, writer, &mutations, now, commit::Fences::First).await?;
+            let applied = commit::apply(&mut tx, writer, &mutations, now, Fences::First).await?;
             // A single that was not committed into is still open: it holds nothing that counts.
             tx.query(sql!(
                 "UPDATE segments SET state = 2, writer = NULL, size = $2 WHERE id = $1 AND state = 1"

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::commit::Batch;
+use super::batch::Batch;
 use super::dialect::{Fault, sql};
 use super::extents::{self, Piece};
 use super::rows;

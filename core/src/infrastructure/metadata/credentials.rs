@@ -2,9 +2,10 @@
 
 use uuid::Uuid;
 
-use super::database::{Database, Transaction, transaction};
+use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::rows;
+use super::transaction::{Transaction, transaction};
 use crate::application::ports::metadata::{Credential, CredentialKind};
 use crate::domain::address::Tenant;
 use crate::domain::timestamp::Timestamp;

@@ -2,10 +2,12 @@
 
 use uuid::Uuid;
 
-use super::commit::{Applied, Batch, held, refuse_delete};
-use super::database::Row;
+use super::batch::Batch;
+use super::commit::Applied;
 use super::dialect::{Fault, sql};
 use super::put;
+use super::refusals::{held, refuse_delete};
+use super::statement::Row;
 use crate::application::ports::metadata::{DeleteObject, Outcome, Refusal, Target, VersionRef};
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::object::{Object, ObjectId};

@@ -21,13 +21,21 @@ pub(super) struct Sql {
 macro_rules! sql {
     ($($piece:tt),+ $(,)?) => {
         $crate::infrastructure::metadata::dialect::Sql {
-            sqlite: concat!($($crate::infrastructure::metadata::dialect::piece!(sqlite $piece)),+),
-            postgres: concat!($($crate::infrastructure::metadata::dialect::piece!(postgres $piece)),+),
+            sqlite: $crate::infrastructure::metadata::dialect::joined!(sqlite: $($piece),+),
+            postgres: $crate::infrastructure::metadata::dialect::joined!(postgres: $($piece),+),
         }
     };
 }
 
-/// A piece of a statement. SQLite has one writer at a time, which holds the whole database from its
+/// Pieces as one text, in one engine's words.
+macro_rules! joined {
+    ($engine:ident: $($piece:tt),+) => {
+        concat!($($crate::infrastructure::metadata::dialect::piece!($engine $piece)),+)
+    };
+}
+
+/// A piece of a statement, put together of others by [`joined!`] where they share a text. (By its path, since it is
+/// looked for where the statement stands.) SQLite has one writer at a time, which holds the whole database from its
 /// `BEGIN IMMEDIATE`: there is nothing to lock row by row.
 macro_rules! piece {
     ($engine:ident $text:literal) => {
@@ -81,13 +89,28 @@ macro_rules! piece {
     ($engine:ident list) => {
         "{list}"
     };
+    // A version but for its id and its space, and its content.
+    ($engine:ident version_columns) => {
+        "o.key, o.blob_id, o.size, o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, \
+         o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts"
+    };
+    ($engine:ident object_columns) => {
+        $crate::infrastructure::metadata::dialect::joined!($engine:
+            "o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, ",
+            version_columns
+        )
+    };
+    ($engine:ident object_joins) => {
+        " JOIN spaces s ON s.id = o.space_id LEFT JOIN blobs b ON b.id = o.blob_id"
+    };
     // What `rows::object` reads.
     ($engine:ident object) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
-         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
-         o.is_null_version, o.created_at, \
-         b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
-         LEFT JOIN blobs b ON b.id = o.blob_id"
+        $crate::infrastructure::metadata::dialect::joined!($engine:
+            "SELECT ",
+            object_columns,
+            " FROM objects o",
+            object_joins
+        )
     };
     // Around a select of `listed`, of the space that the first value names: its rows as one value (SQLite's),
     // in the order of `page::COLUMNS`, behind the space's.
@@ -98,22 +121,28 @@ macro_rules! piece {
     };
     // What `rows::object` reads, for one page of one space.
     (sqlite listed) => {
-        "SELECT o.id, o.key, o.blob_id, o.size, o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, \
-         o.object_lock, o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts FROM objects o \
-         LEFT JOIN blobs b ON b.id = o.blob_id"
+        $crate::infrastructure::metadata::dialect::joined!(sqlite:
+            "SELECT o.id, ",
+            version_columns,
+            " FROM objects o LEFT JOIN blobs b ON b.id = o.blob_id"
+        )
+    };
+    (postgres listed) => {
+        $crate::infrastructure::metadata::dialect::joined!(postgres: object)
     };
     // The same through the index of what a listing shows, which the planner would not choose for itself: one
     // seek over a million delete markers, and a second one for every row.
     (sqlite listed_live) => {
-        "SELECT o.id, o.key, o.blob_id, o.size, o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, \
-         o.object_lock, o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts \
-         FROM objects o INDEXED BY objects_live LEFT JOIN blobs b ON b.id = o.blob_id"
+        $crate::infrastructure::metadata::dialect::joined!(sqlite:
+            "SELECT o.id, ",
+            version_columns,
+            " FROM ",
+            live_objects,
+            " LEFT JOIN blobs b ON b.id = o.blob_id"
+        )
     };
     (postgres listed_live) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
-         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
-         o.is_null_version, o.created_at, b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
-         LEFT JOIN blobs b ON b.id = o.blob_id"
+        $crate::infrastructure::metadata::dialect::joined!(postgres: object)
     };
     // `objects o`, of which only keys are read that a listing shows.
     (sqlite live_objects) => {
@@ -121,12 +150,6 @@ macro_rules! piece {
     };
     (postgres live_objects) => {
         "objects o"
-    };
-    (postgres listed) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
-         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
-         o.is_null_version, o.created_at, b.hash, b.parts FROM objects o JOIN spaces s ON s.id = o.space_id \
-         LEFT JOIN blobs b ON b.id = o.blob_id"
     };
     // The same around a select of what `objects::list_latest` reads.
     (sqlite page_of_latest) => {
@@ -160,29 +183,42 @@ macro_rules! piece {
     };
     // What `rows::found` reads.
     ($engine:ident found) => {
-        "SELECT o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, o.key, o.blob_id, o.size, \
-         o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, o.is_latest, \
-         o.is_null_version, o.created_at, \
-         b.hash, b.parts, b.segment_id, b.seg_offset, g.tier FROM objects o \
-         JOIN spaces s ON s.id = o.space_id LEFT JOIN blobs b ON b.id = o.blob_id \
-         LEFT JOIN segments g ON g.id = b.segment_id"
+        $crate::infrastructure::metadata::dialect::joined!($engine:
+            "SELECT ",
+            object_columns,
+            ", b.segment_id, b.seg_offset, g.tier FROM objects o",
+            object_joins,
+            " LEFT JOIN segments g ON g.id = b.segment_id"
+        )
+    };
+    ($engine:ident space_columns) => {
+        "s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, s.created_at"
     };
     // What `rows::space` reads.
     ($engine:ident space) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
-         s.created_at FROM spaces s"
+        $crate::infrastructure::metadata::dialect::joined!($engine:
+            "SELECT ",
+            space_columns,
+            " FROM spaces s"
+        )
     };
     // What `rows::bucket` reads.
     ($engine:ident bucket) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
-         s.created_at, u.name, u.created_at AS named_at FROM buckets u JOIN spaces s ON s.id = u.space_id"
+        $crate::infrastructure::metadata::dialect::joined!($engine:
+            "SELECT ",
+            space_columns,
+            ", u.name, u.created_at AS named_at FROM buckets u JOIN spaces s ON s.id = u.space_id"
+        )
     };
     // What `rows::upload` reads.
     ($engine:ident upload) => {
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
-         s.created_at, u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, \
-         u.object_lock AS upload_lock, u.checksum_algorithm, \
-         u.checksum_kind, u.created_at AS begun_at FROM uploads u JOIN spaces s ON s.id = u.space_id"
+        $crate::infrastructure::metadata::dialect::joined!($engine:
+            "SELECT ",
+            space_columns,
+            ", u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, u.object_lock AS \
+             upload_lock, u.checksum_algorithm, u.checksum_kind, u.created_at AS begun_at FROM uploads u \
+             JOIN spaces s ON s.id = u.space_id"
+        )
     };
     // What `rows::part` reads.
     ($engine:ident part) => {
@@ -216,7 +252,7 @@ macro_rules! piece {
     };
 }
 
-pub(super) use {piece, sql};
+pub(super) use {joined, piece, sql};
 
 /// Why a transaction or a read did not come to its end.
 #[derive(Debug)]

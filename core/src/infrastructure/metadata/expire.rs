@@ -1,6 +1,7 @@
 //! Verdicts of lifecycle rules, carried out only if what they were passed on still stands.
 
-use super::commit::{Applied, Batch};
+use super::batch::Batch;
+use super::commit::Applied;
 use super::delete::{hide, remove};
 use super::dialect::{Fault, sql};
 use crate::application::ports::metadata::{ExpireObject, Expiry, Refusal};

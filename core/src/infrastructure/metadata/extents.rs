@@ -1,10 +1,10 @@
 //! What composites consist of. Their children are always leaves: a composite made of composites takes over
 //! their stretches, so that no read ever looks deeper than one level.
 
-use super::commit::Batch;
-use super::database::Transaction;
+use super::batch::Batch;
 use super::dialect::{Fault, sql};
 use super::rows;
+use super::transaction::Transaction;
 use crate::domain::blob::{BlobId, ContentHash};
 use crate::domain::object::Content;
 use crate::domain::range::Span;

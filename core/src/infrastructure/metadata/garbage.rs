@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::database::{Database, Row, Transaction, transaction};
+use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::rows;
+use super::statement::Row;
 use super::tally::Tally;
+use super::transaction::{Transaction, transaction};
 use crate::application::ports::metadata::{Move, Swept};
 use crate::domain::blob::{BlobId, ContentHash, Location, SegmentId};
 use crate::domain::space::SpaceId;

@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
-use super::database::{Database, transaction};
+use super::database::Database;
 use super::dialect::{Fault, sql};
+use super::transaction::transaction;
 use crate::domain::timestamp::Timestamp;
 
 pub(super) async fn acquire(

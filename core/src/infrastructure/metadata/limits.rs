@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::database::{Database, Row, Transaction, transaction};
+use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::rows;
+use super::statement::Row;
+use super::transaction::{Transaction, transaction};
 use crate::application::ports::metadata::Refusal;
 use crate::domain::address::Tenant;
 use crate::domain::limits::{Holdings, Overrides, Quota, Setting};

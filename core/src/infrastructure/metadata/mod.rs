@@ -5,6 +5,7 @@
 //! processes may share a PostgreSQL.
 
 mod adopt;
+mod batch;
 mod commit;
 mod content;
 mod credentials;
@@ -14,22 +15,28 @@ mod dialect;
 mod expire;
 mod extents;
 mod garbage;
+#[cfg(feature = "testing")]
+mod inspect;
 mod leases;
 mod limits;
 mod lookups;
 mod migrate;
 mod objects;
+mod open;
 mod page;
 mod parts;
 mod put;
+mod refusals;
 mod relocate;
 mod rows;
 mod scrub;
 mod segments;
 mod settings;
 mod spaces;
+mod statement;
 mod store;
 mod tally;
+mod transaction;
 mod update;
 mod uploads;
 mod usage;

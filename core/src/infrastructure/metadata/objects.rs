@@ -4,10 +4,11 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
-use super::database::{Database, Page};
+use super::database::Database;
 use super::dialect::{Fault, after_prefix, sql};
 use super::page;
 use super::rows::{self, LatestRow};
+use super::statement::Page;
 use crate::application::ports::metadata::{Found, ListQuery, VersionRef};
 use crate::domain::address::{KEY_BYTES_MAX, Key, SpaceAddress};
 use crate::domain::blob::{BlobId, Extent};
@@ -284,7 +285,7 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
         .bind(limit)
         .paged()
         .await?;
-    rows.iter().map(super::database::Row::first).collect()
+    rows.iter().map(super::statement::Row::first).collect()
 }
 
 /// The largest character: no key is larger than as many of these as fit.
@@ -361,7 +362,7 @@ pub(super) async fn part_checksums(
         .read(sql!("SELECT checksums FROM part_checksums WHERE blob_id = $1 AND algorithm = $2"))
         .bind(blob.0)
         .bind(algorithm.as_str())
-        .find(super::database::Row::first::<String>)
+        .find(super::statement::Row::first::<String>)
         .await?;
     let of_part =
         |value: &str| Checksum { algorithm, kind: ChecksumKind::FullObject, value: value.to_owned() };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::database::Row;
 use super::dialect::Fault;
+use super::statement::Row;
 
 /// What a row of `page_of_objects` holds, in order.
 const COLUMNS: [&str; 16] = [

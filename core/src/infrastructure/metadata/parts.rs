@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::commit::{Applied, Batch, refuse};
+use super::batch::Batch;
+use super::commit::Applied;
 use super::content::{self, Placed};
 use super::dialect::{Fault, sql};
 use super::put::{NewVersion, publish, refuse_lock};
+use super::refusals::refuse;
 use super::{extents, garbage, rows, uploads};
 use crate::application::ports::metadata::{CompleteUpload, Outcome, PutPart, Refusal};
 use crate::domain::blob::{BlobId, ContentHash};

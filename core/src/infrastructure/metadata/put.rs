@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::commit::{Applied, Batch, held, refuse};
+use super::batch::Batch;
+use super::commit::Applied;
 use super::content::{self, Placed, Source};
 use super::dialect::{Fault, sql};
 use super::limits::Ledger;
+use super::refusals::{held, refuse};
 use super::rows;
 use crate::application::ports::metadata::{NewContent, Outcome, PutObject, Refusal};
 use crate::domain::address::Key;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::database::{Database, Transaction, transaction};
+use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::tally::Tally;
+use super::transaction::{Transaction, transaction};
 use super::{rows, segments};
 use crate::application::ports::metadata::{Relocation, WriterId};
 use crate::application::ports::segments::SegmentKind;

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::database::Row;
 use super::dialect::Fault;
+use super::statement::Row;
 use crate::application::ports::metadata::{
     Credential, CredentialKind, Found, LeafRecord, MetadataError, SegmentRecord, SegmentState,
 };
@@ -36,12 +36,12 @@ impl<'r> Reader<'r> {
         MetadataError::Corrupt { table: self.table, column, row: self.id.clone() }.into()
     }
 
-    fn get<T: super::database::Field>(&self, column: &'static str) -> Result<T, Fault> {
+    fn get<T: super::statement::Field>(&self, column: &'static str) -> Result<T, Fault> {
         self.row.get(column)
     }
 
     /// A column whose value `read` understands.
-    fn parse<T: super::database::Field, U>(
+    fn parse<T: super::statement::Field, U>(
         &self,
         column: &'static str,
         read: impl FnOnce(T) -> Option<U>,
@@ -52,7 +52,7 @@ impl<'r> Reader<'r> {
     /// The same for a column that may be NULL.
     fn maybe<T, U>(&self, column: &'static str, read: impl FnOnce(T) -> Option<U>) -> Result<Option<U>, Fault>
     where
-        Option<T>: super::database::Field,
+        Option<T>: super::statement::Field,
     {
         self.row
             .get::<Option<T>>(column)?

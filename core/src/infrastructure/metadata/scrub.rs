@@ -2,8 +2,10 @@
 
 use uuid::Uuid;
 
-use super::database::{Database, Row, transaction};
+use super::database::Database;
 use super::dialect::{Fault, sql};
+use super::statement::Row;
+use super::transaction::transaction;
 use super::{garbage, rows};
 use crate::application::ports::metadata::{LeafRecord, ScrubPass};
 use crate::domain::blob::{BlobId, Location};

@@ -2,9 +2,10 @@
 
 use uuid::Uuid;
 
-use super::database::{Database, Transaction, transaction};
+use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::tally::condemn_if_empty;
+use super::transaction::{Transaction, transaction};
 use super::{rows, spaces};
 use crate::application::ports::metadata::{LeafRecord, Leftover, SegmentRecord, WriterId};
 use crate::application::ports::segments::SegmentKind;

@@ -1,7 +1,9 @@
 //! What owners set on spaces: documents, object lock, and how far lifecycle rules have been applied.
 
-use super::database::{Database, Row, Transaction, transaction};
+use super::database::Database;
 use super::dialect::{Fault, sql};
+use super::statement::Row;
+use super::transaction::{Transaction, transaction};
 use super::{rows, spaces};
 use crate::application::ports::metadata::{LifecyclePass, MetadataError, Refusal};
 use crate::domain::address::{BucketName, SpaceAddress};

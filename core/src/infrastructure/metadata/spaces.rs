@@ -1,7 +1,9 @@
 //! Spaces and the buckets that name them.
 
-use super::database::{Database, Row, Transaction, transaction};
+use super::database::Database;
 use super::dialect::{Fault, after_prefix, sql};
+use super::statement::Row;
+use super::transaction::{Transaction, transaction};
 use super::{rows, settings, uploads};
 use crate::application::ports::metadata::{BucketDeletion, Place, Refusal};
 use crate::domain::address::{BucketName, SpaceAddress, Tenant};

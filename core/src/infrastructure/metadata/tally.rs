@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::database::Transaction;
 use super::dialect::{Fault, sql};
 use super::rows::signed;
+use super::transaction::Transaction;
 use crate::application::ports::metadata::WriterId;
 use crate::domain::blob::SegmentId;
 use crate::domain::object::Object;

@@ -1,8 +1,10 @@
 //! Changes of what an object carries, in place.
 
-use super::commit::{Applied, Batch, held, refuse};
+use super::batch::Batch;
+use super::commit::Applied;
 use super::content;
 use super::dialect::{Fault, sql};
+use super::refusals::{held, refuse};
 use super::rows;
 use crate::application::ports::metadata::{Outcome, Refusal, UpdateObject};
 use crate::domain::object::Object;

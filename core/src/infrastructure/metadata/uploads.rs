@@ -4,8 +4,10 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
-use super::database::{Database, Row, Transaction, transaction};
+use super::database::Database;
 use super::dialect::{Fault, after_prefix, sql};
+use super::statement::Row;
+use super::transaction::{Transaction, transaction};
 use super::{garbage, rows, spaces};
 use crate::application::ports::metadata::{ListUploadsQuery, Refusal};
 use crate::domain::address::{BucketName, Key, SpaceAddress};

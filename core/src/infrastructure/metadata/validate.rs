@@ -3,8 +3,9 @@
 //! Each rule is one statement that lists what breaks it, as one column of text: which row, and how. All of
 //! them look at one state of the database.
 
-use super::database::{Database, Transaction};
+use super::database::Database;
 use super::dialect::{Fault, Sql, sql};
+use super::transaction::Transaction;
 use crate::application::ports::metadata::Inconsistency;
 
 pub(super) async fn inconsistencies(db: &Database) -> Result<Vec<Inconsistency>, Fault> {

@@ -1,0 +1,238 @@
+//! Changes of objects and parts, what each comes to, and why it may be refused.
+
+use super::content::NewContent;
+use super::objects::Target;
+use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
+use crate::domain::blob::SegmentId;
+use crate::domain::checksum::Checksum;
+use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::limits::{Quota, QuotaPart};
+use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId};
+use crate::domain::object::{Attributes, Object, ObjectId, Tags};
+use crate::domain::object_lock::LockChange;
+use crate::domain::precondition::Preconditions;
+use crate::domain::space::DedupDomain;
+use crate::domain::storage_class::StorageClass;
+
+/// A new version of a key, or a keyless object.
+#[derive(Clone, Debug)]
+pub struct PutObject {
+    /// Its space, made if it does not exist.
+    pub space: SpaceAddress,
+    /// The bucket it came through: must still name `space`, or [`Refusal::NoSuchBucket`].
+    pub bucket: Option<BucketName>,
+    /// Its key.
+    pub key: Option<Key>,
+    /// Its id, if it is larger than the current version's; otherwise the next larger one is taken.
+    pub id: ObjectId,
+    /// Where identical content is stored once.
+    pub domain: DedupDomain,
+    /// Its bytes.
+    pub content: NewContent,
+    /// Its tag.
+    pub etag: Etag,
+    /// What it carries.
+    pub attributes: Attributes,
+    /// Its checksum.
+    pub checksum: Option<Checksum>,
+    /// What must hold of the current version, decided inside the transaction.
+    pub preconditions: Preconditions,
+    /// What the space's tenant may keep, decided inside the transaction; `None` if it is not limited.
+    pub quota: Option<Quota>,
+    /// The WRITING row that announced it, which becomes COMMITTED.
+    pub announced: Option<ObjectId>,
+}
+
+/// Removes a key's latest version (or makes a delete marker, by the space's versioning), or one version.
+#[derive(Clone, Debug)]
+pub struct DeleteObject {
+    /// Which.
+    pub target: Target,
+    /// The bucket it came through: must still name the target's space.
+    pub bucket: Option<BucketName>,
+    /// The id of a delete marker, if one must be made.
+    pub marker_id: ObjectId,
+    /// What must hold of the target.
+    pub preconditions: Preconditions,
+    /// Whether a governance retention is bypassed; the right to do so was checked.
+    pub bypass_governance: bool,
+}
+
+/// Carries out a verdict of a lifecycle rule, unless what it was passed on has changed since.
+#[derive(Clone, Debug)]
+pub struct ExpireObject {
+    /// The version that was judged.
+    pub id: ObjectId,
+    /// Its tags then.
+    pub tags: Tags,
+    /// What is to be done.
+    pub expiry: Expiry,
+    /// The id of a delete marker, if one must be made.
+    pub marker_id: ObjectId,
+}
+
+/// What is to be done with a version whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Delete its key, as a client would, if it still is the latest version.
+    Current,
+    /// Remove it, if another version still is the latest.
+    Noncurrent,
+    /// Remove it, a delete marker, if it is all there is of its key.
+    LoneMarker,
+}
+
+/// Changes what an object carries, in place.
+#[derive(Clone, Debug)]
+pub struct UpdateObject {
+    /// Which.
+    pub id: ObjectId,
+    /// The new class; its blob's move is queued when that changes the tier it should lie on.
+    pub class: Option<StorageClass>,
+    /// The new headers, metadata and tags, whole; the class and the lock in it are ignored. Of a version that
+    /// is held, only the tags may change.
+    pub attributes: Option<Attributes>,
+    /// A change of what holds the version; only in a space where versions can be locked.
+    pub lock: Option<LockChange>,
+    /// What must hold of the object.
+    pub preconditions: Preconditions,
+}
+
+/// Adds or replaces a part.
+#[derive(Clone, Debug)]
+pub struct PutPart {
+    /// Of this upload.
+    pub upload: UploadId,
+    /// Its number.
+    pub number: PartNumber,
+    /// Where identical content is stored once.
+    pub domain: DedupDomain,
+    /// Its bytes.
+    pub content: NewContent,
+    /// Its tag.
+    pub etag: Etag,
+    /// The MD5 behind the tag.
+    pub md5: Option<Md5Digest>,
+    /// Its checksum.
+    pub checksum: Option<Checksum>,
+    /// The WRITING row that announced it, which goes away.
+    pub announced: Option<ObjectId>,
+}
+
+/// Makes an object of an upload's parts, and ends the upload.
+#[derive(Clone, Debug)]
+pub struct CompleteUpload {
+    /// The upload.
+    pub upload: UploadId,
+    /// The bucket it came through: must still name the upload's space.
+    pub bucket: Option<BucketName>,
+    /// The parts it consists of.
+    pub claims: Vec<PartClaim>,
+    /// The new object's id, as in [`PutObject::id`].
+    pub id: ObjectId,
+    /// Where identical content is stored once.
+    pub domain: DedupDomain,
+    /// The whole object's checksum as the client expects it.
+    pub expected: Option<Checksum>,
+    /// What must hold of the current version.
+    pub preconditions: Preconditions,
+    /// The upload's tenant and what it may keep, as in [`PutObject::quota`].
+    pub quota: Option<(Tenant, Quota)>,
+}
+
+/// One change of a batch.
+#[derive(Clone, Debug)]
+pub enum Mutation {
+    /// See [`PutObject`].
+    Put(Box<PutObject>),
+    /// See [`DeleteObject`].
+    Delete(Box<DeleteObject>),
+    /// See [`ExpireObject`].
+    Expire(Box<ExpireObject>),
+    /// See [`UpdateObject`].
+    Update(Box<UpdateObject>),
+    /// See [`PutPart`].
+    PutPart(Box<PutPart>),
+    /// See [`CompleteUpload`].
+    Complete(Box<CompleteUpload>),
+    /// This writer's pack is sealed, with its final size in bytes.
+    SealPack(SegmentId, u64),
+}
+
+/// What a mutation did.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The object as it now is (put, complete, update). `dropped` is this writer's single segment that
+    /// turned out to be a duplicate: condemned in the same transaction, GC removes it.
+    Object {
+        /// The object.
+        object: Box<Object>,
+        /// The duplicate.
+        dropped: Option<SegmentId>,
+    },
+    /// The part as it now is.
+    Part {
+        /// The part.
+        part: Box<Part>,
+        /// The duplicate, as above.
+        dropped: Option<SegmentId>,
+    },
+    /// What a delete left behind.
+    Deleted {
+        /// What was removed, or the marker that was made; `None` if there was nothing (which S3 calls
+        /// success).
+        object: Option<Box<Object>>,
+        /// Whether `object` is a new delete marker.
+        marker_made: bool,
+    },
+    /// The pack is sealed.
+    Sealed,
+}
+
+/// Why one mutation of a batch was refused, while the others of the batch stand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A condition does not hold.
+    #[error("precondition failed")]
+    PreconditionFailed,
+    /// `If-Match` on a key that does not exist; or an update of an object that does not.
+    #[error("no such object")]
+    NoSuchObject,
+    /// The bucket is gone or names another space.
+    #[error("no such bucket")]
+    NoSuchBucket,
+    /// The upload is gone.
+    #[error("no such upload")]
+    NoSuchUpload,
+    /// A version that would have to go, or whose retention would have to shrink, is held.
+    #[error("the object is locked")]
+    Locked,
+    /// A lock is asked for where versions cannot be locked.
+    #[error("object lock is not enabled")]
+    NoObjectLock,
+    /// The space's versioning is not what the change needs; where versions can be locked it stays enabled.
+    #[error("the space is in another state of versioning")]
+    WrongVersioning,
+    /// What was judged is not there any more, or not as it was.
+    #[error("the version changed since it was judged")]
+    Changed,
+    /// The parts do not add up.
+    #[error(transparent)]
+    Complete(#[from] CompleteRefusal),
+    /// The expected checksum is not that of the parts.
+    #[error("checksum mismatch")]
+    ChecksumMismatch,
+    /// The tenant would keep more than its quota.
+    #[error("the quota of {} does not suffice", .0.as_str())]
+    QuotaExceeded(QuotaPart),
+    /// The blob copied from is gone: read the source again.
+    #[error("the source is gone")]
+    SourceGone,
+    /// The segment is no longer this writer's: it was taken for dead. Stage again.
+    #[error("the segment is no longer open")]
+    SegmentLost,
+    /// This change alone cannot be made, for a reason that is logged and not shown: a bug, or a collision
+    /// that did not end. Those that shared its batch were made without it.
+    #[error("the change failed: {0}")]
+    Failed(String),
+}

@@ -1,0 +1,104 @@
+//! Transactions, and trying them again.
+
+use std::time::Duration;
+
+use sqlx::postgres::Postgres;
+use sqlx::sqlite::Sqlite;
+
+use super::dialect::{Fault, Sql};
+use super::statement::{On, POSTGRES_ROWS, SQLITE_ROWS, Statement, patiently, portions};
+use crate::application::ports::metadata::MetadataError;
+use crate::infrastructure::watch::{self, Step};
+
+/// A transaction, rolled back unless committed.
+pub(super) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>, Duration),
+}
+
+impl Transaction {
+    fn on(&mut self) -> On<'_> {
+        match self {
+            Self::Sqlite(tx) => On::Sqlite(tx),
+            Self::Postgres(tx, patience) => On::Postgres(tx, *patience),
+        }
+    }
+
+    /// A statement inside the transaction.
+    pub(super) fn query(&mut self, sql: Sql) -> Statement<'_> {
+        Statement::new(self.on(), sql)
+    }
+
+    /// A statement whose fragment `rows` is a list of `rows` times `columns` values.
+    pub(super) fn query_rows(&mut self, sql: Sql, rows: usize, columns: usize) -> Statement<'_> {
+        Statement::with_rows(self.on(), sql, rows, columns)
+    }
+
+    /// A statement whose fragment `list` is a list of `values` values, bound behind `fixed` others.
+    pub(super) fn query_list(&mut self, sql: Sql, fixed: usize, values: usize) -> Statement<'_> {
+        Statement::with_list(self.on(), sql, fixed, values)
+    }
+
+    /// Cuts what multi-row statements are to carry into their portions. A portion has a power of two of rows,
+    /// so that few different texts are in use and all of them stay prepared.
+    pub(super) fn portions<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        portions(rows, if matches!(self, Self::Sqlite(_)) { SQLITE_ROWS } else { POSTGRES_ROWS })
+    }
+
+    /// Whether no other transaction can change anything while this one lasts.
+    pub(super) fn sees_only_its_own(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// Makes it durable.
+    pub(super) async fn commit(self) -> Result<(), Fault> {
+        let step = |step| watch::step(&step).map_err(|cut| MetadataError::Unavailable(cut.to_string()));
+        step(Step::Commit)?;
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await?,
+        }
+        Ok(step(Step::Committed)?)
+    }
+}
+
+/// Tries a transaction again that collided with another, a bounded number of times. Evaluates to
+/// `Result<T, Fault>`, where the last expression of the body is the `T`.
+///
+/// A macro, since a closure that borrows its surroundings cannot promise a future that is `Send` for every
+/// lifetime of the transaction.
+macro_rules! transaction {
+    ($database:expr, |$tx:ident| $body:expr) => {{
+        let mut attempts = 0_u32;
+        loop {
+            let attempt = async {
+                #[allow(unused_mut)]
+                let mut $tx = $database.begin().await?;
+                let value = $body;
+                $tx.commit().await?;
+                Ok::<_, $crate::infrastructure::metadata::dialect::Fault>(value)
+            };
+            match attempt.await {
+                Err($crate::infrastructure::metadata::dialect::Fault::Collision(_))
+                    if attempts < $crate::infrastructure::metadata::transaction::ATTEMPTS_MAX =>
+                {
+                    attempts += 1;
+                    $crate::infrastructure::metadata::transaction::pause(attempts).await;
+                }
+                result => break result,
+            }
+        }
+    }};
+}
+
+pub(super) use transaction;
+
+/// How often a transaction that collides is tried again.
+pub(super) const ATTEMPTS_MAX: u32 = 12;
+
+/// A short, growing, uneven rest, so that those who collided do not meet again.
+pub(super) async fn pause(attempt: u32) {
+    let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    let millis = (1_u64 << attempt.min(7)) * (128 + spread) / 256;
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
