@@ -211,6 +211,7 @@ impl Database {
 
     /// A statement that reads, outside any transaction.
     pub(super) fn read(&self, sql: Sql) -> Statement<'_> {
+        watch::point();
         match self {
             Self::Sqlite { readers, .. } => Statement::new(On::SqlitePool(readers), sql),
             Self::Postgres(pool) => Statement::new(On::PostgresPool(pool), sql),
@@ -360,6 +361,7 @@ pub(super) enum Transaction {
 impl Transaction {
     /// A statement inside the transaction.
     pub(super) fn query(&mut self, sql: Sql) -> Statement<'_> {
+        self.announce();
         match self {
             Self::Sqlite(tx) => Statement::new(On::Sqlite(tx), sql),
             Self::Postgres(tx, patience) => Statement::new(On::Postgres(tx, *patience), sql),
@@ -376,7 +378,15 @@ impl Transaction {
         self.query_filled(sql, |text| with_list(text, fixed, values))
     }
 
+    /// On SQLite nobody else's changes come between the statements of a transaction.
+    fn announce(&self) {
+        if !self.sees_only_its_own() {
+            watch::point();
+        }
+    }
+
     fn query_filled(&mut self, sql: Sql, fill: impl Fn(&str) -> Arc<str>) -> Statement<'_> {
+        self.announce();
         match self {
             Self::Sqlite(tx) => Statement::with_text(On::Sqlite(tx), fill(sql.sqlite)),
             Self::Postgres(tx, patience) => {

@@ -4,6 +4,8 @@ mod blocking;
 mod directory;
 pub mod format;
 mod handles;
+#[cfg(all(test, feature = "loom"))]
+mod interleavings;
 mod local;
 mod pack;
 mod reader;
