@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 PROVE := cargo test $(FLAGS) --no-fail-fast
-PROOFS := --test power --test crash_points --test model --test protocol --test promises --test upkeep --test soak
+PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak
 
 .PHONY: prove prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
@@ -40,6 +40,7 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 prove: ## the proof of durability in ten minutes: docs/RELIABILITY.md
 	scripts/prepare compiler postgres faults
 	$(PROVE) -p juststorage-core $(PROOFS) -- --nocapture
+	$(PROVE) -p juststorage-core --features loom --lib segments::interleavings -- --nocapture
 	$(PROVE) -p juststorage-fuzz-targets -- --nocapture
 	$(PROVE) -p juststorage-compat-tests --lib --test crash --test faults --test outside --test linearizable --test upgrade -- --nocapture
 
@@ -47,6 +48,8 @@ prove-long: ## the whole campaign, many hours: a million power cuts, ten thousan
 	scripts/prepare compiler postgres faults
 	JUSTSTORAGE_POWER_CYCLES=1000000 $(PROVE) --release -p juststorage-core --test power -- --nocapture
 	JUSTSTORAGE_CRASH_POINT_ROUNDS=10 $(PROVE) --release -p juststorage-core --test crash_points -- --nocapture
+	JUSTSTORAGE_INTERLEAVINGS_EVERY=1 $(PROVE) --release -p juststorage-core --test interleavings --test transactions -- --nocapture
+	$(PROVE) --release -p juststorage-core --features loom --lib segments::interleavings -- --nocapture
 	PROPTEST_CASES=20000 $(PROVE) --release -p juststorage-core --test model -- --nocapture
 	JUSTSTORAGE_PROTOCOL=whole $(PROVE) --release -p juststorage-core --test protocol --test promises --test upkeep -- --nocapture
 	JUSTSTORAGE_SOAK_SECONDS=3600 $(PROVE) --release -p juststorage-core --test soak -- --nocapture
