@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 PROVE := cargo test $(FLAGS) --no-fail-fast
-PROOFS := --test power --test crash_points --test model --test protocol --test promises --test upkeep --test soak
+PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak
 
 .PHONY: prove prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
@@ -27,7 +27,7 @@ install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 	install -D -s -m 755 $(TARGET)/release/juststorage $(DESTDIR)$(PREFIX)/bin/juststorage
 
 test: ## every test, on SQLite and PostgreSQL; installs what is missing
-	scripts/prepare compiler postgres python tools clients sdks
+	scripts/prepare compiler postgres faults python tools clients sdks
 	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
 
 conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, ONLY=<regex> for a few
@@ -38,23 +38,26 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 		$(if $(ONLY),--only '$(ONLY)') $(CONFORMANCE_FLAGS)
 
 prove: ## the proof of durability in ten minutes: docs/RELIABILITY.md
-	scripts/prepare compiler postgres
+	scripts/prepare compiler postgres faults
 	$(PROVE) -p juststorage-core $(PROOFS) -- --nocapture
+	$(PROVE) -p juststorage-core --features loom --lib segments::interleavings -- --nocapture
 	$(PROVE) -p juststorage-fuzz-targets -- --nocapture
-	$(PROVE) -p juststorage-compat-tests --lib --test crash --test faults --test linearizable --test upgrade -- --nocapture
+	$(PROVE) -p juststorage-compat-tests --lib --test crash --test faults --test outside --test linearizable --test upgrade -- --nocapture
 
 prove-long: ## the whole campaign, many hours: a million power cuts, ten thousand kills, an hour of soak and of each fuzzer
-	scripts/prepare compiler postgres
+	scripts/prepare compiler postgres faults
 	# On one core three times as fast: a cycle is all hand-overs between threads.
 	$(PROVE) --release -p juststorage-core --test power --no-run
 	JUSTSTORAGE_POWER_CYCLES=1000000 taskset -c 0 $(PROVE) --release -p juststorage-core --test power -- --nocapture
 	JUSTSTORAGE_CRASH_POINT_ROUNDS=10 $(PROVE) --release -p juststorage-core --test crash_points -- --nocapture
+	JUSTSTORAGE_INTERLEAVINGS_EVERY=1 $(PROVE) --release -p juststorage-core --test interleavings --test transactions -- --nocapture
+	$(PROVE) --release -p juststorage-core --features loom --lib segments::interleavings -- --nocapture
 	PROPTEST_CASES=20000 $(PROVE) --release -p juststorage-core --test model -- --nocapture
 	JUSTSTORAGE_PROTOCOL=whole $(PROVE) --release -p juststorage-core --test protocol --test promises --test upkeep -- --nocapture
 	JUSTSTORAGE_SOAK_SECONDS=3600 $(PROVE) --release -p juststorage-core --test soak -- --nocapture
 	JUSTSTORAGE_FUZZ_RUNS=2000000 $(PROVE) --release -p juststorage-fuzz-targets -- --nocapture
 	JUSTSTORAGE_CRASH_CYCLES=10000 JUSTSTORAGE_LINEAR_ROUNDS=3000 $(PROVE) --release -p juststorage-compat-tests \
-	    --lib --test crash --test faults --test linearizable --test upgrade -- --nocapture
+	    --lib --test crash --test faults --test outside --test linearizable --test upgrade -- --nocapture
 	$(MAKE) fuzz FUZZ_SECONDS=3600
 	$(MAKE) mutants
 

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod durable;
 pub mod metadata;
 pub mod segments;
+pub(crate) mod sync;
 pub mod watch;

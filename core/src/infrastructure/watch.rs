@@ -49,10 +49,15 @@ pub(crate) fn step(_step: &Step<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Announces a moment at which it matters what others do, though nothing durable changes.
+#[cfg(not(feature = "testing"))]
+#[inline]
+pub(crate) fn point() {}
+
 #[cfg(feature = "testing")]
 pub use watching::{Watch, Watcher};
 #[cfg(feature = "testing")]
-pub(crate) use watching::{step, watched};
+pub(crate) use watching::{point, step, watched};
 
 #[cfg(feature = "testing")]
 mod watching {
@@ -70,6 +75,10 @@ mod watching {
 
         /// A step was taken, and succeeded.
         fn after(&self, step: &Step<'_>, number: u64);
+
+        /// What follows changes nothing durable, but depends on what others do meanwhile: a statement of the
+        /// metadata store, a look at a file.
+        fn point(&self) {}
     }
 
     static WATCHED: AtomicBool = AtomicBool::new(false);
@@ -103,6 +112,8 @@ mod watching {
     }
 
     pub(crate) fn watched<T>(step: &Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        #[cfg(feature = "loom")]
+        loom_point();
         let Some(watcher) = watcher() else { return take() };
         let number = watcher.before(step)?;
         let taken = take()?;
@@ -110,7 +121,28 @@ mod watching {
         Ok(taken)
     }
 
+    pub(crate) fn point() {
+        #[cfg(feature = "loom")]
+        loom_point();
+        if let Some(watcher) = watcher() {
+            watcher.point();
+        }
+    }
+
+    /// Another thread may come first, for all that it may do to files.
+    #[cfg(feature = "loom")]
+    fn loom_point() {
+        use loom::sync::atomic::{AtomicUsize, Ordering};
+        loom::lazy_static! {
+            static ref FILES: AtomicUsize = AtomicUsize::new(0);
+        }
+        // All of it depends on all of it: no order is left out.
+        FILES.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn step(step: &Step<'_>) -> io::Result<()> {
+        #[cfg(feature = "loom")]
+        loom_point();
         watcher().map_or(Ok(()), |watcher| watcher.before(step).map(drop))
     }
 }

@@ -77,10 +77,20 @@ impl Running {
         url: &str,
         dedup: DedupScope,
     ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        Self::try_open_as(WRITER, root, url, dedup).await
+    }
+
+    /// As [`Self::try_open`], as another process that has the same tiers.
+    pub async fn try_open_as(
+        writer: WriterId,
+        root: &Path,
+        url: &str,
+        dedup: DedupScope,
+    ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
         let metadata = SqlMetadata::connect(url).await?;
         metadata.migrate().await?;
         let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
-        let result = Self::start(root, metadata.clone(), dedup).await;
+        let result = Self::start(writer, root, metadata.clone(), dedup).await;
         if result.is_err() {
             metadata.close().await;
         }
@@ -88,6 +98,7 @@ impl Running {
     }
 
     async fn start(
+        writer: WriterId,
         root: &Path,
         metadata: Arc<dyn MetadataStore>,
         dedup: DedupScope,
@@ -96,13 +107,13 @@ impl Running {
         let cold = Arc::new(LocalSegments::open(root.join("cold"), "cold")?);
         let tiers = Tiers { hot, cold };
         let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
-        metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await?;
-        TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).from(WRITER).await?;
-        metadata.heartbeat(WRITER, Timestamp(i64::MAX)).await?;
-        let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), WRITER);
-        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), WRITER);
+        metadata.heartbeat(writer, Timestamp(i64::MAX)).await?;
+        TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).from(writer).await?;
+        metadata.heartbeat(writer, Timestamp(i64::MAX)).await?;
+        let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
         let store = Store::new(metadata.clone(), tiers.clone(), clock.clone(), committer, ingest, dedup);
-        Ok(Self { store, metadata, tiers, clock, tasks, writer: WRITER })
+        Ok(Self { store, metadata, tiers, clock, tasks, writer })
     }
 
     /// Ends the store as SIGTERM does.

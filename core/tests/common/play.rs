@@ -348,7 +348,8 @@ fn parts(last: usize) -> [Bytes; 2] {
     [noise(99, usize::try_from(PART_BYTES_MIN).unwrap()), content(last)]
 }
 
-async fn apply(running: &Running, operation: &Operation) -> Result<()> {
+/// Does an operation to a store.
+pub async fn apply(running: &Running, operation: &Operation) -> Result<()> {
     match *operation {
         Operation::Put { key, content: index, cold } => {
             let mut request = put_request(KEYS[key]);

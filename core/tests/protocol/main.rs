@@ -20,10 +20,13 @@ use walk::{Walk, walk};
 
 fn explored(name: &str, crew: Crew) -> Walk {
     let walk = walk(crew, Rules::default());
-    println!("{name}: {} states, {} steps between them", walk.states, walk.steps);
     if let Some((accident, way)) = &walk.accident {
         panic!("{name}: {accident:?} after\n{}", way.join("\n"));
     }
+    println!(
+        "figures: protocol: {name}: {} states, {} steps between them, 0 accidents",
+        walk.states, walk.steps
+    );
     walk
 }
 

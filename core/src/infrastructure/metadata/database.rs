@@ -11,6 +11,7 @@ use super::open;
 use super::statement::{On, PATIENCE, POSTGRES_ROWS, SQLITE_ROWS, Statement, patiently, portions};
 use super::transaction::Transaction;
 use crate::application::ports::metadata::MetadataError;
+use crate::infrastructure::watch;
 
 /// The pools of one engine.
 #[derive(Clone)]
@@ -35,6 +36,7 @@ impl Database {
     }
 
     fn on(&self) -> On<'_> {
+        watch::point();
         match self {
             Self::Sqlite { readers, .. } => On::SqlitePool(readers),
             Self::Postgres(pool) => On::PostgresPool(pool),

@@ -18,6 +18,10 @@ pub(super) enum Transaction {
 
 impl Transaction {
     fn on(&mut self) -> On<'_> {
+        // On SQLite nobody else's changes come between the statements of a transaction.
+        if !self.sees_only_its_own() {
+            watch::point();
+        }
         match self {
             Self::Sqlite(tx) => On::Sqlite(tx),
             Self::Postgres(tx, patience) => On::Postgres(tx, *patience),

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
@@ -11,6 +10,7 @@ use super::blocking::io_error;
 use crate::application::ports::segments::SegmentError;
 use crate::domain::blob::SegmentId;
 use crate::infrastructure::durable;
+use crate::infrastructure::sync::atomic::{AtomicBool, Ordering};
 
 /// Of files: the owner writes, its group may read (for backups), others see nothing.
 pub(super) const FILE_MODE: u32 = 0o640;
@@ -29,7 +29,7 @@ pub(super) struct Directory {
 
 impl Directory {
     pub(super) fn open(root: PathBuf, tier: &'static str) -> Result<Self, SegmentError> {
-        let directory = Self { root, tier, shelves: [const { AtomicBool::new(false) }; 256] };
+        let directory = Self { root, tier, shelves: std::array::from_fn(|_| AtomicBool::new(false)) };
         durable::create_directory(&directory.staging())
             .and_then(|()| durable::create_directory(&directory.segments()))
             .map_err(|error| directory.error("create the tier's directories", error))?;

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::blocking::{Wait, read_exact_at};
 use super::directory::Directory;
 use super::format::{FRAME_SIZE, SegmentHeader};
 use crate::application::ports::segments::{SegmentError, SegmentKind};
 use crate::domain::blob::SegmentId;
+use crate::infrastructure::sync::atomic::{AtomicU64, Ordering};
+use crate::infrastructure::sync::{Mutex, MutexGuard};
+use crate::infrastructure::watch;
 
 const SHARDS: usize = 8;
 const HANDLES_PER_SHARD_MAX: usize = 32;
@@ -26,6 +28,7 @@ pub(super) struct Handle {
 impl Handle {
     /// Opens `id` and checks that the file says it is that segment. Blocks.
     pub(super) fn open(directory: &Directory, id: SegmentId, writable: bool) -> Result<Self, SegmentError> {
+        watch::point();
         let file = directory.open_settled(id, writable)?;
         let mut frame = [0; FRAME_SIZE];
         let corrupt = |what| SegmentError::Corrupt { segment: id, offset: 0, what };
@@ -42,6 +45,7 @@ impl Handle {
 
     /// Whether the file has lost its name.
     fn is_unlinked(&self) -> bool {
+        watch::point();
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 }

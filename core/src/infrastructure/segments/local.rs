@@ -108,21 +108,7 @@ impl SegmentStore for LocalSegments {
     /// brought back is forgotten next. Also if they were gone already: whoever removed them may have died then.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {
         let (directory, handles) = (Arc::clone(&self.directory), Arc::clone(&self.handles));
-        blocking(move || {
-            let paths = [directory.staged(id), directory.settled(id)];
-            let removed = paths.each_ref().map(|path| durable::remove_file(path));
-            handles.forget(id);
-            for result in removed {
-                gone(result).map_err(|error| directory.error("remove a segment", error))?;
-            }
-            for path in &paths {
-                // Of a directory with nothing to write this costs next to nothing.
-                gone(path.parent().map_or(Ok(()), durable::sync_directory))
-                    .map_err(|error| directory.error("remove a segment", error))?;
-            }
-            Ok(())
-        })
-        .await
+        blocking(move || remove(&directory, &handles, id)).await
     }
 
     async fn recover(&self, id: SegmentId, committed: u64) -> Result<u64, SegmentError> {
@@ -167,6 +153,22 @@ impl SegmentStore for LocalSegments {
         })
         .await
     }
+}
+
+/// Removes whatever names a segment has, durably. Blocks.
+pub(super) fn remove(directory: &Directory, handles: &Handles, id: SegmentId) -> Result<(), SegmentError> {
+    let paths = [directory.staged(id), directory.settled(id)];
+    let removed = paths.each_ref().map(|path| durable::remove_file(path));
+    handles.forget(id);
+    for result in removed {
+        gone(result).map_err(|error| directory.error("remove a segment", error))?;
+    }
+    for path in &paths {
+        // Of a directory with nothing to write this costs next to nothing.
+        gone(path.parent().map_or(Ok(()), durable::sync_directory))
+            .map_err(|error| directory.error("remove a segment", error))?;
+    }
+    Ok(())
 }
 
 /// A removal that has nothing to remove has succeeded.

@@ -5,6 +5,8 @@ mod buffers;
 mod directory;
 pub mod format;
 mod handles;
+#[cfg(all(test, feature = "loom"))]
+mod interleavings;
 mod local;
 mod pack;
 mod reader;

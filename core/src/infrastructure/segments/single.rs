@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use super::pack::poisoned;
 use crate::application::ports::segments::{DomainTag, FoundRecord, SegmentError, SegmentKind, SingleWriter};
 use crate::domain::blob::{Hash, SegmentId};
 use crate::infrastructure::durable;
+use crate::infrastructure::sync::atomic::{AtomicBool, Ordering};
 
 /// Smaller pieces are gathered to so many bytes for one trip to a thread that may block. Larger ones come from a
 /// caller that has gathered already, within a bound of its own for all uploads together.
@@ -29,7 +29,7 @@ const WRITEBACK: u64 = 32 * 1024 * 1024;
 
 /// How far the file is.
 #[derive(Debug, Default)]
-struct Progress {
+pub(super) struct Progress {
     sums: BlockSums,
     /// Payload bytes written.
     length: u64,
@@ -178,7 +178,12 @@ impl SingleWriter for LocalSingle {
 
 impl LocalSingle {
     /// Writes the rest, frames it, and gives the file its name. Blocks.
-    fn seal(&self, progress: Box<Progress>, hash: Hash, abandoned: &AtomicBool) -> io::Result<u64> {
+    pub(super) fn seal(
+        &self,
+        progress: Box<Progress>,
+        hash: Hash,
+        abandoned: &AtomicBool,
+    ) -> io::Result<u64> {
         let Progress { sums, length } = *progress.write(&self.file, &self.gathered)?;
         let mut tail = sums.finish();
         let footer = RecordFooter {
@@ -224,7 +229,7 @@ impl Progress {
 }
 
 /// Tells the thread that seals, by being dropped early, that nobody waits for it.
-struct Abandon(Arc<AtomicBool>);
+pub(super) struct Abandon(pub(super) Arc<AtomicBool>);
 
 impl Drop for Abandon {
     fn drop(&mut self) {

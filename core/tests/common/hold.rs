@@ -1,0 +1,129 @@
+//! Holding one of two operations at one of its steps while the other runs.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use juststorage_core::testing::disk::{Step, Watcher};
+use tokio::task::JoinHandle;
+
+/// Whoever takes no step for so long waits for the one that is held.
+const QUIET: Duration = Duration::from_millis(40);
+
+/// Nothing may take as long.
+const STUCK: Duration = Duration::from_secs(60);
+
+struct Gate {
+    /// Steps still to pass before one is held; `None` where none is to be.
+    before: Option<u64>,
+    held: bool,
+    /// When anybody took a step last.
+    last: Instant,
+}
+
+/// Holds whoever takes a certain step.
+pub struct Holder {
+    gate: Mutex<Gate>,
+    changed: Condvar,
+}
+
+impl Holder {
+    pub fn new() -> Self {
+        let gate = Gate { before: None, held: false, last: Instant::now() };
+        Self { gate: Mutex::new(gate), changed: Condvar::new() }
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arm(&self, step: u64) {
+        let mut gate = self.gate();
+        (gate.before, gate.held) = (Some(step), false);
+    }
+
+    /// Nobody is held, nor will be.
+    fn open(&self) {
+        let mut gate = self.gate();
+        (gate.before, gate.held) = (None, false);
+        self.changed.notify_all();
+    }
+
+    fn holds(&self) -> bool {
+        self.gate().held
+    }
+
+    fn touch(&self) {
+        self.gate().last = Instant::now();
+    }
+
+    fn quiet_for(&self) -> Duration {
+        self.gate().last.elapsed()
+    }
+
+    fn step(&self) {
+        let mut gate = self.gate();
+        gate.last = Instant::now();
+        match gate.before {
+            Some(0) => {
+                gate.before = None;
+                gate.held = true;
+                drop(gate);
+                // Whatever else this thread has to do goes on elsewhere.
+                tokio::task::block_in_place(|| {
+                    drop(self.changed.wait_while(self.gate(), |gate| gate.held));
+                });
+            }
+            Some(more) => gate.before = Some(more - 1),
+            None => {}
+        }
+    }
+}
+
+impl Watcher for Holder {
+    fn before(&self, _: &Step<'_>) -> io::Result<u64> {
+        self.step();
+        Ok(0)
+    }
+
+    fn after(&self, _: &Step<'_>, _: u64) {}
+
+    fn point(&self) {
+        self.step();
+    }
+}
+
+/// Holds `first` before its step `at` while `second` runs to its end, or until it waits. Whether there is such a step,
+/// whether the other got to its end meanwhile, and what became of both.
+pub async fn one<T: Send + 'static>(
+    holder: &Holder,
+    at: u64,
+    what: &str,
+    first: impl Future<Output = T> + Send + 'static,
+    second: impl Future<Output = T> + Send + 'static,
+) -> (bool, bool, [T; 2]) {
+    holder.arm(at);
+    let first = tokio::spawn(first);
+    while !holder.holds() && !first.is_finished() {
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    let held = holder.holds();
+    if !held {
+        // Nor is the other to be.
+        holder.open();
+    }
+    holder.touch();
+    let second = tokio::spawn(second);
+    while held && !second.is_finished() && holder.quiet_for() < QUIET {
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    let through = held && second.is_finished();
+    holder.open();
+    (held, through, [end(what, first).await, end(what, second).await])
+}
+
+async fn end<T>(what: &str, task: JoinHandle<T>) -> T {
+    let ended = tokio::time::timeout(STUCK, task).await;
+    ended.unwrap_or_else(|_| panic!("{what}: no end")).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
