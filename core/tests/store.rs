@@ -45,10 +45,16 @@ fn copy_to(source: ObjectRef, key: &str) -> CopyRequest {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_size_comes_back_whole_and_in_ranges() {
+/// A store that lasts as long as its folder.
+async fn opened() -> (TempDir, Running) {
     let folder = TempDir::new().unwrap();
     let running = Running::open(folder.path()).await;
+    (folder, running)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_size_comes_back_whole_and_in_ranges() {
+    let (_folder, running) = opened().await;
     let sizes = [0, 1, 65_535, 65_536, 65_537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5_000_000];
     for (seed, size) in sizes.into_iter().enumerate() {
         let (key, bytes) = (format!("k{size}"), noise(seed as u64, size));
@@ -67,8 +73,7 @@ async fn every_size_comes_back_whole_and_in_ranges() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn identical_content_is_stored_once_and_goes_with_its_last_owner() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (folder, running) = opened().await;
     let bytes = noise(1, 3_000_000);
     for key in ["a", "b", "c", "d"] {
         running.put(key, bytes.clone()).await.unwrap();
@@ -89,8 +94,7 @@ async fn identical_content_is_stored_once_and_goes_with_its_last_owner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_loses_nothing_acknowledged_and_leaves_nothing_else() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (folder, running) = opened().await;
     let (small, large) = (noise(1, 1000), noise(2, 2_000_000));
     running.put("small", small.clone()).await.unwrap();
     running.put("large", large.clone()).await.unwrap();
@@ -121,8 +125,7 @@ async fn a_crash_loses_nothing_acknowledged_and_leaves_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_become_one_object_without_moving_a_byte() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (folder, running) = opened().await;
     let part = usize::try_from(PART_BYTES_MIN).unwrap();
     let parts = [noise(1, part), noise(2, part + 7), noise(3, 11)];
     let request = UploadRequest {
@@ -188,8 +191,7 @@ async fn parts_become_one_object_without_moving_a_byte() {
 /// where it lies now, and nothing is taken for damaged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_goes_on_while_its_pack_is_compacted() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (folder, running) = opened().await;
     running.put("junk", noise(9, 900_000)).await.unwrap();
     let request = UploadRequest {
         place: place(),
@@ -226,8 +228,7 @@ async fn a_download_goes_on_while_its_pack_is_compacted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conditions_are_decided_in_the_transaction() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (_folder, running) = opened().await;
     let create = || {
         let mut request = put_request("k");
         request.preconditions.if_none_match = Some(EtagCondition::Any);
@@ -245,8 +246,7 @@ async fn conditions_are_decided_in_the_transaction() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_class_moves_the_bytes_and_reads_never_notice() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (_folder, running) = opened().await;
     let objects = [("small", noise(1, 1000)), ("large", noise(2, 3_000_000))];
     for class in [StorageClass::Cold, StorageClass::Hot] {
         for (key, bytes) in &objects {
@@ -269,8 +269,7 @@ async fn a_change_of_class_moves_the_bytes_and_reads_never_notice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compaction_reclaims_the_dead_half_of_a_pack() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (folder, running) = opened().await;
     for n in 0..100 {
         running.put(&format!("k{n:03}"), noise(n, 10_000)).await.unwrap();
     }
@@ -292,8 +291,7 @@ async fn compaction_reclaims_the_dead_half_of_a_pack() {
 /// A pack of one tiny blob is mostly framing; rewriting it would gain nothing, for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pack_that_lost_nothing_is_left_alone() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (folder, running) = opened().await;
     running.put("tiny", "x").await.unwrap();
     running.close().await;
     let running = Running::open(folder.path()).await;
@@ -324,8 +322,7 @@ async fn copies_share_bytes_inside_a_domain_and_never_across() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenants_object_is_as_absent_as_none() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (_folder, running) = opened().await;
     let object_id = running.put("a", "secret").await.unwrap().id;
     let stranger = Principal {
         name: "stranger".into(),
@@ -349,8 +346,7 @@ async fn another_tenants_object_is_as_absent_as_none() {
 /// Flips one stored bit: that read fails and says so, others go on, and the same bytes sent again heal it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_is_never_served() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (folder, running) = opened().await;
     let bytes = noise(1, 3_000_000);
     running.put("other", noise(2, 2_000_000)).await.unwrap();
     running.put("damaged", bytes.clone()).await.unwrap();
@@ -371,8 +367,7 @@ async fn a_flipped_bit_is_never_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_join_up_while_others_write() {
-    let folder = TempDir::new().unwrap();
-    let running = Running::open(folder.path()).await;
+    let (_folder, running) = opened().await;
     for folder in 0..5 {
         for file in 0..20 {
             running.put(&format!("{folder}/{file:02}"), "x").await.unwrap();

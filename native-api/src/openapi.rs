@@ -1,14 +1,17 @@
 //! The OpenAPI document: generated from the handlers, completed with what many of them share.
 
-use utoipa::ToResponse as _;
+use std::collections::BTreeMap;
+
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Components, Object, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response, SecurityRequirement,
 };
+use utoipa::{IntoResponses, ToResponse as _, ToSchema as _};
 
 use crate::problem::ProblemBody;
+use crate::render::ObjectBody;
 
 /// The path of the calls by key, as the router has it and as clients see it.
 const BY_KEY: (&str, &str) =
@@ -17,6 +20,33 @@ const BY_KEY: (&str, &str) =
 /// Calls that name an id take the tenant from this header where no credentials are asked for.
 const X_TENANT: &str = "The tenant, where it follows from neither credentials nor path: required for calls \
                         by id while authentication is disabled. An object of another tenant does not exist";
+
+/// What a call may be refused with for what it does, beside what every call may: named in the list of its responses.
+macro_rules! refusals {
+    ($($(#[$says:meta])* $name:ident: $($status:literal),+;)+) => {
+        $(
+            $(#[$says])*
+            pub(crate) enum $name {}
+
+            impl IntoResponses for $name {
+                fn responses() -> BTreeMap<String, RefOr<Response>> {
+                    [$($status),+].map(|status: &str| (status.to_owned(), problem())).into()
+                }
+            }
+        )+
+    };
+}
+
+refusals! {
+    /// It names something that may not be there.
+    Names: "404";
+    /// It writes where something may be already: under conditions, and beside others.
+    Replaces: "404", "409", "412";
+    /// It takes bytes to keep.
+    TakesBytes: "413", "507";
+    /// Its body is JSON.
+    TakesJson: "413", "415";
+}
 
 /// What the document says before any call is added.
 pub(crate) fn base() -> OpenApi {
@@ -32,7 +62,7 @@ pub(crate) fn base() -> OpenApi {
 }
 
 /// Adds what many calls share, so that no handler repeats it: the problem's response, credentials, the
-/// headers of reads, and the path parameters of calls by key.
+/// headers of reads and of what was made, and the path parameters of calls by key.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     let bearer = Http::new(HttpAuthScheme::Bearer);
@@ -67,6 +97,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
             if by_id {
                 add(operation, &[header_parameter("X-Tenant", X_TENANT)]);
             }
+            locate(operation);
             if protected {
                 protect(operation);
             }
@@ -131,8 +162,25 @@ fn read(operation: &mut Operation) {
 }
 
 fn refuse(operation: &mut Operation, status: &str) {
-    let problem = RefOr::Ref(Ref::from_response_name(ProblemBody::response().0));
-    operation.responses.responses.entry(status.to_owned()).or_insert(problem);
+    operation.responses.responses.entry(status.to_owned()).or_insert_with(problem);
+}
+
+fn problem() -> RefOr<Response> {
+    RefOr::Ref(Ref::from_response_name(ProblemBody::response().0))
+}
+
+/// What a call answers that has made an object: where it is, and its tag.
+fn locate(operation: &mut Operation) {
+    let object = RefOr::Ref(Ref::from_schema_name(ObjectBody::name()));
+    if let Some(RefOr::T(made)) = operation.responses.responses.get_mut("201")
+        && made
+            .content
+            .values()
+            .any(|content| matches!(content, RefOr::T(content) if content.schema.as_ref() == Some(&object)))
+    {
+        let headers = [("Location", "Its path by id"), ("ETag", "Its entity tag")];
+        made.headers.extend(headers.map(|(name, text)| (name.to_owned(), header(text).into())));
+    }
 }
 
 fn add(operation: &mut Operation, parameters: &[Parameter]) {

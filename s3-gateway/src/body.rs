@@ -65,37 +65,22 @@ pub(crate) fn incoming(
         read
     });
     let stream = match blob {
-        Some(blob) => verified(blob, failure.clone()),
+        Some(blob) => explained(blob, failure.clone()),
         None => futures::stream::empty().boxed(),
     };
     let expected = Expected { sha256: None, md5: declared.md5, checksum: declared.checksum };
     (Body { stream, length: Some(length), expected, trailer }, failure)
 }
 
-/// The frames of a body, each passed on only once the next one, or the end, is known. What proves a body
-/// (the last chunk's signature, the trailer, the signed digest) comes behind its last byte. The core reads to
-/// the end as well before it accepts a body; held back here, an unproven last byte never reaches it at all.
-fn verified(blob: StreamingBlob, failure: Failure) -> BoxStream<'static, Result<bytes::Bytes, Error>> {
-    futures::stream::unfold(Some((blob, None)), move |state| {
-        let failure = failure.clone();
-        async move {
-            let (mut blob, mut held) = state?;
-            loop {
-                match (blob.next().await, held) {
-                    (None, None) => return None,
-                    (None, Some(last)) => return Some((Ok(last), None)),
-                    (Some(Ok(frame)), None) => held = Some(frame),
-                    (Some(Ok(frame)), Some(ready)) => return Some((Ok(ready), Some((blob, Some(frame))))),
-                    (Some(Err(error)), _) => {
-                        let text = error.to_string();
-                        failure.set(explain(&*error));
-                        return Some((Err(Error::Body(text)), None));
-                    }
-                }
-            }
-        }
-    })
-    .boxed()
+/// The frames of a body, whose failure is explained. What proves a body (the last chunk's signature, the trailer, the
+/// signed digest) comes behind its last byte, as an error of the stream if it is wrong: the core reads to the very end
+/// before it accepts any of it.
+fn explained(blob: StreamingBlob, failure: Failure) -> BoxStream<'static, Result<bytes::Bytes, Error>> {
+    let explained = move |error: Box<dyn StdError + Send + Sync>| {
+        failure.set(explain(&*error));
+        Error::Body(error.to_string())
+    };
+    blob.map(move |frame| frame.map_err(&explained)).boxed()
 }
 
 /// The code for an error of a body's framing: the first cause that has one.
@@ -171,15 +156,14 @@ mod tests {
         ))
     }
 
-    /// A body whose framing fails behind its last byte must not deliver that byte.
+    /// What comes behind the last byte and is wrong reaches the core as an error, and the client in S3's terms.
     #[tokio::test]
-    async fn the_last_frame_waits_for_the_end() {
+    async fn what_fails_behind_the_last_byte_is_explained() {
         let failure = Failure::default();
         let failing = blob(vec![Ok(b"ab"), Ok(b"c"), Err(io::Error::other("bad signature"))]);
-        let frames: Vec<_> = verified(failing, failure.clone()).collect().await;
-        assert_eq!(frames.len(), 2);
-        assert_eq!(frames[0].as_ref().unwrap(), "ab");
-        assert!(frames[1].is_err());
+        let frames: Vec<_> = explained(failing, failure.clone()).collect().await;
+        assert_eq!(frames.len(), 3);
+        assert!(matches!(frames[2], Err(Error::Body(_))));
         let answer = failure.explain(Error::Body(String::new()));
         assert_eq!(answer.code().as_str(), "IncompleteBody");
     }
@@ -187,7 +171,7 @@ mod tests {
     #[tokio::test]
     async fn a_good_body_passes_whole() {
         let good = blob(vec![Ok(b"ab"), Ok(b"c")]);
-        let frames: Vec<_> = verified(good, Failure::default()).map(Result::unwrap).collect().await;
+        let frames: Vec<_> = explained(good, Failure::default()).map(Result::unwrap).collect().await;
         assert_eq!(frames.concat(), b"abc");
     }
 }

@@ -6,6 +6,7 @@ use axum::response::Response;
 use juststorage_core::application::ports::metadata::Place;
 
 use crate::extract::{Call, KeyPath, Named};
+use crate::openapi::{Names, Replaces, TakesBytes};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::ObjectBody;
 use crate::router::App;
@@ -20,7 +21,7 @@ use crate::router::App;
     tag = "objects by key",
     responses(
         (status = 200, description = "The object's bytes", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 404, response = ProblemBody),
+        Names,
     ),
 )]
 pub(crate) async fn get(State(app): State<App>, call: Call, path: KeyPath) -> Result<Response, Failure> {
@@ -65,15 +66,9 @@ pub(crate) async fn head(State(app): State<App>, call: Call, path: KeyPath) -> R
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The object's bytes"),
     responses(
-        (status = 201, description = "Written", body = ObjectBody, headers(
-            ("Location" = String, description = "Its path by id"),
-            ("ETag" = String, description = "Its entity tag"),
-        )),
-        (status = 404, response = ProblemBody),
-        (status = 409, response = ProblemBody),
-        (status = 412, response = ProblemBody),
-        (status = 413, response = ProblemBody),
-        (status = 507, response = ProblemBody),
+        (status = 201, description = "Written", body = ObjectBody),
+        Replaces,
+        TakesBytes,
     ),
 )]
 pub(crate) async fn put(

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::extract::{Address, Call, Json, Named, preconditions};
+use crate::openapi::{Replaces, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
 use crate::router::App;
@@ -95,15 +96,9 @@ pub(crate) struct CopyDestination {
     ),
     request_body = CopyBody,
     responses(
-        (status = 201, description = "The copy", body = ObjectBody, headers(
-            ("Location" = String, description = "Its path by id"),
-            ("ETag" = String, description = "Its entity tag"),
-        )),
-        (status = 404, response = ProblemBody),
-        (status = 409, response = ProblemBody),
-        (status = 412, response = ProblemBody),
-        (status = 413, response = ProblemBody),
-        (status = 415, response = ProblemBody),
+        (status = 201, description = "The copy", body = ObjectBody),
+        Replaces,
+        TakesJson,
         (status = 507, response = ProblemBody),
     ),
 )]

@@ -7,6 +7,7 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 
 use crate::extract::{Address, Call, IdPath, Named};
+use crate::openapi::{Names, Replaces, TakesBytes};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::ObjectBody;
 use crate::router::App;
@@ -33,15 +34,9 @@ use crate::router::App;
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The object's bytes"),
     responses(
-        (status = 201, description = "Written", body = ObjectBody, headers(
-            ("Location" = String, description = "Its path by id"),
-            ("ETag" = String, description = "Its entity tag"),
-        )),
-        (status = 404, response = ProblemBody),
-        (status = 409, response = ProblemBody),
-        (status = 412, response = ProblemBody),
-        (status = 413, response = ProblemBody),
-        (status = 507, response = ProblemBody),
+        (status = 201, description = "Written", body = ObjectBody),
+        Replaces,
+        TakesBytes,
     ),
 )]
 pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> Result<Response, Failure> {
@@ -63,7 +58,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> R
     params(("id" = String, Path, description = "The object's id", format = Uuid)),
     responses(
         (status = 200, description = "The object's bytes", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 404, response = ProblemBody),
+        Names,
     ),
 )]
 pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Result<Response, Failure> {
@@ -104,7 +99,7 @@ pub(crate) async fn head(State(app): State<App>, call: Call, id: IdPath) -> Resu
     ),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 404, response = ProblemBody),
+        Names,
         (status = 412, response = ProblemBody),
     ),
 )]

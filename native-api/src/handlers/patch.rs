@@ -16,6 +16,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::extract::{Call, IdPath, Json, Named, patched, preconditions};
+use crate::openapi::{Names, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
 use crate::router::App;
@@ -117,10 +118,9 @@ impl PatchBody {
     request_body = PatchBody,
     responses(
         (status = 200, description = "Changed", body = ObjectBody),
-        (status = 404, response = ProblemBody),
+        Names,
         (status = 412, response = ProblemBody),
-        (status = 413, response = ProblemBody),
-        (status = 415, response = ProblemBody),
+        TakesJson,
     ),
 )]
 pub(crate) async fn patch(

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::extract::{Address, Call, Json, Named, signed_query};
-use crate::problem::{Failure, ProblemBody};
+use crate::openapi::{Names, TakesJson};
+use crate::problem::Failure;
 use crate::render;
 use crate::router::App;
 
@@ -94,9 +95,8 @@ pub(crate) struct PresignedBody {
     request_body = PresignBody,
     responses(
         (status = 201, description = "Signed. Treat it as a secret", body = PresignedBody),
-        (status = 404, response = ProblemBody),
-        (status = 413, response = ProblemBody),
-        (status = 415, response = ProblemBody),
+        Names,
+        TakesJson,
     ),
 )]
 pub(crate) async fn presign(

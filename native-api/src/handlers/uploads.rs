@@ -23,6 +23,7 @@ use super::list::page_limit;
 use crate::extract::{
     Address, Call, JsonIfAny, Named, Params, PartPath, UploadPath, attributes, body, preconditions,
 };
+use crate::openapi::{Names, Replaces, TakesBytes, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody, PartBody, UploadBody, UploadPartsBody};
 use crate::router::App;
@@ -86,8 +87,7 @@ async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
         (status = 201, description = "Begun", body = UploadBody, headers(
             ("Location" = String, description = "The upload's path"),
         )),
-        (status = 413, response = ProblemBody),
-        (status = 415, response = ProblemBody),
+        TakesJson,
     ),
 )]
 pub(crate) async fn create(
@@ -126,10 +126,9 @@ pub(crate) async fn create(
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The part's bytes"),
     responses(
         (status = 200, description = "Durable", body = PartBody, headers(("ETag" = String, description = "The part's tag"))),
-        (status = 404, response = ProblemBody),
+        Names,
         (status = 409, response = ProblemBody),
-        (status = 413, response = ProblemBody),
-        (status = 507, response = ProblemBody),
+        TakesBytes,
     ),
 )]
 pub(crate) async fn put_part(
@@ -170,7 +169,7 @@ pub(crate) struct PartsParams {
     params(("id" = String, Path, description = "The upload's id", format = Uuid), PartsParams),
     responses(
         (status = 200, description = "The upload and a page of its parts", body = UploadPartsBody),
-        (status = 404, response = ProblemBody),
+        Names,
     ),
 )]
 pub(crate) async fn get(
@@ -239,15 +238,9 @@ impl PartClaimBody {
     ),
     request_body(content = Option<CompleteBody>, description = "The parts; all that have arrived if absent"),
     responses(
-        (status = 201, description = "The object", body = ObjectBody, headers(
-            ("Location" = String, description = "Its path by id"),
-            ("ETag" = String, description = "Its entity tag"),
-        )),
-        (status = 404, response = ProblemBody),
-        (status = 409, response = ProblemBody),
-        (status = 412, response = ProblemBody),
-        (status = 413, response = ProblemBody),
-        (status = 415, response = ProblemBody),
+        (status = 201, description = "The object", body = ObjectBody),
+        Replaces,
+        TakesJson,
     ),
 )]
 pub(crate) async fn complete(
@@ -295,7 +288,7 @@ async fn arrived(app: &App, who: &Principal, reference: &UploadRef) -> Result<Ve
     operation_id = "abort_upload",
     tag = "uploads",
     params(("id" = String, Path, description = "The upload's id", format = Uuid)),
-    responses((status = 204, description = "Aborted"), (status = 404, response = ProblemBody)),
+    responses((status = 204, description = "Aborted"), Names),
 )]
 pub(crate) async fn abort(State(app): State<App>, call: Call, id: UploadPath) -> Result<StatusCode, Failure> {
     let who = caller(&app, &call).await?;

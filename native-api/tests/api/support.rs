@@ -24,6 +24,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::infrastructure::segments::LocalSegments;
 use juststorage_core::testing::secrets::Watch;
+pub(crate) use juststorage_core::testing::segments::noise;
 use juststorage_native_api::NativeApi;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -190,18 +191,4 @@ impl Answer {
         assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
         self
     }
-}
-
-/// Bytes that no compressor and no accident would make twice.
-pub(crate) fn noise(seed: u64, length: usize) -> Bytes {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes.into()
 }

@@ -102,14 +102,7 @@ pub(crate) fn replaces(headers: &HeaderMap, name: &str) -> S3Result<bool> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use http::{HeaderName, HeaderValue};
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
-    }
+    use crate::dto::headers;
 
     #[test]
     fn aws_chunked_is_framing_and_not_stored() {

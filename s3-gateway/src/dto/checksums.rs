@@ -248,7 +248,7 @@ pub(crate) fn algorithm_out(algorithm: ChecksumAlgorithm) -> s3s::dto::ChecksumA
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use http::HeaderValue;
+    use crate::dto::headers;
     use juststorage_core::domain::checksum::ChecksumHasher;
 
     #[test]
@@ -260,13 +260,6 @@ mod tests {
             assert!(is_about(&name) && !is_of_nothing(&name, "26gLsg=="));
         }
         assert!(is_about("X-Amz-Sdk-Checksum-Algorithm") && !is_about("x-amz-meta-a"));
-    }
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
     }
 
     fn code(result: S3Result<Declared>) -> String {

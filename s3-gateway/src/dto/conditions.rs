@@ -66,14 +66,7 @@ pub(crate) fn of_delete(headers: &HeaderMap) -> S3Result<Preconditions> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use http::{HeaderName, HeaderValue};
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
-    }
+    use crate::dto::headers;
 
     #[test]
     fn lists_stars_and_dates_are_read() {

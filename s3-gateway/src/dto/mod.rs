@@ -48,3 +48,12 @@ pub(crate) fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
         headers.get_all(name).iter().filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()).collect();
     Some(values.join(",")).filter(|joined| !joined.trim().is_empty())
 }
+
+/// Headers, for tests.
+#[cfg(test)]
+pub(crate) fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect()
+}

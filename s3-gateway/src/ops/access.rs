@@ -2,7 +2,6 @@
 //! keys; nothing said here changes who may do what.
 
 use http::StatusCode;
-use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::settings::{BucketOwnerEnforced, Declared, PublicAccess, Setting};
 use s3s::dto::{
@@ -17,9 +16,10 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::buckets::{settings_of, space_of};
+use super::objects::find;
 use crate::acl;
 use crate::api::Api;
-use crate::auth::{note_namespace, who};
+use crate::auth::who;
 use crate::dto::{address, values};
 use crate::errors::{fail, malformed_xml, not_implemented, translate};
 use crate::xml_body;
@@ -52,10 +52,8 @@ pub(crate) async fn object_acl(
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let head =
-        api.store.head(who(&request)?, &reference, &ReadOptions::default()).await.map_err(translate)?;
-    note_namespace(head.object.address.namespace.as_str());
-    let owner = values::owner(&head.object.address.tenant);
+    let object = find(api, &request, &reference).await?;
+    let owner = values::owner(&object.address.tenant);
     let grants = Some(owner_grants(&owner));
     Ok(S3Response::new(GetObjectAclOutput { grants, owner: Some(owner), ..GetObjectAclOutput::default() }))
 }
@@ -97,11 +95,8 @@ pub(crate) async fn put_object_acl(
     xml_body::verify(&request.extensions, &request.headers, false)?;
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let head =
-        api.store.head(who(&request)?, &reference, &ReadOptions::default()).await.map_err(translate)?;
-    let tenant = &head.object.address.tenant;
-    note_namespace(head.object.address.namespace.as_str());
-    check_policy(api, &request, &input.bucket, input.access_control_policy.as_ref(), tenant).await?;
+    let tenant = find(api, &request, &reference).await?.address.tenant;
+    check_policy(api, &request, &input.bucket, input.access_control_policy.as_ref(), &tenant).await?;
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }
 

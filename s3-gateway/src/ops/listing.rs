@@ -2,11 +2,12 @@
 
 use juststorage_core::application::objects::list::{Cursor, Entry, Line, ListPage, ListRequest, PAGE_MAX};
 use juststorage_core::application::objects::rolling::common_prefix;
+use juststorage_core::application::ports::metadata::Place;
 use juststorage_core::domain::object::Listed;
 use s3s::dto::{
-    CommonPrefix, DeleteMarkerEntry, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput,
-    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ObjectStorageClass, ObjectVersion,
-    ObjectVersionStorageClass,
+    CommonPrefix, DeleteMarkerEntry, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ObjectStorageClass,
+    ObjectVersion, ObjectVersionStorageClass,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -18,7 +19,7 @@ use crate::errors::{invalid_argument, translate};
 
 /// Where a listing behind `marker` begins. A marker that is itself a rolled-up prefix is behind all keys
 /// with it; otherwise the same prefix would be listed again for ever.
-pub(crate) fn behind(marker: &str, prefix: &str, delimiter: Option<&str>) -> Option<Cursor> {
+fn behind(marker: &str, prefix: &str, delimiter: Option<&str>) -> Option<Cursor> {
     if marker.is_empty() {
         return None;
     }
@@ -30,36 +31,89 @@ pub(crate) fn behind(marker: &str, prefix: &str, delimiter: Option<&str>) -> Opt
 }
 
 /// What clients send as an empty value is no value.
-fn given(value: Option<&String>) -> Option<String> {
-    value.filter(|value| !value.is_empty()).cloned()
+fn given(value: Option<&str>) -> Option<&str> {
+    value.filter(|value| !value.is_empty())
 }
 
-struct Asked<'a> {
+/// What every listing is asked with, of objects, versions and uploads.
+pub(super) struct Asked<'a> {
     bucket: &'a str,
-    prefix: String,
-    delimiter: Option<String>,
-    after: Option<Cursor>,
-    versions: bool,
-    limit: u32,
+    pub(super) prefix: &'a str,
+    pub(super) delimiter: Option<&'a str>,
+    /// At most this many entries.
+    pub(super) limit: u32,
+    encoding: Encoding,
 }
 
-impl Asked<'_> {
-    fn request(self) -> S3Result<ListRequest> {
+/// [`Asked::read`] of an input. The inputs of listings share the names of their fields and no type; only the page's
+/// size has its own, in S3 as well.
+macro_rules! asked {
+    ($input:expr, $size:ident: $size_name:literal) => {
+        $crate::ops::listing::Asked::read(
+            &$input.bucket,
+            ($input.$size, $size_name),
+            $input.encoding_type.as_ref(),
+            $input.prefix.as_deref(),
+            $input.delimiter.as_deref(),
+        )
+    };
+}
+
+pub(super) use asked;
+
+impl<'a> Asked<'a> {
+    /// As a request has it; the page's size comes with its name.
+    pub(super) fn read(
+        bucket: &'a str,
+        (size, size_name): (Option<i32>, &str),
+        encoding: Option<&EncodingType>,
+        prefix: Option<&'a str>,
+        delimiter: Option<&'a str>,
+    ) -> S3Result<Self> {
+        Ok(Self {
+            bucket,
+            limit: values::page_size(size, PAGE_MAX, size_name)?,
+            encoding: Encoding::asked(encoding)?,
+            prefix: prefix.unwrap_or_default(),
+            delimiter: given(delimiter),
+        })
+    }
+
+    /// Where it begins behind `marker`.
+    pub(super) fn behind(&self, marker: &str) -> Option<Cursor> {
+        behind(marker, self.prefix, self.delimiter)
+    }
+
+    /// The place that is listed.
+    pub(super) fn place(&self) -> S3Result<Place> {
+        address::place(self.bucket)
+    }
+
+    /// How an answer is written that shows these keys, beside the prefix.
+    pub(super) fn fitting<'k>(&'k self, shown: impl Iterator<Item = &'k str>) -> Encoding {
+        self.encoding.fitting(shown.chain([self.prefix]))
+    }
+
+    /// The same delimiter, as it is written.
+    pub(super) fn delimiter_in(&self, encoding: Encoding) -> Option<String> {
+        self.delimiter.map(|delimiter| encoding.write(delimiter))
+    }
+
+    fn request(&self, after: Option<Cursor>, versions: bool) -> S3Result<ListRequest> {
         Ok(ListRequest {
-            place: address::place(self.bucket)?,
-            prefix: self.prefix,
-            delimiter: self.delimiter,
-            after: self.after,
-            versions: self.versions,
+            place: self.place()?,
+            prefix: self.prefix.to_owned(),
+            delimiter: self.delimiter.map(str::to_owned),
+            after,
+            versions,
             keyless: false,
             limit: self.limit,
         })
     }
 }
 
-async fn latest<T>(api: &Api, request: &S3Request<T>, asked: Asked<'_>) -> S3Result<ListPage<Listed>> {
-    let page = api.store.list_latest(who(request)?, &asked.request()?).await.map_err(translate)?;
-    Ok(noted(page))
+async fn latest<T>(api: &Api, request: &S3Request<T>, list: &ListRequest) -> S3Result<ListPage<Listed>> {
+    Ok(noted(api.store.list_latest(who(request)?, list).await.map_err(translate)?))
 }
 
 /// The page, whose space the log names.
@@ -109,32 +163,20 @@ pub(crate) async fn v1(
     request: S3Request<ListObjectsInput>,
 ) -> S3Result<S3Response<ListObjectsOutput>> {
     let input = &request.input;
-    let limit = values::page_size(input.max_keys, PAGE_MAX, "max-keys")?;
-    let asked_encoding = Encoding::asked(input.encoding_type.as_ref())?;
-    let prefix = input.prefix.clone().unwrap_or_default();
-    let delimiter = given(input.delimiter.as_ref());
-    let marker = input.marker.clone().unwrap_or_default();
-    let after = behind(&marker, &prefix, delimiter.as_deref());
-    let asked = Asked {
-        bucket: &input.bucket,
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        after,
-        versions: false,
-        limit,
-    };
-    let page = latest(api, &request, asked).await?;
-    let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str(), marker.as_str()]));
+    let asked = asked!(input, max_keys: "max-keys")?;
+    let marker = input.marker.as_deref().unwrap_or_default();
+    let page = latest(api, &request, &asked.request(asked.behind(marker), false)?).await?;
+    let encoding = asked.fitting(keys(&page).chain([marker]));
     let (contents, prefixes) = contents(&page, encoding, true);
     let output = ListObjectsOutput {
         name: Some(input.bucket.clone()),
-        prefix: Some(encoding.write(&prefix)),
-        marker: Some(encoding.write(&marker)),
-        max_keys: Some(count(limit)),
+        prefix: Some(encoding.write(asked.prefix)),
+        marker: Some(encoding.write(marker)),
+        max_keys: Some(count(asked.limit)),
         is_truncated: Some(page.next.is_some()),
         contents: Some(contents),
         common_prefixes: Some(prefixes),
-        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        delimiter: asked.delimiter_in(encoding),
         // S3 sends it with a delimiter only; old clients need it always.
         next_marker: page.next.as_ref().map(|next| encoding.write(next.key())),
         encoding_type: encoding.echo(),
@@ -148,42 +190,31 @@ pub(crate) async fn v2(
     request: S3Request<ListObjectsV2Input>,
 ) -> S3Result<S3Response<ListObjectsV2Output>> {
     let input = &request.input;
-    let limit = values::page_size(input.max_keys, PAGE_MAX, "max-keys")?;
-    let asked_encoding = Encoding::asked(input.encoding_type.as_ref())?;
-    let prefix = input.prefix.clone().unwrap_or_default();
-    let delimiter = given(input.delimiter.as_ref());
-    let after = match given(input.continuation_token.as_ref()) {
+    let asked = asked!(input, max_keys: "max-keys")?;
+    let start_after = input.start_after.as_deref();
+    let after = match given(input.continuation_token.as_deref()) {
         Some(token) => Some(
-            Cursor::decode(&token)
+            Cursor::decode(token)
                 .map_err(|_| invalid_argument("The continuation token provided is incorrect"))?,
         ),
-        None => input.start_after.as_deref().and_then(|key| behind(key, &prefix, delimiter.as_deref())),
+        None => start_after.and_then(|key| asked.behind(key)),
     };
-    let asked = Asked {
-        bucket: &input.bucket,
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        after,
-        versions: false,
-        limit,
-    };
-    let page = latest(api, &request, asked).await?;
-    let start_after = input.start_after.clone();
-    let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str()]).chain(start_after.as_deref()));
+    let page = latest(api, &request, &asked.request(after, false)?).await?;
+    let encoding = asked.fitting(keys(&page).chain(start_after));
     let (contents, prefixes) = contents(&page, encoding, input.fetch_owner == Some(true));
     let output = ListObjectsV2Output {
         name: Some(input.bucket.clone()),
-        prefix: Some(encoding.write(&prefix)),
-        max_keys: Some(count(limit)),
+        prefix: Some(encoding.write(asked.prefix)),
+        max_keys: Some(count(asked.limit)),
         key_count: Some(i32::try_from(page.entries.len()).unwrap_or(i32::MAX)),
         continuation_token: input.continuation_token.clone(),
         is_truncated: Some(page.next.is_some()),
         next_continuation_token: page.next.as_ref().map(Cursor::encode),
         contents: Some(contents),
         common_prefixes: Some(prefixes),
-        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        delimiter: asked.delimiter_in(encoding),
         encoding_type: encoding.echo(),
-        start_after: start_after.map(|key| encoding.write(&key)),
+        start_after: start_after.map(|key| encoding.write(key)),
         ..ListObjectsV2Output::default()
     };
     Ok(S3Response::new(output))
@@ -195,32 +226,22 @@ pub(crate) async fn versions(
     request: S3Request<ListObjectVersionsInput>,
 ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
     let input = &request.input;
-    let limit = values::page_size(input.max_keys, PAGE_MAX, "max-keys")?;
-    let asked_encoding = Encoding::asked(input.encoding_type.as_ref())?;
-    let prefix = input.prefix.clone().unwrap_or_default();
-    let delimiter = given(input.delimiter.as_ref());
-    let marker = input.key_marker.clone().unwrap_or_default();
-    let after = match given(input.version_id_marker.as_ref()) {
-        None => behind(&marker, &prefix, delimiter.as_deref()),
+    let asked = asked!(input, max_keys: "max-keys")?;
+    let marker = input.key_marker.as_deref().unwrap_or_default();
+    let after = match given(input.version_id_marker.as_deref()) {
+        None => asked.behind(marker),
         Some(_) if marker.is_empty() => {
             return Err(invalid_argument("A version-id marker cannot be specified without a key marker."));
         }
         Some(version) => Some(
-            uuid::Uuid::try_parse(&version)
-                .map(|id| Cursor::Version(marker.clone(), id))
+            uuid::Uuid::try_parse(version)
+                .map(|id| Cursor::Version(marker.to_owned(), id))
                 .map_err(|_| invalid_argument("Invalid version id specified"))?,
         ),
     };
-    let asked = Asked {
-        bucket: &input.bucket,
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
-        after,
-        versions: true,
-        limit,
-    };
-    let page = noted(api.store.list(who(&request)?, &asked.request()?).await.map_err(translate)?);
-    let encoding = asked_encoding.fitting(keys(&page).chain([prefix.as_str(), marker.as_str()]));
+    let list = asked.request(after, true)?;
+    let page = noted(api.store.list(who(&request)?, &list).await.map_err(translate)?);
+    let encoding = asked.fitting(keys(&page).chain([marker]));
     let (mut versions, mut markers, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
     for entry in &page.entries {
         let object = match entry {
@@ -258,17 +279,17 @@ pub(crate) async fn versions(
     };
     let output = ListObjectVersionsOutput {
         name: Some(input.bucket.clone()),
-        prefix: Some(encoding.write(&prefix)),
-        key_marker: Some(encoding.write(&marker)),
+        prefix: Some(encoding.write(asked.prefix)),
+        key_marker: Some(encoding.write(marker)),
         version_id_marker: Some(input.version_id_marker.clone().unwrap_or_default()),
-        max_keys: Some(count(limit)),
+        max_keys: Some(count(asked.limit)),
         is_truncated: Some(page.next.is_some()),
         next_key_marker: page.next.as_ref().map(|next| encoding.write(next.key())),
         next_version_id_marker: next_version,
         versions: Some(versions),
         delete_markers: Some(markers),
         common_prefixes: Some(prefixes),
-        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
+        delimiter: asked.delimiter_in(encoding),
         encoding_type: encoding.echo(),
         ..ListObjectVersionsOutput::default()
     };

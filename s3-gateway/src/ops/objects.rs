@@ -9,6 +9,7 @@ use http::{StatusCode, Uri};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use juststorage_core::application::error::Error;
+use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::{Head, ReadOptions};
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
@@ -68,6 +69,13 @@ pub(crate) async fn put(
     Ok(S3Response::new(output))
 }
 
+/// The object, if the caller may read it.
+pub(crate) async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
+    let head = api.store.head(who(request)?, object, &ReadOptions::default()).await.map_err(translate)?;
+    note_namespace(head.object.address.namespace.as_str());
+    Ok(head.object)
+}
+
 /// The query of a read: the version, the part, and the headers to answer otherwise.
 #[derive(Default)]
 struct Query {
@@ -123,15 +131,21 @@ fn read_options(headers: &HeaderMap, query: &Query) -> S3Result<ReadOptions> {
     Ok(ReadOptions { range, if_range, part: query.part, preconditions: conditions::of_request(headers)? })
 }
 
+/// What a read asks for: its query, the object, and how much of it on which conditions.
+fn asked(request: &S3Request<Body>, bucket: &str, key: &str) -> S3Result<(Query, ObjectRef, ReadOptions)> {
+    let query = Query::read(&request.uri)?;
+    let reference = address::object(bucket, key, query.version.as_deref())?;
+    let options = read_options(&request.headers, &query)?;
+    Ok((query, reference, options))
+}
+
 pub(crate) async fn get(
     api: &Api,
     request: &S3Request<Body>,
     bucket: &str,
     key: &str,
 ) -> S3Result<S3Response<Body>> {
-    let query = Query::read(&request.uri)?;
-    let reference = address::object(bucket, key, query.version.as_deref())?;
-    let options = read_options(&request.headers, &query)?;
+    let (query, reference, options) = asked(request, bucket, key)?;
     let download = api.store.get(who(request)?, &reference, &options).await.map_err(unread)?;
     let expiration = expiration(api, &download.head.object).await?;
     let mut response = answer(request, &query, &download.head, expiration);
@@ -146,9 +160,7 @@ pub(crate) async fn head(
     bucket: &str,
     key: &str,
 ) -> S3Result<S3Response<Body>> {
-    let query = Query::read(&request.uri)?;
-    let reference = address::object(bucket, key, query.version.as_deref())?;
-    let options = read_options(&request.headers, &query)?;
+    let (query, reference, options) = asked(request, bucket, key)?;
     let head = api.store.head(who(request)?, &reference, &options).await.map_err(unread)?;
     let expiration = expiration(api, &head.object).await?;
     Ok(answer(request, &query, &head, expiration))

@@ -3,7 +3,6 @@
 use http::StatusCode;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
-use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::ports::metadata::VersionRef;
 use juststorage_core::domain::object::{Attributes, Object, Tags};
@@ -16,17 +15,12 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::buckets::settings_of;
+use super::objects::find;
 use crate::api::Api;
-use crate::auth::{note_namespace, who};
+use crate::auth::who;
 use crate::dto::{address, attributes};
 use crate::errors::{fail, translate};
 use crate::xml_body;
-
-async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
-    let head = api.store.head(who(request)?, object, &ReadOptions::default()).await.map_err(translate)?;
-    note_namespace(head.object.address.namespace.as_str());
-    Ok(head.object)
-}
 
 pub(crate) async fn get(
     api: &Api,

@@ -10,13 +10,12 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::listing::behind;
+use super::listing::asked;
 use super::multipart::upload;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
-use crate::dto::address;
 use crate::dto::checksums::{self, set_checksum};
-use crate::dto::values::{self, Encoding, count};
+use crate::dto::values::{self, count};
 use crate::errors::{invalid_argument, translate};
 
 pub(crate) async fn parts(
@@ -76,34 +75,30 @@ pub(crate) async fn list(
     request: S3Request<ListMultipartUploadsInput>,
 ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
     let input = &request.input;
-    let limit = values::page_size(input.max_uploads, PAGE_MAX, "max-uploads")?;
-    let asked_encoding = Encoding::asked(input.encoding_type.as_ref())?;
-    let prefix = input.prefix.clone().unwrap_or_default();
-    let delimiter = input.delimiter.clone().filter(|delimiter| !delimiter.is_empty());
-    let marker = input.key_marker.clone().unwrap_or_default();
+    let asked = asked!(input, max_uploads: "max-uploads")?;
+    let marker = input.key_marker.as_deref().unwrap_or_default();
     // S3 ignores the upload marker without a key marker.
-    let upload_marker = input.upload_id_marker.clone().filter(|id| !id.is_empty() && !marker.is_empty());
-    let after = match &upload_marker {
-        None => behind(&marker, &prefix, delimiter.as_deref()),
+    let upload_marker = input.upload_id_marker.as_deref().filter(|id| !id.is_empty() && !marker.is_empty());
+    let after = match upload_marker {
+        None => asked.behind(marker),
         Some(id) => {
             let id = UploadId::parse(id).ok_or_else(|| invalid_argument("Invalid uploadId marker"))?;
-            Some(Cursor::Version(marker.clone(), id.0))
+            Some(Cursor::Version(marker.to_owned(), id.0))
         }
     };
     let list = ListUploadsRequest {
-        place: address::place(&input.bucket)?,
-        prefix: prefix.clone(),
-        delimiter: delimiter.clone(),
+        place: asked.place()?,
+        prefix: asked.prefix.to_owned(),
+        delimiter: asked.delimiter.map(str::to_owned),
         after,
-        limit,
+        limit: asked.limit,
     };
     let page = api.store.list_uploads(who(&request)?, &list).await.map_err(translate)?;
     if let Some(space) = &page.space {
         note_namespace(space.address.namespace.as_str());
     }
     let keys = page.uploads.iter().filter_map(|upload| upload.key.as_ref()).map(Key::as_str);
-    let encoding = asked_encoding
-        .fitting(keys.chain(page.prefixes.iter().map(String::as_str)).chain([prefix.as_str(), &marker]));
+    let encoding = asked.fitting(keys.chain(page.prefixes.iter().map(String::as_str)).chain([marker]));
     let uploads = page.uploads.iter().map(|upload| {
         let owner = values::owner(&upload.space.address.tenant);
         let class = upload.attributes.class.unwrap_or(upload.space.default_class);
@@ -126,13 +121,13 @@ pub(crate) async fn list(
     };
     let output = ListMultipartUploadsOutput {
         bucket: Some(input.bucket.clone()),
-        key_marker: Some(encoding.write(&marker)),
-        upload_id_marker: Some(upload_marker.unwrap_or_default()),
+        key_marker: Some(encoding.write(marker)),
+        upload_id_marker: Some(upload_marker.unwrap_or_default().to_owned()),
         next_key_marker: next_key,
         next_upload_id_marker: next_upload,
-        prefix: Some(encoding.write(&prefix)),
-        delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
-        max_uploads: Some(count(limit)),
+        prefix: Some(encoding.write(asked.prefix)),
+        delimiter: asked.delimiter_in(encoding),
+        max_uploads: Some(count(asked.limit)),
         is_truncated: Some(page.next.is_some()),
         uploads: Some(uploads.collect()),
         common_prefixes: Some(prefixes.collect()),

@@ -86,9 +86,11 @@ async fn a_body_of_other_bytes_is_refused() {
 /// What proves a body comes behind its last byte: it is waited for, although the length is reached.
 #[tokio::test]
 async fn a_body_that_fails_behind_its_last_byte_is_refused() {
-    let frames = [Ok(Bytes::from_static(b"abc")), Err(Error::Body("bad signature".into()))];
-    let body = Body { length: Some(3), ..Body::new(futures::stream::iter(frames).boxed()) };
-    assert!(matches!(chunks(body, 10).await, Err(Error::Body(_))));
+    for (length, max) in [(Some(3), 10), (Some(3), 3), (Some(3), 1), (None, 10), (None, 3)] {
+        let frames = [Ok(Bytes::from_static(b"abc")), Err(Error::Body("bad signature".into()))];
+        let body = Body { length, ..Body::new(futures::stream::iter(frames).boxed()) };
+        assert!(matches!(chunks(body, max).await, Err(Error::Body(_))), "{length:?} by {max}");
+    }
 }
 
 /// A client that stops in the middle is told so, and does not hold its memory for ever.
