@@ -283,8 +283,14 @@ impl Scene {
             model(&mut state, &Do(operation.clone()));
         }
 
-        let (held, through, [answer, other]) =
-            hold::one(&self.holder, at, &what, start(&self.running, first), start(&self.other, second)).await;
+        let (held, through, [answer, other]) = Box::pin(hold::one(
+            &self.holder,
+            at,
+            &what,
+            start(&self.running, first),
+            start(&self.other, second),
+        ))
+        .await;
         tally.held += u64::from(held);
         tally.through += u64::from(through);
         let answers = (answer, other);
@@ -335,7 +341,7 @@ async fn every_interleaving(engine: Engine) {
         for pair in [(name, before, first.clone(), second.clone()), (name, before, second, first)] {
             for at in (u64::try_from(number % every).unwrap()..).step_by(every) {
                 let held;
-                (scene, held) = scene.play(&pair, at, &mut tally).await;
+                (scene, held) = Box::pin(scene.play(&pair, at, &mut tally)).await;
                 if !held {
                     break;
                 }
@@ -355,10 +361,10 @@ async fn every_interleaving(engine: Engine) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_held_while_the_other_runs_on_sqlite() {
-    every_interleaving(Engine::Sqlite).await;
+    Box::pin(every_interleaving(Engine::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_held_while_the_other_runs_on_postgres() {
-    every_interleaving(Engine::Postgres).await;
+    Box::pin(every_interleaving(Engine::Postgres)).await;
 }

@@ -6,6 +6,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use reqwest::header::HeaderName;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,6 +16,9 @@ use crate::harness::{Place, text};
 /// How often each request is sent. Background work adds its own statements to some, and what is remembered for a
 /// moment (keys, limits) costs one now and then: the fewest are the request's own.
 const TIMES: usize = 4;
+
+/// A method, the path of somebody else's thing and of one that is missing, and what to send to each.
+type Pair = (&'static str, String, String, Option<(Value, Value)>);
 
 /// What a request is answered, as far as it can tell anything, and the statements that it costs.
 #[derive(Debug, PartialEq)]
@@ -70,7 +74,7 @@ impl Native {
         };
         let answer = request.send().await.unwrap();
         let (status, headers) =
-            (answer.status(), header_names(answer.headers().keys().map(|name| name.as_str())));
+            (answer.status(), header_names(answer.headers().keys().map(HeaderName::as_str)));
         (status, headers, answer.json().await.unwrap_or_default())
     }
 
@@ -147,7 +151,7 @@ async fn a_stranger_cannot_tell_what_exists() {
     let parts = json!({ "parts": [{ "part_number": 1, "etag": "\"0\"" }] });
     let change = json!({ "storage_class": "cold" });
     let copy = "/v1/objects/copy".to_owned();
-    let mut pairs: Vec<(&str, String, String, Option<(Value, Value)>)> = Vec::new();
+    let mut pairs: Vec<Pair> = Vec::new();
     for method in ["GET", "HEAD", "DELETE"] {
         pairs.push((method, by_key("acme", "k"), by_key("nobody", "k"), None));
         pairs.push((method, by_key("acme", "k"), by_key("acme", "missing"), None));

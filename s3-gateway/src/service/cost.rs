@@ -90,15 +90,12 @@ fn signed(access_key: &str, secret_key: &str, location: SignatureLocation) -> Re
     let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    let body = match location {
-        SignatureLocation::QueryParams => {
-            settings.expires_in = Some(Duration::from_secs(3600));
-            SignableBody::UnsignedPayload
-        }
-        _ => {
-            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-            SignableBody::Bytes(b"")
-        }
+    let body = if location == SignatureLocation::QueryParams {
+        settings.expires_in = Some(Duration::from_secs(3600));
+        SignableBody::UnsignedPayload
+    } else {
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        SignableBody::Bytes(b"")
     };
     settings.signature_location = location;
     let identity = Credentials::new(access_key, secret_key, None, None, "test").into();
