@@ -25,10 +25,12 @@ use crate::domain::storage_class::StorageClass;
 
 mod announced;
 mod digests;
+mod lanes;
 
 pub use announced::Announced;
 pub(crate) use announced::remove_if_nobodys;
 use digests::Digests;
+use lanes::Lanes;
 
 /// Largest blob that goes into a pack, in bytes; larger ones get a segment of their own.
 pub const PACKED_BYTES_MAX: usize = 1 << 20;
@@ -143,6 +145,7 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     writer: WriterId,
     memory: Arc<Semaphore>,
+    lanes: Lanes,
 }
 
 impl Ingest {
@@ -153,7 +156,8 @@ impl Ingest {
         clock: Arc<dyn Clock>,
         writer: WriterId,
     ) -> Self {
-        Self { metadata, tiers, clock, writer, memory: Arc::new(Semaphore::new(GATHERED_BYTES_MAX)) }
+        let memory = Arc::new(Semaphore::new(GATHERED_BYTES_MAX));
+        Self { metadata, tiers, clock, writer, memory, lanes: Lanes::default() }
     }
 
     /// Takes in a body for `intent`. On an error nothing stays behind; what was staged is removed.
@@ -172,7 +176,7 @@ impl Ingest {
         if large || first.len() > PACKED_BYTES_MAX {
             return self.stream_in(intent, wanted, source, first, chunk_bytes, memory).await;
         }
-        let digests = Digests::new(wanted).update(first.clone()).await?;
+        let digests = Digests::new(wanted, &self.lanes).update(first.clone()).await?;
         let taken = source.finish(digests).await?;
         let record = Record { domain: intent.domain.tag(), hash: taken.hash, payload: first };
         Ok(Landed {
@@ -225,7 +229,7 @@ impl Ingest {
         let announced = Announced::new(self.metadata.clone(), self.tiers.of(tier).clone(), id, segment);
         let mut writer =
             self.tiers.of(tier).create_single(segment, intent.domain.tag(), source.length).await?;
-        let mut digests = Digests::new(wanted);
+        let mut digests = Digests::new(wanted, &self.lanes);
         let mut chunk = first;
         while !chunk.is_empty() {
             let work =
@@ -267,7 +271,8 @@ fn unplaced(hash: Hash, tier: StorageClass, length: u64) -> StagedLeaf {
 /// Reads a body only for its checksum.
 pub(crate) async fn digest_only(body: Body, algorithm: ChecksumAlgorithm) -> Result<Checksum> {
     let mut source = Source::new(body, u64::MAX);
-    let mut digests = Digests::new(digests::Wanted { md5: false, checksum: Some(algorithm) });
+    let wanted = digests::Wanted { md5: false, checksum: Some(algorithm) };
+    let mut digests = Digests::new(wanted, &Lanes::default());
     loop {
         let chunk = source.next(CHUNK_BYTES).await?;
         if chunk.is_empty() {

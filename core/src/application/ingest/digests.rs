@@ -1,9 +1,10 @@
 //! The digests of a body, computed beside receiving and writing it.
 
 use bytes::Bytes;
-use md5::{Digest as _, Md5};
-use sha2::Sha256;
+use juststorage_md5_lanes::Md5;
+use sha2::{Digest as _, Sha256};
 
+use super::lanes::Lanes;
 use crate::application::error::{Error, Result};
 use crate::domain::blob::Hash;
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind};
@@ -24,6 +25,7 @@ pub(super) struct Wanted {
 pub(super) struct Digests {
     sha256: Sha256,
     md5: Option<Md5>,
+    lanes: Lanes,
     checksum: Option<ChecksumHasher>,
     /// The checksum asked for is SHA-256 itself: computed once.
     sha256_is_checksum: bool,
@@ -37,11 +39,13 @@ pub(super) struct Taken {
 }
 
 impl Digests {
-    pub(super) fn new(wanted: Wanted) -> Self {
+    /// Of no bytes; an MD5, if one is wanted, will be computed in `lanes`.
+    pub(super) fn new(wanted: Wanted, lanes: &Lanes) -> Self {
         let sha256_is_checksum = wanted.checksum == Some(ChecksumAlgorithm::Sha256);
         Self {
             sha256: Sha256::new(),
             md5: wanted.md5.then(Md5::new),
+            lanes: lanes.clone(),
             checksum: wanted.checksum.filter(|_| !sha256_is_checksum).map(ChecksumHasher::new),
             sha256_is_checksum,
         }
@@ -56,13 +60,7 @@ impl Digests {
             }
             return Ok(self);
         }
-        let beside = self.md5.take().map(|mut md5| {
-            let bytes = bytes.clone();
-            tokio::task::spawn_blocking(move || {
-                md5.update(&bytes);
-                md5
-            })
-        });
+        let beside = self.md5.take().map(|md5| self.lanes.update(md5, bytes.clone()));
         let mut digests = tokio::task::spawn_blocking(move || {
             self.update_rest(&bytes);
             self
@@ -93,6 +91,6 @@ impl Digests {
         } else {
             self.checksum.map(ChecksumHasher::finish)
         };
-        Taken { hash, md5: self.md5.map(|md5| md5.finalize().into()), checksum }
+        Taken { hash, md5: self.md5.map(Md5::finalize), checksum }
     }
 }

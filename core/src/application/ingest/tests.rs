@@ -15,7 +15,7 @@ async fn chunks(body: Body, max: usize) -> Result<Vec<Bytes>> {
         let chunk = source.next(max).await?;
         if chunk.is_empty() {
             let wanted = digests::Wanted { md5: true, checksum: Some(ChecksumAlgorithm::Crc32) };
-            let mut digests = Digests::new(wanted);
+            let mut digests = Digests::new(wanted, &Lanes::default());
             for chunk in &chunks {
                 digests = digests.update(Bytes::clone(chunk)).await?;
             }
