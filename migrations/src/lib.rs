@@ -31,6 +31,7 @@ files! {
     "0005_scrub.sql",
     "0006_live_objects.sql",
     "0007_tenant_limits.sql",
+    "0008_latest_covers.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -5,8 +5,10 @@ use std::ops::Bound;
 use super::list::{Cursor, PAGE_MAX};
 use crate::application::error::Result;
 
-/// Items asked for at first where keys may be rolled up: most of what more would bring might be skipped.
-const FEW: usize = 64;
+/// Items asked for at first where keys may be rolled up: most of what more would bring might be skipped. As long as
+/// none is, each request asks for [`MORE`] times as many as the one before.
+const FEW: usize = 8;
+const MORE: usize = 4;
 
 /// A line of a page: an item, or many of them under one common prefix.
 pub(crate) enum Rolled<T> {
@@ -36,7 +38,8 @@ struct Page<'a, T> {
     delimiter: Option<&'a str>,
     limit: usize,
     lines: Vec<Rolled<T>>,
-    after: Option<Cursor>,
+    /// Behind the last item, or where the page begins.
+    behind: Option<Cursor>,
 }
 
 /// Where a walk from prefix to prefix came to its end.
@@ -73,13 +76,13 @@ impl Rolling<'_> {
         }
         let delimiter = self.delimiter.filter(|delimiter| !delimiter.is_empty());
         let lines = Vec::with_capacity(limit.min(64));
-        let mut page = Page { prefix: self.prefix, delimiter, limit, lines, after: self.after };
+        let mut page = Page { prefix: self.prefix, delimiter, limit, lines, behind: self.after };
         let mut at_once = if delimiter.is_some() { FEW } else { usize::MAX };
         let mut walked_to = None;
         loop {
             let from = match walked_to.take() {
                 Some(key) => Some((Bound::Included(key), None)),
-                None => begin(page.after.as_ref(), self.prefix, self.from_start),
+                None => begin(page.after().as_ref(), self.prefix, self.from_start),
             };
             let Some((from, from_id)) = from else { return Ok((page.lines, None)) };
             let wanted = page.room().min(at_once);
@@ -88,25 +91,25 @@ impl Rolling<'_> {
             let mut rolled_up = false;
             for item in items {
                 if page.lines.len() == limit {
-                    return Ok((page.lines, page.after));
+                    return Ok(page.cut());
                 }
                 let cursor = cursor_of(&item);
                 rolled_up = page.roll_up(cursor.key());
                 if rolled_up {
                     break;
                 }
-                page.after = Some(cursor);
+                page.behind = Some(cursor);
                 page.lines.push(Rolled::Item(item));
             }
             if !rolled_up {
                 if exhausted {
                     return Ok((page.lines, None));
                 }
-                at_once = at_once.saturating_mul(2);
+                at_once = at_once.saturating_mul(MORE);
                 continue;
             }
             match page.walk(&walk).await? {
-                Walked::Full => return Ok((page.lines, page.after)),
+                Walked::Full => return Ok(page.cut()),
                 Walked::End => return Ok((page.lines, None)),
                 Walked::At(key) => (walked_to, at_once) = (Some(key), FEW),
             }
@@ -120,10 +123,23 @@ impl<T> Page<'_, T> {
         self.limit + 1 - self.lines.len()
     }
 
+    /// Behind the last line, or where the page begins.
+    fn after(&self) -> Option<Cursor> {
+        match self.lines.last() {
+            Some(Rolled::Prefix(common)) => Some(Cursor::Prefix(common.clone())),
+            _ => self.behind.clone(),
+        }
+    }
+
+    /// The lines, and where the next page begins.
+    fn cut(self) -> (Vec<Rolled<T>>, Option<Cursor>) {
+        let after = self.after();
+        (self.lines, after)
+    }
+
     /// Adds the common prefix of a key, if it has one.
     fn roll_up(&mut self, key: &str) -> bool {
         let Some(common) = common_prefix(key, self.prefix, self.delimiter) else { return false };
-        self.after = Some(Cursor::Prefix(common.to_owned()));
         self.lines.push(Rolled::Prefix(common.to_owned()));
         true
     }
@@ -134,7 +150,7 @@ impl<T> Page<'_, T> {
         walk: &impl Fn(String, u32) -> W,
     ) -> Result<Walked> {
         loop {
-            let Some(next) = self.after.as_ref().and_then(|common| successor(common.key())) else {
+            let Some(next) = self.after().and_then(|common| successor(common.key())) else {
                 return Ok(Walked::End);
             };
             let keys = walk(next, count(self.room())).await?;

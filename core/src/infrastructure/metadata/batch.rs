@@ -172,7 +172,7 @@ impl<'t> Batch<'t> {
                     object,
                     " WHERE o.space_id = $1 AND o.key IN (",
                     list,
-                    ") AND o.key <> '' AND o.is_latest ORDER BY o.key",
+                    ") AND o.key <> '' AND o.is_latest = TRUE ORDER BY o.key",
                     for_update_of_object
                 ),
                 1,

@@ -151,6 +151,13 @@ macro_rules! piece {
     (postgres live_objects) => {
         "objects o"
     };
+    // `objects o`, of which only keys are read, in a space without delete markers.
+    (sqlite latest_objects) => {
+        "objects o INDEXED BY objects_latest"
+    };
+    (postgres latest_objects) => {
+        "objects o"
+    };
     // The same around a select of what `objects::list_latest` reads.
     (sqlite page_of_latest) => {
         "SELECT json_group_array(json_array(key, size, etag, class, checksum, created_at)) FROM ("

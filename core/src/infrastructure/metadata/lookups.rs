@@ -143,7 +143,7 @@ async fn latest_of(
                             " JOIN buckets u ON u.space_id = o.space_id \
                              WHERE u.name = $1 AND o.key IN (",
                             list,
-                            ") AND o.key <> '' AND o.is_latest"
+                            ") AND o.key <> '' AND o.is_latest = TRUE"
                         ),
                         1,
                         portion.len(),
@@ -155,7 +155,7 @@ async fn latest_of(
                             found,
                             " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key IN (",
                             list,
-                            ") AND o.key <> '' AND o.is_latest"
+                            ") AND o.key <> '' AND o.is_latest = TRUE"
                         ),
                         2,
                         portion.len(),

@@ -242,37 +242,33 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
         None => (String::new(), 1),
     };
     let end = end_of(&query.prefix);
-    // Without versioning every version is the latest, and the objects' own table needs no second seek for each.
-    let statement = if query.versions || !query.versioned {
-        sql!(
-            page_of_keys,
-            "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 \
-             AND o.key >= $2 AND o.key < $3 AND o.state = 2 ORDER BY o.key LIMIT 1), 1 \
-             UNION ALL SELECT (SELECT o.key FROM objects o WHERE o.space_id = $1 AND o.key >= \
-             substr(w.key, 1, $4 + ",
-            position_in,
-            "(substr(w.key, $4 + 1), $5) - 1) || $6 AND o.key < $3 AND o.state = 2 ORDER BY o.key LIMIT 1), \
-             w.n + 1 FROM walk w WHERE w.n < $7 AND ",
-            position_in,
-            "(substr(w.key, $4 + 1), $5) > 0) SELECT key FROM walk WHERE key IS NOT NULL",
-            end_of_page
-        )
-    } else {
-        sql!(
-            page_of_keys,
-            "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM ",
-            live_objects,
-            " WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND o.key <> '' AND o.is_latest \
-             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT 1), 1 UNION ALL SELECT (SELECT o.key FROM ",
-            live_objects,
-            " WHERE o.space_id = $1 AND o.key >= substr(w.key, 1, $4 + ",
-            position_in,
-            "(substr(w.key, $4 + 1), $5) - 1) || $6 AND o.key < $3 AND o.key <> '' AND o.is_latest \
-             AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT 1), w.n + 1 FROM walk w WHERE w.n < $7 AND ",
-            position_in,
-            "(substr(w.key, $4 + 1), $5) > 0) SELECT key FROM walk WHERE key IS NOT NULL",
-            end_of_page
-        )
+    // Behind a key without the delimiter nothing is looked for: a position of 0 becomes a bound of NULL, which no key
+    // reaches. What is looked at is in an index alone, except where delete markers have to be passed over.
+    macro_rules! walk {
+        ($objects:tt, $seen:literal) => {
+            sql!(
+                page_of_keys,
+                "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM ",
+                $objects,
+                " WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND ",
+                $seen,
+                " ORDER BY o.key LIMIT 1), 1 UNION ALL SELECT (SELECT o.key FROM ",
+                $objects,
+                " WHERE o.space_id = $1 AND o.key >= substr(w.key, 1, $4 + NULLIF(",
+                position_in,
+                "(substr(w.key, $4 + 1), $5), 0) - 1) || $6 AND o.key < $3 AND ",
+                $seen,
+                " ORDER BY o.key LIMIT 1), w.n + 1 FROM walk w WHERE w.n < $7 AND w.key IS NOT NULL) \
+                 SELECT key FROM walk WHERE key IS NOT NULL",
+                end_of_page
+            )
+        };
+    }
+    let statement = match (query.versions, query.versioned) {
+        (true, _) => walk!("objects o", "o.state = 2"),
+        (false, true) => walk!(live_objects, "o.key <> '' AND o.is_latest AND o.blob_id IS NOT NULL"),
+        // Without versioning there are no delete markers.
+        (false, false) => walk!(latest_objects, "o.key <> '' AND o.is_latest = TRUE"),
     };
     let rows = db
         .read(statement)

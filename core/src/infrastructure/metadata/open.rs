@@ -1,5 +1,7 @@
 //! How each engine is opened: what it is told about durability, waiting and memory.
 
+use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,8 +16,12 @@ use crate::application::ports::metadata::MetadataError;
 /// Connections to PostgreSQL at most.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
-/// Reading connections to SQLite at most. The writer is one more.
-const SQLITE_READERS: u32 = 4;
+/// Reading connections to SQLite at least and at most; between, one for each core. More would wait for a core while
+/// what they have cached displaces what the others have. The writer is one more.
+const SQLITE_READERS: RangeInclusive<usize> = 2..=16;
+
+/// What all reading connections to SQLite keep of the database, in KiB.
+const SQLITE_READERS_KIB: u32 = 32 << 10;
 
 /// How long to wait for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,6 +35,11 @@ const STATEMENT_TIMEOUT: &str = "20s";
 
 /// Prepared statements kept per connection: more than this module has.
 const STATEMENTS_KEPT: usize = 256;
+
+fn sqlite_readers() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    u32::try_from(cores.clamp(*SQLITE_READERS.start(), *SQLITE_READERS.end())).unwrap_or(1)
+}
 
 /// The writer and the readers of one file.
 pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool), MetadataError> {
@@ -56,8 +67,9 @@ pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool), Metada
         .pragma("wal_autocheckpoint", "4000")
         .pragma("journal_size_limit", "67108864")
         .thread_name(|_| "metadata-writer".to_owned());
+    let readers = sqlite_readers();
     let reading = options
-        .pragma("cache_size", "-8192")
+        .pragma("cache_size", format!("-{}", SQLITE_READERS_KIB / readers))
         .pragma("query_only", "ON")
         .thread_name(|n| format!("metadata-reader-{n}"));
     let pool = |connections| {
@@ -81,7 +93,7 @@ pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool), Metada
         .connect_with(writing)
         .await
         .map_err(Fault::from)?;
-    let readers = pool(SQLITE_READERS).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(reading);
+    let readers = pool(readers).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(reading);
     Ok((writer, readers))
 }
 

@@ -220,7 +220,7 @@ pub(super) async fn delete_bucket(db: &Database, name: &BucketName) -> Result<Bu
 /// index entry and at what has no key; rows that wait for GC are not walked over.
 async fn holds_objects(tx: &mut Transaction, space: i64) -> Result<bool, Fault> {
     let keyed = tx
-        .query(sql!("SELECT 1 FROM objects WHERE space_id = $1 AND key <> '' AND is_latest LIMIT 1"))
+        .query(sql!("SELECT 1 FROM objects WHERE space_id = $1 AND key <> '' AND is_latest = TRUE LIMIT 1"))
         .bind(space)
         .optional()
         .await?;
