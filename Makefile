@@ -42,7 +42,7 @@ prove: ## the proof of durability in ten minutes: docs/RELIABILITY.md
 	$(PROVE) -p juststorage-core $(PROOFS) -- --nocapture
 	$(PROVE) -p juststorage-core --features loom --lib segments::interleavings -- --nocapture
 	$(PROVE) -p juststorage-fuzz-targets -- --nocapture
-	$(PROVE) -p juststorage-compat-tests --lib --test crash --test faults --test outside --test linearizable --test upgrade -- --nocapture
+	$(PROVE) -p juststorage-compat-tests --lib --test crash --test faults --test outside --test failover --test linearizable --test upgrade -- --nocapture
 
 prove-long: ## the whole campaign, many hours: a million power cuts, ten thousand kills, an hour of soak and of each fuzzer
 	scripts/prepare compiler postgres faults
@@ -57,17 +57,27 @@ prove-long: ## the whole campaign, many hours: a million power cuts, ten thousan
 	JUSTSTORAGE_SOAK_SECONDS=3600 $(PROVE) --release -p juststorage-core --test soak -- --nocapture
 	JUSTSTORAGE_FUZZ_RUNS=2000000 $(PROVE) --release -p juststorage-fuzz-targets -- --nocapture
 	JUSTSTORAGE_CRASH_CYCLES=10000 JUSTSTORAGE_LINEAR_ROUNDS=3000 $(PROVE) --release -p juststorage-compat-tests \
-	    --lib --test crash --test faults --test outside --test linearizable --test upgrade -- --nocapture
+	    --lib --test crash --test faults --test outside --test failover --test linearizable --test upgrade -- --nocapture
 	$(MAKE) fuzz FUZZ_SECONDS=3600
 	$(MAKE) mutants
 
 FUZZ_SECONDS ?= 60
-fuzz: ## libFuzzer on every target, FUZZ_SECONDS each; needs nightly and `cargo install cargo-fuzz`
+# What cargo-fuzz would pass to rustc. None of it needs nightly or cargo-fuzz, as long as no sanitizer is asked for.
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+fuzz: ## libFuzzer on every target, FUZZ_SECONDS each; needs a C++ compiler
+	cp Cargo.lock fuzz/Cargo.lock # the versions that are shipped
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --ignore-rust-version --manifest-path fuzz/Cargo.toml \
+	    --target $(FUZZ_HOST) --target-dir $(TARGET)/fuzz
 	for target in segment text tokens s3 native; do \
-	    cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; \
+	    mkdir -p $(TARGET)/fuzz/found/$$target && \
+	    $(TARGET)/fuzz/$(FUZZ_HOST)/release/$$target $(TARGET)/fuzz/found/$$target fuzz/corpus/$$target \
+	        -artifact_prefix=$(TARGET)/fuzz/found/ -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; \
 	done
 
-mutants: ## takes away each sync, fence, key and checksum in turn; a test must notice
+mutants: ## takes away each sync, fence, lock, key and checksum in turn; a test must notice
 	scripts/mutants
 
 bench: ## speed and memory beside every peer that is installed; tables and target/bench.json

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -48,7 +48,9 @@ struct Known {
     pending: Option<(String, State)>,
     /// How many writes and deletions were acknowledged.
     count: usize,
-    /// How many of those under way at a kill turned out to have happened.
+    /// How many of those were deletions.
+    deletions: usize,
+    /// How many of those that were under way at a kill turned out to have happened.
     happened: usize,
 }
 
@@ -110,6 +112,7 @@ impl Writer {
             }
             self.known.pending = None;
             self.known.count += 1;
+            self.known.deletions += usize::from(delete);
             acknowledgements.add_permits(1);
             self.known.acknowledged.insert(key, state);
         }
@@ -190,6 +193,7 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
         })
         .collect();
 
+    let begun = Instant::now();
     let mut server = Server::start_with(database, Options::terse()).await;
     server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
     for cycle in 1..=cycles {
@@ -217,8 +221,8 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
         join_all(writers.iter_mut().map(|writer| writer.verify(&native, all))).await;
     }
     let sum = |count: fn(&Known) -> usize| writers.iter().map(|writer| count(&writer.known)).sum::<usize>();
-    let (acknowledged, happened) = (sum(|known| known.count), sum(|known| known.happened));
-    eprintln!("{database:?}: {acknowledged} acknowledged; {happened} more had happened when the server died");
+    let (acknowledged, deletions) = (sum(|known| known.count), sum(|known| known.deletions));
+    let happened = sum(|known| known.happened);
     assert!(
         acknowledged > 5 * cycles.saturating_sub(10),
         "hardly anything was acknowledged: the kills came too early"
@@ -238,4 +242,10 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
     join_all(writers.iter_mut().map(|writer| writer.verify(&native, true))).await;
     s3::empty(&server.s3(), BUCKET).await;
     server.assert_nothing_left().await;
+    let seconds = begun.elapsed().as_secs();
+    println!(
+        "figures: kills: {database:?}: {cycles} kills, {acknowledged} writes acknowledged, {deletions} of them \
+         deletions, {happened} more that had happened unacknowledged, 0 lost, 0 left; {seconds} s, {} kills/min",
+        u64::try_from(cycles).unwrap() * 60 / seconds.max(1)
+    );
 }

@@ -144,8 +144,9 @@ async fn soak(engine: &str, folder: TempDir, url: String) {
     ]
     .map(|count| count.load(Ordering::Relaxed));
     println!(
-        "{engine}, {seconds} s: {puts} puts, {reads} reads, {deletions} deletions, {cycles} collections, \
-         {collected} blobs collected, {moved} moved, {scrubbed} scrubbed; 0 lost, 0 left"
+        "figures: soak: {engine}, {seconds} s: {puts} puts, {reads} reads, {deletions} deletions, {cycles} collections, \
+         {collected} blobs collected, {moved} moved, {scrubbed} scrubbed; 0 lost, 0 left; {} puts/s",
+        puts / seconds.max(1)
     );
     assert!(collected > 0 && puts > 50, "hardly anything happened");
 }

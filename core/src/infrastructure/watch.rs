@@ -54,10 +54,15 @@ pub(crate) fn step(_step: &Step<'_>) -> io::Result<()> {
 #[inline]
 pub(crate) fn point() {}
 
+/// Announces that a transaction ran into another, and begins anew.
+#[cfg(not(feature = "testing"))]
+#[inline]
+pub(crate) fn collided() {}
+
 #[cfg(feature = "testing")]
 pub use watching::{Watch, Watcher};
 #[cfg(feature = "testing")]
-pub(crate) use watching::{point, step, watched};
+pub(crate) use watching::{collided, point, step, watched};
 
 #[cfg(feature = "testing")]
 mod watching {
@@ -79,6 +84,9 @@ mod watching {
         /// What follows changes nothing durable, but depends on what others do meanwhile: a statement of the
         /// metadata store, a look at a file.
         fn point(&self) {}
+
+        /// A transaction ran into another, and begins anew.
+        fn collided(&self) {}
     }
 
     static WATCHED: AtomicBool = AtomicBool::new(false);
@@ -126,6 +134,12 @@ mod watching {
         loom_point();
         if let Some(watcher) = watcher() {
             watcher.point();
+        }
+    }
+
+    pub(crate) fn collided() {
+        if let Some(watcher) = watcher() {
+            watcher.collided();
         }
     }
 

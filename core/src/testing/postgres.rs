@@ -6,13 +6,15 @@
 //! test may use it.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The superuser of every cluster; needs no password, as the cluster listens on the loopback only.
 const USER: &str = "juststorage";
@@ -51,11 +53,19 @@ impl Cluster {
     }
 
     fn try_start_new() -> io::Result<Self> {
-        let programs = find_programs()?;
-        let directory = tempfile::Builder::new().prefix("juststorage-postgres-").tempdir()?.keep();
-        let mut cluster = Self {
-            programs,
-            directory,
+        let cluster = Self::prepare()?;
+        let mut initdb = cluster.program("initdb");
+        initdb.arg("--pgdata").arg(cluster.data());
+        initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--username", USER]);
+        check("initdb", &initdb.output()?)?;
+        cluster.started()
+    }
+
+    /// A directory for a cluster, which is gone when this process is.
+    fn prepare() -> io::Result<Self> {
+        let cluster = Self {
+            programs: find_programs()?,
+            directory: tempfile::Builder::new().prefix("juststorage-postgres-").tempdir()?.keep(),
             port: free_port()?,
             databases: AtomicU32::new(0),
             owner: unprivileged_user()?,
@@ -66,11 +76,11 @@ impl Cluster {
         if let Some((user, group)) = cluster.owner {
             chown(&cluster.directory, Some(user), Some(group))?;
         }
-        let data = cluster.data();
-        let mut initdb = cluster.program("initdb");
-        initdb.arg("--pgdata").arg(&data);
-        initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--username", USER]);
-        check("initdb", &initdb.output()?)?;
+        Ok(cluster)
+    }
+
+    fn started(self) -> io::Result<Self> {
+        let mut cluster = self;
         // Another process may take the port between our look and the server's start: then another is tried.
         let mut attempts = 0;
         loop {
@@ -97,6 +107,76 @@ impl Cluster {
         let output = createdb.output().expect("createdb runs");
         check("createdb", &output).expect("a database can be made");
         self.url(&name)
+    }
+
+    /// A server that follows this one, and without which this one, started anew, acknowledges nothing any more
+    /// (`synchronous_standby_names`).
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be made.
+    #[must_use]
+    pub fn synchronous_standby(&self) -> Self {
+        self.try_synchronous_standby().expect("a standby can be made")
+    }
+
+    fn try_synchronous_standby(&self) -> io::Result<Self> {
+        const NAME: &str = "standby";
+        let standby = Self::prepare()?;
+        let mut backup = standby.program("pg_basebackup");
+        let primary = format!("host=127.0.0.1 port={} user={USER} application_name={NAME}", self.port);
+        // It leaves behind how the standby finds the primary, and under which name.
+        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--dbname", &primary]);
+        check("pg_basebackup", &backup.arg("--pgdata").arg(standby.data()).output()?)?;
+        let standby = standby.started()?;
+        self.stop();
+        let mut settings = fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf"))?;
+        writeln!(settings, "synchronous_standby_names = '{NAME}'")?;
+        drop(settings);
+        self.try_start()?;
+        // What is made now is acknowledged once the standby has it: from here on it follows.
+        self.create_database();
+        Ok(standby)
+    }
+
+    /// Makes a standby the primary, and returns once it is.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be promoted.
+    pub fn promote(&self) {
+        let output = self.control("promote").args(["--wait", "--timeout=60"]).output().expect("pg_ctl runs");
+        check("pg_ctl promote", &output).expect("the standby is promoted");
+    }
+
+    /// Kills every process of the server at once (SIGKILL), as the loss of its machine would.
+    ///
+    /// # Panics
+    ///
+    /// If there is no server to kill.
+    pub fn kill(&self) {
+        self.try_kill().expect("the server is killed");
+    }
+
+    fn try_kill(&self) -> io::Result<()> {
+        let file = self.data().join("postmaster.pid");
+        let first = fs::read_to_string(&file)?.lines().next().unwrap_or_default().to_owned();
+        let number = |text: &str| text.trim().parse::<i32>().map_err(io::Error::other);
+        let main = number(&first)?;
+        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children"))?;
+        for process in [Ok(main)].into_iter().chain(children.split_whitespace().map(number)) {
+            if let Some(process) = Pid::from_raw(process?) {
+                // One that has ended by itself meanwhile is as dead.
+                let _ = kill_process(process, Signal::KILL);
+            }
+        }
+        // Its number may soon be another process's, and the guard goes by it.
+        fs::remove_file(file)
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL of a database of this cluster.

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,12 +27,18 @@ struct Gate {
 pub struct Holder {
     gate: Mutex<Gate>,
     changed: Condvar,
+    collisions: AtomicU32,
 }
 
 impl Holder {
     pub fn new() -> Self {
         let gate = Gate { before: None, held: false, last: Instant::now() };
-        Self { gate: Mutex::new(gate), changed: Condvar::new() }
+        Self { gate: Mutex::new(gate), changed: Condvar::new(), collisions: AtomicU32::new(0) }
+    }
+
+    /// How many transactions ran into another and began anew.
+    pub fn collisions(&self) -> u32 {
+        self.collisions.load(Ordering::Relaxed)
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -91,6 +98,10 @@ impl Watcher for Holder {
 
     fn point(&self) {
         self.step();
+    }
+
+    fn collided(&self) {
+        self.collisions.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -15,6 +15,7 @@ use super::{delete, expire, parts, put, update};
 use crate::application::ports::metadata::{MetadataError, Mutation, Outcome, PutObject, Refusal, WriterId};
 use crate::domain::address::Tenant;
 use crate::domain::timestamp::Timestamp;
+use crate::infrastructure::watch;
 
 /// What one change came to.
 pub(super) type Applied = Result<Outcome, Refusal>;
@@ -32,7 +33,7 @@ pub(super) async fn commit(
         Ok::<_, Fault>(applied)
     };
     match hopeful.await {
-        Err(fault) if !fault.is_outage() => {}
+        Err(fault) if !fault.is_outage() => watch::collided(),
         result => return result,
     }
     match transaction!(db, |tx| apply(&mut tx, writer, batch, now, Fences::First).await?) {

@@ -94,6 +94,19 @@ async fn existing(
         .await
 }
 
+/// Holds the content of an object, so that its leaves move before or after this transaction, and not meanwhile.
+pub(super) async fn hold(batch: &mut Batch<'_>, blob: BlobId) -> Result<(), Fault> {
+    if !batch.tx.sees_only_its_own() {
+        batch
+            .tx
+            .query(sql!("SELECT b.id FROM blobs b WHERE b.id = $1", for_key_share))
+            .bind(blob.0)
+            .optional()
+            .await?;
+    }
+    Ok(())
+}
+
 /// Writes down what [`check`] found fit.
 pub(super) async fn place(
     batch: &mut Batch<'_>,

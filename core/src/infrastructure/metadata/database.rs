@@ -106,3 +106,40 @@ impl Database {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::super::{migrate, spaces};
+    use super::*;
+    use crate::domain::address::{Namespace, SpaceAddress, Tenant};
+    use crate::domain::timestamp::Timestamp;
+
+    /// Had it not taken the write lock when it began, another process's write behind its first look would have undone it:
+    /// SQLite refuses to write upon an old state (sqlite.org/rescode.html, `SQLITE_BUSY_SNAPSHOT`).
+    #[tokio::test]
+    async fn a_transaction_that_began_by_reading_may_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metadata.db");
+        let db = Database::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        migrate::migrate(&db).await.unwrap();
+        let other = SqliteConnectOptions::new().filename(&path).busy_timeout(Duration::ZERO);
+        let mut other = other.connect().await.unwrap();
+        let write = || sqlx::query("INSERT INTO leases (name, holder, expires_at) VALUES ('x', x'00', 0)");
+        let space = SpaceAddress::new(Namespace::new("n").unwrap(), Tenant::new("t").unwrap());
+
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(spaces::lock_space(&mut tx, &space).await.unwrap(), None);
+        let refused = write().execute(&mut other).await.expect_err("it wrote");
+        let refused = refused.into_database_error().expect("SQLite's");
+        assert_eq!(refused.code().as_deref(), Some("5"), "not for being busy: {refused}");
+        spaces::ensure_space(&mut tx, &space, Timestamp(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        write().execute(&mut other).await.unwrap();
+        db.close().await;
+    }
+}

@@ -56,6 +56,14 @@ macro_rules! piece {
     (sqlite for_share_of_bucket) => {
         ""
     };
+    // For `buckets u` joined with its `spaces s`: keeps others from being in the one and from relying on what the other
+    // is like, but not from referring to that.
+    (postgres for_update_of_bucket) => {
+        " FOR UPDATE OF u FOR NO KEY UPDATE OF s"
+    };
+    (sqlite for_update_of_bucket) => {
+        ""
+    };
     // Leaves rows that others hold for another time.
     (postgres for_update_skip_locked) => {
         " FOR UPDATE SKIP LOCKED"

@@ -186,14 +186,19 @@ async fn wanted(tx: &mut Transaction, blob: BlobId) -> Result<Option<StorageClas
 async fn queue_move(tx: &mut Transaction, blob: BlobId, segment: SegmentId) -> Result<(), Fault> {
     let (wanted, actual) = (wanted(tx, blob).await?, tier(tx, segment).await?);
     if wanted.is_some_and(|wanted| wanted != actual) {
-        tx.query(sql!(
-            "INSERT INTO move_candidates (blob_id) VALUES ($1) \
-             ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
-        ))
-        .bind(blob.0)
-        .execute()
-        .await?;
+        enqueue_move(tx, blob).await?;
     }
+    Ok(())
+}
+
+async fn enqueue_move(tx: &mut Transaction, blob: BlobId) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO move_candidates (blob_id) VALUES ($1) \
+         ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
+    ))
+    .bind(blob.0)
+    .execute()
+    .await?;
     Ok(())
 }
 
@@ -239,17 +244,22 @@ async fn forget_move(tx: &mut Transaction, blob: BlobId) -> Result<(), Fault> {
     Ok(())
 }
 
-/// After a leaf was pointed elsewhere: it leaves the queue, unless its objects changed their minds again.
-pub(super) async fn settle_move(tx: &mut Transaction, blob: BlobId) -> Result<(), Fault> {
+/// After a leaf was pointed elsewhere: it leaves the queue, unless its objects changed their minds again. With
+/// another tier it may even have to enter it.
+pub(super) async fn settle_move(tx: &mut Transaction, blob: BlobId, tier_changed: bool) -> Result<(), Fault> {
     let queued = tx
         .query(sql!("SELECT blob_id FROM move_candidates WHERE blob_id = $1", for_update))
         .bind(blob.0)
         .optional()
         .await?;
-    if queued.is_some() && still_to_move(tx, blob).await?.is_none() {
-        forget_move(tx, blob).await?;
+    if queued.is_none() && !tier_changed {
+        return Ok(());
     }
-    Ok(())
+    match still_to_move(tx, blob).await? {
+        None if queued.is_some() => forget_move(tx, blob).await,
+        Some(_) if queued.is_none() => enqueue_move(tx, blob).await,
+        _ => Ok(()),
+    }
 }
 
 pub(super) async fn quarantine(db: &Database, blob: BlobId, at: Location) -> Result<(), Fault> {

@@ -70,13 +70,18 @@ pub(super) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<App
 }
 
 pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -> Result<Applied, Fault> {
-    let Some(upload) = uploads::lock(batch.tx, complete.upload).await? else {
+    let Some(upload) = uploads::look(batch.tx, complete.upload).await? else {
         return Ok(Err(Refusal::NoSuchUpload));
     };
-    // Taken through the batch, which holds the space's settings until the end.
+    // Bucket and space before the upload, as the removal of a bucket takes them: in another order each could wait
+    // for the other. Taken through the batch, which holds the space's settings until the end.
+    batch.space_of(&upload.space.address, complete.bucket.as_ref()).await?;
     let space = batch.ensure_space(&upload.space.address).await?;
     if !batch.bucket_stands(complete.bucket.as_ref(), Some(space.id)).await? {
         return Ok(Err(Refusal::NoSuchBucket));
+    }
+    if !uploads::hold(batch.tx, complete.upload).await? {
+        return Ok(Err(Refusal::NoSuchUpload));
     }
     let all = uploads::all_parts(batch.tx, complete.upload).await?;
     let parts = match select_parts(&all, &complete.claims) {

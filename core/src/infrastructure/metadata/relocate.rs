@@ -9,7 +9,7 @@ use super::transaction::{Transaction, transaction};
 use super::{rows, segments};
 use crate::application::ports::metadata::{Relocation, WriterId};
 use crate::application::ports::segments::SegmentKind;
-use crate::domain::blob::SegmentId;
+use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::space::SpaceId;
 
 pub(super) async fn relocate(
@@ -47,6 +47,10 @@ pub(super) async fn relocate(
 
 async fn point(tx: &mut Transaction, tally: &mut Tally, relocation: &Relocation) -> Result<bool, Fault> {
     let Relocation { blob, from, to } = relocation;
+    let tier_changed = from.tier != to.location.tier;
+    if tier_changed {
+        hold_referred(tx, *blob).await?;
+    }
     // A copy is made of bytes whose hash was verified: it is sound even if the original was found not to be.
     let row = tx
         .query(sql!(
@@ -72,6 +76,24 @@ async fn point(tx: &mut Transaction, tally: &mut Tally, relocation: &Relocation)
     let space = SpaceId(row.get("space_id")?);
     tally.removed(space, from.tier, from.segment, from.length)?;
     tally.placed(space, to.location.tier, to.location.segment, to.location.length)?;
-    super::garbage::settle_move(tx, *blob).await?;
+    super::garbage::settle_move(tx, *blob, tier_changed).await?;
     Ok(true)
+}
+
+/// Holds a leaf and the composites it is part of. Whoever makes an object of one of these, or changes such an object's
+/// class, holds its blob while comparing the class with the tier: so either that one sees the new tier, or we see the
+/// object. Otherwise neither would, and the leaf would stay where nobody asks for it.
+async fn hold_referred(tx: &mut Transaction, leaf: BlobId) -> Result<(), Fault> {
+    if tx.sees_only_its_own() {
+        return Ok(());
+    }
+    tx.query(sql!(
+        "SELECT b.id FROM blobs b WHERE b.id IN (SELECT l.id FROM blobs l WHERE l.id = $1 \
+         UNION SELECT e.parent_id FROM extents e WHERE e.child_id = $1) ORDER BY b.id",
+        for_update
+    ))
+    .bind(leaf.0)
+    .all()
+    .await?;
+    Ok(())
 }

@@ -182,9 +182,13 @@ pub(super) async fn list_buckets(
 
 pub(super) async fn delete_bucket(db: &Database, name: &BucketName) -> Result<BucketDeletion, Fault> {
     transaction!(db, |tx| {
-        // With the bucket's row held, commits through it wait and then find it gone.
+        // With the bucket's row held, commits through it wait and then find it gone; with the space's, those that
+        // do not come through a bucket are there already or come later.
         let space = tx
-            .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_update))
+            .query(sql!(
+                "SELECT u.space_id FROM buckets u JOIN spaces s ON s.id = u.space_id WHERE u.name = $1",
+                for_update_of_bucket
+            ))
             .bind(name.as_str())
             .find(Row::first::<i64>)
             .await?;

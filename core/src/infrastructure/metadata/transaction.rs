@@ -102,6 +102,7 @@ pub(super) const ATTEMPTS_MAX: u32 = 12;
 
 /// A short, growing, uneven rest, so that those who collided do not meet again.
 pub(super) async fn pause(attempt: u32) {
+    watch::collided();
     let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
     let millis = (1_u64 << attempt.min(7)) * (128 + spread) / 256;
     tokio::time::sleep(Duration::from_millis(millis)).await;

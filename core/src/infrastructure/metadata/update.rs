@@ -51,6 +51,7 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         .await?;
     if let (true, Some(content)) = (after.class != before.class, &after.content) {
         batch.tally.reclassed(&before, after.class)?;
+        content::hold(batch, content.blob).await?;
         content::suspect_blob_tier(batch, content, after.class).await?;
     }
     Ok(Ok(Outcome::Object { object: Box::new(after), dropped: None }))

@@ -85,14 +85,21 @@ pub(super) async fn find(db: &Database, id: UploadId) -> Result<Option<Upload>, 
 
 /// The upload, which nobody else then changes or ends until the end of the transaction.
 pub(super) async fn lock(tx: &mut Transaction, id: UploadId) -> Result<Option<Upload>, Fault> {
-    let locked = tx
+    if hold(tx, id).await? { look(tx, id).await } else { Ok(None) }
+}
+
+/// Whether there is such an upload, which nobody else then changes or ends until the end of the transaction.
+pub(super) async fn hold(tx: &mut Transaction, id: UploadId) -> Result<bool, Fault> {
+    let held = tx
         .query(sql!("SELECT u.id FROM uploads u WHERE u.id = $1", for_update))
         .bind(id.0)
         .optional()
         .await?;
-    if locked.is_none() {
-        return Ok(None);
-    }
+    Ok(held.is_some())
+}
+
+/// The upload as it is now. All but its space stays so as long as there is one.
+pub(super) async fn look(tx: &mut Transaction, id: UploadId) -> Result<Option<Upload>, Fault> {
     tx.query(sql!(upload, " WHERE u.id = $1")).bind(id.0).find(rows::upload).await
 }
 
@@ -194,7 +201,8 @@ pub(super) async fn abort(db: &Database, id: UploadId) -> Result<bool, Fault> {
     })
 }
 
-/// Ends every upload of a space.
+/// Ends every upload of a space. They are held first, whole, as whoever completes or aborts one holds it: otherwise
+/// each could wait for what the other removes.
 pub(super) async fn abort_all(tx: &mut Transaction, space: i64) -> Result<(), Fault> {
     let ids = tx
         .query(sql!("SELECT id FROM uploads WHERE space_id = $1 ORDER BY id", for_update))

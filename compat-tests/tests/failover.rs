@@ -1,0 +1,173 @@
+//! The database fails over: the primary dies under load with its whole machine, its synchronous standby is promoted and
+//! takes over the address. What was acknowledged is there, the store agrees with itself, and writes go on without anybody
+//! restarting anything.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use juststorage_compat_tests::native::Native;
+use juststorage_compat_tests::{Cluster, Content, Database, Options, Server, s3, wait};
+use reqwest::{Method, StatusCode};
+use tokio::net::{TcpListener, TcpStream};
+
+const BUCKET: &str = "bucket";
+
+const WRITERS: u64 = 4;
+
+/// Of each writer.
+const KEYS: u64 = 9;
+
+/// How long the store may take to be back once there is a primary.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Longer than the store itself waits for its database: whatever became of a request, nothing becomes of it later.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(100);
+
+/// The address of whichever server is the primary.
+#[derive(Default)]
+struct Address(AtomicU16);
+
+impl Address {
+    /// Listens; the port.
+    async fn open(self: Arc<Self>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let port = self.0.load(Ordering::SeqCst);
+                tokio::spawn(async move {
+                    if let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
+                        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+        });
+        own
+    }
+}
+
+/// What a key may hold: `None` for nothing. More than one only where a request was not acknowledged.
+type May = Vec<Option<Content>>;
+
+struct Writer {
+    number: u64,
+    next: u64,
+    known: BTreeMap<String, May>,
+    acknowledged: usize,
+    unacknowledged: usize,
+}
+
+impl Writer {
+    async fn run(&mut self, native: &Native, stop: &AtomicBool, all: &AtomicUsize) {
+        while !stop.load(Ordering::SeqCst) {
+            self.next += 1;
+            let key = format!("{}/{}", self.number, self.next % KEYS);
+            let length = if self.next.is_multiple_of(5) { (1 << 20) + 99 } else { 3000 };
+            let content = Content::new(self.number << 32 | self.next, length);
+            let state = (!self.next.is_multiple_of(7)).then_some(content);
+            let request = match state {
+                Some(content) => native.post(BUCKET, &key).body(content.bytes()),
+                None => native.request(Method::DELETE, &native.path(BUCKET, &key)),
+            };
+            let status = request.timeout(CLIENT_PATIENCE).send().await.ok().map(|answer| answer.status());
+            let may = self.known.entry(key).or_insert_with(|| vec![None]);
+            match status {
+                Some(StatusCode::CREATED | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND) => {
+                    *may = vec![state];
+                    self.acknowledged += 1;
+                    all.fetch_add(1, Ordering::SeqCst);
+                }
+                Some(status) if !status.is_server_error() => panic!("{status}"),
+                _ => {
+                    may.push(state);
+                    self.unacknowledged += 1;
+                    // Whoever is refused comes back a little later.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    async fn verify(&self, native: &Native) {
+        for (key, may) in &self.known {
+            let answer = native.get(BUCKET, key).await;
+            let found = match answer.status() {
+                StatusCode::OK => Some(answer.bytes().await.unwrap()),
+                StatusCode::NOT_FOUND => None,
+                status => panic!("{key}: {status}"),
+            };
+            let fits = may.iter().any(|state| state.map(Content::bytes) == found);
+            assert!(fits, "{key} holds {:?} bytes, and may hold {may:?}", found.map(|bytes| bytes.len()));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_fails_over() {
+    let primary = Cluster::start_new();
+    let url = primary.create_database();
+    let standby = primary.synchronous_standby();
+    let address = Arc::new(Address(AtomicU16::new(primary.port())));
+    let port = address.clone().open().await;
+    let settings =
+        vec![("DATABASE_URL", url.replace(&format!(":{}/", primary.port()), &format!(":{port}/")))];
+    let mut server = Server::start_with(Database::Postgres, Options { settings, ..Options::terse() }).await;
+    server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
+
+    let native = server.native();
+    let mut writers: Vec<_> = (0..WRITERS)
+        .map(|number| Writer { number, next: 0, known: BTreeMap::new(), acknowledged: 0, unacknowledged: 0 })
+        .collect();
+    let (stop, all) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let load = join_all(writers.iter_mut().map(|writer| writer.run(&native, &stop, &all)));
+    let failover = async {
+        let acknowledged = async |number: usize| {
+            wait::until("writes are acknowledged", PATIENCE, async || {
+                (all.load(Ordering::SeqCst) >= number).then_some(())
+            })
+            .await;
+        };
+        acknowledged(100).await;
+        let before = all.load(Ordering::SeqCst);
+        tokio::task::block_in_place(|| primary.kill());
+        let begun = Instant::now();
+        let refused = wait::until("/ready says no", PATIENCE, async || {
+            let answer = native.request(Method::GET, "/ready").timeout(CLIENT_PATIENCE).send().await.ok()?;
+            (answer.status() == 503).then(|| begun.elapsed())
+        })
+        .await;
+        // Nothing is acknowledged by a primary that is dead; a few were on their way.
+        let between = all.load(Ordering::SeqCst) - before;
+        assert!(between <= 2 * usize::try_from(WRITERS).unwrap() + 20, "{between} acknowledged by the dead");
+        tokio::task::block_in_place(|| standby.promote());
+        address.0.store(standby.port(), Ordering::SeqCst);
+        let promoted = (Instant::now(), all.load(Ordering::SeqCst));
+        acknowledged(promoted.1 + 1).await;
+        let back = promoted.0.elapsed();
+        acknowledged(promoted.1 + 100).await;
+        stop.store(true, Ordering::SeqCst);
+        (refused, back)
+    };
+    let (_, (refused, back)) = tokio::join!(load, failover);
+
+    join_all(writers.iter().map(|writer| writer.verify(&native))).await;
+    server.stop().await;
+    server.assert_valid();
+    server.resume().await;
+    let native = server.native();
+    join_all(writers.iter().map(|writer| writer.verify(&native))).await;
+    s3::empty(&server.s3(), BUCKET).await;
+    server.assert_nothing_left().await;
+    println!(
+        "figures: failover: {} acknowledged by {WRITERS} writers, {} not, 0 lost, 0 left; /ready said no after {} ms, \
+         and the first write behind the promotion was acknowledged after {} ms",
+        writers.iter().map(|writer| writer.acknowledged).sum::<usize>(),
+        writers.iter().map(|writer| writer.unacknowledged).sum::<usize>(),
+        refused.as_millis(),
+        back.as_millis()
+    );
+}
