@@ -36,15 +36,7 @@ fn content(number: u64, length: usize) -> Content {
 
 /// Runs into the end of a 48 MiB disk on both fronts, with small and large objects; gives room back; goes on.
 async fn a_full_disk_is_said_and_survived(database: Database) {
-    let disk = match SmallDisk::mount(48 << 20) {
-        Ok(disk) => disk,
-        Err(error) => {
-            eprintln!("NOT TESTED: a full disk, since no small file system could be mounted: {error}");
-            let allowed = std::env::var_os("JUSTSTORAGE_TEST_NO_MOUNT").is_some();
-            assert!(allowed, "run as root, or set JUSTSTORAGE_TEST_NO_MOUNT to do without this test");
-            return;
-        }
-    };
+    let Some(disk) = SmallDisk::mount_for("a full disk", 48 << 20) else { return };
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1; 16 << 20]).unwrap();
     let options = Options { data: Some(disk.path().join("data")), ..Options::terse() };

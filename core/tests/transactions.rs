@@ -13,13 +13,12 @@ use std::time::Instant;
 
 use hold::Holder;
 use juststorage_core::application::ports::metadata::{
-    CompleteUpload, MetadataStore, Mutation, NewContent, PutObject, PutPart, Refusal, Target,
+    MetadataStore, Mutation, NewContent, PutObject, PutPart, Refusal, Target,
 };
 use juststorage_core::domain::blob::Hash;
 use juststorage_core::domain::limits::Quota;
 use juststorage_core::domain::multipart::{PartClaim, PartNumber, UploadId};
 use juststorage_core::domain::object::{Attributes, ObjectId};
-use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::space::Versioning;
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
@@ -258,16 +257,8 @@ fn part(bench: &Bench<'static>, upload: UploadId, body: &str) -> Mutation {
 }
 
 fn complete(bench: &Arc<Bench<'static>>, upload: UploadId) -> Work<String> {
-    let complete = Mutation::Complete(Box::new(CompleteUpload {
-        upload,
-        bucket: None,
-        claims: vec![PartClaim { number: PartNumber::new(1).unwrap(), etag: None, checksum: None }],
-        id: ObjectId::fresh(bench.now()),
-        domain: bench.domain.clone(),
-        expected: None,
-        preconditions: Preconditions::default(),
-        quota: None,
-    }));
+    let claim = PartClaim { number: PartNumber::new(1).unwrap(), etag: None, checksum: None };
+    let complete = Mutation::Complete(Box::new(bench.complete(upload, vec![claim])));
     let bench = bench.clone();
     Box::pin(async move { said(bench.one(complete).await) })
 }
