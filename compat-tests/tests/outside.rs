@@ -49,7 +49,9 @@ impl Ledger {
                 return true;
             }
             Ok(answer) => {
+                let again = answer.headers().contains_key("retry-after");
                 let (status, code, _) = problem(answer).await;
+                assert!(again || status != 503, "{code} does not say when to try again");
                 *self.refusals.entry((status, code)).or_default() += 1;
             }
             Err(_) => self.unanswered += 1,
@@ -82,11 +84,11 @@ impl Ledger {
         }
     }
 
-    /// Refusals say that it is the store's fault and have a code.
+    /// Refusals say that it is the store's fault, that it passes, and have a code.
     fn refusals_are_clear(&self, what: &str) {
         eprintln!("{what}: {:?}, {} unanswered", self.refusals, self.unanswered);
         for (status, code) in self.refusals.keys() {
-            assert!((500..=599).contains(status) && !code.is_empty(), "{status} {code}");
+            assert_eq!((*status, code.as_str()), (503, "unavailable"), "{what}");
         }
     }
 }
