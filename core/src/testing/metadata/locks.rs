@@ -13,6 +13,7 @@ use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::object_lock::{
     DefaultRetention, LockChange, LockConfig, LockMode, ObjectLock, Period, Retention,
 };
+use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::Versioning;
 
@@ -122,10 +123,12 @@ pub async fn a_held_version_reads_as_it_did(store: &dyn MetadataStore) {
             preconditions: Preconditions::default(),
         }))
     };
-    let rewritten =
-        Attributes { metadata: [("a".to_owned(), "b".to_owned())].into(), ..Attributes::default() };
+    let rewritten = AttributesPatch {
+        metadata: [("a".to_owned(), Some("b".to_owned()))].into(),
+        ..AttributesPatch::default()
+    };
     assert_eq!(refusal(bench.one(update(rewritten)).await), Refusal::Locked);
-    let tagged = Attributes { tags: [("a".to_owned(), "b".to_owned())].into(), ..Attributes::default() };
+    let tagged = AttributesPatch::tags([("a".to_owned(), "b".to_owned())].into());
     let after = object(bench.one(update(tagged)).await);
     assert_eq!((after.tags.len(), after.lock), (1, held.lock));
     bench.finish().await;
