@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
 use juststorage_compat_tests::content::assert_same;
@@ -36,15 +36,7 @@ fn content(number: u64, length: usize) -> Content {
 
 /// Runs into the end of a 48 MiB disk on both fronts, with small and large objects; gives room back; goes on.
 async fn a_full_disk_is_said_and_survived(database: Database) {
-    let disk = match SmallDisk::mount(48 << 20) {
-        Ok(disk) => disk,
-        Err(error) => {
-            eprintln!("NOT TESTED: a full disk, since no small file system could be mounted: {error}");
-            let allowed = std::env::var_os("JUSTSTORAGE_TEST_NO_MOUNT").is_some();
-            assert!(allowed, "run as root, or set JUSTSTORAGE_TEST_NO_MOUNT to do without this test");
-            return;
-        }
-    };
+    let Some(disk) = SmallDisk::mount_for("a full disk", 48 << 20) else { return };
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1; 16 << 20]).unwrap();
     let options = Options { data: Some(disk.path().join("data")), ..Options::terse() };
@@ -176,6 +168,12 @@ async fn a_database_that_stops_and_starts() {
         let refused = || refusals.lock().unwrap().values().sum::<u32>();
         let before = refused();
         wait::until("writes are refused", PATIENCE, async || (refused() > before + 4).then_some(())).await;
+        wait::until("refusals come at once", PATIENCE, async || {
+            let begun = Instant::now();
+            let answer = native.get(BUCKET, "1").await;
+            (answer.status() == 503 && begun.elapsed() < Duration::from_secs(1)).then_some(())
+        })
+        .await;
         cluster.start();
         wait::until("/ready says yes", PATIENCE, async || {
             let answer = native.request(Method::GET, "/ready").send().await.ok()?;

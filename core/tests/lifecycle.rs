@@ -20,6 +20,7 @@ use juststorage_core::domain::lifecycle::{
 };
 use juststorage_core::domain::object::{Attributes, Object, Tags};
 use juststorage_core::domain::object_lock::{LockMode, ObjectLock, Retention};
+use juststorage_core::domain::patch::AttributesPatch;
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::settings::Setting;
 use juststorage_core::domain::space::Versioning;
@@ -307,7 +308,7 @@ async fn a_tag_taken_away_saves_an_object() {
     let read = bench.all().await.remove(0);
     let (at, rule) = bench.running.store.expiry(&read).await.unwrap().unwrap();
     assert!(at > read.created_at && rule == "r0");
-    let change = Change { attributes: Some(Attributes::default()), ..Change::default() };
+    let change = Change { attributes: Some(AttributesPatch::tags(Tags::new())), ..Change::default() };
     bench.running.store.update(&root(), &ObjectRef::Id(object.id), change).await.unwrap();
     assert_eq!(bench.after(5).await, 0);
     assert_eq!(bench.versions().await, ["k=1"]);

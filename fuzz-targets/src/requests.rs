@@ -12,18 +12,9 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use juststorage_core::application::access::{Access, AuthMode, MasterKey, RootKey};
-use juststorage_core::application::commit::Committer;
-use juststorage_core::application::ingest::Ingest;
-use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{MetadataStore, WriterId};
-use juststorage_core::application::store::{Store, Tiers};
-use juststorage_core::domain::address::Tenant;
-use juststorage_core::domain::space::DedupScope;
-use juststorage_core::domain::timestamp::Timestamp;
+use juststorage_core::application::access::{AuthMode, RootKey};
 use juststorage_core::infrastructure::clock::SystemClock;
-use juststorage_core::infrastructure::metadata::SqlMetadata;
-use juststorage_core::infrastructure::segments::LocalSegments;
+use juststorage_core::testing::local::Local;
 use juststorage_native_api::NativeApi;
 use juststorage_s3_gateway::{Gateway, S3Gateway};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -32,7 +23,6 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
-use uuid::Uuid;
 
 const ROOT: &str = "juststorage";
 
@@ -58,24 +48,11 @@ async fn open() -> (S3Gateway, Router) {
     let parent = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
     // Its files stay until the process ends, and a little longer: nobody needs them.
     let root = tempfile::Builder::new().prefix("juststorage-fuzz-").tempdir_in(parent).unwrap().keep();
-    let url = format!("sqlite://{}", root.join("metadata.db").display());
-    let metadata = SqlMetadata::connect(&url).await.unwrap();
-    metadata.migrate().await.unwrap();
-    let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
-    let tier = |name: &'static str| Arc::new(LocalSegments::open(root.join(name), name).unwrap());
-    let tiers = Tiers { hot: tier("hot"), cold: tier("cold") };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let writer = WriterId(Uuid::new_v4());
-    metadata.heartbeat(writer, Timestamp(i64::MAX)).await.unwrap();
-    let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
+    let key = RootKey { access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() };
+    let Local { store, access, tasks, .. } =
+        Local::open(&root, Arc::new(SystemClock), AuthMode::Disabled, Some(key)).await;
     // They live as long as the process.
     std::mem::forget(tasks);
-    let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
-    let store = Store::new(metadata.clone(), tiers, clock.clone(), committer, ingest, DedupScope::Tenant);
-    let key = RootKey { access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() };
-    let master = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
-    let home = Tenant::new("default").unwrap();
-    let access = Access::new(metadata, clock, master, AuthMode::Disabled, Some(key), home);
     let gateway = Gateway {
         store: store.clone(),
         access: access.clone(),

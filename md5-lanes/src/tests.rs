@@ -61,7 +61,7 @@ proptest! {
         for round in rounds {
             let mut pieces: [Option<Vec<u8>>; 6] = Default::default();
             for (body, length, first) in round {
-                pieces[body] = Some((0..length).map(|at| first.wrapping_add((at % 251) as u8)).collect());
+                pieces[body] = Some((0..=250_u8).cycle().take(length).map(|byte| first.wrapping_add(byte)).collect());
             }
             let mut together: Vec<_> = bodies
                 .iter_mut()

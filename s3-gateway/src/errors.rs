@@ -232,7 +232,7 @@ fn translate_code(error: Error) -> S3Error {
         Error::Unavailable => fail(
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailable",
-            "The metadata store cannot be reached. Please try again.",
+            "The store is unavailable for the moment. Please try again.",
         ),
         // S3 itself cannot be full; 507 is what Ceph and MinIO answer, and SDKs do not hammer on it.
         Error::Full => fail(

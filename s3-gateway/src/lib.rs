@@ -24,6 +24,8 @@ mod xml_body;
 use juststorage_core::application::access::Access;
 use juststorage_core::application::store::Store;
 
+#[cfg(feature = "testing")]
+pub use service::testing;
 pub use service::{BoxError, ResponseBody, S3Gateway, service};
 
 /// The operations that the gateway carries out, by S3's names for them: for the test that tries every one.

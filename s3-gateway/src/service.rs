@@ -32,8 +32,8 @@ use crate::preflight::Asked;
 use crate::route::Reads;
 use crate::xml_body::{self, XmlDigests};
 
-#[cfg(test)]
-mod cost;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

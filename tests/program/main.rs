@@ -5,7 +5,6 @@
 mod alike;
 mod audit;
 mod commands;
-mod fairness;
 mod harness;
 mod refusals;
 mod secure;

@@ -209,6 +209,7 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
         Refusal::NoSuchObject => Error::NoSuchObject,
         Refusal::NoSuchBucket => Error::NoSuchBucket,
         Refusal::NoSuchUpload => Error::NoSuchUpload,
+        Refusal::Invalid(invalid) => Error::Invalid(invalid),
         Refusal::Complete(refusal) => Error::Complete(refusal),
         Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
         Refusal::SourceGone | Refusal::Changed => Error::Conflict,

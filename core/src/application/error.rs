@@ -122,8 +122,8 @@ pub enum Error {
     /// 507: a tier has no room.
     #[error("the storage is full")]
     Full,
-    /// 503: the database cannot be reached; try again.
-    #[error("the metadata store is unavailable")]
+    /// 503: the database cannot be reached, or a tier cannot be used just now; try again.
+    #[error("the store is unavailable for the moment; try again")]
     Unavailable,
     /// The stored bytes failed their checksum: they are quarantined, never served.
     #[error("the stored bytes are damaged and were not served")]

@@ -271,6 +271,10 @@ impl From<SegmentError> for Error {
                 tracing::error!(%error, "stored bytes damaged");
                 Self::Corrupt
             }
+            SegmentError::Unavailable { .. } => {
+                tracing::error!(%error, "tier unavailable");
+                Self::Unavailable
+            }
             SegmentError::Io { .. } => {
                 tracing::error!(%error, "tier failed");
                 Self::Internal

@@ -14,6 +14,7 @@ pub mod multipart;
 pub mod object;
 pub mod object_lock;
 pub mod pace;
+pub mod patch;
 pub mod precondition;
 pub mod principal;
 pub mod range;

@@ -3,6 +3,7 @@
 
 pub mod disk;
 pub mod faulty;
+pub mod local;
 pub mod metadata;
 pub mod postgres;
 pub mod secrets;

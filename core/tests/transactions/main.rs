@@ -22,7 +22,6 @@ use juststorage_core::domain::address::BucketName;
 use juststorage_core::domain::blob::Hash;
 use juststorage_core::domain::multipart::{PartClaim, PartNumber, UploadId};
 use juststorage_core::domain::object::{Attributes, ObjectId};
-use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::testing::disk::Watch;
@@ -141,16 +140,9 @@ fn complete_through(
     upload: UploadId,
     bucket: Option<BucketName>,
 ) -> Work<String> {
-    let complete = Mutation::Complete(Box::new(CompleteUpload {
-        upload,
-        bucket,
-        claims: vec![PartClaim { number: PartNumber::new(1).unwrap(), etag: None, checksum: None }],
-        id: ObjectId::fresh(bench.now()),
-        domain: bench.domain.clone(),
-        expected: None,
-        preconditions: Preconditions::default(),
-        quota: None,
-    }));
+    let claim = PartClaim { number: PartNumber::new(1).unwrap(), etag: None, checksum: None };
+    let complete = CompleteUpload { bucket, ..bench.complete(upload, vec![claim]) };
+    let complete = Mutation::Complete(Box::new(complete));
     let bench = bench.clone();
     Box::pin(async move { said(bench.one(complete).await) })
 }

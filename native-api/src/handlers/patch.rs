@@ -10,7 +10,7 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::update::Change;
-use juststorage_core::domain::object::{Attributes, Object};
+use juststorage_core::domain::patch::{AttributesPatch, Patch};
 use juststorage_core::domain::storage_class::StorageClass;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -70,42 +70,33 @@ impl PatchBody {
             .any(Option::is_some)
     }
 
-    /// What `object` carries once the patch is merged into it.
-    fn merged(self, object: Object) -> Attributes {
-        let Object { mut headers, mut metadata, tags, .. } = object;
-        match self.metadata {
-            None => {}
-            Some(None) => metadata.clear(),
-            Some(Some(changes)) => {
-                for (name, value) in changes {
-                    // Header names have no case; metadata is kept in lower case.
-                    let name = name.to_ascii_lowercase();
-                    match value {
-                        Some(value) => metadata.insert(name, value),
-                        None => metadata.remove(&name),
-                    };
-                }
-            }
-        }
-        let replace = |stored: &mut Option<String>, patch: Option<Option<String>>| {
-            if let Some(value) = patch {
-                *stored = value;
-            }
+    /// In the core's words.
+    fn attributes(self) -> AttributesPatch {
+        let value = |patch: Option<Option<String>>| match patch {
+            None => Patch::Keep,
+            Some(Some(value)) => Patch::Set(value),
+            Some(None) => Patch::Clear,
         };
-        replace(&mut headers.content_type, self.content_type);
-        replace(&mut headers.content_encoding, self.content_encoding);
-        replace(&mut headers.content_language, self.content_language);
-        replace(&mut headers.content_disposition, self.content_disposition);
-        replace(&mut headers.cache_control, self.cache_control);
-        replace(&mut headers.expires, self.expires);
-        Attributes { headers, metadata, tags, ..Attributes::default() }
+        let changes = self.metadata.as_ref().and_then(Option::as_ref).into_iter().flatten();
+        AttributesPatch {
+            content_type: value(self.content_type),
+            content_encoding: value(self.content_encoding),
+            content_language: value(self.content_language),
+            content_disposition: value(self.content_disposition),
+            cache_control: value(self.cache_control),
+            expires: value(self.expires),
+            clear_metadata: self.metadata == Some(None),
+            // Header names have no case; metadata is kept in lower case.
+            metadata: changes.map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect(),
+            tags: None,
+        }
     }
 }
 
 /// Change an object
 ///
-/// In place: same id, same bytes, same tag. Of two concurrent changes to metadata and headers the later wins
-/// whole.
+/// In place: same id, same bytes, same tag. Of concurrent changes none is lost: each is merged into what the one before
+/// it left.
 #[utoipa::path(
     patch,
     path = "/v1/objects/{id}",
@@ -133,8 +124,9 @@ pub(crate) async fn patch(
     let object = ObjectRef::Id(id.0);
     let class = patch.storage_class.as_deref().map(StorageClass::parse).transpose()?;
     let attributes = if patch.changes_attributes() {
-        let current = app.api.store.head(&who, &object, &ReadOptions::default()).await?;
-        Some(patch.merged(current.object))
+        // Who changes a part of it is shown the whole, and so must be allowed to read it.
+        app.api.store.head(&who, &object, &ReadOptions::default()).await?;
+        Some(patch.attributes())
     } else {
         None
     };

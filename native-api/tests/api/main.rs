@@ -4,7 +4,6 @@
 mod access;
 mod conditions;
 mod copies;
-mod cost;
 mod document;
 mod examples;
 mod listing;

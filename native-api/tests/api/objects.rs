@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http_body_util::BodyExt as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Server, call, noise, post};
 
@@ -205,6 +205,28 @@ async fn a_patch_merges() {
         .body(Body::from("{\"metadata\":{\"a\":\"b\"}}"))
         .unwrap();
     server.send(stale).await.refused(412, "precondition_failed", None);
+}
+
+/// Patches at once: each is merged into what the others left.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_patches_at_once_none_is_lost() {
+    let server = Server::open().await;
+    let written = server.put("shared", "x").await.json(201);
+    let path = format!("/v1/objects/{}", written["id"].as_str().unwrap());
+    let mut all = serde_json::Map::new();
+    for round in 0..8 {
+        let names: Vec<_> = (0..8).map(|n| format!("{n}-{round}")).collect();
+        let patches: Vec<_> = names.iter().map(|name| json!({ "metadata": { name: "1" } })).collect();
+        let answers = patches.iter().map(|patch| server.json("PATCH", &path, patch));
+        for answer in futures::future::join_all(answers).await {
+            answer.is(200);
+        }
+        all.extend(names.into_iter().map(|name| (name, json!("1"))));
+    }
+    let one = json!({ "metadata": { "long": "x".repeat(1900) } });
+    server.json("PATCH", &path, &one).await.refused(400, "invalid_metadata", Some("metadata"));
+    let last = server.json("PATCH", &path, &json!({ "metadata": {} })).await.json(200);
+    assert_eq!(last["metadata"], Value::Object(all));
 }
 
 /// Damage that shows before the first byte is an error; damage behind it breaks the answer off.

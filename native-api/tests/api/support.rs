@@ -1,6 +1,5 @@
 //! A server without a socket: the router over a store in a temporary directory.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,27 +8,20 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use juststorage_core::application::access::{Access, AuthMode, MasterKey, NewKey, NewKeyRequest};
-use juststorage_core::application::commit::{Committer, CommitterTasks};
-use juststorage_core::application::ingest::Ingest;
-use juststorage_core::application::limits::TenantLimits;
+use juststorage_core::application::access::{Access, AuthMode, NewKey, NewKeyRequest};
+use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
-use juststorage_core::application::store::{Store, Tiers};
+use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore};
 use juststorage_core::domain::address::Tenant;
-use juststorage_core::domain::limits::Limits;
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
-use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::timestamp::Timestamp;
-use juststorage_core::infrastructure::metadata::SqlMetadata;
-use juststorage_core::infrastructure::segments::LocalSegments;
+use juststorage_core::testing::local::Local;
 use juststorage_core::testing::secrets::Watch;
 pub(crate) use juststorage_core::testing::segments::noise;
 use juststorage_native_api::NativeApi;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
-use uuid::Uuid;
 
 /// A clock that stands still, at 2023-11-14T22:13:20Z.
 struct StillClock;
@@ -60,25 +52,9 @@ impl Server {
     pub(crate) async fn with(mode: AuthMode) -> Self {
         let watch = Watch::begin();
         let folder = TempDir::new().unwrap();
-        let root: &Path = folder.path();
-        let metadata =
-            SqlMetadata::connect(&format!("sqlite://{}", root.join("m.db").display())).await.unwrap();
-        metadata.migrate().await.unwrap();
-        let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
-        let tier = |name: &'static str| Arc::new(LocalSegments::open(root.join(name), name).unwrap());
-        let tiers = Tiers { hot: tier("hot"), cold: tier("cold") };
-        let clock: Arc<dyn Clock> = Arc::new(StillClock);
-        let writer = WriterId(Uuid::from_u128(7));
-        metadata.heartbeat(writer, Timestamp(i64::MAX)).await.unwrap();
-        let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
-        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
-        let store = Store::new(metadata.clone(), tiers, clock.clone(), committer, ingest, DedupScope::Tenant);
-        let store = store.with_limits(TenantLimits::new(metadata.clone(), Limits::default(), 128));
-        let key = "a1".repeat(32);
-        watch.made(&key);
-        let key = MasterKey::from_hex(&key).unwrap();
-        let home = Tenant::new("default").unwrap();
-        let access = Access::new(metadata.clone(), clock.clone(), key, mode, None, home);
+        watch.made(&Local::master());
+        let Local { store, access, metadata, tasks } =
+            Local::open(folder.path(), Arc::new(StillClock), mode, None).await;
         let metrics = Arc::new(|| "activestorage_test 1\n".to_owned());
         let api = NativeApi { store, access: access.clone(), tls: false, metrics };
         let router = juststorage_native_api::router(api);

@@ -5,7 +5,8 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::ports::metadata::VersionRef;
-use juststorage_core::domain::object::{Attributes, Object, Tags};
+use juststorage_core::domain::object::{Object, Tags};
+use juststorage_core::domain::patch::AttributesPatch;
 use juststorage_core::domain::settings::{Setting, SettingKind};
 use s3s::dto::{
     DeleteBucketTaggingInput, DeleteBucketTaggingOutput, DeleteObjectTaggingInput, DeleteObjectTaggingOutput,
@@ -98,16 +99,14 @@ async fn replace<T>(
     tags: Tags,
 ) -> S3Result<Object> {
     let object = find(api, request, reference).await?;
-    // The very version that was found: one written since must not get its headers.
+    // The very version that was found, and not one written since.
     let exact = match reference.clone() {
         ObjectRef::Key { place, key, .. } => {
             ObjectRef::Key { place, key, version: Some(VersionRef::Id(object.id)) }
         }
         id @ ObjectRef::Id(_) => id,
     };
-    let attributes =
-        Attributes { headers: object.headers, metadata: object.metadata, tags, ..Attributes::default() };
-    let change = Change { attributes: Some(attributes), ..Change::default() };
+    let change = Change { attributes: Some(AttributesPatch::tags(tags)), ..Change::default() };
     let updated = api.store.update(who(request)?, &exact, change).await;
     updated.map_err(|error| match error {
         Error::NoSuchVersion | Error::NoSuchObject => translate(Error::Conflict),

@@ -14,33 +14,17 @@ use aws_sigv4::sign::v4;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use juststorage_core::application::access::{Access, AuthMode, MasterKey, NewKey, NewKeyRequest, RootKey};
-use juststorage_core::application::commit::{Committer, CommitterTasks};
-use juststorage_core::application::ingest::Ingest;
-use juststorage_core::application::limits::TenantLimits;
-use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
-use juststorage_core::application::store::{Store, Tiers};
+use juststorage_core::application::access::{Access, AuthMode, NewKey, NewKeyRequest, RootKey};
+use juststorage_core::application::commit::CommitterTasks;
+use juststorage_core::application::ports::metadata::CredentialKind;
 use juststorage_core::domain::address::Tenant;
-use juststorage_core::domain::limits::Limits;
 use juststorage_core::domain::principal::Rights;
-use juststorage_core::domain::space::DedupScope;
-use juststorage_core::domain::timestamp::Timestamp;
-use juststorage_core::infrastructure::metadata::SqlMetadata;
-use juststorage_core::infrastructure::segments::LocalSegments;
+use juststorage_core::infrastructure::clock::SystemClock;
+use juststorage_core::testing::local::Local;
 use juststorage_core::testing::secrets::Watch;
 use juststorage_s3_gateway::{Gateway, service};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use uuid::Uuid;
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        SystemTime::now().into()
-    }
-}
 
 /// A running gateway. Its files go with it.
 pub(crate) struct Server {
@@ -71,26 +55,12 @@ impl Server {
     pub(crate) async fn start_with(sigv2: bool) -> Self {
         let watch = Arc::new(Watch::begin());
         let files = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", files.path().join("metadata.db").display());
-        let metadata = SqlMetadata::connect(&url).await.unwrap();
-        metadata.migrate().await.unwrap();
-        let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
-        let tier = |name: &'static str| Arc::new(LocalSegments::open(files.path().join(name), name).unwrap());
-        let tiers = Tiers { hot: tier("hot"), cold: tier("cold") };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let writer = WriterId(Uuid::new_v4());
-        metadata.heartbeat(writer, Timestamp(i64::MAX)).await.unwrap();
-        let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
-        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
-        let store = Store::new(metadata.clone(), tiers, clock.clone(), committer, ingest, DedupScope::Tenant);
-        let store = store.with_limits(TenantLimits::new(metadata.clone(), Limits::default(), 128));
-        let (root_secret, master) = (ROOT_SECRET.to_owned(), "a1".repeat(32));
-        watch.made(&root_secret);
-        watch.made(&master);
-        let root = RootKey { access_key: ROOT.to_owned(), secret_key: root_secret };
-        let master = MasterKey::from_hex(&master).unwrap();
-        let home = Tenant::new("default").unwrap();
-        let access = Access::new(metadata, clock, master, AuthMode::Required, Some(root), home);
+        let root = RootKey { access_key: ROOT.to_owned(), secret_key: ROOT_SECRET.to_owned() };
+        watch.made(ROOT_SECRET);
+        watch.made(&Local::master());
+        let clock = Arc::new(SystemClock);
+        let Local { store, access, tasks, .. } =
+            Local::open(files.path(), clock, AuthMode::Required, Some(root)).await;
         let gateway = service(Gateway {
             store,
             access: access.clone(),

@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn body(length: usize, first: u8) -> Bytes {
-        (0..length).map(|at| first.wrapping_add((at % 251) as u8)).collect()
+        (0..=250_u8).cycle().take(length).map(|byte| first.wrapping_add(byte)).collect()
     }
 
     #[tokio::test]

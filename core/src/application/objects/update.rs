@@ -6,6 +6,7 @@ use crate::application::ports::metadata::{Mutation, Outcome, UpdateObject};
 use crate::application::store::Store;
 use crate::domain::object::{Attributes, Object};
 use crate::domain::object_lock::{LockChange, ObjectLock};
+use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{Principal, Right};
 use crate::domain::storage_class::StorageClass;
@@ -15,8 +16,8 @@ use crate::domain::storage_class::StorageClass;
 pub struct Change {
     /// The storage class; the bytes follow in the background, and reads never notice.
     pub class: Option<StorageClass>,
-    /// Headers, metadata and tags, whole. The class in it is ignored.
-    pub attributes: Option<Attributes>,
+    /// What becomes of headers, metadata and tags.
+    pub attributes: Option<AttributesPatch>,
     /// What must hold of the object.
     pub preconditions: Preconditions,
     /// A change of what holds the version. A bypass counts only for those with [`Right::Admin`].
@@ -24,10 +25,12 @@ pub struct Change {
 }
 
 impl Store {
-    /// Changes an object in place: same id, same bytes, same tag.
+    /// Changes an object in place: same id, same bytes, same tag. Of changes at once none is lost: each is applied to
+    /// what the one before it left.
     pub async fn update(&self, who: &Principal, object: &ObjectRef, change: Change) -> Result<Object> {
         if let Some(attributes) = &change.attributes {
-            attributes.validate()?;
+            // What breaks a rule by itself is refused whatever it is applied to; the whole is looked at then.
+            attributes.merged(Attributes::default()).validate()?;
         }
         let located = self.locate_content(who, Right::Write, object).await?;
         let Change { class, attributes, preconditions, mut lock } = change;

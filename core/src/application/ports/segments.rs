@@ -25,6 +25,17 @@ pub enum SegmentError {
         /// What is wrong, for the log.
         what: &'static str,
     },
+    /// The machine cannot just now, and may again once somebody has seen to it: a read-only file system, no file
+    /// descriptor or memory left.
+    #[error("{action}: {source}; {advice}")]
+    Unavailable {
+        /// What was attempted.
+        action: &'static str,
+        /// What the system said.
+        source: std::sync::Arc<std::io::Error>,
+        /// What the operator should do, for the log.
+        advice: &'static str,
+    },
     /// Anything else the operating system answered. After a failed write or sync a segment is not
     /// written to again.
     #[error("{action}: {source}")]

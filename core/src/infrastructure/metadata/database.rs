@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
 use super::dialect::{Fault, Sql};
 use super::open;
-use super::statement::{On, PATIENCE, POSTGRES_ROWS, SQLITE_ROWS, Statement, patiently, portions};
+use super::server::Server;
+use super::statement::{On, PATIENCE, POSTGRES_ROWS, SQLITE_ROWS, Statement, portions};
 use super::transaction::Transaction;
 use crate::application::ports::metadata::MetadataError;
 use crate::infrastructure::watch;
@@ -19,7 +19,7 @@ pub(super) enum Database {
     /// One writer, so that writers queue here and not in SQLite; readers see the last commit (WAL).
     Sqlite { writer: SqlitePool, readers: SqlitePool },
     /// One pool for everything.
-    Postgres(PgPool),
+    Postgres(Server),
 }
 
 impl Database {
@@ -30,7 +30,7 @@ impl Database {
             return Ok(Self::Sqlite { writer, readers });
         }
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            return Ok(Self::Postgres(open::postgres(url).await?));
+            return Ok(Self::Postgres(Server::new(open::postgres(url).await?)));
         }
         Err(MetadataError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()))
     }
@@ -39,7 +39,7 @@ impl Database {
         watch::point();
         match self {
             Self::Sqlite { readers, .. } => On::SqlitePool(readers),
-            Self::Postgres(pool) => On::PostgresPool(pool),
+            Self::Postgres(server) => On::PostgresPool(server),
         }
     }
 
@@ -74,8 +74,8 @@ impl Database {
             Self::Sqlite { writer, .. } => {
                 Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))
             }
-            Self::Postgres(pool) => {
-                Ok(Transaction::Postgres(patiently(PATIENCE, pool.begin()).await?, PATIENCE))
+            Self::Postgres(server) => {
+                Ok(Transaction::Postgres(server.ask(PATIENCE, server.pool.begin()).await?, PATIENCE))
             }
         }
     }
@@ -85,9 +85,9 @@ impl Database {
         const ALL_NIGHT: Duration = Duration::from_hours(24);
         match self {
             Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
-            Self::Postgres(pool) => {
-                let mut tx =
-                    pool.begin_with("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+            Self::Postgres(server) => {
+                const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                let mut tx = server.ask(PATIENCE, server.pool.begin_with(BEGIN)).await?;
                 sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
                 Ok(Transaction::Postgres(tx, ALL_NIGHT))
             }
@@ -102,7 +102,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(server) => server.pool.close().await,
         }
     }
 }

@@ -336,8 +336,8 @@ fn of_code(code: Option<Cow<'_, str>>, text: String) -> Fault {
             // BUSY and LOCKED: another process held the write lock for longer than the busy timeout.
             5 | 6 => Fault::Collision(text),
             13 => Fault::Final(MetadataError::Full(text)),
-            // IOERR, CANTOPEN, PROTOCOL, READONLY: the file or its directory cannot be used just now.
-            8 | 10 | 14 | 15 => Fault::Final(MetadataError::Unavailable(text)),
+            // NOMEM; READONLY, IOERR, CANTOPEN, PROTOCOL: the file or its directory cannot be used just now.
+            7 | 8 | 10 | 14 | 15 => Fault::Final(MetadataError::Unavailable(text)),
             _ => Fault::Final(MetadataError::Failed(text)),
         };
     }

@@ -11,7 +11,9 @@ impl Database {
             Self::Sqlite { writer, .. } => {
                 writer.prepare(AssertSqlSafe(sqlite).into_sql_str()).await.map(drop)
             }
-            Self::Postgres(pool) => pool.prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop),
+            Self::Postgres(server) => {
+                server.pool.prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop)
+            }
         };
         prepared.map_err(|error| error.to_string())
     }
@@ -31,10 +33,12 @@ impl Database {
                     promises.push((name, value.unwrap_or_else(|error| error.to_string())));
                 }
             }
-            Self::Postgres(pool) => {
+            Self::Postgres(server) => {
                 for name in POSTGRES {
-                    let value: Result<String, _> =
-                        sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(pool).await;
+                    let value: Result<String, _> = sqlx::query_scalar("SELECT current_setting($1)")
+                        .bind(name)
+                        .fetch_one(&server.pool)
+                        .await;
                     promises.push((name, value.unwrap_or_else(|error| error.to_string())));
                 }
             }
@@ -50,10 +54,10 @@ impl Database {
                 let rows = sqlx::query(explain).fetch_all(writer).await?;
                 rows.iter().map(|row| row.try_get("detail")).collect()
             }
-            Self::Postgres(pool) => {
+            Self::Postgres(server) => {
                 let values = (1..=64).take_while(|n| postgres.contains(&format!("${n}"))).count();
                 let values = vec!["NULL"; values].join(", ");
-                let mut tx = pool.begin().await?;
+                let mut tx = server.pool.begin().await?;
                 // Tables of a test are small, and then a scan is best: what is asked is whether there is
                 // another way.
                 tx.execute("SET LOCAL enable_seqscan = off").await?;

@@ -26,9 +26,9 @@ pub(super) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
             tx.commit().await?;
             (before, after)
         }
-        Database::Postgres(pool) => {
+        Database::Postgres(server) => {
             // The migrator's lock is the session's, and stays with it after a failure: the session then ends.
-            let mut connection = pool.acquire().await?.detach();
+            let mut connection = server.pool.acquire().await?.detach();
             let result = on_postgres(&mut connection, &juststorage_migrations::postgres()).await;
             let closed = sqlx::Connection::close(connection).await;
             let versions = result?;

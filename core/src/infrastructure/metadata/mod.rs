@@ -31,6 +31,7 @@ mod relocate;
 mod rows;
 mod scrub;
 mod segments;
+mod server;
 mod settings;
 mod spaces;
 mod statement;

@@ -24,7 +24,7 @@ const SQLITE_READERS: RangeInclusive<usize> = 2..=16;
 const SQLITE_READERS_KIB: u32 = 32 << 10;
 
 /// How long to wait for a connection before the database counts as unavailable.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long SQLite waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgArguments, PgPool, PgRow, Postgres};
+use futures::FutureExt as _;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Encode, Row as _, SqlSafeStr as _, SqlStr, Type};
 
 use super::dialect::{Fault, Sql};
 use super::page;
+use super::server::Server;
 use crate::application::ports::metadata::MetadataError;
 
 /// How long any answer of PostgreSQL may take: a machine that vanished does not say so.
@@ -93,7 +95,7 @@ pub(super) enum Page {
 pub(super) enum On<'c> {
     SqlitePool(&'c SqlitePool),
     Sqlite(&'c mut sqlx::SqliteConnection),
-    PostgresPool(&'c PgPool),
+    PostgresPool(&'c Server),
     Postgres(&'c mut sqlx::PgConnection, Duration),
 }
 
@@ -121,7 +123,7 @@ enum SqliteOn<'c> {
 }
 
 enum PostgresOn<'c> {
-    Pool(&'c PgPool),
+    Pool(&'c Server),
     One(&'c mut sqlx::PgConnection),
 }
 
@@ -132,7 +134,7 @@ macro_rules! run {
             Bound::Sqlite(SqliteOn::Pool(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
             Bound::Sqlite(SqliteOn::One(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
             Bound::Postgres(PostgresOn::Pool(on), query, patience) => {
-                patiently(patience, query.$method(on)).await?.into()
+                on.ask(patience, query.$method(&on.pool)).await?.into()
             }
             Bound::Postgres(PostgresOn::One(on), query, patience) => {
                 patiently(patience, query.$method(on)).await?.into()
@@ -165,7 +167,9 @@ impl<'c> Statement<'c> {
         Self(match on {
             On::SqlitePool(pool) => Bound::Sqlite(SqliteOn::Pool(pool), sqlx::query(text)),
             On::Sqlite(one) => Bound::Sqlite(SqliteOn::One(one), sqlx::query(text)),
-            On::PostgresPool(pool) => Bound::Postgres(PostgresOn::Pool(pool), sqlx::query(text), PATIENCE),
+            On::PostgresPool(server) => {
+                Bound::Postgres(PostgresOn::Pool(server), sqlx::query(text), PATIENCE)
+            }
             On::Postgres(one, patience) => Bound::Postgres(PostgresOn::One(one), sqlx::query(text), patience),
         })
     }
@@ -280,14 +284,14 @@ impl From<Option<PgRow>> for OptionalRow {
 }
 
 /// Gives up on an answer that does not come.
-pub(super) async fn patiently<T>(
+pub(super) fn patiently<T>(
     patience: Duration,
     answer: impl Future<Output = Result<T, sqlx::Error>> + Send,
-) -> Result<T, Fault> {
-    match tokio::time::timeout(patience, answer).await {
+) -> impl Future<Output = Result<T, Fault>> + Send {
+    tokio::time::timeout(patience, answer).map(|answer| match answer {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(MetadataError::Unavailable("the database did not answer in time".to_owned()).into()),
-    }
+    })
 }
 
 /// Portions of `most` rows, a power of two, and of smaller powers of two at the end.

@@ -21,15 +21,19 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         Ok(lock) => lock,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let attributes = update.attributes.clone();
-    let after = Object {
-        class: update.class.unwrap_or(before.class),
-        headers: attributes.as_ref().map_or_else(|| before.headers.clone(), |a| a.headers.clone()),
-        metadata: attributes.as_ref().map_or_else(|| before.metadata.clone(), |a| a.metadata.clone()),
-        tags: attributes.map_or_else(|| before.tags.clone(), |a| a.tags),
-        lock,
-        ..before.clone()
-    };
+    let mut after = Object { class: update.class.unwrap_or(before.class), lock, ..before.clone() };
+    if let Some(patch) = &update.attributes {
+        let attributes = patch.of(&before);
+        if let Err(invalid) = attributes.validate() {
+            return Ok(Err(invalid.into()));
+        }
+        after = Object {
+            headers: attributes.headers,
+            metadata: attributes.metadata,
+            tags: attributes.tags,
+            ..after
+        };
+    }
     // A version that is held reads tomorrow as it reads today; tags are not part of it, as in S3.
     let rewritten = after.headers != before.headers || after.metadata != before.metadata;
     if let Some(refusal) = held(Some(&before).filter(|_| rewritten), batch.now, false) {

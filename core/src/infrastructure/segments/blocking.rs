@@ -29,7 +29,27 @@ pub(super) async fn joined<T>(job: &mut JoinHandle<T>) -> Result<T, SegmentError
 
 /// An I/O error that is neither a full disk nor a missing segment.
 pub(super) fn io_error(action: &'static str, error: io::Error) -> SegmentError {
-    SegmentError::Io { action, source: Arc::new(error) }
+    let advice = advice(&error);
+    let source = Arc::new(error);
+    match advice {
+        Some(advice) => SegmentError::Unavailable { action, source, advice },
+        None => SegmentError::Io { action, source },
+    }
+}
+
+/// What to do about an error that is a state of the machine and no fault of the file's; `None` for every other.
+fn advice(error: &io::Error) -> Option<&'static str> {
+    Some(match Errno::from_raw_os_error(error.raw_os_error()?) {
+        Errno::ROFS => {
+            "the tier's file system is read-only: look for its errors in the kernel's log, repair it and mount it \
+             writable"
+        }
+        Errno::MFILE => "the process has no file descriptor left: raise its limit (ulimit -n, LimitNOFILE=)",
+        Errno::NFILE => "the machine has no file descriptor left: raise fs.file-max",
+        Errno::NOMEM => "the machine has no memory left: give it more, or the process a higher limit",
+        Errno::AGAIN => "the machine has no thread left: raise the limit of processes (ulimit -u, TasksMax=)",
+        _ => return None,
+    })
 }
 
 /// Writes all of `slices` at `offset`.
@@ -102,5 +122,20 @@ pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64, wait: W
     match rustix::io::preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) {
         Ok(length) if length == buffer.len() => Ok(()),
         _ => Err(ErrorKind::WouldBlock.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_is_broken() {
+        let passes = |errno: Errno| matches!(io_error("write", errno.into()), SegmentError::Unavailable { advice, .. } if !advice.is_empty());
+        for errno in [Errno::ROFS, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
+            assert!(passes(errno), "{errno}");
+        }
+        assert!(!passes(Errno::IO));
+        assert!(matches!(io_error("write", io::Error::other("x")), SegmentError::Io { .. }));
     }
 }

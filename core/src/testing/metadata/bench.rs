@@ -9,13 +9,14 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::application::ports::metadata::{
-    DeleteObject, Found, ListQuery, MetadataStore, Mutation, NewContent, Outcome, Place, PutObject, Refusal,
-    StagedLeaf, Target, VersionRef, WriterId,
+    CompleteUpload, DeleteObject, Found, ListQuery, MetadataStore, Mutation, NewContent, Outcome, Place,
+    PutObject, Refusal, StagedLeaf, Target, VersionRef, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::multipart::{PartClaim, UploadId};
 use crate::domain::object::{Attributes, Listed, Object, ObjectId};
 use crate::domain::precondition::{EtagCondition, Preconditions};
 use crate::domain::space::{DedupDomain, DedupScope, Space, SpaceId, Versioning};
@@ -206,6 +207,20 @@ impl<'s> Bench<'s> {
         let marker_id = ObjectId::fresh(self.now());
         let preconditions = Preconditions::default();
         DeleteObject { target, bucket: None, marker_id, preconditions, bypass_governance: false }
+    }
+
+    /// A completion of an upload of these parts.
+    pub fn complete(&self, upload: UploadId, claims: Vec<PartClaim>) -> CompleteUpload {
+        CompleteUpload {
+            upload,
+            bucket: None,
+            claims,
+            id: ObjectId::fresh(self.now()),
+            domain: self.domain.clone(),
+            expected: None,
+            preconditions: Preconditions::default(),
+            quota: None,
+        }
     }
 
     /// Commits a batch.

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use super::bench::{Bench, key, object, refusal};
-use super::uploads::{new_upload, part};
+use super::uploads::{self, new_upload, part};
 use crate::application::ports::metadata::{
-    CompleteUpload, DeleteObject, ExpireObject, Expiry, MetadataStore, Mutation, Outcome, PutObject, Refusal,
-    Target, UpdateObject, VersionRef,
+    DeleteObject, ExpireObject, Expiry, MetadataStore, Mutation, Outcome, PutObject, Refusal, Target,
+    UpdateObject, VersionRef,
 };
 use crate::domain::multipart::{PartClaim, PartNumber};
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::object_lock::{
     DefaultRetention, LockChange, LockConfig, LockMode, ObjectLock, Period, Retention,
 };
+use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::Versioning;
 
@@ -122,10 +123,12 @@ pub async fn a_held_version_reads_as_it_did(store: &dyn MetadataStore) {
             preconditions: Preconditions::default(),
         }))
     };
-    let rewritten =
-        Attributes { metadata: [("a".to_owned(), "b".to_owned())].into(), ..Attributes::default() };
+    let rewritten = AttributesPatch {
+        metadata: [("a".to_owned(), Some("b".to_owned()))].into(),
+        ..AttributesPatch::default()
+    };
     assert_eq!(refusal(bench.one(update(rewritten)).await), Refusal::Locked);
-    let tagged = Attributes { tags: [("a".to_owned(), "b".to_owned())].into(), ..Attributes::default() };
+    let tagged = AttributesPatch::tags([("a".to_owned(), "b".to_owned())].into());
     let after = object(bench.one(update(tagged)).await);
     assert_eq!((after.tags.len(), after.lock), (1, held.lock));
     bench.finish().await;
@@ -147,17 +150,8 @@ pub async fn new_versions_get_the_default_retention(store: &dyn MetadataStore) {
     assert_eq!(object(bench.try_put(put_locked(&bench, "own", own)).await).lock, own);
     let upload = new_upload(&bench, "parts").await;
     part(&bench, upload, 1, "part", 4).await;
-    let complete = CompleteUpload {
-        quota: None,
-        upload,
-        bucket: None,
-        claims: vec![PartClaim { number: PartNumber::new(1).unwrap(), etag: None, checksum: None }],
-        id: ObjectId::fresh(bench.now()),
-        domain: bench.domain.clone(),
-        expected: None,
-        preconditions: Preconditions::default(),
-    };
-    let made = object(bench.one(Mutation::Complete(Box::new(complete))).await);
+    let claim = PartClaim { number: PartNumber::new(1).unwrap(), etag: None, checksum: None };
+    let made = object(uploads::complete(&bench, upload, vec![claim]).await);
     assert_eq!(made.lock.retention.map(|retention| retention.mode), Some(LockMode::Compliance));
     let (marker, _) = bench.has_deleted(bench.delete("plain")).await;
     assert!(marker.unwrap().lock.is_empty(), "a marker holds nothing");

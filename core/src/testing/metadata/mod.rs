@@ -36,6 +36,7 @@ macro_rules! metadata_promises {
         $promise!(objects, a_batch_is_applied_in_order);
         $promise!(objects, keyless_objects_live_by_their_id);
         $promise!(races, of_two_creators_of_a_key_one_wins);
+        $promise!(races, of_updates_at_once_none_is_lost);
         $promise!(races, of_many_swappers_each_sees_the_one_before);
         $promise!(races, writers_of_one_key_all_succeed_and_one_is_latest);
         $promise!(races, collectors_and_committers_do_not_lose_blobs);

@@ -10,6 +10,7 @@ use crate::domain::blob::{BlobId, ContentHash, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher};
 use crate::domain::object::{Attributes, Headers, ObjectId};
 use crate::domain::object_lock::ObjectLock;
+use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -130,10 +131,9 @@ pub async fn conditions_are_decided_on_the_current_version(store: &dyn MetadataS
 pub async fn an_update_changes_what_is_carried_and_nothing_else(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let before = bench.has_put("k", b"body").await;
-    let attributes = Attributes {
-        metadata: [("a".to_owned(), "b".to_owned())].into(),
-        class: Some(StorageClass::Hot),
-        ..Attributes::default()
+    let attributes = AttributesPatch {
+        metadata: [("a".to_owned(), Some("b".to_owned()))].into(),
+        ..AttributesPatch::default()
     };
     let update = UpdateObject {
         id: before.id,
@@ -144,11 +144,19 @@ pub async fn an_update_changes_what_is_carried_and_nothing_else(store: &dyn Meta
     };
     let after = object(bench.one(Mutation::Update(Box::new(update.clone()))).await);
     assert_eq!(after.class, StorageClass::Cold);
-    assert_eq!(after.metadata, attributes.metadata);
+    assert_eq!(after.metadata, [("a".to_owned(), "b".to_owned())].into());
     assert_eq!((after.id, after.content, after.created_at), (before.id, before.content, before.created_at));
     assert_eq!(bench.find("k").await.unwrap().object, after);
     let failing = UpdateObject { preconditions: matching(b"other"), ..update.clone() };
     assert_eq!(refusal(bench.one(Mutation::Update(Box::new(failing))).await), Refusal::PreconditionFailed);
+    // Names that may be there each, and not together.
+    let long = |name: &str| {
+        let metadata = [(name.to_owned(), Some("x".repeat(1500)))].into();
+        let attributes = Some(AttributesPatch { metadata, ..AttributesPatch::default() });
+        Mutation::Update(Box::new(UpdateObject { attributes, ..update.clone() }))
+    };
+    object(bench.one(long("b")).await);
+    assert!(matches!(refusal(bench.one(long("c")).await), Refusal::Invalid(_)));
     bench.has_deleted(bench.delete("k")).await;
     assert_eq!(refusal(bench.one(Mutation::Update(Box::new(update))).await), Refusal::NoSuchObject);
     bench.finish().await;

@@ -5,8 +5,10 @@ use futures::future::{join, join_all};
 use super::bench::{Bench, absent, etag, matching};
 use super::uploads::{claims, new_upload, part};
 use crate::application::ports::metadata::{
-    MetadataStore, Mutation, NewContent, Outcome, PutObject, Refusal, Target,
+    MetadataStore, Mutation, NewContent, Outcome, PutObject, Refusal, Target, UpdateObject,
 };
+use crate::domain::patch::AttributesPatch;
+use crate::domain::precondition::Preconditions;
 use crate::domain::space::Versioning;
 
 /// `If-None-Match: *` from several writers: exactly one object is made.
@@ -23,6 +25,35 @@ pub async fn of_two_creators_of_a_key_one_wins(store: &dyn MetadataStore) {
         let refused = |outcome: &&Result<_, _>| matches!(outcome, Err(Refusal::PreconditionFailed));
         assert_eq!(outcomes.iter().filter(refused).count(), 7, "{outcomes:?}");
     }
+    bench.finish().await;
+}
+
+/// Updates of one object by several writers: each changes its own, and nobody's is lost.
+pub async fn of_updates_at_once_none_is_lost(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let id = bench.has_put("k", b"body").await.id;
+    let writers: Vec<_> = join_all((0..6).map(|_| bench.another_writer())).await;
+    let update = |attributes| {
+        let preconditions = Preconditions::default();
+        let attributes = Some(attributes);
+        Mutation::Update(Box::new(UpdateObject { id, class: None, attributes, lock: None, preconditions }))
+    };
+    join_all(writers.iter().enumerate().map(|(n, writer)| async move {
+        for round in 0..5 {
+            let metadata = [(format!("{n}.{round}"), Some("x".to_owned()))].into();
+            let patch = AttributesPatch { metadata, ..AttributesPatch::default() };
+            writer.one(update(patch)).await.unwrap();
+            if n == 0 {
+                let tags = AttributesPatch::tags([("round".to_owned(), round.to_string())].into());
+                writer.one(update(tags)).await.unwrap();
+            }
+        }
+    }))
+    .await;
+    let object = bench.find("k").await.unwrap().object;
+    let all = (0..6).flat_map(|n| (0..5).map(move |round| (format!("{n}.{round}"), "x".to_owned())));
+    assert_eq!(object.metadata, all.collect());
+    assert_eq!(object.tags, [("round".to_owned(), "4".to_owned())].into());
     bench.finish().await;
 }
 

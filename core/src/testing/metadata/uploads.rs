@@ -11,7 +11,6 @@ use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, Check
 use crate::domain::etag::Etag;
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId};
 use crate::domain::object::{Attributes, ObjectId};
-use crate::domain::precondition::Preconditions;
 use crate::domain::range::Span;
 use crate::domain::storage_class::StorageClass;
 
@@ -96,16 +95,7 @@ async fn complete_expecting(
     claims: Vec<PartClaim>,
     expected: Option<Checksum>,
 ) -> Result<Outcome, Refusal> {
-    let complete = CompleteUpload {
-        upload,
-        bucket: None,
-        claims,
-        id: ObjectId::fresh(bench.now()),
-        domain: bench.domain.clone(),
-        expected,
-        preconditions: Preconditions::default(),
-        quota: None,
-    };
+    let complete = CompleteUpload { expected, ..bench.complete(upload, claims) };
     bench.one(Mutation::Complete(Box::new(complete))).await
 }
 
@@ -188,14 +178,8 @@ pub async fn a_wrong_completion_is_refused_and_may_be_repeated(store: &dyn Metad
     let wrong = PartClaim { etag: Some(etag(b"x")), ..claims(&[1]).remove(0) };
     assert_eq!(refused(vec![wrong]).await, CompleteRefusal::Part(number(1)));
     let conditional = CompleteUpload {
-        upload,
-        bucket: None,
-        claims: claims(&[1, 2]),
-        id: ObjectId::fresh(bench.now()),
-        domain: bench.domain.clone(),
-        expected: None,
         preconditions: super::bench::matching(b"x"),
-        quota: None,
+        ..bench.complete(upload, claims(&[1, 2]))
     };
     let outcome = bench.one(Mutation::Complete(Box::new(conditional))).await;
     assert_eq!(refusal(outcome), Refusal::NoSuchObject);

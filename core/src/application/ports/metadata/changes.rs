@@ -6,10 +6,12 @@ use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::SegmentId;
 use crate::domain::checksum::Checksum;
 use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::invalid::Invalid;
 use crate::domain::limits::{Quota, QuotaPart};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId};
 use crate::domain::object::{Attributes, Object, ObjectId, Tags};
 use crate::domain::object_lock::LockChange;
+use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::DedupDomain;
 use crate::domain::storage_class::StorageClass;
@@ -89,9 +91,9 @@ pub struct UpdateObject {
     pub id: ObjectId,
     /// The new class; its blob's move is queued when that changes the tier it should lie on.
     pub class: Option<StorageClass>,
-    /// The new headers, metadata and tags, whole; the class and the lock in it are ignored. Of a version that
-    /// is held, only the tags may change.
-    pub attributes: Option<Attributes>,
+    /// What becomes of headers, metadata and tags, decided inside the transaction. Of a version that is held, only
+    /// the tags may change.
+    pub attributes: Option<AttributesPatch>,
     /// A change of what holds the version; only in a space where versions can be locked.
     pub lock: Option<LockChange>,
     /// What must hold of the object.
@@ -216,6 +218,9 @@ pub enum Refusal {
     /// What was judged is not there any more, or not as it was.
     #[error("the version changed since it was judged")]
     Changed,
+    /// What would come of it breaks a rule, though the change itself breaks none.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     /// The parts do not add up.
     #[error(transparent)]
     Complete(#[from] CompleteRefusal),

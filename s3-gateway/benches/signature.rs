@@ -1,5 +1,4 @@
-//! What a signature costs a request. A measurement: run it by name, with `--ignored` and `--nocapture`, in an
-//! optimised build (docs/PERFORMANCE.md).
+//! What a signature costs a request: prints it, and fails where it is more than it may be (docs/PERFORMANCE.md).
 //!
 //! The same GET goes through the whole front twice: once as it is, signed; once without a signature, through a
 //! front whose door stands open and that takes everybody for the same tenant, whose limits it keeps to as well.
@@ -8,6 +7,7 @@
 //! and its signature is computed and compared.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -16,26 +16,18 @@ use aws_sigv4::http_request::{
     SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
-use http::Extensions;
-use juststorage_core::application::access::{Access, AuthMode, MasterKey, NewKey, NewKeyRequest};
-use juststorage_core::application::commit::Committer;
-use juststorage_core::application::ingest::Ingest;
-use juststorage_core::application::limits::TenantLimits;
-use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
-use juststorage_core::application::store::Tiers;
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use juststorage_core::application::access::{AuthMode, NewKey, NewKeyRequest};
+use juststorage_core::application::ports::metadata::CredentialKind;
 use juststorage_core::domain::address::Tenant;
-use juststorage_core::domain::limits::Limits;
-use juststorage_core::domain::principal::{Principal, Rights};
-use juststorage_core::domain::space::DedupScope;
-use juststorage_core::domain::timestamp::Timestamp;
-use juststorage_core::infrastructure::metadata::SqlMetadata;
-use juststorage_core::infrastructure::segments::LocalSegments;
-use s3s::route::S3Route;
-use s3s::{S3Request, S3Response, S3Result};
+use juststorage_core::domain::principal::Rights;
+use juststorage_core::infrastructure::clock::SystemClock;
+use juststorage_core::testing::local::Local;
+use juststorage_s3_gateway::{Gateway, S3Gateway, testing};
 use tower::ServiceExt as _;
-
-use super::*;
 
 const ROUNDS: u32 = 40;
 
@@ -45,45 +37,6 @@ const REQUESTS: u32 = 5_000;
 const COST_MAX: Duration = Duration::from_micros(15);
 
 const URL: &str = "http://127.0.0.1:9000/cost/some/key-0001";
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        SystemTime::now().into()
-    }
-}
-
-/// Answers every request alike, once it is let in.
-struct Empty {
-    doorkeeper: Doorkeeper,
-    /// Whom everybody is taken for, where the door stands open.
-    everybody: Option<Principal>,
-}
-
-#[async_trait::async_trait]
-impl S3Route for Empty {
-    fn is_match(&self, _: &Method, _: &Uri, _: &HeaderMap, _: &mut Extensions) -> bool {
-        true
-    }
-
-    async fn check_access(&self, request: &mut S3Request<s3s::Body>) -> S3Result<()> {
-        let signed = request.credentials.is_some();
-        let who = match &self.everybody {
-            None => self.doorkeeper.admit(signed, Some("cost"), &request.headers).await?,
-            Some(who) => {
-                self.doorkeeper.0.admit(who).await.map_err(errors::translate)?;
-                who.clone()
-            }
-        };
-        request.extensions.insert(who);
-        Ok(())
-    }
-
-    async fn call(&self, _: S3Request<s3s::Body>) -> S3Result<S3Response<s3s::Body>> {
-        Ok(S3Response::new(s3s::Body::empty()))
-    }
-}
 
 /// `URL`, signed in the header or in the query.
 fn signed(access_key: &str, secret_key: &str, location: SignatureLocation) -> Request<()> {
@@ -117,30 +70,15 @@ async fn answer(gateway: &S3Gateway, request: &Request<()>) -> StatusCode {
     parts.status
 }
 
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn a_signature_adds_little_to_a_read() {
+#[tokio::main]
+async fn main() {
     let files = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", files.path().join("metadata.db").display());
-    let metadata = SqlMetadata::connect(&url).await.unwrap();
-    metadata.migrate().await.unwrap();
-    let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
-    let tier = |name: &'static str| Arc::new(LocalSegments::open(files.path().join(name), name).unwrap());
-    let tiers = Tiers { hot: tier("hot"), cold: tier("cold") };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let writer = WriterId(Uuid::new_v4());
-    metadata.heartbeat(writer, Timestamp(i64::MAX)).await.unwrap();
-    let (committer, _tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
-    let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
-    let store = Store::new(metadata.clone(), tiers, clock.clone(), committer, ingest, DedupScope::Tenant);
-    let store = store.with_limits(TenantLimits::new(metadata.clone(), Limits::default(), 128));
-    let master = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
-    let home = Tenant::new("default").unwrap();
-    let access = Access::new(metadata, clock, master, AuthMode::Required, None, home);
-    let tenant = Tenant::new("acme").unwrap();
+    // Its tasks end with `main`.
+    let Local { store, access, tasks: _tasks, .. } =
+        Local::open(files.path(), Arc::new(SystemClock), AuthMode::Required, None).await;
     let request = NewKeyRequest {
         kind: CredentialKind::S3,
-        tenant: tenant.clone(),
+        tenant: Tenant::new("acme").unwrap(),
         namespaces: None,
         rights: Rights::all(),
         description: String::new(),
@@ -150,18 +88,16 @@ async fn a_signature_adds_little_to_a_read() {
         unreachable!("an S3 key was asked for")
     };
 
-    let api = Api { store: store.clone(), region: "us-east-1".to_owned() };
-    let mut locked = builder(api.clone(), false, None);
-    locked.set_auth(Keys(access.clone()));
-    locked.set_access(Doorkeeper(store.clone()));
-    locked.set_route(Empty { doorkeeper: Doorkeeper(store.clone()), everybody: None });
-    let mut open = builder(api, false, None);
-    let everybody = Some(access.s3(&access_key).await.unwrap().unwrap().principal);
-    open.set_route(Empty { doorkeeper: Doorkeeper(store.clone()), everybody });
-    let region = "us-east-1".to_owned();
-    let gateway = service(Gateway { store, access, region, domain: None, sigv2: false }).unwrap();
-    let locked = S3Gateway { s3: locked.build(), ..gateway.clone() };
-    let open = S3Gateway { s3: open.build(), ..gateway };
+    let gateway = || Gateway {
+        store: store.clone(),
+        access: access.clone(),
+        region: "us-east-1".to_owned(),
+        domain: None,
+        sigv2: false,
+    };
+    let everybody = access.s3(&access_key).await.unwrap().unwrap().principal;
+    let locked = testing::empty(gateway(), None).unwrap();
+    let open = testing::empty(gateway(), Some(everybody)).unwrap();
 
     let bare = Request::get(URL).body(()).unwrap();
     let header = signed(&access_key, &secret_key, SignatureLocation::Headers);

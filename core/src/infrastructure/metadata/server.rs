@@ -1,0 +1,109 @@
+//! PostgreSQL as it may be away: a pool, and whether asking it is worth the wait.
+//!
+//! A connection that cannot be had is waited for, so that a restart of the server under load costs time and no
+//! errors. Once one was waited for in vain, everybody else would wait as long, for every request, all through the
+//! outage: so the server is then asked by one probe, again and again, and whoever comes meanwhile is refused at once.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures::future::{FutureExt as _, TryFutureExt as _, ready};
+use sqlx::ConnectOptions as _;
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgPool};
+
+use super::dialect::Fault;
+use super::open::ACQUIRE_TIMEOUT;
+use super::statement::patiently;
+use crate::application::ports::metadata::MetadataError;
+
+/// Between two questions of the probe: how much later than the server itself it may be noticed to be back.
+const PROBE_REST: Duration = Duration::from_millis(200);
+
+/// Everybody is let through.
+const OPEN: u8 = 0;
+/// So it is, and the probe is about to find out whether it should be.
+const SUSPECTED: u8 = 1;
+/// Nobody but the probe is.
+const SHUT: u8 = 2;
+
+/// The connections to one server.
+#[derive(Clone)]
+pub(super) struct Server {
+    /// For what is in no hurry, and finds out by itself.
+    pub(super) pool: PgPool,
+    gate: Arc<AtomicU8>,
+}
+
+impl Server {
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self { pool, gate: Arc::default() }
+    }
+
+    /// Waits for an answer that takes a connection of the pool's, unless the server is known to be away.
+    ///
+    /// Of combinators, since a future that others are made of should be as large as what it waits for and not twice.
+    pub(super) fn ask<'s, T: Send + 's>(
+        &'s self,
+        patience: Duration,
+        answer: impl Future<Output = Result<T, sqlx::Error>> + Send + 's,
+    ) -> impl Future<Output = Result<T, Fault>> + Send + 's {
+        let heard = |answer: Result<T, sqlx::Error>| {
+            // The wait for a connection was in vain: no server, or all connections in use for so long.
+            if matches!(answer, Err(sqlx::Error::PoolTimedOut)) {
+                self.suspect();
+            }
+            answer
+        };
+        ready(self.admit()).and_then(move |()| patiently(patience, answer.map(heard)))
+    }
+
+    fn admit(&self) -> Result<(), Fault> {
+        if self.gate.load(Ordering::Acquire) == SHUT {
+            return Err(MetadataError::Unavailable("the database is away".to_owned()).into());
+        }
+        Ok(())
+    }
+
+    fn suspect(&self) {
+        let first = self.gate.compare_exchange(OPEN, SUSPECTED, Ordering::AcqRel, Ordering::Acquire);
+        if first.is_ok() {
+            tokio::spawn(probe(Arc::downgrade(&self.gate), self.pool.connect_options()));
+        }
+    }
+}
+
+/// Asks until there is an answer, or nobody who would want to know.
+async fn probe(gate: Weak<AtomicU8>, options: Arc<PgConnectOptions>) {
+    loop {
+        let answers = answers(&options).await;
+        let Some(gate) = gate.upgrade() else { return };
+        match (answers, gate.swap(if answers { OPEN } else { SHUT }, Ordering::AcqRel)) {
+            (true, SHUT) => tracing::info!("the database is back"),
+            (false, SUSPECTED) => {
+                tracing::error!("the database is away: requests are refused until it answers again");
+            }
+            _ => {}
+        }
+        drop(gate);
+        if answers {
+            return;
+        }
+        tokio::time::sleep(PROBE_REST).await;
+    }
+}
+
+/// Whether the server can be connected to, within the time in which the pool would have to.
+async fn answers(options: &PgConnectOptions) -> bool {
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+        Ok(Ok(connection)) => {
+            // Whether it goes with a good-bye or without does not matter.
+            let _ = connection.close().await;
+            true
+        }
+        // It is there and refuses this connection (too many of them, for one), unless it says that it starts or ends.
+        Ok(Err(sqlx::Error::Database(error))) => error.code().is_none_or(|code| !code.starts_with("57P")),
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
