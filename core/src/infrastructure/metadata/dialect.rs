@@ -180,6 +180,27 @@ macro_rules! piece {
     (postgres page_of_keys) => {
         ""
     };
+    // From one common prefix to the next (`objects::walk`): which objects, twice, and which of them count, twice.
+    ($engine:ident walk_begins_in) => {
+        "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM "
+    };
+    ($engine:ident walk_first) => {
+        " WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND "
+    };
+    ($engine:ident walk_goes_on_in) => {
+        " ORDER BY o.key LIMIT 1), 1 UNION ALL SELECT (SELECT o.key FROM "
+    };
+    ($engine:ident walk_next) => {
+        $crate::infrastructure::metadata::dialect::joined!($engine:
+            " WHERE o.space_id = $1 AND o.key >= substr(w.key, 1, $4 + NULLIF(",
+            position_in,
+            "(substr(w.key, $4 + 1), $5), 0) - 1) || $6 AND o.key < $3 AND "
+        )
+    };
+    ($engine:ident walk_ends) => {
+        " ORDER BY o.key LIMIT 1), w.n + 1 FROM walk w WHERE w.n < $7 AND w.key IS NOT NULL) \
+         SELECT key FROM walk WHERE key IS NOT NULL"
+    };
     // Where a text holds another, in characters from 1; 0 if it does not.
     (sqlite position_in) => {
         "instr"

@@ -244,31 +244,47 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
     let end = end_of(&query.prefix);
     // Behind a key without the delimiter nothing is looked for: a position of 0 becomes a bound of NULL, which no key
     // reaches. What is looked at is in an index alone, except where delete markers have to be passed over.
-    macro_rules! walk {
-        ($objects:tt, $seen:literal) => {
-            sql!(
-                page_of_keys,
-                "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM ",
-                $objects,
-                " WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND ",
-                $seen,
-                " ORDER BY o.key LIMIT 1), 1 UNION ALL SELECT (SELECT o.key FROM ",
-                $objects,
-                " WHERE o.space_id = $1 AND o.key >= substr(w.key, 1, $4 + NULLIF(",
-                position_in,
-                "(substr(w.key, $4 + 1), $5), 0) - 1) || $6 AND o.key < $3 AND ",
-                $seen,
-                " ORDER BY o.key LIMIT 1), w.n + 1 FROM walk w WHERE w.n < $7 AND w.key IS NOT NULL) \
-                 SELECT key FROM walk WHERE key IS NOT NULL",
-                end_of_page
-            )
-        };
-    }
     let statement = match (query.versions, query.versioned) {
-        (true, _) => walk!("objects o", "o.state = 2"),
-        (false, true) => walk!(live_objects, "o.key <> '' AND o.is_latest AND o.blob_id IS NOT NULL"),
+        (true, _) => sql!(
+            page_of_keys,
+            walk_begins_in,
+            "objects o",
+            walk_first,
+            "o.state = 2",
+            walk_goes_on_in,
+            "objects o",
+            walk_next,
+            "o.state = 2",
+            walk_ends,
+            end_of_page
+        ),
+        (false, true) => sql!(
+            page_of_keys,
+            walk_begins_in,
+            live_objects,
+            walk_first,
+            "o.key <> '' AND o.is_latest AND o.blob_id IS NOT NULL",
+            walk_goes_on_in,
+            live_objects,
+            walk_next,
+            "o.key <> '' AND o.is_latest AND o.blob_id IS NOT NULL",
+            walk_ends,
+            end_of_page
+        ),
         // Without versioning there are no delete markers.
-        (false, false) => walk!(latest_objects, "o.key <> '' AND o.is_latest = TRUE"),
+        (false, false) => sql!(
+            page_of_keys,
+            walk_begins_in,
+            latest_objects,
+            walk_first,
+            "o.key <> '' AND o.is_latest = TRUE",
+            walk_goes_on_in,
+            latest_objects,
+            walk_next,
+            "o.key <> '' AND o.is_latest = TRUE",
+            walk_ends,
+            end_of_page
+        ),
     };
     let rows = db
         .read(statement)
