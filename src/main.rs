@@ -19,8 +19,7 @@ const WAITING_THREADS_MIN: usize = 32;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let waiting = (cores * WAITING_THREADS_PER_CORE).max(WAITING_THREADS_MIN);
+    let waiting = (juststorage_core::cores() * WAITING_THREADS_PER_CORE).max(WAITING_THREADS_MIN);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(waiting).build();
     let runtime = match runtime {

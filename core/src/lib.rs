@@ -8,3 +8,8 @@ pub mod domain;
 pub mod infrastructure;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+/// How many cores this process may use; one, if the system does not say.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,7 +1,5 @@
 //! What tenants may take up, unless something else is said of them.
 
-use std::num::NonZero;
-
 use juststorage_core::domain::limits::{Limits, Quota};
 
 use super::{ConfigError, Settings, amount};
@@ -53,7 +51,7 @@ impl LimitsConfig {
             ConfigError::new(setting, invalid.reason)
         })?;
         let turns = match read("JUSTSTORAGE_TURNS", &settings.turns)?.map(usize::try_from) {
-            None => TURNS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, NonZero::get),
+            None => TURNS_PER_PROCESSOR * juststorage_core::cores(),
             Some(Ok(turns)) if turns > 0 => turns,
             Some(_) => return Err(ConfigError::new("JUSTSTORAGE_TURNS", "must be at least 1")),
         };

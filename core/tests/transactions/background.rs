@@ -61,6 +61,20 @@ async fn lies_right_or_moves(bench: &Bench<'static>, names: &[&str]) {
     }
 }
 
+/// Both happen, and then [`lies_right_or_moves`].
+fn both_and_lies_right(
+    bench: &Arc<Bench<'static>>,
+    names: &'static [&'static str],
+) -> impl FnOnce([String; 2]) -> Work<()> + 'static + use<> {
+    let bench = bench.clone();
+    move |answers| {
+        Box::pin(async move {
+            both(&answers);
+            lies_right_or_moves(&bench, names).await;
+        })
+    }
+}
+
 /// The last reference to a blob goes while the collector is about to forget it, having seen that reference.
 pub(super) async fn a_purge_and_a_sweep(store: Store) -> Pair {
     let bench = Arc::new(Bench::new(store).await);
@@ -111,26 +125,14 @@ pub(super) async fn a_look_at_the_queue_and_a_change_of_class(store: Store) -> P
         looking.store.moves(1000).await.unwrap();
         OK.to_owned()
     });
-    let left = bench.clone();
-    pair(&bench, look, reclass(&bench, id, StorageClass::Cold), move |answers| {
-        Box::pin(async move {
-            both(&answers);
-            lies_right_or_moves(&left, &["k"]).await;
-        })
-    })
+    pair(&bench, look, reclass(&bench, id, StorageClass::Cold), both_and_lies_right(&bench, &["k"]))
 }
 
 /// The same while compaction points the leaf at another pack.
 pub(super) async fn a_compaction_and_a_change_of_class(store: Store) -> Pair {
     let (bench, id) = queued_for_nothing(store).await;
-    let left = bench.clone();
     let compact = relocate(&bench, "k", StorageClass::Hot).await;
-    pair(&bench, compact, reclass(&bench, id, StorageClass::Cold), move |answers| {
-        Box::pin(async move {
-            both(&answers);
-            lies_right_or_moves(&left, &["k"]).await;
-        })
-    })
+    pair(&bench, compact, reclass(&bench, id, StorageClass::Cold), both_and_lies_right(&bench, &["k"]))
 }
 
 /// The mover follows an object that changes its mind.
@@ -138,14 +140,8 @@ pub(super) async fn a_move_and_a_change_of_class(store: Store) -> Pair {
     let bench = Arc::new(Bench::new(store).await);
     let id = bench.has_put("k", BODY).await.id;
     assert_eq!(reclass(&bench, id, StorageClass::Cold).await, OK);
-    let left = bench.clone();
     let to_move = relocate(&bench, "k", StorageClass::Cold).await;
-    pair(&bench, to_move, reclass(&bench, id, StorageClass::Hot), move |answers| {
-        Box::pin(async move {
-            both(&answers);
-            lies_right_or_moves(&left, &["k"]).await;
-        })
-    })
+    pair(&bench, to_move, reclass(&bench, id, StorageClass::Hot), both_and_lies_right(&bench, &["k"]))
 }
 
 /// A leaf moves to the tier that all of its objects ask for, and then a hotter copy is made.
@@ -155,14 +151,8 @@ pub(super) async fn a_move_and_a_copy(store: Store) -> Pair {
     assert_eq!(reclass(&bench, source.id, StorageClass::Cold).await, OK);
     let mut copy = bench.put_content("copy", NewContent::Existing(source.content.unwrap().blob), etag(BODY));
     copy.attributes.class = Some(StorageClass::Hot);
-    let left = bench.clone();
     let to_move = relocate(&bench, "k", StorageClass::Cold).await;
-    pair(&bench, to_move, put(&bench, copy), move |answers| {
-        Box::pin(async move {
-            both(&answers);
-            lies_right_or_moves(&left, &["k", "copy"]).await;
-        })
-    })
+    pair(&bench, to_move, put(&bench, copy), both_and_lies_right(&bench, &["k", "copy"]))
 }
 
 /// The same of an object that the leaf is a part of.

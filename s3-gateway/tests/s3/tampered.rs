@@ -316,15 +316,7 @@ async fn a_signed_date_is_held_to_the_clock() {
             ],
             body: Vec::new(),
         };
-        let signed = ["date", "host", "x-amz-content-sha256"];
-        let signature = signer.of(&request, &signed, EMPTY);
-        let value = format!(
-            "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={signature}",
-            signer.access_key,
-            signer.scope,
-            signed.join(";")
-        );
-        request.headers.push(("authorization".into(), value));
+        signer.authorize(&mut request, &["date", "host", "x-amz-content-sha256"], EMPTY);
         request.send(&server).await
     };
     let (now, minute) = (SystemTime::now(), std::time::Duration::from_secs(60));

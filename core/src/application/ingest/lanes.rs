@@ -4,7 +4,6 @@
 //! bytes waiting share the lanes of a worker: whoever comes while others are being digested joins them.
 
 use std::collections::VecDeque;
-use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf as _, Bytes};
@@ -38,8 +37,7 @@ struct Job {
 
 impl Default for Lanes {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self(Arc::new(Shared { state: Mutex::default(), workers_max: cores.div_ceil(2) }))
+        Self(Arc::new(Shared { state: Mutex::default(), workers_max: crate::cores().div_ceil(2) }))
     }
 }
 

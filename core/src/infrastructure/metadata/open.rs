@@ -1,7 +1,5 @@
 //! How each engine is opened: what it is told about durability, waiting and memory.
 
-use std::num::NonZero;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,7 +16,8 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// Reading connections to SQLite at least and at most; between, one for each core. More would wait for a core while
 /// what they have cached displaces what the others have. The writer is one more.
-const SQLITE_READERS: RangeInclusive<usize> = 2..=16;
+const SQLITE_READERS_MIN: u32 = 2;
+const SQLITE_READERS_MAX: u32 = 16;
 
 /// What all reading connections to SQLite keep of the database, in KiB.
 const SQLITE_READERS_KIB: u32 = 32 << 10;
@@ -35,11 +34,6 @@ const STATEMENT_TIMEOUT: &str = "20s";
 
 /// Prepared statements kept per connection: more than this module has.
 const STATEMENTS_KEPT: usize = 256;
-
-fn sqlite_readers() -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    u32::try_from(cores.clamp(*SQLITE_READERS.start(), *SQLITE_READERS.end())).unwrap_or(1)
-}
 
 /// The writer and the readers of one file.
 pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool), MetadataError> {
@@ -67,7 +61,8 @@ pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool), Metada
         .pragma("wal_autocheckpoint", "4000")
         .pragma("journal_size_limit", "67108864")
         .thread_name(|_| "metadata-writer".to_owned());
-    let readers = sqlite_readers();
+    let cores = u32::try_from(crate::cores()).unwrap_or(u32::MAX);
+    let readers = cores.clamp(SQLITE_READERS_MIN, SQLITE_READERS_MAX);
     let reading = options
         .pragma("cache_size", format!("-{}", SQLITE_READERS_KIB / readers))
         .pragma("query_only", "ON")

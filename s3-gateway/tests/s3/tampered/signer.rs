@@ -84,7 +84,13 @@ impl Signer {
         let mut signed: Vec<_> = request.headers.iter().map(|(name, _)| name.clone()).collect();
         signed.sort();
         let signed: Vec<_> = signed.iter().map(String::as_str).collect();
-        let signature = self.of(&request, &signed, payload);
+        self.authorize(&mut request, &signed, payload);
+        request
+    }
+
+    /// Adds the header that says which of the others are signed, and their signature.
+    pub(super) fn authorize(&self, request: &mut Request, signed: &[&str], payload: &str) {
+        let signature = self.of(request, signed, payload);
         let value = format!(
             "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={signature}",
             self.access_key,
@@ -92,7 +98,6 @@ impl Signer {
             signed.join(";")
         );
         request.headers.push(("authorization".into(), value));
-        request
     }
 
     /// Signs in the query.
