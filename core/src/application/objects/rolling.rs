@@ -5,7 +5,7 @@ use std::ops::Bound;
 use super::list::{Cursor, PAGE_MAX};
 use crate::application::error::Result;
 
-/// Items asked for at first where keys may be rolled up: most of what more would bring might be skipped. As long as
+/// Items asked for where the next may be rolled up: most of what more would bring might be skipped. As long as
 /// none is, each request asks for [`MORE`] times as many as the one before.
 const FEW: usize = 8;
 const MORE: usize = 4;
@@ -42,14 +42,34 @@ struct Page<'a, T> {
     behind: Option<Cursor>,
 }
 
-/// Where a walk from prefix to prefix came to its end.
+/// What a page is made of next.
+enum Step {
+    /// Items, from a bound on.
+    Fetch(Bound<String>, Option<uuid::Uuid>),
+    /// Common prefixes, from a key on.
+    Walk(String),
+}
+
+/// What the keys of a walk brought.
 enum Walked {
     /// The page is full, and more would follow.
     Full,
     /// Nothing follows.
     End,
-    /// At a key that stands for itself.
+    /// Common prefixes, and others may follow.
+    On,
+    /// A key that stands for itself, behind common prefixes if any.
     At(String),
+}
+
+/// What items brought.
+enum Fetched {
+    /// The page is full, and more would follow.
+    Full,
+    /// Lines of their own, and then a common prefix.
+    RolledUp,
+    /// Lines of their own.
+    All,
 }
 
 impl Rolling<'_> {
@@ -77,42 +97,46 @@ impl Rolling<'_> {
         let delimiter = self.delimiter.filter(|delimiter| !delimiter.is_empty());
         let lines = Vec::with_capacity(limit.min(64));
         let mut page = Page { prefix: self.prefix, delimiter, limit, lines, behind: self.after };
-        let mut at_once = if delimiter.is_some() { FEW } else { usize::MAX };
-        let mut walked_to = None;
+        let behind = |page: &Page<'_, T>| begin(page.after().as_ref(), self.prefix, self.from_start);
+        // Whoever rolls keys up mostly has more of them than of keys that stand for themselves: a walk comes first.
+        let mut step = match behind(&page) {
+            Some((Bound::Included(key), None)) if delimiter.is_some() => Step::Walk(key),
+            Some((from, from_id)) => Step::Fetch(from, from_id),
+            None => return Ok((page.lines, None)),
+        };
+        let few = if delimiter.is_some() { FEW } else { usize::MAX };
+        let mut at_once = few;
         loop {
-            let from = match walked_to.take() {
-                Some(key) => Some((Bound::Included(key), None)),
-                None => begin(page.after().as_ref(), self.prefix, self.from_start),
+            let next = match step {
+                Step::Walk(key) => {
+                    let keys = walk(key, count(page.room())).await?;
+                    match page.add_prefixes(keys) {
+                        Walked::Full => return Ok(page.cut()),
+                        Walked::End => None,
+                        Walked::On => page.next_prefix().map(Step::Walk),
+                        Walked::At(key) => {
+                            at_once = few;
+                            Some(Step::Fetch(Bound::Included(key), None))
+                        }
+                    }
+                }
+                Step::Fetch(from, from_id) => {
+                    let wanted = page.room().min(at_once);
+                    let items = fetch(from, from_id, count(wanted)).await?;
+                    let exhausted = items.len() < wanted;
+                    match page.add_items(items, &cursor_of) {
+                        Fetched::Full => return Ok(page.cut()),
+                        Fetched::RolledUp => page.next_prefix().map(Step::Walk),
+                        Fetched::All if exhausted => None,
+                        Fetched::All => {
+                            at_once = at_once.saturating_mul(MORE);
+                            behind(&page).map(|(from, from_id)| Step::Fetch(from, from_id))
+                        }
+                    }
+                }
             };
-            let Some((from, from_id)) = from else { return Ok((page.lines, None)) };
-            let wanted = page.room().min(at_once);
-            let items = fetch(from, from_id, count(wanted)).await?;
-            let exhausted = items.len() < wanted;
-            let mut rolled_up = false;
-            for item in items {
-                if page.lines.len() == limit {
-                    return Ok(page.cut());
-                }
-                let cursor = cursor_of(&item);
-                rolled_up = page.roll_up(cursor.key());
-                if rolled_up {
-                    break;
-                }
-                page.behind = Some(cursor);
-                page.lines.push(Rolled::Item(item));
-            }
-            if !rolled_up {
-                if exhausted {
-                    return Ok((page.lines, None));
-                }
-                at_once = at_once.saturating_mul(MORE);
-                continue;
-            }
-            match page.walk(&walk).await? {
-                Walked::Full => return Ok(page.cut()),
-                Walked::End => return Ok((page.lines, None)),
-                Walked::At(key) => (walked_to, at_once) = (Some(key), FEW),
-            }
+            let Some(next) = next else { return Ok((page.lines, None)) };
+            step = next;
         }
     }
 }
@@ -144,28 +168,41 @@ impl<T> Page<'_, T> {
         true
     }
 
-    /// From the common prefix that was added last to the next, as long as one follows the other.
-    async fn walk<W: Future<Output = Result<Vec<String>>>>(
-        &mut self,
-        walk: &impl Fn(String, u32) -> W,
-    ) -> Result<Walked> {
-        loop {
-            let Some(next) = self.after().and_then(|common| successor(common.key())) else {
-                return Ok(Walked::End);
-            };
-            let keys = walk(next, count(self.room())).await?;
-            if keys.is_empty() {
-                return Ok(Walked::End);
+    /// Where keys may lie behind the line that was added last, a common prefix.
+    fn next_prefix(&self) -> Option<String> {
+        self.after().and_then(|common| successor(common.key()))
+    }
+
+    /// Adds the lines at which keys that a walk yielded begin.
+    fn add_prefixes(&mut self, keys: Vec<String>) -> Walked {
+        if keys.is_empty() {
+            return Walked::End;
+        }
+        for key in keys {
+            if self.lines.len() == self.limit {
+                return Walked::Full;
             }
-            for key in keys {
-                if self.lines.len() == self.limit {
-                    return Ok(Walked::Full);
-                }
-                if !self.roll_up(&key) {
-                    return Ok(Walked::At(key));
-                }
+            if !self.roll_up(&key) {
+                return Walked::At(key);
             }
         }
+        Walked::On
+    }
+
+    /// Adds items up to the first that is rolled up, which becomes a common prefix.
+    fn add_items(&mut self, items: Vec<T>, cursor_of: impl Fn(&T) -> Cursor) -> Fetched {
+        for item in items {
+            if self.lines.len() == self.limit {
+                return Fetched::Full;
+            }
+            let cursor = cursor_of(&item);
+            if self.roll_up(cursor.key()) {
+                return Fetched::RolledUp;
+            }
+            self.behind = Some(cursor);
+            self.lines.push(Rolled::Item(item));
+        }
+        Fetched::All
     }
 }
 

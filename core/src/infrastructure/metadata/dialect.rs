@@ -175,7 +175,7 @@ macro_rules! piece {
     };
     // The same around a select of keys.
     (sqlite page_of_keys) => {
-        "SELECT NULL, json_group_array(json_array(key)) FROM ("
+        "SELECT json_group_array(key) FROM ("
     };
     (postgres page_of_keys) => {
         ""

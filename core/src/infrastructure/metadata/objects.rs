@@ -286,7 +286,7 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
             end_of_page
         ),
     };
-    let rows = db
+    let statement = db
         .read(statement)
         .bind(query.space.0)
         .bind(from.as_str())
@@ -294,10 +294,11 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
         .bind(i32::try_from(query.prefix.chars().count()).unwrap_or(i32::MAX))
         .bind(delimiter)
         .bind(behind)
-        .bind(limit)
-        .paged()
-        .await?;
-    rows.iter().map(super::statement::Row::first).collect()
+        .bind(limit);
+    match statement.page().await? {
+        Page::Text(text) => page::parse(&text),
+        Page::Rows(rows) => rows.iter().map(super::statement::Row::first).collect(),
+    }
 }
 
 /// The largest character: no key is larger than as many of these as fit.

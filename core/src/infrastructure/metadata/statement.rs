@@ -84,7 +84,7 @@ impl Row {
 
 /// The rows of a page, as the engine gives them.
 pub(super) enum Page {
-    /// All as one JSON array of arrays.
+    /// All as one JSON array.
     Text(String),
     /// One by one.
     Rows(Vec<Row>),
@@ -199,7 +199,7 @@ impl<'c> Statement<'c> {
         Ok(rows.0)
     }
 
-    /// Every row of a statement that is made of `page_of_objects` or `page_of_keys`, a select and `end_of_page`.
+    /// Every row of a statement that is made of `page_of_objects`, a select and `end_of_page`.
     pub(super) async fn paged(self) -> Result<Vec<Row>, Fault> {
         match &self.0 {
             Bound::Sqlite(..) => {
@@ -210,7 +210,7 @@ impl<'c> Statement<'c> {
         }
     }
 
-    /// The rows of a statement that is made of `page_of_latest`, a select and `end_of_page`.
+    /// The rows of a statement that is made of `page_of_latest` or `page_of_keys`, a select and `end_of_page`.
     pub(super) async fn page(self) -> Result<Page, Fault> {
         Ok(match &self.0 {
             Bound::Sqlite(..) => Page::Text(self.one().await?.first()?),
