@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What a large store costs: puts and listings at ten million objects beside the same at ten thousand, a start with
-cold caches, and what a mass deletion does to others.
+cold caches, pages of groups of keys beside pages of keys, and what a mass deletion does to others.
 
 The rows of the large store are written straight into its database (through HTTP they would take an hour): every one
 with a blob of its own, all of which lie where the bytes of one real object lie. That is good for measuring metadata,
@@ -31,12 +31,17 @@ from harness.sign import Client, Presigner
 BODY = 4096
 PAGE = 1000
 
+# Keys of the objects that `fill` makes of number n, in SQL: all at one level, or a thousand to a group.
+FLAT = "printf('k/%010d', n)"
+GROUPED = "printf('groups/%07d/%03d', n / 1000, n % 1000)"
+
 
 def arguments() -> argparse.Namespace:
     """What is to be measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", type=int, default=10_000, help="objects of the small store")
     parser.add_argument("--large", type=int, default=10_000_000, help="objects of the large store; 0 to leave it out")
+    parser.add_argument("--pages", type=int, default=1_000_000, help="objects that pages are read of; 0 to leave it out")
     parser.add_argument("--delete", type=int, default=1_000_000, help="objects that are put and deleted; 0 to leave it out")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
@@ -47,13 +52,13 @@ def arguments() -> argparse.Namespace:
 class Store(servers.JustStorage):
     """A store that was filled before it is measured."""
 
-    def __init__(self, directory: pathlib.Path, objects: int) -> None:
+    def __init__(self, directory: pathlib.Path, objects: int, keys: str = FLAT) -> None:
         super().__init__(directory)
         client = Client(self.account)
         client.call("PUT", "/bench/k/0000000000", body=os.urandom(BODY))
         self.process.stop()
         began = time.monotonic()
-        fill(directory / "data" / "metadata.db", objects)
+        fill(directory / "data" / "metadata.db", objects, keys)
         print(f"{objects:,} objects written in {time.monotonic() - began:.0f} s", flush=True)
         self.again()
 
@@ -73,7 +78,7 @@ class Store(servers.JustStorage):
         return False
 
 
-def fill(database: pathlib.Path, objects: int) -> None:
+def fill(database: pathlib.Path, objects: int, keys: str) -> None:
     """Copies the one object's rows under other keys, and its blob's under other hashes."""
     connection = sqlite3.connect(database, isolation_level=None)
     connection.row_factory = sqlite3.Row
@@ -101,7 +106,7 @@ def fill(database: pathlib.Path, objects: int) -> None:
     for index in indexes:
         connection.execute(f"DROP INDEX {index['name']}")
     blobs = insert("blobs", blob, {"id": "id_of(1, n)", "hash": "randomblob(32)"})
-    things = insert("objects", thing, {"id": "id_of(2, n)", "blob_id": "id_of(1, n)", "key": "printf('k/%010d', n)"})
+    things = insert("objects", thing, {"id": "id_of(2, n)", "blob_id": "id_of(1, n)", "key": keys})
     step = 250_000
     for first in range(1, objects, step):
         portion = {"first": first, "until": min(objects, first + step)}
@@ -193,6 +198,28 @@ def at_scale(args: argparse.Namespace, base: pathlib.Path) -> None:
         store.stop()
 
 
+def pages(args: argparse.Namespace, base: pathlib.Path) -> None:
+    """Pages of keys, and of groups of keys, in turns."""
+    store = Store(base / "pages", args.pages, GROUPED)
+    presigner, file = Presigner(store.account), base / "pages.targets"
+    middle = f"groups/{args.pages // 2 // 1000:07d}/500"
+    kinds = {"first": {}, "middle": {"start-after": middle}, "delimiter": {"delimiter": "/"}}
+    times = {kind: [] for kind in kinds}
+    for _ in range(args.rounds):
+        for kind, more in kinds.items():
+            query = {"list-type": "2", "max-keys": str(PAGE), "prefix": "groups/"} | more
+            file.write_text((presigner.target("GET", "/bench", query) + "\n") * 8)
+            done = load.wrk(store.account.host, file, "GET", 0, 4, args.seconds, again=True)
+            times[kind].append(done.seconds / done.requests * 1e3)
+            print(f"list {PAGE} of {args.pages:,}, {kind}: {1e3 / times[kind][-1]:.0f} pages/s at 4 connections, "
+                  f"p50 {done.p50:.1f} ms", flush=True)
+    medians = {kind: statistics.median(each) for kind, each in times.items()}
+    turns = sorted(delimiter / first for delimiter, first in zip(times["delimiter"], times["first"], strict=True))
+    print(f"a page costs {medians['first']:.1f}, {medians['middle']:.1f}, {medians['delimiter']:.1f} ms; one with a delimiter "
+          f"{statistics.median(turns):.2f} times the first ({turns[0]:.2f} to {turns[-1]:.2f})")
+    store.stop()
+
+
 def mass_deletion(args: argparse.Namespace, base: pathlib.Path) -> None:
     """Deletes many real objects, and watches what others feel meanwhile."""
     store = servers.JustStorage(base / "deletion")
@@ -264,6 +291,8 @@ def main() -> int:
     try:
         if args.large:
             at_scale(args, base)
+        if args.pages:
+            pages(args, base)
         if args.delete:
             mass_deletion(args, base)
     finally:

@@ -234,6 +234,7 @@ at_every_statement!(
         a_put_and_versioning,
         a_put_through_a_bucket_and_versioning,
         object_lock_and_suspension,
+        two_versionings,
         a_bucket_that_goes,
         an_upload_and_a_bucket_that_goes,
         a_setting_and_a_bucket_that_goes,

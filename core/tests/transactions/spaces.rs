@@ -11,7 +11,7 @@ use juststorage_core::domain::settings::{Setting, SpaceSettings};
 use juststorage_core::domain::space::Versioning;
 use juststorage_core::testing::metadata::bench::{Bench, etag, key};
 
-use super::{OK, Pair, Store, Work, complete_through, just, one_of_two, pair, put, said, upload};
+use super::{OK, Pair, Store, Work, both, complete_through, just, one_of_two, pair, put, said, upload};
 
 fn remove(bench: &Arc<Bench<'static>>, name: &BucketName) -> Work<String> {
     let (bench, name) = (bench.clone(), name.clone());
@@ -63,6 +63,19 @@ pub(super) async fn object_lock_and_suspension(store: Store) -> Pair {
         said(suspending.store.set_versioning(&suspending.space, Versioning::Suspended, now).await.unwrap())
     });
     pair(&bench, lock, suspend, just(one_of_two))
+}
+
+/// Versioning is turned on and suspended at once; neither waits for what the other waits for.
+pub(super) async fn two_versionings(store: Store) -> Pair {
+    let bench = Arc::new(Bench::new(store).await);
+    bench.set_versioning(Versioning::Enabled).await;
+    let turn = |versioning| -> Work<String> {
+        let bench = bench.clone();
+        Box::pin(async move {
+            said(bench.store.set_versioning(&bench.space, versioning, bench.now()).await.unwrap())
+        })
+    };
+    pair(&bench, turn(Versioning::Enabled), turn(Versioning::Suspended), just(both))
 }
 
 pub(super) async fn a_bucket_that_goes(store: Store) -> Pair {

@@ -56,6 +56,12 @@ pub(super) async fn ensure_space(
     if let Some(space) = lock_space(tx, address).await? {
         return Ok(space);
     }
+    make_space(tx, address, now).await?;
+    lock_space(tx, address).await?.ok_or_else(|| Fault::failed("a space vanished while it was made"))
+}
+
+/// Makes the space if it does not exist. One that does is not held.
+async fn make_space(tx: &mut Transaction, address: &SpaceAddress, now: Timestamp) -> Result<(), Fault> {
     tx.query(sql!(
         "INSERT INTO spaces (namespace, tenant, created_at) VALUES ($1, $2, $3) \
          ON CONFLICT (namespace, tenant) DO NOTHING"
@@ -64,8 +70,8 @@ pub(super) async fn ensure_space(
     .bind(address.tenant.as_str())
     .bind(now.millis())
     .execute()
-    .await?;
-    lock_space(tx, address).await?.ok_or_else(|| Fault::failed("a space vanished while it was made"))
+    .await
+    .map(drop)
 }
 
 pub(super) async fn set_versioning(
@@ -75,14 +81,16 @@ pub(super) async fn set_versioning(
     now: Timestamp,
 ) -> Result<Result<Space, Refusal>, Fault> {
     transaction!(db, |tx| {
-        let before = ensure_space(&mut tx, address, now).await?;
+        // Not held before it is changed: two who held it would wait for each other.
+        make_space(&mut tx, address, now).await?;
         // Decided by the statement itself: the lock may be turned on until its row is held.
         let changed = tx
             .query(sql!(
-                "UPDATE spaces SET versioning = CASE WHEN $2 = 0 AND versioning <> 0 THEN 2 ELSE $2 END \
-                 WHERE id = $1 AND (object_lock IS NULL OR $2 = 1)"
+                "UPDATE spaces SET versioning = CASE WHEN $3 = 0 AND versioning <> 0 THEN 2 ELSE $3 END \
+                 WHERE namespace = $1 AND tenant = $2 AND (object_lock IS NULL OR $3 = 1)"
             ))
-            .bind(before.id.0)
+            .bind(address.namespace.as_str())
+            .bind(address.tenant.as_str())
             .bind(versioning.code())
             .execute()
             .await?;
