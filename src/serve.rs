@@ -75,6 +75,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let (store, commits) = parts.store(writer);
     let LimitsConfig { defaults, turns } = config.limits;
     let store = store.with_limits(TenantLimits::new(parts.metadata.clone(), defaults, turns));
+    let store = store.with_acls(config.listen.s3_acls);
     let access = Access::new(
         parts.metadata.clone(),
         parts.clock.clone(),
@@ -201,6 +202,12 @@ fn serve_fronts(
         tracing::warn!(
             "JUSTSTORAGE_S3_SIGV2 is on: signatures of version 2 are accepted, which AWS has withdrawn; turn it off \
              once no client needs it"
+        );
+    }
+    if config.listen.s3_acls {
+        tracing::warn!(
+            "JUSTSTORAGE_S3_ACLS is on: buckets and objects whose owners make them public are read, and written to, \
+             by anybody who reaches the S3 address"
         );
     }
     let labels = Arc::new(NamespaceLabels::default());

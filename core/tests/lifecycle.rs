@@ -11,6 +11,7 @@ use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::ports::metadata::{ListQuery, Place, WriterId};
+use juststorage_core::application::spaces::NewBucket;
 use juststorage_core::application::uploads::{UploadRef, UploadRequest};
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{LifecycleWorker, Worker as _};
@@ -40,7 +41,7 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let running = Running::open(directory.path()).await;
         let bucket = BucketName::new("rules").unwrap();
-        running.store.create_bucket(&root(), &bucket, None).await.unwrap();
+        running.store.create_bucket(&root(), &bucket, NewBucket::default()).await.unwrap();
         Self { running, bucket, _directory: directory }
     }
 
@@ -185,7 +186,12 @@ async fn tags_sizes_and_locks_are_heeded() {
 
     let bench = Bench::new().await;
     let locking = BucketName::new("locking").unwrap();
-    bench.running.store.create_locking_bucket(&root(), &locking).await.unwrap();
+    bench
+        .running
+        .store
+        .create_bucket(&root(), &locking, NewBucket { locking: true, ..NewBucket::default() })
+        .await
+        .unwrap();
     let bench = Bench { bucket: locking, ..bench };
     let until = juststorage_core::domain::timestamp::Timestamp(1_700_000_000_000 + 10 * DAY_MILLIS);
     let lock =

@@ -32,6 +32,7 @@ files! {
     "0006_live_objects.sql",
     "0007_tenant_limits.sql",
     "0008_latest_covers.sql",
+    "0009_acls.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

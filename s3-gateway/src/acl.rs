@@ -1,100 +1,304 @@
-//! ACLs that a request asks for by header. There is one: the owner has everything, and nobody else anything.
-//! What says just that is accepted; anything else is refused, since it would be a promise that is not kept.
+//! ACLs as requests write them: canned by name, as grants in headers, or as a document. The owner has everything
+//! under each of them. What grants something to strangers is understood where the operator lets ACLs count
+//! (decision 0013) and the grants are those of a canned ACL; anything else is refused, since it would be a promise
+//! that is not kept.
 
 use http::HeaderMap;
+use juststorage_core::application::error::Error;
 use juststorage_core::application::store::Store;
+use juststorage_core::domain::acl::CannedAcl;
 use juststorage_core::domain::principal::Principal;
 use juststorage_core::domain::settings::{Declared, PublicAccess};
+use s3s::dto::{AccessControlPolicy, Grant, Grantee, Owner, Permission, Type};
 use s3s::{S3Error, S3Result};
 
 use crate::dto::address;
-use crate::errors::{Refusal, fail};
+use crate::errors::{Refusal, refusal, translate};
 
-/// Grants of anything but everything.
-const LESSER_GRANTS: [&str; 4] =
-    ["x-amz-grant-read", "x-amz-grant-write", "x-amz-grant-read-acp", "x-amz-grant-write-acp"];
+/// S3's groups (S3 User Guide, "Access control list (ACL) overview").
+const EVERYBODY: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
+const KNOWN: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 
+const CANNED: &str = "x-amz-acl";
 const FULL_CONTROL: &str = "x-amz-grant-full-control";
+
+/// Headers that grant something, and what.
+const GRANTS: [(&str, &str); 5] = [
+    (FULL_CONTROL, Permission::FULL_CONTROL),
+    ("x-amz-grant-read", Permission::READ),
+    ("x-amz-grant-write", Permission::WRITE),
+    ("x-amz-grant-read-acp", Permission::READ_ACP),
+    ("x-amz-grant-write-acp", Permission::WRITE_ACP),
+];
 
 /// Whether a request asks for an ACL by header at all.
 pub(crate) fn says_anything(headers: &HeaderMap) -> bool {
-    headers.contains_key("x-amz-acl")
-        || headers.contains_key(FULL_CONTROL)
-        || LESSER_GRANTS.iter().any(|name| headers.contains_key(*name))
+    headers.contains_key(CANNED) || GRANTS.iter().any(|(name, _)| headers.contains_key(*name))
 }
 
-/// Whether what a request asks for by header is what is so already.
-fn says_private(headers: &HeaderMap, owner: &str) -> bool {
-    let canned = headers
-        .get_all("x-amz-acl")
-        .iter()
-        .all(|acl| matches!(acl.as_bytes(), b"private" | b"bucket-owner-full-control" | b""));
-    let granted = headers.get_all(FULL_CONTROL).iter().all(|grants| {
-        grants.to_str().is_ok_and(|grants| {
-            grants.split(',').all(|grant| {
-                let named = grant.trim().strip_prefix("id=").map(|id| id.trim_matches('"'));
-                named == Some(owner)
-            })
-        })
-    });
-    canned && granted && !LESSER_GRANTS.iter().any(|name| headers.contains_key(*name))
+/// That an ACL is none of those there are.
+#[derive(Debug, PartialEq, Eq)]
+struct Unsupported;
+
+/// Whom a grant is for.
+enum To<'a> {
+    /// The account with this id.
+    Account(&'a str),
+    /// The group with this URI.
+    Group(&'a str),
+    Other,
 }
 
-/// Refuses a request that asks for another ACL than the one there is. A bucket's owner is its tenant.
+/// Grants on their way to a canned ACL.
+#[derive(Clone, Copy, Default)]
+struct Granted {
+    owner: bool,
+    everybody_reads: bool,
+    everybody_writes: bool,
+    known_read: bool,
+}
+
+impl Granted {
+    /// One grant more. The owner is who has everything anyhow.
+    fn add(
+        &mut self,
+        permission: &str,
+        to: &To<'_>,
+        is_owner: impl Fn(&str) -> bool,
+    ) -> Result<(), Unsupported> {
+        let granted = match (permission, to) {
+            (Permission::FULL_CONTROL, To::Account(id)) if is_owner(id) => &mut self.owner,
+            (Permission::READ, To::Group(EVERYBODY)) => &mut self.everybody_reads,
+            (Permission::WRITE, To::Group(EVERYBODY)) => &mut self.everybody_writes,
+            (Permission::READ, To::Group(KNOWN)) => &mut self.known_read,
+            _ => return Err(Unsupported),
+        };
+        *granted = true;
+        Ok(())
+    }
+
+    fn canned(self) -> Result<CannedAcl, Unsupported> {
+        match (self.everybody_reads, self.everybody_writes, self.known_read) {
+            (false, false, false) => Ok(CannedAcl::Private),
+            (true, false, false) => Ok(CannedAcl::PublicRead),
+            (true, true, false) => Ok(CannedAcl::PublicReadWrite),
+            (false, false, true) => Ok(CannedAcl::AuthenticatedRead),
+            _ => Err(Unsupported),
+        }
+    }
+}
+
+/// The ACL that headers ask for. The owner is whose the bucket is.
+fn of_headers(headers: &HeaderMap, is_owner: impl Fn(&str) -> bool) -> Result<CannedAcl, Unsupported> {
+    let mut canned = CannedAcl::Private;
+    for acl in headers.get_all(CANNED) {
+        canned = match acl.to_str().map_err(|_| Unsupported)? {
+            // The bucket's owner owns what is in it, whoever brought it.
+            "" | "bucket-owner-full-control" => CannedAcl::Private,
+            name => CannedAcl::parse(name).ok_or(Unsupported)?,
+        };
+    }
+    let mut granted = Granted::default();
+    for (name, permission) in GRANTS {
+        for grants in headers.get_all(name) {
+            for grant in grants.to_str().map_err(|_| Unsupported)?.split(',') {
+                let to = match grant.trim().split_once('=') {
+                    Some(("id", id)) => To::Account(id.trim_matches('"')),
+                    Some(("uri", uri)) => To::Group(uri.trim_matches('"')),
+                    _ => To::Other,
+                };
+                granted.add(permission, &to, &is_owner)?;
+            }
+        }
+    }
+    match (canned, granted.canned()?) {
+        (canned, CannedAcl::Private) => Ok(canned),
+        (CannedAcl::Private, granted) => Ok(granted),
+        _ => Err(Unsupported),
+    }
+}
+
+/// The ACL that a document asks for. It must leave the owner what is its own.
+fn of_document(policy: &AccessControlPolicy, owner: &str) -> Result<CannedAcl, Unsupported> {
+    let named = policy.owner.as_ref().and_then(|named| named.id.as_deref());
+    if policy.owner.is_some() && named != Some(owner) {
+        return Err(Unsupported);
+    }
+    let mut granted = Granted::default();
+    for grant in policy.grants.iter().flatten() {
+        let permission = grant.permission.as_ref().ok_or(Unsupported)?.as_str();
+        let grantee = grant.grantee.as_ref().ok_or(Unsupported)?;
+        let to = match (&grantee.id, &grantee.uri) {
+            (Some(id), None) => To::Account(id),
+            (None, Some(uri)) => To::Group(uri),
+            _ => To::Other,
+        };
+        granted.add(permission, &to, |id| id == owner)?;
+    }
+    if granted.owner { granted.canned() } else { Err(Unsupported) }
+}
+
+/// Refuses a request whose headers ask for an ACL that there is not, before anything is done for it. A bucket's
+/// owner is its tenant; the owner of one that is to be made is who asks.
 pub(crate) async fn check(
     store: &Store,
     who: &Principal,
     bucket: Option<&str>,
     headers: &HeaderMap,
 ) -> S3Result<()> {
-    if !says_anything(headers) || says_private(headers, who.tenant.as_str()) {
+    if !says_anything(headers) {
         return Ok(());
     }
-    Err(refusal(store, who, bucket).await)
+    let mut owner = who.tenant.clone();
+    // Only strangers write to buckets of others, and there are some only where ACLs count.
+    if let (true, true, Some(name)) = (store.heeds_acls(), headers.contains_key(FULL_CONTROL), bucket) {
+        owner = store.visit_bucket(who, &address::bucket(name)?).await.map_err(translate)?.address.tenant;
+    }
+    match of_headers(headers, |id| id == owner.as_str()) {
+        Ok(acl) if store.heeds_acls() || !acl.is_shared() => Ok(()),
+        _ => Err(unsupported(store, who, bucket).await),
+    }
+}
+
+/// The ACL that the headers of a request ask for, which [`check`] let pass.
+pub(crate) fn asked(headers: &HeaderMap) -> CannedAcl {
+    // Whom full control was meant for is known to be the owner.
+    of_headers(headers, |_| true).unwrap_or_default()
+}
+
+/// The ACL that a document asks for, or why there is no such thing.
+pub(crate) async fn of_body(
+    store: &Store,
+    who: &Principal,
+    bucket: &str,
+    policy: &AccessControlPolicy,
+    owner: &str,
+) -> S3Result<CannedAcl> {
+    match of_document(policy, owner) {
+        Ok(acl) if store.heeds_acls() || !acl.is_shared() => Ok(acl),
+        _ => Err(unsupported(store, who, Some(bucket)).await),
+    }
 }
 
 /// The refusal of an ACL: `AccessDenied` where the owner asked for public ACLs to be blocked (S3,
 /// `BlockPublicAcls`), otherwise that ACLs are not supported.
-pub(crate) async fn refusal(store: &Store, who: &Principal, bucket: Option<&str>) -> S3Error {
-    let Refusal { status, code, message } = Refusal::acl_not_supported();
-    let unsupported = fail(status, code, message);
+async fn unsupported(store: &Store, who: &Principal, bucket: Option<&str>) -> S3Error {
+    let unsupported = refusal(Refusal::acl_not_supported());
     let Some(Ok(name)) = bucket.map(address::bucket) else { return unsupported };
     match store.bucket_settings(who, &name).await {
         Ok((_, settings)) => match settings.public_access {
-            Some(Declared::Set(PublicAccess { block_public_acls: true, .. })) => fail(
-                http::StatusCode::FORBIDDEN,
-                "AccessDenied",
-                "Access Denied: the bucket's public access block refuses public ACLs.",
-            ),
+            Some(Declared::Set(PublicAccess { block_public_acls: true, .. })) => translate(Error::AclBlocked),
             _ => unsupported,
         },
-        Err(error) => crate::errors::translate(error),
+        // Strangers may know of it, though not what is set on it.
+        Err(_) if store.visit_bucket(who, &name).await.is_ok() => unsupported,
+        Err(error) => translate(error),
     }
+}
+
+/// The grants that an ACL stands for, in S3's order.
+pub(crate) fn grants(acl: CannedAcl, owner: &Owner) -> Vec<Grant> {
+    let group = |uri: &str, permission: &'static str| Grant {
+        grantee: Some(Grantee {
+            display_name: None,
+            email_address: None,
+            id: None,
+            type_: Type::from_static(Type::GROUP),
+            uri: Some(uri.to_owned()),
+        }),
+        permission: Some(Permission::from_static(permission)),
+    };
+    let strangers = match acl {
+        CannedAcl::Private => Vec::new(),
+        CannedAcl::PublicRead => vec![group(EVERYBODY, Permission::READ)],
+        CannedAcl::PublicReadWrite => {
+            vec![group(EVERYBODY, Permission::READ), group(EVERYBODY, Permission::WRITE)]
+        }
+        CannedAcl::AuthenticatedRead => vec![group(KNOWN, Permission::READ)],
+    };
+    let everything = Grant {
+        grantee: Some(Grantee {
+            display_name: owner.display_name.clone(),
+            email_address: None,
+            id: owner.id.clone(),
+            type_: Type::from_static(Type::CANONICAL_USER),
+            uri: None,
+        }),
+        permission: Some(Permission::from_static(Permission::FULL_CONTROL)),
+    };
+    strangers.into_iter().chain([everything]).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use http::{HeaderName, HeaderValue};
 
-    fn private(name: &'static str, value: &'static str) -> bool {
-        let headers =
-            [(HeaderName::from_static(name), HeaderValue::from_static(value))].into_iter().collect();
-        assert!(says_anything(&headers), "{name}");
-        says_private(&headers, "acme")
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let of = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        pairs.iter().map(of).collect()
+    }
+
+    fn read(pairs: &[(&'static str, &str)]) -> Result<CannedAcl, Unsupported> {
+        let headers = headers(pairs);
+        assert!(says_anything(&headers), "{pairs:?}");
+        let read = of_headers(&headers, |id| id == "acme");
+        assert_eq!(asked(&headers), read.as_ref().copied().unwrap_or_default(), "{pairs:?}");
+        read
     }
 
     #[test]
-    fn only_what_is_so_is_accepted() {
-        assert!(private("x-amz-acl", "private"));
-        assert!(private("x-amz-acl", "bucket-owner-full-control"));
-        assert!(private(FULL_CONTROL, "id=acme"));
-        assert!(private(FULL_CONTROL, "id=\"acme\", id=acme"));
-        assert!(!private("x-amz-acl", "public-read"));
-        assert!(!private("x-amz-acl", "authenticated-read"));
-        assert!(!private(FULL_CONTROL, "id=other"));
-        assert!(!private(FULL_CONTROL, "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\""));
-        assert!(!private("x-amz-grant-read", "id=acme"));
+    fn headers_say_a_canned_acl_or_nothing_that_there_is() {
+        for (name, acl) in [
+            ("private", CannedAcl::Private),
+            ("bucket-owner-full-control", CannedAcl::Private),
+            ("public-read", CannedAcl::PublicRead),
+            ("public-read-write", CannedAcl::PublicReadWrite),
+            ("authenticated-read", CannedAcl::AuthenticatedRead),
+        ] {
+            assert_eq!(read(&[(CANNED, name)]), Ok(acl));
+        }
+        for name in ["aws-exec-read", "log-delivery-write", "bucket-owner-read", "Private"] {
+            assert_eq!(read(&[(CANNED, name)]), Err(Unsupported), "{name}");
+        }
+        assert_eq!(read(&[(FULL_CONTROL, "id=acme")]), Ok(CannedAcl::Private));
+        assert_eq!(read(&[(FULL_CONTROL, "id=\"acme\", id=acme")]), Ok(CannedAcl::Private));
+        let everybody = format!("uri=\"{EVERYBODY}\"");
+        let [reading, writing] = ["x-amz-grant-read", "x-amz-grant-write"];
+        assert_eq!(read(&[(reading, &everybody)]), Ok(CannedAcl::PublicRead));
+        assert_eq!(read(&[(reading, &everybody), (writing, &everybody)]), Ok(CannedAcl::PublicReadWrite));
+        assert_eq!(read(&[(reading, &format!("uri={KNOWN}"))]), Ok(CannedAcl::AuthenticatedRead));
+        for lesser in [
+            [(writing, everybody.as_str()), (CANNED, "private")],
+            [(reading, &everybody), (CANNED, "authenticated-read")],
+            [(FULL_CONTROL, &everybody), (CANNED, "private")],
+            [(reading, "id=acme"), (CANNED, "private")],
+            [("x-amz-grant-read-acp", &everybody), (CANNED, "private")],
+            [(reading, "emailAddress=\"a@b\""), (CANNED, "private")],
+        ] {
+            assert_eq!(read(&lesser), Err(Unsupported), "{lesser:?}");
+        }
+        assert_eq!(of_headers(&headers(&[(FULL_CONTROL, "id=other")]), |id| id == "acme"), Err(Unsupported));
         assert!(!says_anything(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn what_is_read_of_an_acl_can_be_written_back() {
+        let owner = Owner { display_name: None, id: Some("acme".to_owned()) };
+        for acl in CannedAcl::ALL {
+            let policy = |grants| AccessControlPolicy { grants: Some(grants), owner: Some(owner.clone()) };
+            assert_eq!(of_document(&policy(grants(acl, &owner)), "acme"), Ok(acl));
+            assert_eq!(of_document(&policy(grants(acl, &owner)), "other"), Err(Unsupported));
+            let mut strangers = grants(acl, &owner);
+            strangers.pop();
+            assert_eq!(
+                of_document(&policy(strangers), "acme"),
+                Err(Unsupported),
+                "{acl:?} without its owner"
+            );
+        }
     }
 }

@@ -147,7 +147,7 @@ impl S3Auth for Keys {
 pub(crate) struct Doorkeeper(pub(crate) Store);
 
 impl Doorkeeper {
-    /// The principal of a request whose signature s3s has verified. `signed` is whether it has.
+    /// The principal of a request whose signature s3s has verified, or that has none. `signed` is whether it has.
     pub(crate) async fn admit(
         &self,
         signed: bool,
@@ -156,11 +156,17 @@ impl Doorkeeper {
     ) -> S3Result<Principal> {
         let denied =
             || fail(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied: a signature is required.");
-        if !signed {
-            return Err(denied());
-        }
-        let identity = SCOPE.try_with(|scope| lock(&scope.identity).take()).ok().flatten();
-        let who = identity.ok_or_else(denied)?.principal;
+        let who = match (signed, bucket) {
+            (true, _) => {
+                let identity = SCOPE.try_with(|scope| lock(&scope.identity).take()).ok().flatten();
+                identity.ok_or_else(denied)?.principal
+            }
+            // Nobody: gets what the bucket's owner grants to everybody, if anything.
+            (false, Some(bucket)) if self.0.heeds_acls() => {
+                self.0.anonymous(&address::bucket(bucket)?).await.map_err(translate)?
+            }
+            (false, _) => return Err(denied()),
+        };
         self.0.admit(&who).await.map_err(translate)?;
         if let (Some(bucket), Some(expected)) = (bucket, text(headers, "x-amz-expected-bucket-owner")) {
             check_owner(&self.0, &who, bucket, expected).await?;
@@ -177,7 +183,7 @@ pub(crate) async fn check_owner(
     bucket: &str,
     expected: &str,
 ) -> S3Result<()> {
-    let space = store.head_bucket(who, &address::bucket(bucket)?).await.map_err(translate)?;
+    let space = store.visit_bucket(who, &address::bucket(bucket)?).await.map_err(translate)?;
     if space.address.tenant.as_str() == expected {
         return Ok(());
     }

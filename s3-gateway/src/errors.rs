@@ -182,6 +182,17 @@ fn translate_code(error: Error) -> S3Error {
             "AccessDenied",
             "Access Denied because object protected by object lock.",
         ),
+        Error::AclsDisabled => refusal(Refusal::acl_not_supported()),
+        Error::AclBlocked => fail(
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "Access Denied: the bucket's public access block refuses public ACLs.",
+        ),
+        Error::AclShared => bad_request(
+            "InvalidBucketAclWithObjectOwnership",
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting: set the bucket's ACL \
+             to private first.",
+        ),
         Error::NoObjectLock => bad_request("InvalidRequest", "Bucket is missing Object Lock Configuration"),
         Error::WrongVersioning => fail(
             StatusCode::CONFLICT,

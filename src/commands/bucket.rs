@@ -1,5 +1,6 @@
 //! `juststorage bucket`.
 
+use juststorage_core::application::spaces::NewBucket;
 use juststorage_core::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::space::Bucket;
 use serde_json::{Value, json};
@@ -44,7 +45,8 @@ async fn create(
         None => Namespace::new(name.as_str()).map_err(|invalid| Failure::No(invalid.to_string()))?,
     };
     let space = SpaceAddress::new(namespace, tenant.unwrap_or_else(|| session.operator.tenant.clone()));
-    let bucket = session.store.create_bucket(&session.operator, name, Some(space)).await?;
+    let new = NewBucket { space: Some(space), ..NewBucket::default() };
+    let bucket = session.store.create_bucket(&session.operator, name, new).await?;
     output.print(&json(&bucket), || format!("bucket {name} names {}", bucket.space.address))
 }
 

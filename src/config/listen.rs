@@ -17,6 +17,8 @@ pub struct ListenConfig {
     pub s3_domain: Option<String>,
     /// `JUSTSTORAGE_S3_SIGV2`: whether signatures of version 2 are accepted; no.
     pub s3_sigv2: bool,
+    /// `JUSTSTORAGE_S3_ACLS`: whether ACLs give strangers what they say; no.
+    pub s3_acls: bool,
     /// `JUSTSTORAGE_REGION`: what S3 clients sign for; `us-east-1`.
     pub region: String,
     /// `JUSTSTORAGE_TLS_CERT` and `JUSTSTORAGE_TLS_KEY`: both fronts speak TLS; none.
@@ -77,7 +79,8 @@ impl ListenConfig {
             Some(Err(reason)) => return Err(ConfigError::new(IDLE, reason)),
         };
         let s3_sigv2 = settings.s3_sigv2 == Some(true);
-        Ok(Self { native, s3, s3_domain, s3_sigv2, region, tls, idle_timeout })
+        let s3_acls = settings.s3_acls == Some(true);
+        Ok(Self { native, s3, s3_domain, s3_sigv2, s3_acls, region, tls, idle_timeout })
     }
 
     /// What clients call the native API, if it listens at `address`.

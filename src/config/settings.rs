@@ -302,6 +302,15 @@ pub struct Settings {
         hide_short_help = true
     )]
     pub s3_sigv2: Option<bool>,
+
+    /// Let the ACLs public-read, public-read-write and authenticated-read on S3 buckets and objects give others than
+    /// the owner what they say, without a signature too; off, they are refused [default: false]
+    #[arg(
+        long, global = true, env = "JUSTSTORAGE_S3_ACLS", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
+        hide_short_help = true
+    )]
+    pub s3_acls: Option<bool>,
 }
 
 impl Settings {
@@ -364,6 +373,7 @@ impl Settings {
             jwt_audience: filled(self.jwt_audience).or(filled(lower.jwt_audience)),
             master_key_previous: filled(self.master_key_previous).or(filled(lower.master_key_previous)),
             s3_sigv2: self.s3_sigv2.or(lower.s3_sigv2),
+            s3_acls: self.s3_acls.or(lower.s3_acls),
         }
     }
 }

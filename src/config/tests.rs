@@ -152,6 +152,8 @@ fn what_is_not_supported_is_refused_and_not_ignored() {
     }
     assert!(!Config::new(&set(|s| s.s3_sigv2 = None)).unwrap().listen.s3_sigv2);
     assert!(Config::new(&set(|s| s.s3_sigv2 = Some(true))).unwrap().listen.s3_sigv2);
+    assert!(!Config::new(&set(|s| s.s3_acls = None)).unwrap().listen.s3_acls);
+    assert!(Config::new(&set(|s| s.s3_acls = Some(true))).unwrap().listen.s3_acls);
 }
 
 #[test]

@@ -81,6 +81,15 @@ pub enum Error {
     /// Fix the request: it asks for a lock where versions cannot be locked.
     #[error("object lock is not enabled there")]
     NoObjectLock,
+    /// Fix the request: it grants something to strangers where ACLs do not count.
+    #[error("ACLs that grant something to others than the owner do not count there")]
+    AclsDisabled,
+    /// 403: the owner has blocked ACLs that grant something to strangers.
+    #[error("the bucket's public access block refuses this ACL")]
+    AclBlocked,
+    /// Make the bucket's ACL private first: it grants something to strangers.
+    #[error("the bucket's ACL grants something to others than the owner")]
+    AclShared,
     /// 409: the space's versioning is not what the change needs; with object lock it stays enabled.
     #[error("the state of versioning does not allow this")]
     WrongVersioning,

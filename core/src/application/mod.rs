@@ -15,6 +15,7 @@ pub mod ports;
 pub mod rebuild;
 pub mod request;
 pub mod settings;
+mod sharing;
 pub mod spaces;
 pub mod store;
 pub mod uploads;

@@ -65,6 +65,7 @@ impl Store {
     pub async fn put_setting(&self, who: &Principal, bucket: &BucketName, setting: Setting) -> Result<()> {
         setting.validate()?;
         let entered = self.enter_to_set(who, bucket).await?;
+        self.check_setting(&entered, &setting).await?;
         self.metadata.put_setting(&entered.address, bucket, &setting).await?.map_err(refused)
     }
 
@@ -136,6 +137,14 @@ impl Store {
         let Some(space) = self.metadata.space(&Place::Bucket(bucket.clone())).await? else { return Ok(None) };
         let settings = self.settings_at(space.id, space.settings).await?;
         Ok(settings.cors.as_ref().and_then(|cors| cors.grant(request)))
+    }
+
+    /// What is set on a place; nothing where it was reached without a bucket.
+    pub(crate) async fn settings_of(&self, entered: &Entered) -> Result<Arc<SpaceSettings>> {
+        match &entered.space {
+            Some(space) => self.settings_at(space.id, space.settings).await,
+            None => Ok(Arc::default()),
+        }
     }
 
     async fn settings_at(&self, space: SpaceId, revision: SettingsRevision) -> Result<Arc<SpaceSettings>> {

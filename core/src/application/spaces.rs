@@ -3,50 +3,65 @@
 use std::collections::BTreeMap;
 
 use crate::application::access::authorize;
+use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
 use crate::application::metrics;
 use crate::application::ports::metadata::{BucketDeletion, Place, SpaceUsage};
 use crate::application::store::Store;
+use crate::domain::acl::CannedAcl;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::object::ObjectState;
-use crate::domain::principal::{Principal, Right, Tenants};
+use crate::domain::principal::{Principal, Proof, Right, Tenants};
+use crate::domain::settings::{BucketOwnerEnforced, Declared, Setting};
 use crate::domain::space::{Bucket, Space};
 use crate::domain::storage_class::StorageClass;
 
+/// What a new bucket is like.
+#[derive(Clone, Debug, Default)]
+pub struct NewBucket {
+    /// What it is a name for; `None` for the caller's own space of the same namespace.
+    pub space: Option<SpaceAddress>,
+    /// Whether versions in its space can be locked from the beginning, which takes versioning: that is enabled.
+    pub locking: bool,
+    /// What it grants to strangers, where ACLs count.
+    pub acl: CannedAcl,
+    /// Whether it has no ACLs from the beginning, where they count.
+    pub owner_enforced: bool,
+}
+
 impl Store {
-    /// Makes a bucket: a name for `space`, or for the caller's own space of the same namespace.
-    pub async fn create_bucket(
-        &self,
-        who: &Principal,
-        name: &BucketName,
-        space: Option<SpaceAddress>,
-    ) -> Result<Bucket> {
-        self.name_space(who, name, space, false).await
-    }
-
-    /// As [`Self::create_bucket`], and versions in its space can be locked from the beginning, which takes
-    /// versioning: that is enabled.
-    pub async fn create_locking_bucket(&self, who: &Principal, name: &BucketName) -> Result<Bucket> {
-        self.name_space(who, name, None, true).await
-    }
-
-    async fn name_space(
-        &self,
-        who: &Principal,
-        name: &BucketName,
-        space: Option<SpaceAddress>,
-        locking: bool,
-    ) -> Result<Bucket> {
+    /// Makes a bucket.
+    pub async fn create_bucket(&self, who: &Principal, name: &BucketName, new: NewBucket) -> Result<Bucket> {
+        let NewBucket { space, locking, acl, owner_enforced } = new;
         let address = match space {
             Some(space) => space,
             None => SpaceAddress::new(Namespace::new(name.as_str())?, who.tenant.clone()),
         };
         authorize::check(who, Right::Write, &address, Error::Forbidden(Right::Write))?;
+        if acl.is_shared() {
+            if !self.heeds_acls() {
+                return Err(Error::AclsDisabled);
+            }
+            if owner_enforced {
+                return Err(Error::AclShared);
+            }
+            authorize::check(who, Right::Admin, &address, Error::Forbidden(Right::Admin))?;
+        }
         let made = self.metadata.create_bucket(name, &address, locking, self.clock.now()).await?;
-        made.map_err(|taken| Error::BucketExists {
+        let bucket = made.map_err(|taken| Error::BucketExists {
             name: taken.name,
             own: taken.space.address.tenant == address.tenant,
-        })
+        })?;
+        // In a transaction of its own: whoever dies between the two leaves a private bucket.
+        let setting = match (acl.is_shared(), owner_enforced && self.heeds_acls()) {
+            (true, _) => Some(Setting::Acl(acl)),
+            (false, true) => Some(Setting::Ownership(Declared::Set(BucketOwnerEnforced))),
+            (false, false) => None,
+        };
+        if let Some(setting) = setting {
+            self.metadata.put_setting(&address, name, &setting).await?.map_err(refused)?;
+        }
+        Ok(bucket)
     }
 
     /// The space that a bucket names.
@@ -63,6 +78,9 @@ impl Store {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Bucket>> {
+        if who.proof == Proof::Missing {
+            return Err(authorize::refuse(Right::Read));
+        }
         let tenant = (who.tenants == Tenants::Own).then_some(&who.tenant);
         let mut visible = Vec::new();
         let mut after = after.map(str::to_owned);

@@ -51,6 +51,8 @@ pub struct Store {
     pub(crate) dedup: DedupScope,
     pub(crate) limits: TenantLimits,
     pub(crate) settings: SettingsCache,
+    /// Whether what ACLs grant to strangers counts.
+    pub(crate) acls: bool,
 }
 
 impl Store {
@@ -64,13 +66,19 @@ impl Store {
         dedup: DedupScope,
     ) -> Self {
         let (limits, settings) = (TenantLimits::none(), SettingsCache::default());
-        Self { metadata, tiers, clock, committer, ingest, dedup, limits, settings }
+        Self { metadata, tiers, clock, committer, ingest, dedup, limits, settings, acls: false }
     }
 
     /// Keeps tenants to their limits.
     #[must_use]
     pub fn with_limits(self, limits: TenantLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Lets what owners grant to strangers by ACLs count, if `acls`; otherwise nobody gets anything by them.
+    #[must_use]
+    pub fn with_acls(self, acls: bool) -> Self {
+        Self { acls, ..self }
     }
 
     /// Lets a request of `who` begin, once it has proved itself and before anything is done for it. See
@@ -123,16 +131,18 @@ impl Store {
     /// The space at `place`, if `who` may exercise `right` there. A bucket must exist; a space that does
     /// not exist yet has an address all the same.
     pub(crate) async fn enter(&self, who: &Principal, right: Right, place: &Place) -> Result<Entered> {
-        let entered = match place {
+        self.enter_shared(who, right, None, place).await
+    }
+
+    /// The space at `place`, whoever asks: nobody is let in by this.
+    pub(crate) async fn resolve(&self, place: &Place) -> Result<Entered> {
+        Ok(match place {
             Place::Space(address) => Entered { address: address.clone(), space: None, bucket: None },
             Place::Bucket(name) => {
                 let space = self.metadata.space(place).await?.ok_or(Error::NoSuchBucket)?;
                 Entered { address: space.address.clone(), space: Some(space), bucket: Some(name.clone()) }
             }
-        };
-        let hidden = if entered.bucket.is_some() { Error::NoSuchBucket } else { Error::NoSuchObject };
-        authorize::check(who, right, &entered.address, hidden)?;
-        Ok(entered)
+        })
     }
 
     /// The space of an object that `who` may exercise `right` on.
@@ -189,12 +199,7 @@ impl Store {
         right: Right,
         object: &ObjectRef,
     ) -> Result<Located> {
-        let located = self.locate(who, right, object).await?;
-        if located.found.object.is_delete_marker() {
-            let addressed = matches!(object, ObjectRef::Key { version: Some(_), .. } | ObjectRef::Id(_));
-            return Err(Error::DeleteMarker { version_id: located.found.object.s3_version_id(), addressed });
-        }
-        Ok(located)
+        self.locate(who, right, object).await?.content(object)
     }
 }
 
@@ -219,6 +224,12 @@ pub(crate) struct Entered {
 }
 
 impl Entered {
+    /// Lets in whoever may exercise `right` here, and nobody else.
+    pub(crate) fn authorize(&self, who: &Principal, right: Right) -> Result<()> {
+        let hidden = if self.bucket.is_some() { Error::NoSuchBucket } else { Error::NoSuchObject };
+        authorize::check(who, right, &self.address, hidden)
+    }
+
     /// The target of a key in this place.
     pub(crate) fn target(&self, key: crate::domain::address::Key, version: Option<VersionRef>) -> Target {
         match version {
@@ -234,6 +245,17 @@ pub(crate) struct Located {
     pub(crate) found: Found,
     /// The bucket it was reached through.
     pub(crate) bucket: Option<BucketName>,
+}
+
+impl Located {
+    /// What `object` led to, unless that is a delete marker, which counts as absent.
+    pub(crate) fn content(self, object: &ObjectRef) -> Result<Self> {
+        if self.found.object.is_delete_marker() {
+            let addressed = matches!(object, ObjectRef::Key { version: Some(_), .. } | ObjectRef::Id(_));
+            return Err(Error::DeleteMarker { version_id: self.found.object.s3_version_id(), addressed });
+        }
+        Ok(self)
+    }
 }
 
 /// The port's failures, sorted by what the caller should do. The cause is logged here, once.

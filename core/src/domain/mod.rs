@@ -2,6 +2,7 @@
 //!
 //! Everything here can be tested with values alone. A value that exists has been validated.
 
+pub mod acl;
 pub mod address;
 pub mod blob;
 pub mod checksum;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use super::acl::CannedAcl;
 use super::address::{Key, SpaceAddress};
 use super::blob::{BlobId, ContentHash};
 use super::checksum::Checksum;
@@ -156,6 +157,8 @@ pub struct Attributes {
     pub class: Option<StorageClass>,
     /// What holds it, beside its space's default retention. Only where objects can be locked.
     pub lock: ObjectLock,
+    /// What it grants to strangers, where ACLs count.
+    pub acl: CannedAcl,
 }
 
 impl Attributes {
@@ -247,6 +250,8 @@ pub struct Object {
     pub checksum: Option<Checksum>,
     /// What keeps it from being removed.
     pub lock: ObjectLock,
+    /// What it grants to strangers, where ACLs count.
+    pub acl: CannedAcl,
     /// Whether it is the latest version of its key.
     pub is_latest: bool,
     /// Whether S3 shows its version id as `null`: written while versioning was off or suspended.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::acl::CannedAcl;
 use super::object::{Attributes, Object, Tags};
 
 /// What becomes of one value.
@@ -26,7 +27,7 @@ impl Patch {
     }
 }
 
-/// What becomes of an object's headers, metadata and tags. It is applied to what the object carries at the moment of
+/// What becomes of an object's headers, metadata, tags and ACL. It is applied to what the object carries at the moment of
 /// the change, so that of two at once neither is lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttributesPatch {
@@ -48,6 +49,8 @@ pub struct AttributesPatch {
     pub metadata: BTreeMap<String, Option<String>>,
     /// The new tags, whole.
     pub tags: Option<Tags>,
+    /// The new ACL.
+    pub acl: Option<CannedAcl>,
 }
 
 impl AttributesPatch {
@@ -56,15 +59,20 @@ impl AttributesPatch {
         Self { tags: Some(tags), ..Self::default() }
     }
 
+    /// One that replaces the ACL and keeps the rest.
+    pub fn acl(acl: CannedAcl) -> Self {
+        Self { acl: Some(acl), ..Self::default() }
+    }
+
     /// What it makes of an object; without class and lock, which are not its matter.
     pub fn of(&self, object: &Object) -> Attributes {
-        let Object { headers, metadata, tags, .. } = object.clone();
-        self.merged(Attributes { headers, metadata, tags, ..Attributes::default() })
+        let Object { headers, metadata, tags, acl, .. } = object.clone();
+        self.merged(Attributes { headers, metadata, tags, acl, ..Attributes::default() })
     }
 
     /// What it makes of `attributes`.
     pub fn merged(&self, mut attributes: Attributes) -> Attributes {
-        let Attributes { headers, metadata, tags, .. } = &mut attributes;
+        let Attributes { headers, metadata, tags, acl, .. } = &mut attributes;
         self.content_type.apply(&mut headers.content_type);
         self.content_encoding.apply(&mut headers.content_encoding);
         self.content_language.apply(&mut headers.content_language);
@@ -83,6 +91,7 @@ impl AttributesPatch {
         if let Some(new) = &self.tags {
             tags.clone_from(new);
         }
+        *acl = self.acl.unwrap_or(*acl);
         attributes
     }
 }
@@ -119,6 +128,9 @@ mod tests {
         let anew = AttributesPatch { clear_metadata: true, ..patch }.merged(before.clone());
         assert_eq!(anew.metadata, map(&[("c", "3")]));
         let tagged = AttributesPatch::tags(Tags::new()).merged(before.clone());
-        assert_eq!(tagged, Attributes { tags: Tags::new(), ..before });
+        assert_eq!(tagged, Attributes { tags: Tags::new(), ..before.clone() });
+        let shared = AttributesPatch::acl(CannedAcl::PublicRead).merged(before.clone());
+        assert_eq!(shared, Attributes { acl: CannedAcl::PublicRead, ..before });
+        assert_eq!(AttributesPatch::default().merged(shared.clone()), shared);
     }
 }

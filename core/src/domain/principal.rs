@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::acl::Stranger;
 use super::address::{Namespace, SpaceAddress, Tenant};
 use super::invalid::Invalid;
 use super::timestamp::Timestamp;
@@ -158,6 +159,8 @@ pub enum Proof {
     },
     /// A signed URL, which nothing derives from.
     Url,
+    /// Nothing, though authentication is required: it gets what is granted to everybody.
+    Missing,
 }
 
 /// The identity that every request resolves to, whichever way it proved itself.
@@ -196,6 +199,27 @@ impl Principal {
             namespaces: None,
             rights: Rights::all(),
             proof: Proof::Operator,
+        }
+    }
+
+    /// One who proved nothing, at a space of `tenant`: it has no rights, and what it takes up counts against that
+    /// tenant, which granted something to everybody or did not.
+    pub fn anonymous(tenant: Tenant) -> Self {
+        Self {
+            name: "anonymous".to_owned(),
+            tenant,
+            tenants: Tenants::Own,
+            namespaces: None,
+            rights: Rights::default(),
+            proof: Proof::Missing,
+        }
+    }
+
+    /// What it is where it has no rights of its own.
+    pub fn as_stranger(&self) -> Stranger {
+        match self.proof {
+            Proof::Missing => Stranger::Anonymous,
+            _ => Stranger::Known,
         }
     }
 

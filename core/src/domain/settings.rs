@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::acl::CannedAcl;
 use super::cors::CorsConfig;
 use super::invalid::Invalid;
 use super::lifecycle::Lifecycle;
@@ -34,11 +35,14 @@ pub enum SettingKind {
     PublicAccess,
     /// [`SpaceSettings::ownership`].
     Ownership,
+    /// [`SpaceSettings::acl`].
+    Acl,
 }
 
 impl SettingKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Cors, Self::Lifecycle, Self::Tags, Self::PublicAccess, Self::Ownership];
+    pub const ALL: [Self; 6] =
+        [Self::Cors, Self::Lifecycle, Self::Tags, Self::PublicAccess, Self::Ownership, Self::Acl];
 
     /// The number kept in the database.
     pub fn code(self) -> i16 {
@@ -48,6 +52,7 @@ impl SettingKind {
             Self::Tags => 3,
             Self::PublicAccess => 4,
             Self::Ownership => 5,
+            Self::Acl => 6,
         }
     }
 
@@ -70,6 +75,8 @@ pub enum Setting {
     PublicAccess(Declared<PublicAccess>),
     /// What the owner says of ownership.
     Ownership(Declared<BucketOwnerEnforced>),
+    /// What the space itself grants to strangers.
+    Acl(CannedAcl),
 }
 
 impl Setting {
@@ -81,6 +88,7 @@ impl Setting {
             Self::Tags(_) => SettingKind::Tags,
             Self::PublicAccess(_) => SettingKind::PublicAccess,
             Self::Ownership(_) => SettingKind::Ownership,
+            Self::Acl(_) => SettingKind::Acl,
         }
     }
 
@@ -90,7 +98,7 @@ impl Setting {
             Self::Cors(cors) => cors.validate(),
             Self::Lifecycle(lifecycle) => lifecycle.validate(),
             Self::Tags(tags) => validate_tags(tags),
-            Self::PublicAccess(_) | Self::Ownership(_) => Ok(()),
+            Self::PublicAccess(_) | Self::Ownership(_) | Self::Acl(_) => Ok(()),
         }
     }
 
@@ -102,6 +110,7 @@ impl Setting {
             Self::Tags(tags) => serde_json::to_string(tags),
             Self::PublicAccess(declared) => serde_json::to_string(declared),
             Self::Ownership(declared) => serde_json::to_string(declared),
+            Self::Acl(acl) => serde_json::to_string(acl),
         }
     }
 
@@ -113,6 +122,7 @@ impl Setting {
             SettingKind::Tags => Self::Tags(serde_json::from_str(document)?),
             SettingKind::PublicAccess => Self::PublicAccess(serde_json::from_str(document)?),
             SettingKind::Ownership => Self::Ownership(serde_json::from_str(document)?),
+            SettingKind::Acl => Self::Acl(serde_json::from_str(document)?),
         })
     }
 }
@@ -133,7 +143,7 @@ fn validate_tags(tags: &Tags) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// What an owner declared in place of the default. Neither changes who may do what: rights belong to keys.
+/// What an owner declared in place of the default. Neither gives anybody anything: it only takes away what ACLs grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Declared<T> {
@@ -143,11 +153,12 @@ pub enum Declared<T> {
     Removed,
 }
 
-/// What an owner says of public access. Nothing here is ever public, whatever it says.
+/// What an owner says of public access: what ACLs may grant, where the operator lets them count. There are no
+/// policies, public or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // S3's own four
 pub struct PublicAccess {
-    /// Requests that set a public ACL are refused: with `AccessDenied` if this was set.
+    /// Requests that set a public ACL are refused.
     pub block_public_acls: bool,
     /// Public ACLs do not count.
     pub ignore_public_acls: bool,
@@ -184,6 +195,37 @@ pub struct SpaceSettings {
     pub public_access: Option<Declared<PublicAccess>>,
     /// What was said of ownership; `None` for the default, enforced.
     pub ownership: Option<Declared<BucketOwnerEnforced>>,
+    /// What the space itself grants to strangers; `None` for nothing.
+    pub acl: Option<CannedAcl>,
+}
+
+impl SpaceSettings {
+    /// Whether the owner has ACLs at all: not once it declared that nobody but itself owns anything.
+    pub fn has_acls(&self) -> bool {
+        !matches!(self.ownership, Some(Declared::Set(BucketOwnerEnforced)))
+    }
+
+    /// Whether what ACLs grant counts.
+    pub fn heeds_acls(&self) -> bool {
+        self.has_acls() && !self.declared_access().is_some_and(|said| said.ignore_public_acls)
+    }
+
+    /// Whether ACLs that grant something to strangers may be set.
+    pub fn takes_shared_acls(&self) -> bool {
+        !self.declared_access().is_some_and(|said| said.block_public_acls)
+    }
+
+    /// The ACL of the space itself.
+    pub fn own_acl(&self) -> CannedAcl {
+        self.acl.unwrap_or_default()
+    }
+
+    fn declared_access(&self) -> Option<PublicAccess> {
+        match self.public_access {
+            Some(Declared::Set(said)) => Some(said),
+            Some(Declared::Removed) | None => None,
+        }
+    }
 }
 
 impl FromIterator<Setting> for SpaceSettings {
@@ -196,6 +238,7 @@ impl FromIterator<Setting> for SpaceSettings {
                 Setting::Tags(tags) => all.tags = Some(tags),
                 Setting::PublicAccess(declared) => all.public_access = Some(declared),
                 Setting::Ownership(declared) => all.ownership = Some(declared),
+                Setting::Acl(acl) => all.acl = Some(acl),
             }
         }
         all
@@ -218,10 +261,37 @@ mod tests {
             Setting::PublicAccess(Declared::Set(PublicAccess::BLOCKED)),
             Setting::PublicAccess(Declared::Removed),
             Setting::Ownership(Declared::Set(BucketOwnerEnforced)),
+            Setting::Acl(CannedAcl::PublicReadWrite),
         ] {
             let document = setting.to_document().unwrap();
             assert_eq!(Setting::from_document(setting.kind(), &document).unwrap(), setting, "{document}");
             assert_eq!(SettingKind::from_code(setting.kind().code()), Some(setting.kind()));
+        }
+    }
+
+    /// S3 User Guide, "Blocking public access" and "Controlling ownership of objects".
+    #[test]
+    fn an_owner_can_take_back_what_acls_grant() {
+        let with = |settings: &[Setting]| settings.iter().cloned().collect::<SpaceSettings>();
+        let open = PublicAccess {
+            block_public_acls: false,
+            ignore_public_acls: false,
+            block_public_policy: true,
+            restrict_public_buckets: true,
+        };
+        let access = |said| Setting::PublicAccess(Declared::Set(said));
+        let enforced = Setting::Ownership(Declared::Set(BucketOwnerEnforced));
+        for (settings, has, heeds, takes) in [
+            (with(&[]), true, true, true),
+            (with(&[access(open)]), true, true, true),
+            (with(&[access(PublicAccess { block_public_acls: true, ..open })]), true, true, false),
+            (with(&[access(PublicAccess { ignore_public_acls: true, ..open })]), true, false, true),
+            (with(&[Setting::PublicAccess(Declared::Removed)]), true, true, true),
+            (with(&[enforced]), false, false, true),
+            (with(&[Setting::Ownership(Declared::Removed)]), true, true, true),
+        ] {
+            let found = (settings.has_acls(), settings.heeds_acls(), settings.takes_shared_acls());
+            assert_eq!(found, (has, heeds, takes), "{settings:?}");
         }
     }
 

@@ -368,6 +368,7 @@ pub async fn apply(running: &Running, operation: &Operation) -> Result<()> {
                 replace: None,
                 replace_tags: None,
                 lock: juststorage_core::domain::object_lock::ObjectLock::default(),
+                acl: juststorage_core::domain::acl::CannedAcl::Private,
                 class: None,
                 preconditions: Preconditions::default(),
                 checksum: None,

@@ -5,6 +5,7 @@ use axum::response::Response;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::copy::CopyRequest;
 use juststorage_core::application::objects::get::ReadOptions;
+use juststorage_core::domain::acl::CannedAcl;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::object::{ObjectId, UserMetadata};
 use juststorage_core::domain::object_lock::ObjectLock;
@@ -130,6 +131,7 @@ pub(crate) async fn copy(
         replace,
         replace_tags: None,
         lock: ObjectLock::default(),
+        acl: CannedAcl::Private,
         class,
         preconditions: preconditions(&call.headers)?,
         checksum: None,

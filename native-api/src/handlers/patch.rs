@@ -79,6 +79,8 @@ impl PatchBody {
         };
         let changes = self.metadata.as_ref().and_then(Option::as_ref).into_iter().flatten();
         AttributesPatch {
+            // Of S3 only: see decision 0013.
+            acl: None,
             content_type: value(self.content_type),
             content_encoding: value(self.content_encoding),
             content_language: value(self.content_language),

@@ -17,6 +17,20 @@ use crate::errors::{Refusal, bad_request, fail, invalid_argument, refusal};
 /// Finds a field by its name in lower case.
 pub(crate) type Field<'f> = &'f (dyn Fn(&str) -> Option<&'f str> + Sync);
 
+/// Whether the form claims to come from somebody: whatever belongs to a proof has to be one then.
+pub(crate) fn proves(field: Field<'_>) -> bool {
+    const PROOF: [&str; 7] = [
+        "policy",
+        "signature",
+        "awsaccesskeyid",
+        "x-amz-signature",
+        "x-amz-algorithm",
+        "x-amz-credential",
+        "x-amz-security-token",
+    ];
+    PROOF.iter().any(|name| field(name).is_some())
+}
+
 /// Who signed the form's policy. `sigv2` is whether signatures of version 2 are accepted.
 pub(crate) async fn verify(access: &Access, sigv2: bool, field: Field<'_>) -> S3Result<Principal> {
     let Some(policy) = field("policy") else {

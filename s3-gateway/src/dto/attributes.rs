@@ -7,6 +7,7 @@ use s3s::S3Result;
 use s3s::dto::{Metadata, Tag};
 
 use super::text;
+use crate::acl;
 use crate::errors::{bad_request, invalid_argument};
 
 /// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
@@ -17,6 +18,7 @@ pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3R
         tags: text(headers, "x-amz-tagging").map(tags).transpose()?.unwrap_or_default(),
         class: storage_class(headers)?,
         lock: super::lock::asked(headers)?,
+        acl: acl::asked(headers),
     })
 }
 

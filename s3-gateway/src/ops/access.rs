@@ -1,21 +1,26 @@
-//! ACLs, ownership and public access: what is always so, and what an owner declared of it. Rights belong to
-//! keys; nothing said here changes who may do what.
+//! ACLs, ownership and public access. Rights belong to keys; what is said here lets strangers in only where the
+//! operator lets ACLs count (decision 0013), and is otherwise what is always so, or what an owner declared of it.
 
 use http::StatusCode;
+use juststorage_core::application::objects::update::Change;
+use juststorage_core::domain::acl::CannedAcl;
 use juststorage_core::domain::address::Tenant;
-use juststorage_core::domain::settings::{BucketOwnerEnforced, Declared, PublicAccess, Setting};
+use juststorage_core::domain::patch::AttributesPatch;
+use juststorage_core::domain::settings::{
+    BucketOwnerEnforced, Declared, PublicAccess, Setting, SpaceSettings,
+};
 use s3s::dto::{
     AccessControlPolicy, DeleteBucketOwnershipControlsInput, DeleteBucketOwnershipControlsOutput,
     DeletePublicAccessBlockInput, DeletePublicAccessBlockOutput, GetBucketAclInput, GetBucketAclOutput,
     GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetObjectAclInput, GetObjectAclOutput,
-    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, Grant, Grantee, Grants, ObjectOwnership, Owner,
-    OwnershipControls, OwnershipControlsRule, Permission, PublicAccessBlockConfiguration, PutBucketAclInput,
-    PutBucketAclOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutObjectAclInput,
-    PutObjectAclOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput, Type,
+    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, ObjectOwnership, OwnershipControls,
+    OwnershipControlsRule, PublicAccessBlockConfiguration, PutBucketAclInput, PutBucketAclOutput,
+    PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutObjectAclInput, PutObjectAclOutput,
+    PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::buckets::{settings_of, space_of};
+use super::buckets::settings_of;
 use super::objects::find;
 use crate::acl;
 use crate::api::Api;
@@ -24,26 +29,14 @@ use crate::dto::{address, values};
 use crate::errors::{fail, malformed_xml, not_implemented, translate};
 use crate::xml_body;
 
-/// The one grant there ever is: everything, to the owner.
-fn owner_grants(owner: &Owner) -> Grants {
-    let grantee = Grantee {
-        display_name: owner.display_name.clone(),
-        email_address: None,
-        id: owner.id.clone(),
-        type_: Type::from_static(Type::CANONICAL_USER),
-        uri: None,
-    };
-    let permission = Some(Permission::from_static(Permission::FULL_CONTROL));
-    vec![Grant { grantee: Some(grantee), permission }]
-}
-
 pub(crate) async fn bucket_acl(
     api: &Api,
     request: S3Request<GetBucketAclInput>,
 ) -> S3Result<S3Response<GetBucketAclOutput>> {
-    let space = space_of(api, &request, &request.input.bucket).await?;
+    let (space, settings) = settings_of(api, &request, &request.input.bucket).await?;
     let owner = values::owner(&space.address.tenant);
-    Ok(S3Response::new(GetBucketAclOutput { grants: Some(owner_grants(&owner)), owner: Some(owner) }))
+    let acl = counting(api, &settings, settings.own_acl());
+    Ok(S3Response::new(GetBucketAclOutput { grants: Some(acl::grants(acl, &owner)), owner: Some(owner) }))
 }
 
 pub(crate) async fn object_acl(
@@ -54,21 +47,14 @@ pub(crate) async fn object_acl(
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let object = find(api, &request, &reference).await?;
     let owner = values::owner(&object.address.tenant);
-    let grants = Some(owner_grants(&owner));
+    let (_, settings) = settings_of(api, &request, &input.bucket).await?;
+    let grants = Some(acl::grants(counting(api, &settings, object.acl), &owner));
     Ok(S3Response::new(GetObjectAclOutput { grants, owner: Some(owner), ..GetObjectAclOutput::default() }))
 }
 
-/// Whether a policy says what is so: that the owner has everything, and nobody else anything.
-fn says_private(policy: &AccessControlPolicy, owner: &Tenant) -> bool {
-    let is_owner = |id: Option<&String>| id.is_some_and(|id| id == owner.as_str());
-    let owned = policy.owner.as_ref().is_none_or(|named| is_owner(named.id.as_ref()));
-    let mut grants = policy.grants.iter().flatten().peekable();
-    owned
-        && grants.peek().is_some()
-        && grants.all(|grant| {
-            let full = grant.permission.as_ref().is_some_and(|p| p.as_str() == Permission::FULL_CONTROL);
-            full && grant.grantee.as_ref().is_some_and(|grantee| is_owner(grantee.id.as_ref()))
-        })
+/// The ACL as far as it counts: what grants nothing is not shown as if it did.
+fn counting(api: &Api, settings: &SpaceSettings, acl: CannedAcl) -> CannedAcl {
+    if api.store.heeds_acls() && settings.has_acls() { acl } else { CannedAcl::Private }
 }
 
 pub(crate) async fn put_bucket_acl(
@@ -76,15 +62,15 @@ pub(crate) async fn put_bucket_acl(
     request: S3Request<PutBucketAclInput>,
 ) -> S3Result<S3Response<PutBucketAclOutput>> {
     xml_body::verify(&request.extensions, &request.headers, false)?;
-    let space = space_of(api, &request, &request.input.bucket).await?;
-    check_policy(
-        api,
-        &request,
-        &request.input.bucket,
-        request.input.access_control_policy.as_ref(),
-        &space.address.tenant,
-    )
-    .await?;
+    let (bucket, policy) = (&request.input.bucket, request.input.access_control_policy.as_ref());
+    let (space, settings) = settings_of(api, &request, bucket).await?;
+    let acl = asked(api, &request, bucket, policy, &space.address.tenant).await?;
+    // What grants nothing, and did not before, is set nowhere. It is taken back also where ACLs do not count, so that
+    // none comes back with them.
+    if acl.is_shared() || acl != settings.own_acl() {
+        let bucket = address::bucket(bucket)?;
+        api.store.put_setting(who(&request)?, &bucket, Setting::Acl(acl)).await.map_err(translate)?;
+    }
     Ok(S3Response::new(PutBucketAclOutput::default()))
 }
 
@@ -93,26 +79,29 @@ pub(crate) async fn put_object_acl(
     request: S3Request<PutObjectAclInput>,
 ) -> S3Result<S3Response<PutObjectAclOutput>> {
     xml_body::verify(&request.extensions, &request.headers, false)?;
-    let input = &request.input;
+    let (input, policy) = (&request.input, request.input.access_control_policy.as_ref());
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let tenant = find(api, &request, &reference).await?.address.tenant;
-    check_policy(api, &request, &input.bucket, input.access_control_policy.as_ref(), &tenant).await?;
+    let object = find(api, &request, &reference).await?;
+    let acl = asked(api, &request, &input.bucket, policy, &object.address.tenant).await?;
+    if acl.is_shared() || acl != object.acl {
+        let change = Change { attributes: Some(AttributesPatch::acl(acl)), ..Change::default() };
+        api.store.update(who(&request)?, &reference, change).await.map_err(translate)?;
+    }
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }
 
-/// Refuses an ACL in a body that says anything else than what is so. Headers were looked at before.
-async fn check_policy<T>(
+/// The ACL that a request asks for, in its headers, which were looked at before, or in its body.
+async fn asked<T>(
     api: &Api,
     request: &S3Request<T>,
     bucket: &str,
     policy: Option<&AccessControlPolicy>,
     owner: &Tenant,
-) -> S3Result<()> {
+) -> S3Result<CannedAcl> {
     match policy {
-        None if acl::says_anything(&request.headers) => Ok(()),
+        None if acl::says_anything(&request.headers) => Ok(acl::asked(&request.headers)),
         None => Err(malformed_xml("an ACL is expected, in a header or in the body")),
-        Some(policy) if says_private(policy, owner) => Ok(()),
-        Some(_) => Err(acl::refusal(&api.store, who(request)?, Some(bucket)).await),
+        Some(policy) => acl::of_body(&api.store, who(request)?, bucket, policy, owner.as_str()).await,
     }
 }
 
@@ -121,7 +110,9 @@ pub(crate) async fn ownership(
     request: S3Request<GetBucketOwnershipControlsInput>,
 ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
     let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
-    if settings.ownership == Some(Declared::Removed) {
+    // Where ACLs count, a bucket has them until its owner says otherwise.
+    let none = api.store.heeds_acls() && settings.ownership.is_none();
+    if none || settings.ownership == Some(Declared::Removed) {
         return Err(fail(
             StatusCode::NOT_FOUND,
             "OwnershipControlsNotFoundError",
@@ -174,9 +165,9 @@ pub(crate) async fn public_access(
 ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
     let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
     let said = match settings.public_access {
-        None => PublicAccess::BLOCKED,
+        None if !api.store.heeds_acls() => PublicAccess::BLOCKED,
         Some(Declared::Set(said)) => said,
-        Some(Declared::Removed) => {
+        None | Some(Declared::Removed) => {
             return Err(fail(
                 StatusCode::NOT_FOUND,
                 "NoSuchPublicAccessBlockConfiguration",

@@ -6,7 +6,8 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::list::Cursor;
-use juststorage_core::domain::settings::SpaceSettings;
+use juststorage_core::application::spaces::NewBucket;
+use juststorage_core::domain::settings::{Setting, SpaceSettings};
 use juststorage_core::domain::space::Space;
 use s3s::dto::{
     Bucket, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput, DeleteBucketInput,
@@ -15,6 +16,7 @@ use s3s::dto::{
 };
 use s3s::{Body, S3Request, S3Response, S3Result};
 
+use crate::acl;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, values};
@@ -129,16 +131,19 @@ pub(crate) async fn create(
     let name = address::bucket(&request.input.bucket)?;
     let who = who(&request)?;
     let locking = request.input.object_lock_enabled_for_bucket == Some(true);
-    let made = if locking {
-        api.store.create_locking_bucket(who, &name).await
-    } else {
-        api.store.create_bucket(who, &name, None).await
-    };
-    match made {
+    let acl = acl::asked(&request.headers);
+    // The allow-list lets no other ownership pass.
+    let owner_enforced = request.input.object_ownership.is_some();
+    let new = NewBucket { space: None, locking, acl, owner_enforced };
+    match api.store.create_bucket(who, &name, new).await {
         Ok(bucket) => note_namespace(bucket.space.address.namespace.as_str()),
         // S3 answers 200 in its first region only, where old clients rely on it (S3 `CreateBucket`). Not to one
         // who asks for locks, which the bucket may not have.
-        Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" && !locking => {}
+        Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" && !locking => {
+            if acl::says_anything(&request.headers) && api.store.heeds_acls() {
+                api.store.put_setting(who, &name, Setting::Acl(acl)).await.map_err(translate)?;
+            }
+        }
         Err(error) => return Err(translate(error)),
     }
     let location = Some(format!("/{name}"));
@@ -149,7 +154,9 @@ pub(crate) async fn head(
     api: &Api,
     request: S3Request<HeadBucketInput>,
 ) -> S3Result<S3Response<HeadBucketOutput>> {
-    space_of(api, &request, &request.input.bucket).await?;
+    let name = address::bucket(&request.input.bucket)?;
+    let space = api.store.visit_bucket(who(&request)?, &name).await.map_err(translate)?;
+    note_namespace(space.address.namespace.as_str());
     let bucket_region = Some(api.region.clone());
     Ok(S3Response::new(HeadBucketOutput { bucket_region, ..HeadBucketOutput::default() }))
 }

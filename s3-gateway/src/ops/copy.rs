@@ -13,6 +13,7 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use super::lifecycle::expiration;
 use super::multipart::{part_number, upload};
+use crate::acl;
 use crate::api::Api;
 use crate::auth::{check_owner, note_namespace, who};
 use crate::dto::address::{Source, copy_source};
@@ -67,6 +68,7 @@ pub(crate) async fn object(
             .then(|| (attributes::stored_headers(headers), attributes::user_metadata(headers, metadata))),
         replace_tags: replaces_tags.then_some(tags),
         lock: lock::asked(headers)?,
+        acl: acl::asked(headers),
         class,
         preconditions: conditions::of_write(headers)?,
         checksum,

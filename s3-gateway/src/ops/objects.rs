@@ -15,6 +15,7 @@ use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
 use juststorage_core::domain::etag::Etag;
 use juststorage_core::domain::object::Object;
+use juststorage_core::domain::principal::Proof;
 use juststorage_core::domain::range::ByteRange;
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
@@ -71,9 +72,9 @@ pub(crate) async fn put(
 
 /// The object, if the caller may read it.
 pub(crate) async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
-    let head = api.store.head(who(request)?, object, &ReadOptions::default()).await.map_err(translate)?;
-    note_namespace(head.object.address.namespace.as_str());
-    Ok(head.object)
+    let object = api.store.object(who(request)?, object).await.map_err(translate)?;
+    note_namespace(object.address.namespace.as_str());
+    Ok(object)
 }
 
 /// The query of a read: the version, the part, and the headers to answer otherwise.
@@ -136,6 +137,13 @@ fn asked(request: &S3Request<Body>, bucket: &str, key: &str) -> S3Result<(Query,
     let query = Query::read(&request.uri)?;
     let reference = address::object(bucket, key, query.version.as_deref())?;
     let options = read_options(&request.headers, &query)?;
+    // Otherwise everybody could have a public object say what they like (S3 `GetObject`).
+    if who(request)?.proof == Proof::Missing && !query.overrides.is_empty() {
+        return Err(bad_request(
+            "InvalidRequest",
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        ));
+    }
     Ok((query, reference, options))
 }
 

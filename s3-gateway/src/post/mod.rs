@@ -87,13 +87,21 @@ impl Forms {
         let fields = complete(fields, bucket, file_name.as_deref())?;
         let field =
             |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
-        let who = auth::form::verify(&self.access, self.sigv2, &field).await?;
+        let anonymous = self.api.store.heeds_acls() && !auth::form::proves(&field);
+        let who = if anonymous {
+            self.api.store.anonymous(&address::bucket(bucket)?).await.map_err(crate::errors::translate)?
+        } else {
+            auth::form::verify(&self.access, self.sigv2, &field).await?
+        };
         self.api.store.admit(&who).await.map_err(crate::errors::translate)?;
         if let Some(expected) = text(&request.headers, "x-amz-expected-bucket-owner") {
             auth::check_owner(&self.api.store, &who, bucket, expected).await?;
         }
-        let policy = Policy::read(field("policy").unwrap_or_default())?;
-        let length = policy.check(&fields, OffsetDateTime::now_utc())?;
+        let length = if anonymous {
+            0..=u64::MAX
+        } else {
+            Policy::read(field("policy").unwrap_or_default())?.check(&fields, OffsetDateTime::now_utc())?
+        };
         let key = field("key").filter(|key| !key.is_empty()).ok_or_else(|| {
             invalid_argument("Bucket POST must contain a field named 'key'. It must stand before the file.")
         })?;

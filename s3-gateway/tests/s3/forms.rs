@@ -7,7 +7,7 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::server::{Answer, Client, Server, raw};
+use crate::server::{Answer, Client, Options, Server, raw};
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
@@ -195,7 +195,7 @@ async fn a_form_that_its_policy_does_not_allow_stores_nothing() {
 
 #[tokio::test]
 async fn version_2_forms_are_taken_where_they_are_allowed() {
-    let server = Server::start_with(true).await;
+    let server = Server::start_with(Options { sigv2: true, ..Options::default() }).await;
     let s3 = server.root();
     s3.put("/old", b"").await.ok();
     let signed = version_2(&s3, json!([{ "bucket": "old" }, ["eq", "$key", "k"]]));

@@ -4,6 +4,7 @@
 #![allow(missing_docs)] // a test crate
 
 mod access;
+mod acls;
 mod checksums;
 mod forms;
 mod listing;

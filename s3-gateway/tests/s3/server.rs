@@ -26,6 +26,15 @@ use juststorage_s3_gateway::{Gateway, service};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+/// What is off unless an operator turns it on.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// Signature Version 2 is accepted.
+    pub(crate) sigv2: bool,
+    /// What ACLs grant counts.
+    pub(crate) acls: bool,
+}
+
 /// A running gateway. Its files go with it.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -48,11 +57,11 @@ const ROOT_SECRET: &str = "the-root-secret-of-the-tests";
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::start_with(false).await
+        Self::start_with(Options::default()).await
     }
 
-    /// One that accepts Signature Version 2 too, or not.
-    pub(crate) async fn start_with(sigv2: bool) -> Self {
+    /// One with something that is off otherwise.
+    pub(crate) async fn start_with(options: Options) -> Self {
         let watch = Arc::new(Watch::begin());
         let files = tempfile::tempdir().unwrap();
         let root = RootKey { access_key: ROOT.to_owned(), secret_key: ROOT_SECRET.to_owned() };
@@ -62,10 +71,10 @@ impl Server {
         let Local { store, access, tasks, .. } =
             Local::open(files.path(), clock, AuthMode::Required, Some(root)).await;
         let gateway = service(Gateway {
-            store,
+            store: store.with_acls(options.acls),
             access: access.clone(),
             region: "us-east-1".to_owned(),
-            sigv2,
+            sigv2: options.sigv2,
             domain: Some("s3.test".to_owned()),
         })
         .unwrap();
@@ -348,6 +357,32 @@ impl Call<'_> {
         bytes.extend_from_slice(&self.body);
         raw(self.client.address, &bytes, self.length.is_some()).await
     }
+}
+
+/// A request as a browser sends it: nobody signs it.
+pub(crate) async fn unsigned(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    unsigned_with(address, method, target, headers, "").await
+}
+
+/// The same with a body.
+pub(crate) async fn unsigned_with(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    );
+    raw(address, request.as_bytes(), false).await
 }
 
 /// Sends bytes as they are and reads the answer to its end.

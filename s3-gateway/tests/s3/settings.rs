@@ -1,6 +1,6 @@
 //! What owners set on buckets: CORS, lifecycle rules, tags, ownership, public access, ACLs, object lock.
 
-use crate::server::{Answer, Client, Server, raw};
+use crate::server::{Client, Server, unsigned};
 
 async fn bucket(s3: &Client, name: &str) {
     s3.put(&format!("/{name}"), b"").await.ok();
@@ -12,16 +12,6 @@ const RULES: &str = "<CORSConfiguration>\
     <ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>600</MaxAgeSeconds></CORSRule>\
     <CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>\
     </CORSConfiguration>";
-
-/// A request as a browser sends it: nobody signs it.
-async fn unsigned(s3: &Client, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let request = format!(
-        "{method} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: 0\r\n{headers}\r\n",
-        s3.address
-    );
-    raw(s3.address, request.as_bytes(), false).await
-}
 
 #[tokio::test]
 async fn browsers_are_told_what_the_rules_grant() {
@@ -39,7 +29,7 @@ async fn browsers_are_told_what_the_rules_grant() {
         if !asked.is_empty() {
             headers.push(("Access-Control-Request-Headers", asked));
         }
-        unsigned(&s3, "OPTIONS", "/pages/k", &headers).await
+        unsigned(server.address, "OPTIONS", "/pages/k", &headers).await
     };
     let granted = preflight("http://a.example.com", "PUT", "X-Amz-Date, x-amz-meta-a").await;
     assert_eq!(granted.status, 200, "{}", granted.text());
@@ -59,16 +49,22 @@ async fn browsers_are_told_what_the_rules_grant() {
         assert_eq!(refused.error(), (403, "AccessForbidden".into()), "{origin} {method} {asked}");
         assert_eq!(refused.header("access-control-allow-origin"), None);
     }
-    assert_eq!(unsigned(&s3, "OPTIONS", "/pages/k", &[]).await.error(), (400, "BadRequest".into()));
+    assert_eq!(
+        unsigned(server.address, "OPTIONS", "/pages/k", &[]).await.error(),
+        (400, "BadRequest".into())
+    );
     let origin = ("Origin", "http://a.example.com");
-    assert_eq!(unsigned(&s3, "OPTIONS", "/pages", &[origin]).await.error(), (400, "BadRequest".into()));
+    assert_eq!(
+        unsigned(server.address, "OPTIONS", "/pages", &[origin]).await.error(),
+        (400, "BadRequest".into())
+    );
     // A bucket that does not exist answers like one without rules.
     let method = ("Access-Control-Request-Method", "GET");
-    let unknown = unsigned(&s3, "OPTIONS", "/none-such/k", &[origin, method]).await;
+    let unknown = unsigned(server.address, "OPTIONS", "/none-such/k", &[origin, method]).await;
     assert_eq!(unknown.error(), (403, "AccessForbidden".into()));
 
     // The request itself: its refusal can be read too, and without an origin nothing is said.
-    let denied = unsigned(&s3, "GET", "/pages/k", &[origin]).await;
+    let denied = unsigned(server.address, "GET", "/pages/k", &[origin]).await;
     assert_eq!(denied.status, 403);
     assert_eq!(denied.header("access-control-allow-origin"), Some("http://a.example.com"));
     let signed = s3.call("GET", "/pages").unsigned_header("origin", "http://other").send().await.ok();

@@ -5,7 +5,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::server::{Answer, Client, Server, raw};
+use crate::server::{Answer, Client, Options, Server, raw};
 
 fn sign(client: &Client, text: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(client.secret_key.as_bytes()).unwrap();
@@ -40,7 +40,7 @@ async fn signed_over(
 
 #[tokio::test]
 async fn headers_and_urls_of_version_2_are_verified() {
-    let server = Server::start_with(true).await;
+    let server = Server::start_with(Options { sigv2: true, ..Options::default() }).await;
     let s3 = server.root();
     let now = SystemTime::now();
     signed(&s3, "PUT", "/aged", now, "").await.ok();

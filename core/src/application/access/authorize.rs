@@ -13,9 +13,12 @@ pub(crate) fn check(who: &Principal, right: Right, space: &SpaceAddress, hidden:
             request::out_of_sight();
             hidden
         }
-        Denied::Forbidden(right) => {
-            request::denied(right.as_str());
-            Error::Forbidden(right)
-        }
+        Denied::Forbidden(right) => refuse(right),
     })
+}
+
+/// The answer to one who may know of the space, and lacks `right` there.
+pub(crate) fn refuse(right: Right) -> Error {
+    request::denied(right.as_str());
+    Error::Forbidden(right)
 }

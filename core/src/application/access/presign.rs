@@ -104,7 +104,7 @@ impl Maker {
             Proof::Key { lookup } => Some(Self::Key(lookup.clone())),
             Proof::Jwt { key_id, .. } => Some(Self::JwtKey(key_id.clone())),
             // These make no URLs: an operator has no token, and a URL passes nothing on.
-            Proof::Operator | Proof::Url => None,
+            Proof::Operator | Proof::Url | Proof::Missing => None,
         }
     }
 

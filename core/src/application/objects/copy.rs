@@ -7,6 +7,7 @@ use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, digest_only};
 use crate::application::ports::metadata::{Found, Mutation, NewContent, Place, PutObject};
 use crate::application::store::Store;
+use crate::domain::acl::{CannedAcl, Permission};
 use crate::domain::address::Key;
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::object::{Attributes, Headers, Object, ObjectId, Tags, UserMetadata};
@@ -33,6 +34,8 @@ pub struct CopyRequest {
     pub replace_tags: Option<Tags>,
     /// What holds the target; the source's lock is never taken over.
     pub lock: ObjectLock,
+    /// What the target grants to strangers; the source's ACL is never taken over.
+    pub acl: CannedAcl,
     /// The target's class; `None` for its space's default, as S3 has it.
     pub class: Option<StorageClass>,
     /// What must hold of the target's current version.
@@ -54,14 +57,16 @@ impl Store {
 
     async fn copy_once(&self, who: &Principal, request: &CopyRequest) -> Result<(Object, Object)> {
         let source = self.copy_source(who, &request.source, &request.source_preconditions).await?;
-        let entered = self.enter(who, Right::Write, &request.place).await?;
+        let entered = self.enter_shared(who, Right::Write, Some(Permission::Write), &request.place).await?;
+        self.check_acl(&entered, request.acl).await?;
         let class = self.class_in(&entered, request.class).await?;
         let (headers, metadata) = request
             .replace
             .clone()
             .unwrap_or_else(|| (source.object.headers.clone(), source.object.metadata.clone()));
         let tags = request.replace_tags.clone().unwrap_or_else(|| source.object.tags.clone());
-        let attributes = Attributes { headers, metadata, tags, class: Some(class), lock: request.lock };
+        let attributes =
+            Attributes { headers, metadata, tags, class: Some(class), lock: request.lock, acl: request.acl };
         self.precheck_lock(&entered, &attributes.lock)?;
         attributes.validate()?;
         let domain = self.dedup.domain(&entered.address);
@@ -97,7 +102,7 @@ impl Store {
         source: &ObjectRef,
         preconditions: &Preconditions,
     ) -> Result<Found> {
-        let found = self.locate_content(who, Right::Read, source).await?.found;
+        let found = self.locate_readable(who, source).await?.found;
         match preconditions.decide_copy_source(&found.object.etag, found.object.created_at) {
             ReadDecision::Proceed => Ok(found),
             ReadDecision::NotModified | ReadDecision::Failed => {

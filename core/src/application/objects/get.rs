@@ -56,15 +56,21 @@ pub struct Download {
 }
 
 impl Store {
+    /// An object, to those who have the right to read. Whoever is granted to read by an ACL gets the bytes and what
+    /// goes with them, and nothing else: see [`Self::head`].
+    pub async fn object(&self, who: &Principal, object: &ObjectRef) -> Result<Object> {
+        Ok(self.locate_content(who, Right::Read, object).await?.found.object)
+    }
+
     /// What an object carries, under the same conditions as reading it.
     pub async fn head(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Head> {
-        let found = self.locate_content(who, Right::Read, object).await?.found;
+        let found = self.locate_readable(who, object).await?.found;
         self.decide(found.object, options).await
     }
 
     /// Reads an object, or a range or part of it.
     pub async fn get(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Download> {
-        let Found { object, leaf } = self.locate_content(who, Right::Read, object).await?.found;
+        let Found { object, leaf } = self.locate_readable(who, object).await?.found;
         let head = self.decide(object, options).await?;
         let extents = self.extents_of(&head.object, leaf, head.span).await?;
         let body = self.read_extents(extents).await?;

@@ -10,6 +10,7 @@ use super::rolling::{Rolled, Rolling};
 use crate::application::error::Result;
 use crate::application::ports::metadata::{ListQuery, Place};
 use crate::application::store::Store;
+use crate::domain::acl::Permission;
 use crate::domain::invalid::Invalid;
 use crate::domain::object::{Listed, Object, ObjectId};
 use crate::domain::principal::{Principal, Right};
@@ -155,7 +156,7 @@ impl Store {
         fetch: impl Fn(ListQuery) -> F,
         cursor_of: impl Fn(&T) -> Cursor,
     ) -> Result<ListPage<T>> {
-        let entered = self.enter(who, Right::Read, &request.place).await?;
+        let entered = self.enter_shared(who, Right::Read, Some(Permission::Read), &request.place).await?;
         let space = match entered.space {
             Some(space) => Some(space),
             None => self.metadata.space(&request.place).await?,

@@ -4,6 +4,7 @@ use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Intent};
 use crate::application::ports::metadata::{Mutation, Outcome, Place, PutObject};
 use crate::application::store::{Entered, Store};
+use crate::domain::acl::Permission;
 use crate::domain::address::Key;
 use crate::domain::checksum::ChecksumAlgorithm;
 use crate::domain::multipart::PART_BYTES_MAX;
@@ -47,7 +48,8 @@ impl Store {
     /// `100 Continue` need not send it in vain; the conditions are decided again inside the transaction.
     pub async fn put(&self, who: &Principal, request: PutRequest, body: Body) -> Result<Object> {
         request.attributes.validate()?;
-        let entered = self.enter(who, Right::Write, &request.place).await?;
+        let entered = self.enter_shared(who, Right::Write, Some(Permission::Write), &request.place).await?;
+        self.check_acl(&entered, request.attributes.acl).await?;
         self.precheck_lock(&entered, &request.attributes.lock)?;
         self.precheck(&entered, request.key.as_ref(), &request.preconditions).await?;
         let quota = self.check_quota(&entered.address, request.key.as_ref(), body.length).await?;

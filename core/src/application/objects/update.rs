@@ -33,6 +33,11 @@ impl Store {
             attributes.merged(Attributes::default()).validate()?;
         }
         let located = self.locate_content(who, Right::Write, object).await?;
+        if let Some(acl) = change.attributes.as_ref().and_then(|attributes| attributes.acl)
+            && let ObjectRef::Key { place, .. } = object
+        {
+            self.check_acl(&self.resolve(place).await?, acl).await?;
+        }
         let Change { class, attributes, preconditions, mut lock } = change;
         if let Some(LockChange::Retention { retention, bypass }) = &mut lock {
             ObjectLock { retention: *retention, legal_hold: None }.validate(self.clock.now())?;

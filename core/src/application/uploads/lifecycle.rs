@@ -4,8 +4,7 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
-use super::{Completion, ListUploadsRequest, UploadRef, UploadRequest, UploadsPage};
-use crate::application::access::authorize;
+use super::{Completion, ListUploadsRequest, UploadRef, UploadRequest, UploadsPage, reach};
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
@@ -13,6 +12,7 @@ use crate::application::objects::put::object_of;
 use crate::application::objects::rolling::{Rolled, Rolling};
 use crate::application::ports::metadata::{CompleteUpload, ListUploadsQuery, Mutation};
 use crate::application::store::Store;
+use crate::domain::acl::Permission;
 use crate::domain::invalid::Invalid;
 use crate::domain::multipart::{Upload, UploadId};
 use crate::domain::object::{Object, ObjectId};
@@ -27,7 +27,8 @@ impl Store {
         {
             return Err(Invalid::new("checksum_type", "is not available for this checksum algorithm").into());
         }
-        let entered = self.enter(who, Right::Write, &request.place).await?;
+        let entered = self.enter_shared(who, Right::Write, Some(Permission::Write), &request.place).await?;
+        self.check_acl(&entered, request.attributes.acl).await?;
         self.precheck_lock(&entered, &request.attributes.lock)?;
         let class = self.class_in(&entered, request.attributes.class).await?;
         let mut attributes = request.attributes;
@@ -49,7 +50,7 @@ impl Store {
 
     /// Uploads under way in a space, by key.
     pub async fn list_uploads(&self, who: &Principal, request: &ListUploadsRequest) -> Result<UploadsPage> {
-        let entered = self.enter(who, Right::Read, &request.place).await?;
+        let entered = self.enter_shared(who, Right::Read, Some(Permission::Read), &request.place).await?;
         let space = match entered.space {
             Some(space) => Some(space),
             None => self.metadata.space(&request.place).await?,
@@ -122,13 +123,8 @@ impl Store {
 
     async fn completed(&self, who: &Principal, reference: &UploadRef) -> Result<Object> {
         let object = self.metadata.completed_by(reference.id).await?.ok_or(Error::NoSuchUpload)?;
-        authorize::check(who, Right::Write, &object.address, Error::NoSuchUpload)?;
-        if let Some((place, key)) = &reference.at {
-            let entered = self.enter(who, Right::Write, place).await?;
-            if entered.address != object.address || object.key.as_ref() != Some(key) {
-                return Err(Error::NoSuchUpload);
-            }
-        }
+        let named = self.enter_named(who, Right::Write, reference).await?;
+        reach(who, Right::Write, named, &object.address, object.key.as_ref())?;
         Ok(object)
     }
 

@@ -5,11 +5,13 @@ mod parts;
 
 pub use parts::CopyPartRequest;
 
+use crate::application::access::authorize;
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
 use crate::application::ports::metadata::Place;
-use crate::application::store::Store;
-use crate::domain::address::{BucketName, Key};
+use crate::application::store::{Entered, Store};
+use crate::domain::acl::Permission;
+use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartClaim, Upload, UploadId};
 use crate::domain::object::Attributes;
@@ -97,20 +99,40 @@ impl Store {
         right: Right,
         reference: &UploadRef,
     ) -> Result<(Upload, Option<BucketName>)> {
-        let named = match &reference.at {
-            None => None,
-            Some((place, key)) => Some((self.enter(who, right, place).await?, key)),
-        };
+        let named = self.enter_named(who, right, reference).await?;
         let upload = self.metadata.find_upload(reference.id).await?.ok_or(Error::NoSuchUpload)?;
-        crate::application::access::authorize::check(who, right, &upload.space.address, Error::NoSuchUpload)?;
-        match named {
-            Some((entered, key)) => {
-                if entered.address != upload.space.address || upload.key.as_ref() != Some(key) {
-                    return Err(Error::NoSuchUpload);
-                }
-                Ok((upload, entered.bucket))
-            }
-            None => Ok((upload, None)),
+        let bucket = reach(who, right, named, &upload.space.address, upload.key.as_ref())?;
+        Ok((upload, bucket))
+    }
+
+    /// The place and key that a request names beside its upload, if `who` may exercise `right` there, or is granted
+    /// to write there. Strangers may send what they may put; to look at an upload or to end it takes rights.
+    async fn enter_named<'r>(
+        &self,
+        who: &Principal,
+        right: Right,
+        reference: &'r UploadRef,
+    ) -> Result<Option<(Entered, &'r Key)>> {
+        let Some((place, key)) = &reference.at else { return Ok(None) };
+        let permission = (right == Right::Write).then_some(Permission::Write);
+        Ok(Some((self.enter_shared(who, right, permission, place).await?, key)))
+    }
+}
+
+/// Lets `who`, who was let into the place that its request names, at an upload or its object; returns the bucket
+/// that it was reached through.
+fn reach(
+    who: &Principal,
+    right: Right,
+    named: Option<(Entered, &Key)>,
+    address: &SpaceAddress,
+    key: Option<&Key>,
+) -> Result<Option<BucketName>> {
+    match named {
+        Some((entered, named)) if entered.address == *address && key == Some(named) => Ok(entered.bucket),
+        named => {
+            authorize::check(who, right, address, Error::NoSuchUpload)?;
+            if named.is_some() { Err(Error::NoSuchUpload) } else { Ok(None) }
         }
     }
 }

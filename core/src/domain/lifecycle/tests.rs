@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::acl::CannedAcl;
 use crate::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, ContentHash, Hash};
 use crate::domain::etag::Etag;
@@ -47,6 +48,7 @@ fn object(key: &str, size: u64, tags: &[(&str, &str)]) -> Object {
         tags: tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Tags>(),
         checksum: None,
         lock: ObjectLock::default(),
+        acl: CannedAcl::Private,
         is_latest: true,
         is_null_version: false,
         created_at: WRITTEN,

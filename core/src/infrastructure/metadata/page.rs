@@ -9,7 +9,7 @@ use super::dialect::Fault;
 use super::statement::Row;
 
 /// What a row of `page_of_objects` holds, in order.
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "id",
     "key",
     "blob_id",
@@ -21,6 +21,7 @@ const COLUMNS: [&str; 16] = [
     "tags",
     "checksum",
     "object_lock",
+    "acl",
     "is_latest",
     "is_null_version",
     "created_at",

@@ -245,6 +245,7 @@ async fn insert_all(
             tags: new.attributes.tags.clone(),
             checksum: new.checksum,
             lock,
+            acl: new.attributes.acl,
             is_latest: true,
             is_null_version: space.versioning != Versioning::Enabled,
             created_at: batch.now,
@@ -260,12 +261,12 @@ async fn insert_all(
 
 /// Writes the rows of COMMITTED objects that are the latest of their keys.
 async fn write(batch: &mut Batch<'_>, objects: &[(Object, Option<UploadId>)]) -> Result<(), Fault> {
-    const COLUMNS: usize = 17;
+    const COLUMNS: usize = 18;
     for portion in batch.tx.portions(objects) {
         let mut statement = batch.tx.query_rows(
             sql!(
                 "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, blob_id, size, \
-                 etag, class, headers, metadata, tags, checksum, upload_id, created_at, object_lock) VALUES ",
+                 etag, class, headers, metadata, tags, checksum, upload_id, created_at, object_lock, acl) VALUES ",
                 rows
             ),
             portion.len(),
@@ -289,7 +290,8 @@ async fn write(batch: &mut Batch<'_>, objects: &[(Object, Option<UploadId>)]) ->
                 .bind(object.checksum.as_ref().map(Checksum::to_stored))
                 .bind(completes.map(|upload| upload.0))
                 .bind(object.created_at.millis())
-                .bind(rows::json(&object.lock)?);
+                .bind(rows::json(&object.lock)?)
+                .bind(object.acl.code());
         }
         statement.execute().await?;
     }

@@ -8,6 +8,7 @@ use crate::application::ports::metadata::{
     Credential, CredentialKind, Found, LeafRecord, MetadataError, SegmentRecord, SegmentState,
 };
 use crate::application::ports::segments::SegmentKind;
+use crate::domain::acl::CannedAcl;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, ContentHash, Extent, Hash, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
@@ -66,6 +67,10 @@ impl<'r> Reader<'r> {
 
     fn class(&self, column: &'static str) -> Result<StorageClass, Fault> {
         self.parse(column, StorageClass::from_code)
+    }
+
+    fn acl(&self, column: &'static str) -> Result<CannedAcl, Fault> {
+        Ok(self.maybe(column, CannedAcl::from_code)?.unwrap_or_default())
     }
 
     fn time(&self, column: &'static str) -> Result<Timestamp, Fault> {
@@ -140,6 +145,7 @@ pub(super) fn object(row: &Row) -> Result<Object, Fault> {
         tags: reader.json("tags")?,
         checksum: reader.maybe("checksum", |text: String| Checksum::from_stored(&text))?,
         lock: reader.json("object_lock")?,
+        acl: reader.acl("acl")?,
         is_latest: reader.get("is_latest")?,
         is_null_version: reader.get("is_null_version")?,
         created_at: reader.time("created_at")?,
@@ -228,6 +234,7 @@ pub(super) fn upload(row: &Row) -> Result<Upload, Fault> {
             tags: reader.json("tags")?,
             class: reader.maybe("class", StorageClass::from_code)?,
             lock: reader.json("upload_lock")?,
+            acl: reader.acl("acl")?,
         },
         checksum: algorithm.zip(kind),
         created_at: reader.time("begun_at")?,

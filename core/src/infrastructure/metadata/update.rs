@@ -31,10 +31,11 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
             headers: attributes.headers,
             metadata: attributes.metadata,
             tags: attributes.tags,
+            acl: attributes.acl,
             ..after
         };
     }
-    // A version that is held reads tomorrow as it reads today; tags are not part of it, as in S3.
+    // A version that is held reads tomorrow as it reads today; tags and ACL are not part of it, as in S3.
     let rewritten = after.headers != before.headers || after.metadata != before.metadata;
     if let Some(refusal) = held(Some(&before).filter(|_| rewritten), batch.now, false) {
         return Ok(Err(refusal));
@@ -42,7 +43,8 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
     batch
         .tx
         .query(sql!(
-            "UPDATE objects SET class = $2, headers = $3, metadata = $4, tags = $5, object_lock = $6 \
+            "UPDATE objects SET class = $2, headers = $3, metadata = $4, tags = $5, object_lock = $6, \
+             acl = $7 \
              WHERE id = $1 AND state = 2"
         ))
         .bind(after.id.0)
@@ -51,6 +53,7 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         .bind(rows::json(&after.metadata)?)
         .bind(rows::json(&after.tags)?)
         .bind(rows::json(&after.lock)?)
+        .bind(after.acl.code())
         .execute()
         .await?;
     if let (true, Some(content)) = (after.class != before.class, &after.content) {

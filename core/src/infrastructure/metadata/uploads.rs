@@ -60,8 +60,8 @@ pub(super) async fn create(db: &Database, new: NewUpload<'_>) -> Result<Result<U
 async fn insert(tx: &mut Transaction, new: &NewUpload<'_>, space: &Space) -> Result<(), Fault> {
     tx.query(sql!(
         "INSERT INTO uploads (id, space_id, key, class, headers, metadata, tags, object_lock, \
-         checksum_algorithm, checksum_kind, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+         checksum_algorithm, checksum_kind, created_at, acl) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     ))
     .bind(new.id.0)
     .bind(space.id.0)
@@ -74,6 +74,7 @@ async fn insert(tx: &mut Transaction, new: &NewUpload<'_>, space: &Space) -> Res
     .bind(new.checksum.map(|(algorithm, _)| algorithm.as_str()))
     .bind(new.checksum.map(|(_, kind)| kind.as_str()))
     .bind(new.now.millis())
+    .bind(new.attributes.acl.code())
     .execute()
     .await?;
     Ok(())

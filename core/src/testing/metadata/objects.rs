@@ -6,6 +6,7 @@ use super::bench::{Bench, absent, etag, key, matching, object, refusal};
 use crate::application::ports::metadata::{
     MetadataStore, Mutation, NewContent, Outcome, Place, Refusal, Target, UpdateObject,
 };
+use crate::domain::acl::CannedAcl;
 use crate::domain::blob::{BlobId, ContentHash, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher};
 use crate::domain::object::{Attributes, Headers, ObjectId};
@@ -58,6 +59,7 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
         tags: [("k y".to_owned(), "日本".to_owned())].into(),
         class: Some(StorageClass::Cold),
         lock: ObjectLock::default(),
+        acl: CannedAcl::AuthenticatedRead,
     };
     let longest = format!("{}'\"%_\\\u{1}", "é".repeat(500));
     let mut put = bench.put(&longest, b"body");
@@ -74,6 +76,7 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
     assert_eq!(answered.headers, attributes.headers);
     assert_eq!(answered.metadata, attributes.metadata);
     assert_eq!(answered.tags, attributes.tags);
+    assert_eq!(answered.acl, attributes.acl);
     assert_eq!(answered.class, StorageClass::Cold);
     assert_eq!(answered.checksum, Some(checksum));
     assert_eq!(answered.size(), 4);
