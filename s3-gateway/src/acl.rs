@@ -3,6 +3,8 @@
 //! (decision 0013) and the grants are those of a canned ACL; anything else is refused, since it would be a promise
 //! that is not kept.
 
+use std::collections::BTreeSet;
+
 use http::HeaderMap;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::store::Store;
@@ -49,40 +51,35 @@ enum To<'a> {
     Other,
 }
 
-/// Grants on their way to a canned ACL.
-#[derive(Clone, Copy, Default)]
-struct Granted {
-    owner: bool,
-    everybody_reads: bool,
-    everybody_writes: bool,
-    known_read: bool,
+/// A grant that an ACL can hold.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Granted {
+    /// The owner has everything, as it has anyhow.
+    Owner,
+    EverybodyReads,
+    EverybodyWrites,
+    KnownRead,
 }
 
 impl Granted {
-    /// One grant more. The owner is who has everything anyhow.
-    fn add(
-        &mut self,
-        permission: &str,
-        to: &To<'_>,
-        is_owner: impl Fn(&str) -> bool,
-    ) -> Result<(), Unsupported> {
-        let granted = match (permission, to) {
-            (Permission::FULL_CONTROL, To::Account(id)) if is_owner(id) => &mut self.owner,
-            (Permission::READ, To::Group(EVERYBODY)) => &mut self.everybody_reads,
-            (Permission::WRITE, To::Group(EVERYBODY)) => &mut self.everybody_writes,
-            (Permission::READ, To::Group(KNOWN)) => &mut self.known_read,
-            _ => return Err(Unsupported),
-        };
-        *granted = true;
-        Ok(())
+    fn new(permission: &str, to: &To<'_>, is_owner: impl Fn(&str) -> bool) -> Result<Self, Unsupported> {
+        match (permission, to) {
+            (Permission::FULL_CONTROL, To::Account(id)) if is_owner(id) => Ok(Self::Owner),
+            (Permission::READ, To::Group(EVERYBODY)) => Ok(Self::EverybodyReads),
+            (Permission::WRITE, To::Group(EVERYBODY)) => Ok(Self::EverybodyWrites),
+            (Permission::READ, To::Group(KNOWN)) => Ok(Self::KnownRead),
+            _ => Err(Unsupported),
+        }
     }
 
-    fn canned(self) -> Result<CannedAcl, Unsupported> {
-        match (self.everybody_reads, self.everybody_writes, self.known_read) {
-            (false, false, false) => Ok(CannedAcl::Private),
-            (true, false, false) => Ok(CannedAcl::PublicRead),
-            (true, true, false) => Ok(CannedAcl::PublicReadWrite),
-            (false, false, true) => Ok(CannedAcl::AuthenticatedRead),
+    /// The canned ACL that these stand for together.
+    fn canned(granted: &BTreeSet<Self>) -> Result<CannedAcl, Unsupported> {
+        let strangers: Vec<_> = granted.iter().filter(|one| **one != Self::Owner).collect();
+        match strangers.as_slice() {
+            [] => Ok(CannedAcl::Private),
+            [Self::EverybodyReads] => Ok(CannedAcl::PublicRead),
+            [Self::EverybodyReads, Self::EverybodyWrites] => Ok(CannedAcl::PublicReadWrite),
+            [Self::KnownRead] => Ok(CannedAcl::AuthenticatedRead),
             _ => Err(Unsupported),
         }
     }
@@ -98,7 +95,7 @@ fn of_headers(headers: &HeaderMap, is_owner: impl Fn(&str) -> bool) -> Result<Ca
             name => CannedAcl::parse(name).ok_or(Unsupported)?,
         };
     }
-    let mut granted = Granted::default();
+    let mut granted = BTreeSet::new();
     for (name, permission) in GRANTS {
         for grants in headers.get_all(name) {
             for grant in grants.to_str().map_err(|_| Unsupported)?.split(',') {
@@ -107,11 +104,11 @@ fn of_headers(headers: &HeaderMap, is_owner: impl Fn(&str) -> bool) -> Result<Ca
                     Some(("uri", uri)) => To::Group(uri.trim_matches('"')),
                     _ => To::Other,
                 };
-                granted.add(permission, &to, &is_owner)?;
+                granted.insert(Granted::new(permission, &to, &is_owner)?);
             }
         }
     }
-    match (canned, granted.canned()?) {
+    match (canned, Granted::canned(&granted)?) {
         (canned, CannedAcl::Private) => Ok(canned),
         (CannedAcl::Private, granted) => Ok(granted),
         _ => Err(Unsupported),
@@ -124,7 +121,7 @@ fn of_document(policy: &AccessControlPolicy, owner: &str) -> Result<CannedAcl, U
     if policy.owner.is_some() && named != Some(owner) {
         return Err(Unsupported);
     }
-    let mut granted = Granted::default();
+    let mut granted = BTreeSet::new();
     for grant in policy.grants.iter().flatten() {
         let permission = grant.permission.as_ref().ok_or(Unsupported)?.as_str();
         let grantee = grant.grantee.as_ref().ok_or(Unsupported)?;
@@ -133,9 +130,9 @@ fn of_document(policy: &AccessControlPolicy, owner: &str) -> Result<CannedAcl, U
             (None, Some(uri)) => To::Group(uri),
             _ => To::Other,
         };
-        granted.add(permission, &to, |id| id == owner)?;
+        granted.insert(Granted::new(permission, &to, |id| id == owner)?);
     }
-    if granted.owner { granted.canned() } else { Err(Unsupported) }
+    if granted.contains(&Granted::Owner) { Granted::canned(&granted) } else { Err(Unsupported) }
 }
 
 /// Refuses a request whose headers ask for an ACL that there is not, before anything is done for it. A bucket's

@@ -1,5 +1,8 @@
 //! ACLs where an operator lets them count, and where not.
 
+use base64::Engine as _;
+use md5::Digest as _;
+
 use crate::server::{Answer, Client, Options, Server, unsigned, unsigned_with};
 
 const EVERYBODY: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
@@ -118,8 +121,6 @@ async fn what_no_acl_grants_strangers_do_not_get() {
         }
     }
     // Of many at once each is refused by itself.
-    use base64::Engine as _;
-    use md5::Digest as _;
     let digest = base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(delete.as_bytes()));
     let many =
         unsigned_with(server.address, "POST", "/box?delete", &[("content-md5", &digest)], delete).await;

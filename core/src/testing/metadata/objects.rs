@@ -86,6 +86,7 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
     let NewContent::Staged(staged) = staged else { panic!("staged") };
     assert_eq!((leaf.location, leaf.offset, leaf.length), (staged.location, 0, 4));
     assert_eq!(store.find(&Target::Id(id)).await.unwrap(), bench.find(&longest).await);
+    assert_eq!(store.list(&bench.everything().await).await.unwrap(), [found.object], "as one of a page");
 
     // No bytes are bytes too.
     let empty = bench.has_put("empty", b"").await;
@@ -136,7 +137,7 @@ pub async fn an_update_changes_what_is_carried_and_nothing_else(store: &dyn Meta
     let before = bench.has_put("k", b"body").await;
     let attributes = AttributesPatch {
         metadata: [("a".to_owned(), Some("b".to_owned()))].into(),
-        ..AttributesPatch::default()
+        ..AttributesPatch::acl(CannedAcl::PublicReadWrite)
     };
     let update = UpdateObject {
         id: before.id,
@@ -148,6 +149,7 @@ pub async fn an_update_changes_what_is_carried_and_nothing_else(store: &dyn Meta
     let after = object(bench.one(Mutation::Update(Box::new(update.clone()))).await);
     assert_eq!(after.class, StorageClass::Cold);
     assert_eq!(after.metadata, [("a".to_owned(), "b".to_owned())].into());
+    assert_eq!(after.acl, CannedAcl::PublicReadWrite);
     assert_eq!((after.id, after.content, after.created_at), (before.id, before.content, before.created_at));
     assert_eq!(bench.find("k").await.unwrap().object, after);
     let failing = UpdateObject { preconditions: matching(b"other"), ..update.clone() };

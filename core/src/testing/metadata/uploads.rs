@@ -6,6 +6,7 @@ use super::bench::{Bench, etag, key, md5, object, refusal};
 use crate::application::ports::metadata::{
     CompleteUpload, ListUploadsQuery, MetadataStore, Mutation, NewContent, Outcome, PutPart, Refusal,
 };
+use crate::domain::acl::CannedAcl;
 use crate::domain::blob::{ContentHash, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind};
 use crate::domain::etag::Etag;
@@ -32,8 +33,11 @@ async fn begin(
     checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
 ) -> UploadId {
     let id = UploadId(ObjectId::fresh(bench.now()).0);
-    let attributes =
-        Attributes { metadata: [("from".to_owned(), "upload".to_owned())].into(), ..Attributes::default() };
+    let attributes = Attributes {
+        metadata: [("from".to_owned(), "upload".to_owned())].into(),
+        acl: CannedAcl::PublicRead,
+        ..Attributes::default()
+    };
     let now = bench.now();
     let upload = bench
         .store
@@ -117,7 +121,7 @@ pub async fn parts_become_one_object(store: &dyn MetadataStore) {
     assert_eq!(content.hash, ContentHash::composite(&hashes));
     assert_eq!(content.size, 2 * MIN + 12);
     assert_eq!(made.etag, Etag::multipart([&md5(b"first"), &md5(b"second"), &md5(b"third")]));
-    assert_eq!(made.metadata["from"], "upload");
+    assert_eq!((made.metadata["from"].as_str(), made.acl), ("upload", CannedAcl::PublicRead));
     assert_eq!(bench.find("k").await.unwrap().object, made);
     assert_eq!(store.completed_by(upload).await.unwrap(), Some(made.clone()));
     assert_eq!(store.find_upload(upload).await.unwrap(), None);
