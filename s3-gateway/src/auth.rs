@@ -143,7 +143,7 @@ impl S3Auth for Keys {
     }
 }
 
-/// Lets verified requests in, with their principal; nobody else.
+/// Lets verified requests in, with their principal, and unsigned ones where ACLs count, with one without rights.
 pub(crate) struct Doorkeeper(pub(crate) Store);
 
 impl Doorkeeper {

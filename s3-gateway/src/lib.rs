@@ -38,7 +38,7 @@ pub fn operations() -> impl Iterator<Item = &'static str> {
 pub struct Gateway {
     /// The store it fronts.
     pub store: Store,
-    /// Where access keys are resolved. There is no anonymous access.
+    /// Where access keys are resolved. Who signs with none gets what ACLs grant to everybody, if the store heeds them.
     pub access: Access,
     /// The region that buckets are said to be in. Requests may be signed for any.
     pub region: String,

@@ -137,10 +137,17 @@ impl Store {
     /// The space at `place`, whoever asks: nobody is let in by this.
     pub(crate) async fn resolve(&self, place: &Place) -> Result<Entered> {
         Ok(match place {
-            Place::Space(address) => Entered { address: address.clone(), space: None, bucket: None },
+            Place::Space(address) => {
+                Entered { address: address.clone(), space: None, bucket: None, as_stranger: false }
+            }
             Place::Bucket(name) => {
                 let space = self.metadata.space(place).await?.ok_or(Error::NoSuchBucket)?;
-                Entered { address: space.address.clone(), space: Some(space), bucket: Some(name.clone()) }
+                Entered {
+                    address: space.address.clone(),
+                    space: Some(space),
+                    bucket: Some(name.clone()),
+                    as_stranger: false,
+                }
             }
         })
     }
@@ -221,6 +228,8 @@ pub(crate) struct Entered {
     pub(crate) space: Option<Space>,
     /// The bucket it was reached through.
     pub(crate) bucket: Option<BucketName>,
+    /// Whether it was let in by an ACL and not by its rights.
+    pub(crate) as_stranger: bool,
 }
 
 impl Entered {

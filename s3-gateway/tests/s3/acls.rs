@@ -135,6 +135,28 @@ async fn what_no_acl_grants_strangers_do_not_get() {
     );
 }
 
+/// A hold that a stranger sets would keep the owner from its own.
+#[tokio::test]
+async fn strangers_lock_nothing() {
+    let server = with_acls().await;
+    let alice = server.tenant("alice", "read,write,delete,admin").await;
+    let bucket = alice.call("PUT", "/locked").header("x-amz-acl", "public-read-write");
+    bucket.header("x-amz-bucket-object-lock-enabled", "true").send().await.ok();
+    let hold = ("x-amz-object-lock-legal-hold", "ON");
+    for (method, target, more) in [
+        ("PUT", "/locked/k", None),
+        ("POST", "/locked/k?uploads", None),
+        ("PUT", "/locked/copy", Some(("x-amz-copy-source", "/locked/theirs"))),
+    ] {
+        unsigned(server.address, "PUT", "/locked/theirs", &[("x-amz-acl", "public-read")]).await.ok();
+        let headers: Vec<_> = [hold].into_iter().chain(more).collect();
+        let refused = unsigned(server.address, method, target, &headers).await;
+        assert_eq!(refused.error(), (403, "AccessDenied".into()), "{method} {target}");
+        unsigned(server.address, method, target, &headers[1..]).await.ok();
+    }
+    alice.call("PUT", "/locked/k").header(hold.0, hold.1).send().await.ok();
+}
+
 /// What strangers write is the owner's, in parts too, and counts against it.
 #[tokio::test]
 async fn what_strangers_write_belongs_to_the_bucket() {

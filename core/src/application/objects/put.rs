@@ -1,5 +1,6 @@
 //! Writing an object.
 
+use crate::application::access::authorize;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Intent};
 use crate::application::ports::metadata::{Mutation, Outcome, Place, PutObject};
@@ -101,8 +102,12 @@ impl Store {
         }
     }
 
-    /// Refuses early a lock that is over already, or that is asked for where there are none.
+    /// Refuses a lock that is over already, or that is asked for where there are none, or by a stranger: no ACL lets
+    /// anybody keep the owner from removing something.
     pub(crate) fn precheck_lock(&self, entered: &Entered, lock: &ObjectLock) -> Result<()> {
+        if entered.as_stranger && !lock.is_empty() {
+            return Err(authorize::refuse(Right::Write));
+        }
         let lockless = entered.space.as_ref().is_some_and(|space| space.object_lock.is_none());
         if lockless && !lock.is_empty() {
             return Err(Error::NoObjectLock);
