@@ -199,7 +199,12 @@ async fn one_request_at_a_time(database: Database) {
     s3::put(&s3, BUCKET, "k", Bytes::from_static(b"bytes")).await;
     server.run_ok(&["limits", "set", "default", "--concurrent-requests", "1"]);
     let slow = Request::new("PUT", &native.path(BUCKET, "slow")).header("x-tenant", "default");
-    let mut holding = slow.body("x").declared_length(10).send_only(server.native_url()).await;
+    let slow = slow.header("expect", "100-continue").body("x").declared_length(10);
+    let mut holding = slow.send_only(server.native_url()).await;
+    // Before another request may take the place: the body is asked for once this one has it.
+    let mut told_to_go_on = [0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut holding, &mut told_to_go_on).await.unwrap();
+    assert_eq!(&told_to_go_on, b"HTTP/1.1 100");
     wait::until("the place is taken", LONG, async || (told(&s3, &native).await == limited()).then_some(()))
         .await;
     tokio::io::AsyncWriteExt::shutdown(&mut holding).await.unwrap();
