@@ -30,6 +30,11 @@ async fn sdks_for_java() {
 }
 
 #[tokio::test]
+async fn sdk_for_rust_of_2025() {
+    run("sdk-rust.sh", "").await;
+}
+
+#[tokio::test]
 async fn botocore_of_2023() {
     run_over_tls(Database::Sqlite, "botocore_2023.py", "botocore-2023").await;
 }
