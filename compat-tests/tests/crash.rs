@@ -22,7 +22,7 @@ on_both_databases!(every_acknowledged_write_survives_kills);
 
 const BUCKET: &str = "bucket";
 
-/// How often the whole store is validated, and its garbage collected, in cycles.
+/// How often the whole store is validated, its garbage collected, and uploads that kills left are aborted, in cycles.
 const VALIDATE_EVERY: usize = 10;
 
 /// Keys per writer: few, so that overwriting and deleting are frequent.
@@ -300,6 +300,10 @@ async fn life(database: Database, cycles: usize, seed: u64) -> Figures {
         let native = server.native();
         let all = cycle == cycles;
         join_all(writers.iter_mut().map(|writer| writer.verify(&native, all))).await;
+        if cycle % VALIDATE_EVERY == 0 {
+            // Every other kill leaves an upload that nobody goes on with, and five MiB of it.
+            s3::abort_all(&server.s3(), BUCKET).await;
+        }
         ended(&mut figures.verify);
     }
     let sum = |count: fn(&Known) -> usize| writers.iter().map(|writer| count(&writer.known)).sum::<usize>();
