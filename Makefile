@@ -56,26 +56,27 @@ prove-long: ## the whole campaign, many hours: a million power cuts, ten thousan
 	JUSTSTORAGE_PROTOCOL=whole $(PROVE) --release -p juststorage-core --test protocol --test promises --test upkeep -- --nocapture
 	JUSTSTORAGE_SOAK_SECONDS=3600 $(PROVE) --release -p juststorage-core --test soak -- --nocapture
 	JUSTSTORAGE_FUZZ_RUNS=2000000 $(PROVE) --release -p juststorage-fuzz-targets -- --nocapture
-	JUSTSTORAGE_CRASH_CYCLES=10000 JUSTSTORAGE_LINEAR_ROUNDS=3000 $(PROVE) --release -p juststorage-compat-tests \
+	JUSTSTORAGE_CRASH_CYCLES=10000 JUSTSTORAGE_CRASH_SERVERS=2 JUSTSTORAGE_LINEAR_ROUNDS=3000 $(PROVE) --release -p juststorage-compat-tests \
 	    --lib --test crash --test faults --test outside --test failover --test linearizable --test upgrade -- --nocapture
 	$(MAKE) fuzz FUZZ_SECONDS=3600
 	$(MAKE) mutants
 
 FUZZ_SECONDS ?= 60
+# How many targets at once.
+FUZZ_JOBS ?= 1
 # What cargo-fuzz would pass to rustc. None of it needs nightly or cargo-fuzz, as long as no sanitizer is asked for.
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions
 FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-fuzz: ## libFuzzer on every target, FUZZ_SECONDS each; needs a C++ compiler
+fuzz: ## libFuzzer on every target, FUZZ_SECONDS each, FUZZ_JOBS at once; needs a C++ compiler
 	cp Cargo.lock fuzz/Cargo.lock # the versions that are shipped
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --ignore-rust-version --manifest-path fuzz/Cargo.toml \
 	    --target $(FUZZ_HOST) --target-dir $(TARGET)/fuzz
-	for target in segment text tokens s3 native; do \
-	    mkdir -p $(TARGET)/fuzz/found/$$target && \
-	    $(TARGET)/fuzz/$(FUZZ_HOST)/release/$$target $(TARGET)/fuzz/found/$$target fuzz/corpus/$$target \
-	        -artifact_prefix=$(TARGET)/fuzz/found/ -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; \
-	done
+	printf '%s\n' segment text tokens s3 native | xargs -P $(FUZZ_JOBS) -I TARGET sh -c ' \
+	    mkdir -p $(TARGET)/fuzz/found/TARGET && \
+	    $(TARGET)/fuzz/$(FUZZ_HOST)/release/TARGET $(TARGET)/fuzz/found/TARGET fuzz/corpus/TARGET \
+	        -artifact_prefix=$(TARGET)/fuzz/found/TARGET- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=1'
 
 mutants: ## takes away each sync, fence, lock, key and checksum in turn; a test must notice
 	scripts/mutants

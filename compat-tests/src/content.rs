@@ -22,14 +22,14 @@ impl Content {
     /// The bytes.
     pub fn bytes(self) -> Bytes {
         let mut state = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d;
-        let mut bytes = Vec::with_capacity(self.length + 8);
-        while bytes.len() < self.length {
+        let mut bytes = vec![0; self.length.next_multiple_of(8)];
+        for place in bytes.chunks_exact_mut(8) {
             // SplitMix64 (Steele, Lea and Flood, 2014).
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut word = state;
             word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            bytes.extend_from_slice(&(word ^ (word >> 31)).to_le_bytes());
+            place.copy_from_slice(&(word ^ (word >> 31)).to_le_bytes());
         }
         bytes.truncate(self.length);
         bytes.into()
@@ -59,6 +59,10 @@ pub fn multipart_etag(parts: &[Bytes]) -> String {
 
 /// Panics unless `actual` is `expected`, without printing either.
 pub fn assert_same(what: &str, actual: &[u8], expected: &[u8]) {
+    // At once: byte by byte it takes longer than the read whose result it is.
+    if actual == expected {
+        return;
+    }
     assert_eq!(actual.len(), expected.len(), "{what}: length");
     let differs = actual.iter().zip(expected).position(|(a, b)| a != b);
     assert_eq!(differs, None, "{what}: first byte that differs");

@@ -113,14 +113,20 @@ pub async fn empty(client: &Client, bucket: &str) {
     for key in keys(client, bucket, "").await {
         client.delete_object().bucket(bucket).key(key).send().await.expect("deleted");
     }
-    let uploads = client.list_multipart_uploads().bucket(bucket).send().await.expect("a list of uploads");
-    for upload in uploads.uploads() {
-        let request = client.abort_multipart_upload().bucket(bucket);
-        request
-            .set_key(upload.key.clone())
-            .set_upload_id(upload.upload_id.clone())
-            .send()
-            .await
-            .expect("aborted");
+    abort_all(client, bucket).await;
+}
+
+/// Aborts every upload of the bucket, page after page.
+pub async fn abort_all(client: &Client, bucket: &str) {
+    loop {
+        let page = client.list_multipart_uploads().bucket(bucket).send().await.expect("a list of uploads");
+        if page.uploads().is_empty() {
+            return;
+        }
+        for upload in page.uploads() {
+            let request = client.abort_multipart_upload().bucket(bucket);
+            let request = request.set_key(upload.key.clone()).set_upload_id(upload.upload_id.clone());
+            request.send().await.expect("aborted");
+        }
     }
 }

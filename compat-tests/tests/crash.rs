@@ -2,6 +2,7 @@
 //!
 //! An oracle outside of the server knows, for each key, what was acknowledged last and what was under way when
 //! the process died. `JUSTSTORAGE_CRASH_CYCLES` (100) is the number of kills, half on each database;
+//! `JUSTSTORAGE_CRASH_SERVERS` (1) is among how many servers on each they are divided, each with an oracle of its own;
 //! `JUSTSTORAGE_CRASH_SEED` repeats the choices of a run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -14,13 +15,14 @@ use juststorage_compat_tests::content::assert_same;
 use juststorage_compat_tests::native::Native;
 use juststorage_compat_tests::{Content, Database, Options, Server, on_both_databases, s3};
 use reqwest::StatusCode;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 on_both_databases!(every_acknowledged_write_survives_kills);
 
 const BUCKET: &str = "bucket";
 
-/// How often the whole store is validated, in cycles.
+/// How often the whole store is validated, its garbage collected, and uploads that kills left are aborted, in cycles.
 const VALIDATE_EVERY: usize = 10;
 
 /// Keys per writer: few, so that overwriting and deleting are frequent.
@@ -52,6 +54,8 @@ struct Known {
     deletions: usize,
     /// How many of those that were under way at a kill turned out to have happened.
     happened: usize,
+    /// How many times a key was read behind a kill.
+    read: usize,
 }
 
 /// How a writer writes.
@@ -61,7 +65,7 @@ enum Kind {
     Small,
     /// Up to 64 KiB, over S3.
     SmallS3,
-    /// 1 to 4 MiB in one request.
+    /// 1 to 2 MiB in one request: too large for a pack.
     Large,
     /// An upload of two parts.
     Parts,
@@ -84,7 +88,7 @@ impl Writer {
             let delete = self.dice.roll(5) == 0;
             let length = match self.kind {
                 Kind::Small | Kind::SmallS3 => self.dice.roll(64 << 10),
-                Kind::Large => (1 << 20) + self.dice.roll(3 << 20),
+                Kind::Large => (1 << 20) + self.dice.roll(1 << 20),
                 Kind::Parts => (5 << 20) + self.dice.roll(1 << 20),
             };
             let content = Content::new(self.dice.roll(u64::MAX), usize::try_from(length).unwrap());
@@ -123,6 +127,7 @@ impl Writer {
         if let Some((key, state)) = self.known.pending.take() {
             let before = self.known.acknowledged.get(&key).copied().flatten();
             let found = read(native, &key).await;
+            self.known.read += 1;
             let matches = |state: State| match (&found, state) {
                 (None, None) => true,
                 (Some(bytes), Some(content)) => *bytes == content.bytes(),
@@ -136,11 +141,17 @@ impl Writer {
             self.known.happened += usize::from(settled == state && settled != before);
             self.known.acknowledged.insert(key, settled);
         }
+        // Reading megabytes takes longer than all else of a cycle: of those fewer each time.
+        let one_in = match self.kind {
+            Kind::Small | Kind::SmallS3 => 4,
+            Kind::Large | Kind::Parts => KEYS,
+        };
         for (key, state) in &self.known.acknowledged {
-            if !all && self.dice.roll(4) != 0 {
+            if !all && self.dice.roll(one_in) != 0 {
                 continue;
             }
             let found = read(native, key).await;
+            self.known.read += 1;
             match (found, state) {
                 (None, None) => {}
                 (Some(bytes), Some(content)) => assert_same(key, &bytes, &content.bytes()),
@@ -181,10 +192,71 @@ async fn read(native: &Native, key: &str) -> Option<Bytes> {
 async fn every_acknowledged_write_survives_kills(database: Database) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let cycles = usize::try_from(number("JUSTSTORAGE_CRASH_CYCLES").unwrap_or(100)).unwrap().div_ceil(2);
+    let servers = usize::try_from(number("JUSTSTORAGE_CRASH_SERVERS").unwrap_or(1).max(1)).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed = number("JUSTSTORAGE_CRASH_SEED").unwrap_or(now);
-    eprintln!("{database:?}: {cycles} kills, JUSTSTORAGE_CRASH_SEED={seed}");
-    let mut dice = Dice(seed << 20);
+    eprintln!("{database:?}: {cycles} kills of {servers} servers, JUSTSTORAGE_CRASH_SEED={seed}");
+    let begun = Instant::now();
+    // Each has a thread of its own: a start and a validation are waited for without giving it away.
+    let lives: Vec<_> = (0..servers)
+        .map(|server| {
+            let cycles = cycles / servers + usize::from(server < cycles % servers);
+            let seed = (seed + u64::try_from(server).unwrap()) << 20;
+            tokio::task::spawn_blocking(move || Handle::current().block_on(life(database, cycles, seed)))
+        })
+        .collect();
+    let mut sum = Figures::default();
+    for life in join_all(lives).await {
+        sum.add(&life.expect("a server's life"));
+    }
+    let Figures { acknowledged, deletions, happened, validations, read, .. } = sum;
+    let seconds = begun.elapsed().as_secs();
+    println!(
+        "figures: kills: {database:?}: {cycles} kills of {servers} servers, {acknowledged} writes acknowledged, \
+         {deletions} of them deletions, {happened} more that had happened unacknowledged; {read} keys read behind \
+         kills, {validations} validations and collections; 0 lost, 0 left; {seconds} s, {} kills/min",
+        u64::try_from(cycles).unwrap() * 60 / seconds.max(1)
+    );
+    println!(
+        "figures: kills: {database:?}: seconds of all servers: {:.0} load, {:.0} validation, {:.0} starts, {:.0} reading",
+        sum.load.as_secs_f64(),
+        sum.validate.as_secs_f64(),
+        sum.start.as_secs_f64(),
+        sum.verify.as_secs_f64()
+    );
+}
+
+/// What came out, and where the time went.
+#[derive(Default)]
+struct Figures {
+    acknowledged: usize,
+    deletions: usize,
+    happened: usize,
+    validations: usize,
+    read: usize,
+    load: Duration,
+    validate: Duration,
+    start: Duration,
+    verify: Duration,
+}
+
+impl Figures {
+    fn add(&mut self, other: &Self) {
+        self.acknowledged += other.acknowledged;
+        self.deletions += other.deletions;
+        self.happened += other.happened;
+        self.validations += other.validations;
+        self.read += other.read;
+        self.load += other.load;
+        self.validate += other.validate;
+        self.start += other.start;
+        self.verify += other.verify;
+    }
+}
+
+/// One server with its oracle, from an empty store to an empty store.
+async fn life(database: Database, cycles: usize, seed: u64) -> Figures {
+    let mut dice = Dice(seed);
     let mut writers: Vec<_> = (0..)
         .zip(WRITERS)
         .map(|(number, kind)| {
@@ -192,8 +264,7 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
             Writer { number, kind, dice, known: Known::default() }
         })
         .collect();
-
-    let begun = Instant::now();
+    let mut figures = Figures::default();
     let mut server = Server::start_with(database, Options::terse()).await;
     server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
     for cycle in 1..=cycles {
@@ -201,7 +272,9 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
         // Early kills meet the first commits after a start, late ones meet many at once: late by what was
         // acknowledged, so that a slow machine tests as much as a fast one.
         let acknowledgements = Semaphore::new(0);
-        let (count, more) = if dice.roll(3) == 0 { (0, 15_000) } else { (dice.roll(60), 5_000) };
+        // Most come soon, since what is new in a cycle is its start and its kill.
+        let late = 1 + dice.roll(60);
+        let (count, more) = if dice.roll(3) == 0 { (0, 15_000) } else { (dice.roll(late), 5_000) };
         let moment = Duration::from_micros(dice.roll(more));
         let load = join_all(writers.iter_mut().map(|writer| writer.run(&client, &native, &acknowledgements)));
         let kill = async {
@@ -211,20 +284,35 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
             tokio::time::sleep(moment).await;
             server.kill();
         };
+        let mut step = Instant::now();
+        let mut ended = |of: &mut Duration| *of += std::mem::replace(&mut step, Instant::now()).elapsed();
         tokio::join!(load, kill);
+        ended(&mut figures.load);
         if cycle % VALIDATE_EVERY == 0 {
             server.assert_valid();
+            // A server that lives for a moment collects hardly anything, and a validation reads garbage too.
+            server.run_ok(&["gc"]);
+            figures.validations += 1;
         }
+        ended(&mut figures.validate);
         server.resume().await;
+        ended(&mut figures.start);
         let native = server.native();
         let all = cycle == cycles;
         join_all(writers.iter_mut().map(|writer| writer.verify(&native, all))).await;
+        if cycle % VALIDATE_EVERY == 0 {
+            // Every other kill leaves an upload that nobody goes on with, and five MiB of it.
+            s3::abort_all(&server.s3(), BUCKET).await;
+        }
+        ended(&mut figures.verify);
     }
     let sum = |count: fn(&Known) -> usize| writers.iter().map(|writer| count(&writer.known)).sum::<usize>();
-    let (acknowledged, deletions) = (sum(|known| known.count), sum(|known| known.deletions));
-    let happened = sum(|known| known.happened);
+    figures.acknowledged = sum(|known| known.count);
+    figures.deletions = sum(|known| known.deletions);
+    figures.happened = sum(|known| known.happened);
+    figures.read = sum(|known| known.read);
     assert!(
-        acknowledged > 5 * cycles.saturating_sub(10),
+        figures.acknowledged > 5 * cycles.saturating_sub(10),
         "hardly anything was acknowledged: the kills came too early"
     );
 
@@ -242,10 +330,5 @@ async fn every_acknowledged_write_survives_kills(database: Database) {
     join_all(writers.iter_mut().map(|writer| writer.verify(&native, true))).await;
     s3::empty(&server.s3(), BUCKET).await;
     server.assert_nothing_left().await;
-    let seconds = begun.elapsed().as_secs();
-    println!(
-        "figures: kills: {database:?}: {cycles} kills, {acknowledged} writes acknowledged, {deletions} of them \
-         deletions, {happened} more that had happened unacknowledged, 0 lost, 0 left; {seconds} s, {} kills/min",
-        u64::try_from(cycles).unwrap() * 60 / seconds.max(1)
-    );
+    figures
 }

@@ -289,6 +289,8 @@ impl Scene {
             &what,
             start(&self.running, first),
             start(&self.other, second),
+            // Everything that two servers can wait for cannot be asked; a wrong answer only lets the held one go.
+            async || true,
         ))
         .await;
         tally.held += u64::from(held);

@@ -174,7 +174,8 @@ async fn cycle(seed: u64, tally: &mut Tally, lie: Option<Kind>) -> Result<(), St
         disk.lie(kind);
     }
     let watch = Watch::begin(disk.clone());
-    let open = || LocalSegments::open(folder.path().join("tier"), "hot");
+    // Two directories to make: each has a name to keep.
+    let open = || LocalSegments::open(folder.path().join("store").join("tier"), "hot");
     let mut cycle = Cycle { store: open().unwrap(), known: Known::default(), pack: None };
     for _ in 0..=dice.roll(2) {
         if dice.percent(25) {

@@ -15,11 +15,13 @@ use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::ports::clock::Clock as _;
 use juststorage_core::application::ports::metadata::{Place, ScrubPass, WriterId};
+use juststorage_core::application::ports::segments::SegmentStore as _;
 use juststorage_core::application::rebuild::{NotEmpty, Rebuilder, Rebuilt};
 use juststorage_core::application::workers::{Scrubber, Step, TakeOver, Worker as _};
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
-use juststorage_core::domain::blob::Hash;
+use juststorage_core::domain::blob::{Hash, SegmentId};
 use juststorage_core::domain::principal::Principal;
+use juststorage_core::infrastructure::segments::LocalSegments;
 use tempfile::TempDir;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -92,6 +94,31 @@ async fn rot_is_found_quarantined_and_mended() {
     assert!(running.read("large").await.unwrap() == large);
     running.collect().await;
     assert_eq!(running.findings().await, []);
+    running.close().await;
+}
+
+/// Bytes whose checksums are right and which are not the blob's: only its hash tells.
+#[tokio::test]
+async fn other_bytes_under_right_checksums_are_found() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let large = noise(1, 2 << 20);
+    running.put("large", large.clone()).await.unwrap();
+    let files = segment_files(folder.path());
+    let [file] = &files[..] else { panic!("{files:?}") };
+    let id = SegmentId(file.file_stem().unwrap().to_str().unwrap().parse().unwrap());
+    // The file as it would be, had the bytes been mixed up on their way into it.
+    let elsewhere = TempDir::new().unwrap();
+    std::fs::create_dir(elsewhere.path().join("cold")).unwrap();
+    let tier = LocalSegments::open(elsewhere.path().join("hot"), "hot").unwrap();
+    let mut writer = tier.create_single(id, [0; 16], None).await.unwrap();
+    for half in [2, 3] {
+        writer.write(noise(half, 1 << 20)).await.unwrap();
+    }
+    writer.finish(Hash::of(&large)).await.unwrap();
+    std::fs::copy(&segment_files(elsewhere.path())[0], file).unwrap();
+    let (pass, codes) = whole_pass(&running).await;
+    assert_eq!((pass.damaged, codes), (1, vec!["blob-hash-mismatch".to_owned()]));
     running.close().await;
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use juststorage_core::testing::disk::{Step, Watcher};
 use tokio::task::JoinHandle;
 
-/// Whoever takes no step for so long waits for the one that is held.
+/// Whoever takes no step for so long probably waits for the one that is held, and is asked.
 const QUIET: Duration = Duration::from_millis(40);
 
 /// Nothing may take as long.
@@ -105,14 +105,16 @@ impl Watcher for Holder {
     }
 }
 
-/// Holds `first` before its step `at` while `second` runs to its end, or until it waits. Whether there is such a step,
-/// whether the other got to its end meanwhile, and what became of both.
+/// Holds `first` before its step `at` while `second` runs to its end, or until it waits: until it took no step for a
+/// while, and `waits` says so, which on a busy machine may not be the same. Whether there is such a step, whether the
+/// other got to its end meanwhile, and what became of both.
 pub async fn one<T: Send + 'static>(
     holder: &Holder,
     at: u64,
     what: &str,
     first: impl Future<Output = T> + Send + 'static,
     second: impl Future<Output = T> + Send + 'static,
+    waits: impl AsyncFn() -> bool,
 ) -> (bool, bool, [T; 2]) {
     holder.arm(at);
     let first = tokio::spawn(first);
@@ -126,7 +128,10 @@ pub async fn one<T: Send + 'static>(
     }
     holder.touch();
     let second = tokio::spawn(second);
-    while held && !second.is_finished() && holder.quiet_for() < QUIET {
+    while held && !second.is_finished() && holder.quiet_for() < STUCK {
+        if holder.quiet_for() >= QUIET && waits().await {
+            break;
+        }
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
     let through = held && second.is_finished();

@@ -165,7 +165,8 @@ async fn at_every_statement<F: Future<Output = Pair>>(name: &str, make: impl Fn(
             );
             let watch = Watch::begin(holder.clone());
             let (one, other) = if flip { (second, first) } else { (first, second) };
-            let (held, through, [a, b]) = hold::one(&holder, at, &what, one, other).await;
+            let (held, through, [a, b]) =
+                hold::one(&holder, at, &what, one, other, async || store.lock_waits().await.unwrap()).await;
             drop(watch);
             println!("{what}: {a}, {b}");
             assert!(may_collide || holder.collisions() == 0, "{what}: one ran into the other");

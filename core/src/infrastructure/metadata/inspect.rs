@@ -46,6 +46,16 @@ impl Database {
         promises
     }
 
+    /// Whether a transaction of this database waits for a lock of another. On SQLite none ever does.
+    pub(super) async fn lock_waits(&self) -> Result<bool, sqlx::Error> {
+        const WAITING: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        match self {
+            Self::Sqlite { .. } => Ok(false),
+            Self::Postgres(server) => sqlx::query_scalar(WAITING).fetch_one(&server.pool).await,
+        }
+    }
+
     /// How the engine would run a statement, whatever its values: the lines of its plan.
     pub(super) async fn plan(&self, sqlite: String, postgres: String) -> Result<Vec<String>, sqlx::Error> {
         match self {

@@ -87,6 +87,12 @@ impl SqlMetadata {
         self.db.prepare(sqlite, postgres).await
     }
 
+    /// Whether a transaction waits for a lock of another, for the test that holds one of two.
+    #[cfg(feature = "testing")]
+    pub async fn lock_waits(&self) -> Result<bool, String> {
+        self.db.lock_waits().await.map_err(|error| error.to_string())
+    }
+
     /// What this engine was told about durability and references, for the test that holds it to that.
     #[cfg(feature = "testing")]
     pub async fn promises(&self) -> Vec<(&'static str, String)> {
