@@ -224,6 +224,9 @@ impl S3Gateway {
             let (response, namespace) = Box::pin(auth::scoped(answer)).await;
             return Ok(labelled(response, namespace));
         }
+        if takes_xml && chunks::are_announced(&parts.headers) {
+            return Err(xml_body::in_chunks());
+        }
         parts.extensions.insert(target);
         auth::date_as_amz_date(&mut parts.headers);
         auth::join_repeated(&mut parts.headers);

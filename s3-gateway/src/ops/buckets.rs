@@ -21,6 +21,7 @@ use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, values};
 use crate::errors::{internal, invalid_argument, translate};
+use crate::xml_body;
 
 /// Most buckets of one answer (S3 `ListBuckets`).
 const BUCKETS_MAX: u32 = 10_000;
@@ -128,6 +129,7 @@ pub(crate) async fn create(
     api: &Api,
     request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
+    xml_body::verify(&request.extensions, &request.headers, false)?;
     let name = address::bucket(&request.input.bucket)?;
     let who = who(&request)?;
     let locking = request.input.object_lock_enabled_for_bucket == Some(true);

@@ -89,3 +89,22 @@ async fn digests_and_lengths_that_do_not_match_store_nothing() {
     assert_eq!(short.error(), (400, "IncompleteBody".into()));
     assert_eq!(s3.get("/digests/k").await.status, 404);
 }
+
+/// S3 has chunks for objects and parts only; of XML they are refused before a byte of it is read, well framed or not.
+#[tokio::test]
+async fn xml_does_not_come_in_chunks() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/xml", b"").await.ok();
+    for target in ["/made", "/xml?tagging", "/xml?versioning"] {
+        let chunked = s3.call("PUT", target).body("<a/>").chunked("x-amz-checksum-crc32c", "x");
+        assert_eq!(chunked.send().await.error(), (501, "NotImplemented".into()), "{target}");
+    }
+    assert_eq!(s3.get("/made").await.error(), (404, "NoSuchBucket".into()));
+    let wrong = s3.call("PUT", "/made").header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==").body("<x/>");
+    assert_eq!(wrong.send().await.error(), (400, "MalformedXML".into()), "it is read first");
+    let location = "<CreateBucketConfiguration/>";
+    let wrong = s3.call("PUT", "/made").header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==").body(location);
+    assert_eq!(wrong.send().await.error(), (400, "BadDigest".into()));
+    s3.call("PUT", "/made").header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==").send().await.ok();
+}
