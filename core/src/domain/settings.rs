@@ -191,9 +191,9 @@ pub struct SpaceSettings {
     pub lifecycle: Option<Lifecycle>,
     /// Its tags.
     pub tags: Option<Tags>,
-    /// What was said of public access; `None` for the default, [`PublicAccess::BLOCKED`].
+    /// What was said of public access; `None` for the default: [`PublicAccess::BLOCKED`], or, where ACLs count, nothing.
     pub public_access: Option<Declared<PublicAccess>>,
-    /// What was said of ownership; `None` for the default, enforced.
+    /// What was said of ownership; `None` for the default: enforced, or, where ACLs count, not.
     pub ownership: Option<Declared<BucketOwnerEnforced>>,
     /// What the space itself grants to strangers; `None` for nothing.
     pub acl: Option<CannedAcl>,

@@ -33,10 +33,13 @@ impl Store {
             attributes.merged(Attributes::default()).validate()?;
         }
         let located = self.locate_content(who, Right::Write, object).await?;
-        if let Some(acl) = change.attributes.as_ref().and_then(|attributes| attributes.acl)
-            && let ObjectRef::Key { place, .. } = object
-        {
-            self.check_acl(&self.resolve(place).await?, acl).await?;
+        if let Some(acl) = change.attributes.as_ref().and_then(|attributes| attributes.acl) {
+            match object {
+                ObjectRef::Key { place, .. } => self.check_acl(&self.resolve(place).await?, acl).await?,
+                // By its id nothing is reached through a bucket, and so nothing can be shared.
+                ObjectRef::Id(_) if acl.is_shared() => return Err(Error::AclsDisabled),
+                ObjectRef::Id(_) => {}
+            }
         }
         let Change { class, attributes, preconditions, mut lock } = change;
         if let Some(LockChange::Retention { retention, bypass }) = &mut lock {
