@@ -81,7 +81,7 @@ impl Store {
         if !settings.heeds_acls() {
             return Err(denied);
         }
-        let (acl, stranger) = (settings.own_acl(), who.as_stranger());
+        let (acl, stranger) = (settings.acl, who.as_stranger());
         let found = self.metadata.find(&entered.target(key.clone(), *version)).await?;
         let granted = match &found {
             Some(found) if !found.object.is_delete_marker() => {
@@ -101,7 +101,7 @@ impl Store {
     /// The ACL of a place itself, as far as it counts.
     async fn acl_of(&self, entered: &Entered) -> Result<CannedAcl> {
         let settings = self.settings_of(entered).await?;
-        Ok(if settings.heeds_acls() { settings.own_acl() } else { CannedAcl::Private })
+        Ok(if settings.heeds_acls() { settings.acl } else { CannedAcl::Private })
     }
 
     /// Refuses an ACL that would grant what cannot be, or must not be, granted in a place.
@@ -127,7 +127,7 @@ impl Store {
             Setting::Acl(acl) => self.check_acl(entered, *acl).await,
             // S3 `PutBucketOwnershipControls`: first the ACL has to be private.
             Setting::Ownership(Declared::Set(BucketOwnerEnforced)) if self.acls => {
-                let shared = self.settings_of(entered).await?.own_acl().is_shared();
+                let shared = self.settings_of(entered).await?.acl.is_shared();
                 if shared { Err(Error::AclShared) } else { Ok(()) }
             }
             _ => Ok(()),

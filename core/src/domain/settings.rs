@@ -195,8 +195,8 @@ pub struct SpaceSettings {
     pub public_access: Option<Declared<PublicAccess>>,
     /// What was said of ownership; `None` for the default: enforced, or, where ACLs count, not.
     pub ownership: Option<Declared<BucketOwnerEnforced>>,
-    /// What the space itself grants to strangers; `None` for nothing.
-    pub acl: Option<CannedAcl>,
+    /// What the space itself grants to strangers.
+    pub acl: CannedAcl,
 }
 
 impl SpaceSettings {
@@ -213,11 +213,6 @@ impl SpaceSettings {
     /// Whether ACLs that grant something to strangers may be set.
     pub fn takes_shared_acls(&self) -> bool {
         !self.declared_access().is_some_and(|said| said.block_public_acls)
-    }
-
-    /// The ACL of the space itself.
-    pub fn own_acl(&self) -> CannedAcl {
-        self.acl.unwrap_or_default()
     }
 
     fn declared_access(&self) -> Option<PublicAccess> {
@@ -238,7 +233,7 @@ impl FromIterator<Setting> for SpaceSettings {
                 Setting::Tags(tags) => all.tags = Some(tags),
                 Setting::PublicAccess(declared) => all.public_access = Some(declared),
                 Setting::Ownership(declared) => all.ownership = Some(declared),
-                Setting::Acl(acl) => all.acl = Some(acl),
+                Setting::Acl(acl) => all.acl = acl,
             }
         }
         all

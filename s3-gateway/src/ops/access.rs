@@ -35,7 +35,7 @@ pub(crate) async fn bucket_acl(
 ) -> S3Result<S3Response<GetBucketAclOutput>> {
     let (space, settings) = settings_of(api, &request, &request.input.bucket).await?;
     let owner = values::owner(&space.address.tenant);
-    let acl = counting(api, &settings, settings.own_acl());
+    let acl = counting(api, &settings, settings.acl);
     Ok(S3Response::new(GetBucketAclOutput { grants: Some(acl::grants(acl, &owner)), owner: Some(owner) }))
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn put_bucket_acl(
     let acl = asked(api, &request, bucket, policy, &space.address.tenant).await?;
     // What grants nothing, and did not before, is set nowhere. It is taken back also where ACLs do not count, so that
     // none comes back with them.
-    if acl.is_shared() || acl != settings.own_acl() {
+    if acl.is_shared() || acl != settings.acl {
         let bucket = address::bucket(bucket)?;
         api.store.put_setting(who(&request)?, &bucket, Setting::Acl(acl)).await.map_err(translate)?;
     }
