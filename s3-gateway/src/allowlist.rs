@@ -10,7 +10,7 @@ use http::{HeaderMap, Method};
 
 use self::operations::OPERATIONS;
 pub(crate) use self::operations::Operation;
-use crate::errors::Refusal;
+use crate::errors::{Refusal, unwritable};
 
 /// What the path of a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,17 @@ const HOISTED: &[&str] = &[
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
     "x-amz-object-lock-legal-hold",
+];
+
+/// Query keys that hold a number, or `true`. s3s repeats whatever else they hold in its refusal.
+const NUMBERS: &[&str] = &[
+    "max-buckets",
+    "max-keys",
+    "max-parts",
+    "max-uploads",
+    "part-number-marker",
+    "partNumber",
+    "fetch-owner",
 ];
 
 /// Which operations read hoisted headers: the others would ignore them.
@@ -130,6 +141,9 @@ pub(crate) fn admit(
             || (HOISTING.contains(&operation.name) && is_hoisted(key))
             // What a refused operation would have known does not matter: its own name says more.
             || (!operation.offered && !operation.selectors.is_empty());
+        if NUMBERS.contains(&key.as_str()) && value.contains(unwritable) {
+            return Err(Refusal::invalid_argument(format!("The value of {key} is not valid.")));
+        }
         if !known {
             return Err(if key.eq_ignore_ascii_case("x-amz-security-token") {
                 Refusal::invalid_token()

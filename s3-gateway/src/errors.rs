@@ -53,10 +53,10 @@ impl Refusal {
     }
 }
 
-/// An error with exactly this status, code and message.
+/// An error with exactly this status, code and message, but for what XML cannot hold of it.
 pub(crate) fn fail(status: StatusCode, code: &str, message: impl Into<String>) -> S3Error {
     let code = S3ErrorCode::from_str(code).unwrap_or(S3ErrorCode::InternalError);
-    let mut error = S3Error::with_message(code, message.into());
+    let mut error = S3Error::with_message(code, writable(message.into()));
     error.set_status_code(status);
     error
 }
@@ -354,12 +354,22 @@ pub(crate) fn escape(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            '\t' | '\n' | '\r' => escaped.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c if unwritable(c) => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }
     escaped
+}
+
+/// Text with U+FFFD for each character that XML cannot hold, for whatever repeats what a client wrote: s3s answers
+/// 500 to everything else.
+pub(crate) fn writable(text: String) -> String {
+    if text.contains(unwritable) { text.replace(unwritable, "\u{fffd}") } else { text }
+}
+
+/// Whether XML 1.0 cannot hold this character, not even as a reference (section 2.2, production 2).
+pub(crate) fn unwritable(c: char) -> bool {
+    (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 /// Whether an answer must not have a body (RFC 9110 sections 6.4.1 and 9.3.2).

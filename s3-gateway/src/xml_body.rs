@@ -1,5 +1,5 @@
 //! Digests of XML bodies. s3s parses such a body before an operation sees it, so its bytes are digested on
-//! the way in, and the operation compares before it acts.
+//! the way in, and the operation compares before it acts. s3s also takes what is not XML for want of a character.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use md5::{Digest as _, Md5};
 use s3s::S3Result;
 
 use crate::dto::checksums;
-use crate::errors::{Refusal, bad_request, internal};
+use crate::errors::{Refusal, bad_request, internal, malformed_xml};
 
 /// The operations that take an XML body, whose digests are compared by [`verify`].
 pub(crate) const OPERATIONS: &[&str] = &[
@@ -34,7 +34,7 @@ pub(crate) const OPERATIONS: &[&str] = &[
     "PutObjectLockConfiguration",
 ];
 
-/// The digests that a request declares of its XML body, filled while it is read.
+/// The digests that a request declares of its XML body, filled while it is read, and whether it can be XML.
 #[derive(Clone)]
 pub(crate) struct XmlDigests(Arc<Mutex<State>>);
 
@@ -42,6 +42,8 @@ pub(crate) struct XmlDigests(Arc<Mutex<State>>);
 struct State {
     md5: Option<Md5>,
     checksum: Option<ChecksumHasher>,
+    /// A control character came by, which no document holds (XML 1.0, section 2.2, production 2).
+    control: bool,
 }
 
 impl XmlDigests {
@@ -51,6 +53,7 @@ impl XmlDigests {
         Self(Arc::new(Mutex::new(State {
             md5: headers.contains_key("content-md5").then(Md5::new),
             checksum: algorithm.map(ChecksumHasher::new),
+            control: false,
         })))
     }
 
@@ -61,6 +64,7 @@ impl XmlDigests {
 
     fn update(&self, bytes: &[u8]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.control |= bytes.iter().any(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'));
         if let Some(md5) = &mut state.md5 {
             md5.update(bytes);
         }
@@ -77,10 +81,17 @@ pub(crate) fn in_chunks() -> Refusal {
 }
 
 /// Compares a body that has been read with what its headers declare. `required` refuses a body of which
-/// nothing is declared (S3 `DeleteObjects`).
+/// nothing is declared (S3 `DeleteObjects`). What holds a control character is no XML and is refused, but for a list
+/// of keys to be deleted: keys may hold them, and clients know no other way to write them.
 pub(crate) fn verify(extensions: &http::Extensions, headers: &HeaderMap, required: bool) -> S3Result<()> {
     let md5 = checksums::content_md5(headers)?;
     let declared = checksums::checksum_header(headers)?;
+    let digests = extensions.get::<XmlDigests>();
+    let state =
+        digests.map(|digests| std::mem::take(&mut *digests.0.lock().unwrap_or_else(PoisonError::into_inner)));
+    if !required && state.as_ref().is_some_and(|state| state.control) {
+        return Err(malformed_xml("it contains a control character"));
+    }
     if md5.is_none() && declared.is_none() {
         if required {
             return Err(bad_request(
@@ -90,9 +101,7 @@ pub(crate) fn verify(extensions: &http::Extensions, headers: &HeaderMap, require
         }
         return Ok(());
     }
-    let digests = extensions.get::<XmlDigests>().ok_or_else(internal)?;
-    let State { md5: md5_state, checksum } =
-        std::mem::take(&mut *digests.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let State { md5: md5_state, checksum, .. } = state.ok_or_else(internal)?;
     if md5.is_some_and(|md5| md5_state.is_none_or(|state| md5 != <[u8; 16]>::from(state.finalize()))) {
         return Err(bad_request(
             "BadDigest",

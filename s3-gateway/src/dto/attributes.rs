@@ -8,7 +8,7 @@ use s3s::dto::{Metadata, Tag};
 
 use super::text;
 use crate::acl;
-use crate::errors::{bad_request, invalid_argument};
+use crate::errors::{bad_request, invalid_argument, unwritable};
 
 /// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
 pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Attributes> {
@@ -63,20 +63,28 @@ pub(crate) fn user_metadata(headers: &HeaderMap, decoded: Option<Metadata>) -> U
 pub(crate) fn tags(header: &str) -> S3Result<Tags> {
     let mut tags = Tags::new();
     for (key, value) in crate::allowlist::query_pairs(header) {
-        if tags.insert(key, value).is_some() {
-            return Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key"));
-        }
+        insert(&mut tags, key, value)?;
     }
     Ok(tags)
+}
+
+/// S3 takes letters, numbers, spaces and some signs ("Categorizing your storage using tags"): any text here but what
+/// no answer could repeat.
+fn insert(tags: &mut Tags, key: String, value: String) -> S3Result<()> {
+    if key.contains(unwritable) || value.contains(unwritable) {
+        return Err(bad_request("InvalidTag", "The Tag contains a character that is not allowed"));
+    }
+    match tags.insert(key, value) {
+        Some(_) => Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key")),
+        None => Ok(()),
+    }
 }
 
 /// The tags of an XML document.
 pub(crate) fn tag_set(set: Vec<Tag>) -> S3Result<Tags> {
     let mut tags = Tags::new();
     for tag in set {
-        if tags.insert(tag.key.unwrap_or_default(), tag.value.unwrap_or_default()).is_some() {
-            return Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key"));
-        }
+        insert(&mut tags, tag.key.unwrap_or_default(), tag.value.unwrap_or_default())?;
     }
     Ok(tags)
 }

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::S3Result;
 use s3s::dto::{ETag, EncodingType, Owner};
 
-use crate::errors::invalid_argument;
+use crate::errors::{invalid_argument, unwritable};
 
 /// A moment.
 pub(crate) fn timestamp(time: Timestamp) -> s3s::dto::Timestamp {
@@ -97,9 +97,9 @@ impl Encoding {
     /// The same, unless a key cannot stand in XML 1.0 at all: then the answer says that it is encoded,
     /// rather than fail the listing for the sake of one key.
     pub(crate) fn fitting<'k>(self, mut keys: impl Iterator<Item = &'k str>) -> Self {
-        let unwritable =
-            |c: char| (c.is_control() && !matches!(c, '\t' | '\n')) || matches!(c, '\u{fffe}' | '\u{ffff}');
-        if keys.any(|key| key.contains(unwritable)) { Self::Url } else { self }
+        // Other controls are discouraged there, and a carriage return is read as a line feed.
+        let risky = |c: char| unwritable(c) || (c.is_control() && !matches!(c, '\t' | '\n'));
+        if keys.any(|key| key.contains(risky)) { Self::Url } else { self }
     }
 
     /// A key as it is written.

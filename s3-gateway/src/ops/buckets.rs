@@ -20,7 +20,7 @@ use crate::acl;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, values};
-use crate::errors::{internal, invalid_argument, translate};
+use crate::errors::{internal, invalid_argument, translate, writable};
 use crate::xml_body;
 
 /// Most buckets of one answer (S3 `ListBuckets`).
@@ -119,7 +119,7 @@ async fn page<T>(api: &Api, request: &S3Request<T>, input: &ListBucketsInput) ->
         buckets: Some(buckets.collect()),
         owner,
         continuation_token: next,
-        prefix: input.prefix.clone(),
+        prefix: input.prefix.clone().map(writable),
     })
 }
 

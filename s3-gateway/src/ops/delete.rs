@@ -18,7 +18,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result};
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, conditions, lock};
-use crate::errors::{bad_request, translate};
+use crate::errors::{bad_request, translate, writable};
 use crate::xml_body;
 
 /// Most keys of one `DeleteObjects`.
@@ -96,8 +96,8 @@ pub(crate) async fn many(
                     deleted.push(DeletedObject {
                         delete_marker,
                         delete_marker_version_id: version_id.filter(|_| delete_marker == Some(true)),
-                        key: Some(object.key),
-                        version_id: object.version_id,
+                        key: Some(writable(object.key)),
+                        version_id: object.version_id.map(writable),
                     });
                 }
             }
@@ -105,9 +105,9 @@ pub(crate) async fn many(
             Err(error) if error.code().as_str() == "NoSuchBucket" => return Err(error),
             Err(error) => errors.push(Error {
                 code: Some(error.code().as_str().to_owned()),
-                key: Some(object.key),
+                key: Some(writable(object.key)),
                 message: error.message().map(str::to_owned),
-                version_id: object.version_id,
+                version_id: object.version_id.map(writable),
             }),
         }
     }

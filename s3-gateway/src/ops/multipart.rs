@@ -21,7 +21,7 @@ use crate::auth::{note_namespace, who};
 use crate::body;
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, text, values};
-use crate::errors::{bad_request, invalid_argument, translate};
+use crate::errors::{bad_request, invalid_argument, translate, writable};
 use crate::xml_body;
 
 /// The upload that a request names. An id that is none names no upload.
@@ -53,7 +53,7 @@ pub(crate) async fn create(
     note_namespace(upload.space.address.namespace.as_str());
     let output = CreateMultipartUploadOutput {
         bucket: Some(request.input.bucket),
-        key: Some(request.input.key),
+        key: Some(writable(request.input.key)),
         upload_id: Some(upload.id.to_string()),
         checksum_algorithm: checksum.map(|(algorithm, _)| checksums::algorithm_out(algorithm)),
         checksum_type: checksum.map(|(_, kind)| checksums::kind_out(kind)),
@@ -110,7 +110,7 @@ pub(crate) async fn complete(
     let mut output = CompleteMultipartUploadOutput {
         location,
         bucket: Some(request.input.bucket),
-        key: Some(request.input.key),
+        key: Some(writable(request.input.key)),
         e_tag: Some(values::etag(&object.etag)),
         version_id: values::written_version(&object),
         expiration: expiration(api, &object).await?,

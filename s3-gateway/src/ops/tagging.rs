@@ -20,7 +20,7 @@ use super::objects::find;
 use crate::api::Api;
 use crate::auth::who;
 use crate::dto::{address, attributes};
-use crate::errors::{fail, translate};
+use crate::errors::{fail, translate, writable};
 use crate::xml_body;
 
 pub(crate) async fn get(
@@ -35,7 +35,9 @@ pub(crate) async fn get(
 }
 
 fn write(tags: &Tags) -> Vec<Tag> {
-    tags.iter().map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) }).collect()
+    // The native API takes any text, and forms and headers once did.
+    let text = |text: &String| Some(writable(text.clone()));
+    tags.iter().map(|(key, value)| Tag { key: text(key), value: text(value) }).collect()
 }
 
 pub(crate) async fn get_bucket(

@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::values::{self, count};
-use crate::errors::{invalid_argument, translate};
+use crate::errors::{invalid_argument, translate, writable};
 
 pub(crate) async fn parts(
     api: &Api,
@@ -53,7 +53,7 @@ pub(crate) async fn parts(
     let class = page.upload.attributes.class.unwrap_or(page.upload.space.default_class);
     let output = ListPartsOutput {
         bucket: Some(input.bucket.clone()),
-        key: Some(input.key.clone()),
+        key: Some(writable(input.key.clone())),
         upload_id: Some(input.upload_id.clone()),
         part_number_marker: Some(marker),
         next_part_number_marker: last.or(Some(0)),

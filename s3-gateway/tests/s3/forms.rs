@@ -344,3 +344,13 @@ async fn a_changed_form_opens_nothing() {
     post(&server, "/sealed", &whole).await.ok();
     assert_eq!(client.get("/sealed/k").await.ok().text(), "bytes");
 }
+
+#[tokio::test]
+async fn a_refusal_repeats_of_a_name_what_xml_can_hold() {
+    let server = Server::start().await;
+    server.root().put("/named", b"").await.ok();
+    let twice = ["1", "2"].map(|value| ("odd\u{1}".to_owned(), value.to_owned()));
+    let refused = post(&server, "/named", &form(&twice, "x")).await;
+    assert_eq!(refused.error(), (400, "InvalidArgument".into()));
+    assert_eq!(refused.xml("Message"), Some("The form contains the field odd\u{fffd} twice.".into()));
+}

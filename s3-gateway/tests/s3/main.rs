@@ -6,6 +6,7 @@
 mod access;
 mod acls;
 mod checksums;
+mod controls;
 mod forms;
 mod listing;
 mod multipart;
