@@ -89,9 +89,9 @@ impl<'a> Asked<'a> {
         address::place(self.bucket)
     }
 
-    /// How an answer is written that shows these keys, beside the prefix.
+    /// How an answer is written that shows these keys, beside the prefix and the delimiter.
     pub(super) fn fitting<'k>(&'k self, shown: impl Iterator<Item = &'k str>) -> Encoding {
-        self.encoding.fitting(shown.chain([self.prefix]))
+        self.encoding.fitting(shown.chain([self.prefix]).chain(self.delimiter))
     }
 
     /// The same delimiter, as it is written.

@@ -78,6 +78,11 @@ async fn a_query_with_one_is_answered() {
     let s3 = server.root();
     s3.put("/queries", b"").await.ok();
     assert_eq!(s3.get("/?prefix=%01").await.ok().xml("Prefix"), Some("\u{fffd}".into()));
+    for kind in ["", "list-type=2&", "versions&", "uploads&"] {
+        let listed = s3.get(&format!("/queries?{kind}delimiter=%01")).await.ok();
+        let said = (listed.xml("Delimiter"), listed.xml("EncodingType"));
+        assert_eq!(said, (Some("%01".into()), Some("url".into())), "{kind}");
+    }
     for target in [
         "/?max-buckets=%01",
         "/queries?max-keys=%01",
