@@ -1,6 +1,10 @@
 //! Breadth first through every state that can be reached, so that the way to an accident is a shortest one.
+//!
+//! Of a state that has been looked at, only a fingerprint stays, and where it was reached from: a world of a hundred
+//! million states fits into the memory of a small machine.
 
-use std::collections::HashMap;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::rules::{Accident, Crew, Rules};
 use crate::world::World;
@@ -15,35 +19,67 @@ pub(crate) struct Walk {
     pub(crate) accident: Option<(Accident, Vec<String>)>,
 }
 
+/// 128 bits that stand for a state. Of two that have the same, one would not be looked at: among a billion states the
+/// chance of that is one in 10^20.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Fingerprint(u64, u64);
+
+impl Fingerprint {
+    fn of(world: &World) -> Self {
+        let half = |salt: u8| {
+            let mut hasher = DefaultHasher::new();
+            salt.hash(&mut hasher);
+            world.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self(half(0), half(1))
+    }
+}
+
 /// Looks at every state of `crew` under `rules`, or until the first accident.
 pub(crate) fn walk(crew: Crew, rules: Rules) -> Walk {
     let start = World::new(crew);
-    let mut known = HashMap::from([(start.clone(), 0_usize)]);
-    let mut states = vec![(start, 0_usize, String::new())];
-    let (mut at, mut steps) = (0, 0);
-    while at < states.len() {
-        let world = states[at].0.clone();
+    let first = Fingerprint::of(&start);
+    let mut known = HashSet::from([first]);
+    // Each state that is known, in the order in which they are looked at, and the one it was reached from.
+    let mut states = vec![(first, 0_u32)];
+    let mut ahead = VecDeque::from([start.clone()]);
+    let (mut at, mut steps) = (0_u32, 0);
+    while let Some(world) = ahead.pop_front() {
         if let Some(accident) = world.accident(&rules) {
-            return Walk { states: states.len(), steps, accident: Some((accident, way(&states, at))) };
+            let way = way(start, &rules, &states, at);
+            return Walk { states: states.len(), steps, accident: Some((accident, way)) };
         }
-        for (step, next) in world.steps(&rules) {
+        for (_, next) in world.steps(&rules) {
             steps += 1;
-            if !known.contains_key(&next) {
-                known.insert(next.clone(), states.len());
-                states.push((next, at, step));
+            let fingerprint = Fingerprint::of(&next);
+            if known.insert(fingerprint) {
+                states.push((fingerprint, at));
+                ahead.push_back(next);
             }
         }
-        at += 1;
+        at = at.checked_add(1).expect("fewer than four billion states");
     }
     Walk { states: states.len(), steps, accident: None }
 }
 
-fn way(states: &[(World, usize, String)], mut at: usize) -> Vec<String> {
-    let mut way = Vec::new();
+/// The steps to a state, walked once more from where it all began.
+fn way(mut world: World, rules: &Rules, states: &[(Fingerprint, u32)], mut at: u32) -> Vec<String> {
+    let mut stations = Vec::new();
     while at != 0 {
-        way.push(states[at].2.clone());
-        at = states[at].1;
+        let (fingerprint, from) = states[at as usize];
+        stations.push(fingerprint);
+        at = from;
     }
-    way.reverse();
+    let mut way = Vec::new();
+    for station in stations.into_iter().rev() {
+        let (step, next) = world
+            .steps(rules)
+            .into_iter()
+            .find(|(_, next)| Fingerprint::of(next) == station)
+            .expect("a step that was taken can be taken again");
+        way.push(step);
+        world = next;
+    }
     way
 }
