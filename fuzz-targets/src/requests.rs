@@ -2,17 +2,22 @@
 //! chunked bodies with trailers, signatures. Every one is answered, and none with 500.
 //!
 //! The input is a request as one would write it down: the first line `METHOD TARGET`, then headers, an empty line,
-//! and the body. For S3 the request is signed, so that it comes past the door, unless its first byte is `!`.
+//! and the body. For S3 the request is signed, so that it comes past the door, unless a `!` stands before it; a `+`
+//! before that brings it to a front that lets ACLs count. Where [`UPLOAD`] is written, the id of an upload stands that
+//! was begun for it, and `-` as an [`SHA256`] stands for the right one.
 
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Collected};
 use juststorage_core::application::access::{AuthMode, RootKey};
+use juststorage_core::application::store::Store;
 use juststorage_core::infrastructure::clock::SystemClock;
 use juststorage_core::testing::local::Local;
 use juststorage_native_api::NativeApi;
@@ -26,10 +31,18 @@ use tower::ServiceExt as _;
 
 const ROOT: &str = "juststorage";
 
-/// Both fronts over one store, for as long as the process lives.
+/// The id of an upload that is open and has one part, `hello`: no input could guess one.
+const UPLOAD: &[u8; 36] = b"0192f0c1-2b3c-7d4e-8f50-123456789abc";
+
+/// S3 lets no objects be deleted together without a digest of the request.
+const SHA256: &str = "x-amz-checksum-sha256";
+
+/// The fronts over one store, for as long as the process lives.
 struct Fronts {
     runtime: Runtime,
     s3: S3Gateway,
+    /// The same with ACLs.
+    sharing: S3Gateway,
     native: Router,
 }
 
@@ -38,36 +51,38 @@ fn fronts() -> &'static Fronts {
     FRONTS.get_or_init(|| {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (s3, native) = runtime.block_on(open());
-        Fronts { runtime, s3, native }
+        let (s3, sharing, native) = runtime.block_on(open());
+        Fronts { runtime, s3, sharing, native }
     })
 }
 
-async fn open() -> (S3Gateway, Router) {
-    let memory = std::path::Path::new("/dev/shm");
-    let parent = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
+async fn open() -> (S3Gateway, S3Gateway, Router) {
     // Its files stay until the process ends, and a little longer: nobody needs them.
-    let root = tempfile::Builder::new().prefix("juststorage-fuzz-").tempdir_in(parent).unwrap().keep();
+    let root =
+        tempfile::Builder::new().prefix("juststorage-fuzz-").tempdir_in(crate::scratch()).unwrap().keep();
     let key = RootKey { access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() };
     let Local { store, access, tasks, .. } =
         Local::open(&root, Arc::new(SystemClock), AuthMode::Disabled, Some(key)).await;
     // They live as long as the process.
     std::mem::forget(tasks);
-    let gateway = Gateway {
-        store: store.clone(),
-        access: access.clone(),
-        region: "us-east-1".to_owned(),
-        domain: Some("s3.test".to_owned()),
-        sigv2: true,
+    let s3 = |store: Store| {
+        let gateway = Gateway {
+            store,
+            access: access.clone(),
+            region: "us-east-1".to_owned(),
+            domain: Some("s3.test".to_owned()),
+            sigv2: true,
+        };
+        juststorage_s3_gateway::service(gateway).unwrap()
     };
-    let s3 = juststorage_s3_gateway::service(gateway).unwrap();
+    let (plain, sharing) = (s3(store.clone()), s3(store.clone().with_acls(true)));
     let native = juststorage_native_api::router(NativeApi {
         store,
         access,
         tls: false,
         metrics: Arc::new(String::new),
     });
-    (s3, native)
+    (plain, sharing, native)
 }
 
 /// A request as it is written down, if it is one at all.
@@ -88,49 +103,123 @@ fn parse(data: &[u8]) -> Option<(http::request::Builder, Bytes)> {
     Some((request, Bytes::copy_from_slice(body)))
 }
 
+/// A client's library says how long a body is, unless the input does: without that no document would be read.
+fn with_length(mut request: Request<Body>) -> Request<Body> {
+    let length = request.body().size_hint().exact();
+    let headers = request.headers_mut();
+    if let Some(length) = length.filter(|_| !headers.contains_key("transfer-encoding")) {
+        headers.entry("content-length").or_insert_with(|| length.into());
+    }
+    request
+}
+
 /// A request to the S3 front.
 pub fn s3(data: &[u8]) {
-    let (signed, data) = match data.strip_prefix(b"!") {
-        Some(rest) => (false, rest),
-        None => (true, data),
-    };
-    let Some((request, body)) = parse(data) else { return };
-    let Ok(mut request) = request.body(Body::from(body)) else { return };
-    if !request.uri().path().starts_with('/') {
-        return;
-    }
-    request.headers_mut().entry("host").or_insert_with(|| http::HeaderValue::from_static("127.0.0.1"));
-    if signed {
-        sign(&mut request);
-    }
-    let Fronts { runtime, s3, .. } = fronts();
-    runtime.block_on(async {
-        let Ok(answer) = s3.clone().oneshot(request).await;
-        check(answer, data).await;
+    let (sharing, rest) = data.strip_prefix(b"+").map_or((false, data), |rest| (true, rest));
+    let (signed, rest) = rest.strip_prefix(b"!").map_or((true, rest), |rest| (false, rest));
+    let fronts = fronts();
+    let front = if sharing { &fronts.sharing } else { &fronts.s3 };
+    fronts.runtime.block_on(async {
+        let input = with_upload(rest, async {
+            ask_s3(front, b"PUT /demo", true).await;
+            let begun = ask_s3(front, b"POST /demo/key?uploads", true).await?;
+            let id = between(&begun, b"<UploadId>", b"</UploadId>")?;
+            let part = [&b"PUT /demo/key?partNumber=1&uploadId="[..], &id, b"\n\nhello"].concat();
+            ask_s3(front, &part, true).await;
+            Some(id)
+        });
+        ask_s3(front, &input.await, signed).await;
     });
 }
 
 /// A request to the native API.
 pub fn native(data: &[u8]) {
-    let Some((request, body)) = parse(data) else { return };
-    let Ok(request) = request.body(Body::from(body)) else { return };
-    let Fronts { runtime, native, .. } = fronts();
-    runtime.block_on(async {
-        let Ok(answer) = native.clone().oneshot(request).await;
-        check(answer, data).await;
+    let fronts = fronts();
+    let front = &fronts.native;
+    fronts.runtime.block_on(async {
+        let input = with_upload(data, async {
+            let begin = b"POST /v1/uploads\nx-namespace: models\nx-tenant: acme\nx-key: k";
+            let begun = ask_native(front, begin).await?;
+            let id = between(&begun, b"\"id\":\"", b"\"")?;
+            let part = [&b"PUT /v1/uploads/"[..], &id, b"/parts/1\nx-tenant: acme\n\nhello"].concat();
+            ask_native(front, &part).await;
+            Some(id)
+        });
+        ask_native(front, &input.await).await;
     });
 }
 
-async fn check<B>(answer: Response<B>, data: &[u8])
+/// The input with the id of what `begin` began, if it asks for one.
+async fn with_upload(data: &[u8], begin: impl Future<Output = Option<Vec<u8>>>) -> Vec<u8> {
+    let find = |data: &[u8]| data.windows(UPLOAD.len()).position(|window| window == UPLOAD);
+    let mut rest = data;
+    let mut input = Vec::new();
+    if find(rest).is_some()
+        && let Some(id) = begin.await
+    {
+        while let Some(at) = find(rest) {
+            input.extend_from_slice(&rest[..at]);
+            input.extend_from_slice(&id);
+            rest = &rest[at + UPLOAD.len()..];
+        }
+    }
+    input.extend_from_slice(rest);
+    input
+}
+
+/// What stands between two texts.
+fn between(text: &[u8], before: &[u8], behind: &[u8]) -> Option<Vec<u8>> {
+    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).position(|window| window == what);
+    let rest = &text[find(text, before)? + before.len()..];
+    Some(rest[..find(rest, behind)?].to_vec())
+}
+
+/// What the S3 front answers, if `text` is a request at all.
+async fn ask_s3(front: &S3Gateway, text: &[u8], signed: bool) -> Option<Bytes> {
+    let (mut request, body) = parse(text)?;
+    if let Some(headers) = request.headers_mut()
+        && headers.get(SHA256).is_some_and(|value| value == "-")
+    {
+        let digest = BASE64_STANDARD.encode(Sha256::digest(&body));
+        headers.insert(SHA256, digest.parse().ok()?);
+    }
+    let mut request = with_length(request.body(Body::from(body)).ok()?);
+    if !request.uri().path().starts_with('/') {
+        return None;
+    }
+    request.headers_mut().entry("host").or_insert_with(|| http::HeaderValue::from_static("127.0.0.1"));
+    if signed {
+        sign(&mut request);
+    }
+    let Ok(answer) = front.clone().oneshot(request).await;
+    Some(check(answer, text).await)
+}
+
+/// What the native API answers, if `text` is a request at all.
+async fn ask_native(front: &Router, text: &[u8]) -> Option<Bytes> {
+    let (request, body) = parse(text)?;
+    let request = with_length(request.body(Body::from(body)).ok()?);
+    let Ok(answer) = front.clone().oneshot(request).await;
+    Some(check(answer, text).await)
+}
+
+/// The whole answer, which is not a 500.
+async fn check<B>(answer: Response<B>, text: &[u8]) -> Bytes
 where
     B: http_body::Body,
 {
     let (parts, body) = answer.into_parts();
-    let whole = body.collect().await;
-    let request = String::from_utf8_lossy(data);
-    assert!(whole.is_ok(), "the answer to {request:?} broke off");
+    let whole = body.collect().await.map(Collected::to_bytes);
+    let request = String::from_utf8_lossy(text);
     let status = parts.status;
-    assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{request:?} is answered with {status}");
+    let Ok(whole) = whole else { panic!("the answer to {request:?}, {status}, broke off") };
+    assert!(
+        status != StatusCode::INTERNAL_SERVER_ERROR,
+        "{request:?} is answered with {status}, {:?}: {}",
+        parts.headers,
+        String::from_utf8_lossy(&whole)
+    );
+    whole
 }
 
 /// What stays as it is in a canonical request.

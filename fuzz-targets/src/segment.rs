@@ -2,6 +2,7 @@
 //! in an error, and never takes more memory than the file is long.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use juststorage_core::application::ports::segments::{FoundRecord, ReadRequest, SegmentStore as _};
 use juststorage_core::domain::blob::SegmentId;
@@ -10,6 +11,7 @@ use juststorage_core::infrastructure::segments::format::{
     self, FRAME_SIZE, Frame, RecordFooter, RecordHeader, SegmentHeader, Trailer,
 };
 use juststorage_core::testing::segments as contract;
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 /// Behind the first byte, which says how, a segment's file. An odd first byte has every frame's CRC put right
@@ -25,9 +27,14 @@ pub fn segment(data: &[u8]) {
         None => SegmentId(Uuid::from_u128(1)),
     };
     frames(&file, id);
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(files(folder.path(), &file, id));
+    let folder = tempfile::tempdir_in(crate::scratch()).unwrap();
+    runtime().block_on(files(folder.path(), &file, id));
+}
+
+/// One for all inputs: its threads outlive them.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Builder::new_current_thread().enable_all().build().unwrap())
 }
 
 /// Recomputes the CRC of everything that looks like a frame.

@@ -1,12 +1,13 @@
 //! The corpus, and mutations of it, on every target: what fuzzing found once stays found, and a little is found
 //! anew in every run of CI.
 //!
-//! `JUSTSTORAGE_FUZZ_RUNS` (1500) is the number of mutations of each target, `JUSTSTORAGE_FUZZ_SEED` repeats them.
+//! `JUSTSTORAGE_FUZZ_RUNS` (1500) is the number of mutations of each target, `JUSTSTORAGE_FUZZ_SECONDS` (0) how long
+//! more of them are made; `JUSTSTORAGE_FUZZ_SEED` repeats them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use juststorage_core::testing::disk::Dice;
 use juststorage_fuzz_targets::{TARGETS, Target, let_in};
@@ -27,8 +28,11 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 /// Bytes that parsers look for, and numbers at which they turn.
-const WORDS: [&[u8]; 28] = [
+const WORDS: [&[u8]; 31] = [
     b"\0",
+    b"\x01",
+    b"%01",
+    b"&#1;",
     b"\n\n",
     b"\r\n",
     b"%00",
@@ -100,7 +104,10 @@ fn run(name: &str, target: Target) {
     println!("{name}: {} files, {runs} mutations, JUSTSTORAGE_FUZZ_SEED={seed}", corpus.len());
     let begun = Instant::now();
     let mut dice = Dice::new(seed);
-    for _ in 0..runs {
+    let least = Duration::from_secs(number("JUSTSTORAGE_FUZZ_SECONDS").unwrap_or(0));
+    let mut made = 0;
+    while made < runs || begun.elapsed() < least {
+        made += 1;
         let data = mutate(&mut dice, &corpus);
         if catch_unwind(AssertUnwindSafe(|| target(&data))).is_err() {
             let path = std::env::temp_dir().join(format!("juststorage-fuzz-{name}-{seed}"));
@@ -112,7 +119,7 @@ fn run(name: &str, target: Target) {
             );
         }
     }
-    println!("figures: mutations: {name}: {runs}, 0 failed; {} s", begun.elapsed().as_secs());
+    println!("figures: mutations: {name}: {made}, 0 failed; {} s", begun.elapsed().as_secs());
 }
 
 macro_rules! targets {
