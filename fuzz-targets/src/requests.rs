@@ -6,6 +6,7 @@
 //! before that brings it to a front that lets ACLs count. Where [`UPLOAD`] is written, the id of an upload stands that
 //! was begun for it, and `-` as an [`SHA256`] stands for the right one.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -28,6 +29,8 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
+
+use crate::scratch;
 
 const ROOT: &str = "juststorage";
 
@@ -56,10 +59,30 @@ fn fronts() -> &'static Fronts {
     })
 }
 
+/// Where the store of this process lies. A process that is killed cannot take its own away: the next one does.
+fn directory() -> PathBuf {
+    const PREFIX: &str = "juststorage-fuzz-";
+    let processes = Path::new("/proc");
+    for entry in std::fs::read_dir(scratch()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner: Option<u32> = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next())
+            .and_then(|owner| owner.parse().ok());
+        // Where there is no /proc, nobody can tell who is gone.
+        if let Some(owner) = owner
+            && processes.join("self").exists()
+            && !processes.join(owner.to_string()).exists()
+        {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(scratch()).unwrap().keep()
+}
+
 async fn open() -> (S3Gateway, S3Gateway, Router) {
-    // Its files stay until the process ends, and a little longer: nobody needs them.
-    let root =
-        tempfile::Builder::new().prefix("juststorage-fuzz-").tempdir_in(crate::scratch()).unwrap().keep();
+    let root = directory();
     let key = RootKey { access_key: ROOT.to_owned(), secret_key: ROOT.to_owned() };
     let Local { store, access, tasks, .. } =
         Local::open(&root, Arc::new(SystemClock), AuthMode::Disabled, Some(key)).await;
