@@ -110,8 +110,7 @@ async fn open() -> (S3Gateway, S3Gateway, Router) {
 
 /// A request as it is written down, if it is one at all.
 fn parse(data: &[u8]) -> Option<(http::request::Builder, Bytes)> {
-    let end = data.windows(2).position(|window| window == b"\n\n");
-    let (head, body) = match end {
+    let (head, body) = match find(data, b"\n\n") {
         Some(end) => (&data[..end], &data[end + 2..]),
         None => (data, &[][..]),
     };
@@ -174,13 +173,12 @@ pub fn native(data: &[u8]) {
 
 /// The input with the id of what `begin` began, if it asks for one.
 async fn with_upload(data: &[u8], begin: impl Future<Output = Option<Vec<u8>>>) -> Vec<u8> {
-    let find = |data: &[u8]| data.windows(UPLOAD.len()).position(|window| window == UPLOAD);
     let mut rest = data;
     let mut input = Vec::new();
-    if find(rest).is_some()
+    if find(rest, UPLOAD).is_some()
         && let Some(id) = begin.await
     {
-        while let Some(at) = find(rest) {
+        while let Some(at) = find(rest, UPLOAD) {
             input.extend_from_slice(&rest[..at]);
             input.extend_from_slice(&id);
             rest = &rest[at + UPLOAD.len()..];
@@ -190,9 +188,13 @@ async fn with_upload(data: &[u8], begin: impl Future<Output = Option<Vec<u8>>>) 
     input
 }
 
+/// Where `what` begins.
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
 /// What stands between two texts.
 fn between(text: &[u8], before: &[u8], behind: &[u8]) -> Option<Vec<u8>> {
-    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).position(|window| window == what);
     let rest = &text[find(text, before)? + before.len()..];
     Some(rest[..find(rest, behind)?].to_vec())
 }
