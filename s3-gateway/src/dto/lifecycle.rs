@@ -8,7 +8,7 @@ use s3s::S3Result;
 use s3s::dto;
 
 use super::values;
-use crate::errors::{bad_request, invalid_argument, malformed_xml};
+use crate::errors::{bad_request, invalid_argument, malformed_xml, writable};
 
 /// The header that says whether small objects move, and its two values.
 pub(crate) const SMALL_MOVE: &str = "varies_by_storage_class";
@@ -176,7 +176,7 @@ pub(crate) fn write(lifecycle: &Lifecycle) -> dto::GetBucketLifecycleConfigurati
 fn write_rule(rule: &Rule) -> dto::LifecycleRule {
     let status = if rule.enabled { dto::ExpirationStatus::ENABLED } else { dto::ExpirationStatus::DISABLED };
     let (prefix, filter) = match &rule.filter {
-        Filter { legacy: true, prefix, .. } => (Some(prefix.clone().unwrap_or_default()), None),
+        Filter { legacy: true, prefix, .. } => (Some(writable(prefix.clone().unwrap_or_default())), None),
         filter => (None, Some(write_filter(filter))),
     };
     let expiration = rule.expiration.map(|expiration| {
@@ -210,7 +210,7 @@ fn write_rule(rule: &Rule) -> dto::LifecycleRule {
             .map(|days| dto::AbortIncompleteMultipartUpload { days_after_initiation: Some(number(days)) }),
         expiration,
         filter,
-        id: Some(rule.id.clone()),
+        id: Some(writable(rule.id.clone())),
         noncurrent_version_expiration: rule.noncurrent_expiration.map(|noncurrent| {
             dto::NoncurrentVersionExpiration {
                 newer_noncurrent_versions: noncurrent.keep_newest.map(number),
@@ -229,22 +229,26 @@ fn write_filter(filter: &Filter) -> dto::LifecycleRuleFilter {
     let mut tags: Vec<_> = filter
         .tags
         .iter()
-        .map(|(key, value)| dto::Tag { key: Some(key.clone()), value: Some(value.clone()) })
+        .map(|(key, value)| dto::Tag {
+            key: Some(writable(key.clone())),
+            value: Some(writable(value.clone())),
+        })
         .collect();
+    let prefix = filter.prefix.clone().map(writable);
     let size = |bytes: Option<u64>| bytes.map(values::size);
     let sizes = [filter.larger_than, filter.smaller_than].into_iter().flatten().count();
     let mut written = dto::LifecycleRuleFilter::default();
-    if usize::from(filter.prefix.is_some()) + tags.len() + sizes > 1 {
+    if usize::from(prefix.is_some()) + tags.len() + sizes > 1 {
         written.and = Some(dto::LifecycleRuleAndOperator {
             object_size_greater_than: size(filter.larger_than),
             object_size_less_than: size(filter.smaller_than),
-            prefix: filter.prefix.clone(),
+            prefix,
             tags: (!tags.is_empty()).then_some(tags),
         });
     } else {
         written.object_size_greater_than = size(filter.larger_than);
         written.object_size_less_than = size(filter.smaller_than);
-        written.prefix.clone_from(&filter.prefix);
+        written.prefix = prefix;
         written.tag = tags.pop();
     }
     written

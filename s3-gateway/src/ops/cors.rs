@@ -13,7 +13,7 @@ use super::buckets::settings_of;
 use crate::api::Api;
 use crate::auth::who;
 use crate::dto::address;
-use crate::errors::{fail, invalid_argument, malformed_xml, translate};
+use crate::errors::{fail, invalid_argument, malformed_xml, translate, writable};
 use crate::xml_body;
 
 pub(crate) async fn get(
@@ -35,7 +35,7 @@ fn write(rule: &CorsRule) -> CORSRule {
         allowed_methods: rule.methods.clone(),
         allowed_origins: rule.origins.clone(),
         expose_headers: list(&rule.expose),
-        id: rule.id.clone(),
+        id: rule.id.clone().map(writable),
         max_age_seconds: rule.max_age_seconds.map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX)),
     }
 }

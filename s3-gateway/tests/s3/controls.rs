@@ -3,6 +3,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use juststorage_core::domain::address::{BucketName, Tenant};
+use juststorage_core::domain::cors::{CorsConfig, CorsRule};
+use juststorage_core::domain::lifecycle::{Expiration, Filter, Lifecycle, Rule};
+use juststorage_core::domain::principal::Principal;
+use juststorage_core::domain::settings::Setting;
 use sha2::{Digest as _, Sha256};
 
 use crate::server::{Answer, Client, Server};
@@ -70,6 +75,49 @@ async fn a_document_with_one_is_malformed_and_changes_nothing() {
     let header = s3.call("PUT", "/documents/k").header("x-amz-tagging", "a%01=b").body("y").send().await;
     assert_eq!(header.error(), (400, "InvalidTag".into()));
     assert_eq!(s3.get("/documents/k").await.ok().text(), "x");
+}
+
+/// Releases that did not look for them stored such rules.
+#[tokio::test]
+async fn a_stored_rule_with_one_is_read() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/rules", b"").await.ok();
+    let odd = || "a\u{1}".to_owned();
+    let tags = [(odd(), odd())].into();
+    let rule = |id: &str, filter| Rule {
+        id: id.to_owned(),
+        filter,
+        expiration: Some(Expiration::Days(1)),
+        ..Rule::default()
+    };
+    let rules = vec![
+        rule("a\u{1}", Filter { legacy: true, prefix: Some(odd()), ..Filter::default() }),
+        rule("b", Filter { prefix: Some(odd()), ..Filter::default() }),
+        rule("c", Filter { prefix: Some(odd()), tags, ..Filter::default() }),
+    ];
+    let rule = CorsRule {
+        id: Some(odd()),
+        origins: vec!["*".to_owned()],
+        methods: vec!["GET".to_owned()],
+        ..CorsRule::default()
+    };
+    let who = Principal::unrestricted("test", Tenant::new("default").unwrap());
+    let bucket = BucketName::new("rules").unwrap();
+    for setting in [
+        Setting::Lifecycle(Lifecycle { rules, small_objects_move: false }),
+        Setting::Cors(CorsConfig { rules: vec![rule] }),
+    ] {
+        server.store.put_setting(&who, &bucket, setting).await.unwrap();
+    }
+    let lifecycle = s3.get("/rules?lifecycle").await.ok();
+    assert_eq!(lifecycle.all("ID"), ["a\u{fffd}", "b", "c"]);
+    assert_eq!(lifecycle.all("Prefix"), ["a\u{fffd}"; 3]);
+    assert_eq!(
+        (lifecycle.all("Key"), lifecycle.all("Value")),
+        (vec!["a\u{fffd}".into()], vec!["a\u{fffd}".into()])
+    );
+    assert_eq!(s3.get("/rules?cors").await.ok().xml("ID"), Some("a\u{fffd}".into()));
 }
 
 #[tokio::test]

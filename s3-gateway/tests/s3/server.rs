@@ -17,6 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use juststorage_core::application::access::{Access, AuthMode, NewKey, NewKeyRequest, RootKey};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::metadata::CredentialKind;
+use juststorage_core::application::store::Store;
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::principal::Rights;
 use juststorage_core::infrastructure::clock::SystemClock;
@@ -39,6 +40,8 @@ pub(crate) struct Options {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) access: Access,
+    /// What lies behind the gateway.
+    pub(crate) store: Store,
     /// Over the log: whatever is handed to it must not show there.
     pub(crate) watch: Arc<Watch>,
     _tasks: CommitterTasks,
@@ -70,8 +73,9 @@ impl Server {
         let clock = Arc::new(SystemClock);
         let Local { store, access, tasks, .. } =
             Local::open(files.path(), clock, AuthMode::Required, Some(root)).await;
+        let store = store.with_acls(options.acls);
         let gateway = service(Gateway {
-            store: store.with_acls(options.acls),
+            store: store.clone(),
             access: access.clone(),
             region: "us-east-1".to_owned(),
             sigv2: options.sigv2,
@@ -90,7 +94,7 @@ impl Server {
                 });
             }
         });
-        Self { address, access, watch, _tasks: tasks, accepting, _files: files }
+        Self { address, access, store, watch, _tasks: tasks, accepting, _files: files }
     }
 
     /// The root key's client.
