@@ -11,8 +11,9 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 PROVE := cargo test $(FLAGS) --no-fail-fast
 PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak
+THREADS := --features juststorage-core/loom --lib segments::interleavings -- --nocapture
 
-.PHONY: prove prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
+.PHONY: threads prove prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +31,9 @@ test: ## every test, on SQLite and PostgreSQL; installs what is missing
 	scripts/prepare compiler postgres faults python tools clients sdks
 	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
 
+threads: ## threads at one segment in every order, under loom
+	$(PROVE) --workspace $(THREADS)
+
 conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, ONLY=<regex> for a few
 	@test -n "$(S3_TESTS)" || { echo "S3_TESTS must name a checkout of https://github.com/ceph/s3-tests"; exit 2; }
 	scripts/prepare compiler postgres conformance
@@ -40,7 +44,7 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 prove: ## the proof of durability in ten minutes: docs/RELIABILITY.md
 	scripts/prepare compiler postgres faults
 	$(PROVE) -p juststorage-core $(PROOFS) -- --nocapture
-	$(PROVE) -p juststorage-core --features loom --lib segments::interleavings -- --nocapture
+	$(PROVE) -p juststorage-core $(THREADS)
 	$(PROVE) -p juststorage-fuzz-targets -- --nocapture
 	$(PROVE) -p juststorage-compat-tests --lib --test crash --test faults --test outside --test failover --test linearizable --test upgrade -- --nocapture
 
@@ -51,7 +55,7 @@ prove-long: ## the whole campaign, many hours: a million power cuts, ten thousan
 	JUSTSTORAGE_POWER_CYCLES=1000000 taskset -c 0 $(PROVE) --release -p juststorage-core --test power -- --nocapture
 	JUSTSTORAGE_CRASH_POINT_ROUNDS=10 $(PROVE) --release -p juststorage-core --test crash_points -- --nocapture
 	JUSTSTORAGE_INTERLEAVINGS_EVERY=1 $(PROVE) --release -p juststorage-core --test interleavings --test transactions -- --nocapture
-	$(PROVE) --release -p juststorage-core --features loom --lib segments::interleavings -- --nocapture
+	$(PROVE) --release -p juststorage-core $(THREADS)
 	PROPTEST_CASES=20000 $(PROVE) --release -p juststorage-core --test model -- --nocapture
 	JUSTSTORAGE_PROTOCOL=whole $(PROVE) --release -p juststorage-core --test protocol --test promises --test upkeep -- --nocapture
 	JUSTSTORAGE_SOAK_SECONDS=3600 $(PROVE) --release -p juststorage-core --test soak -- --nocapture
