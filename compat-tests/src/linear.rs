@@ -3,9 +3,10 @@
 //!
 //! The search is Wing and Gong's with Lowe's memory of where it has been: take any request that began before the
 //! first answer still outstanding, see whether its answer fits what the key holds, go on from there, and never look
-//! twice at the same requests done with the same value left. Keys are independent, so each is judged by itself.
+//! twice at the same requests done with the same value left. Requests without an answer, dozens behind a kill, may be
+//! left out, and are only as far as something needs them. Keys are independent, so each is judged by itself.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// What a key holds: a value of its own for each write, or nothing.
 pub type Value = Option<u32>;
@@ -77,7 +78,8 @@ fn effect(event: &Event, value: Value) -> Option<Value> {
 pub fn is_linearizable(events: &[Event]) -> bool {
     assert!(events.len() <= 128, "a history of {} events is too long for one key", events.len());
     let must: u128 = bits(events, |event| event.answer != Answer::Unknown);
-    let mut seen = HashSet::new();
+    // For each set of answered requests done and the value left, the unanswered ones that were taken to have happened.
+    let mut seen: HashMap<(u128, Value), Vec<u128>> = HashMap::new();
     let mut open = vec![(0_u128, None::<u32>)];
     while let Some((done, value)) = open.pop() {
         if done & must == must {
@@ -90,19 +92,35 @@ pub fn is_linearizable(events: &[Event]) -> bool {
             .map(|(_, event)| event.ended)
             .min()
             .unwrap_or(u64::MAX);
-        for (at, event) in events.iter().enumerate() {
-            if done & (1 << at) != 0 || event.begun > first_end {
-                continue;
-            }
-            if let Some(next) = effect(event, value) {
-                let state = (done | (1 << at), next);
-                if seen.insert(state) {
-                    open.push(state);
+        // What is put there last is looked at first: mostly nothing unanswered is needed.
+        for answered in [false, true] {
+            for (at, event) in events.iter().enumerate() {
+                let known = must & (1 << at) != 0;
+                if known != answered || done & (1 << at) != 0 || event.begun > first_end {
+                    continue;
+                }
+                let Some(next) = effect(event, value) else { continue };
+                // One that nobody heard of and that changes nothing explains nothing.
+                if (known || next != value) && is_news(&mut seen, done | (1 << at), must, next) {
+                    open.push((done | (1 << at), next));
                 }
             }
         }
     }
     false
+}
+
+/// Remembers where the search is. It has been as far before if it came to the same answers and value with some of the
+/// same unanswered requests: the others may still happen from there, or never.
+fn is_news(seen: &mut HashMap<(u128, Value), Vec<u128>>, done: u128, must: u128, value: Value) -> bool {
+    let taken = done & !must;
+    let ways = seen.entry((done & must, value)).or_default();
+    if ways.iter().any(|way| way & taken == *way) {
+        return false;
+    }
+    ways.retain(|way| way & taken != taken);
+    ways.push(taken);
+    true
 }
 
 fn bits(events: &[Event], which: impl Fn(&Event) -> bool) -> u128 {
@@ -159,5 +177,23 @@ mod tests {
             event(12, 13, Request::Read, Answer::Is(None)),
         ];
         assert!(!is_linearizable(&back_and_forth));
+    }
+    #[test]
+    fn requests_without_an_answer_do_not_multiply() {
+        let unanswered = |at: u32| match at % 3 {
+            0 => Request::Read,
+            1 => Request::Write(at),
+            _ => Request::Create(at),
+        };
+        let mut events: Vec<_> = (0..90).map(|at| event(0, 9, unanswered(at), Answer::Unknown)).collect();
+        events.extend([
+            event(10, 11, Request::Write(100), Answer::Done),
+            event(12, 13, Request::Swap(100, 101), Answer::Done),
+            event(14, 15, Request::Create(102), Answer::Refused),
+            event(16, 17, Request::Read, Answer::Is(Some(1))),
+        ]);
+        assert!(is_linearizable(&events), "one of them happened late");
+        events.push(event(18, 19, Request::Read, Answer::Is(None)));
+        assert!(!is_linearizable(&events), "none of them removes anything");
     }
 }
