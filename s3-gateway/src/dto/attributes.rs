@@ -8,7 +8,7 @@ use s3s::dto::{Metadata, Tag};
 
 use super::text;
 use crate::acl;
-use crate::errors::{bad_request, invalid_argument, unwritable};
+use crate::errors::{bad_request, invalid_argument, unwritable, writable};
 
 /// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
 pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Attributes> {
@@ -87,6 +87,13 @@ pub(crate) fn tag_set(set: Vec<Tag>) -> S3Result<Tags> {
         insert(&mut tags, tag.key.unwrap_or_default(), tag.value.unwrap_or_default())?;
     }
     Ok(tags)
+}
+
+/// Tags as a client reads them.
+pub(crate) fn write_tags(tags: &Tags) -> Vec<Tag> {
+    // The native API takes any text, and forms, headers and lifecycle rules once did.
+    let text = |text: &String| Some(writable(text.clone()));
+    tags.iter().map(|(key, value)| Tag { key: text(key), value: text(value) }).collect()
 }
 
 /// `x-amz-storage-class`: S3's names for the two tiers. Others would promise what is not kept.

@@ -7,7 +7,7 @@ use juststorage_core::domain::object::Tags;
 use s3s::S3Result;
 use s3s::dto;
 
-use super::values;
+use super::{attributes, values};
 use crate::errors::{bad_request, invalid_argument, malformed_xml, writable};
 
 /// The header that says whether small objects move, and its two values.
@@ -226,14 +226,7 @@ fn write_rule(rule: &Rule) -> dto::LifecycleRule {
 
 /// One condition stands by itself, several stand in an `And`.
 fn write_filter(filter: &Filter) -> dto::LifecycleRuleFilter {
-    let mut tags: Vec<_> = filter
-        .tags
-        .iter()
-        .map(|(key, value)| dto::Tag {
-            key: Some(writable(key.clone())),
-            value: Some(writable(value.clone())),
-        })
-        .collect();
+    let mut tags = attributes::write_tags(&filter.tags);
     let prefix = filter.prefix.clone().map(writable);
     let size = |bytes: Option<u64>| bytes.map(values::size);
     let sizes = [filter.larger_than, filter.smaller_than].into_iter().flatten().count();

@@ -11,7 +11,7 @@ use juststorage_core::domain::settings::{Setting, SettingKind};
 use s3s::dto::{
     DeleteBucketTaggingInput, DeleteBucketTaggingOutput, DeleteObjectTaggingInput, DeleteObjectTaggingOutput,
     GetBucketTaggingInput, GetBucketTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
-    PutBucketTaggingInput, PutBucketTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
+    PutBucketTaggingInput, PutBucketTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput,
 };
 use s3s::{S3Request, S3Response, S3Result};
 
@@ -20,7 +20,7 @@ use super::objects::find;
 use crate::api::Api;
 use crate::auth::who;
 use crate::dto::{address, attributes};
-use crate::errors::{fail, translate, writable};
+use crate::errors::{fail, translate};
 use crate::xml_body;
 
 pub(crate) async fn get(
@@ -31,13 +31,7 @@ pub(crate) async fn get(
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let object = find(api, &request, &reference).await?;
     let version_id = object.s3_version_id();
-    Ok(S3Response::new(GetObjectTaggingOutput { tag_set: write(&object.tags), version_id }))
-}
-
-fn write(tags: &Tags) -> Vec<Tag> {
-    // The native API takes any text, and forms and headers once did.
-    let text = |text: &String| Some(writable(text.clone()));
-    tags.iter().map(|(key, value)| Tag { key: text(key), value: text(value) }).collect()
+    Ok(S3Response::new(GetObjectTaggingOutput { tag_set: attributes::write_tags(&object.tags), version_id }))
 }
 
 pub(crate) async fn get_bucket(
@@ -48,7 +42,7 @@ pub(crate) async fn get_bucket(
     let tags = settings.tags.as_ref().filter(|tags| !tags.is_empty());
     let tags =
         tags.ok_or_else(|| fail(StatusCode::NOT_FOUND, "NoSuchTagSet", "The TagSet does not exist"))?;
-    Ok(S3Response::new(GetBucketTaggingOutput { tag_set: write(tags) }))
+    Ok(S3Response::new(GetBucketTaggingOutput { tag_set: attributes::write_tags(tags) }))
 }
 
 pub(crate) async fn put_bucket(
