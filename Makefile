@@ -41,7 +41,7 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 	$(CACHE)/s3-tests/bin/python scripts/conformance --s3-tests "$(S3_TESTS)" --bin $(TARGET)/debug/juststorage \
 		$(if $(ONLY),--only '$(ONLY)') $(CONFORMANCE_FLAGS)
 
-prove: ## the proof of durability in ten minutes: docs/RELIABILITY.md
+prove: ## the proof of durability in short: docs/RELIABILITY.md
 	scripts/prepare compiler postgres faults
 	$(PROVE) -p juststorage-core $(PROOFS) -- --nocapture
 	$(PROVE) -p juststorage-core $(THREADS)
