@@ -12,6 +12,7 @@ mod common;
 mod play;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use juststorage_core::testing::disk::{Dice, Kind};
@@ -116,22 +117,32 @@ fn every_point(engine: Engine) {
     let rounds = std::env::var("JUSTSTORAGE_CRASH_POINT_ROUNDS").ok().and_then(|text| text.parse().ok());
     let rounds: u64 = rounds.unwrap_or(1);
     let begun = Instant::now();
-    let mut play = Play::new(engine);
-    let mut pairs: BTreeMap<(&'static str, Kind), u64> = BTreeMap::new();
-    for scenario in scenarios() {
-        for round in 0..rounds {
-            let mut at = 0;
-            while let Some(kind) = end_at(&mut play, &scenario, at, round) {
-                *pairs.entry((scenario.name, kind)).or_default() += 1;
-                at += 1;
+    let scenarios = scenarios();
+    // What is still to be done, for whoever comes first: a store of its own for each processor.
+    let todo =
+        Mutex::new(scenarios.iter().flat_map(|scenario| (0..rounds).map(move |round| (scenario, round))));
+    let pairs: Mutex<BTreeMap<(&'static str, Kind), u64>> = Mutex::default();
+    let work = || {
+        let mut play = Play::new(engine);
+        let next = || todo.lock().unwrap().next();
+        while let Some((scenario, round)) = next() {
+            for at in 0.. {
+                let Some(kind) = end_at(&mut play, scenario, at, round) else { break };
+                *pairs.lock().unwrap().entry((scenario.name, kind)).or_default() += 1;
             }
         }
-    }
+    };
+    std::thread::scope(|threads| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            threads.spawn(work);
+        }
+    });
+    let pairs = pairs.into_inner().unwrap();
     let points: u64 = pairs.values().sum();
     println!(
         "figures: crash points: {engine:?}: {} operations ended {points} times, at {} pairs of operation and step, \
          {rounds} rounds, 0 lost, 0 left; {} s",
-        scenarios().len(),
+        scenarios.len(),
         pairs.len(),
         begun.elapsed().as_secs()
     );

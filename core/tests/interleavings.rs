@@ -327,9 +327,6 @@ impl Scene {
 }
 
 async fn every_interleaving(engine: Engine) {
-    // One process, one watcher.
-    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    let _turn = TURN.lock().await;
     let every = std::env::var("JUSTSTORAGE_INTERLEAVINGS_EVERY").ok().and_then(|text| text.parse().ok());
     let every: usize = every.unwrap_or(if engine == Engine::Sqlite { 3 } else { 8 });
     let only = std::env::var("JUSTSTORAGE_INTERLEAVINGS_ONLY").unwrap_or_default();

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -232,14 +231,10 @@ async fn cycle(seed: u64, tally: &mut Tally, lie: Option<Kind>) -> Result<(), St
     Ok(())
 }
 
-/// Only one disk of a process is watched at a time.
-static TURN: Mutex<()> = Mutex::new(());
-
 /// These tests can fail: on a disk that forgets what it was told to keep, or under a program that does not tell it,
 /// they do so soon.
 #[test]
 fn a_forgotten_sync_shows() {
-    let _turn = TURN.lock().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for kind in [Kind::SyncFile, Kind::SyncDirectory] {
         let lost =
@@ -250,7 +245,6 @@ fn a_forgotten_sync_shows() {
 
 #[test]
 fn nothing_acknowledged_is_lost_with_the_power() {
-    let _turn = TURN.lock().unwrap();
     let cycles = number("JUSTSTORAGE_POWER_CYCLES").unwrap_or(2000);
     let seed = number("JUSTSTORAGE_POWER_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 32);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -66,13 +66,16 @@ pub(crate) use watching::{collided, point, step, watched};
 
 #[cfg(feature = "testing")]
 mod watching {
+    use std::collections::HashMap;
     use std::io;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Arc, PoisonError, RwLock};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockWriteGuard};
+
+    use tokio::runtime::{Handle, Id};
 
     use super::Step;
 
-    /// Sees every step of the process.
+    /// Sees every step of a runtime.
     pub trait Watcher: Send + Sync {
         /// A step is about to be taken. An error is the step's own: it is not taken. The number is given back to
         /// [`Self::after`].
@@ -89,34 +92,53 @@ mod watching {
         fn collided(&self) {}
     }
 
-    static WATCHED: AtomicBool = AtomicBool::new(false);
-    static WATCHER: RwLock<Option<Arc<dyn Watcher>>> = RwLock::new(None);
+    /// A runtime, with its tasks and its threads for what blocks; `None` is whatever belongs to no runtime.
+    type Watched = Option<Id>;
 
-    /// As long as this lives its watcher sees every step. One at a time: tests that watch take turns.
+    static WATCHERS: LazyLock<RwLock<HashMap<Watched, Arc<dyn Watcher>>>> = LazyLock::new(RwLock::default);
+    /// How many there are: where nobody watches, nothing is locked.
+    static WATCHING: AtomicUsize = AtomicUsize::new(0);
+
+    fn watchers() -> RwLockWriteGuard<'static, HashMap<Watched, Arc<dyn Watcher>>> {
+        WATCHERS.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn here() -> Watched {
+        Handle::try_current().ok().map(|runtime| runtime.id())
+    }
+
+    /// As long as this lives its watcher sees every step of one runtime: a process, as far as tests are concerned, of
+    /// which there may be many in one.
     #[derive(Debug)]
-    pub struct Watch(());
+    pub struct Watch(Watched);
 
     impl Watch {
-        /// Sets `watcher` to watch.
+        /// Sets `watcher` to watch the runtime that this is called in, or what belongs to none.
+        ///
+        /// # Panics
+        ///
+        /// If it is watched already.
         pub fn begin(watcher: Arc<dyn Watcher>) -> Self {
-            *WATCHER.write().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
-            WATCHED.store(true, Ordering::SeqCst);
-            Self(())
+            let watched = here();
+            let before = watchers().insert(watched, watcher);
+            assert!(before.is_none(), "somebody watches already");
+            WATCHING.fetch_add(1, Ordering::SeqCst);
+            Self(watched)
         }
     }
 
     impl Drop for Watch {
         fn drop(&mut self) {
-            WATCHED.store(false, Ordering::SeqCst);
-            *WATCHER.write().unwrap_or_else(PoisonError::into_inner) = None;
+            WATCHING.fetch_sub(1, Ordering::SeqCst);
+            watchers().remove(&self.0);
         }
     }
 
     fn watcher() -> Option<Arc<dyn Watcher>> {
-        if !WATCHED.load(Ordering::Relaxed) {
+        if WATCHING.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        WATCHER.read().unwrap_or_else(PoisonError::into_inner).clone()
+        WATCHERS.read().unwrap_or_else(PoisonError::into_inner).get(&here()).cloned()
     }
 
     pub(crate) fn watched<T>(step: &Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -84,7 +84,10 @@ pub fn operation() -> impl Strategy<Value = Operation> {
 }
 
 pub fn content(index: usize) -> Bytes {
-    noise(index as u64, SIZES[index])
+    // Made once: unoptimised that takes longer than most of what is done with it.
+    static CONTENTS: LazyLock<[Bytes; SIZES.len()]> =
+        LazyLock::new(|| std::array::from_fn(|index| noise(index as u64, SIZES[index])));
+    CONTENTS[index].clone()
 }
 
 fn class(cold: bool) -> StorageClass {
@@ -102,6 +105,42 @@ pub enum Engine {
 struct Life {
     runtime: Runtime,
     running: Running,
+    watch: Watch,
+}
+
+impl Life {
+    fn begin(disk: &Arc<Disk>, folder: &Path, url: &str) -> std::result::Result<Self, String> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let watch = {
+            let _inside = runtime.enter();
+            Watch::begin(disk.clone())
+        };
+        match runtime.block_on(Running::try_open(folder, url, DedupScope::Tenant)) {
+            Ok(running) => Ok(Self { runtime, running, watch }),
+            Err(error) => {
+                over(runtime, watch);
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Its tasks stop where they are, its threads with the call they are in.
+    fn kill(self) {
+        self.runtime.block_on(self.running.crash());
+        over(self.runtime, self.watch);
+    }
+
+    fn close(self) {
+        self.runtime.block_on(self.running.close());
+        over(self.runtime, self.watch);
+    }
+}
+
+/// The disk is watched until the last thread is gone.
+fn over(runtime: Runtime, watch: Watch) {
+    runtime.shutdown_timeout(Duration::from_secs(30));
+    drop(watch);
 }
 
 /// The store, and the map that it should be.
@@ -113,15 +152,6 @@ pub struct Play {
     pub model: BTreeMap<&'static str, Bytes>,
     /// What the last operation was about to do to a key when it failed.
     pending: Option<(&'static str, Option<Bytes>)>,
-    _watch: Watch,
-    _turn: MutexGuard<'static, ()>,
-}
-
-/// Only one disk of a process is watched at a time.
-static TURN: Mutex<()> = Mutex::new(());
-
-fn new_runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
 /// In memory if there is such a file system: what a power cut takes is not left to the machine's disk.
@@ -132,24 +162,13 @@ fn folder() -> TempDir {
 
 impl Play {
     pub fn new(engine: Engine) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = folder();
         let url = match engine {
             Engine::Sqlite => format!("sqlite://{}", folder.path().join("metadata.db").display()),
             Engine::Postgres => postgres::shared().create_database(),
         };
         let disk = Disk::new(folder.path());
-        let watch = Watch::begin(disk.clone());
-        let mut play = Self {
-            folder,
-            url,
-            disk,
-            life: None,
-            model: BTreeMap::new(),
-            pending: None,
-            _watch: watch,
-            _turn: turn,
-        };
+        let mut play = Self { folder, url, disk, life: None, model: BTreeMap::new(), pending: None };
         play.start().unwrap();
         play
     }
@@ -159,19 +178,8 @@ impl Play {
     }
 
     fn start(&mut self) -> std::result::Result<(), String> {
-        let runtime = new_runtime();
-        let opened = runtime.block_on(Running::try_open(self.folder.path(), &self.url, DedupScope::Tenant));
-        match opened {
-            Ok(running) => {
-                self.life = Some(Life { runtime, running });
-                Ok(())
-            }
-            Err(error) => {
-                let error = error.to_string();
-                runtime.shutdown_timeout(Duration::from_secs(30));
-                Err(error)
-            }
-        }
+        self.life = Some(Life::begin(&self.disk, self.folder.path(), &self.url)?);
+        Ok(())
     }
 
     fn life(&self) -> &Life {
@@ -180,7 +188,7 @@ impl Play {
 
     /// Does something to the running store.
     pub fn with<'a, F: Future + 'a>(&'a self, work: impl FnOnce(&'a Running) -> F) -> F::Output {
-        let Life { runtime, running } = self.life();
+        let Life { runtime, running, .. } = self.life();
         runtime.block_on(async {
             // Whatever fails must say so: nobody waits for ever.
             tokio::time::timeout(Duration::from_secs(60), work(running))
@@ -189,11 +197,11 @@ impl Play {
         })
     }
 
-    /// Kills the process: its tasks stop where they are, its threads with the call they are in.
+    /// Kills the process, if it lives.
     pub fn kill(&mut self) {
-        let Some(Life { runtime, running }) = self.life.take() else { return };
-        runtime.block_on(running.crash());
-        runtime.shutdown_timeout(Duration::from_secs(30));
+        if let Some(life) = self.life.take() {
+            life.kill();
+        }
     }
 
     /// Cuts the power and starts again; the power may go again while what it left is mended.
@@ -245,9 +253,7 @@ impl Play {
                 Ok(())
             }
             Operation::Restart => {
-                let Life { runtime, running } = self.life.take().unwrap();
-                runtime.block_on(running.close());
-                runtime.shutdown_timeout(Duration::from_secs(30));
+                self.life.take().unwrap().close();
                 if !self.disk.is_dead() {
                     let _ = self.start();
                 }
@@ -345,7 +351,8 @@ impl Drop for Play {
 }
 
 fn parts(last: usize) -> [Bytes; 2] {
-    [noise(99, usize::try_from(PART_BYTES_MIN).unwrap()), content(last)]
+    static FIRST: LazyLock<Bytes> = LazyLock::new(|| noise(99, usize::try_from(PART_BYTES_MIN).unwrap()));
+    [FIRST.clone(), content(last)]
 }
 
 /// Does an operation to a store.

@@ -148,9 +148,6 @@ fn complete_through(
 }
 
 async fn at_every_statement<F: Future<Output = Pair>>(name: &str, make: impl Fn(Store) -> F) {
-    // One process, one watcher.
-    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    let _turn = TURN.lock().await;
     let store = SqlMetadata::connect(&postgres::shared().create_database()).await.unwrap();
     store.migrate().await.unwrap();
     let store: &'static SqlMetadata = Box::leak(Box::new(store));

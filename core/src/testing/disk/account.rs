@@ -82,7 +82,8 @@ impl Account {
         match step {
             Step::Write(file, offset, slices) => {
                 if let Some(file) = self.file(file) {
-                    let bytes = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+                    let mut bytes = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
+                    slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
                     self.contents[file].pending.push((number, Change::Write(*offset, bytes)));
                 }
             }
