@@ -10,10 +10,11 @@ PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 PROVE := cargo test $(FLAGS) --no-fail-fast
-PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak
+CORE_PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak --test corpus
+BINARY_PROOFS := --test crash --test faults --test outside --test failover --test linearizable --test upgrade
 THREADS := --features juststorage-core/loom --lib segments::interleavings -- --nocapture
 
-.PHONY: threads prove prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
+.PHONY: threads prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,12 +42,18 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 	$(CACHE)/s3-tests/bin/python scripts/conformance --s3-tests "$(S3_TESTS)" --bin $(TARGET)/debug/juststorage \
 		$(if $(ONLY),--only '$(ONLY)') $(CONFORMANCE_FLAGS)
 
-prove: ## the proof of durability in short: docs/RELIABILITY.md
+prove: ## the proof of durability in short, under ten minutes: docs/RELIABILITY.md
 	scripts/prepare compiler postgres faults
-	$(PROVE) -p juststorage-core $(PROOFS) -- --nocapture
-	$(PROVE) -p juststorage-core $(THREADS)
-	$(PROVE) -p juststorage-fuzz-targets -- --nocapture
-	$(PROVE) -p juststorage-compat-tests --lib --test crash --test faults --test outside --test failover --test linearizable --test upgrade -- --nocapture
+	$(PROVE) --workspace --lib $(CORE_PROOFS) $(BINARY_PROOFS) --no-run
+	# Side by side: those of the binary mostly wait, for a patience to end or a database to come back.
+	$(MAKE) -k -j 2 prove-core prove-binary
+
+prove-core:
+	$(PROVE) --workspace --lib $(CORE_PROOFS) -- --nocapture
+
+prove-binary:
+	$(PROVE) --workspace $(BINARY_PROOFS) -- --nocapture
+	$(PROVE) --workspace $(THREADS)
 
 prove-long: ## the whole campaign, many hours: a million power cuts, ten thousand kills, an hour of soak and of each fuzzer
 	scripts/prepare compiler postgres faults
@@ -61,7 +68,7 @@ prove-long: ## the whole campaign, many hours: a million power cuts, ten thousan
 	JUSTSTORAGE_SOAK_SECONDS=3600 $(PROVE) --release -p juststorage-core --test soak -- --nocapture
 	JUSTSTORAGE_FUZZ_RUNS=2000000 $(PROVE) --release -p juststorage-fuzz-targets -- --nocapture
 	JUSTSTORAGE_CRASH_CYCLES=10000 JUSTSTORAGE_CRASH_SERVERS=2 JUSTSTORAGE_LINEAR_ROUNDS=3000 $(PROVE) --release -p juststorage-compat-tests \
-	    --lib --test crash --test faults --test outside --test failover --test linearizable --test upgrade -- --nocapture
+	    --lib $(BINARY_PROOFS) -- --nocapture
 	$(MAKE) fuzz FUZZ_SECONDS=3600
 	$(MAKE) mutants
 
