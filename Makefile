@@ -12,7 +12,8 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 PROVE := cargo test $(FLAGS) --no-fail-fast
 CORE_PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak --test corpus
 BINARY_PROOFS := --test crash --test faults --test outside --test failover --test linearizable --test upgrade
-THREADS := --features juststorage-core/loom --lib segments::interleavings -- --nocapture
+LOOM := --features juststorage-core/loom --lib
+THREADS := $(LOOM) segments::interleavings -- --nocapture
 
 .PHONY: threads prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
@@ -44,16 +45,18 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 
 prove: ## the proof of durability in short, under ten minutes: docs/RELIABILITY.md
 	scripts/prepare compiler postgres faults
+	# Everything is built first: compilers beside tests slow both.
 	$(PROVE) --workspace --lib $(CORE_PROOFS) $(BINARY_PROOFS) --no-run
+	$(PROVE) --workspace $(LOOM) --no-run
+	cargo build $(FLAGS) --workspace --bin juststorage
 	# Side by side: those of the binary mostly wait, for a patience to end or a database to come back.
-	$(MAKE) -k -j 2 prove-core prove-binary
+	$(MAKE) -k -j 2 prove-core prove-binary threads
 
 prove-core:
 	$(PROVE) --workspace --lib $(CORE_PROOFS) -- --nocapture
 
 prove-binary:
 	$(PROVE) --workspace $(BINARY_PROOFS) -- --nocapture
-	$(PROVE) --workspace $(THREADS)
 
 prove-long: ## the whole campaign, many hours: a million power cuts, ten thousand kills, an hour of soak and of each fuzzer
 	scripts/prepare compiler postgres faults
