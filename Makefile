@@ -11,7 +11,8 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 PROVE := cargo test $(FLAGS) --no-fail-fast
 CORE_PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak --test corpus
-BINARY_PROOFS := --test crash --test faults --test outside --test failover --test linearizable --test upgrade
+BINARY_PROOFS := --test crash --test faults --test outside --test failover --test linearizable --test upgrade \
+    --test operator --test bad_item --test bad_client
 LOOM := --features juststorage-core/loom --lib
 THREADS := $(LOOM) segments::interleavings -- --nocapture
 

@@ -1,0 +1,1 @@
+//! A completion of very many copied pieces.

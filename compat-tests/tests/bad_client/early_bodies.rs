@@ -1,0 +1,1 @@
+//! Bodies that are sent before anybody is authenticated.

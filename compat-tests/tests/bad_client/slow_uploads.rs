@@ -1,0 +1,1 @@
+//! Uploads of a byte now and then.

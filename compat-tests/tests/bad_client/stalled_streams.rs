@@ -1,0 +1,1 @@
+//! Bodies and streams that stall.

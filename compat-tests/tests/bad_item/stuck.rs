@@ -1,0 +1,1 @@
+//! An item of background work that always fails.

@@ -1,0 +1,1 @@
+//! A segment that answers EIO.

@@ -1,0 +1,1 @@
+//! A disk that is full, with metadata and tiers on one volume.

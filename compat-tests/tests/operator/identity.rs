@@ -1,0 +1,1 @@
+//! A store that finds another directory, database or copy than its own.

@@ -1,0 +1,1 @@
+//! A master key that is wrong or lost.

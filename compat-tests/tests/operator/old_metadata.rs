@@ -1,0 +1,1 @@
+//! A start on metadata older than the tiers.

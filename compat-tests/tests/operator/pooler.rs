@@ -1,0 +1,1 @@
+//! PgBouncer between the store and PostgreSQL.

@@ -1,0 +1,1 @@
+//! Settings, commands and directories that are a little wrong.

@@ -1,0 +1,1 @@
+//! Files that vanish under a running server.
