@@ -142,7 +142,8 @@ pub(crate) fn admit(
             // What a refused operation would have known does not matter: its own name says more.
             || (!operation.offered && !operation.selectors.is_empty());
         if NUMBERS.contains(&key.as_str()) && value.contains(unwritable) {
-            return Err(Refusal::invalid_argument(format!("The value of {key} is not valid.")));
+            let refusal = Refusal::invalid_argument(format!("The value of {key} is not valid."));
+            return Err(refusal.with("ArgumentName", key).with("ArgumentValue", value));
         }
         if !known {
             return Err(if key.eq_ignore_ascii_case("x-amz-security-token") {
@@ -163,7 +164,10 @@ pub(crate) fn admit(
         return Err(Refusal::not_implemented(format!("{name} is not implemented.")));
     }
     match query.iter().find(|(key, _)| key == "list-type") {
-        Some((_, value)) if value != "2" => Err(Refusal::invalid_argument("list-type must be 2.")),
+        Some((key, value)) if value != "2" => {
+            let refusal = Refusal::invalid_argument("list-type must be 2.");
+            Err(refusal.with("ArgumentName", key).with("ArgumentValue", value))
+        }
         _ => Ok(operation),
     }
 }
@@ -230,7 +234,8 @@ pub(crate) fn check_headers(operation: &Operation, headers: &HeaderMap) -> Resul
             if header.ends_with('-') { name.starts_with(header) } else { name == *header }
         });
         if let Some((_, what)) = refused {
-            return Err(Refusal::not_implemented(format!("{what} is not implemented (header {name}).")));
+            let refusal = Refusal::not_implemented(format!("{what} is not implemented (header {name})."));
+            return Err(refusal.with("Header", name));
         }
     }
     let ownership = headers.get_all("x-amz-object-ownership");

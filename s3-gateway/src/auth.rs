@@ -72,14 +72,12 @@ async fn look_up(access: &Access, access_key: &str) -> S3Result<S3Identity> {
 
 /// What a client hears whose signature is of version 2 where those are off.
 pub(crate) fn sigv2_is_off() -> Refusal {
-    Refusal {
-        status: StatusCode::BAD_REQUEST,
-        code: "InvalidRequest",
-        message:
-            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256: \
-                  Signature Version 2 is off here, and JUSTSTORAGE_S3_SIGV2=1 turns it on."
-                .to_owned(),
-    }
+    Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidRequest",
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256: Signature \
+         Version 2 is off here, and JUSTSTORAGE_S3_SIGV2=1 turns it on.",
+    )
 }
 
 /// Whether a request is signed with version 2, in its header or in its query.

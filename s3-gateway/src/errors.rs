@@ -1,14 +1,18 @@
 //! The one place where the core's errors become S3's codes, and where error bodies are written.
 
+mod members;
+
 use std::str::FromStr as _;
 
 use http::header::{ALLOW, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{Method, StatusCode};
 use juststorage_core::application::error::Error;
 use juststorage_core::domain::invalid::Invalid;
-use juststorage_core::domain::multipart::CompleteRefusal;
+use juststorage_core::domain::multipart::{CompleteRefusal, PART_BYTES_MIN};
 use juststorage_core::domain::object::Object;
 use s3s::{S3Error, S3ErrorCode};
+
+pub(crate) use self::members::{Asked, take as take_members, with_member};
 
 /// An answer that the gateway gives before s3s sees the request.
 #[derive(Debug)]
@@ -16,40 +20,51 @@ pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
+    /// Further members of the body: [`Refusal::with`].
+    pub(crate) members: Vec<(String, String)>,
 }
 
 impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), members: Vec::new() }
+    }
+
+    /// The same with one more member in its body.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.members.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(crate) fn not_implemented(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_IMPLEMENTED, code: "NotImplemented", message: message.into() }
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 
     pub(crate) fn method_not_allowed(message: String) -> Self {
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, code: "MethodNotAllowed", message }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
     pub(crate) fn invalid_argument(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: "InvalidArgument", message: message.into() }
+        Self::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
     }
 
     pub(crate) fn invalid_token() -> Self {
-        let message = "Session tokens are not issued here: sign with an access key alone.".to_owned();
-        Self { status: StatusCode::BAD_REQUEST, code: "InvalidToken", message }
+        let message = "Session tokens are not issued here: sign with an access key alone.";
+        Self::new(StatusCode::BAD_REQUEST, "InvalidToken", message)
     }
 
     pub(crate) fn acl_not_supported() -> Self {
         let message = "The bucket does not allow ACLs other than private and bucket-owner-full-control.";
-        let code = "AccessControlListNotSupported";
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.to_owned() }
+        Self::new(StatusCode::BAD_REQUEST, "AccessControlListNotSupported", message)
     }
 
     pub(crate) fn unavailable() -> Self {
-        let message = "The metadata store cannot be reached. Please try again.".to_owned();
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "ServiceUnavailable", message }
+        let message = "The metadata store cannot be reached. Please try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
     }
 
     pub(crate) fn internal() -> Self {
-        let message = "We encountered an internal error. Please try again.".to_owned();
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "InternalError", message }
+        let message = "We encountered an internal error. Please try again.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 }
 
@@ -73,7 +88,8 @@ pub(crate) fn malformed_xml(why: &str) -> S3Error {
 
 /// A refusal as an operation answers it.
 pub(crate) fn refusal(of: Refusal) -> S3Error {
-    fail(of.status, of.code, of.message)
+    let error = fail(of.status, of.code, of.message);
+    of.members.iter().fold(error, |error, (name, value)| with_member(error, name, value))
 }
 
 /// 400 with a code.
@@ -86,17 +102,25 @@ pub(crate) fn invalid_argument(message: impl Into<String>) -> S3Error {
     bad_request("InvalidArgument", message)
 }
 
+/// 400 `InvalidArgument` that names the argument and its value.
+pub(crate) fn wrong_argument(name: &str, value: &str, message: impl Into<String>) -> S3Error {
+    with_member(with_member(invalid_argument(message), "ArgumentName", name), "ArgumentValue", value)
+}
+
 /// 501, naming what is missing.
 pub(crate) fn not_implemented(message: impl Into<String>) -> S3Error {
     fail(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
 }
 
 fn with_headers(mut error: S3Error, headers: impl IntoIterator<Item = (HeaderName, String)>) -> S3Error {
-    let headers: HeaderMap = headers
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?)))
-        .collect();
-    error.set_headers(headers);
+    let mut all = error.headers().cloned().unwrap_or_default();
+    all.extend(
+        headers
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, HeaderValue::from_str(&value).ok()?)))
+            .collect::<HeaderMap>(),
+    );
+    error.set_headers(all);
     error
 }
 
@@ -201,14 +225,21 @@ fn translate_code(error: Error) -> S3Error {
              must be and stay enabled.",
         ),
         Error::Complete(refusal) => {
-            let code = match refusal {
-                CompleteRefusal::NoParts => "MalformedXML",
-                CompleteRefusal::Order => "InvalidPartOrder",
-                CompleteRefusal::Part(_) => "InvalidPart",
-                CompleteRefusal::TooSmall { .. } => "EntityTooSmall",
-                CompleteRefusal::TooLarge => "EntityTooLarge",
-            };
-            bad_request(code, sentence(&message))
+            let text = sentence(&message);
+            match refusal {
+                CompleteRefusal::NoParts => bad_request("MalformedXML", text),
+                CompleteRefusal::Order => bad_request("InvalidPartOrder", text),
+                CompleteRefusal::Part(number) => {
+                    with_member(bad_request("InvalidPart", text), "PartNumber", &number.to_string())
+                }
+                CompleteRefusal::TooSmall { number, size } => {
+                    let error =
+                        with_member(bad_request("EntityTooSmall", text), "ProposedSize", &size.to_string());
+                    let error = with_member(error, "MinSizeAllowed", &PART_BYTES_MIN.to_string());
+                    with_member(error, "PartNumber", &number.to_string())
+                }
+                CompleteRefusal::TooLarge => bad_request("EntityTooLarge", text),
+            }
         }
         Error::PreconditionFailed(_) => fail(
             StatusCode::PRECONDITION_FAILED,
@@ -225,6 +256,7 @@ fn translate_code(error: Error) -> S3Error {
                 "The requested range is not satisfiable.",
             );
             let range = format!("bytes */{}", unsatisfiable.size);
+            let error = with_member(error, "ActualObjectSize", &unsatisfiable.size.to_string());
             with_headers(error, [(http::header::CONTENT_RANGE, range)])
         }
         Error::Conflict => fail(
@@ -310,20 +342,26 @@ pub(crate) struct Context<'a> {
     pub(crate) resource: &'a str,
     pub(crate) request_id: &'a str,
     pub(crate) host_id: &'a str,
+    /// The region that the store says it is in.
+    pub(crate) region: &'a str,
+    /// The request.
+    pub(crate) asked: &'a Asked,
 }
 
 /// The body of a refusal.
 pub(crate) fn render(refusal: &Refusal, context: &Context<'_>) -> String {
     format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>{}</Error>",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>{}{}</Error>",
         refusal.code,
         escape(&refusal.message),
+        members::of(refusal.code, &refusal.message, &refusal.members, context.asked, context.region),
         tail(context)
     )
 }
 
-/// An error body of s3s, which knows no ids, with them.
-pub(crate) fn complete(body: &[u8], context: &Context<'_>) -> Option<Vec<u8>> {
+/// An error body of s3s, which knows neither ids nor further members, with them. `given` are the members that the
+/// operation gave.
+pub(crate) fn complete(body: &[u8], given: &[(String, String)], context: &Context<'_>) -> Option<Vec<u8>> {
     const END: &[u8] = b"</Error>";
     let head = body.strip_suffix(END)?;
     let mut completed = head.to_vec();
@@ -331,9 +369,24 @@ pub(crate) fn complete(body: &[u8], context: &Context<'_>) -> Option<Vec<u8>> {
     if !head.windows(9).any(|window| window == b"<Message>") {
         completed.extend_from_slice(b"<Message>The request failed.</Message>");
     }
+    let (code, message) = (text_of(head, "Code"), text_of(head, "Message"));
+    let further = members::of(&code, &message, given, context.asked, context.region);
+    completed.extend_from_slice(further.as_bytes());
     completed.extend_from_slice(tail(context).as_bytes());
     completed.extend_from_slice(END);
     Some(completed)
+}
+
+/// The text of an element of an error body that s3s wrote.
+fn text_of(body: &[u8], element: &str) -> String {
+    let text = String::from_utf8_lossy(body);
+    let inner = text
+        .split_once(&format!("<{element}>"))
+        .and_then(|(_, rest)| rest.split_once(&format!("</{element}>")))
+        .map(|(inner, _)| inner)
+        .unwrap_or_default();
+    let plain = inner.replace("&lt;", "<").replace("&gt;", ">").replace("&apos;", "'");
+    plain.replace("&quot;", "\"").replace("&amp;", "&")
 }
 
 fn tail(context: &Context<'_>) -> String {
@@ -433,11 +486,13 @@ mod tests {
 
     #[test]
     fn error_bodies_carry_the_ids() {
-        let context = Context { resource: "/b/a&b\u{1}", request_id: "R", host_id: "H" };
-        let completed = complete(b"<Error><Code>X</Code></Error>", &context).unwrap();
+        let asked = Asked::new(&Method::GET, &http::Uri::from_static("/b"), &HeaderMap::new(), None, None);
+        let context =
+            Context { resource: "/b/a&b\u{1}", request_id: "R", host_id: "H", region: "r", asked: &asked };
+        let completed = complete(b"<Error><Code>X</Code></Error>", &[], &context).unwrap();
         let text = String::from_utf8(completed).unwrap();
         assert!(text.contains("<Message>") && text.contains("<RequestId>R</RequestId><HostId>H</HostId>"));
         assert!(text.contains("<Resource>/b/a&amp;b\u{fffd}</Resource>") && text.ends_with("</Error>"));
-        assert!(complete(b"<ListBucketResult/>", &context).is_none());
+        assert!(complete(b"<ListBucketResult/>", &[], &context).is_none());
     }
 }

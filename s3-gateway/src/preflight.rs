@@ -56,11 +56,8 @@ impl Asked {
     /// The answer to a preflight.
     pub(crate) async fn preflight(&self, store: &Store) -> Result<Response<s3s::Body>, Refusal> {
         let insufficient = |what: &str| {
-            Err(Refusal {
-                status: StatusCode::BAD_REQUEST,
-                code: "BadRequest",
-                message: format!("Insufficient information. {what} request header needed."),
-            })
+            let message = format!("Insufficient information. {what} request header needed.");
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "BadRequest", message))
         };
         if self.origin.is_none() {
             return insufficient("Origin");
@@ -70,15 +67,13 @@ impl Asked {
         }
         let grant = if self.headers.len() > HEADERS_MAX { None } else { self.granted(store).await? };
         let Some(grant) = grant else {
-            return Err(Refusal {
-                status: StatusCode::FORBIDDEN,
-                code: "AccessForbidden",
-                message:
-                    "CORSResponse: This CORS request is not allowed. This is usually because the evaluation \
-                          of Origin, request method / Access-Control-Request-Method or \
-                          Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
-                        .to_owned(),
-            });
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "AccessForbidden",
+                "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of Origin, \
+                 request method / Access-Control-Request-Method or Access-Control-Request-Headers are not \
+                 whitelisted by the resource's CORS spec.",
+            ));
         };
         let mut response = Response::new(s3s::Body::empty());
         write(&grant, response.headers_mut());

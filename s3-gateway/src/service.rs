@@ -188,8 +188,15 @@ impl S3Gateway {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let request_id = request_id(request.headers());
         let resource = percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
-        let context = Context { resource: &resource, request_id: &request_id, host_id: &self.host_id };
-        let (_, bucket, _) = address(host(request.headers(), &uri), self.domain.as_deref(), uri.path());
+        let (_, bucket, key) = address(host(request.headers(), &uri), self.domain.as_deref(), uri.path());
+        let repeated = errors::Asked::new(&method, &uri, request.headers(), bucket.clone(), key);
+        let context = Context {
+            resource: &resource,
+            request_id: &request_id,
+            host_id: &self.host_id,
+            region: &self.forms.api.region,
+            asked: &repeated,
+        };
         let asked = Asked::new(&method, request.headers(), bucket);
         let response = if method == Method::OPTIONS {
             asked.preflight(&self.store).await
@@ -281,10 +288,11 @@ fn finish(
 ) -> Response<ResponseBody> {
     let (mut parts, body) = match response {
         Ok(response) => {
-            let (parts, body) = response.into_parts();
+            let (mut parts, body) = response.into_parts();
+            let members = errors::take_members(&mut parts.headers);
             let failed = parts.status.is_client_error() || parts.status.is_server_error();
             let completed =
-                body.bytes().filter(|_| failed).and_then(|bytes| errors::complete(&bytes, context));
+                body.bytes().filter(|_| failed).and_then(|bytes| errors::complete(&bytes, &members, context));
             let body: ResponseBody = match completed {
                 Some(completed) => full(completed),
                 None => body.map_err(BoxError::from).boxed_unsync(),

@@ -151,7 +151,7 @@ pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, C
     }
     let mut selected = Vec::with_capacity(claims.len());
     let mut total: u64 = 0;
-    for (index, claim) in claims.iter().enumerate() {
+    for claim in claims {
         let part = parts
             .binary_search_by_key(&claim.number, |part| part.number)
             .ok()
@@ -162,11 +162,14 @@ pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, C
                 _ => true,
             })
             .ok_or(CompleteRefusal::Part(claim.number))?;
-        if index + 1 < claims.len() && part.size < PART_BYTES_MIN {
-            return Err(CompleteRefusal::TooSmall { number: part.number, size: part.size });
-        }
         total = total.saturating_add(part.size);
         selected.push(part.clone());
+    }
+    // Only now, as S3 has it: a part that does not exist is the graver fault.
+    let small =
+        selected.split_last().and_then(|(_, parts)| parts.iter().find(|part| part.size < PART_BYTES_MIN));
+    if let Some(part) = small {
+        return Err(CompleteRefusal::TooSmall { number: part.number, size: part.size });
     }
     if total > OBJECT_BYTES_MAX { Err(CompleteRefusal::TooLarge) } else { Ok(selected) }
 }
@@ -212,6 +215,7 @@ mod tests {
         assert_eq!(select(&[5, 1]), Err(CompleteRefusal::Order));
         assert_eq!(select(&[1, 1]), Err(CompleteRefusal::Order));
         assert_eq!(select(&[1, 3]), Err(CompleteRefusal::Part(PartNumber(3))));
+        assert_eq!(select(&[2, 3, 5]), Err(CompleteRefusal::Part(PartNumber(3))), "part 2 is too small, too");
         assert_eq!(select(&[1, 2, 5]), Err(CompleteRefusal::TooSmall { number: PartNumber(2), size: 7 }));
     }
 

@@ -12,7 +12,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::{look_up, sigv2_is_off};
-use crate::errors::{Refusal, bad_request, fail, invalid_argument, refusal};
+use crate::errors::{Refusal, bad_request, fail, refusal, wrong_argument};
 
 /// Finds a field by its name in lower case.
 pub(crate) type Field<'f> = &'f (dyn Fn(&str) -> Option<&'f str> + Sync);
@@ -56,10 +56,14 @@ pub(crate) async fn verify(access: &Access, sigv2: bool, field: Field<'_>) -> S3
 }
 
 fn missing(field: &str) -> S3Error {
-    invalid_argument(format!(
-        "Bucket POST must contain a field named '{field}'. If it is specified, please check the order of the \
-         fields: it must stand before the file."
-    ))
+    wrong_argument(
+        field,
+        "",
+        format!(
+            "Bucket POST must contain a field named '{field}'. If it is specified, please check the order of the \
+             fields: it must stand before the file."
+        ),
+    )
 }
 
 fn mismatch() -> S3Error {
@@ -85,8 +89,10 @@ async fn version_2(access: &Access, policy: &str, field: Field<'_>) -> S3Result<
 async fn version_4(access: &Access, policy: &str, field: Field<'_>) -> S3Result<Principal> {
     let value = |name: &'static str| field(name).ok_or_else(|| missing(name));
     let signature = value("x-amz-signature")?;
-    if value("x-amz-algorithm")? != "AWS4-HMAC-SHA256" {
-        return Err(invalid_argument("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""));
+    let algorithm = value("x-amz-algorithm")?;
+    if algorithm != "AWS4-HMAC-SHA256" {
+        let why = "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"";
+        return Err(wrong_argument("x-amz-algorithm", algorithm, why));
     }
     let date = value("x-amz-date")?;
     let credential = value("x-amz-credential")?;

@@ -7,7 +7,7 @@ use juststorage_core::domain::object::ObjectId;
 use s3s::S3Result;
 use s3s::dto::CopySource;
 
-use crate::errors::{fail, invalid_argument, not_implemented, translate};
+use crate::errors::{fail, not_implemented, translate, wrong_argument};
 
 /// A bucket that a request names. A name that no bucket can have names none: 404, as S3 answers a name it
 /// does not hold.
@@ -32,7 +32,9 @@ pub(crate) fn version(text: &str) -> S3Result<VersionRef> {
     if text == "null" {
         return Ok(VersionRef::Null);
     }
-    ObjectId::parse(text).map(VersionRef::Id).map_err(|_| invalid_argument("Invalid version id specified"))
+    ObjectId::parse(text)
+        .map(VersionRef::Id)
+        .map_err(|_| wrong_argument("versionId", text, "Invalid version id specified"))
 }
 
 /// An object that a request names.

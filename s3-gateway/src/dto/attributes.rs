@@ -8,7 +8,7 @@ use s3s::dto::{Metadata, Tag};
 
 use super::text;
 use crate::acl;
-use crate::errors::{bad_request, invalid_argument, unwritable, writable};
+use crate::errors::{bad_request, unwritable, with_member, writable, wrong_argument};
 
 /// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
 pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Attributes> {
@@ -102,7 +102,10 @@ pub(crate) fn storage_class(headers: &HeaderMap) -> S3Result<Option<StorageClass
         None => Ok(None),
         Some("STANDARD") => Ok(Some(StorageClass::Hot)),
         Some("STANDARD_IA" | "GLACIER_IR") => Ok(Some(StorageClass::Cold)),
-        Some(_) => Err(bad_request("InvalidStorageClass", "The storage class you specified is not valid.")),
+        Some(other) => {
+            let error = bad_request("InvalidStorageClass", "The storage class you specified is not valid.");
+            Err(with_member(error, "StorageClassRequested", other))
+        }
     }
 }
 
@@ -111,7 +114,9 @@ pub(crate) fn replaces(headers: &HeaderMap, name: &str) -> S3Result<bool> {
     match text(headers, name) {
         None | Some("COPY") => Ok(false),
         Some("REPLACE") => Ok(true),
-        Some(_) => Err(invalid_argument(format!("Unknown directive: {name} must be COPY or REPLACE."))),
+        Some(other) => {
+            Err(wrong_argument(name, other, format!("Unknown directive: {name} must be COPY or REPLACE.")))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use s3s::S3Result;
 use s3s::dto;
 
 use super::{attributes, values};
-use crate::errors::{bad_request, invalid_argument, malformed_xml, writable};
+use crate::errors::{bad_request, invalid_argument, malformed_xml, writable, wrong_argument};
 
 /// The header that says whether small objects move, and its two values.
 pub(crate) const SMALL_MOVE: &str = "varies_by_storage_class";
@@ -25,8 +25,9 @@ pub(crate) fn read(
     let small_objects_move = match minimum.map(dto::TransitionDefaultMinimumObjectSize::as_str) {
         None | Some(SMALL_STAY) => false,
         Some(SMALL_MOVE) => true,
-        Some(_) => {
-            return Err(invalid_argument("Invalid value for x-amz-transition-default-minimum-object-size"));
+        Some(other) => {
+            let name = "x-amz-transition-default-minimum-object-size";
+            return Err(wrong_argument(name, other, format!("Invalid value for {name}")));
         }
     };
     let rules = rules.into_iter().map(read_rule).collect::<S3Result<_>>()?;

@@ -6,7 +6,7 @@ use s3s::S3Result;
 use s3s::dto::{Timestamp, TimestampFormat};
 
 use super::{text, values};
-use crate::errors::invalid_argument;
+use crate::errors::{invalid_argument, wrong_argument};
 
 const MODE: &str = "x-amz-object-lock-mode";
 const UNTIL: &str = "x-amz-object-lock-retain-until-date";
@@ -30,9 +30,10 @@ pub(crate) fn asked(headers: &HeaderMap) -> S3Result<ObjectLock> {
     let retention = match (text(headers, MODE), text(headers, UNTIL)) {
         (None, None) => None,
         (Some(name), Some(until)) => {
-            let mode = mode(name).ok_or_else(|| invalid_argument("Unknown wormMode directive."))?;
-            let until = Timestamp::parse(TimestampFormat::DateTime, until)
-                .map_err(|_| invalid_argument("The retain until date must be provided in ISO 8601 format"))?;
+            let mode = mode(name).ok_or_else(|| wrong_argument(MODE, name, "Unknown wormMode directive."))?;
+            let until = Timestamp::parse(TimestampFormat::DateTime, until).map_err(|_| {
+                wrong_argument(UNTIL, until, "The retain until date must be provided in ISO 8601 format")
+            })?;
             Some(Retention { mode, until: values::moment(&until) })
         }
         _ => return Err(invalid_argument(format!("{UNTIL} and {MODE} must both be supplied"))),
@@ -41,7 +42,9 @@ pub(crate) fn asked(headers: &HeaderMap) -> S3Result<ObjectLock> {
         None => None,
         Some("ON") => Some(true),
         Some("OFF") => Some(false),
-        Some(_) => return Err(invalid_argument("Legal Hold must be either of 'ON' or 'OFF'")),
+        Some(hold) => {
+            return Err(wrong_argument(HOLD, hold, "Legal Hold must be either of 'ON' or 'OFF'"));
+        }
     };
     Ok(ObjectLock { retention, legal_hold })
 }

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::S3Result;
 use s3s::dto::{ETag, EncodingType, Owner};
 
-use crate::errors::{invalid_argument, unwritable};
+use crate::errors::{unwritable, wrong_argument};
 
 /// A moment.
 pub(crate) fn timestamp(time: Timestamp) -> s3s::dto::Timestamp {
@@ -62,7 +62,8 @@ pub(crate) fn page_size(asked: Option<i32>, default: u32, name: &str) -> S3Resul
     match asked {
         None => Ok(default),
         Some(asked) => u32::try_from(asked).map(|asked| asked.min(default)).map_err(|_| {
-            invalid_argument(format!("Argument {name} must be an integer between 0 and 2147483647"))
+            let why = format!("Argument {name} must be an integer between 0 and 2147483647");
+            wrong_argument(name, &asked.to_string(), why)
         }),
     }
 }
@@ -90,7 +91,10 @@ impl Encoding {
         match encoding.map(EncodingType::as_str) {
             None | Some("") => Ok(Self::Plain),
             Some(name) if name.eq_ignore_ascii_case("url") => Ok(Self::Url),
-            Some(_) => Err(invalid_argument("Invalid Encoding Method specified in Request")),
+            Some(name) => {
+                let why = "Invalid Encoding Method specified in Request";
+                Err(wrong_argument("encoding-type", name, why))
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::auth::{note_namespace, who};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::values::{self, count};
 use crate::dto::{address, joined};
-use crate::errors::{invalid_argument, translate};
+use crate::errors::{translate, wrong_argument};
 
 /// Which attributes a request may name.
 const KNOWN: [&str; 5] = [
@@ -32,14 +32,19 @@ pub(crate) async fn get(
     // SDKs send one header, or one for each attribute.
     let asked = joined(&request.headers, "x-amz-object-attributes").unwrap_or_default();
     let asked: Vec<_> = asked.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    if asked.is_empty() || asked.iter().any(|name| !KNOWN.contains(name)) {
-        return Err(invalid_argument("Invalid attribute name specified."));
+    if let Some(unknown) =
+        asked.iter().find(|name| !KNOWN.contains(*name)).or(asked.is_empty().then_some(&""))
+    {
+        let why = "Invalid attribute name specified.";
+        return Err(wrong_argument("x-amz-object-attributes", unknown, why));
     }
     let asks = |name: &str| asked.contains(&name);
     let limit = values::page_size(input.max_parts, PAGE_MAX, "max-parts")?;
     let marker = input.part_number_marker.unwrap_or_default();
-    let after = u32::try_from(marker)
-        .map_err(|_| invalid_argument("Argument part-number-marker must be an integer of 0 or more"))?;
+    let after = u32::try_from(marker).map_err(|_| {
+        let why = "Argument part-number-marker must be an integer of 0 or more";
+        wrong_argument("part-number-marker", &marker.to_string(), why)
+    })?;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let (object, parts) =
         api.store.object_parts(who(&request)?, &reference, after, limit).await.map_err(translate)?;

@@ -20,7 +20,7 @@ use crate::acl;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, values};
-use crate::errors::{internal, invalid_argument, translate, writable};
+use crate::errors::{internal, translate, writable, wrong_argument};
 use crate::xml_body;
 
 /// Most buckets of one answer (S3 `ListBuckets`).
@@ -62,8 +62,9 @@ pub(crate) async fn list_plain(api: &Api, request: &S3Request<Body>) -> S3Result
             "continuation-token" => input.continuation_token = Some(value),
             "bucket-region" => input.bucket_region = Some(value),
             "max-buckets" => {
-                let number =
-                    value.parse().map_err(|_| invalid_argument("max-buckets must be an integer."))?;
+                let number = value
+                    .parse()
+                    .map_err(|_| wrong_argument("max-buckets", &value, "max-buckets must be an integer."))?;
                 input.max_buckets = Some(number);
             }
             _ => {}
@@ -90,16 +91,21 @@ async fn page<T>(api: &Api, request: &S3Request<T>, input: &ListBucketsInput) ->
     }
     let limit = match input.max_buckets {
         None => BUCKETS_MAX,
-        Some(asked) => u32::try_from(asked)
-            .ok()
-            .filter(|asked| (1..=BUCKETS_MAX).contains(asked))
-            .ok_or_else(|| invalid_argument("Argument max-buckets must be an integer between 1 and 10000"))?,
+        Some(asked) => {
+            u32::try_from(asked).ok().filter(|asked| (1..=BUCKETS_MAX).contains(asked)).ok_or_else(|| {
+                let why = "Argument max-buckets must be an integer between 1 and 10000";
+                wrong_argument("max-buckets", &asked.to_string(), why)
+            })?
+        }
     };
     let after = match input.continuation_token.as_deref().filter(|token| !token.is_empty()) {
         None => None,
         Some(token) => Some(
             Cursor::decode(token)
-                .map_err(|_| invalid_argument("The continuation token provided is incorrect"))?
+                .map_err(|_| {
+                    let why = "The continuation token provided is incorrect";
+                    wrong_argument("continuation-token", token, why)
+                })?
                 .key()
                 .to_owned(),
         ),

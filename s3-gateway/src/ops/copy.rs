@@ -1,7 +1,8 @@
 //! Copies: of objects, and of parts of uploads.
 
 use http::HeaderMap;
-use juststorage_core::application::objects::copy::CopyRequest;
+use juststorage_core::application::error::Error;
+use juststorage_core::application::objects::copy::{CopyRequest, SOURCE_DIFFERS};
 use juststorage_core::application::uploads::CopyPartRequest;
 use juststorage_core::domain::principal::Principal;
 use juststorage_core::domain::range::ByteRange;
@@ -9,7 +10,7 @@ use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, UploadPartCopyInput,
     UploadPartCopyOutput,
 };
-use s3s::{S3Request, S3Response, S3Result};
+use s3s::{S3Error, S3Request, S3Response, S3Result};
 
 use super::lifecycle::expiration;
 use super::multipart::{part_number, upload};
@@ -19,7 +20,7 @@ use crate::auth::{check_owner, note_namespace, who};
 use crate::dto::address::{Source, copy_source};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, lock, text, values};
-use crate::errors::{bad_request, invalid_argument, not_implemented, translate};
+use crate::errors::{bad_request, not_implemented, translate, with_member, wrong_argument};
 
 async fn check_source_owner(
     api: &Api,
@@ -32,6 +33,56 @@ async fn check_source_owner(
         Some(expected) => check_owner(&api.store, who, source.bucket, expected).await,
     }
 }
+
+/// An error of a copy that names what it is about: the source, or what is written.
+async fn uncopied(
+    api: &Api,
+    who: &Principal,
+    source: &Source<'_>,
+    headers: &HeaderMap,
+    error: Error,
+) -> S3Error {
+    match error {
+        Error::DeleteMarker { addressed: true, .. } => bad_request(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ),
+        Error::NoSuchVersion => {
+            let error = with_member(translate(error), "Key", source.key);
+            with_member(error, "VersionId", source.version.unwrap_or("null"))
+        }
+        Error::DeleteMarker { .. } => with_member(translate(error), "Key", source.key),
+        // What is written may be missing too: its bucket, or the object that If-Match names.
+        Error::NoSuchObject => match source.reference() {
+            Ok(reference) if api.store.object(who, &reference).await.is_err() => {
+                with_member(translate(error), "Key", source.key)
+            }
+            _ => translate(error),
+        },
+        Error::NoSuchBucket => match address::bucket(source.bucket) {
+            Ok(bucket) if api.store.visit_bucket(who, &bucket).await.is_err() => {
+                with_member(translate(error), "BucketName", source.bucket)
+            }
+            _ => translate(error),
+        },
+        Error::PreconditionFailed(SOURCE_DIFFERS) => {
+            let failed = SOURCE_CONDITIONS.iter().find(|name| headers.contains_key(**name));
+            match failed {
+                Some(name) => with_member(translate(error), "Condition", name),
+                None => translate(error),
+            }
+        }
+        error => translate(error),
+    }
+}
+
+/// The conditions on a copy's source, in the order in which they are decided.
+const SOURCE_CONDITIONS: [&str; 4] = [
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-if-modified-since",
+];
 
 pub(crate) async fn object(
     api: &Api,
@@ -75,7 +126,10 @@ pub(crate) async fn object(
     };
     let who = who(&request)?;
     check_source_owner(api, who, &source, headers).await?;
-    let (from, object) = api.store.copy(who, copy).await.map_err(translate)?;
+    let (from, object) = match api.store.copy(who, copy).await {
+        Ok(copied) => copied,
+        Err(error) => return Err(uncopied(api, who, &source, headers, error).await),
+    };
     note_namespace(object.address.namespace.as_str());
     let mut result = CopyObjectResult {
         e_tag: Some(values::etag(&object.etag)),
@@ -107,7 +161,9 @@ pub(crate) async fn part(
         .as_deref()
         .map(|range| match ByteRange::parse(range) {
             Ok(range @ ByteRange::From { last: Some(_), .. }) => Ok(range),
-            _ => Err(invalid_argument(
+            _ => Err(wrong_argument(
+                "x-amz-copy-source-range",
+                range,
                 "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last \
                  are the zero-based offsets of the first and last bytes to copy",
             )),
@@ -120,13 +176,20 @@ pub(crate) async fn part(
     };
     let who = who(&request)?;
     check_source_owner(api, who, &source, headers).await?;
-    let part = api.store.copy_part(who, &upload, number, &copy).await.map_err(translate)?;
+    let (from, part) = match api.store.copy_part(who, &upload, number, &copy).await {
+        Ok(copied) => copied,
+        Err(error) => return Err(uncopied(api, who, &source, headers, error).await),
+    };
     let mut result = CopyPartResult {
         e_tag: Some(values::etag(&part.etag)),
         last_modified: Some(values::timestamp(part.created_at)),
         ..CopyPartResult::default()
     };
     set_checksum!(result, &part.checksum);
-    let output = UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() };
+    let output = UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        copy_source_version_id: from.s3_version_id(),
+        ..UploadPartCopyOutput::default()
+    };
     Ok(S3Response::new(output))
 }

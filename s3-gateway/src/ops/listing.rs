@@ -15,7 +15,7 @@ use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::values::{self, Encoding, count};
 use crate::dto::{address, checksums};
-use crate::errors::{invalid_argument, translate};
+use crate::errors::{translate, wrong_argument};
 
 /// Where a listing behind `marker` begins. A marker that is itself a rolled-up prefix is behind all keys
 /// with it; otherwise the same prefix would be listed again for ever.
@@ -193,10 +193,10 @@ pub(crate) async fn v2(
     let asked = asked!(input, max_keys: "max-keys")?;
     let start_after = input.start_after.as_deref();
     let after = match given(input.continuation_token.as_deref()) {
-        Some(token) => Some(
-            Cursor::decode(token)
-                .map_err(|_| invalid_argument("The continuation token provided is incorrect"))?,
-        ),
+        Some(token) => Some(Cursor::decode(token).map_err(|_| {
+            let why = "The continuation token provided is incorrect";
+            wrong_argument("continuation-token", token, why)
+        })?),
         None => start_after.and_then(|key| asked.behind(key)),
     };
     let page = latest(api, &request, &asked.request(after, false)?).await?;
@@ -230,13 +230,14 @@ pub(crate) async fn versions(
     let marker = input.key_marker.as_deref().unwrap_or_default();
     let after = match given(input.version_id_marker.as_deref()) {
         None => asked.behind(marker),
-        Some(_) if marker.is_empty() => {
-            return Err(invalid_argument("A version-id marker cannot be specified without a key marker."));
+        Some(version) if marker.is_empty() => {
+            let why = "A version-id marker cannot be specified without a key marker.";
+            return Err(wrong_argument("version-id-marker", version, why));
         }
         Some(version) => Some(
             uuid::Uuid::try_parse(version)
                 .map(|id| Cursor::Version(marker.to_owned(), id))
-                .map_err(|_| invalid_argument("Invalid version id specified"))?,
+                .map_err(|_| wrong_argument("version-id-marker", version, "Invalid version id specified"))?,
         ),
     };
     let list = asked.request(after, true)?;

@@ -21,7 +21,7 @@ use crate::auth::{note_namespace, who};
 use crate::body;
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, text, values};
-use crate::errors::{bad_request, invalid_argument, translate, writable};
+use crate::errors::{bad_request, translate, writable, wrong_argument};
 use crate::xml_body;
 
 /// The upload that a request names. An id that is none names no upload.
@@ -33,8 +33,10 @@ pub(crate) fn upload(bucket: &str, key: &str, id: &str) -> S3Result<UploadRef> {
 
 /// A part's number.
 pub(crate) fn part_number(number: i32) -> S3Result<PartNumber> {
-    PartNumber::new(i64::from(number))
-        .map_err(|_| invalid_argument("Part number must be an integer between 1 and 10000, inclusive"))
+    PartNumber::new(i64::from(number)).map_err(|_| {
+        let why = "Part number must be an integer between 1 and 10000, inclusive";
+        wrong_argument("partNumber", &number.to_string(), why)
+    })
 }
 
 pub(crate) async fn create(
@@ -158,7 +160,8 @@ async fn check_expectations(
     let expected_kind = checksums::kind_header(&request.headers)?;
     let expected_size = text(&request.headers, "x-amz-mp-object-size")
         .map(|size| {
-            size.parse::<u64>().map_err(|_| invalid_argument("x-amz-mp-object-size must be an integer."))
+            let why = "x-amz-mp-object-size must be an integer.";
+            size.parse::<u64>().map_err(|_| wrong_argument("x-amz-mp-object-size", size, why))
         })
         .transpose()?;
     if expected_kind.is_none() && expected_size.is_none() {

@@ -26,7 +26,7 @@ use crate::auth::{note_namespace, who};
 use crate::body;
 use crate::dto::checksums::{self, header_of, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, lock, rfc2047, text, values};
-use crate::errors::{bad_request, fail, invalid_argument, translate};
+use crate::errors::{bad_request, fail, translate, wrong_argument};
 
 /// The decoded length of a body. s3s has put it into `Content-Length`.
 pub(crate) fn body_length(length: Option<i64>) -> S3Result<u64> {
@@ -94,7 +94,8 @@ impl Query {
                 "partNumber" => {
                     let number = value.parse().ok().filter(|number| (1..=10_000).contains(number));
                     query.part = Some(number.ok_or_else(|| {
-                        invalid_argument("Part number must be an integer between 1 and 10000, inclusive")
+                        let why = "Part number must be an integer between 1 and 10000, inclusive";
+                        wrong_argument("partNumber", &value, why)
                     })?);
                 }
                 _ => query.overrides.extend(override_header(&key).map(|name| (name, value))),

@@ -16,7 +16,7 @@ use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::values::{self, count};
-use crate::errors::{invalid_argument, translate, writable};
+use crate::errors::{translate, writable, wrong_argument};
 
 pub(crate) async fn parts(
     api: &Api,
@@ -26,14 +26,14 @@ pub(crate) async fn parts(
     let limit = values::page_size(input.max_parts, PAGE_MAX, "max-parts")?;
     let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
     let marker = input.part_number_marker.unwrap_or_default();
-    let after =
-        match marker {
-            0 => None,
-            // Nothing follows a number beyond the largest.
-            marker => Some(PartNumber::new(i64::from(marker.min(10_000))).map_err(|_| {
-                invalid_argument("Argument part-number-marker must be an integer of 0 or more")
-            })?),
-        };
+    let after = match marker {
+        0 => None,
+        // Nothing follows a number beyond the largest.
+        marker => Some(PartNumber::new(i64::from(marker.min(10_000))).map_err(|_| {
+            let why = "Argument part-number-marker must be an integer of 0 or more";
+            wrong_argument("part-number-marker", &marker.to_string(), why)
+        })?),
+    };
     let page = api.store.list_parts(who(&request)?, &upload, after, limit).await.map_err(translate)?;
     note_namespace(page.upload.space.address.namespace.as_str());
     let last = page.parts.last().map(|part| i32::from(part.number.get()));
@@ -82,7 +82,8 @@ pub(crate) async fn list(
     let after = match upload_marker {
         None => asked.behind(marker),
         Some(id) => {
-            let id = UploadId::parse(id).ok_or_else(|| invalid_argument("Invalid uploadId marker"))?;
+            let id = UploadId::parse(id)
+                .ok_or_else(|| wrong_argument("upload-id-marker", id, "Invalid uploadId marker"))?;
             Some(Cursor::Version(marker.to_owned(), id.0))
         }
     };

@@ -33,7 +33,9 @@ use crate::api::Api;
 use crate::auth::{self, note_namespace};
 use crate::body::Failure;
 use crate::dto::{address, attributes, checksums, conditions, text, values};
-use crate::errors::{bad_request, escape, fail, internal, invalid_argument, refusal};
+use crate::errors::{
+    bad_request, escape, fail, internal, invalid_argument, refusal, with_member, wrong_argument,
+};
 use crate::service::BoxError;
 
 /// Takes in forms.
@@ -77,11 +79,8 @@ impl Forms {
         frames: BoxStream<'static, Result<Bytes, BoxError>>,
     ) -> S3Result<Response<s3s::Body>> {
         let boundary = text(&request.headers, "content-type").and_then(form::boundary).ok_or_else(|| {
-            fail(
-                StatusCode::PRECONDITION_FAILED,
-                "PreconditionFailed",
-                "Bucket POST must be of the enclosure-type multipart/form-data",
-            )
+            let what = "Bucket POST must be of the enclosure-type multipart/form-data";
+            with_member(fail(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", what), "Condition", what)
         })?;
         let Form { fields, file_name, file } = form::read(frames, &boundary).await.map_err(unreadable)?;
         let fields = complete(fields, bucket, file_name.as_deref())?;
@@ -103,7 +102,8 @@ impl Forms {
             Policy::read(field("policy").unwrap_or_default())?.check(&fields, OffsetDateTime::now_utc())?
         };
         let key = field("key").filter(|key| !key.is_empty()).ok_or_else(|| {
-            invalid_argument("Bucket POST must contain a field named 'key'. It must stand before the file.")
+            let why = "Bucket POST must contain a field named 'key'. It must stand before the file.";
+            wrong_argument("key", "", why)
         })?;
         let headers = headers(&fields)?;
         let operation = allowlist::put_object().ok_or_else(internal)?;
@@ -187,7 +187,8 @@ fn headers(fields: &[(String, String)]) -> S3Result<HeaderMap> {
             name if name.starts_with("x-amz-") && !SIGNING.contains(&name) => name,
             _ => continue,
         };
-        let invalid = || invalid_argument(format!("The value of the form field {name} is invalid."));
+        let invalid =
+            || wrong_argument(name, value, format!("The value of the form field {name} is invalid."));
         let header = HeaderName::try_from(header).map_err(|_| invalid())?;
         headers.insert(header, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid())?);
     }

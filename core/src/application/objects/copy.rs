@@ -17,6 +17,9 @@ use crate::domain::principal::{Principal, Right};
 use crate::domain::range::Span;
 use crate::domain::storage_class::StorageClass;
 
+/// What [`Error::PreconditionFailed`] says of a condition on the source.
+pub const SOURCE_DIFFERS: &str = "the copy source does not match";
+
 /// What to copy, and to where.
 #[derive(Clone, Debug)]
 pub struct CopyRequest {
@@ -106,7 +109,7 @@ impl Store {
         match preconditions.decide_copy_source(&found.object.etag, found.object.created_at) {
             ReadDecision::Proceed => Ok(found),
             ReadDecision::NotModified | ReadDecision::Failed => {
-                Err(Error::PreconditionFailed("the copy source does not match"))
+                Err(Error::PreconditionFailed(SOURCE_DIFFERS))
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::domain::checksum::ChecksumAlgorithm;
 use crate::domain::etag::Etag;
 use crate::domain::invalid::Invalid;
 use crate::domain::multipart::{PART_BYTES_MAX, Part, PartNumber, Upload};
+use crate::domain::object::Object;
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{Principal, Right};
 use crate::domain::range::{ByteRange, Span};
@@ -90,14 +91,14 @@ impl Store {
     }
 
     /// Makes a part of a stored object or a range of it. Inside one dedup domain no byte moves, unless the
-    /// upload carries checksums: then the bytes are read and taken in again.
+    /// upload carries checksums: then the bytes are read and taken in again. Returns the source and the part.
     pub async fn copy_part(
         &self,
         who: &Principal,
         reference: &UploadRef,
         number: PartNumber,
         request: &CopyPartRequest,
-    ) -> Result<Part> {
+    ) -> Result<(Object, Part)> {
         let (upload, _) = self.find_upload(who, Right::Write, reference).await?;
         let source = self.copy_source(who, &request.source, &request.source_preconditions).await?;
         let content = source.object.content.ok_or(Error::NoSuchObject)?;
@@ -116,7 +117,8 @@ impl Store {
         if upload.checksum.is_some() || self.dedup.domain(&source.object.address) != domain {
             let checksum = upload.checksum.map(|(algorithm, _)| algorithm);
             let body = self.body_of(&source, span).await?;
-            return self.land_part(&upload, number, EtagStyle::Md5, checksum, body).await;
+            let part = self.land_part(&upload, number, EtagStyle::Md5, checksum, body).await?;
+            return Ok((source.object, part));
         }
         let whole = span == Span::whole(content.size);
         let (new, etag) = if whole {
@@ -135,7 +137,8 @@ impl Store {
             checksum: None,
             announced: None,
         };
-        part_of(self.committer.commit(Mutation::PutPart(Box::new(part))).await?)
+        let part = part_of(self.committer.commit(Mutation::PutPart(Box::new(part))).await?)?;
+        Ok((source.object, part))
     }
 
     /// A page of an upload's parts.
