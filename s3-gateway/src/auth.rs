@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, HeaderName, HeaderValue,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use juststorage_core::application::access::{Access, S3Identity};
 use juststorage_core::application::store::Store;
 use juststorage_core::domain::principal::Principal;
@@ -188,18 +188,21 @@ pub(crate) async fn check_owner(
     Err(fail(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied: the bucket has another owner."))
 }
 
+/// The headers of a request, with those in its query if one of them is an ACL: a presigned URL may ask for one.
+pub(crate) fn hoisted<'h>(headers: &'h HeaderMap, uri: &Uri) -> Cow<'h, HeaderMap> {
+    if uri.query().is_some_and(|query| query.to_ascii_lowercase().contains("x-amz-acl")) {
+        Cow::Owned(effective_headers(headers, uri))
+    } else {
+        Cow::Borrowed(headers)
+    }
+}
+
 #[async_trait::async_trait]
 impl S3Access for Doorkeeper {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let signed = cx.credentials().is_some();
         let bucket = (cx.s3_op().name() != "CreateBucket").then(|| cx.s3_path().get_bucket_name()).flatten();
-        // A presigned URL may ask for an ACL in its query.
-        let hoisted = cx.uri().query().is_some_and(|query| query.to_ascii_lowercase().contains("x-amz-acl"));
-        let headers = if hoisted {
-            Cow::Owned(effective_headers(cx.headers(), cx.uri()))
-        } else {
-            Cow::Borrowed(cx.headers())
-        };
+        let headers = hoisted(cx.headers(), cx.uri());
         let who = self.admit(signed, bucket, &headers).await?;
         cx.extensions_mut().insert(who);
         Ok(())

@@ -84,7 +84,7 @@ fn explained(blob: StreamingBlob, failure: Failure) -> BoxStream<'static, Result
 }
 
 /// The code for an error of a body's framing: the first cause that has one.
-fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> S3Error {
+pub(crate) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> S3Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<UploadStreamError>() {

@@ -19,7 +19,7 @@ mod post;
 mod preflight;
 mod route;
 mod service;
-mod xml_body;
+mod wire;
 
 use juststorage_core::application::access::Access;
 use juststorage_core::application::store::Store;

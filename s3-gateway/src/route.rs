@@ -1,37 +1,42 @@
-//! Reads of objects, taken from s3s once it has verified the signature: it refuses ranges, lists of entity
-//! tags and dates that HTTP tells a server to ignore or understand. And `GET //`, which s3s takes for a
-//! bucket without name.
+//! What is taken from s3s once it has verified the signature. Reads of objects: it refuses ranges, lists of entity
+//! tags and dates that HTTP tells a server to ignore or understand. `GET //`, which it takes for a bucket without
+//! name. And every operation that takes an XML document, which it does not read as XML ([`crate::wire`]).
 
 use http::{Extensions, HeaderMap, Method, Uri};
 use s3s::route::S3Route;
 use s3s::{Body, S3Request, S3Response, S3Result};
 
 use crate::api::Api;
-use crate::auth::Doorkeeper;
+use crate::auth::{Doorkeeper, hoisted};
 use crate::errors::internal;
 use crate::ops;
 use crate::service::Target;
+use crate::wire::{self, Documents};
 
 /// The operations that bypass s3s's reading of the request.
-pub(crate) struct Reads {
+pub(crate) struct Routes {
     pub(crate) api: Api,
     pub(crate) doorkeeper: Doorkeeper,
+    pub(crate) documents: Documents,
 }
 
 #[async_trait::async_trait]
-impl S3Route for Reads {
+impl S3Route for Routes {
     fn is_match(&self, _: &Method, uri: &Uri, _: &HeaderMap, extensions: &mut Extensions) -> bool {
         extensions.get::<Target>().is_some_and(|target| match target.operation.name {
             "GetObject" | "HeadObject" => true,
             "ListBuckets" => uri.path() != "/",
-            _ => false,
+            operation => wire::takes_xml(operation),
         })
     }
 
     async fn check_access(&self, request: &mut S3Request<Body>) -> S3Result<()> {
-        let bucket = request.extensions.get::<Target>().and_then(|target| target.bucket.clone());
+        let target = request.extensions.get::<Target>().cloned().ok_or_else(internal)?;
+        // The bucket that is to be made belongs to nobody yet.
+        let bucket = target.bucket.filter(|_| target.operation.name != "CreateBucket");
         let signed = request.credentials.is_some();
-        let who = self.doorkeeper.admit(signed, bucket.as_deref(), &request.headers).await?;
+        let headers = hoisted(&request.headers, &request.uri);
+        let who = self.doorkeeper.admit(signed, bucket.as_deref(), &headers).await?;
         request.extensions.insert(who);
         Ok(())
     }
@@ -46,7 +51,7 @@ impl S3Route for Reads {
                 ops::objects::head(&self.api, &request, bucket, key).await
             }
             ("ListBuckets", ..) => ops::buckets::list_plain(&self.api, &request).await,
-            _ => Err(internal()),
+            _ => self.documents.call(request).await,
         }
     }
 }

@@ -29,8 +29,8 @@ use crate::chunks::{self, Chunked};
 use crate::errors::{self, Context, Refusal, bodiless};
 use crate::post::Forms;
 use crate::preflight::Asked;
-use crate::route::Reads;
-use crate::xml_body::{self, XmlDigests};
+use crate::route::Routes;
+use crate::wire::{self, Documents};
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -40,9 +40,6 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of an answer. An error ends it short: the connection must break then.
 pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
-
-/// Longest XML body, in bytes: `DeleteObjects` of a thousand keys of 1024 bytes, each escaped.
-const XML_BYTES_MAX: usize = 8 << 20;
 
 /// The S3 front as a tower service over any HTTP body. Cheap to clone. It answers every request itself and
 /// never fails; mount it as the fallback service of a listener of its own.
@@ -64,11 +61,12 @@ pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     let Gateway { store, access, region, domain, sigv2 } = gateway;
     let domain = domain.map(|domain| check_domain(&domain)).transpose()?;
     let (api, shared) = (Api { store: store.clone(), region }, store.clone());
+    let documents = Documents { open: builder(api.clone(), false, domain.as_ref()).build() };
     let mut builder = builder(api.clone(), sigv2, domain.as_ref());
     // Without this call s3s would let everybody in.
     builder.set_auth(Keys(access.clone()));
     builder.set_access(Doorkeeper(store.clone()));
-    builder.set_route(Reads { api: api.clone(), doorkeeper: Doorkeeper(store) });
+    builder.set_route(Routes { api: api.clone(), doorkeeper: Doorkeeper(store), documents });
     let host_id = Uuid::new_v4().simple().to_string().into();
     let forms = Arc::new(Forms { api, access, sigv2 });
     Ok(S3Gateway { s3: builder.build(), store: shared, forms, domain, host_id })
@@ -79,7 +77,6 @@ fn builder(api: Api, sigv2: bool, domain: Option<&Arc<str>>) -> S3ServiceBuilder
     let mut config = S3Config::default();
     // Operations are told apart by method, path and query alone, as the allow-list does.
     config.operation_id_routing = false;
-    config.xml_max_body_size = XML_BYTES_MAX;
     // Larger bodies are refused by core, which knows the limit.
     config.put_object_max_size = None;
     config.custom_route_max_body_size = None;
@@ -219,7 +216,7 @@ impl S3Gateway {
         B::Error: Into<BoxError>,
     {
         let operation = target.operation.name;
-        let takes_xml = xml_body::OPERATIONS.contains(&operation);
+        let takes_xml = wire::takes_xml(operation);
         request::operation(operation);
         let (mut parts, body) = incoming.into_parts();
         if let ("PostObject", Some(bucket)) = (operation, &target.bucket) {
@@ -232,7 +229,7 @@ impl S3Gateway {
             return Ok(labelled(response, namespace));
         }
         if takes_xml && chunks::are_announced(&parts.headers) {
-            return Err(xml_body::in_chunks());
+            return Err(wire::in_chunks());
         }
         parts.extensions.insert(target);
         auth::date_as_amz_date(&mut parts.headers);
@@ -241,11 +238,7 @@ impl S3Gateway {
         if self.forms.sigv2 {
             auth::bucket_path::admit(&mut parts, &self.forms.access).await;
         }
-        let body = if takes_xml {
-            let digests = XmlDigests::new(&parts.headers);
-            parts.extensions.insert(digests.clone());
-            s3s::Body::http_body_unsync(digests.watch(Box::pin(body.map_err(Into::into))))
-        } else if chunks::are_announced(&parts.headers) {
+        let body = if chunks::are_announced(&parts.headers) {
             s3s::Body::http_body_unsync(Chunked::new(Box::pin(body.map_err(Into::into))))
         } else {
             s3s::Body::http_body_unsync(body.map_err(Into::into))

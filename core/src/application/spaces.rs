@@ -10,7 +10,7 @@ use crate::application::ports::metadata::{BucketDeletion, Place, SpaceUsage};
 use crate::application::store::Store;
 use crate::domain::acl::CannedAcl;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
-use crate::domain::object::ObjectState;
+use crate::domain::object::{ObjectState, Tags};
 use crate::domain::principal::{Principal, Proof, Right, Tenants};
 use crate::domain::settings::{BucketOwnerEnforced, Declared, Setting};
 use crate::domain::space::{Bucket, Space};
@@ -27,12 +27,14 @@ pub struct NewBucket {
     pub acl: CannedAcl,
     /// Whether it has no ACLs from the beginning, where they count.
     pub owner_enforced: bool,
+    /// Its tags, which take the right to administer.
+    pub tags: Tags,
 }
 
 impl Store {
     /// Makes a bucket.
     pub async fn create_bucket(&self, who: &Principal, name: &BucketName, new: NewBucket) -> Result<Bucket> {
-        let NewBucket { space, locking, acl, owner_enforced } = new;
+        let NewBucket { space, locking, acl, owner_enforced, tags } = new;
         let address = match space {
             Some(space) => space,
             None => SpaceAddress::new(Namespace::new(name.as_str())?, who.tenant.clone()),
@@ -47,18 +49,23 @@ impl Store {
             }
             authorize::check(who, Right::Admin, &address, Error::Forbidden(Right::Admin))?;
         }
+        let tags = (!tags.is_empty()).then_some(Setting::Tags(tags));
+        if let Some(tags) = &tags {
+            tags.validate()?;
+            authorize::check(who, Right::Admin, &address, Error::Forbidden(Right::Admin))?;
+        }
         let made = self.metadata.create_bucket(name, &address, locking, self.clock.now()).await?;
         let bucket = made.map_err(|taken| Error::BucketExists {
             name: taken.name,
             own: taken.space.address.tenant == address.tenant,
         })?;
-        // In a transaction of its own: whoever dies between the two leaves a private bucket.
+        // In transactions of their own: a process that dies in between leaves a private bucket without tags.
         let setting = match (acl.is_shared(), owner_enforced && self.heeds_acls()) {
             (true, _) => Some(Setting::Acl(acl)),
             (false, true) => Some(Setting::Ownership(Declared::Set(BucketOwnerEnforced))),
             (false, false) => None,
         };
-        if let Some(setting) = setting {
+        for setting in setting.into_iter().chain(tags) {
             self.metadata.put_setting(&address, name, &setting).await?.map_err(refused)?;
         }
         Ok(bucket)

@@ -27,7 +27,6 @@ use crate::api::Api;
 use crate::auth::who;
 use crate::dto::{address, values};
 use crate::errors::{fail, malformed_xml, not_implemented, translate};
-use crate::xml_body;
 
 pub(crate) async fn bucket_acl(
     api: &Api,
@@ -61,7 +60,6 @@ pub(crate) async fn put_bucket_acl(
     api: &Api,
     request: S3Request<PutBucketAclInput>,
 ) -> S3Result<S3Response<PutBucketAclOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let (bucket, policy) = (&request.input.bucket, request.input.access_control_policy.as_ref());
     let (space, settings) = settings_of(api, &request, bucket).await?;
     let acl = asked(api, &request, bucket, policy, &space.address.tenant).await?;
@@ -78,7 +76,6 @@ pub(crate) async fn put_object_acl(
     api: &Api,
     request: S3Request<PutObjectAclInput>,
 ) -> S3Result<S3Response<PutObjectAclOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let (input, policy) = (&request.input, request.input.access_control_policy.as_ref());
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let object = find(api, &request, &reference).await?;
@@ -129,7 +126,6 @@ pub(crate) async fn put_ownership(
     api: &Api,
     request: S3Request<PutBucketOwnershipControlsInput>,
 ) -> S3Result<S3Response<PutBucketOwnershipControlsOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let bucket = address::bucket(&request.input.bucket)?;
     let [rule] = request.input.ownership_controls.rules.as_slice() else {
         return Err(malformed_xml("exactly one Rule is expected"));
@@ -188,7 +184,6 @@ pub(crate) async fn put_public_access(
     api: &Api,
     request: S3Request<PutPublicAccessBlockInput>,
 ) -> S3Result<S3Response<PutPublicAccessBlockOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let bucket = address::bucket(&request.input.bucket)?;
     let sent = &request.input.public_access_block_configuration;
     let said = PublicAccess {

@@ -19,9 +19,8 @@ use s3s::{Body, S3Request, S3Response, S3Result};
 use crate::acl;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
-use crate::dto::{address, values};
+use crate::dto::{address, attributes, values};
 use crate::errors::{internal, translate, writable, wrong_argument};
-use crate::xml_body;
 
 /// Most buckets of one answer (S3 `ListBuckets`).
 const BUCKETS_MAX: u32 = 10_000;
@@ -135,14 +134,15 @@ pub(crate) async fn create(
     api: &Api,
     request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let name = address::bucket(&request.input.bucket)?;
     let who = who(&request)?;
     let locking = request.input.object_lock_enabled_for_bucket == Some(true);
     let acl = acl::asked(&request.headers);
     // The allow-list lets no other ownership pass.
     let owner_enforced = request.input.object_ownership.is_some();
-    let new = NewBucket { space: None, locking, acl, owner_enforced };
+    let asked = request.input.create_bucket_configuration.clone().unwrap_or_default();
+    let tags = attributes::tag_set(asked.tags.unwrap_or_default())?;
+    let new = NewBucket { space: None, locking, acl, owner_enforced, tags: tags.clone() };
     match api.store.create_bucket(who, &name, new).await {
         Ok(bucket) => note_namespace(bucket.space.address.namespace.as_str()),
         // S3 answers 200 in its first region only, where old clients rely on it (S3 `CreateBucket`). Not to one
@@ -150,6 +150,9 @@ pub(crate) async fn create(
         Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" && !locking => {
             if acl::says_anything(&request.headers) && api.store.heeds_acls() {
                 api.store.put_setting(who, &name, Setting::Acl(acl)).await.map_err(translate)?;
+            }
+            if !tags.is_empty() {
+                api.store.put_setting(who, &name, Setting::Tags(tags)).await.map_err(translate)?;
             }
         }
         Err(error) => return Err(translate(error)),

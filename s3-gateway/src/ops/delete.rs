@@ -19,7 +19,6 @@ use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, conditions, lock};
 use crate::errors::{bad_request, translate, writable};
-use crate::xml_body;
 
 /// Most keys of one `DeleteObjects`.
 const KEYS_MAX: usize = 1000;
@@ -65,7 +64,6 @@ pub(crate) async fn many(
     api: &Api,
     mut request: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, true)?;
     let Delete { objects, quiet } =
         std::mem::replace(&mut request.input.delete, Delete { objects: Vec::new(), quiet: None });
     if objects.is_empty() || objects.len() > KEYS_MAX {

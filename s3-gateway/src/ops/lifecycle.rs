@@ -16,7 +16,6 @@ use crate::api::Api;
 use crate::auth::who;
 use crate::dto::{address, lifecycle};
 use crate::errors::{fail, malformed_xml, translate};
-use crate::xml_body;
 
 pub(crate) async fn get(
     api: &Api,
@@ -37,7 +36,6 @@ pub(crate) async fn put(
     api: &Api,
     mut request: S3Request<PutBucketLifecycleConfigurationInput>,
 ) -> S3Result<S3Response<PutBucketLifecycleConfigurationOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let bucket = address::bucket(&request.input.bucket)?;
     let minimum = request.input.transition_default_minimum_object_size.take();
     let sent = request.input.lifecycle_configuration.take();

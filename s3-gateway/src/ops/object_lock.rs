@@ -22,7 +22,6 @@ use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, lock, values};
 use crate::errors::{fail, malformed_xml, translate};
-use crate::xml_body;
 
 pub(crate) async fn get_config(
     api: &Api,
@@ -57,7 +56,6 @@ pub(crate) async fn put_config(
     api: &Api,
     mut request: S3Request<PutObjectLockConfigurationInput>,
 ) -> S3Result<S3Response<PutObjectLockConfigurationOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let bucket = address::bucket(&request.input.bucket)?;
     let sent = request.input.object_lock_configuration.take().unwrap_or_default();
     if sent.object_lock_enabled.as_ref().map(ObjectLockEnabled::as_str) != Some(ObjectLockEnabled::ENABLED) {
@@ -123,7 +121,6 @@ pub(crate) async fn put_retention(
     api: &Api,
     mut request: S3Request<PutObjectRetentionInput>,
 ) -> S3Result<S3Response<PutObjectRetentionOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let sent = request.input.retention.take().unwrap_or_default();
     let retention = match (sent.mode, sent.retain_until_date) {
         // An empty element takes the retention away.
@@ -162,7 +159,6 @@ pub(crate) async fn put_hold(
     api: &Api,
     mut request: S3Request<PutObjectLegalHoldInput>,
 ) -> S3Result<S3Response<PutObjectLegalHoldOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let sent = request.input.legal_hold.take().and_then(|hold| hold.status);
     let on = match sent.as_ref().map(ObjectLockLegalHoldStatus::as_str) {
         Some(ObjectLockLegalHoldStatus::ON) => true,

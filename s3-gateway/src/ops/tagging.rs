@@ -21,7 +21,6 @@ use crate::api::Api;
 use crate::auth::who;
 use crate::dto::{address, attributes};
 use crate::errors::{fail, translate};
-use crate::xml_body;
 
 pub(crate) async fn get(
     api: &Api,
@@ -49,7 +48,6 @@ pub(crate) async fn put_bucket(
     api: &Api,
     mut request: S3Request<PutBucketTaggingInput>,
 ) -> S3Result<S3Response<PutBucketTaggingOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let bucket = address::bucket(&request.input.bucket)?;
     let tags = attributes::tag_set(std::mem::take(&mut request.input.tagging.tag_set))?;
     api.store.put_setting(who(&request)?, &bucket, Setting::Tags(tags)).await.map_err(translate)?;
@@ -69,7 +67,6 @@ pub(crate) async fn put(
     api: &Api,
     mut request: S3Request<PutObjectTaggingInput>,
 ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let tags = attributes::tag_set(std::mem::take(&mut request.input.tagging.tag_set))?;
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;

@@ -12,7 +12,6 @@ use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::address;
 use crate::errors::{bad_request, not_implemented, translate};
-use crate::xml_body;
 
 pub(crate) async fn get(
     api: &Api,
@@ -30,7 +29,6 @@ pub(crate) async fn put(
     api: &Api,
     request: S3Request<PutBucketVersioningInput>,
 ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
-    xml_body::verify(&request.extensions, &request.headers, false)?;
     let asked = &request.input.versioning_configuration;
     if asked.mfa_delete.as_ref().is_some_and(|mfa| mfa.as_str() == MFADelete::ENABLED) {
         return Err(not_implemented("MFA delete is not implemented."));

@@ -203,7 +203,8 @@ fn tags(xml: &str) -> S3Result<Tags> {
             "The XML you provided was not well-formed or did not validate against our published schema",
         )
     };
-    let mut deserializer = s3s::xml::Deserializer::new(xml.as_bytes());
+    let plain = crate::wire::tagging(xml)?;
+    let mut deserializer = s3s::xml::Deserializer::new(plain.as_bytes());
     let tagging: Tagging = s3s::xml::Deserialize::deserialize(&mut deserializer).map_err(|_| malformed())?;
     deserializer.expect_eof().map_err(|_| malformed())?;
     attributes::tag_set(tagging.tag_set)

@@ -50,6 +50,7 @@ async fn what_is_missing_is_named() {
     let upload = "0190b2f0-0000-7000-8000-000000000001";
     let (of_version, of_upload) =
         (format!("/named/k?versionId={version}"), format!("/named/k?uploadId={upload}"));
+    #[allow(clippy::type_complexity)] // one table
     let cases: [(&str, &str, (u16, &str), &[(&str, &str)]); 8] = [
         ("GET", "/named/a%26b", (404, "NoSuchKey"), &[("Key", "a&amp;b")]),
         ("GET", "/nowhere", (404, "NoSuchBucket"), &[("BucketName", "nowhere")]),

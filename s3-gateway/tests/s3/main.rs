@@ -7,6 +7,7 @@ mod access;
 mod acls;
 mod checksums;
 mod controls;
+mod documents;
 mod error_members;
 mod forms;
 mod listing;

@@ -191,6 +191,7 @@ pub(crate) struct Call<'c> {
     body: Vec<u8>,
     payload: Payload,
     length: Option<usize>,
+    instead: Option<Vec<u8>>,
     at: SystemTime,
 }
 
@@ -212,6 +213,7 @@ impl Client {
             body: Vec::new(),
             payload: Payload::Signed,
             length: None,
+            instead: None,
             at: SystemTime::now(),
         }
     }
@@ -304,6 +306,12 @@ impl Call<'_> {
         self
     }
 
+    /// Sends these bytes in place of those that were signed; there must be as many.
+    pub(crate) fn instead(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.instead = Some(body.as_ref().to_vec());
+        self
+    }
+
     /// Signs at another moment.
     pub(crate) fn at(mut self, moment: SystemTime) -> Self {
         self.at = moment;
@@ -358,7 +366,7 @@ impl Call<'_> {
         }
         lines.extend(headers.iter().chain(&self.unsigned).map(|(name, value)| format!("{name}: {value}")));
         let mut bytes = format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes();
-        bytes.extend_from_slice(&self.body);
+        bytes.extend_from_slice(self.instead.as_ref().unwrap_or(&self.body));
         raw(self.client.address, &bytes, self.length.is_some()).await
     }
 }

@@ -1,0 +1,187 @@
+//! The operations that take an XML document, taken from s3s once it has verified the signature. The document is read
+//! whole, its digests are compared, it is written anew in the plain form, and then handed to a second s3s that asks
+//! for no signature: nothing but this module reaches that one.
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, Request, Uri};
+use juststorage_core::domain::checksum::ChecksumHasher;
+use md5::{Digest as _, Md5};
+use s3s::service::S3Service;
+use s3s::{Body, S3Request, S3Response, S3Result};
+
+use super::reader::{self, Digest};
+use super::schema;
+use crate::body;
+use crate::dto::checksums;
+use crate::errors::{Refusal, bad_request, fail, internal};
+use crate::service::Target;
+
+/// Longest XML body, in bytes: `DeleteObjects` of a thousand keys of 1024 bytes, each escaped.
+const BYTES_MAX: usize = 8 << 20;
+
+/// Whether an operation takes an XML document.
+pub(crate) fn takes_xml(operation: &str) -> bool {
+    schema::of(operation).is_some()
+}
+
+/// The refusal of a body in chunks where an operation takes XML: S3 has them for objects and parts, and s3s answers
+/// 500 to one that is badly framed.
+pub(crate) fn in_chunks() -> Refusal {
+    Refusal::not_implemented("A chunked body is not implemented for this operation.")
+}
+
+/// Reads documents, and has the operations carried out that they are for.
+pub(crate) struct Documents {
+    /// The operations, behind no door of their own.
+    pub(crate) open: S3Service,
+}
+
+impl Documents {
+    /// Answers a request whose signature and rights were looked at.
+    pub(crate) async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
+        let operation = request.extensions.get::<Target>().ok_or_else(internal)?.operation.name;
+        let document = schema::of(operation).ok_or_else(internal)?;
+        let (request, body) = apart(request);
+        let bytes = read(body, &request.headers, document.digest).await?;
+        // What an operation says of a missing document depends on what it may do without.
+        let plain = if bytes.is_empty() { Bytes::new() } else { reader::normalise(&bytes, document)?.into() };
+        let answer = self.open.call(opened(request, plain)?).await.map_err(|error| {
+            tracing::error!(%error, "S3 request could not be answered");
+            internal()
+        })?;
+        let (parts, body) = answer.into_parts();
+        let mut response = S3Response::with_headers(body, parts.headers);
+        response.status = Some(parts.status);
+        response.extensions = parts.extensions;
+        Ok(response)
+    }
+}
+
+fn apart(request: S3Request<Body>) -> (S3Request<()>, Body) {
+    let S3Request { input, method, uri, headers, extensions, credentials, region, service, trailing_headers } =
+        request;
+    let request = S3Request {
+        input: (),
+        method,
+        uri,
+        headers,
+        extensions,
+        credentials,
+        region,
+        service,
+        trailing_headers,
+    };
+    (request, input)
+}
+
+/// The whole body, once it is known to be what its headers declare.
+async fn read(mut body: Body, headers: &HeaderMap, digest: Digest) -> S3Result<Bytes> {
+    let md5 = checksums::content_md5(headers)?;
+    let checksum = match digest {
+        Digest::OnlyMd5 => None,
+        Digest::IfDeclared | Digest::Required => checksums::checksum_header(headers)?,
+    };
+    if digest == Digest::Required && md5.is_none() && checksum.is_none() {
+        return Err(bad_request(
+            "InvalidRequest",
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+        ));
+    }
+    let mut hashers = (
+        md5.is_some().then(Md5::new),
+        checksum.as_ref().map(|(algorithm, _)| ChecksumHasher::new(*algorithm)),
+    );
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.next().await {
+        let frame = frame.map_err(|error| body::explain(&*error))?;
+        if bytes.len() + frame.len() > BYTES_MAX {
+            return Err(bad_request("MaxMessageLengthExceeded", "Your request was too big."));
+        }
+        if let Some(md5) = &mut hashers.0 {
+            md5.update(&frame);
+        }
+        if let Some(checksum) = &mut hashers.1 {
+            checksum.update(&frame);
+        }
+        bytes.extend_from_slice(&frame);
+    }
+    if !bytes.is_empty() && !headers.contains_key(CONTENT_LENGTH) {
+        return Err(fail(
+            http::StatusCode::LENGTH_REQUIRED,
+            "MissingContentLength",
+            "You must provide the Content-Length HTTP header.",
+        ));
+    }
+    if md5 != hashers.0.map(|md5| md5.finalize().into()) {
+        return Err(bad_request(
+            "BadDigest",
+            "The Content-MD5 you specified did not match what we received.",
+        ));
+    }
+    let computed = hashers.1.map(|checksum| checksum.finish().value);
+    if checksum.map(|(_, value)| value) != computed.as_deref() {
+        return Err(bad_request("BadDigest", "The checksum you specified did not match what we received."));
+    }
+    Ok(bytes.into())
+}
+
+/// The request with its document in the plain form, and without what proved who sent it.
+fn opened(request: S3Request<()>, document: Bytes) -> S3Result<Request<Body>> {
+    let (mut headers, mut extensions) = (request.headers, request.extensions);
+    for name in [AUTHORIZATION, CONTENT_TYPE, CONTENT_ENCODING, TRANSFER_ENCODING, EXPECT] {
+        headers.remove(name);
+    }
+    for name in ["x-amz-content-sha256", "x-amz-date"] {
+        headers.remove(name);
+    }
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(document.len()));
+    let mut opened = Request::new(Body::from(document));
+    *opened.method_mut() = request.method;
+    *opened.uri_mut() = unsigned(&request.uri)?;
+    *opened.headers_mut() = headers;
+    std::mem::swap(opened.extensions_mut(), &mut extensions);
+    Ok(opened)
+}
+
+/// The address without what signs it.
+fn unsigned(uri: &Uri) -> S3Result<Uri> {
+    const SIGNING: [&str; 10] = [
+        "x-amz-algorithm",
+        "x-amz-credential",
+        "x-amz-date",
+        "x-amz-expires",
+        "x-amz-signedheaders",
+        "x-amz-signature",
+        "x-amz-content-sha256",
+        "awsaccesskeyid",
+        "signature",
+        "expires",
+    ];
+    let kept = |pair: &&str| {
+        let key = pair.split_once('=').map_or(*pair, |(key, _)| key);
+        let key = percent_encoding::percent_decode_str(key).decode_utf8_lossy().to_ascii_lowercase();
+        !SIGNING.contains(&key.as_str())
+    };
+    let query: Vec<_> = uri.query().unwrap_or_default().split('&').filter(kept).collect();
+    let path_and_query = format!("{}?{}", uri.path(), query.join("&"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.parse().map_err(|_| internal())?);
+    Uri::from_parts(parts).map_err(|_| internal())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_signs_an_address_is_taken_out_of_it() {
+        let signed = "/b/k%2F?tagging&X-Amz-Signature=a&versionId=x%26&Expires=1&%53ignature=b&X-Amz-Date=c";
+        let uri = unsigned(&Uri::from_static(signed)).unwrap();
+        assert_eq!(uri.to_string(), "/b/k%2F?tagging&versionId=x%26");
+    }
+}
