@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::http::Request;
+use axum::http::{Request, Response};
 use futures::future::BoxFuture;
 use tower::Service;
+
+use super::Spelling;
 
 /// Where a request came from, among its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +55,12 @@ pub(super) struct Arrival<S> {
     pub(super) inner: S,
     pub(super) peer: SocketAddr,
     pub(super) activity: Arc<Activity>,
+    pub(super) spelling: Spelling,
 }
 
-impl<S, B> Service<Request<B>> for Arrival<S>
+impl<S, B, R> Service<Request<B>> for Arrival<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
@@ -71,10 +74,13 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         request.extensions_mut().insert(Peer(self.peer));
         let under_way = self.activity.clone().begin();
+        let (version, spelling) = (request.version(), self.spelling.clone());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let _under_way = under_way;
-            answer.await
+            let mut answer = answer.await?;
+            spelling.spell(version, &mut answer);
+            Ok(answer)
         })
     }
 }

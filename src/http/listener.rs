@@ -19,16 +19,13 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::arrival::{Activity, Arrival};
-use super::{Front, Linger, Lingering, Tls};
+use super::head::{READ_BYTES_MAX, READ_LINES_MAX};
+use super::{Front, Linger, Lingering, Spelling, Tls};
 use crate::failure::Failure;
 
 /// How long sent bytes may stay unacknowledged: a client that stops reading an answer, or whose machine is
 /// gone, holds its request's resources no longer than this. In milliseconds, as the system takes it.
 const UNACKNOWLEDGED_MAX_MS: u32 = 120_000;
-
-/// Most bytes of a request's line and headers, and of a connection's read buffer. S3 allows 8 KiB of headers
-/// beside 2 KiB of metadata; a presigned URL with a long key takes a few more.
-const HEADER_BYTES_MAX: usize = 32 << 10;
 
 /// How long a client may take over the handshake of TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,6 +40,7 @@ pub struct Listener {
     address: SocketAddr,
     tls: Option<Tls>,
     idle_timeout: Duration,
+    spelling: Spelling,
 }
 
 impl Listener {
@@ -57,7 +55,8 @@ impl Listener {
         let (socket, address) = bound.await.map_err(|error| {
             Failure::unable(format!("listen on {address} for the {} front", front.as_str()), error)
         })?;
-        Ok(Self { socket, front, address, tls: None, idle_timeout })
+        let spelling = Spelling::learn().await?;
+        Ok(Self { socket, front, address, tls: None, idle_timeout, spelling })
     }
 
     /// Speaks TLS with every client, if given.
@@ -94,6 +93,7 @@ impl Listener {
                             peer,
                             builder: builder.clone(),
                             idle_timeout: self.idle_timeout,
+                            spelling: self.spelling.clone(),
                             stop: stop.clone(),
                             insist: insist.clone(),
                         };
@@ -113,7 +113,12 @@ impl Listener {
 
 fn connection_builder(front: Front, idle_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle_timeout).max_buf_size(HEADER_BYTES_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle_timeout)
+        .max_buf_size(READ_BYTES_MAX)
+        .max_headers(READ_LINES_MAX);
     match front {
         // S3 clients speak HTTP/1.1 over plain TCP, and the Host header they sign is not in HTTP/2.
         Front::S3 => builder.http1_only(),
@@ -137,6 +142,7 @@ struct Connection {
     peer: SocketAddr,
     builder: auto::Builder<TokioExecutor>,
     idle_timeout: Duration,
+    spelling: Spelling,
     stop: CancellationToken,
     insist: CancellationToken,
 }
@@ -178,7 +184,12 @@ impl Connection {
         S::Future: Send + 'static,
     {
         let activity = Activity::new();
-        let arrival = Arrival { inner: Linger(service), peer: self.peer, activity: activity.clone() };
+        let arrival = Arrival {
+            inner: Linger(service),
+            peer: self.peer,
+            activity: activity.clone(),
+            spelling: self.spelling.clone(),
+        };
         let service = TowerToHyperService::new(arrival);
         let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(io), service));
         let mut looks = tokio::time::interval(self.idle_timeout);

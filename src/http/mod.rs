@@ -1,10 +1,12 @@
 //! HTTP, as far as both fronts share it: listeners, connections, and what wraps every request.
 
 mod arrival;
+mod head;
 mod linger;
 mod listener;
 mod observe;
 mod request_id;
+mod spelling;
 mod tls;
 
 pub use arrival::Peer;
@@ -12,6 +14,7 @@ pub use linger::{Linger, Lingering};
 pub use listener::{Listener, Server};
 pub use observe::{NamespaceLabels, Observe};
 use request_id::RequestId;
+use spelling::Spelling;
 pub use tls::Tls;
 
 /// Which of the two fronts.

@@ -21,7 +21,7 @@ use juststorage_core::application::request::{Noted, RequestNotes};
 use tower::{BoxError, Service, ServiceExt as _};
 use tracing::{Instrument as _, Span};
 
-use super::{Front, Peer, RequestId};
+use super::{Front, Peer, RequestId, head};
 
 /// Namespaces with a label of their own in the metrics of requests; the others count as [`OTHER`].
 const NAMESPACES_MAX: usize = 200;
@@ -114,12 +114,20 @@ where
             outcome: Outcome::ClientGone,
             labels: self.labels.clone(),
         };
-        let answer = self.inner.clone().oneshot(request);
+        let refusal = head::refusal(front, &id, &request);
+        let inner = self.inner.clone();
+        // Who is refused by its head alone does not reach the front.
+        let answer = async move {
+            match refusal {
+                Some(refusal) => Ok(refusal),
+                None => inner.oneshot(request).await.map(|response| response.map(Body::new)),
+            }
+        };
         let within = span.clone();
         Box::pin(
             async move {
                 let mut response = match AssertUnwindSafe(notes.of(answer)).catch_unwind().await {
-                    Ok(Ok(response)) => response.map(Body::new),
+                    Ok(Ok(response)) => response,
                     Ok(Err(error)) => {
                         tracing::error!(%error, "front failed");
                         internal_error(front, &id)
@@ -139,26 +147,43 @@ where
     }
 }
 
-/// The answer when a front could not give one, in the front's own words.
+/// The answer when a front could not give one.
 fn internal_error(front: Front, id: &RequestId) -> Response<Body> {
+    let (code, message) = match front {
+        Front::Native => ("internal", "an internal error"),
+        Front::S3 => ("InternalError", "We encountered an internal error. Please try again."),
+    };
+    own_words(front, id, StatusCode::INTERNAL_SERVER_ERROR, code, message)
+}
+
+/// An answer that is given before a front sees the request or after it failed, in the front's own words. Code and
+/// message are written as they are: they must hold nothing of the request.
+pub(super) fn own_words(
+    front: Front,
+    id: &RequestId,
+    status: StatusCode,
+    code: &str,
+    message: &str,
+) -> Response<Body> {
+    let id = id.as_str();
     let (content_type, body) = match front {
         Front::Native => (
             "application/problem+json",
             format!(
-                r#"{{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal","request_id":"{}"}}"#,
-                id.as_str()
+                r#"{{"type":"urn:juststorage:problem:{code}","title":"{}","status":{},"detail":"{message}","code":"{code}","request_id":"{id}"}}"#,
+                status.canonical_reason().unwrap_or("Error"),
+                status.as_u16(),
             ),
         ),
         Front::S3 => (
             "application/xml",
             format!(
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>InternalError</Code><Message>We encountered an internal error. Please try again.</Message><RequestId>{}</RequestId></Error>",
-                id.as_str()
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId></Error>",
             ),
         ),
     };
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -6,6 +6,7 @@ mod alike;
 mod audit;
 mod commands;
 mod harness;
+mod headers;
 mod refusals;
 mod secure;
 mod serve;
