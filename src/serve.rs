@@ -216,6 +216,8 @@ fn serve_fronts(
         access: access.clone(),
         region: config.listen.region.clone(),
         domain: config.listen.s3_domain.clone(),
+        public_url: config.listen.s3_public_url.clone(),
+        tls: config.listen.tls.is_some(),
         sigv2: config.listen.s3_sigv2,
     })
     .map_err(|error| Failure::unable("start the S3 front", error))?;

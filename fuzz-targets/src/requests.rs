@@ -94,6 +94,8 @@ async fn open() -> (S3Gateway, S3Gateway, Router) {
             access: access.clone(),
             region: "us-east-1".to_owned(),
             domain: Some("s3.test".to_owned()),
+            public_url: None,
+            tls: false,
             sigv2: true,
         };
         juststorage_s3_gateway::service(gateway).unwrap()

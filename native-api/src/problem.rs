@@ -24,6 +24,7 @@
 //! | 416 | `range_not_satisfiable`, `part_not_found` | nothing of the object lies in the range |
 //! | 429 | `rate_limited` | the tenant asks for more than its limits: try again after `Retry-After` |
 //! | 429 | `quota_exceeded` | the tenant keeps as much as it may |
+//! | 431 | `headers_too_large` | given by the listener: the head exceeds 32 KiB or 1000 headers |
 //! | 500 | `data_corrupt` | the stored bytes are damaged and were not served |
 //! | 500 | `internal` | logged with its cause under the request id |
 //! | 503 | `busy`, `unavailable` | try again after `Retry-After` |
@@ -162,7 +163,9 @@ impl Problem {
             Error::Complete(refusal) => match refusal {
                 CompleteRefusal::NoParts => (StatusCode::BAD_REQUEST, "no_parts"),
                 CompleteRefusal::Order => (StatusCode::BAD_REQUEST, "invalid_part_order"),
-                CompleteRefusal::Part(_) => (StatusCode::BAD_REQUEST, "invalid_part"),
+                CompleteRefusal::Part(_) | CompleteRefusal::NoChecksum(_) => {
+                    (StatusCode::BAD_REQUEST, "invalid_part")
+                }
                 CompleteRefusal::TooSmall { .. } => (StatusCode::BAD_REQUEST, "part_too_small"),
                 CompleteRefusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "object_too_large"),
             },

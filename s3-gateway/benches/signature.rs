@@ -93,6 +93,8 @@ async fn main() {
         access: access.clone(),
         region: "us-east-1".to_owned(),
         domain: None,
+        public_url: None,
+        tls: false,
         sigv2: false,
     };
     let everybody = access.s3(&access_key).await.unwrap().unwrap().principal;

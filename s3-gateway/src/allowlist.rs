@@ -2,7 +2,8 @@
 //!
 //! S3 chooses an operation by query keys (`PUT ?tagging`), so a server that ignores a key it does not know
 //! runs the plain operation instead: `PUT ?renameObject` would overwrite an object. Here every operation
-//! lists the keys it knows, and a request with any other key is refused by name, before s3s sees it.
+//! lists the keys it knows. A write with any other key is refused by name, before s3s sees it. A read with one is
+//! carried out, as S3 does (`?v=3`, `?utm_source=…`), unless the key names a sub-resource of S3's.
 
 mod operations;
 
@@ -68,6 +69,7 @@ const HOISTED: &[&str] = &[
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
     "x-amz-object-lock-legal-hold",
+    "x-amz-expected-bucket-owner",
 ];
 
 /// Query keys that hold a number, or `true`. s3s repeats whatever else they hold in its refusal.
@@ -81,13 +83,54 @@ const NUMBERS: &[&str] = &[
     "fetch-owner",
 ];
 
+/// Headers beside `x-amz-…` that the SDK for JavaScript 2 writes into the query of a presigned put. They count as the
+/// headers they name, in any case.
+const PRESIGNED: &[&str] = &[
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-md5",
+    "content-type",
+    "expires",
+    "if-match",
+    "if-none-match",
+];
+
+/// Selectors that are no sub-resources by themselves: applications use such keys for their own ends.
+const NO_SUB_RESOURCES: &[&str] =
+    &["id", "annotationName", "list-type", "max-directory-buckets", "partNumber"];
+
 /// Which operations read hoisted headers: the others would ignore them.
 const HOISTING: &[&str] = &["GetObject", "HeadObject", "PutObject", "UploadPart", "CreateMultipartUpload"];
+
+/// Which of them store an object or a part.
+const WRITING: &[&str] = &["PutObject", "UploadPart", "CreateMultipartUpload"];
 
 /// Whether `key` is a header in the query that the gateway honours there.
 pub(crate) fn is_hoisted(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     HOISTED.contains(&key.as_str()) || key.strip_prefix("x-amz-meta-").is_some_and(|name| !name.is_empty())
+}
+
+/// The header, in lower case, that `key` of a presigned query names, if a put reads it there.
+pub(crate) fn presigned_header(key: &str, query: &[(String, String)]) -> Option<&'static str> {
+    let key = key.to_ascii_lowercase();
+    let version_4 = query.iter().any(|(key, _)| key == "X-Amz-Signature");
+    let presigned = version_4 || query.iter().any(|(key, _)| key == "Signature");
+    // With version 2, `Expires` is when the URL ends.
+    let named = PRESIGNED.iter().find(|name| **name == key && (version_4 || **name != "expires"));
+    named.copied().filter(|_| presigned)
+}
+
+/// Whether `key` selects an operation of S3's.
+fn is_sub_resource(key: &str) -> bool {
+    !NO_SUB_RESOURCES.contains(&key) && OPERATIONS.iter().any(|operation| operation.selectors.contains(&key))
+}
+
+/// Whether this request changes nothing.
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// The names of all operations that are carried out.
@@ -135,10 +178,16 @@ pub(crate) fn admit(
         if key.is_empty() && value.is_empty() {
             continue;
         }
+        let header = key.to_ascii_lowercase();
         let known = operation.selectors.contains(&key.as_str())
             || operation.params.contains(&key.as_str())
-            || COMMON.contains(&key.to_ascii_lowercase().as_str())
+            || COMMON.contains(&header.as_str())
             || (HOISTING.contains(&operation.name) && is_hoisted(key))
+            || (WRITING.contains(&operation.name) && presigned_header(key, query).is_some())
+            || (reads(method)
+                && !is_sub_resource(key)
+                && header != "x-amz-security-token"
+                && refused_header(&header).is_none())
             // What a refused operation would have known does not matter: its own name says more.
             || (!operation.offered && !operation.selectors.is_empty());
         if NUMBERS.contains(&key.as_str()) && value.contains(unwritable) {
@@ -215,6 +264,14 @@ pub(crate) fn put_object() -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == "PutObject")
 }
 
+/// What a header asks for that is not offered.
+fn refused_header(name: &str) -> Option<&'static str> {
+    let refused = REFUSED_HEADERS
+        .iter()
+        .find(|(header, _)| if header.ends_with('-') { name.starts_with(header) } else { name == *header });
+    refused.map(|(_, what)| *what)
+}
+
 /// Refuses a request whose headers ask for what is not offered. ACLs are looked at later, by [`crate::acl`]:
 /// what is said of them depends on the bucket.
 pub(crate) fn check_headers(operation: &Operation, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -230,10 +287,7 @@ pub(crate) fn check_headers(operation: &Operation, headers: &HeaderMap) -> Resul
         if name == "x-amz-security-token" {
             return Err(Refusal::invalid_token());
         }
-        let refused = REFUSED_HEADERS.iter().find(|(header, _)| {
-            if header.ends_with('-') { name.starts_with(header) } else { name == *header }
-        });
-        if let Some((_, what)) = refused {
+        if let Some(what) = refused_header(name) {
             let refusal = Refusal::not_implemented(format!("{what} is not implemented (header {name})."));
             return Err(refusal.with("Header", name));
         }
@@ -287,10 +341,63 @@ mod tests {
         }
     }
 
-    /// The point of the list: no key that is not known may fall through to the plain operation.
+    /// S3 ignores what it does not know, where nothing is changed.
     #[test]
-    fn unknown_keys_are_refused_by_name() {
-        for method in [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE] {
+    fn reads_ignore_unknown_keys_but_no_sub_resource() {
+        for (method, level, plain) in [
+            (Method::GET, Object, "GetObject"),
+            (Method::HEAD, Object, "HeadObject"),
+            (Method::GET, Bucket, "ListObjects"),
+            (Method::HEAD, Bucket, "HeadBucket"),
+            (Method::GET, Service, "ListBuckets"),
+        ] {
+            for key in
+                ["v=3", "utm_source=x", "Version=2006-03-01", "20260101", "x-my-key=1", "id=7", "X-Amz-Foo=1"]
+            {
+                assert_eq!(decide(&method, level, key).unwrap(), plain, "{method} ?{key}");
+            }
+            for key in ["renameObject", "torrent", "restore", "replication", "delete"] {
+                if level != Service {
+                    assert_eq!(
+                        decide(&method, level, key).map_err(|r| r.status.as_u16()),
+                        Err(501),
+                        "{method} ?{key}"
+                    );
+                }
+            }
+        }
+        let token = decide(&Method::GET, Object, "X-Amz-Security-Token=x").unwrap_err();
+        assert_eq!(token.code, "InvalidToken");
+        let key = "x-amz-server-side-encryption-customer-key=x";
+        assert_eq!(decide(&Method::GET, Object, key).unwrap_err().status, 501);
+    }
+
+    #[test]
+    fn headers_in_the_query_of_a_presigned_put_are_known() {
+        for key in PRESIGNED {
+            for query in
+                [format!("X-Amz-Signature=a&{key}=b"), format!("Signature=a&{}=b", key.to_uppercase())]
+            {
+                assert!(decide(&Method::PUT, Object, &query).is_ok(), "{query}");
+            }
+            if *key != "expires" {
+                assert_eq!(
+                    decide(&Method::PUT, Object, &format!("{key}=b")).unwrap_err().status,
+                    501,
+                    "{key}"
+                );
+            }
+        }
+        let query = query_pairs("X-Amz-Signature=a&Expires=b");
+        assert_eq!(presigned_header("Expires", &query), Some("expires"));
+        assert_eq!(presigned_header("Expires", &query_pairs("Signature=a&Expires=1")), None);
+        assert_eq!(decide(&Method::DELETE, Object, "X-Amz-Signature=a&If-Match=b").unwrap_err().status, 501);
+    }
+
+    /// The point of the list: no key that is not known may fall through to a plain write.
+    #[test]
+    fn unknown_keys_of_writes_are_refused_by_name() {
+        for method in [Method::PUT, Method::POST, Method::DELETE] {
             for level in [Service, Bucket, Object] {
                 for key in ["futureThing", "Tagging", "RENAMEOBJECT", "intelligent-tiering2"] {
                     let Err(refusal) = decide(&method, level, &format!("{key}=1")) else {
@@ -312,8 +419,7 @@ mod tests {
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
             for level in [Bucket, Object] {
                 for key in &keys {
-                    // `partNumber` alone is a parameter of reads.
-                    if **key == "partNumber" && matches!(method, Method::GET | Method::HEAD) {
+                    if reads(&method) && NO_SUB_RESOURCES.contains(key) {
                         continue;
                     }
                     if let Ok(name) = decide(&method, level, key) {

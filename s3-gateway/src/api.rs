@@ -5,6 +5,7 @@ use juststorage_core::application::store::Store;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
+use crate::location::Locations;
 use crate::ops::{
     access, attributes, buckets, copy, cors, delete, lifecycle, listing, multipart, object_lock, objects,
     tagging, unset, uploads, versioning,
@@ -15,6 +16,7 @@ use crate::ops::{
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) region: String,
+    pub(crate) locations: Locations,
 }
 
 macro_rules! operations {

@@ -2,8 +2,10 @@
 //! came with it is kept for the operation.
 
 pub(crate) mod bucket_path;
-pub(crate) mod encoded_path;
+pub(crate) mod chunks;
 pub(crate) mod form;
+pub(crate) mod resign;
+mod signature;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -188,9 +190,11 @@ pub(crate) async fn check_owner(
     Err(fail(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied: the bucket has another owner."))
 }
 
-/// The headers of a request, with those in its query if one of them is an ACL: a presigned URL may ask for one.
+/// The headers of a request, with those in its query if the door looks at one of them: a presigned URL may ask for an
+/// ACL, or name the bucket's owner.
 pub(crate) fn hoisted<'h>(headers: &'h HeaderMap, uri: &Uri) -> Cow<'h, HeaderMap> {
-    if uri.query().is_some_and(|query| query.to_ascii_lowercase().contains("x-amz-acl")) {
+    let query = uri.query().unwrap_or_default().to_ascii_lowercase();
+    if ["x-amz-acl", "x-amz-expected"].iter().any(|key| query.contains(key)) {
         Cow::Owned(effective_headers(headers, uri))
     } else {
         Cow::Borrowed(headers)

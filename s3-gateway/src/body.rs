@@ -13,6 +13,7 @@ use s3s::stream::aws_chunked_stream::AwsChunkedStreamError;
 use s3s::stream::upload_stream::UploadStreamError;
 use s3s::{BodySizeLimitExceeded, S3Error, TrailingHeaders};
 
+use crate::auth::chunks::ChunkError;
 use crate::dto::checksums::{Declared, header_of};
 use crate::errors::{bad_request, fail, translate};
 
@@ -102,13 +103,7 @@ pub(crate) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> S3Error
         if let Some(error) = error.downcast_ref::<AwsChunkedStreamError>() {
             match error {
                 AwsChunkedStreamError::Underlying(_) => {}
-                AwsChunkedStreamError::SignatureMismatch => {
-                    return fail(
-                        StatusCode::FORBIDDEN,
-                        "SignatureDoesNotMatch",
-                        "The signature of a chunk or of the trailer does not match.",
-                    );
-                }
+                AwsChunkedStreamError::SignatureMismatch => return wrong_chunk(),
                 AwsChunkedStreamError::FormatError
                 | AwsChunkedStreamError::Incomplete
                 | AwsChunkedStreamError::LengthMismatch => return incomplete(),
@@ -125,6 +120,9 @@ pub(crate) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> S3Error
                 }
             }
         }
+        if error.downcast_ref::<ChunkError>() == Some(&ChunkError::Signature) {
+            return wrong_chunk();
+        }
         if error.downcast_ref::<BodySizeLimitExceeded>().is_some() {
             return bad_request(
                 "EntityTooLarge",
@@ -134,6 +132,11 @@ pub(crate) fn explain(error: &(dyn StdError + Send + Sync + 'static)) -> S3Error
         cause = error.source();
     }
     incomplete()
+}
+
+fn wrong_chunk() -> S3Error {
+    let message = "The signature of a chunk or of the trailer does not match.";
+    fail(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message)
 }
 
 fn incomplete() -> S3Error {

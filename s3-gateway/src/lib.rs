@@ -14,6 +14,7 @@ mod body;
 mod chunks;
 mod dto;
 mod errors;
+mod location;
 mod ops;
 mod post;
 mod preflight;
@@ -33,6 +34,13 @@ pub fn operations() -> impl Iterator<Item = &'static str> {
     allowlist::offered_names()
 }
 
+/// Whether `name` is that of a region: of the setting, and in a signature's scope, which is verified as it was signed.
+/// OpenStack says `RegionOne`, old tools `EU`, others the host's name. A slash ends it in the scope, a comma in the
+/// header.
+pub fn is_region(name: &str) -> bool {
+    name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b','))
+}
+
 /// What the gateway is made of.
 #[derive(Clone)]
 pub struct Gateway {
@@ -45,6 +53,10 @@ pub struct Gateway {
     /// The domain whose subdomains are buckets (`s3.example.com`, without a port); `None` for path-style
     /// addresses only.
     pub domain: Option<String>,
+    /// What clients call the gateway, as answers name it; `None` for what each request says.
+    pub public_url: Option<String>,
+    /// Whether the gateway is reached over its own TLS.
+    pub tls: bool,
     /// Whether signatures of version 2 are accepted: in the header, in the query, and on forms.
     pub sigv2: bool,
 }

@@ -24,9 +24,11 @@ use uuid::Uuid;
 use crate::Gateway;
 use crate::allowlist::{self, Level, Operation};
 use crate::api::Api;
+use crate::auth::chunks::SignedChunks;
 use crate::auth::{self, Doorkeeper, Keys};
 use crate::chunks::{self, Chunked};
 use crate::errors::{self, Context, Refusal, bodiless};
+use crate::location::Locations;
 use crate::post::Forms;
 use crate::preflight::Asked;
 use crate::route::Routes;
@@ -58,9 +60,10 @@ pub struct S3Gateway {
 
 /// The S3 front over `gateway`'s store. Refuses a domain that is none.
 pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
-    let Gateway { store, access, region, domain, sigv2 } = gateway;
+    let Gateway { store, access, region, domain, public_url, tls, sigv2 } = gateway;
     let domain = domain.map(|domain| check_domain(&domain)).transpose()?;
-    let (api, shared) = (Api { store: store.clone(), region }, store.clone());
+    let locations = Locations { public_url, tls, domain: domain.as_deref().map(str::to_owned) };
+    let (api, shared) = (Api { store: store.clone(), region, locations }, store.clone());
     let documents = Documents { open: builder(api.clone(), false, domain.as_ref()).build() };
     let mut builder = builder(api.clone(), sigv2, domain.as_ref());
     // Without this call s3s would let everybody in.
@@ -113,7 +116,7 @@ fn without_port(host: &str) -> &str {
 }
 
 /// The bucket that a host names under `domain`.
-fn bucket_of_host<'h>(host: &'h str, domain: &str) -> Option<&'h str> {
+pub(crate) fn bucket_of_host<'h>(host: &'h str, domain: &str) -> Option<&'h str> {
     let host = without_port(host);
     let at = host.len().checked_sub(domain.len())?;
     let (bucket, rest) = host.split_at_checked(at)?;
@@ -234,12 +237,17 @@ impl S3Gateway {
         parts.extensions.insert(target);
         auth::date_as_amz_date(&mut parts.headers);
         auth::join_repeated(&mut parts.headers);
-        auth::encoded_path::admit(&mut parts, &self.forms.access).await;
+        let empty = body.is_end_stream();
+        let signer = auth::resign::admit(&mut parts, &self.forms.access, empty).await?;
         if self.forms.sigv2 {
             auth::bucket_path::admit(&mut parts, &self.forms.access).await;
         }
         let body = if chunks::are_announced(&parts.headers) {
-            s3s::Body::http_body_unsync(Chunked::new(Box::pin(body.map_err(Into::into))))
+            let chunked = Chunked::new(Box::pin(body.map_err(Into::into)));
+            match signer {
+                None => s3s::Body::http_body_unsync(chunked),
+                Some(signer) => s3s::Body::http_body_unsync(SignedChunks::new(chunked, signer)),
+            }
         } else {
             s3s::Body::http_body_unsync(body.map_err(Into::into))
         };

@@ -38,6 +38,7 @@ pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Re
 fn welcome(endpoints: &Endpoints, access: &AccessConfig, listen: &ListenConfig) -> String {
     let region = &listen.region;
     let (native, s3) = (listen.native_url(endpoints.native), listen.s3_url(endpoints.s3));
+    let public = listen.s3_public_url(endpoints.s3);
     let (bearer, token) = match access.mode {
         AuthMode::Disabled => ("", String::new()),
         AuthMode::Required => (
@@ -64,8 +65,8 @@ S3 credentials: {credentials}
 Try it:{token}
   curl{bearer} -H 'X-Namespace: demo' -H 'X-Tenant: {HOME_TENANT}' -H 'X-Key: hello.txt' --data-binary 'hello' {native}/v1/objects
   curl{bearer} {native}/v1/objects/by-key/demo/{HOME_TENANT}/hello.txt
-  {environment}aws --endpoint-url {s3} --region {region} s3 mb s3://demo
-  {environment}aws --endpoint-url {s3} --region {region} s3 ls s3://demo",
+  {environment}aws --endpoint-url {public} --region {region} s3 mb s3://demo
+  {environment}aws --endpoint-url {public} --region {region} s3 ls s3://demo",
         version = env!("CARGO_PKG_VERSION"),
     )
 }

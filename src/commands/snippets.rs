@@ -20,7 +20,7 @@ curl -H \"Authorization: Bearer $TOKEN\" {url}/v1/usage"
 
 /// For an access key and a secret key of the S3 front.
 pub(super) fn s3(listen: &ListenConfig, access_key: &str, secret_key: &str) -> String {
-    let (url, region) = (listen.s3_url(listen.s3), &listen.region);
+    let (url, region) = (listen.s3_public_url(listen.s3), &listen.region);
     format!(
         "export AWS_ACCESS_KEY_ID={access_key}
 export AWS_SECRET_ACCESS_KEY={secret_key}

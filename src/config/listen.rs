@@ -15,6 +15,8 @@ pub struct ListenConfig {
     pub s3: SocketAddr,
     /// `JUSTSTORAGE_S3_DOMAIN`: for virtual-host style; none.
     pub s3_domain: Option<String>,
+    /// `JUSTSTORAGE_S3_PUBLIC_URL`: what clients call the S3 front, without a slash at its end; none.
+    pub s3_public_url: Option<String>,
     /// `JUSTSTORAGE_S3_SIGV2`: whether signatures of version 2 are accepted; no.
     pub s3_sigv2: bool,
     /// `JUSTSTORAGE_S3_ACLS`: whether ACLs give strangers what they say; no.
@@ -64,11 +66,12 @@ impl ListenConfig {
             return Err(ConfigError::new("JUSTSTORAGE_S3_ADDR", "must differ from JUSTSTORAGE_NATIVE_ADDR"));
         }
         let s3_domain = settings.s3_domain.as_deref().map(domain).transpose()?;
+        let s3_public_url = settings.s3_public_url.as_deref().map(public_url).transpose()?;
         let region = settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
-        if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        if !juststorage_s3_gateway::is_region(&region) {
             return Err(ConfigError::new(
                 "JUSTSTORAGE_REGION",
-                "must be up to 64 letters, digits, hyphens and underscores",
+                "must be up to 128 visible ASCII characters without slash and comma",
             ));
         }
         let tls = TlsConfig::new(settings)?;
@@ -80,7 +83,7 @@ impl ListenConfig {
         };
         let s3_sigv2 = settings.s3_sigv2 == Some(true);
         let s3_acls = settings.s3_acls == Some(true);
-        Ok(Self { native, s3, s3_domain, s3_sigv2, s3_acls, region, tls, idle_timeout })
+        Ok(Self { native, s3, s3_domain, s3_public_url, s3_sigv2, s3_acls, region, tls, idle_timeout })
     }
 
     /// What clients call the native API, if it listens at `address`.
@@ -91,6 +94,11 @@ impl ListenConfig {
     /// What clients call the S3 front, if it listens at `address`.
     pub fn s3_url(&self, address: SocketAddr) -> String {
         format!("{}://{address}", self.scheme())
+    }
+
+    /// What clients are told to call the S3 front, if it listens at `address`.
+    pub fn s3_public_url(&self, address: SocketAddr) -> String {
+        self.s3_public_url.clone().unwrap_or_else(|| self.s3_url(address))
     }
 
     fn scheme(&self) -> &'static str {
@@ -114,6 +122,23 @@ fn address(setting: &'static str, text: Option<&str>, port: u16) -> Result<Socke
             "must be an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
         )
     })
+}
+
+fn public_url(text: &str) -> Result<String, ConfigError> {
+    let refused = || {
+        let reason = "must be a URL such as https://s3.example.com: http or https, a host, no query";
+        ConfigError::new("JUSTSTORAGE_S3_PUBLIC_URL", reason)
+    };
+    let url: axum::http::Uri = text.parse().map_err(|_| refused())?;
+    let host = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    if !host
+        || !matches!(url.scheme_str(), Some("http" | "https"))
+        || url.query().is_some()
+        || text.contains('#')
+    {
+        return Err(refused());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 fn domain(text: &str) -> Result<String, ConfigError> {

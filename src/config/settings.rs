@@ -51,6 +51,17 @@ pub struct Settings {
     #[arg(long, global = true, env = "JUSTSTORAGE_S3_DOMAIN", value_name = "NAME", hide_short_help = true)]
     pub s3_domain: Option<String>,
 
+    /// What clients call the S3 front, as answers and printed lines name it; `https://s3.example.com`
+    /// [default: what each request asks]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_S3_PUBLIC_URL",
+        value_name = "URL",
+        hide_short_help = true
+    )]
+    pub s3_public_url: Option<String>,
+
     /// Certificate chain in PEM: both fronts then speak TLS and nothing else. Read again when it changes
     /// [default: none]
     #[arg(long, global = true, env = "JUSTSTORAGE_TLS_CERT", value_name = "FILE", hide_short_help = true)]
@@ -340,6 +351,7 @@ impl Settings {
             native_addr: filled(self.native_addr).or(filled(lower.native_addr)),
             s3_addr: filled(self.s3_addr).or(filled(lower.s3_addr)),
             s3_domain: filled(self.s3_domain).or(filled(lower.s3_domain)),
+            s3_public_url: filled(self.s3_public_url).or(filled(lower.s3_public_url)),
             tls_cert: filled(self.tls_cert).or(filled(lower.tls_cert)),
             tls_key: filled(self.tls_key).or(filled(lower.tls_key)),
             idle_timeout: filled(self.idle_timeout).or(filled(lower.idle_timeout)),

@@ -184,6 +184,82 @@ impl fmt::Display for Checksum {
     }
 }
 
+/// The checksum of a whole multipart object as the client that completes it expects it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedChecksum {
+    /// Base64 of the digest.
+    pub digest: Checksum,
+    /// The number of parts, where the client wrote `-n` behind the digest.
+    pub parts: Option<u32>,
+    /// Over what the client says it is taken.
+    pub kind: Option<ChecksumKind>,
+}
+
+impl ExpectedChecksum {
+    /// Reads a checksum of a completion: base64 of a digest, and `-n` where it is composite. Clients leave the `-n`
+    /// out too.
+    pub fn parse(
+        algorithm: ChecksumAlgorithm,
+        kind: Option<ChecksumKind>,
+        value: &str,
+    ) -> Result<Self, Invalid> {
+        let (digest, parts) = match value.rsplit_once('-') {
+            None => (value, None),
+            Some((digest, parts)) => {
+                let number = parts.parse().ok().filter(|_| parts.bytes().all(|byte| byte.is_ascii_digit()));
+                (
+                    digest,
+                    Some(number.ok_or_else(|| Invalid::new("checksum", "must end in the number of parts"))?),
+                )
+            }
+        };
+        Ok(Self { digest: Checksum::declared(algorithm, digest)?, parts, kind })
+    }
+
+    /// Whether `computed` is what the client expects. Of a composite checksum the `-n` must be right if it is there.
+    fn is_met_by(&self, computed: &Checksum) -> bool {
+        let (digest, parts) = match computed.value.rsplit_once('-') {
+            None => (computed.value.as_str(), None),
+            Some((digest, parts)) => (digest, parts.parse().ok()),
+        };
+        self.digest.algorithm == computed.algorithm
+            && self.digest.value == digest
+            && self.kind.is_none_or(|kind| kind == computed.kind)
+            && self.parts.is_none_or(|expected| parts == Some(expected))
+    }
+}
+
+/// The checksum of the object that a completion makes of parts with these checksums and lengths in bytes.
+/// `declared` is what the upload began with: it decides over what the checksum is taken. Without it, what the client
+/// expects decides. `Err` if what is expected is not confirmed.
+pub fn of_completion(
+    declared: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    expected: Option<&ExpectedChecksum>,
+    parts: &[(Option<Checksum>, u64)],
+) -> Result<Option<Checksum>, NotConfirmed> {
+    let computed = |algorithm, kind| Checksum::of_parts(algorithm, kind, parts);
+    let Some(expected) = expected else {
+        return Ok(declared.and_then(|(algorithm, kind)| computed(algorithm, kind)));
+    };
+    let candidates = match declared {
+        Some(declared) => vec![declared],
+        None => [ChecksumKind::FullObject, ChecksumKind::Composite]
+            .map(|kind| (expected.digest.algorithm, kind))
+            .to_vec(),
+    };
+    candidates
+        .into_iter()
+        .filter_map(|(algorithm, kind)| computed(algorithm, kind))
+        .find(|checksum| expected.is_met_by(checksum))
+        .map(Some)
+        .ok_or(NotConfirmed)
+}
+
+/// The checksum that a client expects is not that of the parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("checksum mismatch")]
+pub struct NotConfirmed;
+
 fn encode_crc(crc: u64, algorithm: ChecksumAlgorithm) -> String {
     STANDARD.encode(&crc.to_be_bytes()[8 - algorithm.digest_bytes()..])
 }
@@ -284,6 +360,40 @@ mod tests {
         )
         .unwrap();
         assert_eq!(composite.value, format!("{}-2", of(ChecksumAlgorithm::Sha256, &raw).value));
+    }
+
+    /// Every algorithm, with and without `-n`, with and without its type, declared and not.
+    #[test]
+    fn a_completion_is_confirmed_with_and_without_the_number_of_parts() {
+        use ChecksumKind::{Composite, FullObject};
+        for algorithm in ChecksumAlgorithm::ALL {
+            let parts = [(Some(of(algorithm, b"1234")), 4), (Some(of(algorithm, b"56789")), 5)];
+            for kind in [Composite, FullObject].into_iter().filter(|kind| algorithm.allows(*kind)) {
+                let whole = Checksum::of_parts(algorithm, kind, &parts).unwrap();
+                let digest = whole.value.split('-').next().unwrap().to_owned();
+                let of = |declared: bool, said, value: &str| {
+                    let expected = ExpectedChecksum::parse(algorithm, said, value).unwrap();
+                    of_completion(declared.then_some((algorithm, kind)), Some(&expected), &parts)
+                };
+                for (declared, said) in [(true, None), (true, Some(kind)), (false, None), (false, Some(kind))]
+                {
+                    let case = format!("{algorithm:?} {kind:?} {declared} {said:?}");
+                    assert_eq!(of(declared, said, &digest), Ok(Some(whole.clone())), "{case}");
+                    let numbered = of(declared, said, &format!("{digest}-2"));
+                    let right = if kind == Composite { Ok(Some(whole.clone())) } else { Err(NotConfirmed) };
+                    assert_eq!(numbered, right, "{case} -2");
+                    for wrong in [format!("{digest}-3"), STANDARD.encode(vec![0; algorithm.digest_bytes()])] {
+                        assert_eq!(of(declared, said, &wrong), Err(NotConfirmed), "{case} {wrong}");
+                    }
+                }
+                let other = if kind == Composite { FullObject } else { Composite };
+                assert_eq!(of(true, Some(other), &digest), Err(NotConfirmed), "the upload's kind decides");
+            }
+            assert_eq!(of_completion(None, None, &parts), Ok(None));
+        }
+        for bad in ["y/Q5Jg==-", "y/Q5Jg==-x", "y/Q5Jg==-+2", "y/Q5Jg==-99999999999", "y/Q5-2"] {
+            assert!(ExpectedChecksum::parse(ChecksumAlgorithm::Crc32, None, bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

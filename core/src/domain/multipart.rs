@@ -135,6 +135,9 @@ pub enum CompleteRefusal {
         /// Its size in bytes.
         size: u64,
     },
+    /// A part is named without its checksum although the upload declared composite ones.
+    #[error("the upload was created with composite checksums: the checksum of part {0} is missing")]
+    NoChecksum(PartNumber),
     /// The whole is over 5 TiB.
     #[error("the object would exceed 5 TiB")]
     TooLarge,
@@ -157,10 +160,8 @@ pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, C
             .ok()
             .map(|found| &parts[found])
             .filter(|part| claim.etag.as_ref().is_none_or(|etag| *etag == part.etag))
-            .filter(|part| match (&claim.checksum, &part.checksum) {
-                (Some(claimed), Some(stored)) => claimed.value == stored.value,
-                _ => true,
-            })
+            // A checksum that cannot be confirmed is not confirmed.
+            .filter(|part| claim.checksum.is_none() || claim.checksum == part.checksum)
             .ok_or(CompleteRefusal::Part(claim.number))?;
         total = total.saturating_add(part.size);
         selected.push(part.clone());
@@ -172,6 +173,16 @@ pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, C
         return Err(CompleteRefusal::TooSmall { number: part.number, size: part.size });
     }
     if total > OBJECT_BYTES_MAX { Err(CompleteRefusal::TooLarge) } else { Ok(selected) }
+}
+
+/// The first part whose checksum a client of S3 leaves out although its upload declared composite ones: S3 refuses
+/// that, of a part that is sent and of a completion.
+pub fn undeclared(
+    declared: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    claims: &[PartClaim],
+) -> Option<PartNumber> {
+    declared.filter(|(_, kind)| *kind == ChecksumKind::Composite)?;
+    claims.iter().find(|claim| claim.checksum.is_none()).map(|claim| claim.number)
 }
 
 /// The entity tag of the object that `parts` make: S3's MD5 of MD5s where every part has one.
@@ -226,6 +237,29 @@ mod tests {
         assert_eq!(select_parts(&parts, &[wrong]), Err(CompleteRefusal::Part(PartNumber(1))));
         let right = PartClaim { etag: Some(Etag::md5(&[1; 16])), ..claim(1) };
         assert!(select_parts(&parts, &[right]).is_ok());
+    }
+
+    #[test]
+    fn a_claimed_checksum_must_be_the_parts_own() {
+        let sum = |value: &str| Checksum::declared(ChecksumAlgorithm::Crc32, value).unwrap();
+        let with = |stored: Option<&str>, claimed: Option<&str>| {
+            let parts = [Part { checksum: stored.map(sum), ..part(1, 7) }];
+            select_parts(&parts, &[PartClaim { checksum: claimed.map(sum), ..claim(1) }]).is_ok()
+        };
+        assert!(with(Some("AAAAAA=="), Some("AAAAAA==")) && with(Some("AAAAAA=="), None) && with(None, None));
+        assert!(!with(Some("AAAAAA=="), Some("AAAAAQ==")) && !with(None, Some("AAAAAA==")));
+    }
+
+    #[test]
+    fn composite_uploads_need_a_checksum_of_every_part() {
+        let sum = Checksum::declared(ChecksumAlgorithm::Crc32, "AAAAAA==").unwrap();
+        let with = |kind, checksum: Option<Checksum>| {
+            undeclared(Some((ChecksumAlgorithm::Crc32, kind)), &[PartClaim { checksum, ..claim(3) }])
+        };
+        assert_eq!(with(ChecksumKind::Composite, None), Some(PartNumber(3)));
+        assert_eq!(with(ChecksumKind::Composite, Some(sum)), None);
+        assert_eq!(with(ChecksumKind::FullObject, None), None);
+        assert_eq!(undeclared(None, &[claim(3)]), None);
     }
 
     #[test]

@@ -15,17 +15,18 @@ pub enum EtagCondition {
 }
 
 impl EtagCondition {
-    /// Reads the header's value.
+    /// Reads the header's value. `""` and `W/""` are tags too (RFC 9110 section 8.8.3), which match nothing: no
+    /// object has an empty one. A header without any value is none.
     pub fn parse(field: &'static str, text: &str) -> Result<Self, Invalid> {
         if text.trim() == "*" || text.trim() == "\"*\"" {
             return Ok(Self::Any);
         }
         let tags = text
             .split(',')
-            .map(|tag| {
-                let tag = tag.trim();
-                Etag::parse(tag.strip_prefix("W/").unwrap_or(tag))
-            })
+            .map(|tag| tag.trim())
+            .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
+            .filter(|tag| *tag != "\"\"")
+            .map(Etag::parse)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| Invalid::new(field, "must be * or a list of entity tags"))?;
         Ok(Self::Of(tags))
@@ -175,6 +176,13 @@ mod tests {
         assert_eq!(of("*"), Some(EtagCondition::Any));
         assert_eq!(of("\"a\", W/\"b\""), Some(EtagCondition::Of(vec![tag("a"), tag("b")])));
         assert!(EtagCondition::parse("if-match", "\"a\",,").is_err());
+        for nothing in ["\"\"", "W/\"\"", "\"\", W/\"\""] {
+            assert_eq!(of(nothing), Some(EtagCondition::Of(Vec::new())), "{nothing}");
+        }
+        assert_eq!(of("\"\", \"a\""), Some(EtagCondition::Of(vec![tag("a")])));
+        for none in ["", " ", "W/", ","] {
+            assert!(EtagCondition::parse("if-match", none).is_err(), "{none}");
+        }
     }
 
     #[test]
@@ -211,6 +219,10 @@ mod tests {
         let at = Timestamp(0);
         assert_eq!(none.decide_write(None), WriteDecision::Proceed);
         assert_eq!(if_match.decide_write(None), WriteDecision::Missing);
+        let empty = Preconditions { if_match: of("\"\""), ..none.clone() };
+        assert_eq!(empty.decide_write(None), WriteDecision::Missing);
+        assert_eq!(empty.decide_write(Some((&a, at))), WriteDecision::Failed);
+        assert_eq!(empty.decide_read(&a, at), ReadDecision::Failed);
         assert_eq!(if_match.decide_write(Some((&a, at))), WriteDecision::Proceed);
         assert_eq!(if_match.decide_write(Some((&b, at))), WriteDecision::Failed);
         assert_eq!(create.decide_write(None), WriteDecision::Proceed);

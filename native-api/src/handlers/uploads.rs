@@ -255,7 +255,8 @@ pub(crate) async fn complete(
         Some(parts) => parts.into_iter().map(PartClaimBody::read).collect::<Result<_, _>>()?,
         None => arrived(&app, &who, &reference).await?,
     };
-    let completion = Completion { claims, expected: None, preconditions: preconditions(&call.headers)? };
+    let completion =
+        Completion { claims, preconditions: preconditions(&call.headers)?, ..Completion::default() };
     let object = app.api.store.complete_upload(&who, &reference, completion).await?;
     call.about(&object.address.namespace);
     Ok(render::created(object))

@@ -1,5 +1,6 @@
 //! Buckets, keys, versions and copy sources, as requests name them.
 
+use http::HeaderMap;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::ports::metadata::{Place, VersionRef};
 use juststorage_core::domain::address::{BucketName, Key};
@@ -7,7 +8,8 @@ use juststorage_core::domain::object::ObjectId;
 use s3s::S3Result;
 use s3s::dto::CopySource;
 
-use crate::errors::{fail, not_implemented, translate, wrong_argument};
+use super::text;
+use crate::errors::{fail, invalid_argument, not_implemented, translate, wrong_argument};
 
 /// A bucket that a request names. A name that no bucket can have names none: 404, as S3 answers a name it
 /// does not hold.
@@ -60,8 +62,17 @@ impl Source<'_> {
     }
 }
 
-/// `x-amz-copy-source`. Access points and outposts are not offered.
-pub(crate) fn copy_source(source: &CopySource) -> S3Result<Source<'_>> {
+/// `x-amz-copy-source`, read as S3 reads it: as part of a query, where `+` is a blank and `%2B` a plus. s3s keeps the
+/// plus, and would copy another object where both exist.
+pub(crate) fn copy_source(headers: &HeaderMap) -> S3Result<CopySource> {
+    let unreadable =
+        || invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
+    let value = text(headers, "x-amz-copy-source").ok_or_else(unreadable)?;
+    CopySource::parse(&value.replace('+', "%20")).map_err(|_| unreadable())
+}
+
+/// The object that a copy's source is. Access points and outposts are not offered.
+pub(crate) fn source_of(source: &CopySource) -> S3Result<Source<'_>> {
     match source {
         CopySource::Bucket { bucket, key, version_id } => {
             Ok(Source { bucket, key, version: version_id.as_deref() })
@@ -72,8 +83,26 @@ pub(crate) fn copy_source(source: &CopySource) -> S3Result<Source<'_>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+
+    #[test]
+    fn a_plus_in_a_copy_source_is_a_blank() {
+        for (header, key, version) in [
+            ("b/a+b", "a b", None),
+            ("/b/a%20b", "a b", None),
+            ("b/a%2Bb", "a+b", None),
+            ("b/a%2bb+c%20d%2B", "a+b c d+", None),
+            ("b%2Fa+b?versionId=null", "a b", Some("null")),
+        ] {
+            let named = copy_source(&crate::dto::headers(&[("x-amz-copy-source", header)])).unwrap();
+            let Ok(Source { bucket: "b", key: read, version: at }) = source_of(&named) else {
+                panic!("{header}")
+            };
+            assert_eq!((read, at), (key, version), "{header}");
+        }
+        assert!(copy_source(&HeaderMap::new()).is_err());
+    }
 
     #[test]
     fn versions_are_uuids_or_null() {

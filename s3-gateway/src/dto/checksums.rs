@@ -3,12 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName};
-use juststorage_core::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use juststorage_core::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind, ExpectedChecksum};
 use juststorage_core::domain::etag::Md5Digest;
 use s3s::S3Result;
 
 use super::text;
-use crate::errors::{bad_request, not_implemented, translate};
+use crate::errors::{bad_request, not_implemented};
 
 /// The header that carries a checksum of this algorithm.
 pub(crate) const fn header_of(algorithm: ChecksumAlgorithm) -> HeaderName {
@@ -194,19 +194,12 @@ pub(crate) fn kind_header(headers: &HeaderMap) -> S3Result<Option<ChecksumKind>>
         .transpose()
 }
 
-/// The whole object's checksum that completes an upload; `-n` at its end makes it composite.
-pub(crate) fn of_completion(headers: &HeaderMap) -> S3Result<Option<Checksum>> {
+/// The whole object's checksum that completes an upload, and over what the client says it is taken.
+pub(crate) fn of_completion(headers: &HeaderMap) -> S3Result<Option<ExpectedChecksum>> {
     let Some((algorithm, value)) = checksum_header(headers)? else { return Ok(None) };
-    let composite = value
-        .rsplit_once('-')
-        .filter(|(_, parts)| !parts.is_empty() && parts.bytes().all(|digit| digit.is_ascii_digit()));
-    let digest = composite.map_or(value, |(digest, _)| digest);
-    let mut checksum = Checksum::declared(algorithm, digest).map_err(|invalid| translate(invalid.into()))?;
-    if composite.is_some() {
-        checksum.kind = ChecksumKind::Composite;
-        value.clone_into(&mut checksum.value);
-    }
-    Ok(Some(checksum))
+    ExpectedChecksum::parse(algorithm, kind_header(headers)?, value)
+        .map(Some)
+        .map_err(|_| invalid_value(algorithm))
 }
 
 /// Sets the one field of an output (or XML item) that a checksum belongs to.
@@ -312,9 +305,12 @@ mod tests {
     #[test]
     fn completion_checksums_may_be_composite() {
         let composite = of_completion(&headers(&[("x-amz-checksum-crc32", "y/Q5Jg==-3")])).unwrap().unwrap();
-        assert_eq!((composite.kind, composite.value.as_str()), (ChecksumKind::Composite, "y/Q5Jg==-3"));
-        let full = of_completion(&headers(&[("x-amz-checksum-crc32", "y/Q5Jg==")])).unwrap().unwrap();
-        assert_eq!(full.kind, ChecksumKind::FullObject);
-        assert!(of_completion(&headers(&[("x-amz-checksum-crc32", "y/Q5-x")])).is_err());
+        assert_eq!((composite.kind, composite.parts), (None, Some(3)));
+        assert_eq!(composite.digest.value, "y/Q5Jg==");
+        let typed = [("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-type", "COMPOSITE")];
+        let typed = of_completion(&headers(&typed)).unwrap().unwrap();
+        assert_eq!((typed.kind, typed.parts), (Some(ChecksumKind::Composite), None));
+        let bad = of_completion(&headers(&[("x-amz-checksum-crc32", "y/Q5-x")])).unwrap_err();
+        assert_eq!(bad.code().as_str(), "InvalidRequest");
     }
 }

@@ -1,6 +1,6 @@
 //! Conditional headers.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
 use juststorage_core::domain::timestamp::Timestamp;
 use s3s::S3Result;
@@ -8,20 +8,39 @@ use s3s::S3Result;
 use super::{joined, text};
 use crate::errors::{invalid_argument, translate};
 
-/// The conditions of a read or write. Dates that cannot be read are ignored (RFC 9110 section 13.1.3).
+/// The conditions of a read. One without a value says nothing, and a date that cannot be read is ignored (RFC 9110
+/// section 13.1.3).
 pub(crate) fn of_request(headers: &HeaderMap) -> S3Result<Preconditions> {
     read(headers, "")
 }
 
-/// `If-Match` and `If-None-Match` alone: what S3 knows of writes.
+/// `If-Match` and `If-None-Match` alone: what S3 knows of writes. One that cannot be read, or is empty, is refused:
+/// ignoring it would overwrite what the client protects.
 pub(crate) fn of_write(headers: &HeaderMap) -> S3Result<Preconditions> {
+    for name in ["if-match", "if-none-match"] {
+        readable(headers, name)?;
+    }
     let Preconditions { if_match, if_none_match, .. } = read(headers, "")?;
     Ok(Preconditions { if_match, if_none_match, ..Preconditions::default() })
 }
 
 /// The conditions on a copy's source.
 pub(crate) fn of_copy_source(headers: &HeaderMap) -> S3Result<Preconditions> {
-    read(headers, "x-amz-copy-source-")
+    const PREFIX: &str = "x-amz-copy-source-";
+    for name in ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"] {
+        readable(headers, &format!("{PREFIX}{name}"))?;
+    }
+    read(headers, PREFIX)
+}
+
+/// Refuses a header that is present, and empty or no text: the readers of headers take it for absent.
+fn readable(headers: &HeaderMap, name: &str) -> S3Result<()> {
+    let reads =
+        |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).is_ok_and(|v| !v.trim().is_empty());
+    if headers.get_all(name).iter().all(reads) {
+        return Ok(());
+    }
+    Err(invalid_argument(format!("The header {name} is present and has no value that could be read.")))
 }
 
 fn read(headers: &HeaderMap, prefix: &str) -> S3Result<Preconditions> {
@@ -47,6 +66,9 @@ fn read(headers: &HeaderMap, prefix: &str) -> S3Result<Preconditions> {
 /// The conditions of a delete: `If-Match`, and S3's own on size and time. One that cannot be read is refused:
 /// ignoring it would delete what the client protects.
 pub(crate) fn of_delete(headers: &HeaderMap) -> S3Result<Preconditions> {
+    for name in ["x-amz-if-match-size", "x-amz-if-match-last-modified-time"] {
+        readable(headers, name)?;
+    }
     let size = text(headers, "x-amz-if-match-size").map(|size| {
         size.parse().map_err(|_| invalid_argument("x-amz-if-match-size must be a number of bytes."))
     });
@@ -83,6 +105,34 @@ mod tests {
         assert_eq!(conditions.if_unmodified_since, None);
         assert_eq!(of_write(&HeaderMap::new()).unwrap(), Preconditions::default());
         assert!(of_request(&headers(&[("if-match", "\"a\"b\"")])).is_err());
+    }
+
+    #[test]
+    fn what_is_present_and_says_nothing_is_refused_on_writes() {
+        let of = |name: &'static str, value: &'static [u8]| -> HeaderMap {
+            [(http::HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())]
+                .into_iter()
+                .collect()
+        };
+        for value in [&b""[..], b" ", b"\xff"] {
+            for name in ["if-match", "if-none-match"] {
+                assert_eq!(
+                    of_write(&of(name, value)).unwrap_err().code().as_str(),
+                    "InvalidArgument",
+                    "{name}"
+                );
+                assert!(
+                    of_delete(&of(name, value)).is_err() && of_request(&of(name, value)).is_ok(),
+                    "{name}"
+                );
+            }
+            for name in ["x-amz-if-match-size", "x-amz-if-match-last-modified-time"] {
+                assert!(of_delete(&of(name, value)).is_err(), "{name}");
+            }
+            for name in ["x-amz-copy-source-if-none-match", "x-amz-copy-source-if-unmodified-since"] {
+                assert!(of_copy_source(&of(name, value)).is_err(), "{name}");
+            }
+        }
     }
 
     #[test]

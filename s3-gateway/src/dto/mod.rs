@@ -11,10 +11,11 @@ pub(crate) mod values;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use crate::allowlist::{is_hoisted, query_pairs};
+use crate::allowlist::{is_hoisted, presigned_header, query_pairs};
 
 /// The headers of a request, and those that a presigning SDK moved into the query. The signature covers
-/// both.
+/// both. What else than `x-amz-…` stands in the query wins: the signer bound it, and a header of that name need not be
+/// signed.
 ///
 /// The SDK for JavaScript signs the checksum of an empty body into every put, for it has no other yet. S3
 /// reads no checksum out of a query (S3 User Guide, "Download and upload objects with presigned URLs"); here
@@ -23,8 +24,14 @@ pub(crate) fn effective_headers(headers: &HeaderMap, uri: &Uri) -> HeaderMap {
     let mut effective = headers.clone();
     let query = uri.query().map(query_pairs).unwrap_or_default();
     let void = query.iter().any(|(key, value)| checksums::is_of_nothing(key, value));
-    for (key, value) in query {
-        if !is_hoisted(&key) || (void && checksums::is_about(&key)) {
+    for (key, value) in &query {
+        if let Some(name) = presigned_header(key, &query) {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                effective.insert(HeaderName::from_static(name), value);
+            }
+            continue;
+        }
+        if !is_hoisted(key) || (void && checksums::is_about(key)) {
             continue;
         }
         let name = HeaderName::try_from(key.to_ascii_lowercase());

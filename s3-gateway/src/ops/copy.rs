@@ -17,7 +17,7 @@ use super::multipart::{part_number, upload};
 use crate::acl;
 use crate::api::Api;
 use crate::auth::{check_owner, note_namespace, who};
-use crate::dto::address::{Source, copy_source};
+use crate::dto::address::{Source, copy_source, source_of};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, lock, text, values};
 use crate::errors::{bad_request, not_implemented, translate, with_member, wrong_argument};
@@ -90,7 +90,8 @@ pub(crate) async fn object(
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     let metadata = request.input.metadata.take();
     let (headers, input) = (&request.headers, &request.input);
-    let source = copy_source(&input.copy_source)?;
+    let named = copy_source(headers)?;
+    let source = source_of(&named)?;
     let replaces = attributes::replaces(headers, "x-amz-metadata-directive")?;
     let replaces_tags = attributes::replaces(headers, "x-amz-tagging-directive")?;
     let class = attributes::storage_class(headers)?;
@@ -153,7 +154,8 @@ pub(crate) async fn part(
     request: S3Request<UploadPartCopyInput>,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let (headers, input) = (&request.headers, &request.input);
-    let source = copy_source(&input.copy_source)?;
+    let named = copy_source(headers)?;
+    let source = source_of(&named)?;
     let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
     let number = part_number(input.part_number)?;
     let range = input

@@ -125,7 +125,9 @@ async fn delete_one(
     bypass: bool,
 ) -> Result<Deletion, S3Error> {
     let reference = address::object(bucket, &object.key, object.version_id.as_deref())?;
-    let if_match = object.e_tag.as_ref().map(|tag| EtagCondition::parse("ETag", tag.value())).transpose();
+    // Its quotes again: `""` is a tag that matches nothing.
+    let quoted = |tag: &s3s::dto::ETag| EtagCondition::parse("ETag", &format!("\"{}\"", tag.value()));
+    let if_match = object.e_tag.as_ref().map(quoted).transpose();
     // No object has a negative size.
     let if_size = object.size.map(|size| u64::try_from(size).unwrap_or(u64::MAX));
     let if_modified_at = object

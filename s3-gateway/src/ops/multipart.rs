@@ -1,6 +1,6 @@
 //! Uploads in parts: begin, send, complete, abort.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
@@ -95,15 +95,17 @@ pub(crate) async fn complete(
     let claims = parts.iter().map(claim).collect::<S3Result<Vec<_>>>()?;
     let completion = Completion {
         expected: checksums::of_completion(&request.headers)?,
+        checksums_required: true,
         preconditions: conditions::of_write(&request.headers)?,
         claims,
     };
     check_expectations(api, &request, &upload, &completion).await?;
     let object = api.store.complete_upload(who(&request)?, &upload, completion).await.map_err(translate)?;
     note_namespace(object.address.namespace.as_str());
-    let location = location(&request.headers, &request.uri);
+    let input = &request.input;
+    let location = api.locations.of(&request.headers, &request.uri, &input.bucket, &input.key);
     let mut output = CompleteMultipartUploadOutput {
-        location,
+        location: Some(writable(location)),
         bucket: Some(request.input.bucket),
         key: Some(writable(request.input.key)),
         e_tag: Some(values::etag(&object.etag)),
@@ -194,16 +196,6 @@ async fn check_expectations(
         ));
     }
     Ok(())
-}
-
-/// The URL of the new object, as far as the request tells.
-fn location(headers: &HeaderMap, uri: &http::Uri) -> Option<String> {
-    let host = text(headers, "host").or_else(|| uri.authority().map(http::uri::Authority::as_str))?;
-    let scheme = match text(headers, "x-forwarded-proto") {
-        Some("https") => "https",
-        _ => "http",
-    };
-    Some(format!("{scheme}://{}{}", host, uri.path()))
 }
 
 pub(crate) async fn abort(

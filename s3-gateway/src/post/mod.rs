@@ -20,7 +20,7 @@ use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
 use juststorage_core::domain::object::{Object, Tags};
 use juststorage_core::domain::principal::Principal;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use s3s::dto::Tagging;
 use s3s::{S3Error, S3Result};
 use time::OffsetDateTime;
@@ -36,6 +36,7 @@ use crate::dto::{address, attributes, checksums, conditions, text, values};
 use crate::errors::{
     bad_request, escape, fail, internal, invalid_argument, refusal, with_member, wrong_argument,
 };
+use crate::location::{Locations, PLAIN};
 use crate::service::BoxError;
 
 /// Takes in forms.
@@ -112,7 +113,7 @@ impl Forms {
         let object =
             self.put(&who, request, (bucket, key), (&headers, field("tagging")), (file, length)).await?;
         note_namespace(object.address.namespace.as_str());
-        Ok(answer(request, (bucket, key), &object, field))
+        Ok(answer(&self.api.locations, request, (bucket, key), &object, field))
     }
 
     async fn put(
@@ -267,6 +268,7 @@ fn unreadable(error: FormError) -> S3Error {
 
 /// What the form asks to be answered: a redirection, a status with or without a body, or 204.
 fn answer<'f>(
+    locations: &Locations,
     request: &http::request::Parts,
     (bucket, key): (&str, &str),
     object: &Object,
@@ -293,7 +295,7 @@ fn answer<'f>(
         *response.status_mut() = StatusCode::SEE_OTHER;
         return response;
     }
-    let location = location(request, bucket, key);
+    let location = locations.of(&request.headers, &request.uri, bucket, key);
     set(LOCATION, location.clone());
     let status = match field("success_action_status") {
         Some("200") => StatusCode::OK,
@@ -326,25 +328,4 @@ fn redirection(url: &str, bucket: &str, key: &str, etag: &str) -> Option<String>
     let joint = if parsed.query().is_some() { '&' } else { '?' };
     let escaped = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
     Some(format!("{url}{joint}bucket={}&key={}&etag={}", escaped(bucket), escaped(key), escaped(etag)))
-}
-
-/// What stays as it is in a URL that we write.
-const PLAIN: &percent_encoding::AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// The URL of the new object, as far as the request tells.
-fn location(request: &http::request::Parts, bucket: &str, key: &str) -> String {
-    let key: Vec<_> = key.split('/').map(|part| utf8_percent_encode(part, PLAIN).to_string()).collect();
-    let key = key.join("/");
-    let host = text(&request.headers, "host")
-        .or_else(|| request.uri.authority().map(http::uri::Authority::as_str))
-        .unwrap_or_default();
-    let scheme = match text(&request.headers, "x-forwarded-proto") {
-        Some("https") => "https",
-        _ => "http",
-    };
-    // Posted to the bucket's own host, or to its path.
-    let path = request.uri.path().trim_matches('/');
-    let base = if path.is_empty() { String::new() } else { format!("/{bucket}") };
-    format!("{scheme}://{host}{base}/{key}")
 }

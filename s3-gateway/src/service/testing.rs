@@ -11,12 +11,14 @@ use crate::Gateway;
 use crate::api::Api;
 use crate::auth::{Doorkeeper, Keys};
 use crate::errors;
+use crate::location::Locations;
 
 /// The front over `gateway`'s keys and limits whose every operation is an empty answer. With `everybody`
 /// its door stands open: whoever comes is taken for that one, whose limits it keeps to as well.
 pub fn empty(gateway: Gateway, everybody: Option<Principal>) -> Result<S3Gateway, Invalid> {
     let doorkeeper = || Doorkeeper(gateway.store.clone());
-    let api = Api { store: gateway.store.clone(), region: gateway.region.clone() };
+    let api =
+        Api { store: gateway.store.clone(), region: gateway.region.clone(), locations: Locations::default() };
     let mut builder = builder(api, gateway.sigv2, None);
     if everybody.is_none() {
         builder.set_auth(Keys(gateway.access.clone()));

@@ -5,7 +5,9 @@
 
 mod access;
 mod acls;
+mod authorization;
 mod checksums;
+mod conditions;
 mod controls;
 mod documents;
 mod error_members;
@@ -14,6 +16,7 @@ mod listing;
 mod multipart;
 mod objects;
 mod protocol;
+mod queries;
 mod server;
 mod settings;
 mod signatures;

@@ -1,14 +1,8 @@
-use juststorage_core::domain::checksum::{ChecksumAlgorithm, ChecksumHasher};
+use juststorage_core::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind};
 
-use crate::server::{Answer, Client, Server};
+use crate::server::{Answer, Client, Options, Server};
 
 const MIB: usize = 1 << 20;
-
-fn crc32(bytes: &[u8]) -> String {
-    let mut hasher = ChecksumHasher::new(ChecksumAlgorithm::Crc32);
-    hasher.update(bytes);
-    hasher.finish().value
-}
 
 async fn begin(s3: &Client, key: &str, headers: &[(&str, &str)]) -> String {
     let call = s3.call("POST", format!("{key}?uploads"));
@@ -76,30 +70,86 @@ async fn parts_make_an_object_and_stay_addressable() {
     assert_eq!(s3.get("/parts/k?partNumber=3").await.error(), (416, "InvalidPartNumber".into()));
 }
 
+/// A part with its checksum; its tag and the checksum.
+async fn summed(
+    s3: &Client,
+    at: &str,
+    number: usize,
+    bytes: &[u8],
+    algorithm: ChecksumAlgorithm,
+) -> (String, String) {
+    let mut hasher = ChecksumHasher::new(algorithm);
+    hasher.update(bytes);
+    let sum = hasher.finish().value;
+    let header = format!("x-amz-checksum-{}", algorithm.as_str().to_lowercase());
+    let call = s3.call("PUT", format!("{at}&partNumber={number}")).header(&header, &sum).body(bytes);
+    (call.send().await.ok().header("etag").unwrap().to_owned(), sum)
+}
+
+/// Every algorithm and kind, declared with and without its type: the upload's kind decides, and a completion says the
+/// whole's checksum with and without `-n`.
 #[tokio::test]
 async fn checksums_of_uploads_are_composite_or_of_the_whole() {
     let server = Server::start().await;
     let s3 = server.root();
     s3.put("/types", b"").await.ok();
     let (one, two) = (vec![1_u8; 5 * MIB], vec![2_u8; 1000]);
-    let whole_sum = crc32(&[one.clone(), two.clone()].concat());
-    for (kind, suffix) in [("COMPOSITE", "-2"), ("FULL_OBJECT", "")] {
-        let headers = [("x-amz-checksum-algorithm", "CRC32"), ("x-amz-checksum-type", kind)];
-        let upload = begin(&s3, "/types/k", &headers).await;
-        let first = part(&s3, "/types/k", &upload, 1, &one).await;
-        let second = part(&s3, "/types/k", &upload, 2, &two).await;
-        let xml = list(&[(1, &first), (2, &second)]);
-        let wrong = [("x-amz-checksum-crc32", "AAAAAA==")];
-        let refused = complete(&s3, "/types/k", &upload, &xml, &wrong).await;
-        assert_eq!(refused.error(), (400, "BadDigest".into()), "{kind}");
-        let done = complete(&s3, "/types/k", &upload, &xml, &[("x-amz-checksum-type", kind)]).await.ok();
-        assert_eq!(done.xml("ChecksumType"), Some(kind.into()));
-        let sum = done.xml("ChecksumCRC32").unwrap();
-        assert!(sum.ends_with(suffix));
-        assert_eq!(sum == whole_sum, kind == "FULL_OBJECT");
-        let head = s3.call("HEAD", "/types/k").header("x-amz-checksum-mode", "ENABLED").send().await.ok();
-        assert_eq!(head.header("x-amz-checksum-crc32"), Some(sum.as_str()));
-        assert_eq!(head.header("x-amz-checksum-type"), Some(kind));
+    for algorithm in ChecksumAlgorithm::ALL {
+        let (name, element) = (algorithm.as_str(), format!("Checksum{}", algorithm.as_str()));
+        let header = format!("x-amz-checksum-{}", name.to_lowercase());
+        let default = algorithm.default_kind();
+        let kinds = [ChecksumKind::Composite, ChecksumKind::FullObject].into_iter();
+        let said = kinds.filter(|kind| algorithm.allows(*kind)).map(|kind| (kind, Some(kind)));
+        for (kind, said) in said.chain([(default, None)]) {
+            let case = format!("{name} {kind:?} {said:?}");
+            let typed = said.map(|kind| ("x-amz-checksum-type", kind.as_str()));
+            let declared: Vec<_> = [("x-amz-checksum-algorithm", name)].into_iter().chain(typed).collect();
+            let upload = begin(&s3, "/types/k", &declared).await;
+            let at = format!("/types/k?uploadId={upload}");
+            let composite = kind == ChecksumKind::Composite;
+            let bare = s3.call("PUT", format!("{at}&partNumber=3")).body("bare").send().await;
+            let refused = if composite { (400, "InvalidRequest".into()) } else { (200, String::new()) };
+            assert_eq!(bare.error(), refused, "{case}: a part without checksum");
+            let first = summed(&s3, &at, 1, &one, algorithm).await;
+            let second = summed(&s3, &at, 2, &two, algorithm).await;
+            let parts = [(1, &first), (2, &second)];
+            let full: String = parts
+                .iter()
+                .map(|(number, (etag, sum))| {
+                    format!(
+                        "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><{element}>{sum}</{element}></Part>"
+                    )
+                })
+                .collect();
+            let full = format!("<CompleteMultipartUpload>{full}</CompleteMultipartUpload>");
+            let bare = list(&[(1, &first.0), (2, &second.0)]);
+            if composite {
+                let refused = complete(&s3, "/types/k", &upload, &bare, &[]).await;
+                assert_eq!(refused.error(), (400, "InvalidRequest".into()), "{case}: no checksums of parts");
+            }
+            let parts = [(&one, &first.1), (&two, &second.1)]
+                .map(|(bytes, sum)| (Some(Checksum::declared(algorithm, sum).unwrap()), bytes.len() as u64));
+            let whole = Checksum::of_parts(algorithm, kind, &parts).unwrap().value;
+            let digest = whole.split('-').next().unwrap();
+            let zeros = Checksum::of_parts(algorithm, kind, &[(None, 0)])
+                .map_or_else(|| ChecksumHasher::new(algorithm).finish().value, |checksum| checksum.value);
+            for wrong in [format!("{digest}-3"), zeros.clone(), format!("{zeros}-2")] {
+                let refused = complete(&s3, "/types/k", &upload, &full, &[(&header, &wrong)]).await;
+                assert_eq!(refused.error(), (400, "BadDigest".into()), "{case}: {wrong}");
+            }
+            // With and without `-n`, each with and without the type. A completion may be repeated.
+            for value in [digest, &whole] {
+                for typed in [None, Some(("x-amz-checksum-type", kind.as_str()))] {
+                    let headers: Vec<_> = [(header.as_str(), value)].into_iter().chain(typed).collect();
+                    let done = complete(&s3, "/types/k", &upload, &full, &headers).await.ok();
+                    assert_eq!(done.xml("ChecksumType"), Some(kind.as_str().into()), "{case}: {value}");
+                    assert_eq!(done.xml(&element).as_deref(), Some(whole.as_str()), "{case}: {value}");
+                }
+            }
+            let head = s3.call("HEAD", "/types/k").header("x-amz-checksum-mode", "ENABLED").send().await.ok();
+            assert_eq!(head.header(&header), Some(whole.as_str()));
+            assert_eq!(head.header("x-amz-checksum-type"), Some(kind.as_str()));
+        }
     }
     for (algorithm, kind) in [("CRC64NVME", "COMPOSITE"), ("SHA256", "FULL_OBJECT")] {
         let refused = s3
@@ -146,4 +196,30 @@ async fn parts_are_copied_and_uploads_end() {
     let half = s3.put(&format!("/ends/half?uploadId={upload}"), b"x").await;
     assert_eq!(half.error(), (501, "NotImplemented".into()));
     assert_eq!(s3.get("/ends/half").await.status, 404);
+}
+
+/// What answers call a new object.
+#[tokio::test]
+async fn locations_name_the_scheme_and_host_of_the_client() {
+    let cases: [(Options, &[(&str, &str)], &str); 5] = [
+        (Options::default(), &[], "http://HOST/located/k"),
+        (Options::default(), &[("x-forwarded-proto", "HTTPS, http")], "https://HOST/located/k"),
+        (Options::default(), &[("x-forwarded-proto", "http, https")], "http://HOST/located/k"),
+        (Options { tls: true, ..Options::default() }, &[], "https://HOST/located/k"),
+        (
+            Options { public_url: Some("https://store.test"), ..Options::default() },
+            &[("x-forwarded-proto", "http")],
+            "https://store.test/located/k",
+        ),
+    ];
+    for (options, headers, location) in cases {
+        let server = Server::start_with(options).await;
+        let s3 = server.root();
+        s3.put("/located", b"").await.ok();
+        let upload = begin(&s3, "/located/k", &[]).await;
+        let etag = part(&s3, "/located/k", &upload, 1, b"x").await;
+        let done = complete(&s3, "/located/k", &upload, &list(&[(1, &etag)]), headers).await.ok();
+        let location = location.replace("HOST", &server.address.to_string());
+        assert_eq!(done.xml("Location"), Some(location), "{headers:?}");
+    }
 }

@@ -19,6 +19,11 @@ async fn unknown_sub_resources_never_run_the_plain_operation() {
             "futureThing=1",
         ] {
             let answer = s3.call(method, format!("/subs/k?{query}")).body("lost").send().await;
+            // S3 ignores what it does not know on reads.
+            if method == "GET" && ["acl2", "versionid=x", "futureThing=1"].contains(&query) {
+                assert_eq!(answer.ok().text(), "kept", "GET ?{query}");
+                continue;
+            }
             assert_eq!(answer.error(), (501, "NotImplemented".into()), "{method} ?{query}");
             assert!(answer.xml("Message").is_some());
         }
@@ -84,7 +89,7 @@ async fn no_body_comes_where_http_allows_none() {
         (call("HEAD", "/bodiless/k").header("if-match", "\"0\"").send().await, 412),
         (call("HEAD", "/bodiless/k").header("if-none-match", &etag).send().await, 304),
         (call("HEAD", "/bodiless/none").send().await, 404),
-        (call("HEAD", "/bodiless/k?futureThing").send().await, 501),
+        (call("HEAD", "/bodiless/k?torrent").send().await, 501),
         (call("HEAD", "/bodiless").send().await, 200),
         (call("HEAD", "/nowhere").send().await, 404),
         (anonymous.call("HEAD", "/bodiless/k").send().await, 403),

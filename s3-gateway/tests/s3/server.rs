@@ -34,6 +34,10 @@ pub(crate) struct Options {
     pub(crate) sigv2: bool,
     /// What ACLs grant counts.
     pub(crate) acls: bool,
+    /// What answers call the gateway.
+    pub(crate) public_url: Option<&'static str>,
+    /// The gateway believes that it is reached over its own TLS.
+    pub(crate) tls: bool,
 }
 
 /// A running gateway. Its files go with it.
@@ -78,6 +82,8 @@ impl Server {
             store: store.clone(),
             access: access.clone(),
             region: "us-east-1".to_owned(),
+            public_url: options.public_url.map(str::to_owned),
+            tls: options.tls,
             sigv2: options.sigv2,
             domain: Some("s3.test".to_owned()),
         })
@@ -105,7 +111,13 @@ impl Server {
     /// A client with this key, whose secret must not show in the log.
     pub(crate) fn client(&self, access_key: String, secret_key: String) -> Client {
         self.watch.made(&secret_key);
-        Client { address: self.address, watch: self.watch.clone(), access_key, secret_key }
+        Client {
+            address: self.address,
+            watch: self.watch.clone(),
+            access_key,
+            secret_key,
+            region: "eu-north-7",
+        }
     }
 
     /// A fresh key's client, of `tenant`.
@@ -132,6 +144,8 @@ pub(crate) struct Client {
     pub(crate) watch: Arc<Watch>,
     pub(crate) access_key: String,
     pub(crate) secret_key: String,
+    /// What it signs for.
+    pub(crate) region: &'static str,
 }
 
 /// An answer, whole.
@@ -262,7 +276,7 @@ impl Client {
         let identity = Credentials::new(&self.access_key, &self.secret_key, None, None, "test").into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
-            .region("eu-north-7")
+            .region(self.region)
             .name("s3")
             .time(at)
             .settings(settings)
@@ -353,20 +367,21 @@ impl Call<'_> {
         if !presigned {
             self.client.sign(&mut request, &headers, body, Client::settings(), self.at);
         }
+        let body = self.instead.as_ref().unwrap_or(&self.body);
         let mut lines = vec![
             format!("{} {} HTTP/1.1", self.method, self.target),
             format!("host: {host}"),
             "connection: close".to_owned(),
         ];
-        if !self.body.is_empty() || self.length.is_some() || self.method == "PUT" {
-            lines.push(format!("content-length: {}", self.length.unwrap_or(self.body.len())));
+        if !body.is_empty() || self.length.is_some() || self.method == "PUT" {
+            lines.push(format!("content-length: {}", self.length.unwrap_or(body.len())));
         }
         for (name, value) in request.headers() {
             lines.push(format!("{name}: {}", value.to_str().unwrap()));
         }
         lines.extend(headers.iter().chain(&self.unsigned).map(|(name, value)| format!("{name}: {value}")));
         let mut bytes = format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes();
-        bytes.extend_from_slice(self.instead.as_ref().unwrap_or(&self.body));
+        bytes.extend_from_slice(body);
         raw(self.client.address, &bytes, self.length.is_some()).await
     }
 }

@@ -1,3 +1,5 @@
+use juststorage_core::domain::checksum::{ChecksumAlgorithm, ChecksumHasher};
+
 use crate::server::{Answer, Client, Server};
 
 const ENABLED: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
@@ -124,8 +126,11 @@ async fn attributes_tell_what_an_object_consists_of() {
     let mut parts = String::new();
     let mut sums = Vec::new();
     for (number, bytes) in [(1, vec![1; 5 << 20]), (2, vec![2; 5 << 20]), (3, vec![3; 10])] {
+        let mut hasher = ChecksumHasher::new(ChecksumAlgorithm::Sha256);
+        hasher.update(&bytes);
         let put = s3
             .call("PUT", format!("/told/m?partNumber={number}&uploadId={upload}"))
+            .header("x-amz-checksum-sha256", &hasher.finish().value)
             .body(&bytes)
             .send()
             .await

@@ -14,7 +14,7 @@ use crate::application::ports::metadata::{CompleteUpload, ListUploadsQuery, Muta
 use crate::application::store::Store;
 use crate::domain::acl::Permission;
 use crate::domain::invalid::Invalid;
-use crate::domain::multipart::{Upload, UploadId};
+use crate::domain::multipart::{CompleteRefusal, Upload, UploadId, undeclared};
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::principal::{Principal, Right};
 
@@ -102,6 +102,11 @@ impl Store {
             Err(Error::NoSuchUpload) => return self.completed(who, reference).await,
             found => found?,
         };
+        if completion.checksums_required
+            && let Some(number) = undeclared(upload.checksum, &completion.claims)
+        {
+            return Err(CompleteRefusal::NoChecksum(number).into());
+        }
         // Its size follows from its parts, which the transaction knows.
         let tenant = &upload.space.address.tenant;
         let quota = self.limits.quota(tenant).await?.map(|quota| (tenant.clone(), quota));

@@ -12,7 +12,7 @@ use crate::application::ports::metadata::Place;
 use crate::application::store::{Entered, Store};
 use crate::domain::acl::Permission;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
-use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind, ExpectedChecksum};
 use crate::domain::multipart::{Part, PartClaim, Upload, UploadId};
 use crate::domain::object::Attributes;
 use crate::domain::precondition::Preconditions;
@@ -47,7 +47,9 @@ pub struct Completion {
     /// The parts the object consists of, in ascending order.
     pub claims: Vec<PartClaim>,
     /// The whole object's checksum as the client expects it.
-    pub expected: Option<Checksum>,
+    pub expected: Option<ExpectedChecksum>,
+    /// Whether each part must be named with its checksum if the upload declared composite ones, as S3 has it.
+    pub checksums_required: bool,
     /// What must hold of the key's current version.
     pub preconditions: Preconditions,
 }

@@ -9,7 +9,7 @@ use crate::application::objects::put::EtagStyle;
 use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutPart};
 use crate::application::store::Store;
 use crate::domain::blob::ContentHash;
-use crate::domain::checksum::ChecksumAlgorithm;
+use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::etag::Etag;
 use crate::domain::invalid::Invalid;
 use crate::domain::multipart::{PART_BYTES_MAX, Part, PartNumber, Upload};
@@ -47,6 +47,11 @@ impl Store {
                 return Err(
                     Invalid::new("checksum", "must use the algorithm that the upload began with").into()
                 );
+            }
+            // S3 takes no part without a checksum where composite ones were declared. Only its clients declare any.
+            (Some((_, ChecksumKind::Composite)), None) if etag == EtagStyle::Md5 => {
+                let reason = "must be sent with every part: the upload was created with composite checksums";
+                return Err(Invalid::new("checksum", reason).into());
             }
             (Some((own, _)), _) => Some(own),
             (None, sent) => sent,

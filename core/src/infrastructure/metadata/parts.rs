@@ -13,8 +13,8 @@ use super::refusals::refuse;
 use super::{extents, garbage, rows, uploads};
 use crate::application::ports::metadata::{CompleteUpload, Outcome, PutPart, Refusal};
 use crate::domain::blob::{BlobId, ContentHash};
-use crate::domain::checksum::Checksum;
-use crate::domain::multipart::{Part, Upload, etag_of_parts, select_parts};
+use crate::domain::checksum::{Checksum, of_completion};
+use crate::domain::multipart::{Part, etag_of_parts, select_parts};
 use crate::domain::object::Content;
 use crate::domain::range::Span;
 
@@ -88,9 +88,9 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         Ok(parts) => parts,
         Err(refusal) => return Ok(Err(refusal.into())),
     };
-    let checksum = match checksum_of(&upload, &parts, complete.expected.as_ref()) {
-        Ok(checksum) => checksum,
-        Err(refusal) => return Ok(Err(refusal)),
+    let sums: Vec<_> = parts.iter().map(|part| (part.checksum.clone(), part.size)).collect();
+    let Ok(checksum) = of_completion(upload.checksum, complete.expected.as_ref(), &sums) else {
+        return Ok(Err(Refusal::ChecksumMismatch));
     };
     let latest = match &upload.key {
         Some(key) => batch.latest(space.id, key).await?,
@@ -163,20 +163,4 @@ async fn keep_checksums(batch: &mut Batch<'_>, blob: BlobId, parts: &[Part]) -> 
         .execute()
         .await?;
     Ok(())
-}
-
-/// The whole object's checksum from its parts', and whether it is the one expected. One that is expected
-/// but cannot be computed is not confirmed.
-fn checksum_of(
-    upload: &Upload,
-    parts: &[Part],
-    expected: Option<&Checksum>,
-) -> Result<Option<Checksum>, Refusal> {
-    let of_parts: Vec<_> = parts.iter().map(|part| (part.checksum.clone(), part.size)).collect();
-    let wanted = upload.checksum.or_else(|| expected.map(|expected| (expected.algorithm, expected.kind)));
-    let checksum = wanted.and_then(|(algorithm, kind)| Checksum::of_parts(algorithm, kind, &of_parts));
-    match expected {
-        Some(expected) if checksum.as_ref() != Some(expected) => Err(Refusal::ChecksumMismatch),
-        _ => Ok(checksum),
-    }
 }

@@ -8,7 +8,7 @@ use crate::application::ports::metadata::{
 };
 use crate::domain::acl::CannedAcl;
 use crate::domain::blob::{ContentHash, Hash};
-use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind};
+use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::Etag;
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId};
 use crate::domain::object::{Attributes, ObjectId};
@@ -97,7 +97,7 @@ async fn complete_expecting(
     bench: &Bench<'_>,
     upload: UploadId,
     claims: Vec<PartClaim>,
-    expected: Option<Checksum>,
+    expected: Option<ExpectedChecksum>,
 ) -> Result<Outcome, Refusal> {
     let complete = CompleteUpload { expected, ..bench.complete(upload, claims) };
     bench.one(Mutation::Complete(Box::new(complete))).await
@@ -272,9 +272,10 @@ pub async fn checksums_of_parts_are_confirmed(store: &dyn MetadataStore) {
     let body = b"only part";
     let staged = bench.staged(body);
     part_of(&bench, upload, 1, "only part", staged, Some(crc(body))).await;
-    let wrong = complete_expecting(&bench, upload, claims(&[1]), Some(crc(b"other"))).await;
+    let expecting = |digest| Some(ExpectedChecksum { digest, parts: None, kind: None });
+    let wrong = complete_expecting(&bench, upload, claims(&[1]), expecting(crc(b"other"))).await;
     assert_eq!(refusal(wrong), Refusal::ChecksumMismatch);
-    let made = object(complete_expecting(&bench, upload, claims(&[1]), Some(crc(body))).await);
+    let made = object(complete_expecting(&bench, upload, claims(&[1]), expecting(crc(body))).await);
     assert_eq!(made.checksum, Some(crc(body)));
     assert_eq!(bench.find("k").await.unwrap().object.checksum, Some(crc(body)));
     bench.finish().await;

@@ -4,7 +4,7 @@ use super::content::NewContent;
 use super::objects::Target;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::SegmentId;
-use crate::domain::checksum::Checksum;
+use crate::domain::checksum::{Checksum, ExpectedChecksum};
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::{Quota, QuotaPart};
@@ -135,7 +135,7 @@ pub struct CompleteUpload {
     /// Where identical content is stored once.
     pub domain: DedupDomain,
     /// The whole object's checksum as the client expects it.
-    pub expected: Option<Checksum>,
+    pub expected: Option<ExpectedChecksum>,
     /// What must hold of the current version.
     pub preconditions: Preconditions,
     /// The upload's tenant and what it may keep, as in [`PutObject::quota`].

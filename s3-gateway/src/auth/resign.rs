@@ -1,0 +1,205 @@
+//! Requests that are signed rightly, and that s3s reads otherwise.
+//!
+//! - *Keys whose slashes are sent, and signed, as `%2F`* (Soto, alpakka). S3 verifies a path as it was sent; s3s what
+//!   it decodes to, encoded anew, where a slash stays a slash.
+//! - *Regions* of other letters than `[a-z0-9-]` (`RegionOne`, `EU`, `us_east_1`), which s3s refuses once it has
+//!   verified the signature.
+//! - *Fields of the header in another order* than AWS's own SDKs write them.
+//! - *Headers that proxies strip* although the client signed them: `content-length: 0`, `expect: 100-continue`.
+//!
+//! For the first two the signature is verified here, over the request as it was sent, and replaced by the one that
+//! s3s will compute: the request is the same, and nothing that was not signed gets in. Signed chunks hang on the first
+//! signature; they are verified in [`super::chunks`] then.
+
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, Uri};
+use juststorage_core::application::access::Access;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha2::{Digest as _, Sha256};
+
+use super::chunks::Signer;
+use super::signature::{ALGORITHM, Claims};
+use crate::allowlist::query_pairs;
+use crate::dto::text;
+use crate::errors::Refusal;
+
+/// RFC 3986 section 2.3, as SigV4 has it.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const UNRESERVED_OR_SLASH: &AsciiSet = &UNRESERVED.remove(b'/');
+
+/// The region that stands for one that s3s does not read.
+const STAND_IN: &str = "us-east-1";
+
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
+
+/// Refuses what says nothing valid of its signature, and makes the rest readable for s3s, which judges it. `empty` is
+/// whether the request has no body. Where the chunks of the body are signed and s3s cannot verify them any more, what
+/// verifies them.
+pub(crate) async fn admit(
+    parts: &mut Parts,
+    access: &Access,
+    empty: bool,
+) -> Result<Option<Signer>, Refusal> {
+    let Some(mut claims) = Claims::of(parts)? else { return Ok(None) };
+    put_back(&mut parts.headers, &claims.headers, empty);
+    let readable = !claims.region.is_empty()
+        && claims.region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if readable && !parts.uri.path().to_ascii_uppercase().contains("%2F") {
+        if !claims.presigned {
+            put_in_order(&mut parts.headers, &claims);
+        }
+        return Ok(None);
+    }
+    // A key that cannot be looked up now is s3s's to refuse.
+    let Ok(Some(identity)) = access.s3(&claims.access_key).await else { return Ok(None) };
+    let Ok(decoded) = percent_decode_str(parts.uri.path()).decode_utf8() else { return Ok(None) };
+    let anew = utf8_percent_encode(&decoded, UNRESERVED_OR_SLASH).to_string();
+    let secret = identity.secret_key.as_str();
+    let claimed = hex::decode(&claims.signature).unwrap_or_default();
+    let right = [parts.uri.path(), &anew].into_iter().any(|path| {
+        mac(&claims, &claims.region, secret, &request(parts, &claims, path))
+            .is_some_and(|sent| sent.verify_slice(&claimed).is_ok())
+    });
+    if !right {
+        return Ok(None);
+    }
+    let signer = if claims.payload.starts_with("STREAMING-AWS4-HMAC-") {
+        let Some(key) = key(&claims, &claims.region, secret) else { return Ok(None) };
+        let signer = Signer::new(key, &claims);
+        unsign_chunks(&mut parts.headers, &mut claims);
+        Some(signer)
+    } else {
+        None
+    };
+    let region = if readable { claims.region.clone() } else { STAND_IN.to_owned() };
+    if claims.presigned {
+        let credential = format!("{}/{}", claims.access_key, claims.scope(&region));
+        set_query(&mut parts.uri, "X-Amz-Credential", &credential);
+    }
+    let Some(expected) = mac(&claims, &region, secret, &request(parts, &claims, &anew)) else {
+        return Ok(None);
+    };
+    claims.signature = hex::encode(expected.finalize().into_bytes());
+    if claims.presigned {
+        set_query(&mut parts.uri, "X-Amz-Signature", &claims.signature);
+    } else if let Ok(header) = HeaderValue::try_from(claims.header(&region)) {
+        parts.headers.insert(AUTHORIZATION, header);
+    }
+    Ok(signer)
+}
+
+/// Puts back what proxies take away although the client signed it: Caddy the length of a body that is none, nginx an
+/// expectation that it fulfils itself.
+fn put_back(headers: &mut HeaderMap, signed: &[String], empty: bool) {
+    let lost = |headers: &HeaderMap, name: &HeaderName| {
+        signed.iter().any(|signed| signed == name.as_str()) && !headers.contains_key(name)
+    };
+    if empty && lost(headers, &CONTENT_LENGTH) && !headers.contains_key(TRANSFER_ENCODING) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    if lost(headers, &EXPECT) {
+        headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+    }
+}
+
+/// s3s reads the fields of the header in one order.
+fn put_in_order(headers: &mut HeaderMap, claims: &Claims) {
+    let header = text(headers, AUTHORIZATION.as_str()).unwrap_or_default();
+    let at = |field: &str| header.find(field);
+    let (first, second, third) = (at("Credential="), at("SignedHeaders="), at("Signature="));
+    if first < second && second < third {
+        return;
+    }
+    if let Ok(header) = HeaderValue::try_from(claims.header(&claims.region)) {
+        headers.insert(AUTHORIZATION, header);
+    }
+}
+
+/// Makes of signed chunks such without signature, whose announcement always names a trailer.
+fn unsign_chunks(headers: &mut HeaderMap, claims: &mut Claims) {
+    const UNSIGNED: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+    UNSIGNED.clone_into(&mut claims.payload);
+    headers.insert(CONTENT_SHA256, HeaderValue::from_static(UNSIGNED));
+    if !headers.contains_key(TRAILER) {
+        headers.insert(TRAILER, HeaderValue::from_static("x-juststorage-none"));
+        claims.headers.push(TRAILER.as_str().to_owned());
+        claims.headers.sort();
+    }
+}
+
+/// Sets a key of the query that is there.
+fn set_query(uri: &mut Uri, name: &str, value: &str) {
+    let pairs = uri.query().unwrap_or_default().split('&').map(|pair| {
+        if pair.split('=').next() == Some(name) {
+            format!("{name}={}", utf8_percent_encode(value, UNRESERVED))
+        } else {
+            pair.to_owned()
+        }
+    });
+    let target = format!("{}?{}", uri.path(), pairs.collect::<Vec<_>>().join("&"));
+    let mut parts = uri.clone().into_parts();
+    let Ok(target) = target.parse() else { return };
+    parts.path_and_query = Some(target);
+    if let Ok(changed) = Uri::from_parts(parts) {
+        *uri = changed;
+    }
+}
+
+/// The canonical request (S3 API Reference, "Signature Calculations for the Authorization Header").
+fn request(parts: &Parts, claims: &Claims, path: &str) -> String {
+    let escape = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
+    let mut query: Vec<_> = parts
+        .uri
+        .query()
+        .map(query_pairs)
+        .unwrap_or_default()
+        .iter()
+        .filter(|(key, _)| key != "X-Amz-Signature")
+        .map(|(key, value)| (escape(key), escape(value)))
+        .collect();
+    query.sort();
+    let query: Vec<_> = query.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mut headers = String::new();
+    for name in &claims.headers {
+        let values = parts.headers.get_all(name).iter();
+        let values: Vec<_> = values.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()).collect();
+        let value = values.join(",");
+        let words: Vec<_> = value.split(' ').filter(|word| !word.is_empty()).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(headers, "{name}:{}", words.join(" "));
+    }
+    format!(
+        "{}\n{path}\n{}\n{headers}\n{}\n{}",
+        parts.method,
+        query.join("&"),
+        claims.headers.join(";"),
+        claims.payload
+    )
+}
+
+fn keyed(key: &[u8], text: &str) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    mac.update(text.as_bytes());
+    Some(mac)
+}
+
+/// The key that signs for this scope.
+fn key(claims: &Claims, region: &str, secret: &str) -> Option<Vec<u8>> {
+    let mut key = format!("AWS4{secret}").into_bytes();
+    for step in claims.scope(region).split('/') {
+        key = keyed(&key, step)?.finalize().into_bytes().to_vec();
+    }
+    Some(key)
+}
+
+/// The signature of a canonical request, not yet read out.
+fn mac(claims: &Claims, region: &str, secret: &str, request: &str) -> Option<Hmac<Sha256>> {
+    let digest = hex::encode(Sha256::digest(request.as_bytes()));
+    let signed = format!("{ALGORITHM}\n{}\n{}\n{digest}", claims.date, claims.scope(region));
+    keyed(&key(claims, region, secret)?, &signed)
+}
