@@ -26,7 +26,8 @@ underscores: data_dir = \"/srv/store\". `-h` shows the settings needed most,
 
 Exit codes: 0 done; 1 the answer is no (a finding, no such key, the bucket is
 not empty); 2 the command line or a setting is wrong; 3 the work could not be
-done (database or tier out of reach, data directory in use, newer schema).";
+done (database or tier out of reach, data directory in use, newer schema,
+database, tiers and master key that do not belong together).";
 
 /// An S3-compatible gateway over a content-addressed, crash-safe object store.
 ///
@@ -133,7 +134,12 @@ pub enum KeyCommand {
     /// `JUSTSTORAGE_MASTER_KEY_PREVIOUS`; run this; unset the old one. Nothing stops meanwhile. With a master
     /// key that is kept in the data directory: stop the server and run this, which makes the new key too.
     /// Signed URLs that were made under the old key end with it.
-    RotateMaster,
+    RotateMaster {
+        /// The right master key is lost for good: revoke the S3 keys that neither master key opens, and go on with the
+        /// present one
+        #[arg(long)]
+        revoke_lost: bool,
+    },
 }
 
 /// A new key.

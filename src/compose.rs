@@ -1,46 +1,98 @@
 //! The composition root: the only place that names infrastructure.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use juststorage_core::application::commit::{Committer, CommitterTasks};
+use juststorage_core::application::identity::{self, IdentityError};
 use juststorage_core::application::ingest::Ingest;
 use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{MetadataError, MetadataStore, WriterId};
+use juststorage_core::application::ports::metadata::{
+    IdentityStore as _, MetadataError, MetadataStore, WriterId,
+};
 use juststorage_core::application::ports::segments::SegmentStore;
 use juststorage_core::application::store::{Store, Tiers};
+use juststorage_core::domain::identity::{Mismatch, Purpose, StoreId, TierId, TierMark};
+use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::infrastructure::clock::SystemClock;
 use juststorage_core::infrastructure::metadata::{MigrationReport, SqlMetadata};
-use juststorage_core::infrastructure::segments::LocalSegments;
+use juststorage_core::infrastructure::segments::{LocalSegments, mark_text};
+use uuid::Uuid;
 
-use crate::config::{DatabaseUrl, StorageConfig, TierUrl};
+use crate::config::{StorageConfig, TierUrl};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
+use crate::writer;
+
+/// How small files become durable, for those that this crate keeps.
+pub use juststorage_core::infrastructure::durable;
 
 /// The parts of a store, ready for its use cases.
 pub struct Parts {
     /// The database, its schema up to date.
     pub metadata: Arc<dyn MetadataStore>,
-    /// The tiers.
+    /// The tiers, which belong to it.
     pub tiers: Tiers,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is kept beside them.
     pub data_dir: DataDir,
+    /// Whether a server has marked both tiers.
+    tiers_in_use: bool,
     storage: StorageConfig,
 }
 
 impl Parts {
-    /// Opens the parts: the data directory is made, the database connected and migrated.
+    /// Opens the parts of a store that exists, for a command that looks into its tiers. Nothing is made.
     pub async fn open(storage: StorageConfig) -> Result<Self, Failure> {
-        let data_dir = DataDir::open(&storage.data_dir)?;
-        Self::open_in(data_dir, storage).await
+        let parts = Self::open_known(storage).await?;
+        if parts.tiers_in_use {
+            return Ok(parts);
+        }
+        parts.metadata.close().await;
+        Err(Failure::Unable(
+            "no server has begun to use the tiers of this store: `juststorage serve` makes them".to_owned(),
+        ))
     }
 
-    /// As [`Self::open`], in a data directory that is open already.
-    pub async fn open_in(data_dir: DataDir, storage: StorageConfig) -> Result<Self, Failure> {
-        let (metadata, _) = open_metadata(&storage.database).await?;
-        let tiers = Tiers { hot: tier(&storage.hot, "hot")?, cold: tier(&storage.cold, "cold")? };
-        Ok(Self { metadata: Arc::new(metadata), tiers, clock: Arc::new(SystemClock), data_dir, storage })
+    /// As [`Self::open`], also if no server has been started on the store yet.
+    pub async fn open_known(storage: StorageConfig) -> Result<Self, Failure> {
+        Self::open_in(DataDir::at(&storage.data_dir), storage, Purpose::Command).await
+    }
+
+    /// As [`Self::open`], for a purpose, beside a data directory that is there as far as the purpose needs it.
+    pub async fn open_in(
+        data_dir: DataDir,
+        storage: StorageConfig,
+        purpose: Purpose,
+    ) -> Result<Self, Failure> {
+        let tiers = tiers(&storage);
+        let (metadata, _) = open_metadata(&storage, purpose, &tiers).await?;
+        let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
+        let clock = Arc::new(SystemClock);
+        let established = async {
+            let established = identity::establish(metadata.as_ref(), &tiers, purpose, clock.now()).await;
+            let established = established.map_err(|error| describe(&storage, error))?;
+            if purpose != Purpose::Serve {
+                writer::refuse_copy(metadata.as_ref(), &data_dir, &storage, clock.now()).await?;
+            }
+            Ok::<_, Failure>(established)
+        };
+        match established.await {
+            Ok(established) => {
+                let tiers_in_use = established.tiers_in_use;
+                Ok(Self { metadata, tiers, clock, data_dir, tiers_in_use, storage })
+            }
+            Err(failure) => {
+                metadata.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Where things are kept.
+    pub fn storage(&self) -> &StorageConfig {
+        &self.storage
     }
 
     /// The store, writing as `writer`, which must be registered before anything is written.
@@ -52,13 +104,15 @@ impl Parts {
     }
 }
 
-/// Brings the schema of `database` up to date and ends the connection. What was done.
+/// Brings the schema of `database` up to date and ends the connection; a store that is not there is made. What was done.
 pub async fn migrate(storage: &StorageConfig) -> Result<Migrated, Failure> {
     if storage.database.is_embedded() {
-        DataDir::open(&storage.data_dir)?;
+        DataDir::make(&storage.data_dir)?;
     }
-    let (metadata, report) = open_metadata(&storage.database).await?;
+    let (metadata, report) = open_metadata(storage, Purpose::Serve, &tiers(storage)).await?;
+    let named = metadata.store_record(StoreId(Uuid::new_v4()), SystemClock.now()).await;
     metadata.close().await;
+    named?;
     Ok(Migrated { applied: report.applied, version: report.version })
 }
 
@@ -71,28 +125,137 @@ pub struct Migrated {
     pub version: i64,
 }
 
-async fn open_metadata(url: &DatabaseUrl) -> Result<(SqlMetadata, MigrationReport), Failure> {
+/// Connects to the database and brings its schema up to date. Makes one only for a purpose that makes a store, and not
+/// where the tiers say that there was one.
+async fn open_metadata(
+    storage: &StorageConfig,
+    purpose: Purpose,
+    tiers: &Tiers,
+) -> Result<(SqlMetadata, MigrationReport), Failure> {
+    let url = &storage.database;
     let within = |error: MetadataError| match Failure::from(error) {
         Failure::Unable(why) => Failure::Unable(format!("{url}: {why}")),
         other => other,
     };
+    let in_use = async || identity::is_in_use(tiers).await.map_err(|error| describe(storage, error));
+    if purpose == Purpose::Rebuild {
+        if !in_use().await? {
+            return Err(nothing_to_rebuild(storage));
+        }
+        DataDir::make(&storage.data_dir)?;
+    }
+    if let Some(file) = SqlMetadata::file(url.reveal())
+        && !file
+            .try_exists()
+            .map_err(|error| Failure::unable(format!("look at {}", file.display()), error))?
+    {
+        match purpose {
+            Purpose::Command => return Err(no_store(storage)),
+            Purpose::Serve if in_use().await? => return Err(lost_database(storage)),
+            Purpose::Serve | Purpose::Rebuild => {}
+        }
+    }
     let metadata = SqlMetadata::connect(url.reveal()).await.map_err(within)?;
-    match metadata.migrate().await {
+    let migrated = async {
+        if purpose == Purpose::Command && metadata.schema_version().await.map_err(within)? == 0 {
+            return Err(no_store(storage));
+        }
+        metadata.migrate().await.map_err(within)
+    };
+    match migrated.await {
         Ok(report) => Ok((metadata, report)),
-        Err(error) => {
+        Err(failure) => {
             metadata.close().await;
-            Err(within(error))
+            Err(failure)
         }
     }
 }
 
-fn tier(url: &TierUrl, name: &'static str) -> Result<Arc<dyn SegmentStore>, Failure> {
-    match url {
-        TierUrl::Directory(path) => {
-            let tier = LocalSegments::open(path.clone(), name).map_err(|error| {
-                Failure::unable(format!("open the {name} tier in {}", path.display()), error)
-            })?;
-            Ok(Arc::new(tier))
+fn no_store(storage: &StorageConfig) -> Failure {
+    Failure::Unable(format!(
+        "there is no store in {}: check DATABASE_URL and JUSTSTORAGE_DATA_DIR ({}); a new store is made by `juststorage \
+         serve` or `juststorage migrate` alone",
+        storage.database,
+        storage.data_dir.display()
+    ))
+}
+
+fn lost_database(storage: &StorageConfig) -> Failure {
+    let (hot, cold) = (storage.hot.path().display(), storage.cold.path().display());
+    Failure::Unable(format!(
+        "there is no database in {}, and the tiers in {hot} and {cold} hold a store: check DATABASE_URL; if the database \
+         is lost, restore it from its backup, or run `juststorage validate --rebuild`",
+        storage.database
+    ))
+}
+
+fn nothing_to_rebuild(storage: &StorageConfig) -> Failure {
+    let (hot, cold) = (storage.hot.path().display(), storage.cold.path().display());
+    Failure::Unable(format!(
+        "there is nothing to rebuild a store of: neither {hot} nor {cold} holds a segment. Check JUSTSTORAGE_DATA_DIR, \
+         JUSTSTORAGE_HOT_URL and JUSTSTORAGE_COLD_URL, and that their volumes are mounted"
+    ))
+}
+
+/// Both sides by name, and what to do.
+fn describe(storage: &StorageConfig, error: IdentityError) -> Failure {
+    let (store, class, why) = match error {
+        IdentityError::Mismatch { store, class, why } => (store, class, why),
+        IdentityError::Metadata(error) => return error.into(),
+        IdentityError::Tier { class, error } => {
+            let (name, root) = (class.as_str(), tier_path(storage, class).display());
+            return Failure::unable(format!("open the {name} tier in {root}"), error);
         }
+    };
+    let (name, root) = (class.as_str(), tier_path(storage, class));
+    let setting = match class {
+        StorageClass::Hot => "JUSTSTORAGE_HOT_URL",
+        StorageClass::Cold => "JUSTSTORAGE_COLD_URL",
+    };
+    let mark = match &why {
+        Mismatch::NoMark(mark) => Some(*mark),
+        Mismatch::Absent { .. } => Some(TierMark { store, tier: TierId(Uuid::new_v4()), class }),
+        _ => None,
+    };
+    let advice = match &why {
+        Mismatch::OtherStore { .. } | Mismatch::UnknownSegments => {
+            "If the database is lost, restore it from its backup, or run `juststorage validate --rebuild` with an empty \
+             one"
+        }
+        Mismatch::OtherTier { .. } => "Servers of one store share the directory of each tier",
+        Mismatch::OtherClass(_) => "Check that the two tiers have directories of their own",
+        _ => "Check that the tier's volume is mounted",
+    };
+    let anyway = mark.map_or_else(String::new, |mark| {
+        let (file, text) = (root.join("juststorage-tier.json"), mark_text(&mark));
+        let text = text.trim_end();
+        format!(
+            ". If this is the tier, restored from a backup without its mark, write into {}: {text}",
+            file.display()
+        )
+    });
+    Failure::Unable(format!(
+        "the database {} (store {store}) and the {name} tier in {} do not belong together: {why}. Nothing was changed. Check \
+         DATABASE_URL, JUSTSTORAGE_DATA_DIR and {setting}. {advice}{anyway}",
+        storage.database,
+        root.display()
+    ))
+}
+
+fn tier_path(storage: &StorageConfig, class: StorageClass) -> &Path {
+    match class {
+        StorageClass::Hot => storage.hot.path(),
+        StorageClass::Cold => storage.cold.path(),
+    }
+}
+
+/// The tiers, which are looked at only when the store's identity is.
+fn tiers(storage: &StorageConfig) -> Tiers {
+    Tiers { hot: tier(&storage.hot, "hot"), cold: tier(&storage.cold, "cold") }
+}
+
+fn tier(url: &TierUrl, name: &'static str) -> Arc<dyn SegmentStore> {
+    match url {
+        TierUrl::Directory(path) => Arc::new(LocalSegments::at(path.clone(), name)),
     }
 }

@@ -1,14 +1,16 @@
 //! The data directory: made once, held by one server at a time, with the two small files it keeps.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use juststorage_core::application::access::{MasterKey, MasterKeys};
 use juststorage_core::application::ports::metadata::WriterId;
+use juststorage_core::domain::incarnation::{Incarnation, Whereabouts};
 use uuid::Uuid;
 
+use crate::compose::durable;
 use crate::config::MasterKeySource;
 use crate::failure::Failure;
 
@@ -24,14 +26,24 @@ pub struct Held {
 }
 
 impl DataDir {
+    /// The directory at `path`, which may not exist: for commands, which make none.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
     /// The directory at `path`, made with mode 0700 if it does not exist.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    pub fn make(path: &Path) -> Result<Self, Failure> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
             .map_err(|error| Failure::unable(format!("make the data directory {}", path.display()), error))?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self::at(path))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Keeps other servers out. Commands that run beside a server do not need it.
@@ -62,69 +74,119 @@ impl DataDir {
         }
     }
 
-    /// The writer that servers of this directory stage bytes as, one after the other: by it a new one knows
-    /// what its predecessor left behind.
-    pub fn writer(&self) -> Result<WriterId, Failure> {
-        let path = self.path.join("writer.id");
-        let text = keep(&path, || Ok(Uuid::new_v4().to_string()))?;
-        text.trim()
-            .parse()
-            .map(WriterId)
-            .map_err(|error| Failure::unable(format!("read {}", path.display()), error))
-    }
-
-    /// The key that encrypts stored secrets, and the one before it while a rotation is under way.
-    pub fn master_keys(&self, source: &MasterKeySource) -> Result<MasterKeys, Failure> {
-        match source {
-            MasterKeySource::Given(current, previous) => {
-                Ok(MasterKeys::new(current.clone(), previous.clone()))
-            }
-            MasterKeySource::Kept => {
-                let path = self.path.join(MASTER_KEY);
-                let current = parse_master_key(&path, &keep(&path, fresh_master_key)?)?;
-                let path = self.path.join(PREVIOUS_MASTER_KEY);
-                let previous = match std::fs::read_to_string(&path) {
-                    Ok(text) => Some(parse_master_key(&path, &text)?),
-                    Err(error) if error.kind() == ErrorKind::NotFound => None,
-                    Err(error) => return Err(Failure::unable(format!("read {}", path.display()), error)),
-                };
-                Ok(MasterKeys::new(current, previous))
+    /// Removes what a process that was killed while it wrote a small file has left. For the directory's only server.
+    pub fn tidy(&self) -> Result<(), Failure> {
+        let unable = |error| Failure::unable(format!("tidy {}", self.path.display()), error);
+        for name in [WRITER, MASTER_KEY, PREVIOUS_MASTER_KEY] {
+            durable::remove_drafts(&self.path.join(name)).map_err(unable)?;
+        }
+        // Releases before this one called theirs so.
+        for entry in std::fs::read_dir(&self.path).map_err(unable)? {
+            let path = entry.map_err(unable)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let id = name
+                .strip_suffix(".draft")
+                .and_then(|name| ["master.", "writer."].iter().find_map(|begin| name.strip_prefix(begin)));
+            if id.is_some_and(|id| Uuid::try_parse(id).is_ok()) {
+                durable::remove_file(&path).map_err(unable)?;
             }
         }
+        Ok(())
+    }
+
+    /// The writer that servers of this directory stage bytes as, one after the other: by it a new one knows
+    /// what its predecessor left behind. With the incarnation that the directory keeps. Made if there is none.
+    pub fn writer(&self) -> Result<(WriterId, Incarnation), Failure> {
+        let path = self.path.join(WRITER);
+        durable::keep(&path, writer_text(WriterId(Uuid::new_v4()), Incarnation::NONE).as_bytes(), 0o600)
+            .map_err(|error| Failure::unable(format!("keep {}", path.display()), error))?;
+        self.known_writer()?.ok_or_else(|| Failure::unable(format!("read {}", path.display()), "it is gone"))
+    }
+
+    /// As [`Self::writer`]; `None` if no server has used this directory.
+    pub fn known_writer(&self) -> Result<Option<(WriterId, Incarnation)>, Failure> {
+        let path = self.path.join(WRITER);
+        let unable =
+            |error: &dyn std::fmt::Display| Failure::unable(format!("read {}", path.display()), error);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => parse_writer(&text).map(Some).ok_or_else(|| unable(&"it names no writer")),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unable(&error)),
+        }
+    }
+
+    /// Keeps that the servers of `writer` have come to `incarnation`.
+    pub fn keep_incarnation(&self, writer: WriterId, incarnation: Incarnation) -> std::io::Result<()> {
+        durable::replace(&self.path.join(WRITER), writer_text(writer, incarnation).as_bytes(), 0o600)
+    }
+
+    /// The file that [`Self::writer`] is kept in.
+    pub fn writer_file(&self) -> PathBuf {
+        self.path.join(WRITER)
+    }
+
+    /// Where this directory lies.
+    pub fn whereabouts(&self) -> Result<Whereabouts, Failure> {
+        let unable = |error| Failure::unable(format!("look at {}", self.path.display()), error);
+        let metadata = std::fs::metadata(&self.path).map_err(unable)?;
+        // Where there is no such file, the two numbers alone tell directories apart.
+        let kernel = |name| {
+            std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default().trim().to_owned()
+        };
+        Ok(Whereabouts {
+            host: kernel("hostname"),
+            boot: kernel("random/boot_id"),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            path: std::path::absolute(&self.path).map_err(unable)?.display().to_string(),
+        })
+    }
+
+    /// The key that encrypts stored secrets, and the one before it while a rotation is under way. `None` if it is to be
+    /// kept here and is not there.
+    pub fn master_keys(&self, source: &MasterKeySource) -> Result<Option<MasterKeys>, Failure> {
+        match source {
+            MasterKeySource::Given(current, previous) => {
+                Ok(Some(MasterKeys::new(current.clone(), previous.clone())))
+            }
+            MasterKeySource::Kept => {
+                let Some(current) = self.read_master_key(MASTER_KEY)? else { return Ok(None) };
+                Ok(Some(MasterKeys::new(current, self.read_master_key(PREVIOUS_MASTER_KEY)?)))
+            }
+        }
+    }
+
+    /// Makes the master key that is kept here, unless there is one.
+    pub fn make_master_key(&self) -> Result<(), Failure> {
+        let path = self.master_key_file();
+        durable::keep(&path, fresh_master_key()?.as_bytes(), 0o600)
+            .map_err(|error| Failure::unable(format!("keep {}", path.display()), error))
+    }
+
+    /// The file that the master key is kept in.
+    pub fn master_key_file(&self) -> PathBuf {
+        self.path.join(MASTER_KEY)
     }
 
     /// Puts a fresh master key in the place of the one that is kept, which stays beside it until
     /// [`Self::forget_previous_master_key`]. One that was put there before and not finished with is left.
     pub fn replace_master_key(&self) -> Result<(), Failure> {
-        let (path, previous) = (self.path.join(MASTER_KEY), self.path.join(PREVIOUS_MASTER_KEY));
-        keep(&path, fresh_master_key)?;
+        let (path, previous) = (self.master_key_file(), self.path.join(PREVIOUS_MASTER_KEY));
         let unable = |error| Failure::unable(format!("replace {}", path.display()), error);
-        match std::fs::hard_link(&path, &previous) {
-            // A crash may have come between this and the replacement, or behind it: a second fresh key would
-            // lose the one that secrets are sealed with, unless both files are still the same key.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let read = |path| std::fs::read_to_string(path).map_err(unable);
-                if read(&path)? != read(&previous)? {
-                    return Ok(());
-                }
-            }
-            linked => linked.map_err(unable)?,
+        let current = std::fs::read(&path).map_err(unable)?;
+        durable::keep(&previous, &current, 0o600).map_err(unable)?;
+        // A crash may have come between this and the replacement, or behind it: a second fresh key would
+        // lose the one that secrets are sealed with, unless both files are still the same key.
+        if std::fs::read(&previous).map_err(unable)? != current {
+            return Ok(());
         }
-        self.sync().map_err(unable)?;
-        let draft = path.with_extension(format!("{}.draft", Uuid::new_v4()));
-        let replaced = write_durably(&draft, &fresh_master_key()?)
-            .and_then(|()| std::fs::rename(&draft, &path))
-            .and_then(|()| self.sync());
-        if replaced.is_err() {
-            let _ = std::fs::remove_file(&draft);
-        }
-        replaced.map_err(unable)
+        durable::replace(&path, fresh_master_key()?.as_bytes(), 0o600).map_err(unable)
     }
 
     /// The previous master key seals nothing any more.
     pub fn forget_previous_master_key(&self) -> Result<(), Failure> {
         let path = self.path.join(PREVIOUS_MASTER_KEY);
-        match std::fs::remove_file(&path).and_then(|()| self.sync()) {
+        match durable::remove_file(&path).and_then(|()| durable::sync_directory(&self.path)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(Failure::unable(format!("remove {}", path.display()), error))
             }
@@ -132,10 +194,20 @@ impl DataDir {
         }
     }
 
-    fn sync(&self) -> std::io::Result<()> {
-        File::open(&self.path)?.sync_all()
+    fn read_master_key(&self, name: &str) -> Result<Option<MasterKey>, Failure> {
+        let path = self.path.join(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => MasterKey::from_hex(&text)
+                .map(Some)
+                .map_err(|invalid| Failure::unable(format!("use {}", path.display()), invalid.reason)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::unable(format!("read {}", path.display()), error)),
+        }
     }
 }
+
+/// The writer's name and incarnation.
+const WRITER: &str = "writer.id";
 
 const MASTER_KEY: &str = "master.key";
 
@@ -148,39 +220,19 @@ fn fresh_master_key() -> Result<String, Failure> {
     Ok(hex::encode(key))
 }
 
-fn parse_master_key(path: &Path, text: &str) -> Result<MasterKey, Failure> {
-    MasterKey::from_hex(text)
-        .map_err(|invalid| Failure::unable(format!("use {}", path.display()), invalid.reason))
+/// One line names the writer, the next one counts its starts.
+fn writer_text(writer: WriterId, incarnation: Incarnation) -> String {
+    format!("{}\n{} {}\n", writer.0, incarnation.generation, incarnation.token)
 }
 
-/// What the file at `path` holds; if there is none, it is made, with mode 0600, of what `make` returns. It
-/// is never seen half written, and of two processes that make it at once both return the same.
-fn keep(path: &Path, make: impl FnOnce() -> Result<String, Failure>) -> Result<String, Failure> {
-    let unable = |error| Failure::unable(format!("keep {}", path.display()), error);
-    match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        read => return read.map_err(unable),
-    }
-    let text = make()?;
-    let draft = path.with_extension(format!("{}.draft", Uuid::new_v4()));
-    let written = write_durably(&draft, &text).and_then(|()| match std::fs::hard_link(&draft, path) {
-        // Unlike a rename, a link never replaces what another process was faster to put there.
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    });
-    // Whatever happened, the draft has served its purpose; a leftover would only be untidy.
-    let _ = std::fs::remove_file(&draft);
-    written.map_err(unable)?;
-    if let Some(directory) = path.parent() {
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(unable)?;
-    }
-    std::fs::read_to_string(path).map_err(unable)
-}
-
-fn write_durably(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+/// Reads what [`writer_text`] wrote, or what releases wrote that did not count starts.
+fn parse_writer(text: &str) -> Option<(WriterId, Incarnation)> {
+    let mut lines = text.lines();
+    let writer = WriterId(lines.next()?.trim().parse().ok()?);
+    let Some(line) = lines.next() else { return Some((writer, Incarnation::NONE)) };
+    let (generation, token) = line.split_once(' ')?;
+    let incarnation = Incarnation { generation: generation.parse().ok()?, token: token.trim().parse().ok()? };
+    Some((writer, incarnation))
 }
 
 #[cfg(test)]
@@ -199,43 +251,66 @@ mod tests {
     fn what_is_kept_is_made_once_and_for_its_owner_alone() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b");
-        let directory = DataDir::open(&path).unwrap();
+        let directory = DataDir::make(&path).unwrap();
         assert_eq!(mode(&path), 0o700);
-        let writer = directory.writer().unwrap();
-        directory.master_keys(&MasterKeySource::Kept).unwrap();
+        assert_eq!(directory.known_writer().unwrap(), None);
+        let (writer, incarnation) = directory.writer().unwrap();
+        assert_eq!(incarnation, Incarnation::NONE);
+        assert!(directory.master_keys(&MasterKeySource::Kept).unwrap().is_none());
+        directory.make_master_key().unwrap();
         let key = std::fs::read_to_string(path.join("master.key")).unwrap();
         assert_eq!(mode(&path.join("master.key")), 0o600);
         assert_eq!(mode(&path.join("writer.id")), 0o600);
 
-        let again = DataDir::open(&path).unwrap();
-        assert_eq!(again.writer().unwrap(), writer);
-        again.master_keys(&MasterKeySource::Kept).unwrap();
+        let next = incarnation.next(Uuid::from_u128(7));
+        directory.keep_incarnation(writer, next).unwrap();
+        let again = DataDir::make(&path).unwrap();
+        assert_eq!(again.writer().unwrap(), (writer, next));
+        again.make_master_key().unwrap();
         assert_eq!(std::fs::read_to_string(path.join("master.key")).unwrap(), key);
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 2, "no draft is left");
     }
 
     #[test]
-    fn processes_that_race_keep_the_same() {
+    fn a_writer_of_an_older_release_is_read() {
         let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("writer.id");
-        let kept: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|n| {
-                    scope.spawn({
-                        let path = &path;
-                        move || keep(path, || Ok(n.to_string())).unwrap()
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(kept.iter().all(|text| *text == kept[0]), "{kept:?}");
+        let id = Uuid::new_v4();
+        std::fs::write(root.path().join("writer.id"), id.to_string()).unwrap();
+        let directory = DataDir::make(root.path()).unwrap();
+        assert_eq!(directory.writer().unwrap(), (WriterId(id), Incarnation::NONE));
+        for damaged in ["", "no writer", &format!("{id}\nx"), &format!("{id}\n1 x")] {
+            std::fs::write(root.path().join("writer.id"), damaged).unwrap();
+            assert!(directory.writer().is_err(), "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn drafts_of_killed_processes_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = DataDir::make(root.path()).unwrap();
+        let draft = Uuid::new_v4();
+        let left = [
+            format!("master.{draft}.draft"),
+            format!("master.key.{draft}.new"),
+            format!("writer.{draft}.draft"),
+        ];
+        let others = ["master.key", "master.note.draft", "notes.draft", "metadata.db"];
+        for name in left.iter().map(String::as_str).chain(others) {
+            std::fs::write(root.path().join(name), "").unwrap();
+        }
+        directory.tidy().unwrap();
+        for name in &left {
+            assert!(!root.path().join(name).exists(), "{name}");
+        }
+        for name in others {
+            assert!(root.path().join(name).exists(), "{name}");
+        }
     }
 
     #[test]
     fn only_one_holds_it() {
         let root = tempfile::tempdir().unwrap();
-        let directory = DataDir::open(root.path()).unwrap();
+        let directory = DataDir::make(root.path()).unwrap();
         let held = directory.hold().unwrap();
         let refused = directory.hold().err().unwrap();
         assert_eq!(refused.exit_code(), 3);
@@ -248,8 +323,26 @@ mod tests {
     fn a_damaged_key_is_refused_and_not_replaced() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("master.key"), "short").unwrap();
-        let refused = DataDir::open(root.path()).unwrap().master_keys(&MasterKeySource::Kept).err().unwrap();
+        let refused = DataDir::make(root.path()).unwrap().master_keys(&MasterKeySource::Kept).err().unwrap();
         assert!(refused.to_string().contains("master.key"), "{refused}");
         assert_eq!(std::fs::read_to_string(root.path().join("master.key")).unwrap(), "short");
+    }
+
+    /// Cut short anywhere, a replacement goes on where it was, and the key that sealed secrets stays.
+    #[test]
+    fn a_key_is_replaced_once_until_the_one_before_is_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = DataDir::make(root.path()).unwrap();
+        directory.make_master_key().unwrap();
+        let read = |name: &str| std::fs::read_to_string(root.path().join(name)).unwrap();
+        let first = read("master.key");
+        std::fs::write(root.path().join("master.key.previous"), &first).unwrap();
+        directory.replace_master_key().unwrap();
+        let second = read("master.key");
+        assert_ne!(second, first);
+        directory.replace_master_key().unwrap();
+        assert_eq!((read("master.key"), read("master.key.previous")), (second, first));
+        directory.forget_previous_master_key().unwrap();
+        assert!(!root.path().join("master.key.previous").exists());
     }
 }

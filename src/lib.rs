@@ -12,10 +12,12 @@ pub mod config;
 pub mod data_dir;
 pub mod failure;
 pub mod http;
+pub mod master_key;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
 pub mod watch;
+pub mod writer;
 
 pub use config::Config;
 pub use failure::Failure;
@@ -35,7 +37,17 @@ pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), F
         }
     };
     ready(running.endpoints());
-    let name = signals.next().await;
+    let name = tokio::select! {
+        name = signals.next() => name,
+        () = running.superseded() => {
+            // At once, and without tidying up: all that this server has begun is the other one's now.
+            return Err(Failure::Unable(
+                "another server has started from a copy of this server's data directory and has taken its place: nothing \
+                 more is acknowledged here. See docs/troubleshooting.md"
+                    .to_owned(),
+            ));
+        }
+    };
     tracing::info!(signal = name, "shutting down");
     running
         .shut_down(async move {

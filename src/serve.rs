@@ -14,6 +14,7 @@ use juststorage_core::application::workers::{
     UploadExpiry, Worker as _,
 };
 use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::identity::Purpose;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::lifecycle::Day;
 use juststorage_native_api::NativeApi;
@@ -26,8 +27,10 @@ use crate::config::{Config, ConfigError, JwtConfig, JwtSource, LimitsConfig, Tls
 use crate::data_dir::{DataDir, Held};
 use crate::failure::Failure;
 use crate::http::{Front, Listener, NamespaceLabels, Observe, Server, Tls};
+use crate::master_key;
 use crate::telemetry::Metrics;
 use crate::watch::{self, Watch};
+use crate::writer;
 
 /// The tenant of the root key, and of everyone who names none while authentication is disabled.
 pub const HOME_TENANT: &str = "default";
@@ -47,6 +50,7 @@ pub struct Running {
     commits: CommitterTasks,
     parts: Parts,
     writer: WriterId,
+    superseded: CancellationToken,
     grace: Duration,
     upkeep: CancellationToken,
     watch: Watch,
@@ -56,19 +60,22 @@ pub struct Running {
 /// Starts the server. When this returns, both fronts answer.
 pub async fn start(config: Config) -> Result<Running, Failure> {
     let metrics = Metrics::install();
-    let data_dir = DataDir::open(&config.storage.data_dir)?;
+    let data_dir = DataDir::make(&config.storage.data_dir)?;
     let held = data_dir.hold()?;
-    let master_keys = data_dir.master_keys(&config.master_key)?;
-    let writer = data_dir.writer()?;
-    let parts = Parts::open_in(data_dir, config.storage.clone()).await?;
+    data_dir.tidy()?;
+    let parts = Parts::open_in(data_dir, config.storage.clone(), Purpose::Serve).await?;
+    let master_keys = master_key::open(&parts, &config.master_key).await?;
     let watch = Watch::default();
     let [native_tls, s3_tls] = encrypt(&config, &watch)?;
     let idle = config.listen.idle_timeout;
     let native = Listener::bind(Front::Native, config.listen.native, idle).await?.with_tls(native_tls);
     let s3 = Listener::bind(Front::S3, config.listen.s3, idle).await?.with_tls(s3_tls);
 
-    // The lock says that whoever wrote under this name before is dead. What it left is settled before
-    // anything is served; this ends its registration, so ours begins behind it.
+    // The lock says that whoever wrote under this name in this directory before is dead, and the claim that the directory
+    // is no copy. What it left is settled before anything is served; this ends its registration, so ours begins behind it.
+    let writer =
+        writer::claim(parts.metadata.as_ref(), parts.clock.as_ref(), &parts.data_dir, parts.storage())
+            .await?;
     take_over(&parts).from(writer).await?;
     heartbeat(&parts, writer).step().await?;
 
@@ -88,7 +95,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         tracing::warn!(day = ?config.lifecycle_day.length(), "a day of lifecycle rules is shortened: for tests only");
     }
     let access = let_tokens_in(access, &config, &watch)?;
-    let supervisor = start_workers(&parts, writer, &config);
+    let superseded = CancellationToken::new();
+    let supervisor = start_workers(&parts, writer, &config, &superseded);
     let upkeep = keep_metrics(metrics.clone());
     let endpoints = Endpoints { native: native.address(), s3: s3.address() };
     let servers = serve_fronts(&config, store, access, metrics, native, s3)?;
@@ -102,7 +110,19 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         "serving"
     );
     let grace = config.shutdown_grace;
-    Ok(Running { endpoints, servers, supervisor, commits, parts, writer, grace, upkeep, watch, _held: held })
+    Ok(Running {
+        endpoints,
+        servers,
+        supervisor,
+        commits,
+        parts,
+        writer,
+        superseded,
+        grace,
+        upkeep,
+        watch,
+        _held: held,
+    })
 }
 
 /// The certificates of both fronts, if the configuration names any, and follows their files.
@@ -155,12 +175,17 @@ fn heartbeat(parts: &Parts, writer: WriterId) -> Heartbeat {
     Heartbeat::new(parts.metadata.clone(), parts.clock.clone(), writer)
 }
 
-fn start_workers(parts: &Parts, writer: WriterId, config: &Config) -> Supervisor {
+fn start_workers(
+    parts: &Parts,
+    writer: WriterId,
+    config: &Config,
+    superseded: &CancellationToken,
+) -> Supervisor {
     let (metadata, tiers, clock) = (&parts.metadata, &parts.tiers, &parts.clock);
     let rewriter = Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
     // By the writer's name, so that a server that comes back has its predecessor's leases at once.
     let supervisor = Supervisor::new(metadata.clone(), clock.clone(), writer.0);
-    supervisor.start(Arc::new(heartbeat(parts, writer)));
+    supervisor.start(Arc::new(heartbeat(parts, writer).telling(superseded.clone())));
     supervisor.start(Arc::new(take_over(parts).sparing(writer)));
     supervisor.start(Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone())));
     supervisor.start(Arc::new(Mover(rewriter.clone())));
@@ -239,6 +264,11 @@ impl Running {
         &self.endpoints
     }
 
+    /// Completes once another server has started under this server's name, which must end then.
+    pub async fn superseded(&self) {
+        self.superseded.cancelled().await;
+    }
+
     /// Ends gracefully: accepts no more, lets requests finish for the grace period or until `insist`
     /// completes, then ends the workers, the commits, this writer's registration and the connections.
     pub async fn shut_down(self, insist: impl Future<Output = ()>) {
@@ -263,8 +293,12 @@ impl Running {
         let store = async {
             supervisor.shut_down().await;
             commits.shut_down().await;
+            if writer::is_superseded(parts.metadata.as_ref(), writer, parts.clock.now()).await {
+                tracing::error!(
+                    "another server has taken this one's place: what was begun here is left to it"
+                );
             // Whatever is still registered under our name is an upload that was cut off.
-            if let Err(error) = take_over(parts).from(writer).await {
+            } else if let Err(error) = take_over(parts).from(writer).await {
                 tracing::warn!(%error, "registration not given up; the next start will");
             }
             parts.metadata.close().await;

@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The regular files under `directory`, with their sizes in bytes.
+/// The file by which a tier's root says whose it is: it stays when all else is gone.
+const MARK: &str = "juststorage-tier.json";
+
+/// The regular files under `directory`, with their sizes in bytes; but for a tier's mark.
 pub fn files(directory: &Path) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();
     let Ok(entries) = directory.read_dir() else { return found };
     for entry in entries.flatten() {
         match entry.metadata() {
             Ok(metadata) if metadata.is_dir() => found.extend(files(&entry.path())),
+            Ok(_) if entry.file_name() == MARK => {}
             Ok(metadata) => found.push((entry.path(), metadata.len())),
             // It went while we looked.
             Err(_) => {}

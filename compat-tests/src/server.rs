@@ -153,6 +153,41 @@ impl Server {
         .await;
     }
 
+    /// Starts the process, which must refuse to serve with exit code 3; what it says.
+    pub fn refused(&self) -> String {
+        let said = self.log.with_extension("refused");
+        let mut child = self
+            .command()
+            .arg("serve")
+            .stdout(Stdio::null())
+            .stderr(File::create(&said).unwrap())
+            .spawn()
+            .expect("the binary starts");
+        let deadline = std::time::Instant::now() + START_MAX;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if std::time::Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the server was not refused:\n{}", std::fs::read_to_string(&said).unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let said = std::fs::read_to_string(said).unwrap_or_default();
+        assert_eq!(status.code(), Some(3), "{said}");
+        said
+    }
+
+    /// Runs a command that must end with exit code 3; what it says.
+    pub fn unable(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {said}");
+        said
+    }
+
     /// Kills the process with SIGKILL and waits until it is gone.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {

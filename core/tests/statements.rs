@@ -156,10 +156,20 @@ async fn prepare_all(url: &str) {
 }
 
 /// Files whose statements read whole tables because that is their purpose, and no request waits for them.
-const READ_EVERYTHING: [&str; 1] = ["validate.rs"];
+const READ_EVERYTHING: [&str; 2] = ["validate.rs", "sample.rs"];
 
-/// Statements over tables that stay small: a row for a space, a credential, a writer, a lease.
-const SMALL: [&str; 6] = ["usage", "spaces", "buckets", "credentials", "writers", "leases"];
+/// Statements over tables that stay small: a row for a space, a credential, a writer, a lease, the store, a tier.
+const SMALL: [&str; 9] = [
+    "usage",
+    "spaces",
+    "buckets",
+    "credentials",
+    "writers",
+    "leases",
+    "store",
+    "store_tiers",
+    "incarnations",
+];
 
 /// Indexes of nothing but work that waits to be done, which is read in portions.
 const WHAT_WAITS: [&str; 6] = [

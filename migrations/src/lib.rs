@@ -33,6 +33,7 @@ files! {
     "0007_tenant_limits.sql",
     "0008_latest_covers.sql",
     "0009_acls.sql",
+    "0010_store.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -115,8 +115,8 @@ async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<D
 /// Takes over at once from this directory's server if it is gone: its lock says so before its word, which
 /// holds for a minute, runs out.
 async fn succeed(parts: &Parts, workers: &[&dyn Worker]) -> Result<u64, Failure> {
+    let Some((gone, _)) = parts.data_dir.known_writer()? else { return Ok(0) };
     let Some(_held) = parts.data_dir.try_hold()? else { return Ok(0) };
-    let gone = parts.data_dir.writer()?;
     for worker in workers {
         parts.metadata.release_lease(worker.name(), gone.0).await?;
     }

@@ -1,6 +1,7 @@
 //! `juststorage key`.
 
-use juststorage_core::application::access::{Access, AuthMode, NewKey, NewKeyRequest};
+use juststorage_core::application::access::{Access, AuthMode, MasterKeys, NewKey, NewKeyRequest};
+use juststorage_core::application::error::Error;
 use juststorage_core::application::ports::metadata::{Credential, CredentialKind};
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::principal::Right;
@@ -12,8 +13,8 @@ use super::snippets;
 use crate::cli::{KeyCommand, KeyCreate, KeyKind};
 use crate::compose::Parts;
 use crate::config::{ListenConfig, MasterKeySource, Settings, StorageConfig};
-use crate::data_dir::DataDir;
 use crate::failure::Failure;
+use crate::master_key;
 use crate::serve::home_tenant;
 
 /// Makes, lists, replaces or revokes.
@@ -21,46 +22,73 @@ pub(super) async fn run(settings: &Settings, command: KeyCommand, output: Output
     let storage = StorageConfig::new(settings)?;
     let listen = ListenConfig::new(settings)?;
     let source = MasterKeySource::new(settings, &storage)?;
-    let data_dir = DataDir::open(&storage.data_dir)?;
-    let replaces = matches!((&command, &source), (KeyCommand::RotateMaster, MasterKeySource::Kept));
-    // A server knows the kept key as it was when it started.
-    let _held = if replaces { Some(data_dir.hold()?) } else { None };
-    if replaces {
-        data_dir.replace_master_key()?;
-    }
-    let master_keys = data_dir.master_keys(&source)?;
-    let parts = Parts::open_in(data_dir, storage).await?;
-    let (metadata, clock) = (parts.metadata.clone(), parts.clock.clone());
-    let access = Access::new(metadata, clock, master_keys, AuthMode::Required, None, home_tenant()?);
-    let result = match command {
-        KeyCommand::Create(request) => create(&parts, &access, &listen, request, output).await,
-        KeyCommand::List { tenant } => list(&access, tenant.as_ref(), output).await,
-        KeyCommand::Revoke { id } => match access.revoke_key(id).await {
-            Ok(()) => output.print(&json!({ "id": id, "revoked": true }), || format!("key {id} is revoked")),
-            Err(error) => Err(error.into()),
-        },
-        KeyCommand::Rotate { id, grace } => {
-            let rotated = access.rotate_key(id, grace.unwrap_or_default()).await;
-            rotated
-                .map_err(Failure::from)
-                .and_then(|(key, made)| show(&listen, &key.tenant, Some(id), &made, output))
-        }
-        KeyCommand::RotateMaster => rotate_master(&access, output).await,
-    };
-    if replaces && result.is_ok() {
-        parts.data_dir.forget_previous_master_key()?;
-    }
+    let parts = Parts::open_known(storage).await?;
+    let result = on(&parts, &listen, &source, command, output).await;
     parts.metadata.close().await;
     result
 }
 
-async fn rotate_master(access: &Access, output: Output) -> Result<(), Failure> {
-    let (resealed, lost) = access.reseal_keys().await?;
+async fn on(
+    parts: &Parts,
+    listen: &ListenConfig,
+    source: &MasterKeySource,
+    command: KeyCommand,
+    output: Output,
+) -> Result<(), Failure> {
+    match command {
+        // What seals nothing needs no master key: also where it is lost, keys are listed and revoked.
+        KeyCommand::List { tenant } => list(parts, tenant.as_ref(), output).await,
+        KeyCommand::Revoke { id } => {
+            if !parts.metadata.revoke_credential(id, parts.clock.now()).await? {
+                return Err(Error::NoSuchCredential.into());
+            }
+            output.print(&json!({ "id": id, "revoked": true }), || format!("key {id} is revoked"))
+        }
+        KeyCommand::Create(request) => {
+            let access = access(parts, master_key::open(parts, source).await?)?;
+            create(parts, &access, listen, request, output).await
+        }
+        KeyCommand::Rotate { id, grace } => {
+            let access = access(parts, master_key::open(parts, source).await?)?;
+            let (key, made) = access.rotate_key(id, grace.unwrap_or_default()).await?;
+            show(listen, &key.tenant, Some(id), &made, output)
+        }
+        KeyCommand::RotateMaster { revoke_lost } => rotate_master(parts, source, revoke_lost, output).await,
+    }
+}
+
+fn access(parts: &Parts, keys: MasterKeys) -> Result<Access, Failure> {
+    let (metadata, clock) = (parts.metadata.clone(), parts.clock.clone());
+    Ok(Access::new(metadata, clock, keys, AuthMode::Required, None, home_tenant()?))
+}
+
+async fn rotate_master(
+    parts: &Parts,
+    source: &MasterKeySource,
+    revoke_lost: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    let replaces = matches!(source, MasterKeySource::Kept);
+    // A server knows the kept key as it was when it started.
+    let _held = if replaces { Some(parts.data_dir.hold()?) } else { None };
+    // Before it is replaced: a key that is not the store's must not become the previous one.
+    let keys = if revoke_lost {
+        master_key::open_anyway(parts, source)?
+    } else {
+        master_key::open(parts, source).await?
+    };
+    let keys = if replaces {
+        parts.data_dir.replace_master_key()?;
+        parts.data_dir.master_keys(source)?.unwrap_or(keys)
+    } else {
+        keys
+    };
+    let (resealed, lost) = access(parts, keys)?.reseal_keys(revoke_lost).await?;
     output.print(&json!({ "resealed": resealed, "lost": lost }), || {
         format!("S3 keys that are now sealed with the new master key: {resealed}")
     })?;
-    if lost.is_empty() {
-        return Ok(());
+    if lost.is_empty() || revoke_lost {
+        return if replaces { parts.data_dir.forget_previous_master_key() } else { Ok(()) };
     }
     let lost: Vec<_> = lost.iter().map(ToString::to_string).collect();
     Err(Failure::No(format!("neither master key opens the secrets of: {}", lost.join(", "))))
@@ -123,8 +151,8 @@ fn show(
     output.print(&shown, || text)
 }
 
-async fn list(access: &Access, tenant: Option<&Tenant>, output: Output) -> Result<(), Failure> {
-    let keys = access.list_keys(tenant).await?;
+async fn list(parts: &Parts, tenant: Option<&Tenant>, output: Output) -> Result<(), Failure> {
+    let keys = parts.metadata.list_credentials(tenant).await?;
     output.print(&keys.iter().map(json).collect(), || {
         let rows: Vec<_> = keys
             .iter()

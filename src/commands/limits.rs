@@ -12,7 +12,7 @@ use crate::failure::Failure;
 
 /// Sets or lists.
 pub(super) async fn run(settings: &Settings, command: LimitsCommand, output: Output) -> Result<(), Failure> {
-    let parts = Parts::open(StorageConfig::new(settings)?).await?;
+    let parts = Parts::open_known(StorageConfig::new(settings)?).await?;
     let result = match command {
         LimitsCommand::Set(said) => set(&parts, said, output).await,
         LimitsCommand::List => list(&parts, output).await,

@@ -1,5 +1,6 @@
 //! What the command line offers, one file for each command.
 
+use clap::CommandFactory as _;
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::store::Store;
@@ -8,7 +9,8 @@ use uuid::Uuid;
 
 use crate::cli::{Cli, Command};
 use crate::compose::Parts;
-use crate::config::{Config, LogConfig, Settings, StorageConfig, lifecycle_day};
+use crate::config::environment;
+use crate::config::{Config, ConfigError, LogConfig, Settings, StorageConfig, lifecycle_day};
 use crate::failure::Failure;
 use crate::serve::home_tenant;
 use crate::telemetry;
@@ -31,6 +33,7 @@ use output::Output;
 
 /// Does what the command line says.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
+    refuse_misspelt()?;
     let file = match cli.config.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => Settings::read(&path)?,
         None => Settings::default(),
@@ -65,6 +68,18 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
+/// A setting that is misspelt would leave its default in force.
+fn refuse_misspelt() -> Result<(), Failure> {
+    let program = Cli::command();
+    let settings: Vec<_> = program.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    let Some((name, nearest)) = environment::misspelt(std::env::vars_os(), &settings) else { return Ok(()) };
+    let meant = nearest.map_or_else(String::new, |nearest| format!("; {nearest} is meant, perhaps"));
+    Err(Failure::Config(ConfigError {
+        setting: name.into(),
+        reason: format!("is no setting of this program: unset it, or correct its name{meant}"),
+    }))
+}
+
 /// The store, as a command uses it: by an operator, who may do everything, beside a server perhaps.
 struct Session {
     parts: Parts,
@@ -76,7 +91,7 @@ struct Session {
 impl Session {
     async fn open(storage: StorageConfig) -> Result<Self, Failure> {
         let operator = Principal::unrestricted("operator", home_tenant()?);
-        let parts = Parts::open(storage).await?;
+        let parts = Parts::open_known(storage).await?;
         // None of these commands stages bytes, so the writer needs no registration.
         let (store, commits) = parts.store(WriterId(Uuid::new_v4()));
         Ok(Self { parts, store, operator, commits })

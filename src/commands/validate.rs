@@ -4,11 +4,13 @@ use indicatif::HumanBytes;
 use juststorage_core::application::rebuild::{Rebuilder, Rebuilt};
 use juststorage_core::application::validate::{Finding, Report, Validator};
 use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::identity::Purpose;
 use serde_json::{Value, json};
 
 use super::output::{Output, progress};
 use crate::compose::Parts;
 use crate::config::StorageConfig;
+use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::serve::home_tenant;
 
@@ -29,7 +31,8 @@ pub(super) async fn rebuild(
     output: Output,
 ) -> Result<(), Failure> {
     tenants.push(home_tenant()?);
-    let parts = Parts::open(storage).await?;
+    let data_dir = DataDir::at(&storage.data_dir);
+    let parts = Parts::open_in(data_dir, storage, Purpose::Rebuild).await?;
     // No server of this directory runs, nor starts before this is done.
     let _held = parts.data_dir.hold()?;
     let result = async {

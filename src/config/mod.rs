@@ -6,12 +6,14 @@
 pub mod access;
 pub mod amount;
 pub mod duration;
+pub mod environment;
 pub mod limits;
 pub mod listen;
 pub mod logging;
 pub mod settings;
 pub mod storage;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use juststorage_core::domain::lifecycle::Day;
@@ -28,7 +30,7 @@ pub use storage::{DatabaseUrl, StorageConfig, TierUrl};
 #[error("{setting}: {reason}")]
 pub struct ConfigError {
     /// The setting, by the name of its environment variable.
-    pub setting: &'static str,
+    pub setting: Cow<'static, str>,
     /// What is wrong with it, and what would be right.
     pub reason: String,
 }
@@ -36,7 +38,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// A refusal of `setting` because of `reason`.
     pub fn new(setting: &'static str, reason: impl Into<String>) -> Self {
-        Self { setting, reason: reason.into() }
+        Self { setting: setting.into(), reason: reason.into() }
     }
 }
 

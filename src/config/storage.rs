@@ -115,6 +115,13 @@ pub enum TierUrl {
 }
 
 impl TierUrl {
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Directory(path) => path,
+        }
+    }
+
     fn parse(setting: &'static str, url: Option<&str>, default: &Path) -> Result<Self, ConfigError> {
         let Some(url) = url else { return Ok(Self::Directory(default.to_owned())) };
         let Some(path) = url.strip_prefix("file://") else {

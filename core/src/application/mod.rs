@@ -7,6 +7,7 @@ pub mod access;
 pub mod commit;
 pub mod error;
 mod fairness;
+pub mod identity;
 pub mod ingest;
 pub mod limits;
 pub mod metrics;

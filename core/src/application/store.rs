@@ -117,14 +117,15 @@ impl Store {
         Ok(Body { stream, ..body })
     }
 
-    /// Which parts answer just now: the database, the hot tier, the cold tier, each with its failure.
-    pub async fn readiness(&self) -> Vec<(&'static str, Result<()>)> {
+    /// Which parts answer just now: the database, the hot tier, the cold tier, each with what is wrong with it. Names no
+    /// path and no address: anybody may ask.
+    pub async fn readiness(&self) -> Vec<(&'static str, std::result::Result<(), String>)> {
         let (database, hot, cold) =
             tokio::join!(self.metadata.check(), self.tiers.hot.check(), self.tiers.cold.check());
         vec![
-            ("database", database.map_err(Error::from)),
-            ("hot", hot.map_err(Error::from)),
-            ("cold", cold.map_err(Error::from)),
+            ("database", database.map_err(|error| Error::from(error).to_string())),
+            ("hot", hot.map_err(reason)),
+            ("cold", cold.map_err(reason)),
         ]
     }
 
@@ -210,6 +211,16 @@ impl Store {
     }
 }
 
+/// What is wrong with a tier: what the operator should do, where that is known.
+fn reason(error: SegmentError) -> String {
+    let advice = match &error {
+        SegmentError::Unavailable { advice, .. } => Some(*advice),
+        _ => None,
+    };
+    let sorted = Error::from(error);
+    advice.map_or_else(|| sorted.to_string(), |advice| format!("{sorted}: {advice}"))
+}
+
 /// The answer to a write for which the quota does not suffice.
 pub(crate) fn quota_exceeded(part: QuotaPart) -> Error {
     metrics::limited(match part {
@@ -278,6 +289,10 @@ impl From<MetadataError> for Error {
             MetadataError::Contended(_) => {
                 tracing::warn!(%error, "metadata transaction contended");
                 Self::Conflict
+            }
+            MetadataError::Superseded => {
+                tracing::error!(%error, "this server has lost its place");
+                Self::Unavailable
             }
             MetadataError::Full(_) => {
                 tracing::error!(%error, "metadata store full");

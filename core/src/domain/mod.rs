@@ -8,6 +8,8 @@ pub mod blob;
 pub mod checksum;
 pub mod cors;
 pub mod etag;
+pub mod identity;
+pub mod incarnation;
 pub mod invalid;
 pub mod lifecycle;
 pub mod limits;

@@ -86,9 +86,7 @@ pub fn publish(file: &File, staged: &Path, target: &Path) -> io::Result<()> {
 
 /// Writes a small file at `path`, replacing what is there in one step, durably.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.new", uuid::Uuid::new_v4()));
-    let staged = path.with_file_name(name);
+    let staged = staged_beside(path);
     let mut file = create_file(&staged, mode)?;
     let published = file.write_all(bytes).and_then(|()| publish(&file, &staged, path));
     if published.is_err() {
@@ -96,6 +94,56 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         let _ = std::fs::remove_file(&staged);
     }
     published
+}
+
+/// Writes a small file at `path`, durably, unless there is one, which stays as it is. Never seen half written; of
+/// several processes that do so at once, all find the same file afterwards.
+pub fn keep(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    // Whoever put it there may have died before it was durable.
+    if path.try_exists()? {
+        return sync_directory(&parent_of(path));
+    }
+    let staged = staged_beside(path);
+    let mut file = create_file(&staged, mode)?;
+    let kept =
+        file.write_all(bytes).and_then(|()| sync_file(&file)).and_then(|()| {
+            // A link never replaces what another process was faster to put there. To a watcher it is a renaming.
+            match watched(&Step::Rename(&staged, path), || std::fs::hard_link(&staged, path)) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+                // A file system without links.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) =>
+                {
+                    if path.try_exists()? { Ok(()) } else { std::fs::rename(&staged, path) }
+                }
+                linked => linked,
+            }
+        });
+    // Best effort: a leftover is only untidy, and the error to tell is the first one.
+    let _ = std::fs::remove_file(&staged);
+    kept.and_then(|()| sync_directory(&parent_of(path)))
+}
+
+/// Removes what a process that died left of [`replace`] or [`keep`] of the file at `path`.
+pub fn remove_drafts(path: &Path) -> io::Result<()> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+    let (begin, end) = (format!("{name}."), ".new");
+    for entry in std::fs::read_dir(parent_of(path))? {
+        let entry = entry?;
+        let found = entry.file_name();
+        let id = found.to_str().and_then(|found| found.strip_prefix(&begin)?.strip_suffix(end));
+        if id.is_some_and(|id| uuid::Uuid::try_parse(id).is_ok()) {
+            remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A name for the draft of the file at `path`.
+fn staged_beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.new", uuid::Uuid::new_v4()));
+    path.with_file_name(name)
 }
 
 /// The directory that holds the name `path`. A bare relative name lies in the working directory.
@@ -136,6 +184,14 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"second");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+        keep(&path, b"third", 0o600).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second", "what is there stays");
+        let draft = staged_beside(&path);
+        std::fs::write(&draft, b"").unwrap();
+        std::fs::write(root.path().join("key.note.new"), b"").unwrap();
+        remove_drafts(&path).unwrap();
+        assert!(!draft.exists());
+        std::fs::remove_file(root.path().join("key.note.new")).unwrap();
         assert!(replace(root.path(), b"a directory is in the way", 0o600).is_err());
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
     }

@@ -13,6 +13,7 @@ use crate::application::ports::segments::{
     DomainTag, FoundRecord, PackWriter, ReadRequest, Record, SegmentError, SegmentStore, SingleWriter,
 };
 use crate::domain::blob::{Hash, SegmentId};
+use crate::domain::identity::TierMark;
 
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -192,6 +193,22 @@ impl SegmentStore for FaultySegments {
 
     async fn list(&self) -> Result<BoxStream<'static, Result<SegmentId, SegmentError>>, SegmentError> {
         self.inner.list().await
+    }
+
+    async fn mark(&self) -> Result<Option<TierMark>, SegmentError> {
+        self.inner.mark().await
+    }
+
+    async fn set_mark(&self, mark: &TierMark) -> Result<TierMark, SegmentError> {
+        self.inner.set_mark(mark).await
+    }
+
+    async fn enter(&self, mark: &TierMark) -> Result<(), SegmentError> {
+        self.inner.enter(mark).await
+    }
+
+    async fn identify(&self) -> Result<(), SegmentError> {
+        self.inner.identify().await
     }
 
     async fn check(&self) -> Result<(), SegmentError> {

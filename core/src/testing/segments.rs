@@ -11,6 +11,8 @@ use crate::application::ports::segments::{
     DomainTag, FoundRecord, ReadRequest, Record, SegmentError, SegmentStore,
 };
 use crate::domain::blob::{Hash, SegmentId};
+use crate::domain::identity::{StoreId, TierId, TierMark};
+use crate::domain::storage_class::StorageClass;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -37,6 +39,27 @@ pub async fn run_all(store: Arc<dyn SegmentStore>) {
     impossible_requests_are_refused(store).await;
     every_segment_is_listed(store).await;
     many_at_once_do_not_mix(store).await;
+    store.check().await.unwrap();
+    a_mark_is_kept_and_checked(store).await;
+}
+
+/// A root is marked once; a tier that was entered says whether it still is itself.
+pub async fn a_mark_is_kept_and_checked(store: &dyn SegmentStore) {
+    store.identify().await.unwrap();
+    assert_eq!(store.mark().await.unwrap(), None);
+    let mark = |id| TierMark {
+        store: StoreId(uuid::Uuid::from_u128(1)),
+        tier: TierId(uuid::Uuid::from_u128(id)),
+        class: StorageClass::Hot,
+    };
+    let refused = store.enter(&mark(2)).await;
+    assert!(matches!(refused, Err(SegmentError::Unavailable { .. })), "{refused:?}");
+    assert_eq!(store.set_mark(&mark(2)).await.unwrap(), mark(2));
+    assert_eq!(store.set_mark(&mark(3)).await.unwrap(), mark(2), "the first one stays");
+    assert_eq!(store.mark().await.unwrap(), Some(mark(2)));
+    assert!(store.enter(&mark(3)).await.is_err());
+    store.enter(&mark(2)).await.unwrap();
+    store.identify().await.unwrap();
     store.check().await.unwrap();
 }
 

@@ -60,7 +60,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     let ready = parts.iter().all(|(_, answer)| answer.is_ok());
     let checks = parts
         .into_iter()
-        .map(|(part, answer)| (part, answer.map_or_else(|error| error.to_string(), |()| "ok".to_owned())))
+        .map(|(part, answer)| (part, answer.map_or_else(|reason| reason, |()| "ok".to_owned())))
         .collect();
     let (code, status) =
         if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable") };

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::authenticate::{Access, TOKEN_LOOKUP_CHARS, TOKEN_PREFIX};
+use super::constant;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Credential, CredentialKind};
 use crate::domain::address::Tenant;
@@ -115,10 +116,11 @@ impl Access {
     }
 
     /// Seals the secrets of all S3 keys with the current master key. Returns how many were sealed with the
-    /// previous one until now, and the keys that neither opens: their secrets are lost.
+    /// previous one until now, and the keys that neither opens: their secrets are lost. `revoke_lost` revokes those, and
+    /// makes the present master key the store's even if the store was used with another one.
     ///
     /// May be repeated, also after it was cut short, and runs beside servers that know both keys.
-    pub async fn reseal_keys(&self) -> Result<(u64, Vec<Uuid>)> {
+    pub async fn reseal_keys(&self, revoke_lost: bool) -> Result<(u64, Vec<Uuid>)> {
         let mut resealed = 0;
         let mut lost = Vec::new();
         for key in self.metadata.list_credentials(None).await? {
@@ -126,6 +128,9 @@ impl Access {
                 continue;
             }
             let Some(secret) = self.master_keys.open(&key.lookup, &key.secret) else {
+                if revoke_lost {
+                    self.metadata.revoke_credential(key.id, self.clock.now()).await?;
+                }
                 lost.push(key.id);
                 continue;
             };
@@ -133,6 +138,11 @@ impl Access {
             if self.metadata.reseal_credential(key.id, &key.secret, &sealed).await? {
                 resealed += 1;
             }
+        }
+        // Last: while the constant needs the previous key, that is not forgotten.
+        if lost.is_empty() || revoke_lost {
+            constant::reseal(self.metadata.as_ref(), &self.master_keys, revoke_lost, self.clock.now())
+                .await?;
         }
         Ok((resealed, lost))
     }

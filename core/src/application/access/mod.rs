@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 pub mod authorize;
+pub mod constant;
 mod jwks;
 mod jwt;
 pub mod keys;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::domain::blob::{Hash, SegmentId};
+use crate::domain::identity::TierMark;
 
 /// Why a tier could not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -178,6 +179,20 @@ pub trait SegmentStore: Send + Sync + 'static {
     /// The names of all segments, staged and sealed, in no order, as they were when asked.
     async fn list(&self) -> Result<BoxStream<'static, Result<SegmentId, SegmentError>>, SegmentError>;
 
-    /// Whether the tier can be written to just now.
+    /// What the tier's root says about itself; `None` if it carries no mark, or is not there.
+    async fn mark(&self) -> Result<Option<TierMark>, SegmentError>;
+
+    /// Marks the tier's root, durably, unless it carries a mark; the root is made if it is not there. Returns the mark
+    /// that it carries.
+    async fn set_mark(&self, mark: &TierMark) -> Result<TierMark, SegmentError>;
+
+    /// From now on the tier is the one that carries `mark`, which is checked. Makes the directories that it lacks.
+    async fn enter(&self, mark: &TierMark) -> Result<(), SegmentError>;
+
+    /// Fails with [`SegmentError::Unavailable`] unless the root still carries the mark of [`Self::enter`]. Reads one small
+    /// file: to be asked before absence is taken for loss. Succeeds before `enter`.
+    async fn identify(&self) -> Result<(), SegmentError>;
+
+    /// Whether the tier is itself ([`Self::identify`]) and can be written to just now.
     async fn check(&self) -> Result<(), SegmentError>;
 }

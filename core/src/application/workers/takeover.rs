@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{MetadataStore, SegmentRecord, WriterId};
+use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, WriterId};
 use crate::application::ports::segments::{SegmentError, SegmentKind};
 use crate::application::store::Tiers;
 
@@ -20,12 +21,20 @@ pub struct Heartbeat {
     metadata: Arc<dyn MetadataStore>,
     clock: Arc<dyn Clock>,
     writer: WriterId,
+    superseded: CancellationToken,
 }
 
 impl Heartbeat {
     /// For this process's writer.
     pub fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, writer: WriterId) -> Self {
-        Self { metadata, clock, writer }
+        Self { metadata, clock, writer, superseded: CancellationToken::new() }
+    }
+
+    /// Cancels `superseded` when another server has started under this writer's name: this process must end, and give
+    /// nothing back, since all of it is the other's now.
+    #[must_use]
+    pub fn telling(self, superseded: CancellationToken) -> Self {
+        Self { superseded, ..self }
     }
 }
 
@@ -44,7 +53,11 @@ impl Worker for Heartbeat {
     }
 
     async fn step(&self) -> Result<Step> {
-        self.metadata.heartbeat(self.writer, self.clock.now().plus(WRITER_LEASE)).await?;
+        let said = self.metadata.heartbeat(self.writer, self.clock.now().plus(WRITER_LEASE)).await;
+        if matches!(said, Err(MetadataError::Superseded)) {
+            self.superseded.cancel();
+        }
+        said?;
         Ok(Step::Idle)
     }
 }

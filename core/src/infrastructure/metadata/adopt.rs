@@ -31,7 +31,8 @@ pub(super) async fn adopt(
         if known.is_some() {
             None
         } else {
-            segments::register(&mut tx, writer, segment.id, segment.tier, segment.kind, now).await?;
+            segments::register(&mut tx, (writer, Uuid::nil()), segment.id, segment.tier, segment.kind, now)
+                .await?;
             let applied = commit::apply(&mut tx, writer, &mutations, now, Fences::First).await?;
             // A single that was not committed into is still open: it holds nothing that counts.
             tx.query(sql!(

@@ -40,6 +40,14 @@ pub(super) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
     Ok(MigrationReport { applied: applied.count() as u64, version: after })
 }
 
+/// The schema's version, 0 for an empty database. Changes nothing.
+pub(super) async fn version(db: &Database) -> Result<i64, Fault> {
+    match db {
+        Database::Sqlite { writer, .. } => sqlite_version(&mut *writer.acquire().await?).await,
+        Database::Postgres(server) => postgres_version(&mut *server.pool.acquire().await?).await,
+    }
+}
+
 /// The schema's version, 0 for an empty database.
 async fn sqlite_version(connection: &mut sqlx::SqliteConnection) -> Result<i64, Fault> {
     let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")

@@ -15,6 +15,7 @@ mod dialect;
 mod expire;
 mod extents;
 mod garbage;
+mod identity;
 #[cfg(feature = "testing")]
 mod inspect;
 mod leases;
@@ -29,6 +30,7 @@ mod put;
 mod refusals;
 mod relocate;
 mod rows;
+mod sample;
 mod scrub;
 mod segments;
 mod server;
@@ -43,7 +45,13 @@ mod uploads;
 mod usage;
 mod validate;
 
-use crate::application::ports::metadata::MetadataError;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use uuid::Uuid;
+
+use crate::application::ports::metadata::{MetadataError, WriterId};
 use database::Database;
 
 pub use migrate::MigrationReport;
@@ -56,6 +64,23 @@ pub use migrate::MigrationReport;
 pub struct SqlMetadata {
     db: Database,
     lookups: lookups::Lookups,
+    writes_as: WritesAs,
+}
+
+/// As which start of a writer this process writes, once it has entered one.
+#[derive(Clone, Default)]
+struct WritesAs(Arc<Mutex<Option<(WriterId, Uuid)>>>);
+
+impl WritesAs {
+    fn set(&self, writer: WriterId, token: Uuid) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((writer, token));
+    }
+
+    /// The token of `writer`'s start; nil if this process is none of its servers.
+    fn token(&self, writer: WriterId) -> Uuid {
+        let entered = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entered.filter(|(of, _)| *of == writer).map_or(Uuid::nil(), |(_, token)| token)
+    }
 }
 
 impl SqlMetadata {
@@ -64,7 +89,18 @@ impl SqlMetadata {
     pub async fn connect(url: &str) -> Result<Self, MetadataError> {
         let db = Database::connect(url).await?;
         let lookups = lookups::Lookups::start(&db);
-        Ok(Self { db, lookups })
+        Ok(Self { db, lookups, writes_as: WritesAs::default() })
+    }
+
+    /// The file of an embedded database; `None` if `url` names a server.
+    pub fn file(url: &str) -> Option<PathBuf> {
+        let options = url.starts_with("sqlite:").then(|| url.parse::<SqliteConnectOptions>());
+        Some(options?.ok()?.get_filename().to_owned())
+    }
+
+    /// The version of the schema; 0 if there is no store in the database.
+    pub async fn schema_version(&self) -> Result<i64, MetadataError> {
+        Ok(migrate::version(&self.db).await?)
     }
 
     /// Brings the schema to this program's version, and says what was done. Several processes may do so at

@@ -7,7 +7,7 @@ use super::dialect::{Fault, sql};
 use super::tally::condemn_if_empty;
 use super::transaction::{Transaction, transaction};
 use super::{rows, spaces};
-use crate::application::ports::metadata::{LeafRecord, Leftover, SegmentRecord, WriterId};
+use crate::application::ports::metadata::{LeafRecord, Leftover, MetadataError, SegmentRecord, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::blob::{BlobId, SegmentId};
@@ -16,17 +16,31 @@ use crate::domain::space::Versioning;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
-pub(super) async fn heartbeat(db: &Database, writer: WriterId, until: Timestamp) -> Result<(), Fault> {
+/// Fails if another start of the same writer than the one with `token` was entered.
+pub(super) async fn heartbeat(
+    db: &Database,
+    writer: WriterId,
+    token: Uuid,
+    until: Timestamp,
+) -> Result<(), Fault> {
     transaction!(db, |tx| {
-        tx.query(sql!(
-            "INSERT INTO writers (id, expires_at) VALUES ($1, $2) \
-             ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at"
-        ))
-        .bind(writer.0)
-        .bind(until.millis())
-        .execute()
-        .await?;
+        let said = tx
+            .query(sql!(
+                "INSERT INTO writers (id, expires_at) SELECT $1, $2 WHERE NOT EXISTS \
+                 (SELECT 1 FROM incarnations i WHERE i.writer = $1 AND i.token <> $3) \
+                 ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at"
+            ))
+            .bind(writer.0)
+            .bind(until.millis())
+            .bind(token)
+            .execute()
+            .await?;
+        superseded_unless(said == 1)?;
     })
+}
+
+fn superseded_unless(own: bool) -> Result<(), Fault> {
+    if own { Ok(()) } else { Err(MetadataError::Superseded.into()) }
 }
 
 /// Makes sure that a segment is still this writer's to commit into; a single is whole thereby.
@@ -118,40 +132,45 @@ async fn condemn_unused(tx: &mut Transaction, id: SegmentId) -> Result<(), Fault
 
 pub(super) async fn open(
     db: &Database,
-    writer: WriterId,
+    (writer, token): (WriterId, Uuid),
     id: SegmentId,
     tier: StorageClass,
     kind: SegmentKind,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    transaction!(db, |tx| register(&mut tx, writer, id, tier, kind, now).await?)
+    transaction!(db, |tx| register(&mut tx, (writer, token), id, tier, kind, now).await?)
 }
 
-/// Enters a segment as open.
+/// Enters a segment as open. Fails if another start of the same writer than the one with `token` was entered.
 pub(super) async fn register(
     tx: &mut Transaction,
-    writer: WriterId,
+    (writer, token): (WriterId, Uuid),
     id: SegmentId,
     tier: StorageClass,
     kind: SegmentKind,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    tx.query(sql!(
-        "INSERT INTO segments (id, tier, kind, state, writer, created_at) VALUES ($1, $2, $3, 1, $4, $5)"
-    ))
-    .bind(id.0)
-    .bind(tier.code())
-    .bind(rows::kind_code(kind))
-    .bind(writer.0)
-    .bind(now.millis())
-    .execute()
-    .await?;
-    Ok(())
+    let entered = tx
+        .query(sql!(
+            "INSERT INTO segments (id, tier, kind, state, writer, created_at) SELECT $1, $2, $3, 1, $4, $5 \
+             WHERE NOT EXISTS (SELECT 1 FROM incarnations i WHERE i.writer = $4 AND i.token <> $6)"
+        ))
+        .bind(id.0)
+        .bind(tier.code())
+        .bind(rows::kind_code(kind))
+        .bind(writer.0)
+        .bind(now.millis())
+        .bind(token)
+        .execute()
+        .await?;
+    superseded_unless(entered == 1)
 }
 
 /// What a writer is about to write, and where.
 pub(super) struct Announcement<'a> {
     pub(super) writer: WriterId,
+    /// Of the start of the writer that this process is.
+    pub(super) token: Uuid,
     pub(super) id: ObjectId,
     pub(super) segment: SegmentId,
     pub(super) tier: StorageClass,
@@ -162,7 +181,8 @@ pub(super) struct Announcement<'a> {
 
 pub(super) async fn announce(db: &Database, new: Announcement<'_>) -> Result<(), Fault> {
     transaction!(db, |tx| {
-        register(&mut tx, new.writer, new.segment, new.tier, SegmentKind::Single, new.now).await?;
+        register(&mut tx, (new.writer, new.token), new.segment, new.tier, SegmentKind::Single, new.now)
+            .await?;
         let space = spaces::ensure_space(&mut tx, new.space, new.now).await?;
         tx.query(sql!(
             "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, size, etag, class, \

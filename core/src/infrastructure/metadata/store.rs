@@ -198,7 +198,7 @@ impl MetadataStore for SqlMetadata {
     }
 
     async fn heartbeat(&self, writer: WriterId, until: Timestamp) -> Answer<()> {
-        Ok(segments::heartbeat(&self.db, writer, until).await?)
+        Ok(segments::heartbeat(&self.db, writer, self.writes_as.token(writer), until).await?)
     }
 
     async fn dead_writers(&self, now: Timestamp) -> Answer<Vec<WriterId>> {
@@ -221,7 +221,7 @@ impl MetadataStore for SqlMetadata {
         kind: SegmentKind,
         now: Timestamp,
     ) -> Answer<()> {
-        Ok(segments::open(&self.db, writer, id, tier, kind, now).await?)
+        Ok(segments::open(&self.db, (writer, self.writes_as.token(writer)), id, tier, kind, now).await?)
     }
 
     async fn announce(
@@ -234,7 +234,8 @@ impl MetadataStore for SqlMetadata {
         key: Option<&Key>,
         now: Timestamp,
     ) -> Answer<()> {
-        let new = Announcement { writer, id, segment, tier, space, key, now };
+        let token = self.writes_as.token(writer);
+        let new = Announcement { writer, token, id, segment, tier, space, key, now };
         Ok(segments::announce(&self.db, new).await?)
     }
 

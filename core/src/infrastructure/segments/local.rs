@@ -11,8 +11,9 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::blocking::{Wait, blocking};
 use super::buffers::Memory;
-use super::directory::{Directory, FILE_MODE};
+use super::directory::Directory;
 use super::handles::{Handle, Handles};
+use super::mark;
 use super::pack::LocalPack;
 use super::reader::{self, Cursor, Stop, Stretch};
 use super::single::LocalSingle;
@@ -22,6 +23,7 @@ use crate::application::ports::segments::{
     DomainTag, FoundRecord, PackWriter, ReadRequest, SegmentError, SegmentStore, SingleWriter,
 };
 use crate::domain::blob::SegmentId;
+use crate::domain::identity::TierMark;
 use crate::infrastructure::durable;
 
 /// Names listed by one trip to a thread that may block.
@@ -46,6 +48,15 @@ impl LocalSegments {
     pub fn open(root: PathBuf, tier: &'static str) -> Result<Self, SegmentError> {
         let directory = Arc::new(Directory::open(root, tier)?);
         Ok(Self { directory, handles: Arc::default(), memory: reader::memory() })
+    }
+
+    /// The tier in `root`, which is looked at and made only when the tier is entered.
+    pub fn at(root: PathBuf, tier: &'static str) -> Self {
+        Self {
+            directory: Arc::new(Directory::at(root, tier)),
+            handles: Arc::default(),
+            memory: reader::memory(),
+        }
     }
 
     /// Runs `job` with a freshly opened segment on a thread that may block.
@@ -141,12 +152,38 @@ impl SegmentStore for LocalSegments {
         Ok(pages.flat_map(|page| stream::iter(flatten(page))).boxed())
     }
 
+    async fn mark(&self) -> Result<Option<TierMark>, SegmentError> {
+        let directory = Arc::clone(&self.directory);
+        blocking(move || mark::read(directory.root())).await
+    }
+
+    async fn set_mark(&self, mark: &TierMark) -> Result<TierMark, SegmentError> {
+        let (directory, mark) = (Arc::clone(&self.directory), *mark);
+        blocking(move || {
+            directory.make_root()?;
+            mark::write(directory.root(), &mark)
+        })
+        .await
+    }
+
+    async fn enter(&self, mark: &TierMark) -> Result<(), SegmentError> {
+        let (directory, mark) = (Arc::clone(&self.directory), *mark);
+        blocking(move || directory.enter(mark)).await
+    }
+
+    async fn identify(&self) -> Result<(), SegmentError> {
+        let directory = Arc::clone(&self.directory);
+        blocking(move || directory.identify()).await
+    }
+
     /// Writes, syncs and removes a small file.
     async fn check(&self) -> Result<(), SegmentError> {
         let directory = Arc::clone(&self.directory);
         blocking(move || {
+            directory.identify()?;
             let path = directory.staging().join(format!(".check-{}", uuid::Uuid::new_v4()));
-            let written = durable::create_file(&path, FILE_MODE)
+            let written = directory
+                .create_staged(&path)
                 .and_then(|mut file| file.write_all(&[0; 4096]).and_then(|()| durable::sync_file(&file)));
             let removed = gone(durable::remove_file(&path));
             written.and(removed).map_err(|error| directory.error("write a file to check the tier", error))
@@ -160,6 +197,10 @@ pub(super) fn remove(directory: &Directory, handles: &Handles, id: SegmentId) ->
     let paths = [directory.staged(id), directory.settled(id)];
     let removed = paths.each_ref().map(|path| durable::remove_file(path));
     handles.forget(id);
+    if removed.iter().all(|result| result.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound)) {
+        // Not where another root is in this one's place: the file would be back with the right one.
+        directory.identify()?;
+    }
     for result in removed {
         gone(result).map_err(|error| directory.error("remove a segment", error))?;
     }
@@ -190,16 +231,20 @@ fn flatten(page: Result<Vec<SegmentId>, SegmentError>) -> Vec<Result<SegmentId, 
 /// meanwhile is met at least once.
 struct Listing {
     directory: Arc<Directory>,
-    staging: ReadDir,
+    /// `None` once it is through.
+    staging: Option<ReadDir>,
     /// Read only after `staging` is through.
-    shelves: ReadDir,
+    shelves: Option<ReadDir>,
     shelf: Option<ReadDir>,
 }
 
 impl Listing {
     fn begin(directory: Arc<Directory>) -> Result<Self, SegmentError> {
-        let read =
-            |path: PathBuf| std::fs::read_dir(path).map_err(|error| directory.error("list the tier", error));
+        // A tier that was never used has no directories yet.
+        let read = |path: PathBuf| match std::fs::read_dir(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).map_err(|error| directory.error("list the tier", error)),
+        };
         let (staging, shelves) = (read(directory.staging())?, read(directory.segments())?);
         Ok(Self { directory, staging, shelves, shelf: None })
     }
@@ -219,7 +264,7 @@ impl Listing {
 
     fn next(&mut self) -> io::Result<Option<SegmentId>> {
         loop {
-            let entry = match self.staging.next() {
+            let entry = match self.staging.as_mut().and_then(Iterator::next) {
                 Some(entry) => Some(entry),
                 None => self.shelf.as_mut().and_then(Iterator::next),
             };
@@ -229,7 +274,7 @@ impl Listing {
                 }
                 continue;
             }
-            let Some(found) = self.shelves.next() else { return Ok(None) };
+            let Some(found) = self.shelves.as_mut().and_then(Iterator::next) else { return Ok(None) };
             let found = found?;
             self.shelf =
                 if found.file_type()?.is_dir() { Some(std::fs::read_dir(found.path())?) } else { None };

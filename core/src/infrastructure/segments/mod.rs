@@ -8,9 +8,11 @@ mod handles;
 #[cfg(all(test, feature = "loom"))]
 mod interleavings;
 mod local;
+mod mark;
 mod pack;
 mod reader;
 mod single;
 mod walk;
 
 pub use local::LocalSegments;
+pub use mark::text as mark_text;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::blocking::{SLICES_MAX, blocking, joined, write_all_at};
-use super::directory::{Directory, FILE_MODE};
+use super::directory::Directory;
 use super::format::{self, BlockSums, RecordFooter, RecordHeader, SINGLE_PAYLOAD, SegmentHeader};
 use super::pack::poisoned;
 use crate::application::ports::segments::{DomainTag, FoundRecord, SegmentError, SegmentKind, SingleWriter};
@@ -68,8 +68,8 @@ impl LocalSingle {
         domain: DomainTag,
     ) -> Result<Self, SegmentError> {
         let path = directory.staged(id);
-        let file = durable::create_file(&path, FILE_MODE)
-            .map_err(|error| directory.error("stage a segment", error))?;
+        let file =
+            directory.create_staged(&path).map_err(|error| directory.error("stage a segment", error))?;
         Ok(Self {
             id,
             domain,

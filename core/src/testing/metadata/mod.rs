@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod content;
 pub mod garbage;
+pub mod identity;
 pub mod keys;
 pub mod limits;
 pub mod listing;
@@ -75,6 +76,10 @@ macro_rules! metadata_promises {
         $promise!(garbage, the_hottest_object_decides_the_tier);
         $promise!(garbage, relocation_follows_only_what_did_not_move);
         $promise!(garbage, sparse_packs_are_found_and_emptied);
+        $promise!(identity, a_store_keeps_its_name_and_its_tiers);
+        $promise!(identity, a_sealed_constant_is_replaced_by_who_knows_it);
+        $promise!(identity, a_start_ends_the_one_before);
+        $promise!(identity, a_sample_is_of_segments_that_hold_bytes);
         $promise!(segments, a_pack_lives_from_open_to_gone);
         $promise!(segments, a_lost_segment_cannot_be_committed_into);
         $promise!(segments, what_a_dead_writer_left_is_returned_until_settled);

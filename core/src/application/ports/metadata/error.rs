@@ -31,6 +31,9 @@ pub enum MetadataError {
         /// As known.
         known: i64,
     },
+    /// Another server has started under this writer's name: this one may write nothing more.
+    #[error("another server has started from a copy of this server's data directory")]
+    Superseded,
     /// Anything else: a bug, or a database that breaks its word.
     #[error("the metadata store failed: {0}")]
     Failed(String),

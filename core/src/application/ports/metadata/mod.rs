@@ -25,6 +25,7 @@ use crate::domain::timestamp::Timestamp;
 mod changes;
 mod content;
 mod error;
+mod identity;
 mod keys;
 mod listing;
 mod objects;
@@ -38,6 +39,7 @@ pub use changes::{
 };
 pub use content::{NewContent, StagedLeaf};
 pub use error::MetadataError;
+pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use keys::{Credential, CredentialKind};
 pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Place, Target, VersionRef};
@@ -47,7 +49,7 @@ pub use upkeep::{Inconsistency, Move, Relocation, ScrubPass, Swept};
 
 /// The metadata store.
 #[async_trait]
-pub trait MetadataStore: Send + Sync + 'static {
+pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
     // --- objects -----------------------------------------------------------------------------------------
 
     /// Applies a batch in order, in one durable transaction, for `writer` at `now`. Each mutation is
@@ -218,7 +220,8 @@ pub trait MetadataStore: Send + Sync + 'static {
     // --- writers and segments ----------------------------------------------------------------------------
 
     /// Says that `writer` lives until `until`. To be said before it opens its first segment: one that has open
-    /// segments and never said so counts as dead.
+    /// segments and never said so counts as dead. [`MetadataError::Superseded`] if another server has started under
+    /// this name since.
     async fn heartbeat(&self, writer: WriterId, until: Timestamp) -> Result<(), MetadataError>;
 
     /// Writers whose word has run out at `now`.

@@ -1,0 +1,42 @@
+//! Segments of a tier, to find out whether a root is that tier. Read only until the root is marked, so that no index is
+//! kept for it.
+
+use super::database::Database;
+use super::dialect::{Fault, sql};
+use super::statement::Row;
+use crate::application::ports::metadata::TierSample;
+use crate::domain::blob::SegmentId;
+use crate::domain::storage_class::StorageClass;
+
+/// From both ends, so that neither the oldest nor the newest alone decide.
+pub(super) async fn sample(db: &Database, class: StorageClass, limit: u32) -> Result<TierSample, Fault> {
+    let read = |row: &Row| row.first().map(SegmentId);
+    let half = i64::from(limit.div_ceil(2));
+    let mut segments = db
+        .read(sql!(
+            "SELECT id FROM segments WHERE tier = $1 AND state IN (1, 2, 4) AND size > 0 ORDER BY id LIMIT $2"
+        ))
+        .bind(class.code())
+        .bind(half)
+        .map(read)
+        .await?;
+    let last = db
+        .read(sql!(
+            "SELECT id FROM segments WHERE tier = $1 AND state IN (1, 2, 4) AND size > 0 \
+             ORDER BY id DESC LIMIT $2"
+        ))
+        .bind(class.code())
+        .bind(half)
+        .map(read)
+        .await?;
+    segments.extend(last);
+    segments.sort_unstable();
+    segments.dedup();
+    let known = db
+        .read(sql!("SELECT 1 FROM segments WHERE tier = $1 LIMIT 1"))
+        .bind(class.code())
+        .optional()
+        .await?
+        .is_some();
+    Ok(TierSample { known, segments })
+}

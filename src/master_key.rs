@@ -1,0 +1,64 @@
+//! The master key of a store: found, proved, and made only where nothing was ever sealed.
+
+use juststorage_core::application::access::{MasterKeys, constant};
+
+use crate::compose::Parts;
+use crate::config::MasterKeySource;
+use crate::failure::Failure;
+
+/// The master keys, which open what the database holds. One that is kept in the data directory is made if there is none
+/// and the database holds nothing that one sealed.
+pub async fn open(parts: &Parts, source: &MasterKeySource) -> Result<MasterKeys, Failure> {
+    let now = parts.clock.now();
+    let metadata = parts.metadata.as_ref();
+    let keys = match parts.data_dir.master_keys(source)? {
+        Some(keys) => keys,
+        None if constant::is_sealed(metadata, now).await? => {
+            return Err(Failure::Unable(format!(
+                "the master key {} is missing, and {} holds secrets that it sealed: restore it from its backup, or set \
+                 JUSTSTORAGE_MASTER_KEY. {LOST}",
+                parts.data_dir.master_key_file().display(),
+                parts.storage().database
+            )));
+        }
+        None => {
+            parts.data_dir.make_master_key()?;
+            made(parts, source)?
+        }
+    };
+    match constant::prove(metadata, &keys, now).await? {
+        Ok(()) => Ok(keys),
+        Err(wrong) => Err(Failure::Unable(format!(
+            "{} is not the master key of {}: {wrong}. Nothing was changed. {LOST}",
+            name(parts, source),
+            parts.storage().database
+        ))),
+    }
+}
+
+/// As [`open`], for a store whose master key is lost for good: the present one is used whatever it opens, and one is made
+/// if there is none.
+pub fn open_anyway(parts: &Parts, source: &MasterKeySource) -> Result<MasterKeys, Failure> {
+    if let Some(keys) = parts.data_dir.master_keys(source)? {
+        return Ok(keys);
+    }
+    parts.data_dir.make_master_key()?;
+    made(parts, source)
+}
+
+const LOST: &str = "If the right one is lost for good: `juststorage key rotate-master --revoke-lost` revokes the S3 keys \
+                    that it sealed, and the store goes on with the present one";
+
+fn made(parts: &Parts, source: &MasterKeySource) -> Result<MasterKeys, Failure> {
+    parts.data_dir.master_keys(source)?.ok_or_else(|| {
+        Failure::unable(format!("read {}", parts.data_dir.master_key_file().display()), "it is gone")
+    })
+}
+
+/// Which setting or file the key comes from.
+fn name(parts: &Parts, source: &MasterKeySource) -> String {
+    match source {
+        MasterKeySource::Given(..) => "JUSTSTORAGE_MASTER_KEY".to_owned(),
+        MasterKeySource::Kept => parts.data_dir.master_key_file().display().to_string(),
+    }
+}

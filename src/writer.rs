@@ -1,0 +1,150 @@
+//! The name that a data directory's servers write under, and that only one of its copies may use it.
+
+use std::time::Duration;
+
+use juststorage_core::application::ports::clock::Clock;
+use juststorage_core::application::ports::metadata::{MetadataError, MetadataStore, WriterId};
+use juststorage_core::domain::incarnation::{self, Incarnation, LastStart, Standing, Whereabouts};
+use juststorage_core::domain::timestamp::Timestamp;
+use uuid::Uuid;
+
+use crate::config::StorageConfig;
+use crate::data_dir::DataDir;
+use crate::failure::Failure;
+
+/// How often a server that waits for the word of another one to run out looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Starts of writers that never came back are forgotten after this time.
+const FORGET_AFTER: Duration = Duration::from_hours(24 * 90);
+
+/// Claims the directory's writer for this start: the directory and the database both keep the start's incarnation. For the
+/// directory's only server. Refuses where the directory is a copy of one whose writer has started elsewhere since, or
+/// lives.
+///
+/// The directory comes first: a server that dies between the two leaves a directory that is ahead, which is no copy.
+pub async fn claim(
+    metadata: &dyn MetadataStore,
+    clock: &dyn Clock,
+    data_dir: &DataDir,
+    storage: &StorageConfig,
+) -> Result<WriterId, Failure> {
+    let (writer, held) = data_dir.writer()?;
+    let place = data_dir.whereabouts()?;
+    let mut first_word = None;
+    let last = loop {
+        let last = metadata.last_start(writer).await?;
+        match judge(held, last.as_ref(), &place, storage, clock.now()) {
+            Standing::Own => break last,
+            Standing::Copy => return Err(copy(data_dir, last.as_ref())),
+            Standing::Await(until) => {
+                if *first_word.get_or_insert(until) < until {
+                    return Err(in_use(data_dir, last.as_ref()));
+                }
+                tracing::warn!(
+                    directory = %data_dir.path().display(),
+                    "the server of this data directory may be running elsewhere: waiting until its word runs out"
+                );
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    };
+    let known = last.as_ref().map_or(Incarnation::NONE, |last| last.incarnation);
+    let ahead = if held.generation > known.generation { held } else { known };
+    let mut next = ahead.next(Uuid::new_v4());
+    if let Err(error) = data_dir.keep_incarnation(writer, next) {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        if !matches!(error.kind(), StorageFull | QuotaExceeded) {
+            return Err(Failure::unable(format!("keep {}", data_dir.writer_file().display()), error));
+        }
+        // A full disk must not keep a server from starting and making room.
+        tracing::warn!(%error, "the data directory is full: this start is not told from the last one");
+        next = held;
+    }
+    if next == Incarnation::NONE {
+        return Ok(writer);
+    }
+    let was = last.as_ref().map(|last| last.incarnation.token);
+    if !metadata.enter_start(writer, was, next, &place, clock.now()).await? {
+        return Err(copy(data_dir, metadata.last_start(writer).await?.as_ref()));
+    }
+    if let Err(error) = metadata.forget_starts(clock.now().minus(FORGET_AFTER)).await {
+        tracing::warn!(%error, "old starts of servers are not forgotten");
+    }
+    Ok(writer)
+}
+
+/// Refuses a command in a copy of a data directory whose server has started elsewhere since, or runs there.
+pub async fn refuse_copy(
+    metadata: &dyn MetadataStore,
+    data_dir: &DataDir,
+    storage: &StorageConfig,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Some((writer, _)) = data_dir.known_writer()? else { return Ok(()) };
+    let last = metadata.last_start(writer).await?;
+    // Read last: a server that starts meanwhile puts the directory ahead, never behind.
+    let Some((_, held)) = data_dir.known_writer()? else { return Ok(()) };
+    match judge(held, last.as_ref(), &data_dir.whereabouts()?, storage, now) {
+        Standing::Own => Ok(()),
+        Standing::Copy => Err(copy(data_dir, last.as_ref())),
+        // A server that runs in this directory, on another machine, has proved that it is no copy.
+        Standing::Await(_) if data_dir.try_hold()?.is_none() => Ok(()),
+        Standing::Await(_) => Err(in_use(data_dir, last.as_ref())),
+    }
+}
+
+/// Whether this process still is the writer: a server that has started from a copy of its directory has taken its place
+/// otherwise, and all that was begun under the name is that one's.
+pub async fn is_superseded(metadata: &dyn MetadataStore, writer: WriterId, until: Timestamp) -> bool {
+    matches!(metadata.heartbeat(writer, until).await, Err(MetadataError::Superseded))
+}
+
+fn judge(
+    held: Incarnation,
+    last: Option<&LastStart>,
+    place: &Whereabouts,
+    storage: &StorageConfig,
+    now: Timestamp,
+) -> Standing {
+    match incarnation::judge(held, last, place, now) {
+        // A copy of an embedded database is a store of its own, whose writer nobody else repeats.
+        Standing::Await(_) if storage.database.is_embedded() => Standing::Own,
+        standing => standing,
+    }
+}
+
+fn copy(data_dir: &DataDir, last: Option<&LastStart>) -> Failure {
+    Failure::Unable(format!(
+        "the data directory {} is a copy, or was restored from a backup: its writer has started since{}. Two servers that \
+         write under one name would take each other's uploads for garbage. {}",
+        data_dir.path().display(),
+        elsewhere(last),
+        resolve(data_dir)
+    ))
+}
+
+fn in_use(data_dir: &DataDir, last: Option<&LastStart>) -> Failure {
+    Failure::Unable(format!(
+        "the data directory {} is a copy of one whose server is running{}, or has ended less than a minute ago. {}",
+        data_dir.path().display(),
+        elsewhere(last),
+        resolve(data_dir)
+    ))
+}
+
+/// What to do about it. A copy of the tiers would pass for the tiers themselves.
+fn resolve(data_dir: &DataDir) -> String {
+    format!(
+        "If this server is to run beside the other one, give it that one's tiers (JUSTSTORAGE_HOT_URL, \
+         JUSTSTORAGE_COLD_URL), never copies of them; if it is to run in the other one's place, stop that one for good. \
+         Then remove {} and start again: this server gets a name of its own",
+        data_dir.writer_file().display()
+    )
+}
+
+fn elsewhere(last: Option<&LastStart>) -> String {
+    last.map_or_else(String::new, |last| {
+        format!(" in {} on the machine {:?}", last.place.path, last.place.host)
+    })
+}
