@@ -31,7 +31,7 @@ install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 	install -D -s -m 755 $(TARGET)/release/juststorage $(DESTDIR)$(PREFIX)/bin/juststorage
 
 test: ## every test, on SQLite and PostgreSQL; installs what is missing
-	scripts/prepare compiler postgres faults python tools clients sdks
+	scripts/prepare compiler postgres faults pooler python tools clients sdks
 	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
 
 threads: ## threads at one segment in every order, under loom
@@ -45,7 +45,7 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 		$(if $(ONLY),--only '$(ONLY)') $(CONFORMANCE_FLAGS)
 
 prove: ## the proof of durability in short, under ten minutes: docs/RELIABILITY.md
-	scripts/prepare compiler postgres faults
+	scripts/prepare compiler postgres faults pooler
 	# Everything is built first: compilers beside tests slow both.
 	$(PROVE) --workspace --lib $(CORE_PROOFS) $(BINARY_PROOFS) --no-run
 	$(PROVE) --workspace $(LOOM) --no-run
@@ -60,7 +60,7 @@ prove-binary:
 	$(PROVE) --workspace $(BINARY_PROOFS) -- --nocapture
 
 prove-long: ## the whole campaign, many hours: a million power cuts, ten thousand kills, an hour of soak and of each fuzzer
-	scripts/prepare compiler postgres faults
+	scripts/prepare compiler postgres faults pooler
 	# On one core three times as fast: a cycle is all hand-overs between threads.
 	$(PROVE) --release -p juststorage-core --test power --no-run
 	JUSTSTORAGE_POWER_CYCLES=1000000 taskset -c 0 $(PROVE) --release -p juststorage-core --test power -- --nocapture

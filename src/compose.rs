@@ -11,12 +11,15 @@ use juststorage_core::application::ports::metadata::{
     IdentityStore as _, MetadataError, MetadataStore, WriterId,
 };
 use juststorage_core::application::ports::segments::SegmentStore;
+use juststorage_core::application::ports::volume::Volume;
+use juststorage_core::application::reserve::{Part, Reserve};
 use juststorage_core::application::store::{Store, Tiers};
 use juststorage_core::domain::identity::{Mismatch, Purpose, StoreId, TierId, TierMark};
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::infrastructure::clock::SystemClock;
 use juststorage_core::infrastructure::metadata::{MigrationReport, SqlMetadata};
 use juststorage_core::infrastructure::segments::{LocalSegments, mark_text};
+use juststorage_core::infrastructure::volume::DirectoryVolume;
 use uuid::Uuid;
 
 use crate::config::{StorageConfig, TierUrl};
@@ -35,6 +38,8 @@ pub struct Parts {
     pub tiers: Tiers,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What uploads leave free; nothing is refused unless it is watched.
+    pub reserve: Reserve,
     /// What is kept beside them.
     pub data_dir: DataDir,
     /// Whether a server has marked both tiers.
@@ -68,6 +73,7 @@ impl Parts {
     ) -> Result<Self, Failure> {
         let tiers = tiers(&storage);
         let (metadata, _) = open_metadata(&storage, purpose, &tiers).await?;
+        let reserve = reserve(&metadata, &storage);
         let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
         let clock = Arc::new(SystemClock);
         let established = async {
@@ -81,7 +87,7 @@ impl Parts {
         match established.await {
             Ok(established) => {
                 let tiers_in_use = established.tiers_in_use;
-                Ok(Self { metadata, tiers, clock, data_dir, tiers_in_use, storage })
+                Ok(Self { metadata, tiers, clock, reserve, data_dir, tiers_in_use, storage })
             }
             Err(failure) => {
                 metadata.close().await;
@@ -99,7 +105,8 @@ impl Parts {
     pub fn store(&self, writer: WriterId) -> (Store, CommitterTasks) {
         let (metadata, tiers, clock) = (self.metadata.clone(), self.tiers.clone(), self.clock.clone());
         let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
-        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer)
+            .with_reserve(self.reserve.clone());
         (Store::new(metadata, tiers, clock, committer, ingest, self.storage.dedup), tasks)
     }
 }
@@ -155,7 +162,8 @@ async fn open_metadata(
             Purpose::Serve | Purpose::Rebuild => {}
         }
     }
-    let metadata = SqlMetadata::connect(url.reveal()).await.map_err(within)?;
+    let metadata = SqlMetadata::connect_with(url.reveal(), storage.connections).await.map_err(within)?;
+    let metadata = metadata.with_its_own_clock();
     let migrated = async {
         if purpose == Purpose::Command && metadata.schema_version().await.map_err(within)? == 0 {
             return Err(no_store(storage));
@@ -169,6 +177,18 @@ async fn open_metadata(
             Err(failure)
         }
     }
+}
+
+/// Of the file systems of both tiers, and of the database where it is one of this machine's files.
+fn reserve(metadata: &SqlMetadata, storage: &StorageConfig) -> Reserve {
+    let tiers = [(StorageClass::Hot, &storage.hot), (StorageClass::Cold, &storage.cold)];
+    let mut parts: Vec<(Part, Arc<dyn Volume>)> = Vec::new();
+    for (class, url) in tiers {
+        let TierUrl::Directory(path) = url;
+        parts.push((Part::Tier(class), Arc::new(DirectoryVolume(path.clone()))));
+    }
+    parts.extend(metadata.volume().map(|volume| (Part::Database, volume)));
+    Reserve::new(parts, storage.reserve)
 }
 
 fn no_store(storage: &StorageConfig) -> Failure {

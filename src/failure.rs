@@ -18,6 +18,9 @@ pub enum Failure {
     /// schema is newer than this program.
     #[error("{0}")]
     Unable(String),
+    /// A tier or the database has no room for it.
+    #[error("the storage is full")]
+    Full,
 }
 
 impl Failure {
@@ -26,7 +29,7 @@ impl Failure {
         match self {
             Self::No(_) => 1,
             Self::Config(_) => 2,
-            Self::Unable(_) => 3,
+            Self::Unable(_) | Self::Full => 3,
         }
     }
 
@@ -50,7 +53,8 @@ impl From<MetadataError> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Busy | Error::Full | Error::Unavailable | Error::Corrupt | Error::Internal => {
+            Error::Full => Self::Full,
+            Error::Busy | Error::Unavailable | Error::Corrupt | Error::Internal => {
                 Self::Unable(error.to_string())
             }
             error => Self::No(error.to_string()),

@@ -8,6 +8,7 @@ use juststorage_core::application::access::{Access, JwtKeys};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::ports::metadata::WriterId;
+use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{
     Compactor, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Rewriter, Scrubber, Supervisor, TakeOver,
@@ -54,6 +55,7 @@ pub struct Running {
     grace: Duration,
     upkeep: CancellationToken,
     watch: Watch,
+    _room: Watching,
     _held: Held,
 }
 
@@ -79,6 +81,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     take_over(&parts).from(writer).await?;
     heartbeat(&parts, writer).step().await?;
 
+    let room = parts.reserve.watch().await;
     let (store, commits) = parts.store(writer);
     let LimitsConfig { defaults, turns } = config.limits;
     let store = store.with_limits(TenantLimits::new(parts.metadata.clone(), defaults, turns));
@@ -121,6 +124,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         grace,
         upkeep,
         watch,
+        _room: room,
         _held: held,
     })
 }

@@ -27,6 +27,9 @@ pub fn log(config: &LogConfig, level: &str) -> Result<(), ConfigError> {
         filter = filter.add_directive(never);
     }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written, on a full disk for one, is no reason for a request to fail: what would be said of it
+    // on standard error panics there.
+    let builder = builder.log_internal_errors(false);
     // An error says that there is a subscriber already: another start in this process, or a test's own.
     let _ = match config.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
@@ -108,6 +111,8 @@ fn describe() {
         "Bytes of blobs removed by garbage collection"
     );
     describe_counter!("activestorage_corrupt_reads_total", "Reads that met damaged or missing bytes");
+    describe_gauge!("activestorage_free_bytes", Unit::Bytes, "Bytes free on the file systems of the store");
+    describe_gauge!("activestorage_reserve_bytes", Unit::Bytes, "Bytes that uploads leave free there");
     describe_counter!("activestorage_refused_busy_total", "Requests refused because a queue was full");
     describe_counter!(
         "activestorage_limited_total",

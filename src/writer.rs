@@ -34,7 +34,8 @@ pub async fn claim(
     let mut first_word = None;
     let last = loop {
         let last = metadata.last_start(writer).await?;
-        match judge(held, last.as_ref(), &place, storage, clock.now()) {
+        let now = metadata.lease_time(clock.now()).await?;
+        match judge(held, last.as_ref(), &place, storage, now) {
             Standing::Own => break last,
             Standing::Copy => return Err(copy(data_dir, last.as_ref())),
             Standing::Await(until) => {
@@ -85,6 +86,7 @@ pub async fn refuse_copy(
     let last = metadata.last_start(writer).await?;
     // Read last: a server that starts meanwhile puts the directory ahead, never behind.
     let Some((_, held)) = data_dir.known_writer()? else { return Ok(()) };
+    let now = metadata.lease_time(now).await?;
     match judge(held, last.as_ref(), &data_dir.whereabouts()?, storage, now) {
         Standing::Own => Ok(()),
         Standing::Copy => Err(copy(data_dir, last.as_ref())),
@@ -96,7 +98,8 @@ pub async fn refuse_copy(
 
 /// Whether this process still is the writer: a server that has started from a copy of its directory has taken its place
 /// otherwise, and all that was begun under the name is that one's.
-pub async fn is_superseded(metadata: &dyn MetadataStore, writer: WriterId, until: Timestamp) -> bool {
+pub async fn is_superseded(metadata: &dyn MetadataStore, writer: WriterId, now: Timestamp) -> bool {
+    let Ok(until) = metadata.lease_time(now).await else { return false };
     matches!(metadata.heartbeat(writer, until).await, Err(MetadataError::Superseded))
 }
 

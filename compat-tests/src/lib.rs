@@ -14,11 +14,13 @@
 )]
 
 pub mod binary;
+pub mod clock;
 pub mod content;
 pub mod database;
 pub mod disk;
 pub mod linear;
 pub mod native;
+pub mod pooler;
 pub mod python;
 pub mod raw;
 pub mod s3;

@@ -206,6 +206,38 @@ async fn postgres_may_go_and_come_back() {
     bench.finish().await;
 }
 
+/// Leases go by the caller's clock, unless the database is a server and told to use its own.
+#[tokio::test]
+async fn leases_go_by_the_clock_of_a_server() {
+    let own = juststorage_core::domain::timestamp::Timestamp(5);
+    let passed = migrated(&postgres::shared().create_database()).await;
+    assert_eq!(passed.lease_time(own).await.unwrap(), own);
+    let now = passed.with_its_own_clock().lease_time(own).await.unwrap();
+    let ours = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    assert!(i64::try_from(ours).unwrap().abs_diff(now.millis()) < 60_000, "{now:?}");
+    let (embedded, _directory) = on_sqlite().await;
+    assert_eq!(embedded.with_its_own_clock().lease_time(own).await.unwrap(), own);
+}
+
+/// A reference that leads nowhere, which SQLite would not mention by itself.
+#[tokio::test]
+async fn a_broken_reference_is_found_on_sqlite() {
+    let (store, directory) = on_sqlite().await;
+    assert_eq!(store.inconsistencies().await.unwrap(), []);
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(directory.path().join("metadata.db"))
+        .foreign_keys(false);
+    let mut other = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query("INSERT INTO buckets (name, space_id, tenant, created_at) VALUES ('lost', 4711, 't', 0)")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let found = store.inconsistencies().await.unwrap();
+    let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["reference-broken"], "{found:?}");
+    assert!(found[0].detail.contains("buckets") && found[0].detail.contains("spaces"), "{found:?}");
+}
+
 /// Nobody confuses a URL, and an in-memory database is no store.
 #[tokio::test]
 async fn urls_that_cannot_serve_are_refused() {

@@ -50,7 +50,12 @@ async fn sqlite_keeps_its_word_and_its_references() {
 
 #[tokio::test]
 async fn postgres_keeps_its_word_and_its_references() {
-    let url = postgres::shared().create_database();
+    let cluster = postgres::shared();
+    let url = cluster.create_database();
+    let name = url.rsplit_once('/').unwrap().1;
+    // Whatever the role, the database or the server would have.
+    cluster.sql(&url, &format!("ALTER DATABASE {name} SET synchronous_commit TO off"));
+    cluster.sql(&url, &format!("ALTER DATABASE {name} SET default_transaction_isolation TO 'serializable'"));
     let store = SqlMetadata::connect(&url).await.unwrap();
     store.migrate().await.unwrap();
     let promises = store.promises().await;

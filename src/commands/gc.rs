@@ -101,14 +101,25 @@ async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<D
         // Collecting first: it is what finds that a blob should lie elsewhere.
         let collected = run_dry(&collector).await?;
         done.collected += collected;
-        let moved = under_lease(parts, writer, &mover).await?;
+        let moved = unless_full(under_lease(parts, writer, &mover).await)?;
         done.moved = add(done.moved, moved);
-        let compacted = under_lease(parts, writer, &compactor).await?;
+        let compacted = unless_full(under_lease(parts, writer, &compactor).await)?;
         done.compacted = add(done.compacted, compacted);
         bar.set_message(format!("{} rows and files collected", done.collected));
         if taken_over + collected + moved.unwrap_or(0) + compacted.unwrap_or(0) == 0 {
             return Ok(done);
         }
+    }
+}
+
+/// Copying takes room before it gives any back. Where there is none, what gives room at once goes on by itself.
+fn unless_full(done: Result<Option<u64>, Failure>) -> Result<Option<u64>, Failure> {
+    match done {
+        Err(Failure::Full) => {
+            tracing::warn!("no room to move or compact blobs: run gc again once something was deleted");
+            Ok(Some(0))
+        }
+        done => done,
     }
 }
 

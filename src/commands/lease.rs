@@ -20,7 +20,7 @@ pub(super) async fn under_lease(
 ) -> Result<Option<u64>, Failure> {
     let mut total = 0;
     let result = loop {
-        let now = parts.clock.now();
+        let now = parts.metadata.lease_time(parts.clock.now()).await?;
         if !parts.metadata.acquire_lease(worker.name(), writer.0, now, now.plus(LEASE)).await? {
             return Ok((total > 0).then_some(total));
         }

@@ -30,6 +30,25 @@ pub struct Settings {
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
+    /// Connections to PostgreSQL at most, 2 to 1000; a pooler must offer as many [default: 16]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_DATABASE_CONNECTIONS",
+        value_name = "NUMBER",
+        hide_short_help = true
+    )]
+    pub database_connections: Option<String>,
+
+    /// Whether statements are prepared by name on PostgreSQL; false behind a pooler in transaction mode that cannot keep
+    /// prepared statements apart (PgBouncer before 1.21) [default: true]
+    #[arg(
+        long, global = true, env = "JUSTSTORAGE_DATABASE_PREPARED", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
+        hide_short_help = true
+    )]
+    pub database_prepared: Option<bool>,
+
     /// The hot tier, where new objects go unless they ask for another [default: `file://DATA_DIR/hot`]
     #[arg(long, global = true, env = "JUSTSTORAGE_HOT_URL", value_name = "URL", hide_short_help = true)]
     pub hot_url: Option<String>,
@@ -37,6 +56,17 @@ pub struct Settings {
     /// The cold tier [default: `file://DATA_DIR/cold`]
     #[arg(long, global = true, env = "JUSTSTORAGE_COLD_URL", value_name = "URL", hide_short_help = true)]
     pub cold_url: Option<String>,
+
+    /// Bytes that uploads leave free on the file systems of the tiers and of the embedded database, so that deletes,
+    /// garbage collection and a start go on when they are full: such as 10GiB [default: a twentieth, 1GiB at most]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_RESERVE_BYTES",
+        value_name = "AMOUNT",
+        hide_short_help = true
+    )]
+    pub reserve_bytes: Option<String>,
 
     /// Where the native API listens; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, global = true, env = "JUSTSTORAGE_NATIVE_ADDR", value_name = "IP:PORT")]
@@ -346,8 +376,11 @@ impl Settings {
         Self {
             data_dir: filled(self.data_dir).or(filled(lower.data_dir)),
             database_url: filled(self.database_url).or(filled(lower.database_url)),
+            database_connections: filled(self.database_connections).or(filled(lower.database_connections)),
+            database_prepared: self.database_prepared.or(lower.database_prepared),
             hot_url: filled(self.hot_url).or(filled(lower.hot_url)),
             cold_url: filled(self.cold_url).or(filled(lower.cold_url)),
+            reserve_bytes: filled(self.reserve_bytes).or(filled(lower.reserve_bytes)),
             native_addr: filled(self.native_addr).or(filled(lower.native_addr)),
             s3_addr: filled(self.s3_addr).or(filled(lower.s3_addr)),
             s3_domain: filled(self.s3_domain).or(filled(lower.s3_domain)),

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use juststorage_core::domain::space::DedupScope;
+use juststorage_core::infrastructure::metadata::Connections;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Settings, amount};
 
 /// What cannot stand for itself in the path of a `sqlite://` URL.
 const PATH_ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
@@ -18,12 +19,16 @@ pub struct StorageConfig {
     pub data_dir: PathBuf,
     /// `DATABASE_URL`: `sqlite://<data>/metadata.db`.
     pub database: DatabaseUrl,
+    /// `JUSTSTORAGE_DATABASE_CONNECTIONS` (16) and `JUSTSTORAGE_DATABASE_PREPARED` (true).
+    pub connections: Connections,
     /// `JUSTSTORAGE_HOT_URL`: `file://<data>/hot`.
     pub hot: TierUrl,
     /// `JUSTSTORAGE_COLD_URL`: `file://<data>/cold`.
     pub cold: TierUrl,
     /// `JUSTSTORAGE_DEDUP`: `tenant`.
     pub dedup: DedupScope,
+    /// `JUSTSTORAGE_RESERVE_BYTES`: a twentieth of each file system, 1 GiB at most.
+    pub reserve: Option<u64>,
 }
 
 impl StorageConfig {
@@ -48,8 +53,24 @@ impl StorageConfig {
                 return Err(ConfigError::new("JUSTSTORAGE_DEDUP", "must be space, tenant or store"));
             }
         };
-        Ok(Self { data_dir, database, hot, cold, dedup })
+        let connections = connections(settings)?;
+        let reserve = settings.reserve_bytes.as_deref().map(amount::parse).transpose();
+        let reserve = reserve.map_err(|reason| ConfigError::new("JUSTSTORAGE_RESERVE_BYTES", reason))?;
+        Ok(Self { data_dir, database, connections, hot, cold, dedup, reserve })
     }
+}
+
+/// How PostgreSQL is connected to.
+fn connections(settings: &Settings) -> Result<Connections, ConfigError> {
+    const SETTING: &str = "JUSTSTORAGE_DATABASE_CONNECTIONS";
+    let mut connections = Connections::default();
+    if let Some(text) = &settings.database_connections {
+        let most = text.trim().parse().ok().filter(|most| (2..=1000).contains(most));
+        connections.most =
+            most.ok_or_else(|| ConfigError::new(SETTING, "must be a whole number, 2 to 1000"))?;
+    }
+    connections.prepared = settings.database_prepared.unwrap_or(connections.prepared);
+    Ok(connections)
 }
 
 /// The URL of a metadata database that this version can use. Shown without its password.

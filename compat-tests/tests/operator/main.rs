@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod backup;
+mod database_slips;
 mod full_disk;
 mod identity;
 mod master_key;

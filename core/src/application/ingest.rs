@@ -14,6 +14,7 @@ use crate::application::error::{Error, Result};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, NewContent, StagedLeaf, WriterId};
 use crate::application::ports::segments::{Record, SegmentKind, SingleWriter};
+use crate::application::reserve::Reserve;
 use crate::application::store::Tiers;
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::blob::{ContentHash, Hash, Location, SegmentId};
@@ -146,6 +147,7 @@ pub struct Ingest {
     writer: WriterId,
     memory: Arc<Semaphore>,
     lanes: Lanes,
+    pub(crate) reserve: Reserve,
 }
 
 impl Ingest {
@@ -157,7 +159,14 @@ impl Ingest {
         writer: WriterId,
     ) -> Self {
         let memory = Arc::new(Semaphore::new(GATHERED_BYTES_MAX));
-        Self { metadata, tiers, clock, writer, memory, lanes: Lanes::default() }
+        let (lanes, reserve) = (Lanes::default(), Reserve::default());
+        Self { metadata, tiers, clock, writer, memory, lanes, reserve }
+    }
+
+    /// Refuses bodies for which less is left than `reserve` keeps free.
+    #[must_use]
+    pub fn with_reserve(self, reserve: Reserve) -> Self {
+        Self { reserve, ..self }
     }
 
     /// Takes in a body for `intent`. On an error nothing stays behind; what was staged is removed.
@@ -165,6 +174,7 @@ impl Ingest {
         if body.length.is_some_and(|length| length > intent.bytes_max) {
             return Err(Error::BodyTooLarge { max: intent.bytes_max });
         }
+        self.reserve.check(intent.class, body.length.unwrap_or(0))?;
         let wanted = digests::Wanted {
             md5: intent.md5 || body.expected.md5.is_some(),
             checksum: body.expected.checksum.as_ref().map(|c| c.algorithm).or(intent.checksum),
@@ -176,6 +186,8 @@ impl Ingest {
         if large || first.len() > PACKED_BYTES_MAX {
             return self.stream_in(intent, wanted, source, first, chunk_bytes, memory).await;
         }
+        self.reserve.take_metadata()?;
+        self.reserve.take(intent.class, first.len() as u64)?;
         let digests = Digests::new(wanted, &self.lanes).update(first.clone()).await?;
         let taken = source.finish(digests).await?;
         let record = Record { domain: intent.domain.tag(), hash: taken.hash, payload: first };
@@ -231,7 +243,9 @@ impl Ingest {
             self.tiers.of(tier).create_single(segment, intent.domain.tag(), source.length).await?;
         let mut digests = Digests::new(wanted, &self.lanes);
         let mut chunk = first;
+        self.reserve.take_metadata()?;
         while !chunk.is_empty() {
+            self.reserve.take(tier, chunk.len() as u64)?;
             let work =
                 async { tokio::try_join!(digests.update(chunk.clone()), write(&mut writer, chunk.clone())) };
             let (worked, next) = tokio::join!(work, source.next(chunk_bytes));

@@ -55,6 +55,13 @@ pub(crate) fn refused_busy() {
     counter!("activestorage_refused_busy_total").increment(1);
 }
 
+/// The room of a file system, and what of it uploads leave free.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float
+pub(crate) fn room(volume: &'static str, free: u64, reserve: u64) {
+    gauge!("activestorage_free_bytes", "volume" => volume).set(free as f64);
+    gauge!("activestorage_reserve_bytes", "volume" => volume).set(reserve as f64);
+}
+
 /// A request was refused because its tenant's limit or quota is reached.
 pub(crate) fn limited(reason: &'static str) {
     counter!("activestorage_limited_total", "reason" => reason).increment(1);

@@ -15,6 +15,7 @@ pub mod objects;
 pub mod ports;
 pub mod rebuild;
 pub mod request;
+pub mod reserve;
 pub mod settings;
 mod sharing;
 pub mod spaces;

@@ -118,14 +118,19 @@ impl Store {
     }
 
     /// Which parts answer just now: the database, the hot tier, the cold tier, each with what is wrong with it. Names no
-    /// path and no address: anybody may ask.
+    /// path and no address: anybody may ask. A tier without room answers: it is read, and emptied by those who get through
+    /// to it.
     pub async fn readiness(&self) -> Vec<(&'static str, std::result::Result<(), String>)> {
         let (database, hot, cold) =
             tokio::join!(self.metadata.check(), self.tiers.hot.check(), self.tiers.cold.check());
+        let usable = |tier: std::result::Result<(), SegmentError>| match tier {
+            Ok(()) | Err(SegmentError::Full(_)) => Ok(()),
+            Err(error) => Err(reason(error)),
+        };
         vec![
             ("database", database.map_err(|error| Error::from(error).to_string())),
-            ("hot", hot.map_err(reason)),
-            ("cold", cold.map_err(reason)),
+            ("hot", usable(hot)),
+            ("cold", usable(cold)),
         ]
     }
 

@@ -66,6 +66,10 @@ impl Validator {
         for rows in self.metadata.inconsistencies().await? {
             report.findings.push(Finding { code: rows.code, detail: rows.detail });
         }
+        if report.findings.iter().any(|finding| finding.code == "database-damaged") {
+            // Its rows cannot be held against anything.
+            return Ok(report);
+        }
         self.check_leaves(&mut report, progress).await?;
         self.check_files(&mut report, progress).await?;
         Ok(report)

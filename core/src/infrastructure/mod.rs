@@ -5,4 +5,5 @@ pub mod durable;
 pub mod metadata;
 pub mod segments;
 pub(crate) mod sync;
+pub mod volume;
 pub mod watch;

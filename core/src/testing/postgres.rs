@@ -174,6 +174,19 @@ impl Cluster {
         fs::remove_file(file)
     }
 
+    /// Runs SQL in the database of `url`, as its superuser; what it prints, without headings.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub fn sql(&self, url: &str, sql: &str) -> String {
+        let mut psql = self.program("psql");
+        psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]);
+        let output = psql.args(["--dbname", url, "--command", sql]).output().expect("psql runs");
+        check("psql", &output).expect("the server takes it");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// Where it listens, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
@@ -312,8 +325,8 @@ fn find_programs() -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::other("initdb, pg_ctl, postgres and createdb were not found together"))
 }
 
-/// Whom to run the server as, if we are root.
-fn unprivileged_user() -> io::Result<Option<(u32, u32)>> {
+/// User and group to run a server as that refuses to run as root; `None` if we are not root.
+pub fn unprivileged_user() -> io::Result<Option<(u32, u32)>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }

@@ -4,3 +4,4 @@
 pub mod clock;
 pub mod metadata;
 pub mod segments;
+pub mod volume;

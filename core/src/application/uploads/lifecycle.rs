@@ -31,6 +31,7 @@ impl Store {
         self.check_acl(&entered, request.attributes.acl).await?;
         self.precheck_lock(&entered, &request.attributes.lock)?;
         let class = self.class_in(&entered, request.attributes.class).await?;
+        self.ingest.reserve.check(class, 0)?;
         let mut attributes = request.attributes;
         attributes.class = Some(class);
         let now = self.clock.now();

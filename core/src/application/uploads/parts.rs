@@ -125,6 +125,7 @@ impl Store {
             let part = self.land_part(&upload, number, EtagStyle::Md5, checksum, body).await?;
             return Ok((source.object, part));
         }
+        self.ingest.reserve.take_metadata()?;
         let whole = span == Span::whole(content.size);
         let (new, etag) = if whole {
             (NewContent::Existing(content.blob), source.object.etag.clone())

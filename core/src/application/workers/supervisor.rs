@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::worker::{Step, Worker};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::MetadataStore;
+use crate::application::ports::metadata::{MetadataError, MetadataStore};
 
 /// How long a lease holds unless renewed. Renewed before every step, so a step must be shorter.
 const LEASE: Duration = Duration::from_secs(60);
@@ -92,10 +92,20 @@ enum Turn {
     Failed,
 }
 
+/// By the time that all who want the lease go by.
+async fn acquire(
+    worker: &dyn Worker,
+    metadata: &dyn MetadataStore,
+    clock: &dyn Clock,
+    holder: Uuid,
+) -> Result<bool, MetadataError> {
+    let now = metadata.lease_time(clock.now()).await?;
+    metadata.acquire_lease(worker.name(), holder, now, now.plus(LEASE)).await
+}
+
 async fn turn(worker: &dyn Worker, metadata: &dyn MetadataStore, clock: &dyn Clock, holder: Uuid) -> Turn {
     if worker.exclusive() {
-        let now = clock.now();
-        match metadata.acquire_lease(worker.name(), holder, now, now.plus(LEASE)).await {
+        match acquire(worker, metadata, clock, holder).await {
             Ok(true) => {}
             Ok(false) => return Turn::Rest,
             Err(error) => {

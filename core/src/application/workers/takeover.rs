@@ -53,7 +53,8 @@ impl Worker for Heartbeat {
     }
 
     async fn step(&self) -> Result<Step> {
-        let said = self.metadata.heartbeat(self.writer, self.clock.now().plus(WRITER_LEASE)).await;
+        let now = self.metadata.lease_time(self.clock.now()).await?;
+        let said = self.metadata.heartbeat(self.writer, now.plus(WRITER_LEASE)).await;
         if matches!(said, Err(MetadataError::Superseded)) {
             self.superseded.cancel();
         }
@@ -110,6 +111,11 @@ impl TakeOver {
                         tracing::error!(%error, segment = %segment.id, "pack of a dead writer is damaged");
                         Some(segment.size)
                     }
+                    // There is no room for its index. It is whole without: its records say what it holds.
+                    Err(error @ SegmentError::Full(_)) => {
+                        tracing::warn!(%error, segment = %segment.id, "pack of a dead writer is sealed without an index");
+                        Some(segment.size)
+                    }
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -129,7 +135,8 @@ impl Worker for TakeOver {
     }
 
     async fn step(&self) -> Result<Step> {
-        let mut dead = self.metadata.dead_writers(self.clock.now()).await?;
+        let now = self.metadata.lease_time(self.clock.now()).await?;
+        let mut dead = self.metadata.dead_writers(now).await?;
         dead.retain(|writer| Some(*writer) != self.own);
         for writer in &dead {
             self.from(*writer).await?;

@@ -33,7 +33,7 @@ pub(super) async fn commit(
         Ok::<_, Fault>(applied)
     };
     match hopeful.await {
-        Err(fault) if !fault.is_outage() => watch::collided(),
+        Err(fault) if !fault.is_outage() || db.makes_room(&fault).await => watch::collided(),
         result => return result,
     }
     match transaction!(db, |tx| apply(&mut tx, writer, batch, now, Fences::First).await?) {

@@ -1,14 +1,17 @@
 //! Two engines behind one face. [`open`](super::open) opens them, [`statement`](super::statement) runs what they
 //! are asked, [`transaction`](super::transaction) makes several statements one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::SqlitePool;
 
+use super::ballast::Ballast;
 use super::dialect::{Fault, Sql};
-use super::open;
+use super::open::{self, Connections};
 use super::server::Server;
-use super::statement::{On, PATIENCE, POSTGRES_ROWS, SQLITE_ROWS, Statement, portions};
+use super::session;
+use super::statement::{Manner, On, POSTGRES_ROWS, SQLITE_ROWS, Statement, portions};
 use super::transaction::Transaction;
 use crate::application::ports::metadata::MetadataError;
 use crate::infrastructure::watch;
@@ -17,20 +20,20 @@ use crate::infrastructure::watch;
 #[derive(Clone)]
 pub(super) enum Database {
     /// One writer, so that writers queue here and not in SQLite; readers see the last commit (WAL).
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Sqlite { writer: SqlitePool, readers: SqlitePool, ballast: Arc<Ballast> },
     /// One pool for everything.
     Postgres(Server),
 }
 
 impl Database {
     /// Opens the database that a URL names. Connects once, to find a mistake early.
-    pub(super) async fn connect(url: &str) -> Result<Self, MetadataError> {
+    pub(super) async fn connect(url: &str, connections: Connections) -> Result<Self, MetadataError> {
         if url.starts_with("sqlite:") {
-            let (writer, readers) = open::sqlite(url).await?;
-            return Ok(Self::Sqlite { writer, readers });
+            let (writer, readers, ballast) = open::sqlite(url).await?;
+            return Ok(Self::Sqlite { writer, readers, ballast: Arc::new(ballast) });
         }
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            return Ok(Self::Postgres(Server::new(open::postgres(url).await?)));
+            return Ok(Self::Postgres(open::postgres(url, connections).await?));
         }
         Err(MetadataError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()))
     }
@@ -75,9 +78,27 @@ impl Database {
                 Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))
             }
             Self::Postgres(server) => {
-                Ok(Transaction::Postgres(server.ask(PATIENCE, server.pool.begin()).await?, PATIENCE))
+                Ok(Transaction::Postgres(server.begin(session::BEGIN).await?, Manner::of(server)))
             }
         }
+    }
+
+    /// Whether room was made for what failed with `fault`, so that it should be tried again: on a full disk a delete must
+    /// get through, and it writes before it gives back. Uploads never come this far (see `reserve`).
+    pub(super) async fn makes_room(&self, fault: &Fault) -> bool {
+        let Self::Sqlite { writer, ballast, .. } = self else { return false };
+        let full = match fault {
+            Fault::Final(MetadataError::Full(_)) => true,
+            // What SQLite says when it cannot extend the log's index.
+            Fault::Final(MetadataError::Unavailable(_)) => ballast.is_starved(),
+            _ => false,
+        };
+        if !full || !ballast.release() {
+            return false;
+        }
+        // The log begins anew where it can be folded into the file: then it need not grow. Best effort.
+        let _ = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(writer).await;
+        true
     }
 
     /// A transaction that reads one state of everything, for as long as it takes.
@@ -86,10 +107,8 @@ impl Database {
         match self {
             Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
             Self::Postgres(server) => {
-                const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                let mut tx = server.ask(PATIENCE, server.pool.begin_with(BEGIN)).await?;
-                sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
-                Ok(Transaction::Postgres(tx, ALL_NIGHT))
+                let manner = Manner { patience: ALL_NIGHT, ..Manner::of(server) };
+                Ok(Transaction::Postgres(server.begin(session::BEGIN_SNAPSHOT).await?, manner))
             }
         }
     }
@@ -98,7 +117,7 @@ impl Database {
     pub(super) async fn close(&self) {
         match self {
             // The writer last: it is the one that folds the log into the database file.
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -125,7 +144,8 @@ mod tests {
     async fn a_transaction_that_began_by_reading_may_write() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metadata.db");
-        let db = Database::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        let db =
+            Database::connect(&format!("sqlite://{}", path.display()), Connections::default()).await.unwrap();
         migrate::migrate(&db).await.unwrap();
         let other = SqliteConnectOptions::new().filename(&path).busy_timeout(Duration::ZERO);
         let mut other = other.connect().await.unwrap();

@@ -270,6 +270,13 @@ macro_rules! piece {
         "SELECT b.id, b.domain, b.hash, b.size, b.segment_id, b.seg_offset, b.quarantined, g.tier \
          FROM blobs b JOIN segments g ON g.id = b.segment_id"
     };
+    // Milliseconds since 1970 by the database's clock.
+    (postgres database_now) => {
+        "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+    };
+    (sqlite database_now) => {
+        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    };
     // What a tenant keeps, given as $1.
     ($engine:ident holdings) => {
         "SELECT CAST(COALESCE(SUM(u.logical_bytes), 0) AS BIGINT) AS bytes, \
@@ -335,9 +342,11 @@ impl From<sqlx::Error> for Fault {
                 ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => Self::Collision(text),
                 _ => of_code(database.code(), text),
             },
+            sqlx::Error::PoolTimedOut => Self::Final(MetadataError::Unavailable(
+                "no connection in time: the server is away, or every connection is in use".to_owned(),
+            )),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::BeginFailed
@@ -370,6 +379,11 @@ fn of_code(code: Option<Cow<'_, str>>, text: String) -> Fault {
         "57014" | "57P01" | "57P02" | "57P03" | "53300" | "53200" | "25006" => {
             Fault::Final(MetadataError::Unavailable(text))
         }
+        // A prepared statement that is another client's, or another server session's.
+        "26000" | "42P05" => Fault::Final(MetadataError::Unavailable(format!(
+            "{text}: a pooler in transaction mode mixes up prepared statements; set JUSTSTORAGE_DATABASE_PREPARED=false, \
+             or let it track them (PgBouncer 1.21 and newer: max_prepared_statements)"
+        ))),
         class if class.starts_with("08") => Fault::Final(MetadataError::Unavailable(text)),
         _ => Fault::Final(MetadataError::Failed(text)),
     }

@@ -3,6 +3,8 @@
 use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqlSafeStr as _};
 
 use super::database::Database;
+use super::session;
+use crate::application::ports::metadata::MetadataError;
 
 impl Database {
     /// Prepares a statement without running it.
@@ -34,11 +36,14 @@ impl Database {
                 }
             }
             Self::Postgres(server) => {
+                // Inside of what every write begins with, by a session that was told otherwise.
+                let mut tx = match server.begin(session::BEGIN).await {
+                    Ok(tx) => tx,
+                    Err(fault) => return vec![("begin", MetadataError::from(fault).to_string())],
+                };
                 for name in POSTGRES {
-                    let value: Result<String, _> = sqlx::query_scalar("SELECT current_setting($1)")
-                        .bind(name)
-                        .fetch_one(&server.pool)
-                        .await;
+                    let value: Result<String, _> =
+                        sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&mut *tx).await;
                     promises.push((name, value.unwrap_or_else(|error| error.to_string())));
                 }
             }

@@ -7,6 +7,12 @@ use super::dialect::{Fault, sql};
 use super::transaction::transaction;
 use crate::domain::timestamp::Timestamp;
 
+/// What the database's clock says. The one place where a statement asks for the time: what machines agree on by leases
+/// they cannot agree on by clocks of their own.
+pub(super) async fn time(db: &Database) -> Result<Timestamp, Fault> {
+    db.read(sql!("SELECT ", database_now)).one().await?.first().map(Timestamp)
+}
+
 pub(super) async fn acquire(
     db: &Database,
     name: &str,

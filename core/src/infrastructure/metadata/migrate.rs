@@ -1,9 +1,12 @@
 //! Bringing the schema up to date.
 
+use crc_fast::CrcAlgorithm;
+use sqlx::Row as _;
 use sqlx::migrate::{MigrateError, Migrator};
 
 use super::database::Database;
 use super::dialect::Fault;
+use super::session;
 use crate::application::ports::metadata::MetadataError;
 
 /// What a migration did.
@@ -27,12 +30,19 @@ pub(super) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
             (before, after)
         }
         Database::Postgres(server) => {
-            // The migrator's lock is the session's, and stays with it after a failure: the session then ends.
-            let mut connection = server.pool.acquire().await?.detach();
-            let result = on_postgres(&mut connection, &juststorage_migrations::postgres()).await;
-            let closed = sqlx::Connection::close(connection).await;
-            let versions = result?;
-            closed?;
+            // One transaction around all of it, with a lock that ends with it: the migrator's own belongs to the
+            // session, which behind a pooler may be another one when it is to be given back.
+            let mut tx = server.pool.begin_with(session::BEGIN_MIGRATION).await?;
+            if !server.prepared {
+                forget_statements(&mut tx).await?;
+            }
+            let mut migrator = juststorage_migrations::postgres();
+            migrator.set_locking(false);
+            let versions = on_postgres(&mut tx, &migrator).await?;
+            if !server.prepared {
+                forget_statements(&mut tx).await?;
+            }
+            tx.commit().await?;
             versions
         }
     };
@@ -62,24 +72,44 @@ async fn sqlite_version(connection: &mut sqlx::SqliteConnection) -> Result<i64, 
 }
 
 async fn on_postgres(connection: &mut sqlx::PgConnection, migrator: &Migrator) -> Result<(i64, i64), Fault> {
-    // Waiting for another process's migration, and a long migration itself, are no reason to give up.
-    sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
-    sqlx::query("SET lock_timeout = 0").execute(&mut *connection).await?;
+    let name: String = scalar("SELECT current_database()::text", connection).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(lock_of(&name))
+        .persistent(false)
+        .execute(&mut *connection)
+        .await?;
     let before = postgres_version(connection).await?;
     migrator.run(&mut *connection).await.map_err(fault)?;
     Ok((before, postgres_version(connection).await?))
 }
 
+/// The migrator prepares by name, and the server session may have statements of those names, another client's or for
+/// another one to stumble upon.
+async fn forget_statements(connection: &mut sqlx::PgConnection) -> Result<(), Fault> {
+    sqlx::raw_sql("DEALLOCATE ALL").execute(connection).await?;
+    Ok(())
+}
+
+/// The number of the lock on a database's schema: sqlx's own (`sqlx_postgres::migrate::generate_lock_id`), which releases
+/// before this one take for the session.
+fn lock_of(database: &str) -> i64 {
+    let checksum = crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, database.as_bytes());
+    i64::try_from(checksum & 0xffff_ffff).unwrap_or_default() * 0x3d32_ad9e
+}
+
+/// One value, of a statement that is not prepared by name.
+async fn scalar<T>(statement: &'static str, connection: &mut sqlx::PgConnection) -> Result<T, Fault>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    Ok(sqlx::query(statement).persistent(false).fetch_one(connection).await?.try_get(0)?)
+}
+
 async fn postgres_version(connection: &mut sqlx::PgConnection) -> Result<i64, Fault> {
-    let known: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut *connection)
-        .await?;
-    if !known {
+    if !scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL", connection).await? {
         return Ok(0);
     }
-    Ok(sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
-        .fetch_one(connection)
-        .await?)
+    scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations", connection).await
 }
 
 fn fault(error: MigrateError) -> Fault {

@@ -5,6 +5,7 @@
 //! processes may share a PostgreSQL.
 
 mod adopt;
+mod ballast;
 mod batch;
 mod commit;
 mod content;
@@ -34,6 +35,7 @@ mod sample;
 mod scrub;
 mod segments;
 mod server;
+mod session;
 mod settings;
 mod spaces;
 mod statement;
@@ -52,9 +54,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 use uuid::Uuid;
 
 use crate::application::ports::metadata::{MetadataError, WriterId};
+use crate::application::ports::volume::Volume;
 use database::Database;
 
 pub use migrate::MigrationReport;
+pub use open::Connections;
 
 /// The metadata store.
 ///
@@ -65,6 +69,7 @@ pub struct SqlMetadata {
     db: Database,
     lookups: lookups::Lookups,
     writes_as: WritesAs,
+    time: LeaseTime,
 }
 
 /// As which start of a writer this process writes, once it has entered one.
@@ -83,13 +88,27 @@ impl WritesAs {
     }
 }
 
+/// Whose clock leases go by.
+#[derive(Clone, Copy)]
+enum LeaseTime {
+    /// The caller's, so that a test may move it.
+    Passed,
+    /// The database's, where it is a server of its own.
+    Database,
+}
+
 impl SqlMetadata {
     /// Connects to `sqlite:///path/to/metadata.db` (made if it does not exist; its directory must) or
     /// `postgres://user:password@host/database`. Does not touch the schema: see [`Self::migrate`].
     pub async fn connect(url: &str) -> Result<Self, MetadataError> {
-        let db = Database::connect(url).await?;
+        Self::connect_with(url, Connections::default()).await
+    }
+
+    /// As [`Self::connect`], with as many connections to PostgreSQL as the operator says, and in that manner.
+    pub async fn connect_with(url: &str, connections: Connections) -> Result<Self, MetadataError> {
+        let db = Database::connect(url, connections).await?;
         let lookups = lookups::Lookups::start(&db);
-        Ok(Self { db, lookups, writes_as: WritesAs::default() })
+        Ok(Self { db, lookups, writes_as: WritesAs::default(), time: LeaseTime::Passed })
     }
 
     /// The file of an embedded database; `None` if `url` names a server.
@@ -103,12 +122,32 @@ impl SqlMetadata {
         Ok(migrate::version(&self.db).await?)
     }
 
+    /// Leases and the words of writers go by the clock of the database where it is a server: machines that share it need not
+    /// agree on the time. An embedded database is on this machine, whose clock it is either way.
+    #[must_use]
+    pub fn with_its_own_clock(self) -> Self {
+        Self { time: LeaseTime::Database, ..self }
+    }
+
+    /// The file system of an embedded database. While it is looked at, room is kept back there for deletes on a full disk.
+    pub fn volume(&self) -> Option<Arc<dyn Volume>> {
+        match &self.db {
+            Database::Sqlite { ballast, .. } => Some(ballast.clone()),
+            Database::Postgres(_) => None,
+        }
+    }
+
     /// Brings the schema to this program's version, and says what was done. Several processes may do so at
     /// once: one does the work, the others wait.
     ///
     /// Fails with [`MetadataError::NewerSchema`] if a newer program has been here, and changes nothing then.
     pub async fn migrate(&self) -> Result<MigrationReport, MetadataError> {
-        Ok(migrate::migrate(&self.db).await?)
+        loop {
+            match migrate::migrate(&self.db).await {
+                Err(fault) if self.db.makes_room(&fault).await => {}
+                result => return Ok(result?),
+            }
+        }
     }
 
     /// The plan of a statement of this module on this engine, for the test that looks at every one of them.

@@ -5,14 +5,29 @@ use std::time::Duration;
 
 use sqlx::Connection as _;
 use sqlx::pool::PoolOptions;
-use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
+use sqlx::postgres::{PgConnectOptions, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 
+use super::ballast::Ballast;
 use super::dialect::Fault;
+use super::server::Server;
+use super::session::{self, Reach};
 use crate::application::ports::metadata::MetadataError;
 
-/// Connections to PostgreSQL at most.
-const POSTGRES_CONNECTIONS: u32 = 16;
+/// What the operator says about connections to PostgreSQL. Embedded SQLite has none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// How many at most.
+    pub most: u32,
+    /// Whether statements are prepared by name and kept: not behind a pooler that cannot keep two clients' names apart.
+    pub prepared: bool,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { most: 16, prepared: true }
+    }
+}
 
 /// Reading connections to SQLite at least and at most; between, one for each core. More would wait for a core while
 /// what they have cached displaces what the others have. The writer is one more.
@@ -28,15 +43,11 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What PostgreSQL is told: a lock or a statement that takes longer is given up.
-const LOCK_TIMEOUT: &str = "10s";
-const STATEMENT_TIMEOUT: &str = "20s";
-
 /// Prepared statements kept per connection: more than this module has.
 const STATEMENTS_KEPT: usize = 256;
 
 /// The writer and the readers of one file.
-pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool), MetadataError> {
+pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool, Ballast), MetadataError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(MetadataError::Failed("an in-memory SQLite database forgets everything".to_owned()));
     }
@@ -51,6 +62,8 @@ pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool), Metada
         // this process once for every connection, and each change of the mapping interrupts every thread.
         .pragma("mmap_size", "0")
         .pragma("trusted_schema", "OFF");
+    let ballast = Ballast::beside(options.get_filename());
+    ballast.make_room_to_open();
     // WAL with synchronous=FULL: every commit syncs the log before it returns, so an acknowledged write
     // survives a power cut. A larger log between checkpoints means fewer syncs of the database file.
     let writing = options
@@ -83,34 +96,37 @@ pub(super) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool), Metada
             .max_lifetime(None)
     };
     // Whoever waits for the writer may have to wait for another process behind it.
-    let writer = pool(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT + BUSY_TIMEOUT)
-        .connect_with(writing)
-        .await
-        .map_err(Fault::from)?;
+    let writer = pool(1).acquire_timeout(ACQUIRE_TIMEOUT + BUSY_TIMEOUT);
+    let writer = loop {
+        match writer.clone().connect_with(writing.clone()).await.map_err(Fault::from) {
+            Ok(writer) => break writer,
+            // It must be possible to open what is to be emptied.
+            Err(Fault::Final(MetadataError::Full(_) | MetadataError::Unavailable(_)))
+                if ballast.is_starved() && ballast.release() => {}
+            Err(fault) => return Err(fault.into()),
+        }
+    };
     let readers = pool(readers).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(reading);
-    Ok((writer, readers))
+    Ok((writer, readers, ballast))
 }
 
-/// The pool of one server. Connects once.
-pub(super) async fn postgres(url: &str) -> Result<PgPool, MetadataError> {
+/// The connections to one server. Connects once, and finds out what is in between.
+pub(super) async fn postgres(url: &str, connections: Connections) -> Result<Server, MetadataError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(Fault::from)?
         .application_name("juststorage")
-        .statement_cache_capacity(STATEMENTS_KEPT)
-        // Whatever the server's default: an acknowledged write survives a crash of the server.
-        .options([
-            ("synchronous_commit", "on"),
-            ("lock_timeout", LOCK_TIMEOUT),
-            ("statement_timeout", STATEMENT_TIMEOUT),
-            ("idle_in_transaction_session_timeout", "60s"),
-            ("default_transaction_isolation", "read committed"),
-        ]);
+        // Startup parameters are what poolers refuse; no column is a float.
+        .extra_float_digits(None::<i8>)
+        .statement_cache_capacity(if connections.prepared { STATEMENTS_KEPT } else { 0 });
+    let terms = session::first(&options, connections.prepared).await?;
+    let shared = terms.reach == Reach::Shared;
     let pool = PoolOptions::<Postgres>::new()
-        .max_connections(POSTGRES_CONNECTIONS)
+        .max_connections(connections.most)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options)
-        .await
-        .map_err(Fault::from)?;
-    Ok(pool)
+        .after_connect(move |connection, _| {
+            let terms = terms.clone();
+            Box::pin(async move { session::hold(connection, &terms).await })
+        })
+        .connect_lazy_with(options);
+    Ok(Server::new(pool, shared, connections.prepared))
 }

@@ -11,11 +11,12 @@ use std::time::Duration;
 use futures::future::{FutureExt as _, TryFutureExt as _, ready};
 use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 
 use super::dialect::Fault;
 use super::open::ACQUIRE_TIMEOUT;
-use super::statement::patiently;
+use super::session;
+use super::statement::{PATIENCE, patiently};
 use crate::application::ports::metadata::MetadataError;
 
 /// Between two questions of the probe: how much later than the server itself it may be noticed to be back.
@@ -33,12 +34,24 @@ const SHUT: u8 = 2;
 pub(super) struct Server {
     /// For what is in no hurry, and finds out by itself.
     pub(super) pool: PgPool,
+    /// Whether connections share server sessions, so that a statement needs a transaction for its settings.
+    pub(super) shared: bool,
+    /// Whether statements are prepared by name.
+    pub(super) prepared: bool,
     gate: Arc<AtomicU8>,
 }
 
 impl Server {
-    pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool, gate: Arc::default() }
+    pub(super) fn new(pool: PgPool, shared: bool, prepared: bool) -> Self {
+        Self { pool, shared, prepared, gate: Arc::default() }
+    }
+
+    /// A transaction that `begin` begins.
+    pub(super) fn begin(
+        &self,
+        begin: &'static str,
+    ) -> impl Future<Output = Result<sqlx::Transaction<'static, Postgres>, Fault>> + Send {
+        self.ask(PATIENCE, self.pool.begin_with(begin))
     }
 
     /// Waits for an answer that takes a connection of the pool's, unless the server is known to be away.
@@ -77,12 +90,14 @@ impl Server {
 /// Asks until there is an answer, or nobody who would want to know.
 async fn probe(gate: Weak<AtomicU8>, options: Arc<PgConnectOptions>) {
     loop {
-        let answers = answers(&options).await;
+        let away = why_away(&options).await;
+        let answers = away.is_none();
         let Some(gate) = gate.upgrade() else { return };
         match (answers, gate.swap(if answers { OPEN } else { SHUT }, Ordering::AcqRel)) {
             (true, SHUT) => tracing::info!("the database is back"),
             (false, SUSPECTED) => {
-                tracing::error!("the database is away: requests are refused until it answers again");
+                let why = away.unwrap_or_default();
+                tracing::error!(why, "the database is away: requests are refused until it answers again");
             }
             _ => {}
         }
@@ -94,16 +109,22 @@ async fn probe(gate: Weak<AtomicU8>, options: Arc<PgConnectOptions>) {
     }
 }
 
-/// Whether the server can be connected to, within the time in which the pool would have to.
-async fn answers(options: &PgConnectOptions) -> bool {
-    match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+/// Why the server cannot be connected to, within the time in which the pool would have to; `None` if it can.
+async fn why_away(options: &PgConnectOptions) -> Option<String> {
+    let error = match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
         Ok(Ok(connection)) => {
             // Whether it goes with a good-bye or without does not matter.
             let _ = connection.close().await;
-            true
+            return None;
         }
-        // It is there and refuses this connection (too many of them, for one), unless it says that it starts or ends.
-        Ok(Err(sqlx::Error::Database(error))) => error.code().is_none_or(|code| !code.starts_with("57P")),
-        Ok(Err(_)) | Err(_) => false,
+        Ok(Err(error)) => error,
+        Err(_) => return Some("no answer in time".to_owned()),
+    };
+    // It is there and refuses this connection (too many of them, for one), unless it says that it starts or ends.
+    if let sqlx::Error::Database(refused) = &error
+        && refused.code().is_none_or(|code| !code.starts_with("57P"))
+    {
+        return None;
     }
+    Some(MetadataError::from(session::unreached(options, error)).to_string())
 }

@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, Decode, Encode, Row as _, SqlSafeStr as _, SqlStr, Typ
 use super::dialect::{Fault, Sql};
 use super::page;
 use super::server::Server;
+use super::session;
 use crate::application::ports::metadata::MetadataError;
 
 /// How long any answer of PostgreSQL may take: a machine that vanished does not say so.
@@ -90,13 +91,29 @@ pub(super) enum Page {
     Rows(Vec<Row>),
 }
 
+/// How PostgreSQL is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    /// How long an answer may take.
+    pub(super) patience: Duration,
+    /// Whether statements are prepared by name and kept.
+    pub(super) prepared: bool,
+}
+
+impl Manner {
+    /// As a server is usually asked.
+    pub(super) fn of(server: &Server) -> Self {
+        Self { patience: PATIENCE, prepared: server.prepared }
+    }
+}
+
 /// Where a statement runs. PostgreSQL's answer is waited for no longer than is said in a transaction, and than
 /// [`PATIENCE`] outside of one.
 pub(super) enum On<'c> {
     SqlitePool(&'c SqlitePool),
     Sqlite(&'c mut sqlx::SqliteConnection),
     PostgresPool(&'c Server),
-    Postgres(&'c mut sqlx::PgConnection, Duration),
+    Postgres(&'c mut sqlx::PgConnection, Manner),
 }
 
 impl On<'_> {
@@ -133,6 +150,17 @@ macro_rules! run {
         match $statement.0 {
             Bound::Sqlite(SqliteOn::Pool(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
             Bound::Sqlite(SqliteOn::One(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
+            Bound::Postgres(PostgresOn::Pool(on), query, patience) if on.shared => {
+                // Boxed, so that those who ask directly carry none of it.
+                Box::pin(async move {
+                    let mut tx = on.begin(session::BEGIN).await?;
+                    let answer = patiently(patience, query.$method(&mut *tx)).await?;
+                    patiently(patience, tx.commit()).await?;
+                    Ok::<_, Fault>(answer)
+                })
+                .await?
+                .into()
+            }
             Bound::Postgres(PostgresOn::Pool(on), query, patience) => {
                 on.ask(patience, query.$method(&on.pool)).await?.into()
             }
@@ -168,9 +196,12 @@ impl<'c> Statement<'c> {
             On::SqlitePool(pool) => Bound::Sqlite(SqliteOn::Pool(pool), sqlx::query(text)),
             On::Sqlite(one) => Bound::Sqlite(SqliteOn::One(one), sqlx::query(text)),
             On::PostgresPool(server) => {
-                Bound::Postgres(PostgresOn::Pool(server), sqlx::query(text), PATIENCE)
+                let query = sqlx::query(text).persistent(server.prepared);
+                Bound::Postgres(PostgresOn::Pool(server), query, PATIENCE)
             }
-            On::Postgres(one, patience) => Bound::Postgres(PostgresOn::One(one), sqlx::query(text), patience),
+            On::Postgres(one, Manner { patience, prepared }) => {
+                Bound::Postgres(PostgresOn::One(one), sqlx::query(text).persistent(prepared), patience)
+            }
         })
     }
 

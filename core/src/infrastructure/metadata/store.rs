@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::database::Database;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    SqlMetadata, adopt, commit, credentials, garbage, leases, limits, objects, relocate, scrub, segments,
-    settings, spaces, uploads, usage, validate,
+    LeaseTime, SqlMetadata, adopt, commit, credentials, garbage, leases, limits, objects, relocate, scrub,
+    segments, settings, spaces, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
     BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, LifecyclePass, ListQuery,
@@ -356,6 +357,13 @@ impl MetadataStore for SqlMetadata {
 
     async fn holdings(&self, tenant: &Tenant) -> Answer<Holdings> {
         Ok(limits::holdings(&self.db, tenant).await?)
+    }
+
+    async fn lease_time(&self, own: Timestamp) -> Answer<Timestamp> {
+        match (self.time, &self.db) {
+            (LeaseTime::Database, Database::Postgres(_)) => Ok(leases::time(&self.db).await?),
+            (LeaseTime::Passed, _) | (LeaseTime::Database, Database::Sqlite { .. }) => Ok(own),
+        }
     }
 
     async fn acquire_lease(

@@ -6,14 +6,14 @@ use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
 
 use super::dialect::{Fault, Sql};
-use super::statement::{On, POSTGRES_ROWS, SQLITE_ROWS, Statement, patiently, portions};
+use super::statement::{Manner, On, POSTGRES_ROWS, SQLITE_ROWS, Statement, patiently, portions};
 use crate::application::ports::metadata::MetadataError;
 use crate::infrastructure::watch::{self, Step};
 
 /// A transaction, rolled back unless committed.
 pub(super) enum Transaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>, Duration),
+    Postgres(sqlx::Transaction<'static, Postgres>, Manner),
 }
 
 impl Transaction {
@@ -24,7 +24,7 @@ impl Transaction {
         }
         match self {
             Self::Sqlite(tx) => On::Sqlite(tx),
-            Self::Postgres(tx, patience) => On::Postgres(tx, *patience),
+            Self::Postgres(tx, manner) => On::Postgres(tx, *manner),
         }
     }
 
@@ -60,13 +60,14 @@ impl Transaction {
         step(Step::Commit)?;
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx, patience) => patiently(patience, tx.commit()).await?,
+            Self::Postgres(tx, manner) => patiently(manner.patience, tx.commit()).await?,
         }
         Ok(step(Step::Committed)?)
     }
 }
 
-/// Tries a transaction again that collided with another, a bounded number of times. Evaluates to
+/// Tries a transaction again that collided with another, a bounded number of times, or found no room where some was kept
+/// back. Evaluates to
 /// `Result<T, Fault>`, where the last expression of the body is the `T`.
 ///
 /// A macro, since a closure that borrows its surroundings cannot promise a future that is `Send` for every
@@ -89,6 +90,7 @@ macro_rules! transaction {
                     attempts += 1;
                     $crate::infrastructure::metadata::transaction::pause(attempts).await;
                 }
+                Err(fault) if $database.makes_room(&fault).await => {}
                 result => break result,
             }
         }

@@ -3,19 +3,70 @@
 //! Each rule is one statement that lists what breaks it, as one column of text: which row, and how. All of
 //! them look at one state of the database.
 
+use sqlx::Row as _;
+
 use super::database::Database;
 use super::dialect::{Fault, Sql, sql};
 use super::transaction::Transaction;
 use crate::application::ports::metadata::Inconsistency;
 
 pub(super) async fn inconsistencies(db: &Database) -> Result<Vec<Inconsistency>, Fault> {
-    let mut found = Vec::new();
     let mut tx = db.snapshot().await?;
+    let mut found = integrity(&mut tx).await?;
+    if found.iter().any(|finding| finding.code == DAMAGED) {
+        // What a damaged file says of the rest is worth nothing.
+        return Ok(found);
+    }
     for (code, rule) in rules() {
         found.extend(check(&mut tx, code, rule).await?);
     }
     tx.commit().await?;
     Ok(found)
+}
+
+/// The code of a finding about the database file itself.
+const DAMAGED: &str = "database-damaged";
+
+/// Findings of one kind that SQLite lists at most.
+const FINDINGS_MAX: usize = 100;
+
+/// What SQLite says of its own file: pages, indices and constraints, and references that lead nowhere, which it does not
+/// look for unless a row changes. PostgreSQL has no such question; its checksums are the server's.
+async fn integrity(tx: &mut Transaction) -> Result<Vec<Inconsistency>, Fault> {
+    let Transaction::Sqlite(tx) = tx else { return Ok(Vec::new()) };
+    let damaged = |detail| Inconsistency { code: DAMAGED, detail };
+    let advice = "restore the database from its backup";
+    match sqlx::query("PRAGMA integrity_check(100)").fetch_all(&mut **tx).await {
+        Ok(rows) => {
+            let mut found = Vec::new();
+            for row in rows {
+                let said: String = row.try_get(0)?;
+                found.extend((said != "ok").then(|| damaged(format!("{said}; {advice}"))));
+            }
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(sqlx::Error::Database(error)) if is_damage(error.code().as_deref()) => {
+            return Ok(vec![damaged(format!("{error}; {advice}"))]);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let rows = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut **tx).await?;
+    let mut found = Vec::new();
+    for row in rows.iter().take(FINDINGS_MAX) {
+        let (table, id, parent): (String, Option<i64>, String) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let id = id.map_or_else(String::new, |id| format!(" {id}"));
+        let detail = format!("row{id} of {table} refers to a row of {parent} that is not there");
+        found.push(Inconsistency { code: "reference-broken", detail });
+    }
+    Ok(found)
+}
+
+/// `CORRUPT` and `NOTADB` (sqlite.org/rescode.html).
+fn is_damage(code: Option<&str>) -> bool {
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| matches!(code & 0xff, 11 | 26))
 }
 
 async fn check(tx: &mut Transaction, code: &'static str, rule: Sql) -> Result<Vec<Inconsistency>, Fault> {

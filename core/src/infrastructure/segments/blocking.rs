@@ -44,6 +44,10 @@ fn advice(error: &io::Error) -> Option<&'static str> {
             "the tier's file system is read-only: look for its errors in the kernel's log, repair it and mount it \
              writable"
         }
+        Errno::NOENT => {
+            "a file or directory of the tier is gone under the server: either another server took this one for dead, \
+             since it said nothing for a minute, or somebody removed it; the client may try again"
+        }
         Errno::MFILE => "the process has no file descriptor left: raise its limit (ulimit -n, LimitNOFILE=)",
         Errno::NFILE => "the machine has no file descriptor left: raise fs.file-max",
         Errno::NOMEM => "the machine has no memory left: give it more, or the process a higher limit",
@@ -132,7 +136,7 @@ mod tests {
     #[test]
     fn what_passes_is_told_from_what_is_broken() {
         let passes = |errno: Errno| matches!(io_error("write", errno.into()), SegmentError::Unavailable { advice, .. } if !advice.is_empty());
-        for errno in [Errno::ROFS, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
+        for errno in [Errno::ROFS, Errno::NOENT, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
             assert!(passes(errno), "{errno}");
         }
         assert!(!passes(Errno::IO));

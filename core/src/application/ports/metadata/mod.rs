@@ -377,6 +377,11 @@ pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
 
     // --- the whole store ---------------------------------------------------------------------------------
 
+    /// The time that leases and the words of writers go by. Where machines share the database it is the database's clock,
+    /// so that theirs need not agree; otherwise it is `own`, the caller's. Read just before the call that it is passed to: it may only
+    /// be earlier than that call, which takes nothing from anybody too soon.
+    async fn lease_time(&self, own: Timestamp) -> Result<Timestamp, MetadataError>;
+
     /// Takes or renews the lease `name` for `holder` until `until`, unless another holds it at `now`.
     async fn acquire_lease(
         &self,
