@@ -39,6 +39,7 @@ fn copy_to(source: ObjectRef, key: &str) -> CopyRequest {
         replace: None,
         replace_tags: None,
         lock: juststorage_core::domain::object_lock::ObjectLock::default(),
+        class_name: None,
         acl: juststorage_core::domain::acl::CannedAcl::Private,
         class: None,
         preconditions: Preconditions::default(),

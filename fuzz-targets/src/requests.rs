@@ -131,6 +131,7 @@ fn parse(data: &[u8]) -> Option<(http::request::Builder, Bytes)> {
 fn with_length(mut request: Request<Body>) -> Request<Body> {
     let length = request.body().size_hint().exact();
     let headers = request.headers_mut();
+    headers.entry("host").or_insert(http::HeaderValue::from_static("localhost"));
     if let Some(length) = length.filter(|_| !headers.contains_key("transfer-encoding")) {
         headers.entry("content-length").or_insert_with(|| length.into());
     }

@@ -34,6 +34,7 @@ files! {
     "0008_latest_covers.sql",
     "0009_acls.sql",
     "0010_store.sql",
+    "0014_storage_class.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -30,7 +30,8 @@ const REQUESTS: u32 = 2_000;
 const COST_MAX: Duration = Duration::from_micros(15);
 
 /// Sends a request as it stands and reads the whole answer, which has this status.
-async fn send(router: &Router, request: Request<Body>, status: StatusCode) -> Vec<u8> {
+async fn send(router: &Router, mut request: Request<Body>, status: StatusCode) -> Vec<u8> {
+    request.headers_mut().insert("host", http::HeaderValue::from_static("localhost"));
     let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     assert_eq!(parts.status, status, "{}", String::from_utf8_lossy(&body));

@@ -37,7 +37,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use juststorage_core::application::error::Error;
 use juststorage_core::domain::invalid::Invalid;
@@ -246,6 +246,16 @@ pub(crate) async fn unknown_path() -> Problem {
 /// The answer to a method that a path does not have. The router adds `Allow`.
 pub(crate) async fn unknown_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path does not have this method")
+}
+
+/// Refuses what names no host, or two of them (RFC 9112 section 3.2).
+pub(crate) async fn one_host(request: Request, next: Next) -> Response {
+    // HTTP/2 names the host in its pseudo-header, HTTP/1.0 need not.
+    if request.version() == http::Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+        let why = ", exactly once, in HTTP/1.1";
+        return Problem::missing_header("Host", why).into_response();
+    }
+    next.run(request).await
 }
 
 /// Writes the body of a problem, with the id of its request.

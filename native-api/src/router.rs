@@ -47,6 +47,7 @@ pub(crate) fn build(api: NativeApi) -> Router {
         .method_not_allowed_fallback(problem::unknown_method)
         .fallback(problem::unknown_path)
         .layer(from_fn(label_namespace))
+        .layer(from_fn(problem::one_host))
         .layer(from_fn(problem::finish))
         .with_state(App { api, openapi })
 }

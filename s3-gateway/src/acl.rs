@@ -15,7 +15,7 @@ use s3s::dto::{AccessControlPolicy, Grant, Grantee, Owner, Permission, Type};
 use s3s::{S3Error, S3Result};
 
 use crate::dto::address;
-use crate::errors::{Refusal, refusal, translate};
+use crate::errors::{Refusal, refusal, translate, wrong_argument};
 
 /// S3's groups (S3 User Guide, "Access control list (ACL) overview").
 const EVERYBODY: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
@@ -135,6 +135,27 @@ fn of_document(policy: &AccessControlPolicy, owner: &str) -> Result<CannedAcl, U
     if granted.contains(&Granted::Owner) { Granted::canned(&granted) } else { Err(Unsupported) }
 }
 
+/// Refuses a canned ACL that S3 does not know. Those that it knows are refused for another reason, if at all.
+fn check_known(headers: &HeaderMap) -> S3Result<()> {
+    const KNOWN: [&str; 8] = [
+        "private",
+        "public-read",
+        "public-read-write",
+        "authenticated-read",
+        "aws-exec-read",
+        "bucket-owner-read",
+        "bucket-owner-full-control",
+        "log-delivery-write",
+    ];
+    for acl in headers.get_all(CANNED) {
+        let name = String::from_utf8_lossy(acl.as_bytes());
+        if !name.is_empty() && !KNOWN.contains(&&*name) {
+            return Err(wrong_argument(CANNED, &name, "The canned ACL you specified is not valid."));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a request whose headers ask for an ACL that there is not, before anything is done for it. A bucket's
 /// owner is its tenant; the owner of one that is to be made is who asks.
 pub(crate) async fn check(
@@ -146,6 +167,7 @@ pub(crate) async fn check(
     if !says_anything(headers) {
         return Ok(());
     }
+    check_known(headers)?;
     let mut owner = who.tenant.clone();
     // Only strangers write to buckets of others, and there are some only where ACLs count.
     if let (true, true, Some(name)) = (store.heeds_acls(), headers.contains_key(FULL_CONTROL), bucket) {

@@ -249,12 +249,91 @@ const REFUSED_HEADERS: &[(&str, &str)] = &[
     ("x-amz-rename-source-", "RenameObject"),
     ("x-amz-annotation-", "Annotations"),
     ("x-amz-request-route", "WriteGetObjectResponse"),
+    ("x-amz-bucket-namespace", "A namespace of buckets"),
+    ("x-amz-if-match-initiated-time", "A condition on the beginning of an upload"),
     ("x-amz-checksum-md5", "The checksum algorithm MD5"),
     ("x-amz-checksum-sha512", "The checksum algorithm SHA512"),
     ("x-amz-checksum-xxhash64", "The checksum algorithm XXHASH64"),
     ("x-amz-checksum-xxhash3", "The checksum algorithm XXHASH3"),
     ("x-amz-checksum-xxhash128", "The checksum algorithm XXHASH128"),
 ];
+
+/// Headers that S3 has, and that change nothing here but what is said of them elsewhere. A name that ends in `-`
+/// stands for all that begin with it. What is not here may change what a write does, and refuses it.
+const KNOWN_HEADERS: &[&str] = &[
+    // Signatures and SDKs.
+    "x-amz-algorithm",
+    "x-amz-content-sha256",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-region-set",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+    "x-amz-user-agent",
+    "x-amz-decoded-content-length",
+    "x-amz-trailer",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-te",
+    // Of reads alone.
+    "x-amz-max-parts",
+    "x-amz-object-attributes",
+    "x-amz-optional-object-attributes",
+    "x-amz-part-number-marker",
+    // Proxies, of Amazon too.
+    "x-amz-cf-",
+    "x-amz-id-2",
+    "x-amz-request-id",
+    // What is stored.
+    "x-amz-acl",
+    "x-amz-grant-full-control",
+    "x-amz-grant-read",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write",
+    "x-amz-grant-write-acp",
+    "x-amz-meta-",
+    "x-amz-checksum-algorithm",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-mode",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-type",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
+    "x-amz-object-ownership",
+    "x-amz-bucket-object-lock-enabled",
+    "x-amz-storage-class",
+    "x-amz-tagging",
+    "x-amz-tagging-directive",
+    "x-amz-metadata-directive",
+    "x-amz-website-redirect-location",
+    "x-amz-mp-object-size",
+    "x-amz-transition-default-minimum-object-size",
+    // Copies.
+    "x-amz-copy-source",
+    "x-amz-copy-source-range",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    // Conditions and rights.
+    "x-amz-bypass-governance-retention",
+    "x-amz-confirm-remove-self-bucket-access",
+    "x-amz-expected-bucket-owner",
+    "x-amz-source-expected-bucket-owner",
+    "x-amz-mfa",
+    "x-amz-request-payer",
+];
+
+/// Conditions that S3 has on one operation; the others would ignore them.
+const DELETE_CONDITIONS: &[&str] = &["x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
+
+fn is_in(list: &[&str], name: &str) -> bool {
+    list.iter().any(|known| name == *known || (known.ends_with('-') && name.starts_with(known)))
+}
 
 /// Which operations lock what they write: the others would ignore the headers. A copy is a put here.
 const LOCKING: &[&str] = &["PutObject", "CreateMultipartUpload"];
@@ -290,6 +369,12 @@ pub(crate) fn check_headers(operation: &Operation, headers: &HeaderMap) -> Resul
         if let Some(what) = refused_header(name) {
             let refusal = Refusal::not_implemented(format!("{what} is not implemented (header {name})."));
             return Err(refusal.with("Header", name));
+        }
+        let reads = matches!(operation.method, Method::GET | Method::HEAD);
+        let conditional = operation.name == "DeleteObject" && DELETE_CONDITIONS.contains(&name);
+        if !reads && !conditional && !is_in(KNOWN_HEADERS, name) {
+            let what = format!("The header {} is not implemented for {}.", quoted(name), operation.name);
+            return Err(Refusal::not_implemented(what).with("Header", name));
         }
     }
     let ownership = headers.get_all("x-amz-object-ownership");
@@ -471,5 +556,19 @@ mod tests {
         assert!(with("x-amz-acl", "private").is_ok());
         assert!(with("x-amz-checksum-sha256", "v").is_ok());
         assert!(with("x-amz-meta-object-lock-mode", "v").is_ok());
+        for name in [
+            "x-amz-bucket-namespace",
+            "x-amz-if-match-initiated-time",
+            "x-amz-if-match-size",
+            "x-amz-future-thing",
+            "x-amz-copy-source-future",
+        ] {
+            let refusal = with(name, "v").unwrap_err();
+            assert!(refusal.status == 501 && refusal.message.contains(name), "{name}: {}", refusal.message);
+            assert_eq!(refusal.members, [("Header".to_owned(), name.to_owned())]);
+        }
+        assert!(with_on(get, "x-amz-future-thing", "v").is_ok(), "a read of nothing else");
+        assert!(with_on(operation("DeleteObject"), "x-amz-if-match-size", "1").is_ok());
+        assert!(with_on(operation("DeleteObjects"), "x-amz-if-match-size", "1").is_err());
     }
 }

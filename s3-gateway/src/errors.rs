@@ -151,7 +151,7 @@ fn translate_code(error: Error) -> S3Error {
             "Your socket connection to the server was not read from or written to within the timeout period.",
         ),
         Error::NoSuchObject => fail(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist."),
-        Error::DeleteMarker { version_id, addressed } => {
+        Error::DeleteMarker { version_id, addressed, made } => {
             let marker = (DELETE_MARKER, "true".to_owned());
             let version = version_id.map(|id| (VERSION_ID, id));
             if addressed {
@@ -161,7 +161,9 @@ fn translate_code(error: Error) -> S3Error {
                     "The specified method is not allowed against this resource: it is a delete marker.",
                 );
                 let allow = (ALLOW, "DELETE".to_owned());
-                with_headers(error, [marker, allow].into_iter().chain(version))
+                let made = (LAST_MODIFIED, httpdate::fmt_http_date(made.into()));
+                let error = with_member(error, "ResourceType", "DeleteMarker");
+                with_headers(error, [marker, allow, made].into_iter().chain(version))
             } else {
                 let error = fail(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.");
                 with_headers(error, [marker].into_iter().chain(version))
@@ -438,6 +440,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use juststorage_core::domain::range::Unsatisfiable;
+    use juststorage_core::domain::timestamp::Timestamp;
 
     #[test]
     fn codes_and_statuses_are_those_of_s3() {
@@ -464,8 +467,16 @@ mod tests {
             (Error::Invalid(Invalid::new("retention_period", "x")), 400, "InvalidRetentionPeriod"),
             (Error::Invalid(Invalid::new("cors", "x")), 400, "InvalidRequest"),
             (Error::Invalid(Invalid::new("lifecycle", "x")), 400, "InvalidArgument"),
-            (Error::DeleteMarker { version_id: None, addressed: true }, 405, "MethodNotAllowed"),
-            (Error::DeleteMarker { version_id: None, addressed: false }, 404, "NoSuchKey"),
+            (
+                Error::DeleteMarker { version_id: None, addressed: true, made: Timestamp(0) },
+                405,
+                "MethodNotAllowed",
+            ),
+            (
+                Error::DeleteMarker { version_id: None, addressed: false, made: Timestamp(0) },
+                404,
+                "NoSuchKey",
+            ),
             (
                 Error::Invalid(Invalid::new("key", "must be at most 1024 bytes of UTF-8")),
                 400,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::StreamExt as _;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, BodyStream, Empty, Full};
 use juststorage_core::application::metrics::NamespaceLabel;
@@ -161,6 +161,15 @@ fn address(host: Option<&str>, domain: Option<&str>, path: &str) -> (Level, Opti
     (if key.is_some() { Level::Object } else { Level::Bucket }, Some(bucket), key)
 }
 
+/// HTTP/1.1 names the host exactly once (RFC 9112 section 3.2).
+fn one_host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    if version == Version::HTTP_11 && headers.get_all(HOST).iter().count() != 1 {
+        let message = "The Host header is required, exactly once, in HTTP/1.1.";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidRequest", message));
+    }
+    Ok(())
+}
+
 fn host<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Option<&'r str> {
     headers
         .get(HOST)
@@ -201,7 +210,8 @@ impl S3Gateway {
         let response = if method == Method::OPTIONS {
             asked.preflight(&self.store).await
         } else {
-            match self.admit(&method, &uri, request.headers()) {
+            let one_host = one_host(request.version(), request.headers());
+            match one_host.and_then(|()| self.admit(&method, &uri, request.headers())) {
                 Ok(target) => self.run(request, target).await,
                 Err(refusal) => Err(refusal),
             }
@@ -241,6 +251,12 @@ impl S3Gateway {
         let signer = auth::resign::admit(&mut parts, &self.forms.access, empty).await?;
         if self.forms.sigv2 {
             auth::bucket_path::admit(&mut parts, &self.forms.access).await;
+            let domain = self.domain.as_deref();
+            let hosted = host(&parts.headers, &parts.uri)
+                .zip(domain)
+                .and_then(|(host, domain)| bucket_of_host(host, domain))
+                .map(str::to_ascii_lowercase);
+            auth::old_dates::admit(&mut parts, hosted.as_deref(), &self.forms.access).await;
         }
         let body = if chunks::are_announced(&parts.headers) {
             let chunked = Chunked::new(Box::pin(body.map_err(Into::into)));

@@ -6,6 +6,7 @@ use crate::domain::limits::QuotaPart;
 use crate::domain::multipart::CompleteRefusal;
 use crate::domain::principal::Right;
 use crate::domain::range::Unsatisfiable;
+use crate::domain::timestamp::Timestamp;
 
 /// What a use case answers when it does not succeed. Each front translates it once, at its edge.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -48,6 +49,8 @@ pub enum Error {
         version_id: Option<String>,
         /// Whether the request addressed the marker by its version id (S3 answers 405 then).
         addressed: bool,
+        /// When it was made.
+        made: Timestamp,
     },
     /// There is no such version of the key.
     #[error("the version does not exist")]

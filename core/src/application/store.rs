@@ -277,7 +277,9 @@ impl Located {
     pub(crate) fn content(self, object: &ObjectRef) -> Result<Self> {
         if self.found.object.is_delete_marker() {
             let addressed = matches!(object, ObjectRef::Key { version: Some(_), .. } | ObjectRef::Id(_));
-            return Err(Error::DeleteMarker { version_id: self.found.object.s3_version_id(), addressed });
+            let marker = &self.found.object;
+            let version_id = marker.s3_version_id();
+            return Err(Error::DeleteMarker { version_id, addressed, made: marker.created_at });
         }
         Ok(self)
     }

@@ -14,7 +14,7 @@ use super::invalid::Invalid;
 use super::object_lock::ObjectLock;
 use super::settings::SettingsRevision;
 use super::space::{SpaceId, Versioning};
-use super::storage_class::StorageClass;
+use super::storage_class::{ClassName, StorageClass};
 use super::timestamp::Timestamp;
 
 /// Most bytes of user metadata, names and values together (S3 User Guide, "User-defined object
@@ -155,6 +155,8 @@ pub struct Attributes {
     pub tags: Tags,
     /// Where its bytes should lie; `None` for the space's default.
     pub class: Option<StorageClass>,
+    /// The name by which the class was asked for, if it is not the usual one.
+    pub class_name: Option<ClassName>,
     /// What holds it, beside its space's default retention. Only where objects can be locked.
     pub lock: ObjectLock,
     /// What it grants to strangers, where ACLs count.
@@ -240,6 +242,8 @@ pub struct Object {
     pub etag: Etag,
     /// What it asked for, or its space's default.
     pub class: StorageClass,
+    /// The name by which the class was asked for, if it is not the usual one.
+    pub class_name: Option<ClassName>,
     /// Standard headers.
     pub headers: Headers,
     /// User metadata.
@@ -304,6 +308,8 @@ pub struct Listed {
     pub etag: Etag,
     /// What it asked for, or its space's default.
     pub class: StorageClass,
+    /// The name by which the class was asked for, if it is not the usual one.
+    pub class_name: Option<ClassName>,
     /// The checksum stored for S3 clients.
     pub checksum: Option<Checksum>,
     /// When it was committed: also its last modification.

@@ -375,6 +375,7 @@ pub async fn apply(running: &Running, operation: &Operation) -> Result<()> {
                 replace: None,
                 replace_tags: None,
                 lock: juststorage_core::domain::object_lock::ObjectLock::default(),
+                class_name: None,
                 acl: juststorage_core::domain::acl::CannedAcl::Private,
                 class: None,
                 preconditions: Preconditions::default(),

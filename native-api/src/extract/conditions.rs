@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{
     HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
-use juststorage_core::application::objects::get::ReadOptions;
+use juststorage_core::application::objects::get::{IfRange, ReadOptions};
 use juststorage_core::domain::etag::Etag;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
@@ -33,8 +33,8 @@ pub(crate) fn read_options(headers: &HeaderMap) -> Result<ReadOptions, Invalid> 
     if let Some(validator) = headers.get(IF_RANGE) {
         // Weak tags never match strongly, and dates are no strong validator here: several versions may be
         // written within a second. The whole object is always a right answer (section 13.1.5).
-        if_range =
-            validator.to_str().ok().filter(|text| text.starts_with('"')).and_then(|t| Etag::parse(t).ok());
+        let tag = validator.to_str().ok().filter(|text| text.starts_with('"'));
+        if_range = tag.and_then(|tag| Etag::parse(tag).ok()).map(IfRange::Tag);
         range = range.filter(|_| if_range.is_some());
     }
     Ok(ReadOptions { range, if_range, part: None, preconditions })

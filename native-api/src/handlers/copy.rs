@@ -131,6 +131,7 @@ pub(crate) async fn copy(
         replace,
         replace_tags: None,
         lock: ObjectLock::default(),
+        class_name: None,
         acl: CannedAcl::Private,
         class,
         preconditions: preconditions(&call.headers)?,

@@ -10,6 +10,22 @@ async fn nothing_is_stored(server: &Server) {
     assert_eq!(listed["objects"], json!([]));
 }
 
+/// HTTP/1.1 names its host exactly once (RFC 9112 section 3.2).
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let server = Server::open().await;
+    for (hosts, status) in [(0, 400), (1, 200), (2, 400)] {
+        let mut request = bare("GET", "/v1/openapi.json");
+        for host in ["a.test", "b.test"].iter().take(hosts) {
+            request = request.header("Host", *host);
+        }
+        let answer = server.as_it_stands(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status().as_u16(), status, "{hosts} hosts");
+    }
+    let old = bare("GET", "/v1/openapi.json").version(http::Version::HTTP_10).body(Body::empty()).unwrap();
+    assert_eq!(server.as_it_stands(old).await.status().as_u16(), 200, "HTTP/1.0 need not name one");
+}
+
 #[tokio::test]
 async fn bad_addresses_name_their_field() {
     let server = Server::open().await;

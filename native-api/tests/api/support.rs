@@ -61,8 +61,15 @@ impl Server {
         Self { router, access, metadata, folder, watch, _tasks: tasks }
     }
 
+    /// Sends a request, to the host that it names if it names one.
+    pub(crate) async fn raw(&self, mut request: Request<Body>) -> Response {
+        let host = http::HeaderValue::from_static("localhost");
+        request.headers_mut().entry(http::header::HOST).or_insert(host);
+        self.as_it_stands(request).await
+    }
+
     /// Sends a request as it stands.
-    pub(crate) async fn raw(&self, request: Request<Body>) -> Response {
+    pub(crate) async fn as_it_stands(&self, request: Request<Body>) -> Response {
         self.router.clone().oneshot(request).await.unwrap()
     }
 

@@ -2,21 +2,23 @@
 
 use http::HeaderMap;
 use juststorage_core::domain::object::{Attributes, Headers, Tags, UserMetadata};
-use juststorage_core::domain::storage_class::StorageClass;
+use juststorage_core::domain::storage_class::{ClassName, StorageClass};
 use s3s::S3Result;
 use s3s::dto::{Metadata, Tag};
 
 use super::text;
 use crate::acl;
-use crate::errors::{bad_request, unwritable, with_member, writable, wrong_argument};
+use crate::errors::{bad_request, with_member, writable, wrong_argument};
 
 /// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
 pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Attributes> {
+    let (class, class_name) = storage_class(headers)?.unzip();
     Ok(Attributes {
         headers: stored_headers(headers),
         metadata: user_metadata(headers, metadata),
         tags: text(headers, "x-amz-tagging").map(tags).transpose()?.unwrap_or_default(),
-        class: storage_class(headers)?,
+        class,
+        class_name: class_name.flatten(),
         lock: super::lock::asked(headers)?,
         acl: acl::asked(headers),
     })
@@ -68,11 +70,23 @@ pub(crate) fn tags(header: &str) -> S3Result<Tags> {
     Ok(tags)
 }
 
-/// S3 takes letters, numbers, spaces and some signs ("Categorizing your storage using tags"): any text here but what
-/// no answer could repeat.
+/// S3 takes letters, numbers, spaces and some signs, and keeps keys that begin with `aws:` for itself ("Categorizing
+/// your storage using tags").
 fn insert(tags: &mut Tags, key: String, value: String) -> S3Result<()> {
-    if key.contains(unwritable) || value.contains(unwritable) {
-        return Err(bad_request("InvalidTag", "The Tag contains a character that is not allowed"));
+    let other =
+        |c: char| !c.is_alphanumeric() && !"+-=._:/@".contains(c) && (!c.is_whitespace() || c.is_control());
+    let wrong = if key.contains(other) || key.to_ascii_lowercase().starts_with("aws:") {
+        Some(
+            "The TagKey you have provided is invalid: it contains a character that is not allowed, or begins with aws:",
+        )
+    } else if value.contains(other) {
+        Some("The TagValue you have provided is invalid: it contains a character that is not allowed")
+    } else {
+        None
+    };
+    if let Some(why) = wrong {
+        let error = with_member(bad_request("InvalidTag", why), "TagKey", &key);
+        return Err(with_member(error, "TagValue", &value));
     }
     match tags.insert(key, value) {
         Some(_) => Err(bad_request("InvalidTag", "Cannot provide multiple Tags with the same key")),
@@ -96,13 +110,17 @@ pub(crate) fn write_tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag { key: text(key), value: text(value) }).collect()
 }
 
-/// `x-amz-storage-class`: S3's names for the two tiers. Others would promise what is not kept.
-pub(crate) fn storage_class(headers: &HeaderMap) -> S3Result<Option<StorageClass>> {
+/// `x-amz-storage-class`: S3's names for the two tiers. What is stored with less redundancy on S3 has all that there
+/// is here. Others would promise what is not kept.
+pub(crate) fn storage_class(headers: &HeaderMap) -> S3Result<Option<(StorageClass, Option<ClassName>)>> {
     match text(headers, "x-amz-storage-class") {
         None => Ok(None),
-        Some("STANDARD") => Ok(Some(StorageClass::Hot)),
-        Some("STANDARD_IA" | "GLACIER_IR") => Ok(Some(StorageClass::Cold)),
+        Some("STANDARD") => Ok(Some((StorageClass::Hot, None))),
+        Some("STANDARD_IA") => Ok(Some((StorageClass::Cold, None))),
         Some(other) => {
+            if let Some(name) = ClassName::ALL.into_iter().find(|name| name.as_str() == other) {
+                return Ok(Some((name.class(), Some(name))));
+            }
             let error = bad_request("InvalidStorageClass", "The storage class you specified is not valid.");
             Err(with_member(error, "StorageClassRequested", other))
         }
@@ -141,12 +159,26 @@ mod tests {
     }
 
     #[test]
-    fn two_tiers_have_three_names() {
+    fn two_tiers_have_four_names() {
         let class = |name| storage_class(&headers(&[("x-amz-storage-class", name)]));
-        assert_eq!(class("STANDARD").unwrap(), Some(StorageClass::Hot));
-        assert_eq!(class("STANDARD_IA").unwrap(), Some(StorageClass::Cold));
-        assert_eq!(class("GLACIER_IR").unwrap(), Some(StorageClass::Cold));
-        for refused in ["GLACIER", "DEEP_ARCHIVE", "standard", "ONEZONE_IA"] {
+        for (name, tier, kept) in [
+            ("STANDARD", StorageClass::Hot, None),
+            ("REDUCED_REDUNDANCY", StorageClass::Hot, Some(ClassName::ReducedRedundancy)),
+            ("STANDARD_IA", StorageClass::Cold, None),
+            ("GLACIER_IR", StorageClass::Cold, Some(ClassName::GlacierInstant)),
+        ] {
+            assert_eq!(class(name).unwrap(), Some((tier, kept)));
+            assert_eq!(crate::dto::values::class(tier, kept), name);
+        }
+        for refused in [
+            "OUTPOSTS",
+            "EXPRESS_ONEZONE",
+            "INTELLIGENT_TIERING",
+            "GLACIER",
+            "DEEP_ARCHIVE",
+            "standard",
+            "ONEZONE_IA",
+        ] {
             assert_eq!(class(refused).unwrap_err().code().as_str(), "InvalidStorageClass", "{refused}");
         }
         assert_eq!(storage_class(&HeaderMap::new()).unwrap(), None);

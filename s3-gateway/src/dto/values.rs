@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::etag::Etag;
+use juststorage_core::domain::multipart::Upload;
 use juststorage_core::domain::object::Object;
-use juststorage_core::domain::storage_class::StorageClass;
+use juststorage_core::domain::storage_class::{ClassName, StorageClass};
 use juststorage_core::domain::timestamp::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::S3Result;
@@ -29,17 +30,26 @@ pub(crate) fn etag(tag: &Etag) -> ETag {
     ETag::Strong(tag.as_str().to_owned())
 }
 
-/// S3's name of a class.
-pub(crate) fn class(class: StorageClass) -> &'static str {
-    match class {
-        StorageClass::Hot => "STANDARD",
-        StorageClass::Cold => "STANDARD_IA",
+/// S3's name of a class: the one by which it was asked for.
+pub(crate) fn class(class: StorageClass, name: Option<ClassName>) -> &'static str {
+    match (name, class) {
+        (Some(name), _) => name.as_str(),
+        (None, StorageClass::Hot) => "STANDARD",
+        (None, StorageClass::Cold) => "STANDARD_IA",
+    }
+}
+
+/// S3's name of the class that the object of an upload will have.
+pub(crate) fn class_of_upload(upload: &Upload) -> &'static str {
+    match upload.attributes.class {
+        Some(asked) => class(asked, upload.attributes.class_name),
+        None => class(upload.space.default_class, None),
     }
 }
 
 /// The header of a class: S3 leaves it out for `STANDARD`.
-pub(crate) fn class_header(of: StorageClass) -> Option<&'static str> {
-    (of != StorageClass::Hot).then(|| class(of))
+pub(crate) fn class_header(of: StorageClass, name: Option<ClassName>) -> Option<&'static str> {
+    Some(class(of, name)).filter(|name| *name != "STANDARD")
 }
 
 /// Whose data it is: the tenant.

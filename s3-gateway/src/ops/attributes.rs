@@ -64,7 +64,7 @@ pub(crate) async fn get(
             .map(|parts| page(&parts, marker, limit)),
         object_size: asks(ObjectAttributes::OBJECT_SIZE).then(|| values::size(object.size())),
         storage_class: asks(ObjectAttributes::STORAGE_CLASS)
-            .then(|| StorageClass::from_static(values::class(object.class))),
+            .then(|| StorageClass::from_static(values::class(object.class, object.class_name))),
         version_id: object.s3_version_id(),
         ..GetObjectAttributesOutput::default()
     };

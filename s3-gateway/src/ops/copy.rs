@@ -94,7 +94,7 @@ pub(crate) async fn object(
     let source = source_of(&named)?;
     let replaces = attributes::replaces(headers, "x-amz-metadata-directive")?;
     let replaces_tags = attributes::replaces(headers, "x-amz-tagging-directive")?;
-    let class = attributes::storage_class(headers)?;
+    let (class, class_name) = attributes::storage_class(headers)?.unzip();
     let redirect = text(headers, "x-amz-website-redirect-location").is_some();
     let itself = source.bucket == input.bucket && source.key == input.key && source.version.is_none();
     if itself && !replaces && class.is_none() && !redirect {
@@ -122,6 +122,7 @@ pub(crate) async fn object(
         lock: lock::asked(headers)?,
         acl: acl::asked(headers),
         class,
+        class_name: class_name.flatten(),
         preconditions: conditions::of_write(headers)?,
         checksum,
     };

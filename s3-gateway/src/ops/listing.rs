@@ -144,7 +144,10 @@ fn contents(
                 last_modified: Some(values::timestamp(object.created_at)),
                 e_tag: Some(values::etag(&object.etag)),
                 size: Some(values::size(object.size)),
-                storage_class: Some(ObjectStorageClass::from_static(values::class(object.class))),
+                storage_class: Some(ObjectStorageClass::from_static(values::class(
+                    object.class,
+                    object.class_name,
+                ))),
                 owner: owner.clone(),
                 checksum_algorithm: object
                     .checksum
@@ -268,7 +271,15 @@ pub(crate) async fn versions(
                 version_id,
                 e_tag: Some(values::etag(&object.etag)),
                 size: Some(values::size(object.size())),
-                storage_class: Some(ObjectVersionStorageClass::from_static(values::class(object.class))),
+                checksum_algorithm: object
+                    .checksum
+                    .as_ref()
+                    .map(|checksum| vec![checksums::algorithm_out(checksum.algorithm)]),
+                checksum_type: object.checksum.as_ref().map(|checksum| checksums::kind_out(checksum.kind)),
+                storage_class: Some(ObjectVersionStorageClass::from_static(values::class(
+                    object.class,
+                    object.class_name,
+                ))),
                 ..ObjectVersion::default()
             });
         }

@@ -23,10 +23,11 @@ use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, text, values};
 use crate::errors::{bad_request, translate, writable, wrong_argument};
 
-/// The upload that a request names. An id that is none names no upload.
+/// The upload that a request names. An id that is none names no upload, which is said once it is known that the
+/// bucket is there and the caller may know.
 pub(crate) fn upload(bucket: &str, key: &str, id: &str) -> S3Result<UploadRef> {
     let at = (address::place(bucket)?, address::key(key)?);
-    let id = UploadId::parse(id).ok_or_else(|| translate(Error::NoSuchUpload))?;
+    let id = UploadId::parse(id).unwrap_or(UploadId(uuid::Uuid::nil()));
     Ok(UploadRef { id, at: Some(at) })
 }
 

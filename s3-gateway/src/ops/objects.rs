@@ -10,7 +10,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
-use juststorage_core::application::objects::get::{Head, ReadOptions};
+use juststorage_core::application::objects::get::{Head, IfRange, ReadOptions};
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
 use juststorage_core::domain::etag::Etag;
@@ -125,10 +125,13 @@ fn read_options(headers: &HeaderMap, query: &Query) -> S3Result<ReadOptions> {
             "Cannot specify both Range header and partNumber query parameter",
         ));
     }
-    // An If-Range that is no tag of ours (a date, say) does not match, and the whole object is served.
-    let if_range = text(headers, "if-range").map(|tag| match Etag::parse(tag) {
-        Ok(tag) => tag,
-        Err(_) => Etag::md5(&[0; 16]),
+    let if_range = text(headers, "if-range").map(|state| {
+        // A weak tag never matches (RFC 9110 section 13.1.5); what cannot be read asks for the whole object.
+        match (Etag::parse(state), httpdate::parse_http_date(state)) {
+            (_, Ok(date)) => IfRange::Date(date.into()),
+            (Ok(tag), Err(_)) => IfRange::Tag(tag),
+            (Err(_), Err(_)) => IfRange::Never,
+        }
     });
     Ok(ReadOptions { range, if_range, part: query.part, preconditions: conditions::of_request(headers)? })
 }
@@ -248,7 +251,7 @@ fn object_headers(object: &Object) -> HeaderMap {
         (HeaderName::from_static("x-amz-version-id"), object.s3_version_id()),
         (
             HeaderName::from_static("x-amz-storage-class"),
-            values::class_header(object.class).map(str::to_owned),
+            values::class_header(object.class, object.class_name).map(str::to_owned),
         ),
         (
             HeaderName::from_static("x-amz-tagging-count"),

@@ -50,7 +50,6 @@ pub(crate) async fn parts(
     });
     let parts = parts.collect();
     let owner = values::owner(&page.upload.space.address.tenant);
-    let class = page.upload.attributes.class.unwrap_or(page.upload.space.default_class);
     let output = ListPartsOutput {
         bucket: Some(input.bucket.clone()),
         key: Some(writable(input.key.clone())),
@@ -62,7 +61,7 @@ pub(crate) async fn parts(
         parts: Some(parts),
         initiator: Some(Initiator { id: owner.id.clone(), display_name: owner.display_name.clone() }),
         owner: Some(owner),
-        storage_class: Some(StorageClass::from_static(values::class(class))),
+        storage_class: Some(StorageClass::from_static(values::class_of_upload(&page.upload))),
         checksum_algorithm: page.upload.checksum.map(|(algorithm, _)| checksums::algorithm_out(algorithm)),
         checksum_type: page.upload.checksum.map(|(_, kind)| checksums::kind_out(kind)),
         ..ListPartsOutput::default()
@@ -102,14 +101,13 @@ pub(crate) async fn list(
     let encoding = asked.fitting(keys.chain(page.prefixes.iter().map(String::as_str)).chain([marker]));
     let uploads = page.uploads.iter().map(|upload| {
         let owner = values::owner(&upload.space.address.tenant);
-        let class = upload.attributes.class.unwrap_or(upload.space.default_class);
         MultipartUpload {
             key: Some(encoding.write(upload.key.as_ref().map_or("", |key| key.as_str()))),
             upload_id: Some(upload.id.to_string()),
             initiated: Some(values::timestamp(upload.created_at)),
             initiator: Some(Initiator { id: owner.id.clone(), display_name: owner.display_name.clone() }),
             owner: Some(owner),
-            storage_class: Some(StorageClass::from_static(values::class(class))),
+            storage_class: Some(StorageClass::from_static(values::class_of_upload(upload))),
             checksum_algorithm: upload.checksum.map(|(algorithm, _)| checksums::algorithm_out(algorithm)),
             checksum_type: upload.checksum.map(|(_, kind)| checksums::kind_out(kind)),
         }

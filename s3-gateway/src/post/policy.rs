@@ -84,6 +84,10 @@ impl Policy {
         for condition in &self.conditions {
             let holds = match condition {
                 Condition::Equals(name, wanted) => value(name) == wanted,
+                // A list of types meets the condition if each of them does (S3 API Reference, "POST Policy").
+                Condition::StartsWith(name, prefix) if name == "content-type" => {
+                    value(name).split(',').all(|one| one.trim_start().starts_with(prefix.as_str()))
+                }
                 Condition::StartsWith(name, prefix) => value(name).starts_with(prefix.as_str()),
                 Condition::Length(range) => {
                     least = least.max(*range.start());
@@ -191,6 +195,24 @@ mod tests {
             assert_eq!(check(&conditions, &fields), Err("AccessDenied".to_owned()), "{wrong:?}");
         }
         assert_eq!(check(&conditions, &good[..2]), Err("AccessDenied".to_owned()), "a field is missing");
+    }
+
+    #[test]
+    fn every_type_of_a_list_begins_as_the_policy_wants() {
+        let conditions = |prefix: &str| json!([{ "bucket": "b" }, ["starts-with", "$Content-Type", prefix]]);
+        let check =
+            |prefix: &str, value| check(&conditions(prefix), &[("bucket", "b"), ("content-type", value)]);
+        for good in ["image/png", "image/png,image/jpeg", "image/png, image/x;q=1"] {
+            assert!(check("image/", good).is_ok(), "{good}");
+        }
+        for bad in ["image/png,text/html", "text/html,image/png", "image/png,", ",image/png", "", "image/a,b"]
+        {
+            assert_eq!(check("image/", bad), Err("AccessDenied".to_owned()), "{bad}");
+        }
+        assert!(check("", "text/html,image/png").is_ok());
+        // Only of types: a key is no list.
+        let key = json!([{ "bucket": "b" }, ["starts-with", "$key", "a/"]]);
+        assert!(super::tests::check(&key, &[("bucket", "b"), ("key", "a/1,2")]).is_ok());
     }
 
     /// A field that the policy does not name could say anything.

@@ -85,12 +85,6 @@ async fn read(mut body: Body, headers: &HeaderMap, digest: Digest) -> S3Result<B
         Digest::OnlyMd5 => None,
         Digest::IfDeclared | Digest::Required => checksums::checksum_header(headers)?,
     };
-    if digest == Digest::Required && md5.is_none() && checksum.is_none() {
-        return Err(bad_request(
-            "InvalidRequest",
-            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
-        ));
-    }
     let mut hashers = (
         md5.is_some().then(Md5::new),
         checksum.as_ref().map(|(algorithm, _)| ChecksumHasher::new(*algorithm)),
@@ -114,6 +108,12 @@ async fn read(mut body: Body, headers: &HeaderMap, digest: Digest) -> S3Result<B
             http::StatusCode::LENGTH_REQUIRED,
             "MissingContentLength",
             "You must provide the Content-Length HTTP header.",
+        ));
+    }
+    if digest == Digest::Required && md5.is_none() && checksum.is_none() {
+        return Err(bad_request(
+            "InvalidRequest",
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
         ));
     }
     if md5 != hashers.0.map(|md5| md5.finalize().into()) {

@@ -80,7 +80,7 @@ async fn digests_and_lengths_that_do_not_match_store_nothing() {
     assert_eq!(put("x-amz-sdk-checksum-algorithm", "CRC32").await, (400, "InvalidRequest".into()));
     // The signature names other bytes than were sent.
     let mut signed = s3.call("PUT", "/digests/k").body("body");
-    signed = signed.unsigned_header("x-amz-note", "");
+    signed = signed.unsigned_header("x-amz-meta-note", "");
     assert_eq!(signed.send().await.error(), (403, "AccessDenied".into()));
     // A body that ends early, signed or not.
     let short = s3.call("PUT", "/digests/k").body("body").length(10).send().await;

@@ -35,7 +35,7 @@ async fn an_object_comes_back_as_it_was_put() {
         ("expires", "Thu, 01 Dec 2033 16:00:00 GMT"),
         ("x-amz-meta-color", "blue"),
         ("x-amz-meta-name", "=?UTF-8?B?Z3LDtsOfZQ==?="),
-        ("x-amz-storage-class", "STANDARD_IA"),
+        ("x-amz-storage-class", "GLACIER_IR"),
         ("x-amz-tagging-count", "2"),
         ("accept-ranges", "bytes"),
         ("etag", "\"5d41402abc4b2a76b9719d911017c592\""),

@@ -72,6 +72,64 @@ async fn headers_and_urls_of_version_2_are_verified() {
     assert_eq!(get(longer).await.error().1, "SignatureDoesNotMatch");
 }
 
+/// libs3, iRODS and clients from before 2010 write their dates so.
+#[tokio::test]
+async fn dates_of_old_clients_are_verified_as_they_were_signed() {
+    let server = Server::start_with(Options { sigv2: true, ..Options::default() }).await;
+    let s3 = server.root();
+    signed(&s3, "PUT", "/dated", SystemTime::now(), "").await.ok();
+    let send = async |date: Option<&str>, amz: Option<&str>, (host, resource): (&str, &str), signed: &str| {
+        let line = amz.map(|amz| format!("x-amz-date:{amz}\n")).unwrap_or_default();
+        let signature = sign(&s3, &format!("GET\n\n\n{signed}\n{line}{resource}"));
+        let date = date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
+        let amz = amz.map(|amz| format!("x-amz-date: {amz}\r\n")).unwrap_or_default();
+        let path = if host == "x" { resource } else { "/" };
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{date}{amz}\
+             authorization: AWS {}:{signature}\r\n\r\n",
+            s3.access_key
+        );
+        raw(server.address, request.as_bytes(), false).await
+    };
+    let forms = |at: SystemTime| {
+        let http = httpdate::fmt_http_date(at);
+        let of = time::OffsetDateTime::from(at);
+        let rfc_850 = time::macros::format_description!(
+            "[weekday], [day]-[month repr:short]-[year repr:last_two] [hour]:[minute]:[second] GMT"
+        );
+        let asctime = time::macros::format_description!(
+            "[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"
+        );
+        [
+            http.replace("GMT", "+0000"),
+            http.replace("GMT", "-0000"),
+            of.format(rfc_850).unwrap(),
+            of.format(asctime).unwrap(),
+            http,
+        ]
+    };
+    let by_path = ("x", "/dated");
+    for form in forms(SystemTime::now()) {
+        let in_date = send(Some(&form), None, by_path, &form).await;
+        assert_eq!(in_date.status, 200, "date: {form}: {}", in_date.text());
+        let in_amz = send(None, Some(&form), by_path, "").await;
+        assert_eq!(in_amz.status, 200, "x-amz-date: {form}: {}", in_amz.text());
+        let both = send(Some("Thu, 01 Jan 1970 00:00:00 GMT"), Some(&form), by_path, "").await;
+        assert_eq!(both.status, 200, "both: {form}: {}", both.text());
+        let hosted = send(None, Some(&form), ("dated.s3.test", "/dated/"), "").await;
+        assert_eq!(hosted.status, 200, "at its host: {form}: {}", hosted.text());
+        let other = send(Some(&form), None, by_path, "Thu, 01 Jan 1970 00:00:00 GMT").await;
+        assert!(other.status >= 400, "{form}: another date was signed");
+    }
+    for form in forms(SystemTime::now() - Duration::from_secs(3600)) {
+        for answer in
+            [send(Some(&form), None, by_path, &form).await, send(None, Some(&form), by_path, "").await]
+        {
+            assert_eq!(answer.error(), (403, "RequestTimeTooSkewed".into()), "{form}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn version_2_is_refused_by_name_where_it_is_off() {
     let server = Server::start().await;

@@ -15,7 +15,7 @@ use crate::domain::object_lock::ObjectLock;
 use crate::domain::precondition::{Preconditions, ReadDecision};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::range::Span;
-use crate::domain::storage_class::StorageClass;
+use crate::domain::storage_class::{ClassName, StorageClass};
 
 /// What [`Error::PreconditionFailed`] says of a condition on the source.
 pub const SOURCE_DIFFERS: &str = "the copy source does not match";
@@ -41,6 +41,8 @@ pub struct CopyRequest {
     pub acl: CannedAcl,
     /// The target's class; `None` for its space's default, as S3 has it.
     pub class: Option<StorageClass>,
+    /// The name by which the class is asked for, if it is not the usual one; the source's is never taken over.
+    pub class_name: Option<ClassName>,
     /// What must hold of the target's current version.
     pub preconditions: Preconditions,
     /// The checksum the target should carry; `None` to take the source's.
@@ -68,8 +70,15 @@ impl Store {
             .clone()
             .unwrap_or_else(|| (source.object.headers.clone(), source.object.metadata.clone()));
         let tags = request.replace_tags.clone().unwrap_or_else(|| source.object.tags.clone());
-        let attributes =
-            Attributes { headers, metadata, tags, class: Some(class), lock: request.lock, acl: request.acl };
+        let attributes = Attributes {
+            headers,
+            metadata,
+            tags,
+            class: Some(class),
+            class_name: request.class_name,
+            lock: request.lock,
+            acl: request.acl,
+        };
         self.precheck_lock(&entered, &attributes.lock)?;
         attributes.validate()?;
         let domain = self.dedup.domain(&entered.address);

@@ -17,18 +17,40 @@ use crate::domain::object::Object;
 use crate::domain::precondition::{Preconditions, ReadDecision};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::range::{ByteRange, Span};
+use crate::domain::timestamp::Timestamp;
 
 /// How to read.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
     /// Only these bytes.
     pub range: Option<ByteRange>,
-    /// The range counts only if this is the current tag (RFC 9110 section 13.1.5).
-    pub if_range: Option<Etag>,
+    /// The range counts only if this is current (RFC 9110 section 13.1.5).
+    pub if_range: Option<IfRange>,
     /// Only this part, from 1.
     pub part: Option<u32>,
     /// What must hold.
     pub preconditions: Preconditions,
+}
+
+/// The state of an object in which a range of it is wanted.
+#[derive(Clone, Debug)]
+pub enum IfRange {
+    /// With this tag.
+    Tag(Etag),
+    /// Last modified in exactly this second.
+    Date(Timestamp),
+    /// None that there could be: the whole object is wanted.
+    Never,
+}
+
+impl IfRange {
+    fn is_of(&self, object: &Object) -> bool {
+        match self {
+            Self::Tag(tag) => *tag == object.etag,
+            Self::Date(date) => date.seconds() == object.created_at.seconds(),
+            Self::Never => false,
+        }
+    }
 }
 
 /// What a read found, without its bytes.
@@ -85,7 +107,8 @@ impl Store {
             ReadDecision::Failed => return Err(Error::PreconditionFailed("the object has changed")),
         }
         let size = object.size();
-        let range = options.range.filter(|_| options.if_range.as_ref().is_none_or(|tag| *tag == object.etag));
+        let range =
+            options.range.filter(|_| options.if_range.as_ref().is_none_or(|state| state.is_of(&object)));
         match (options.part, range) {
             (Some(part), _) => {
                 let (span, parts) = self.part_span(&object, part).await?;

@@ -48,6 +48,7 @@ fn object(key: &str, size: u64, tags: &[(&str, &str)]) -> Object {
         tags: tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Tags>(),
         checksum: None,
         lock: ObjectLock::default(),
+        class_name: None,
         acl: CannedAcl::Private,
         is_latest: true,
         is_null_version: false,

@@ -100,7 +100,7 @@ macro_rules! piece {
     // A version but for its id and its space, and its content.
     ($engine:ident version_columns) => {
         "o.key, o.blob_id, o.size, o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, \
-         o.acl, o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts"
+         o.acl, o.class_name, o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts"
     };
     ($engine:ident object_columns) => {
         $crate::infrastructure::metadata::dialect::joined!($engine:
@@ -125,7 +125,7 @@ macro_rules! piece {
     (sqlite page_of_objects) => {
         "SELECT (SELECT json_array(id, namespace, tenant, versioning, settings) FROM spaces WHERE id = $1), \
          json_group_array(json_array(hex(id), key, hex(blob_id), size, etag, class, headers, metadata, tags, \
-         checksum, object_lock, acl, is_latest, is_null_version, created_at, hex(hash), parts)) FROM ("
+         checksum, object_lock, acl, class_name, is_latest, is_null_version, created_at, hex(hash), parts)) FROM ("
     };
     // What `rows::object` reads, for one page of one space.
     (sqlite listed) => {
@@ -168,7 +168,7 @@ macro_rules! piece {
     };
     // The same around a select of what `objects::list_latest` reads.
     (sqlite page_of_latest) => {
-        "SELECT json_group_array(json_array(key, size, etag, class, checksum, created_at)) FROM ("
+        "SELECT json_group_array(json_array(key, size, etag, class, checksum, created_at, class_name)) FROM ("
     };
     (postgres page_of_latest) => {
         ""
@@ -252,7 +252,7 @@ macro_rules! piece {
             "SELECT ",
             space_columns,
             ", u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, u.object_lock AS \
-             upload_lock, u.acl, u.checksum_algorithm, u.checksum_kind, u.created_at AS begun_at FROM uploads u \
+             upload_lock, u.acl, u.class_name, u.checksum_algorithm, u.checksum_kind, u.created_at AS begun_at FROM uploads u \
              JOIN spaces s ON s.id = u.space_id"
         )
     };

@@ -198,7 +198,7 @@ pub(super) async fn list_latest(db: &Database, query: &ListQuery) -> Result<Vec<
     let page = if query.versioned {
         sql!(
             page_of_latest,
-            "SELECT o.key, o.size, o.etag, o.class, o.checksum, o.created_at FROM ",
+            "SELECT o.key, o.size, o.etag, o.class, o.checksum, o.created_at, o.class_name FROM ",
             live_objects,
             " WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND o.key <> '' AND o.is_latest \
              AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $4",
@@ -207,7 +207,7 @@ pub(super) async fn list_latest(db: &Database, query: &ListQuery) -> Result<Vec<
     } else {
         sql!(
             page_of_latest,
-            "SELECT o.key, o.size, o.etag, o.class, o.checksum, o.created_at FROM objects o \
+            "SELECT o.key, o.size, o.etag, o.class, o.checksum, o.created_at, o.class_name FROM objects o \
              WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND o.key <> '' AND o.is_latest \
              AND o.blob_id IS NOT NULL ORDER BY o.key LIMIT $4",
             end_of_page

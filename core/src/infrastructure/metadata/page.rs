@@ -9,7 +9,7 @@ use super::dialect::Fault;
 use super::statement::Row;
 
 /// What a row of `page_of_objects` holds, in order.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "id",
     "key",
     "blob_id",
@@ -22,6 +22,7 @@ const COLUMNS: [&str; 17] = [
     "checksum",
     "object_lock",
     "acl",
+    "class_name",
     "is_latest",
     "is_null_version",
     "created_at",

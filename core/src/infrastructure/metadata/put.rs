@@ -18,6 +18,7 @@ use crate::domain::etag::Etag;
 use crate::domain::multipart::UploadId;
 use crate::domain::object::{Attributes, Content, Object, ObjectId};
 use crate::domain::space::{Space, SpaceId, Versioning};
+use crate::domain::storage_class::ClassName;
 
 /// Puts of different keys. Every one is decided before any is made.
 pub(super) async fn put_all(batch: &mut Batch<'_>, puts: &[&PutObject]) -> Result<Vec<Applied>, Fault> {
@@ -240,6 +241,7 @@ async fn insert_all(
             content,
             etag: new.etag,
             class,
+            class_name: new.attributes.class_name.filter(|name| name.class() == class),
             headers: new.attributes.headers.clone(),
             metadata: new.attributes.metadata.clone(),
             tags: new.attributes.tags.clone(),
@@ -261,12 +263,13 @@ async fn insert_all(
 
 /// Writes the rows of COMMITTED objects that are the latest of their keys.
 async fn write(batch: &mut Batch<'_>, objects: &[(Object, Option<UploadId>)]) -> Result<(), Fault> {
-    const COLUMNS: usize = 18;
+    const COLUMNS: usize = 19;
     for portion in batch.tx.portions(objects) {
         let mut statement = batch.tx.query_rows(
             sql!(
                 "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, blob_id, size, \
-                 etag, class, headers, metadata, tags, checksum, upload_id, created_at, object_lock, acl) VALUES ",
+                 etag, class, headers, metadata, tags, checksum, upload_id, created_at, object_lock, acl, \
+                 class_name) VALUES ",
                 rows
             ),
             portion.len(),
@@ -291,7 +294,8 @@ async fn write(batch: &mut Batch<'_>, objects: &[(Object, Option<UploadId>)]) ->
                 .bind(completes.map(|upload| upload.0))
                 .bind(object.created_at.millis())
                 .bind(rows::json(&object.lock)?)
-                .bind(object.acl.code());
+                .bind(object.acl.code())
+                .bind(object.class_name.map(ClassName::code));
         }
         statement.execute().await?;
     }

@@ -18,7 +18,7 @@ use crate::domain::object::{Attributes, Content, Headers, Listed, Object, Object
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::settings::SettingsRevision;
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
-use crate::domain::storage_class::StorageClass;
+use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
 
 /// A reader of one row, which knows what to name when a value makes no sense.
@@ -140,6 +140,7 @@ pub(super) fn object(row: &Row) -> Result<Object, Fault> {
         content,
         etag: reader.parse("etag", |text: String| Etag::parse(&text).ok())?,
         class: reader.class("class")?,
+        class_name: ClassName::of(reader.class("class")?, reader.get("class_name")?),
         headers: reader.json::<Headers>("headers")?,
         metadata: reader.json("metadata")?,
         tags: reader.json("tags")?,
@@ -153,19 +154,23 @@ pub(super) fn object(row: &Row) -> Result<Object, Fault> {
 }
 
 /// The columns of a row of `objects::list_latest`, in order.
-pub(super) type LatestRow = (String, i64, String, i16, Option<String>, i64);
+pub(super) type LatestRow = (String, i64, String, i16, Option<String>, i64, Option<i16>);
 
 pub(super) fn latest_row(row: &Row) -> Result<LatestRow, Fault> {
-    Ok((row.at(0)?, row.at(1)?, row.at(2)?, row.at(3)?, row.at(4)?, row.at(5)?))
+    Ok((row.at(0)?, row.at(1)?, row.at(2)?, row.at(3)?, row.at(4)?, row.at(5)?, row.at(6)?))
 }
 
-pub(super) fn latest((key, size, etag, class, checksum, created_at): LatestRow) -> Result<Listed, Fault> {
+pub(super) fn latest(
+    (key, size, etag, class, checksum, created_at, class_name): LatestRow,
+) -> Result<Listed, Fault> {
     let corrupt =
         |column| MetadataError::Corrupt { table: "objects", column, row: format!("with the key {key:?}") };
+    let class = StorageClass::from_code(class).ok_or_else(|| corrupt("class"))?;
     Ok(Listed {
         size: u64::try_from(size).map_err(|_| corrupt("size"))?,
         etag: Etag::parse(&etag).map_err(|_| corrupt("etag"))?,
-        class: StorageClass::from_code(class).ok_or_else(|| corrupt("class"))?,
+        class,
+        class_name: ClassName::of(class, class_name),
         checksum: match &checksum {
             Some(text) => Some(Checksum::from_stored(text).ok_or_else(|| corrupt("checksum"))?),
             None => None,
@@ -224,6 +229,8 @@ pub(super) fn upload(row: &Row) -> Result<Upload, Fault> {
     let reader = Reader::new(row, "uploads", id);
     let algorithm = reader.maybe("checksum_algorithm", |text: String| ChecksumAlgorithm::parse(&text))?;
     let kind = reader.maybe("checksum_kind", |text: String| ChecksumKind::parse(&text))?;
+    let class = reader.maybe("class", StorageClass::from_code)?;
+    let class_name = reader.get("class_name")?;
     Ok(Upload {
         id: UploadId(id),
         space: space(row)?,
@@ -232,7 +239,8 @@ pub(super) fn upload(row: &Row) -> Result<Upload, Fault> {
             headers: reader.json("headers")?,
             metadata: reader.json("metadata")?,
             tags: reader.json("tags")?,
-            class: reader.maybe("class", StorageClass::from_code)?,
+            class,
+            class_name: class.and_then(|class| ClassName::of(class, class_name)),
             lock: reader.json("upload_lock")?,
             acl: reader.acl("acl")?,
         },

@@ -9,6 +9,7 @@ use super::rows;
 use crate::application::ports::metadata::{Outcome, Refusal, UpdateObject};
 use crate::domain::object::Object;
 use crate::domain::object_lock::{Locked, ObjectLock};
+use crate::domain::storage_class::ClassName;
 
 pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Result<Applied, Fault> {
     // A delete marker carries nothing that could be changed.
@@ -21,7 +22,9 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         Ok(lock) => lock,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let mut after = Object { class: update.class.unwrap_or(before.class), lock, ..before.clone() };
+    let class = update.class.unwrap_or(before.class);
+    let class_name = before.class_name.filter(|name| name.class() == class);
+    let mut after = Object { class, class_name, lock, ..before.clone() };
     if let Some(patch) = &update.attributes {
         let attributes = patch.of(&before);
         if let Err(invalid) = attributes.validate() {
@@ -44,7 +47,7 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         .tx
         .query(sql!(
             "UPDATE objects SET class = $2, headers = $3, metadata = $4, tags = $5, object_lock = $6, \
-             acl = $7 \
+             acl = $7, class_name = $8 \
              WHERE id = $1 AND state = 2"
         ))
         .bind(after.id.0)
@@ -54,6 +57,7 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         .bind(rows::json(&after.tags)?)
         .bind(rows::json(&after.lock)?)
         .bind(after.acl.code())
+        .bind(after.class_name.map(ClassName::code))
         .execute()
         .await?;
     if let (true, Some(content)) = (after.class != before.class, &after.content) {

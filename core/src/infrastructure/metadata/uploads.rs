@@ -16,7 +16,7 @@ use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::object::Attributes;
 use crate::domain::space::Space;
-use crate::domain::storage_class::StorageClass;
+use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
 
 /// What a new upload is made of.
@@ -60,8 +60,8 @@ pub(super) async fn create(db: &Database, new: NewUpload<'_>) -> Result<Result<U
 async fn insert(tx: &mut Transaction, new: &NewUpload<'_>, space: &Space) -> Result<(), Fault> {
     tx.query(sql!(
         "INSERT INTO uploads (id, space_id, key, class, headers, metadata, tags, object_lock, \
-         checksum_algorithm, checksum_kind, created_at, acl) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+         checksum_algorithm, checksum_kind, created_at, acl, class_name) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     ))
     .bind(new.id.0)
     .bind(space.id.0)
@@ -75,6 +75,7 @@ async fn insert(tx: &mut Transaction, new: &NewUpload<'_>, space: &Space) -> Res
     .bind(new.checksum.map(|(_, kind)| kind.as_str()))
     .bind(new.now.millis())
     .bind(new.attributes.acl.code())
+    .bind(new.attributes.class_name.map(ClassName::code))
     .execute()
     .await?;
     Ok(())

@@ -315,6 +315,7 @@ impl<'s> Bench<'s> {
                 size: object.size(),
                 etag: object.etag.clone(),
                 class: object.class,
+                class_name: object.class_name,
                 checksum: object.checksum.clone(),
                 created_at: object.created_at,
             };

@@ -13,7 +13,7 @@ use crate::domain::object::{Attributes, Headers, ObjectId};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
-use crate::domain::storage_class::StorageClass;
+use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
 
 /// WRITING and DELETING rows are found by nobody.
@@ -59,6 +59,7 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
         tags: [("k y".to_owned(), "日本".to_owned())].into(),
         class: Some(StorageClass::Cold),
         lock: ObjectLock::default(),
+        class_name: Some(ClassName::GlacierInstant),
         acl: CannedAcl::AuthenticatedRead,
     };
     let longest = format!("{}'\"%_\\\u{1}", "é".repeat(500));
@@ -77,6 +78,7 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
     assert_eq!(answered.metadata, attributes.metadata);
     assert_eq!(answered.tags, attributes.tags);
     assert_eq!(answered.acl, attributes.acl);
+    assert_eq!(answered.class_name, attributes.class_name);
     assert_eq!(answered.class, StorageClass::Cold);
     assert_eq!(answered.checksum, Some(checksum));
     assert_eq!(answered.size(), 4);
@@ -92,6 +94,16 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
     let empty = bench.has_put("empty", b"").await;
     assert_eq!(empty.content.map(|content| content.size), Some(0));
     assert_eq!(bench.find("empty").await.unwrap().leaf.map(|leaf| leaf.length), Some(0));
+    // A name goes with its class.
+    let change = |class| {
+        let preconditions = Preconditions::default();
+        Mutation::Update(Box::new(UpdateObject { id, class, attributes: None, lock: None, preconditions }))
+    };
+    let kept = object(bench.one(change(None)).await);
+    assert_eq!(kept.class_name, Some(ClassName::GlacierInstant));
+    let moved = object(bench.one(change(Some(StorageClass::Hot))).await);
+    assert_eq!((moved.class, moved.class_name), (StorageClass::Hot, None));
+    assert_eq!(bench.find(&longest).await.unwrap().object, moved);
     bench.finish().await;
 }
 

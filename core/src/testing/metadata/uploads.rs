@@ -13,7 +13,7 @@ use crate::domain::etag::Etag;
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId};
 use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::range::Span;
-use crate::domain::storage_class::StorageClass;
+use crate::domain::storage_class::{ClassName, StorageClass};
 
 /// The least size of a part that is not the last.
 const MIN: u64 = 5 << 20;
@@ -35,6 +35,8 @@ async fn begin(
     let id = UploadId(ObjectId::fresh(bench.now()).0);
     let attributes = Attributes {
         metadata: [("from".to_owned(), "upload".to_owned())].into(),
+        class: Some(StorageClass::Hot),
+        class_name: Some(ClassName::ReducedRedundancy),
         acl: CannedAcl::PublicRead,
         ..Attributes::default()
     };
@@ -122,6 +124,7 @@ pub async fn parts_become_one_object(store: &dyn MetadataStore) {
     assert_eq!(content.size, 2 * MIN + 12);
     assert_eq!(made.etag, Etag::multipart([&md5(b"first"), &md5(b"second"), &md5(b"third")]));
     assert_eq!((made.metadata["from"].as_str(), made.acl), ("upload", CannedAcl::PublicRead));
+    assert_eq!(made.class_name, Some(ClassName::ReducedRedundancy));
     assert_eq!(bench.find("k").await.unwrap().object, made);
     assert_eq!(store.completed_by(upload).await.unwrap(), Some(made.clone()));
     assert_eq!(store.find_upload(upload).await.unwrap(), None);
