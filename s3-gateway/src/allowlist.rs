@@ -441,7 +441,7 @@ mod tests {
             {
                 assert_eq!(decide(&method, level, key).unwrap(), plain, "{method} ?{key}");
             }
-            for key in ["renameObject", "torrent", "restore", "replication", "delete"] {
+            for key in ["renameObject", "torrent", "restore", "delete"] {
                 if level != Service {
                     assert_eq!(
                         decide(&method, level, key).map_err(|r| r.status.as_u16()),

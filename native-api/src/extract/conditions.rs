@@ -92,6 +92,16 @@ mod tests {
         let good_date = headers(&[(IF_UNMODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:37 GMT")]);
         let expected = Some(Timestamp(784_111_777_000));
         assert_eq!(preconditions(&good_date).unwrap().if_unmodified_since, expected);
+        for name in [IF_MATCH, IF_NONE_MATCH] {
+            assert!(
+                preconditions(&headers(&[(name.clone(), "")])).is_err(),
+                "{name} is present and says nothing"
+            );
+            assert!(
+                preconditions(&headers(&[(name.clone(), "W/\"\"")])).is_ok(),
+                "{name}: a tag of no object"
+            );
+        }
         let bad_tag = headers(&[(IF_MATCH, "a b")]);
         assert_eq!(preconditions(&bad_tag).map_err(|e| e.field), Err("If-Match"));
     }

@@ -309,10 +309,7 @@ mod tests {
             );
         }
         let (signer, body) = published();
-        assert_eq!(
-            passed(signer, &body[..70000 - 3000], 4096).await.unwrap_err(),
-            ChunkError::Format.to_string()
-        );
+        assert_eq!(passed(signer, &body[..60_000], 4096).await.unwrap_err(), ChunkError::Format.to_string());
         let (mut signer, body) = published();
         signer.trailer = true;
         assert_eq!(

@@ -123,8 +123,8 @@ async fn xml_that_is_not_what_was_signed_is_refused() {
     for (method, target) in
         [("PUT", "/xml?versioning"), ("PUT", "/xml?tagging"), ("POST", "/xml?delete"), ("PUT", "/new")]
     {
-        let wrong =
-            s3.call(method, target).body(body).instead(body.replace("Enabled", "Suspend")).send().await;
+        let call = s3.call(method, target).header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==").body(body);
+        let wrong = call.instead(body.replace("Enabled", "Suspend")).send().await;
         assert_eq!(wrong.error(), (400, "XAmzContentSHA256Mismatch".into()), "{method} {target}");
     }
     assert!(!s3.get("/xml?versioning").await.ok().text().contains("Status"));
