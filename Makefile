@@ -31,7 +31,7 @@ install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 	install -D -s -m 755 $(TARGET)/release/juststorage $(DESTDIR)$(PREFIX)/bin/juststorage
 
 test: ## every test, on SQLite and PostgreSQL; installs what is missing
-	scripts/prepare compiler postgres faults pooler python tools clients sdks
+	scripts/prepare compiler postgres backup faults pooler python tools clients sdks
 	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
 
 threads: ## threads at one segment in every order, under loom
@@ -45,7 +45,7 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 		$(if $(ONLY),--only '$(ONLY)') $(CONFORMANCE_FLAGS)
 
 prove: ## the proof of durability in short, under ten minutes: docs/RELIABILITY.md
-	scripts/prepare compiler postgres faults pooler
+	scripts/prepare compiler postgres backup faults pooler
 	# Everything is built first: compilers beside tests slow both.
 	$(PROVE) --workspace --lib $(CORE_PROOFS) $(BINARY_PROOFS) --no-run
 	$(PROVE) --workspace $(LOOM) --no-run

@@ -18,6 +18,7 @@ Examples:
   juststorage key create --kind s3 --tenant acme --expires 90d
   juststorage bucket create models --namespace models --tenant acme
   juststorage stats --json
+  juststorage backup begin
 
 Settings: a flag wins over the environment, which wins over the TOML file, which
 wins over the default. In the file a setting is called as its flag, with
@@ -82,7 +83,22 @@ pub enum Command {
     ///
     /// Takes over from servers that died, moves blobs to the tier their objects ask for, empties sparse packs
     /// and removes what was deleted. A running server does all this by itself.
+    ///
+    /// Data files that nothing names any more are kept for JUSTSTORAGE_RETENTION here too. `--retention 0s` removes
+    /// them at once, on a full disk for instance: a backup of the database that is older then no longer finds all its
+    /// bytes in the tiers. A backup that is being made (`backup begin`) holds removal even so.
     Gc,
+    /// Hold removal while a backup is made
+    ///
+    /// Begin; copy the database; copy the tiers; end. See docs/backup.md.
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Items of background work that failed, and when they are tried again
+    Stuck {
+        /// What to do [default: list them]
+        #[command(subcommand)]
+        command: Option<StuckCommand>,
+    },
     /// Apply lifecycle rules once, to every space that has some. Runs beside a server as well
     ///
     /// A running server does this by itself, once a day and when rules change; while it is at it, this command
@@ -99,6 +115,41 @@ pub enum Command {
     /// Make, list and delete buckets, the S3 names of spaces
     #[command(subcommand)]
     Bucket(BucketCommand),
+}
+
+/// Backups.
+#[derive(Subcommand)]
+pub enum BackupCommand {
+    /// Hold removal: from now on no data file is removed that a backup of the database may name
+    Begin {
+        /// When the hold ends by itself, should `backup end` never come: a number and s, m, h or d
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]
+        hold: Duration,
+    },
+    /// End a hold: the tiers are copied
+    End {
+        /// The backup's id, as `backup begin` printed it [default: the only one]
+        id: Option<Uuid>,
+        /// End all of them
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+    /// List the holds
+    List,
+}
+
+/// Items that failed.
+#[derive(Subcommand)]
+pub enum StuckCommand {
+    /// Make an item due now
+    Retry {
+        /// The item, as `stuck` shows it
+        #[arg(required_unless_present = "all")]
+        item: Option<String>,
+        /// All items
+        #[arg(long, conflicts_with = "item")]
+        all: bool,
+    },
 }
 
 /// Keys.

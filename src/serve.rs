@@ -10,10 +10,7 @@ use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
-use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Rewriter, Scrubber, Supervisor, TakeOver,
-    UploadExpiry, Worker as _,
-};
+use juststorage_core::application::workers::{Heartbeat, Supervisor, TakeOver, Upkeep, Worker as _};
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::identity::Purpose;
 use juststorage_core::domain::invalid::Invalid;
@@ -185,24 +182,22 @@ fn start_workers(
     config: &Config,
     superseded: &CancellationToken,
 ) -> Supervisor {
-    let (metadata, tiers, clock) = (&parts.metadata, &parts.tiers, &parts.clock);
-    let rewriter = Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
+    let upkeep = Upkeep {
+        metadata: parts.metadata.clone(),
+        tiers: parts.tiers.clone(),
+        clock: parts.clock.clone(),
+        writer,
+        superseded: superseded.clone(),
+        retention: config.storage.retention,
+        upload_expiry: config.upload_expiry,
+        day: config.lifecycle_day,
+        scrub_every: config.scrub_every,
+    };
     // By the writer's name, so that a server that comes back has its predecessor's leases at once.
-    let supervisor = Supervisor::new(metadata.clone(), clock.clone(), writer.0);
-    supervisor.start(Arc::new(heartbeat(parts, writer).telling(superseded.clone())));
-    supervisor.start(Arc::new(take_over(parts).sparing(writer)));
-    supervisor.start(Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone())));
-    supervisor.start(Arc::new(Mover(rewriter.clone())));
-    supervisor.start(Arc::new(Compactor(rewriter)));
-    supervisor.start(Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), config.upload_expiry)));
-    let lifecycle = LifecycleWorker::new(metadata.clone(), clock.clone(), writer, config.lifecycle_day);
-    supervisor.start(Arc::new(lifecycle));
-    supervisor.start(Arc::new(Scrubber::new(
-        metadata.clone(),
-        tiers.clone(),
-        clock.clone(),
-        config.scrub_every,
-    )));
+    let supervisor = Supervisor::new(parts.metadata.clone(), parts.clock.clone(), writer.0);
+    for worker in upkeep.workers() {
+        supervisor.start(worker);
+    }
     supervisor
 }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use common::{Running, noise, object, put_request, root, segment_files};
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::Body;
+use juststorage_core::application::ports::clock::Clock as _;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::workers::{
     Compactor, GarbageCollector, Mover, Rewriter, Scrubber, Step, Worker,
@@ -94,13 +95,14 @@ async fn soak(engine: &str, folder: TempDir, url: String) {
     let (metadata, tiers, clock) = parts();
     let rewriter =
         Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), WriterId(uuid::Uuid::from_u128(7)));
-    let gc = GarbageCollector::new(metadata.clone(), tiers.clone());
+    let gc = GarbageCollector::new(metadata.clone(), tiers.clone(), clock.clone(), Duration::ZERO);
     let sweeper = {
         let (counts, stop, metadata) = (counts.clone(), stop.clone(), metadata.clone());
+        let clock = clock.clone();
         async move {
             while !stop.load(Ordering::Relaxed) {
                 metadata.purge_deleting(64).await.unwrap();
-                add(&counts.collected, metadata.sweep(64).await.unwrap().blobs);
+                add(&counts.collected, metadata.sweep(64, clock.now()).await.unwrap().blobs);
                 gc.step().await.unwrap();
                 add(&counts.cycles, 1);
             }

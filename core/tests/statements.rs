@@ -158,8 +158,9 @@ async fn prepare_all(url: &str) {
 /// Files whose statements read whole tables because that is their purpose, and no request waits for them.
 const READ_EVERYTHING: [&str; 2] = ["validate.rs", "sample.rs"];
 
-/// Statements over tables that stay small: a row for a space, a credential, a writer, a lease, the store, a tier.
-const SMALL: [&str; 9] = [
+/// Statements over tables that stay small: a row for a space, a credential, a writer, a lease, the store, a tier, an item
+/// that failed.
+const SMALL: [&str; 11] = [
     "usage",
     "spaces",
     "buckets",
@@ -169,6 +170,8 @@ const SMALL: [&str; 9] = [
     "store",
     "store_tiers",
     "incarnations",
+    "backup_holds",
+    "stuck",
 ];
 
 /// Indexes of nothing but work that waits to be done, which is read in portions.

@@ -34,6 +34,8 @@ files! {
     "0008_latest_covers.sql",
     "0009_acls.sql",
     "0010_store.sql",
+    "0011_retention.sql",
+    "0012_stuck.sql",
     "0014_storage_class.sql",
 }
 

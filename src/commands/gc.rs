@@ -25,7 +25,7 @@ struct Done {
     collected: u64,
 }
 
-/// Reclaims all that can be reclaimed now.
+/// Reclaims all that can be reclaimed now. `JUSTSTORAGE_RETENTION` holds here too.
 pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
     let parts = Parts::open(storage).await?;
     // Its own writer: were this process to die, servers would clean up behind it as behind any other.
@@ -93,7 +93,12 @@ async fn while_alive<T>(
 async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<Done, Failure> {
     let rewriter = Rewriter::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone(), writer);
     let (mover, compactor) = (Mover(rewriter.clone()), Compactor(rewriter));
-    let collector = GarbageCollector::new(parts.metadata.clone(), parts.tiers.clone());
+    let collector = GarbageCollector::new(
+        parts.metadata.clone(),
+        parts.tiers.clone(),
+        parts.clock.clone(),
+        parts.storage().retention,
+    );
     let mut done = Done { taken_over: succeed(parts, &[&mover, &compactor]).await?, ..Done::default() };
     loop {
         let taken_over = run_dry(&take_over(parts)).await?;

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::serve::home_tenant;
 use crate::telemetry;
 
+mod backup;
 mod bucket;
 mod gc;
 mod key;
@@ -27,6 +28,7 @@ mod scrub;
 mod serve;
 mod snippets;
 mod stats;
+mod stuck;
 mod validate;
 
 use output::Output;
@@ -57,6 +59,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Scrub => scrub::run(StorageConfig::new(&settings)?, output).await,
         Command::Gc => gc::run(StorageConfig::new(&settings)?, output).await,
+        Command::Backup(command) => backup::run(StorageConfig::new(&settings)?, command, output).await,
+        Command::Stuck { command } => stuck::run(StorageConfig::new(&settings)?, command, output).await,
         Command::Lifecycle => {
             let day = lifecycle_day(&settings)?;
             lifecycle::run(StorageConfig::new(&settings)?, day, output).await

@@ -202,6 +202,17 @@ pub struct Settings {
     )]
     pub scrub_every: Option<String>,
 
+    /// How long a data file that nothing names any more is kept before it is removed, so that a backup of the
+    /// database finds its bytes in the tiers: a number and s, m, h or d; 0s: not at all [default: 1h]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_RETENTION",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub retention: Option<String>,
+
     /// How long requests may take to finish after SIGTERM: a number and s, m, h or d [default: 30s]
     #[arg(
         long,
@@ -398,6 +409,7 @@ impl Settings {
             upload_expiry: filled(self.upload_expiry).or(filled(lower.upload_expiry)),
             lifecycle_day: filled(self.lifecycle_day).or(filled(lower.lifecycle_day)),
             scrub_every: filled(self.scrub_every).or(filled(lower.scrub_every)),
+            retention: filled(self.retention).or(filled(lower.retention)),
             shutdown_grace: filled(self.shutdown_grace).or(filled(lower.shutdown_grace)),
             log: filled(self.log).or(filled(lower.log)),
             log_format: filled(self.log_format).or(filled(lower.log_format)),

@@ -2,15 +2,19 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::infrastructure::metadata::Connections;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use super::{ConfigError, Settings, amount};
+use super::{ConfigError, Settings, amount, duration};
 
 /// What cannot stand for itself in the path of a `sqlite://` URL.
 const PATH_ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
+
+/// The default retention: longer than copying a database takes that is copied before the tiers.
+const RETENTION: Duration = Duration::from_hours(1);
 
 /// The data directory, the database and the tiers.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct StorageConfig {
     pub dedup: DedupScope,
     /// `JUSTSTORAGE_RESERVE_BYTES`: a twentieth of each file system, 1 GiB at most.
     pub reserve: Option<u64>,
+    /// `JUSTSTORAGE_RETENTION`: how long a segment that nothing names any more is kept; 1 hour.
+    pub retention: Duration,
 }
 
 impl StorageConfig {
@@ -56,7 +62,13 @@ impl StorageConfig {
         let connections = connections(settings)?;
         let reserve = settings.reserve_bytes.as_deref().map(amount::parse).transpose();
         let reserve = reserve.map_err(|reason| ConfigError::new("JUSTSTORAGE_RESERVE_BYTES", reason))?;
-        Ok(Self { data_dir, database, connections, hot, cold, dedup, reserve })
+        let retention = match settings.retention.as_deref() {
+            None => RETENTION,
+            Some(text) => {
+                duration::parse(text).map_err(|reason| ConfigError::new("JUSTSTORAGE_RETENTION", reason))?
+            }
+        };
+        Ok(Self { data_dir, database, connections, hot, cold, dedup, reserve, retention })
     }
 }
 

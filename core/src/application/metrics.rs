@@ -88,6 +88,20 @@ pub(crate) fn worker_step(worker: &'static str, items: u64) {
     counter!("activestorage_worker_items_total", "worker" => worker).increment(items);
 }
 
+/// Items that a worker has put aside.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; 2^53 items are far
+pub(crate) fn stuck(worker: &'static str, items: u64) {
+    gauge!("activestorage_stuck_items", "worker" => worker).set(items as f64);
+}
+
+/// Backups that hold removal, and segments that nothing names any more and whose files are still there.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float
+pub(crate) fn retained(holds: usize, segments: u64, bytes: u64) {
+    gauge!("activestorage_backup_holds").set(holds as f64);
+    gauge!("activestorage_retained_segments").set(segments as f64);
+    gauge!("activestorage_retained_bytes").set(bytes as f64);
+}
+
 /// Objects of a space in one state.
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; 2^53 objects are far
 pub(crate) fn objects(namespace: &str, tenant: &str, status: &'static str, count: u64) {

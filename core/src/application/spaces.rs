@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::application::access::authorize;
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
-use crate::application::metrics;
 use crate::application::ports::metadata::{BucketDeletion, Place, SpaceUsage};
 use crate::application::store::Store;
+use crate::application::{metrics, workers};
 use crate::domain::acl::CannedAcl;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::object::{ObjectState, Tags};
@@ -170,6 +170,17 @@ impl Store {
         for ((namespace, class), bytes) in bytes {
             metrics::storage_bytes(&namespace, class, bytes);
         }
+        self.measure_upkeep().await
+    }
+
+    async fn measure_upkeep(&self) -> Result<()> {
+        let stuck: BTreeMap<_, _> = self.metadata.count_stuck().await?.into_iter().collect();
+        for worker in workers::NAMES {
+            metrics::stuck(worker, stuck.get(worker).copied().unwrap_or_default());
+        }
+        let (now, retained) = (self.clock.now(), self.metadata.retained().await?);
+        let holds = self.metadata.holds().await?.iter().filter(|hold| hold.expires_at > now).count();
+        metrics::retained(holds, retained.segments, retained.bytes);
         Ok(())
     }
 }

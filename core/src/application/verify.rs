@@ -42,7 +42,7 @@ impl LeafCheck {
     }
 
     /// Reads up to `bytes_max` more bytes.
-    pub(crate) async fn advance(&mut self, tiers: &Tiers, bytes_max: u64) -> Result<Verdict> {
+    pub(crate) async fn advance(&mut self, tiers: &Tiers, bytes_max: u64) -> Result<Verdict, SegmentError> {
         let location = &self.leaf.location;
         let end = self.done.saturating_add(bytes_max).min(location.length);
         let request = ReadRequest {
@@ -57,7 +57,7 @@ impl LeafCheck {
             Ok(()) => self.done = end,
             Err(SegmentError::Missing(_)) => return Ok(Verdict::Damaged("segment-missing")),
             Err(SegmentError::Corrupt { .. }) => return Ok(Verdict::Damaged("blob-corrupt")),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         if self.done < self.leaf.location.length {
             return Ok(Verdict::Unfinished);

@@ -42,6 +42,8 @@ pub enum Fault {
     Full,
     /// The disk answers an error: [`SegmentError::Io`].
     Io,
+    /// The tier is away: [`SegmentError::Unavailable`].
+    Away,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,8 @@ enum Armed {
 struct State {
     armed: HashMap<Operation, Armed>,
     seen: HashMap<Operation, u64>,
+    /// Segments of which an operation fails, always.
+    bad: HashMap<(Operation, SegmentId), Fault>,
 }
 
 /// The plan of failures of a [`FaultySegments`]. May be changed at any time.
@@ -74,14 +78,26 @@ impl Faults {
         self.state().armed.insert(operation, Armed::Always(fault));
     }
 
+    /// Every `operation` on this segment fails from now on: reading or deleting it.
+    pub fn fail_segment(&self, operation: Operation, segment: SegmentId, fault: Fault) {
+        self.state().bad.insert((operation, segment), fault);
+    }
+
     /// Nothing fails any more. Writers that have failed stay failed.
     pub fn heal(&self) {
-        self.state().armed.clear();
+        let mut state = self.state();
+        state.armed.clear();
+        state.bad.clear();
     }
 
     /// How many of `operation` were begun so far, failed ones included.
     pub fn seen(&self, operation: Operation) -> u64 {
         self.state().seen.get(&operation).copied().unwrap_or(0)
+    }
+
+    fn meet_at(&self, operation: Operation, segment: SegmentId) -> Result<(), SegmentError> {
+        let bad = self.state().bad.get(&(operation, segment)).copied();
+        bad.map_or_else(|| self.meet(operation), |fault| Err(fault.error()))
     }
 
     fn meet(&self, operation: Operation) -> Result<(), SegmentError> {
@@ -112,6 +128,11 @@ impl Fault {
         match self {
             Self::Full => SegmentError::Full("faulty"),
             Self::Io => failed("do what was planned to fail"),
+            Self::Away => SegmentError::Unavailable {
+                action: "do what was planned to fail",
+                source: Arc::new(io::Error::other("injected")),
+                advice: "heal the plan",
+            },
         }
     }
 }
@@ -163,7 +184,7 @@ impl SegmentStore for FaultySegments {
         &self,
         request: ReadRequest,
     ) -> Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError> {
-        self.faults.meet(Operation::Read)?;
+        self.faults.meet_at(Operation::Read, request.segment)?;
         let inner = self.inner.read(request).await?;
         let faults = self.faults();
         let chunks = inner.scan(false, move |ended, chunk| {
@@ -175,7 +196,7 @@ impl SegmentStore for FaultySegments {
     }
 
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {
-        self.faults.meet(Operation::Delete)?;
+        self.faults.meet_at(Operation::Delete, id)?;
         self.inner.delete(id).await
     }
 

@@ -137,7 +137,12 @@ impl Running {
     pub async fn try_collect(&self) -> Result<()> {
         let rewriter =
             Rewriter::new(self.metadata.clone(), self.tiers.clone(), self.clock.clone(), self.writer);
-        let gc = GarbageCollector::new(self.metadata.clone(), self.tiers.clone());
+        let gc = GarbageCollector::new(
+            self.metadata.clone(),
+            self.tiers.clone(),
+            self.clock.clone(),
+            Duration::ZERO,
+        );
         run_dry(&gc).await?;
         run_dry(&Mover(rewriter.clone())).await?;
         run_dry(&Compactor(rewriter)).await?;

@@ -37,7 +37,7 @@ async fn relocate(bench: &Arc<Bench<'static>>, name: &str, tier: StorageClass) -
     let relocation = Relocation { blob: leaf.id, from: leaf.location, to };
     let bench = bench.clone();
     Box::pin(async move {
-        bench.store.relocate(bench.writer, vec![relocation]).await.unwrap();
+        bench.store.relocate(bench.writer, vec![relocation], bench.now()).await.unwrap();
         OK.to_owned()
     })
 }
@@ -91,7 +91,7 @@ pub(super) async fn a_purge_and_a_sweep(store: Store) -> Pair {
     });
     let sweeping = bench.clone();
     let sweep: Work<String> = Box::pin(async move {
-        sweeping.store.sweep(7).await.unwrap();
+        sweeping.store.sweep(7, sweeping.now()).await.unwrap();
         OK.to_owned()
     });
     // That nothing was forgotten is seen at the end of every pair.
@@ -169,7 +169,7 @@ pub(super) async fn a_move_and_a_change_of_a_whole(store: Store) -> Pair {
     let relocation = Relocation { blob: mine.id, from: mine.location, to };
     let (moving, left, leaf) = (bench.clone(), bench.clone(), mine.id);
     let to_move: Work<String> = Box::pin(async move {
-        moving.store.relocate(moving.writer, vec![relocation]).await.unwrap();
+        moving.store.relocate(moving.writer, vec![relocation], moving.now()).await.unwrap();
         OK.to_owned()
     });
     pair(&bench, to_move, reclass(&bench, whole.id, StorageClass::Hot), move |answers| {

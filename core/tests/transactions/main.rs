@@ -76,7 +76,7 @@ fn collect(bench: &Arc<Bench<'static>>) -> Work<String> {
     let bench = bench.clone();
     Box::pin(async move {
         bench.store.purge_deleting(7).await.unwrap();
-        bench.store.sweep(7).await.unwrap();
+        bench.store.sweep(7, bench.now()).await.unwrap();
         OK.to_owned()
     })
 }

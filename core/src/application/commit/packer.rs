@@ -144,7 +144,7 @@ impl Packer {
         match self.tiers.of(class).create_pack(id).await {
             Ok(pack) => Ok(pack),
             Err(error) => {
-                if let Err(error) = self.metadata.settle_segment(id, None).await {
+                if let Err(error) = self.metadata.settle_segment(id, None, self.clock.now()).await {
                     tracing::warn!(%error, segment = %id, "unmade pack could not be condemned; the next start will");
                 }
                 Err(error.into())

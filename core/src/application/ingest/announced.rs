@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::application::ports::metadata::{MetadataStore, SegmentState};
+use crate::application::ports::metadata::MetadataStore;
 use crate::application::ports::segments::SegmentStore;
 use crate::domain::blob::SegmentId;
 use crate::domain::object::ObjectId;
@@ -59,7 +59,9 @@ impl Drop for Announced {
     }
 }
 
-/// Removes the file of a segment whose row is condemned or gone: nothing refers to it, and nothing will. Where this
+/// Removes the file of a segment whose row is gone, or is condemned and no backup of the database can name it: nothing
+/// refers to it, and nothing will. (One that a backup may name stays for the retention; its file was there before it
+/// was condemned, so garbage collection cannot miss it.) Where this
 /// writer was taken for dead before it made the file, garbage collection may have looked for it already, found none,
 /// and be about to forget the segment: then nobody else would remove it.
 pub(crate) async fn remove_if_nobodys(
@@ -67,9 +69,9 @@ pub(crate) async fn remove_if_nobodys(
     tier: &dyn SegmentStore,
     segment: SegmentId,
 ) {
-    let removed = match metadata.find_segment(segment).await {
-        Ok(Some(row)) if row.state != SegmentState::Condemned => return,
-        Ok(_) => tier.delete(segment).await.map_err(|error| error.to_string()),
+    let removed = match metadata.is_unnamed(segment).await {
+        Ok(false) => return,
+        Ok(true) => tier.delete(segment).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = removed {

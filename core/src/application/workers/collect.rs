@@ -2,17 +2,24 @@
 //!
 //! Rows go first, durably; files go after: a crash in between leaves condemned segments, which the next step
 //! finds by their rows. A blob goes only where nothing refers to it, and foreign keys have the last word.
+//!
+//! A condemned segment that a backup of the database may name is kept for the retention, and as long as a backup
+//! holds removal: the tiers are copied after the database, and must still hold what it names.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::metrics;
-use crate::application::ports::metadata::MetadataStore;
+use crate::application::ports::clock::Clock;
+use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, Swept};
 use crate::application::store::Tiers;
+use crate::domain::timestamp::Timestamp;
 
 /// Rows of one step: short enough that a foreground commit waiting behind it is not felt.
 const ROWS: u32 = 256;
@@ -21,26 +28,119 @@ const ROWS: u32 = 256;
 pub struct GarbageCollector {
     metadata: Arc<dyn MetadataStore>,
     tiers: Tiers,
+    clock: Arc<dyn Clock>,
+    retention: Duration,
 }
 
 impl GarbageCollector {
-    /// Over the store's parts.
-    pub fn new(metadata: Arc<dyn MetadataStore>, tiers: Tiers) -> Self {
-        Self { metadata, tiers }
+    /// Over the store's parts. The files of segments that nothing names any more are kept for `retention`.
+    pub fn new(
+        metadata: Arc<dyn MetadataStore>,
+        tiers: Tiers,
+        clock: Arc<dyn Clock>,
+        retention: Duration,
+    ) -> Self {
+        Self { metadata, tiers, clock, retention }
+    }
+
+    async fn purge(&self, shelf: &mut Shelf) -> Result<u64> {
+        if !shelf.any("object") {
+            match self.metadata.purge_deleting(ROWS).await.map_err(Trouble::from) {
+                Ok(purged) => return Ok(purged),
+                Err(Trouble::Store(error)) => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        let limit = shelf.page(ROWS);
+        let page = self.metadata.deleting(limit).await?;
+        let named: Vec<_> = page.into_iter().map(|object| (format!("object:{object}"), object)).collect();
+        if named.len() < limit as usize {
+            shelf.keep_only("object", &named.iter().map(|(name, _)| name.clone()).collect());
+        }
+        let items = named.into_iter().filter(|(name, _)| !shelf.holds(name)).take(ROWS as usize).collect();
+        let metadata = &self.metadata;
+        let run = |objects: Vec<_>| -> futures::future::BoxFuture<'_, Result<u64, MetadataError>> {
+            Box::pin(async move { metadata.purge(&objects).await })
+        };
+        shelf.together_or_each(items, run, |total, purged| *total += purged).await
+    }
+
+    async fn sweep(&self, shelf: &mut Shelf, now: Timestamp) -> Result<Swept> {
+        if !shelf.any("blob") {
+            match self.metadata.sweep(ROWS, now).await.map_err(Trouble::from) {
+                Ok(swept) => return Ok(swept),
+                Err(Trouble::Store(error)) => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        let limit = shelf.page(ROWS);
+        let page = self.metadata.candidates(limit).await?;
+        let named: Vec<_> = page.into_iter().map(|blob| (format!("blob:{}", blob.0), blob)).collect();
+        if named.len() < limit as usize {
+            shelf.keep_only("blob", &named.iter().map(|(name, _)| name.clone()).collect());
+        }
+        let items = named.into_iter().filter(|(name, _)| !shelf.holds(name)).take(ROWS as usize).collect();
+        let metadata = &self.metadata;
+        let run = |blobs: Vec<_>| -> futures::future::BoxFuture<'_, Result<Swept, MetadataError>> {
+            Box::pin(async move { metadata.sweep_these(&blobs, now).await })
+        };
+        shelf.together_or_each(items, run, add).await
     }
 
     /// Removes the files of condemned segments, then their rows. How many.
-    async fn unlink(&self) -> Result<u64> {
-        let condemned = self.metadata.condemned(ROWS).await?;
-        for segment in &condemned {
-            self.tiers.of(segment.tier).delete(segment.id).await?;
+    async fn unlink(&self, shelf: &mut Shelf, now: Timestamp) -> Result<u64> {
+        // With no retention at all a clock that was ahead for a while keeps nothing either.
+        let before = if self.retention.is_zero() { Timestamp(i64::MAX) } else { now.minus(self.retention) };
+        let limit = shelf.page(ROWS);
+        let condemned = self.metadata.condemned(before, now, limit).await?;
+        if condemned.len() < limit as usize && shelf.any("segment") && self.metadata.holds().await?.is_empty()
+        {
+            let seen: HashSet<_> = condemned.iter().map(name).collect();
+            shelf.keep_only("segment", &seen);
         }
-        let ids: Vec<_> = condemned.iter().map(|segment| segment.id).collect();
-        if !ids.is_empty() {
-            self.metadata.forget_segments(&ids).await?;
+        let mut gone = Vec::new();
+        for segment in condemned {
+            if gone.len() >= ROWS as usize {
+                break;
+            }
+            if shelf.holds(&name(&segment)) || shelf.is_away(segment.tier) {
+                continue;
+            }
+            let deleted = self.tiers.of(segment.tier).delete(segment.id).await;
+            let deleted = deleted.map_err(|error| Trouble::of_tier(segment.tier, error));
+            if shelf.settle(name(&segment), deleted).await?.is_some() {
+                gone.push(segment.id);
+            }
         }
-        Ok(ids.len() as u64)
+        if !gone.is_empty() {
+            self.metadata.forget_segments(&gone).await?;
+        }
+        Ok(gone.len() as u64)
     }
+
+    /// Ends backups that were begun and never ended.
+    async fn expire_holds(&self, now: Timestamp) -> Result<()> {
+        if self.metadata.holds().await?.iter().all(|hold| hold.expires_at > now) {
+            return Ok(());
+        }
+        for hold in self.metadata.expire_holds(now).await? {
+            tracing::warn!(
+                hold = %hold.id,
+                "a backup held removal until its end and `backup end` was not called: it holds nothing any more"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn name(segment: &SegmentRecord) -> String {
+    format!("segment:{}", segment.id)
+}
+
+fn add(total: &mut Swept, swept: Swept) {
+    total.examined += swept.examined;
+    total.blobs += swept.blobs;
+    total.bytes += swept.bytes;
 }
 
 #[async_trait]
@@ -54,15 +154,26 @@ impl Worker for GarbageCollector {
     }
 
     async fn step(&self) -> Result<Step> {
-        let purged = self.metadata.purge_deleting(ROWS).await?;
-        let swept = self.metadata.sweep(ROWS).await?;
-        let unlinked = self.unlink().await?;
+        let now = self.clock.now();
+        self.expire_holds(now).await?;
+        let mut shelf = Shelf::open(&self.metadata, self.name(), now).await?;
+        let purged = self.purge(&mut shelf).await?;
+        let swept = self.sweep(&mut shelf, now).await?;
+        let unlinked = self.unlink(&mut shelf, now).await?;
         metrics::gc_run(swept.blobs, swept.bytes);
         let did = purged + swept.examined + unlinked;
-        if did == 0 {
+        let failed = shelf.close(did).await?;
+        if did + failed == 0 {
             return Ok(Step::Idle);
         }
-        tracing::debug!(purged, blobs = swept.blobs, bytes = swept.bytes, unlinked, "garbage collected");
+        tracing::debug!(
+            purged,
+            blobs = swept.blobs,
+            bytes = swept.bytes,
+            unlinked,
+            failed,
+            "garbage collected"
+        );
         Ok(Step::Did(did))
     }
 }

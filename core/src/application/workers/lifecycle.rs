@@ -5,6 +5,7 @@
 //! goes on is written down after each page, so a pass survives its process, and another space's turn comes
 //! between two pages. Each space is passed through once a day, and anew when its rules change.
 
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    ExpireObject, Expiry, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, UpdateObject,
-    WriterId,
+    ExpireObject, Expiry, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, Refusal,
+    Target, UpdateObject, WriterId,
 };
+use crate::domain::address::SpaceAddress;
 use crate::domain::lifecycle::{Candidate, Day, Lifecycle, Position, Verdict};
 use crate::domain::multipart::UploadId;
 use crate::domain::object::{Object, ObjectId};
@@ -93,18 +96,63 @@ impl LifecycleWorker {
     }
 
     /// One page of a pass. Where it goes on, `None` at its end, and how many verdicts were carried out.
-    async fn page(&self, pass: &LifecyclePass, stage: Stage, now: Timestamp) -> Result<(Option<Stage>, u64)> {
+    async fn page(
+        &self,
+        pass: &LifecyclePass,
+        stage: Stage,
+        now: Timestamp,
+        shelf: &mut Shelf,
+    ) -> Result<(Option<Stage>, u64), Trouble> {
         match stage {
             Stage::Versions(after) => {
-                let (last, done) = self.judge_versions(pass, after, now).await?;
+                let (last, done) = self.judge_versions(pass, after, now, shelf).await?;
                 let uploads = || pass.lifecycle.aborts_any().then_some(Stage::Uploads(None));
                 Ok((last.map(|last| Stage::Versions(Some(last))).or_else(uploads), done))
             }
             Stage::Uploads(after) => {
-                let (last, done) = self.abort_uploads(pass, after, now).await?;
+                let (last, done) = self.abort_uploads(pass, after, now, shelf).await?;
                 Ok((last.map(|last| Stage::Uploads(Some(last))), done))
             }
         }
+    }
+
+    /// One page of a space's pass.
+    async fn pass(
+        &self,
+        mut pass: LifecyclePass,
+        now: Timestamp,
+        shelf: &mut Shelf,
+    ) -> Result<Step, Trouble> {
+        // A place that this version did not write is no place: the pass begins anew, which does no harm.
+        let place = pass.place.as_deref().and_then(|place| serde_json::from_str(place).ok());
+        if place.is_none() {
+            pass.begun_at = now;
+        }
+        let stage = place.unwrap_or(Stage::Versions(None));
+        let (next, done) =
+            if pass.lifecycle.is_in_force() { self.page(&pass, stage, now, shelf).await? } else { (None, 0) };
+        pass.place = next.and_then(|stage| serde_json::to_string(&stage).ok());
+        self.metadata.save_lifecycle(&pass, now).await?;
+        if done > 0 {
+            tracing::info!(space = %pass.space.address, done, "lifecycle rules applied");
+        }
+        // A page of which nothing went is work all the same; between two pages, requests come first.
+        Ok(if pass.place.is_some() { Step::Paced(done, PAUSE) } else { Step::Did(done) })
+    }
+
+    /// Forgets the due objects and uploads that are gone.
+    async fn forget_gone(&self, shelf: &mut Shelf) -> Result<()> {
+        for (item, id) in shelf.due_ids("object") {
+            if self.metadata.find(&Target::Id(ObjectId(id))).await?.is_none() {
+                shelf.done(&item);
+            }
+        }
+        for (item, id) in shelf.due_ids("upload") {
+            if self.metadata.find_upload(UploadId(id)).await?.is_none() {
+                shelf.done(&item);
+            }
+        }
+        Ok(())
     }
 
     async fn judge_versions(
@@ -112,7 +160,8 @@ impl LifecycleWorker {
         pass: &LifecyclePass,
         after: Option<Judged>,
         now: Timestamp,
-    ) -> Result<(Option<Judged>, u64)> {
+        shelf: &mut Shelf,
+    ) -> Result<(Option<Judged>, u64), Trouble> {
         let query = ListQuery {
             space: pass.space.id,
             prefix: pass.lifecycle.common_prefix().to_owned(),
@@ -125,7 +174,11 @@ impl LifecycleWorker {
         };
         let page = self.metadata.list(&query).await?;
         let (mutations, last) = self.verdicts(&pass.lifecycle, &page, after, now);
-        let done = self.carry_out(mutations, now).await?;
+        let judged: HashSet<_> = mutations.iter().filter_map(subject).collect();
+        for object in page.iter().filter(|object| !judged.contains(&object.id)) {
+            shelf.done(&object_name(object.id));
+        }
+        let done = self.carry_out(mutations, now, shelf).await?;
         let more = page.len() >= PAGE as usize;
         Ok((last.filter(|_| more), done))
     }
@@ -175,17 +228,37 @@ impl LifecycleWorker {
         (mutations, last)
     }
 
-    async fn carry_out(&self, mutations: Vec<Mutation>, now: Timestamp) -> Result<u64> {
+    /// Carries out verdicts, each by itself. How many; those that failed are put aside until another pass.
+    async fn carry_out(
+        &self,
+        mut mutations: Vec<Mutation>,
+        now: Timestamp,
+        shelf: &mut Shelf,
+    ) -> Result<u64, Trouble> {
+        mutations.retain(|mutation| subject(mutation).is_none_or(|id| !shelf.holds(&object_name(id))));
         if mutations.is_empty() {
             return Ok(0);
         }
-        let results = self.metadata.commit(self.writer, mutations, now).await?;
+        let subjects: Vec<_> = mutations.iter().filter_map(subject).collect();
+        let results = match self.metadata.commit(self.writer, mutations, now).await.map_err(Trouble::from) {
+            // The store tells which of several failed; of one there is nothing to tell.
+            Err(Trouble::Item(error)) if subjects.len() == 1 => vec![Err(Refusal::Failed(error))],
+            results => results?,
+        };
         let mut done = 0;
-        for result in results {
+        for (id, result) in subjects.into_iter().zip(results) {
+            let name = object_name(id);
             match result {
-                Ok(_) => done += 1,
+                Ok(_) => {
+                    shelf.done(&name);
+                    done += 1;
+                }
+                Err(Refusal::Failed(error)) => shelf.put_aside(name, &error).await?,
                 // Held, or changed since it was judged: both are as they should be.
-                Err(refusal) => tracing::debug!(%refusal, "lifecycle verdict not carried out"),
+                Err(refusal) => {
+                    shelf.done(&name);
+                    tracing::debug!(%refusal, "lifecycle verdict not carried out");
+                }
             }
         }
         Ok(done)
@@ -196,7 +269,8 @@ impl LifecycleWorker {
         pass: &LifecyclePass,
         after: Option<(String, uuid::Uuid)>,
         now: Timestamp,
-    ) -> Result<(Option<(String, uuid::Uuid)>, u64)> {
+        shelf: &mut Shelf,
+    ) -> Result<(Option<(String, uuid::Uuid)>, u64), Trouble> {
         let query = ListUploadsQuery {
             space: pass.space.id,
             prefix: pass.lifecycle.common_prefix().to_owned(),
@@ -209,7 +283,15 @@ impl LifecycleWorker {
         for upload in &page {
             let key = upload.key.as_ref().map_or("", |key| key.as_str());
             if !key.is_empty() && pass.lifecycle.aborts(key, upload.created_at, now, self.day) {
-                done += u64::from(self.metadata.abort_upload(upload.id).await?);
+                let name = format!("upload:{}", upload.id);
+                match self.metadata.abort_upload(upload.id).await.map_err(Trouble::from) {
+                    Ok(aborted) => {
+                        shelf.done(&name);
+                        done += u64::from(aborted);
+                    }
+                    Err(Trouble::Item(error)) => shelf.put_aside(name, &error).await?,
+                    Err(trouble) => return Err(trouble),
+                }
             }
         }
         let more = page.len() >= PAGE as usize;
@@ -240,6 +322,19 @@ fn cool(object: &Object) -> Mutation {
     }))
 }
 
+/// The version that a verdict is about.
+fn subject(mutation: &Mutation) -> Option<ObjectId> {
+    match mutation {
+        Mutation::Expire(expire) => Some(expire.id),
+        Mutation::Update(update) => Some(update.id),
+        _ => None,
+    }
+}
+
+fn object_name(id: ObjectId) -> String {
+    format!("object:{id}")
+}
+
 #[async_trait]
 impl Worker for LifecycleWorker {
     fn name(&self) -> &'static str {
@@ -252,23 +347,24 @@ impl Worker for LifecycleWorker {
 
     async fn step(&self) -> Result<Step> {
         let now = self.clock.now();
-        let Some(mut pass) = self.metadata.next_lifecycle(self.due_before(now)).await? else {
+        let mut shelf = Shelf::open(&self.metadata, self.name(), now).await?;
+        self.forget_gone(&mut shelf).await?;
+        let limit = shelf.page(1);
+        let due = self.metadata.next_lifecycle(self.due_before(now), limit).await?;
+        let name = |address: &SpaceAddress| format!("space:{address}");
+        if due.len() < limit as usize {
+            shelf.keep_only("space", &due.iter().map(|(address, _)| name(address)).collect());
+        }
+        let Some((address, pass)) = due.into_iter().find(|(address, _)| !shelf.holds(&name(address))) else {
+            shelf.close(0).await?;
             return Ok(Step::Idle);
         };
-        // A place that this version did not write is no place: the pass begins anew, which does no harm.
-        let place = pass.place.as_deref().and_then(|place| serde_json::from_str(place).ok());
-        if place.is_none() {
-            pass.begun_at = now;
-        }
-        let stage = place.unwrap_or(Stage::Versions(None));
-        let (next, done) =
-            if pass.lifecycle.is_in_force() { self.page(&pass, stage, now).await? } else { (None, 0) };
-        pass.place = next.and_then(|stage| serde_json::to_string(&stage).ok());
-        self.metadata.save_lifecycle(&pass, now).await?;
-        if done > 0 {
-            tracing::info!(space = %pass.space.address, done, "lifecycle rules applied");
-        }
-        // A page of which nothing went is work all the same; between two pages, requests come first.
-        Ok(if pass.place.is_some() { Step::Paced(done, PAUSE) } else { Step::Did(done) })
+        let gone_through = match pass {
+            Ok(pass) => self.pass(pass, now, &mut shelf).await,
+            Err(error) => Err(error.into()),
+        };
+        let step = shelf.settle(name(&address), gone_through).await?;
+        shelf.close(1).await?;
+        Ok(step.unwrap_or(Step::Did(0)))
     }
 }

@@ -4,8 +4,10 @@ pub mod collect;
 pub mod lifecycle;
 pub mod rewrite;
 pub mod scrub;
+pub(crate) mod stuck;
 pub mod supervisor;
 pub mod takeover;
+pub mod upkeep;
 pub mod uploads;
 pub mod worker;
 
@@ -15,5 +17,6 @@ pub use rewrite::{Compactor, Mover, Rewriter};
 pub use scrub::Scrubber;
 pub use supervisor::Supervisor;
 pub use takeover::{Heartbeat, TakeOver};
+pub use upkeep::{NAMES, Upkeep};
 pub use uploads::UploadExpiry;
 pub use worker::{Step, Worker};

@@ -1,20 +1,23 @@
 //! Moving leaves: to another tier because their objects ask for it, or out of packs that are mostly dead.
 //! Both copy bytes, verify them by their hash, and switch rows in one transaction; readers never notice.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use futures::stream::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
+use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
-use crate::application::error::{Error, Result};
+use crate::application::error::Result;
 use crate::application::ingest::{PACKED_BYTES_MAX, remove_if_nobodys};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    LeafRecord, MetadataStore, Mutation, Relocation, StagedLeaf, WriterId,
+    LeafRecord, MetadataError, MetadataStore, Mutation, Relocation, SegmentRecord, StagedLeaf, WriterId,
 };
 use crate::application::ports::segments::{ReadRequest, Record, SegmentError, SegmentKind};
 use crate::application::store::Tiers;
@@ -23,6 +26,9 @@ use crate::domain::storage_class::StorageClass;
 
 /// Leaves of one step.
 const LEAVES: u32 = 64;
+
+/// Sparse packs that a step looks at until it finds one that it can empty.
+const PACKS: u32 = 16;
 
 /// Bytes of small leaves held at a time.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
@@ -47,17 +53,22 @@ impl Rewriter {
         Self { metadata, tiers, clock, writer }
     }
 
-    /// Copies `leaves` to `to`. How many were pointed at their copies; the others changed meanwhile, or are
-    /// damaged and were quarantined.
-    async fn rewrite(&self, leaves: Vec<LeafRecord>, to: StorageClass) -> Result<u64> {
+    /// Copies `leaves` to `to`, each by itself. How many were pointed at their copies; of the others those that are
+    /// damaged were quarantined, those that failed were put aside, and the rest changed meanwhile or lies on a tier,
+    /// or should, that is away.
+    async fn rewrite(&self, leaves: Vec<LeafRecord>, to: StorageClass, shelf: &mut Shelf) -> Result<u64> {
         let (small, large): (Vec<_>, Vec<_>) =
             leaves.into_iter().partition(|leaf| leaf.location.length <= PACKED_BYTES_MAX as u64);
         let mut done = 0;
         for leaf in large {
-            done += self.rewrite_large(&leaf, to).await?;
+            if shelf.is_closed(to) || shelf.is_away(leaf.location.tier) {
+                continue;
+            }
+            let copied = self.rewrite_large(&leaf, to).await;
+            done += u64::from(shelf.settle(name(&leaf), copied).await?.unwrap_or(false));
         }
         let mut rest = small.into_iter().peekable();
-        while rest.peek().is_some() {
+        while rest.peek().is_some() && !shelf.is_closed(to) {
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while let Some(leaf) =
                 rest.next_if(|leaf| batch.is_empty() || bytes + leaf.location.length <= BATCH_BYTES_MAX)
@@ -65,17 +76,32 @@ impl Rewriter {
                 bytes += leaf.location.length;
                 batch.push(leaf);
             }
-            done += self.rewrite_small(batch, to).await?;
+            done += self.rewrite_small(batch, to, shelf).await?;
         }
         Ok(done)
     }
 
-    async fn rewrite_small(&self, leaves: Vec<LeafRecord>, to: StorageClass) -> Result<u64> {
+    async fn rewrite_small(
+        &self,
+        leaves: Vec<LeafRecord>,
+        to: StorageClass,
+        shelf: &mut Shelf,
+    ) -> Result<u64> {
         let (mut kept, mut records) = (Vec::new(), Vec::new());
         for leaf in leaves {
-            if let Some(payload) = self.gather(&leaf).await? {
-                records.push(Record { domain: leaf.domain.tag(), hash: leaf.hash, payload });
-                kept.push(leaf);
+            if shelf.is_away(leaf.location.tier) {
+                continue;
+            }
+            match self.gather(&leaf).await {
+                Ok(Some(payload)) => {
+                    records.push(Record { domain: leaf.domain.tag(), hash: leaf.hash, payload });
+                    kept.push(leaf);
+                }
+                // Quarantined: it is no longer this worker's.
+                Ok(None) => shelf.done(&name(&leaf)),
+                Err(trouble) => {
+                    shelf.settle::<()>(name(&leaf), Err(trouble)).await?;
+                }
             }
         }
         if kept.is_empty() {
@@ -89,72 +115,87 @@ impl Rewriter {
         };
         let (pack, offsets) = match appended.await {
             Ok(appended) => appended,
-            Err(error) => return self.give_up(segment, error.into()).await,
+            Err(error) => {
+                // It says nothing of the leaves: they were read.
+                shelf.tier_is_closed(to, &error);
+                self.metadata.settle_segment(segment, None, self.clock.now()).await?;
+                return Ok(0);
+            }
         };
         let segment_size = pack.size();
-        let relocations = kept
-            .into_iter()
-            .zip(offsets)
-            .map(|(leaf, offset)| relocation(&leaf, to, segment, offset, SegmentKind::Pack, segment_size))
-            .collect();
-        let pointed = self.metadata.relocate(self.writer, relocations).await?;
-        let size = pack.seal().await?;
+        let named = kept.iter().zip(offsets).map(|(leaf, offset)| {
+            (name(leaf), relocation(leaf, to, segment, offset, SegmentKind::Pack, segment_size))
+        });
+        let run = |relocations: Vec<Relocation>| -> BoxFuture<'_, Result<u64, MetadataError>> {
+            Box::pin(async move {
+                let pointed = self.metadata.relocate(self.writer, relocations, self.clock.now()).await?;
+                Ok(pointed.into_iter().filter(|pointed| *pointed).count() as u64)
+            })
+        };
+        let done = shelf.together_or_each(named.collect(), run, |total, done| *total += done).await?;
+        // Without an index it is whole all the same: its records say what it holds.
+        let size = pack.seal().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, %segment, "pack sealed without an index");
+            segment_size
+        });
         remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(to).as_ref(), segment).await;
         self.metadata.commit(self.writer, vec![Mutation::SealPack(segment, size)], self.clock.now()).await?;
-        Ok(pointed.into_iter().filter(|pointed| *pointed).count() as u64)
+        Ok(done)
     }
 
-    async fn rewrite_large(&self, leaf: &LeafRecord, to: StorageClass) -> Result<u64> {
-        let segment = self.open(to, SegmentKind::Single).await?;
-        match self.copy_large(leaf, to, segment).await {
-            Ok(Some((offset, size))) => {
-                let relocation = relocation(leaf, to, segment, offset, SegmentKind::Single, size);
-                let pointed = self.metadata.relocate(self.writer, vec![relocation]).await?;
-                if pointed == [true] {
-                    return Ok(1);
-                }
-                self.metadata.settle_segment(segment, None).await?;
-                remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(to).as_ref(), segment).await;
-                Ok(0)
-            }
-            Ok(None) => {
-                self.metadata.settle_segment(segment, None).await?;
-                Ok(0)
-            }
-            Err(error) => self.give_up(segment, error).await,
+    /// Whether the leaf was pointed at its copy.
+    async fn rewrite_large(&self, leaf: &LeafRecord, to: StorageClass) -> Result<bool, Trouble> {
+        let now = || self.clock.now();
+        let segment = SegmentId::fresh();
+        self.metadata.open_segment(self.writer, segment, to, SegmentKind::Single, now()).await?;
+        let pointed = async {
+            let Some((offset, size)) = self.copy_large(leaf, to, segment).await? else { return Ok(false) };
+            let relocation = relocation(leaf, to, segment, offset, SegmentKind::Single, size);
+            Ok(self.metadata.relocate(self.writer, vec![relocation], now()).await? == [true])
+        };
+        let pointed = pointed.await;
+        if !matches!(pointed, Ok(true)) {
+            self.metadata.settle_segment(segment, None, now()).await?;
+            remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(to).as_ref(), segment).await;
         }
+        pointed
     }
 
+    /// Where the copy's payload begins, and the copy's size; `None` if the leaf is damaged.
     async fn copy_large(
         &self,
         leaf: &LeafRecord,
         to: StorageClass,
         segment: SegmentId,
-    ) -> Result<Option<(u64, u64)>> {
+    ) -> Result<Option<(u64, u64)>, Trouble> {
         let length = leaf.location.length;
-        let mut writer = self.tiers.of(to).create_single(segment, leaf.domain.tag(), Some(length)).await?;
+        let target = |error| Trouble::of_target(to, error);
+        let writer = self.tiers.of(to).create_single(segment, leaf.domain.tag(), Some(length)).await;
+        let mut writer = writer.map_err(target)?;
         let mut hasher = Sha256::new();
-        let copied = async {
-            let mut bytes = self.tiers.of(leaf.location.tier).read(whole(leaf)).await?;
-            while let Some(chunk) = bytes.try_next().await? {
-                hasher = hash_chunk(hasher, chunk.clone()).await?;
-                writer.write(chunk).await?;
-            }
-            Ok::<_, SegmentError>(hasher)
-        };
-        let hash = match copied.await {
-            Ok(hasher) => Hash(hasher.finalize().into()),
+        let mut bytes = match self.tiers.of(leaf.location.tier).read(whole(leaf)).await {
+            Ok(bytes) => bytes,
             Err(error) => return self.damaged(leaf, error).await.map(|()| None),
         };
-        if hash != leaf.hash {
-            self.metadata.quarantine(leaf.id, leaf.location).await?;
+        loop {
+            match bytes.try_next().await {
+                Ok(Some(chunk)) => {
+                    hasher = hash_chunk(hasher, chunk.clone()).await.map_err(target)?;
+                    writer.write(chunk).await.map_err(target)?;
+                }
+                Ok(None) => break,
+                Err(error) => return self.damaged(leaf, error).await.map(|()| None),
+            }
+        }
+        if Hash(hasher.finalize().into()) != leaf.hash {
+            self.quarantine(leaf, "its bytes have another hash").await?;
             return Ok(None);
         }
-        Ok(Some(writer.finish(hash).await?))
+        Ok(Some(writer.finish(leaf.hash).await.map_err(target)?))
     }
 
     /// A small leaf's bytes; `None` if they are damaged.
-    async fn gather(&self, leaf: &LeafRecord) -> Result<Option<Bytes>> {
+    async fn gather(&self, leaf: &LeafRecord) -> Result<Option<Bytes>, Trouble> {
         let read = async {
             let mut bytes = self.tiers.of(leaf.location.tier).read(whole(leaf)).await?;
             let mut payload = BytesMut::new();
@@ -165,20 +206,26 @@ impl Rewriter {
         };
         match read.await {
             Ok(payload) if Hash::of(&payload) == leaf.hash => Ok(Some(payload)),
-            Ok(_) => {
-                self.metadata.quarantine(leaf.id, leaf.location).await?;
-                Ok(None)
-            }
+            Ok(_) => self.quarantine(leaf, "its bytes have another hash").await.map(|()| None),
             Err(error) => self.damaged(leaf, error).await.map(|()| None),
         }
     }
 
-    /// Damage is the leaf's own and quarantines it; anything else ends the step.
-    async fn damaged(&self, leaf: &LeafRecord, error: SegmentError) -> Result<()> {
+    /// Damage is the leaf's own and quarantines it; anything else is trouble.
+    async fn damaged(&self, leaf: &LeafRecord, error: SegmentError) -> Result<(), Trouble> {
         if !matches!(error, SegmentError::Corrupt { .. } | SegmentError::Missing(_)) {
-            return Err(error.into());
+            return Err(Trouble::of_tier(leaf.location.tier, error));
         }
-        tracing::error!(%error, blob = %leaf.hash, "blob cannot be moved and was quarantined");
+        self.quarantine(leaf, &error.to_string()).await
+    }
+
+    async fn quarantine(&self, leaf: &LeafRecord, error: &str) -> Result<(), Trouble> {
+        tracing::error!(
+            error,
+            blob = %leaf.hash,
+            segment = %leaf.location.segment,
+            "blob cannot be moved and was quarantined"
+        );
         Ok(self.metadata.quarantine(leaf.id, leaf.location).await?)
     }
 
@@ -188,10 +235,24 @@ impl Rewriter {
         Ok(segment)
     }
 
-    async fn give_up(&self, segment: SegmentId, error: Error) -> Result<u64> {
-        self.metadata.settle_segment(segment, None).await?;
-        Err(error)
+    async fn shelf(&self, worker: &'static str) -> Result<Shelf> {
+        Shelf::open(&self.metadata, worker, self.clock.now()).await
     }
+
+    /// Forgets the due leaves that are gone, and those of which `still` says that they are no longer this worker's.
+    async fn forget_gone(&self, shelf: &mut Shelf, still: impl Fn(&LeafRecord) -> bool) -> Result<()> {
+        for (item, blob) in shelf.due_blobs() {
+            if !self.metadata.find_leaf(blob).await?.is_some_and(|leaf| still(&leaf)) {
+                shelf.done(&item);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a leaf is called among the items that failed.
+fn name(leaf: &LeafRecord) -> String {
+    format!("blob:{}", leaf.id.0)
 }
 
 async fn hash_chunk(mut hasher: Sha256, chunk: Bytes) -> Result<Sha256, SegmentError> {
@@ -242,22 +303,48 @@ impl Worker for Mover {
     }
 
     async fn step(&self) -> Result<Step> {
-        let moves = self.0.metadata.moves(LEAVES).await?;
-        if moves.is_empty() {
-            return Ok(Step::Idle);
+        let mut shelf = self.0.shelf(self.name()).await?;
+        let limit = shelf.page(LEAVES);
+        let mut moves = self.0.metadata.moves(limit).await?;
+        self.0.forget_gone(&mut shelf, |_| true).await?;
+        if moves.len() < limit as usize {
+            shelf.keep_only("blob", &moves.iter().map(|to_move| name(&to_move.leaf)).collect());
         }
+        moves.retain(|to_move| !shelf.holds(&name(&to_move.leaf)));
+        moves.truncate(LEAVES as usize);
         let mut done = 0;
         for class in StorageClass::ALL {
             let leaves = moves.iter().filter(|m| m.to == class).map(|m| m.leaf.clone()).collect();
-            done += self.0.rewrite(leaves, class).await?;
+            done += self.0.rewrite(leaves, class, &mut shelf).await?;
         }
+        let failed = shelf.close(done).await?;
         // What could not be moved stays queued; resting keeps it from spinning.
-        Ok(if done == 0 { Step::Idle } else { Step::Did(done) })
+        Ok(if done + failed == 0 { Step::Idle } else { Step::Did(done) })
     }
 }
 
 /// Empties packs of which less than half is live.
 pub struct Compactor(pub Rewriter);
+
+impl Compactor {
+    /// Empties a pack as far as one step goes. How many leaves were copied out of it.
+    async fn compact(&self, pack: &SegmentRecord, shelf: &mut Shelf) -> Result<u64> {
+        let limit = shelf.page(LEAVES);
+        let mut leaves = self.0.metadata.leaves_in(pack.id, limit).await?;
+        let whole_pack = leaves.len() < limit as usize;
+        let quarantined = leaves.iter().filter(|leaf| leaf.quarantined).count();
+        leaves.retain(|leaf| !leaf.quarantined && !shelf.holds(&name(leaf)));
+        leaves.truncate(LEAVES as usize);
+        if leaves.is_empty() && quarantined > 0 && whole_pack {
+            let error = format!(
+                "the pack cannot be emptied: {quarantined} damaged blobs lie in it (`juststorage scrub` names them)"
+            );
+            shelf.put_aside(format!("segment:{}", pack.id), &error).await?;
+            return Ok(0);
+        }
+        self.0.rewrite(leaves, pack.tier, shelf).await
+    }
+}
 
 #[async_trait]
 impl Worker for Compactor {
@@ -270,12 +357,27 @@ impl Worker for Compactor {
     }
 
     async fn step(&self) -> Result<Step> {
-        let Some(pack) = self.0.metadata.sparse_packs(1).await?.into_iter().next() else {
-            return Ok(Step::Idle);
-        };
-        let mut leaves = self.0.metadata.leaves_in(pack.id, LEAVES).await?;
-        leaves.retain(|leaf| !leaf.quarantined);
-        let done = self.0.rewrite(leaves, pack.tier).await?;
-        Ok(if done == 0 { Step::Idle } else { Step::Did(done) })
+        let mut shelf = self.0.shelf(self.name()).await?;
+        let limit = shelf.page(PACKS);
+        let packs = self.0.metadata.sparse_packs(limit).await?;
+        let item = |pack: &SegmentRecord| format!("segment:{}", pack.id);
+        let all = packs.len() < limit as usize;
+        if all {
+            shelf.keep_only("segment", &packs.iter().map(item).collect());
+        }
+        let sparse: HashSet<_> = packs.iter().map(|pack| pack.id).collect();
+        self.0.forget_gone(&mut shelf, |leaf| !all || sparse.contains(&leaf.location.segment)).await?;
+        let mut done = 0;
+        for pack in &packs {
+            if shelf.holds(&item(pack)) || shelf.is_closed(pack.tier) {
+                continue;
+            }
+            done += self.compact(pack, &mut shelf).await?;
+            if done > 0 {
+                break;
+            }
+        }
+        let failed = shelf.close(done).await?;
+        Ok(if done + failed == 0 { Step::Idle } else { Step::Did(done) })
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
+use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::metrics;
@@ -22,6 +23,7 @@ use crate::application::ports::metadata::{LeafRecord, MetadataStore, ScrubPass};
 use crate::application::store::Tiers;
 use crate::application::validate::Finding;
 use crate::application::verify::{LeafCheck, Verdict};
+use crate::domain::blob::BlobId;
 
 /// Leaves of one step.
 const LEAVES: u32 = 256;
@@ -35,6 +37,14 @@ const REST_PER_WORK: u32 = 9;
 /// The longest rest between two steps.
 const REST_MAX: Duration = Duration::from_secs(10);
 
+/// The name of [`Scrubber`].
+const NAME: &str = "scrub";
+
+/// What a leaf is called among the items that failed.
+fn name(leaf: &LeafRecord) -> String {
+    format!("blob:{}", leaf.id.0)
+}
+
 /// Reads every leaf, slowly, and quarantines what is damaged.
 pub struct Scrubber {
     metadata: Arc<dyn MetadataStore>,
@@ -43,6 +53,8 @@ pub struct Scrubber {
     every: Duration,
     /// A leaf too large for one step, as far as it was read.
     unfinished: Mutex<Option<LeafCheck>>,
+    /// While a tier is away: which pass, and the last leaf that was read ahead of it.
+    ahead: Mutex<Option<(u64, BlobId)>>,
 }
 
 /// What a step of a pass came to.
@@ -62,7 +74,7 @@ impl Scrubber {
         clock: Arc<dyn Clock>,
         every: Duration,
     ) -> Self {
-        Self { metadata, tiers, clock, every, unfinished: Mutex::new(None) }
+        Self { metadata, tiers, clock, every, unfinished: Mutex::new(None), ahead: Mutex::new(None) }
     }
 
     /// The pass under way, or a new one.
@@ -71,12 +83,16 @@ impl Scrubber {
     }
 
     /// Reads the next leaves of `pass`, or the next stretch of a large one. If somebody else took the pass on
-    /// meanwhile their step counts, and theirs is the pass that is returned.
+    /// meanwhile their step counts, and theirs is the pass that is returned. A leaf that can neither be read nor be
+    /// called damaged is put aside. Where a tier is away the pass waits for it, and leaves of the other tier that
+    /// come later are read all the same, though they do not count yet.
     pub async fn advance(&self, pass: ScrubPass) -> Result<Advanced> {
         let mut unfinished = self.unfinished.lock().await;
+        let mut shelf = Shelf::open(&self.metadata, NAME, self.clock.now()).await?;
+        let mut findings = Vec::new();
+        self.retry(&mut shelf, &mut findings).await?;
         let page = self.metadata.scan_leaves(pass.after, LEAVES).await?;
         let mut to = pass;
-        let mut findings = Vec::new();
         if page.is_empty() {
             to.finished_at = Some(self.clock.now());
         }
@@ -86,17 +102,14 @@ impl Scrubber {
                 break;
             }
             let bytes = leaf.location.length;
-            match self.check(&mut unfinished, &leaf, left).await? {
-                // What was read of it counts when the rest was.
-                Verdict::Unfinished => break,
-                Verdict::Sound if leaf.quarantined => self.metadata.release(leaf.id, leaf.location).await?,
-                Verdict::Sound => {}
-                Verdict::Damaged(code) => {
-                    to.damaged += 1;
-                    if !leaf.quarantined {
-                        self.quarantine(&leaf, code).await?;
-                        findings.push(Finding { code, detail: leaf.to_string() });
-                    }
+            if !shelf.holds(&name(&leaf)) {
+                let verdict = self.check(&mut unfinished, &leaf, left).await;
+                match shelf.settle(name(&leaf), verdict).await? {
+                    // What was read of it counts when the rest was.
+                    Some(Verdict::Unfinished) => break,
+                    Some(verdict) => to.damaged += self.note(&leaf, verdict, &mut findings).await?,
+                    None if shelf.is_away(leaf.location.tier) => break,
+                    None => findings.push(Finding { code: "blob-unreadable", detail: leaf.to_string() }),
                 }
             }
             to.after = Some(leaf.id);
@@ -104,6 +117,13 @@ impl Scrubber {
             to.bytes += bytes;
             left = left.saturating_sub(bytes);
         }
+        let ahead = if shelf.any_away() {
+            self.read_ahead(&to, &mut unfinished, &mut shelf, &mut findings).await?
+        } else {
+            0
+        };
+        let progress = u64::from(to != pass) + ahead;
+        shelf.close(progress).await?;
         if to == pass {
             return Ok(Advanced { pass, findings });
         }
@@ -125,18 +145,87 @@ impl Scrubber {
         Ok(Advanced { pass: to, findings })
     }
 
+    /// While a tier is away: reads leaves of the other one that come later in the pass. How many.
+    async fn read_ahead(
+        &self,
+        pass: &ScrubPass,
+        unfinished: &mut Option<LeafCheck>,
+        shelf: &mut Shelf,
+        findings: &mut Vec<Finding>,
+    ) -> Result<u64> {
+        let mut ahead = self.ahead.lock().await;
+        let from = ahead.filter(|(number, after)| *number == pass.number && Some(*after) > pass.after);
+        let page =
+            self.metadata.scan_leaves(from.map_or(pass.after, |(_, after)| Some(after)), LEAVES).await?;
+        let (mut read, mut left) = (0, STEP_BYTES);
+        for leaf in page {
+            if left == 0 {
+                break;
+            }
+            if !shelf.is_away(leaf.location.tier) && !shelf.holds(&name(&leaf)) {
+                let verdict = self.check(unfinished, &leaf, left).await;
+                match shelf.settle(name(&leaf), verdict).await? {
+                    Some(Verdict::Unfinished) => {
+                        read += 1;
+                        break;
+                    }
+                    Some(verdict) => {
+                        self.note(&leaf, verdict, findings).await?;
+                        read += 1;
+                    }
+                    None => {}
+                }
+                left = left.saturating_sub(leaf.location.length);
+            }
+            *ahead = Some((pass.number, leaf.id));
+        }
+        Ok(read)
+    }
+
+    /// Reads again what was put aside and is due.
+    async fn retry(&self, shelf: &mut Shelf, findings: &mut Vec<Finding>) -> Result<()> {
+        for (item, blob) in shelf.due_blobs() {
+            let Some(leaf) = self.metadata.find_leaf(blob).await? else {
+                shelf.done(&item);
+                continue;
+            };
+            let verdict = self.check(&mut None, &leaf, u64::MAX).await;
+            if let Some(verdict) = shelf.settle(item, verdict).await? {
+                self.note(&leaf, verdict, findings).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Releases what is sound after all, quarantines what is not: 1 if it is damaged.
+    async fn note(&self, leaf: &LeafRecord, verdict: Verdict, findings: &mut Vec<Finding>) -> Result<u64> {
+        match verdict {
+            Verdict::Sound if leaf.quarantined => self.metadata.release(leaf.id, leaf.location).await?,
+            Verdict::Sound | Verdict::Unfinished => {}
+            Verdict::Damaged(code) => {
+                if !leaf.quarantined {
+                    self.quarantine(leaf, code).await?;
+                    findings.push(Finding { code, detail: leaf.to_string() });
+                }
+                return Ok(1);
+            }
+        }
+        Ok(0)
+    }
+
     /// Reads a leaf, at most `bytes` of it, where it lies now.
     async fn check(
         &self,
         unfinished: &mut Option<LeafCheck>,
         leaf: &LeafRecord,
         bytes: u64,
-    ) -> Result<Verdict> {
+    ) -> Result<Verdict, Trouble> {
         let mut leaf = leaf.clone();
         loop {
             let begun = unfinished.take().filter(|check| *check.leaf() == leaf);
             let mut check = begun.unwrap_or_else(|| LeafCheck::new(leaf.clone()));
-            match check.advance(&self.tiers, bytes).await? {
+            let verdict = check.advance(&self.tiers, bytes).await;
+            match verdict.map_err(|error| Trouble::of_tier(leaf.location.tier, error))? {
                 Verdict::Unfinished => {
                     *unfinished = Some(check);
                     return Ok(Verdict::Unfinished);
@@ -174,7 +263,7 @@ impl Scrubber {
 #[async_trait]
 impl Worker for Scrubber {
     fn name(&self) -> &'static str {
-        "scrub"
+        NAME
     }
 
     fn rest(&self) -> Duration {

@@ -1,15 +1,17 @@
 //! Writers that died, and the word of those that live.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, WriterId};
+use crate::application::ports::metadata::{Leftover, MetadataError, MetadataStore, SegmentRecord, WriterId};
 use crate::application::ports::segments::{SegmentError, SegmentKind};
 use crate::application::store::Tiers;
 
@@ -63,6 +65,9 @@ impl Worker for Heartbeat {
     }
 }
 
+/// The name of [`TakeOver`].
+const NAME: &str = "take-over";
+
 /// Reclaims what dead writers staged and never committed.
 #[derive(Clone)]
 pub struct TakeOver {
@@ -85,21 +90,45 @@ impl TakeOver {
         Self { own: Some(own), ..self }
     }
 
-    /// Takes over from one writer that is known to be dead: at start, this process's own predecessor.
+    /// Takes over from one writer that is known to be dead: at start, this process's own predecessor. A segment
+    /// that cannot be settled is put aside, and its tier's absence leaves it for later: what was committed into it
+    /// is readable either way.
     pub async fn from(&self, writer: WriterId) -> Result<u64> {
+        let mut shelf = Shelf::open(&self.metadata, NAME, self.clock.now()).await?;
         let leftover = self.metadata.take_over(writer).await?;
+        let done = self.settle_all(writer, leftover, &mut shelf, true).await?;
+        // Nothing done and a tier away is no reason to stop a start.
+        shelf.close(1).await?;
+        Ok(done)
+    }
+
+    /// Settles what a dead writer left, each segment by itself. What was put aside and is not due is left alone,
+    /// unless `all`.
+    async fn settle_all(
+        &self,
+        writer: WriterId,
+        leftover: Leftover,
+        shelf: &mut Shelf,
+        all: bool,
+    ) -> Result<u64> {
+        let mut segments = 0;
         for segment in &leftover.segments {
-            self.settle(segment).await?;
+            let item = format!("segment:{}", segment.id);
+            if !all && shelf.holds(&item) || shelf.is_away(segment.tier) {
+                continue;
+            }
+            let settled = self.settle(segment).await;
+            segments += u64::from(shelf.settle(item, settled).await?.is_some());
         }
-        let segments = leftover.segments.len() as u64;
-        if leftover.writes + segments > 0 {
-            tracing::info!(writer = %writer.0, writes = leftover.writes, segments, "took over from a dead writer");
+        let writes = leftover.writes;
+        if writes + segments > 0 {
+            tracing::info!(writer = %writer.0, writes, segments, "took over from a dead writer");
         }
-        Ok(leftover.writes + segments)
+        Ok(writes + segments)
     }
 
     /// An open single was never committed: it goes. An open pack stays as far as it was committed.
-    async fn settle(&self, segment: &SegmentRecord) -> Result<()> {
+    async fn settle(&self, segment: &SegmentRecord) -> Result<(), Trouble> {
         let size = match segment.kind {
             SegmentKind::Single => None,
             SegmentKind::Pack if segment.size == 0 => None,
@@ -116,18 +145,18 @@ impl TakeOver {
                         tracing::warn!(%error, segment = %segment.id, "pack of a dead writer is sealed without an index");
                         Some(segment.size)
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(Trouble::of_tier(segment.tier, error)),
                 }
             }
         };
-        Ok(self.metadata.settle_segment(segment.id, size).await?)
+        Ok(self.metadata.settle_segment(segment.id, size, self.clock.now()).await?)
     }
 }
 
 #[async_trait]
 impl Worker for TakeOver {
     fn name(&self) -> &'static str {
-        "take-over"
+        NAME
     }
 
     fn rest(&self) -> Duration {
@@ -138,9 +167,24 @@ impl Worker for TakeOver {
         let now = self.metadata.lease_time(self.clock.now()).await?;
         let mut dead = self.metadata.dead_writers(now).await?;
         dead.retain(|writer| Some(*writer) != self.own);
-        for writer in &dead {
-            self.from(*writer).await?;
+        let mut shelf = Shelf::open(&self.metadata, NAME, self.clock.now()).await?;
+        let name = |writer: &WriterId| format!("writer:{}", writer.0);
+        shelf.keep_only("writer", &dead.iter().map(name).collect());
+        if dead.is_empty() {
+            shelf.keep_only("segment", &HashSet::new());
         }
-        Ok(if dead.is_empty() { Step::Idle } else { Step::Did(dead.len() as u64) })
+        let mut done = 0;
+        for writer in &dead {
+            if shelf.holds(&name(writer)) {
+                continue;
+            }
+            let taken = self.metadata.take_over(*writer).await.map_err(Trouble::from);
+            let Some(leftover) = shelf.settle(name(writer), taken).await? else { continue };
+            // One that left nothing is done with all the same: its registration went.
+            let bare = leftover.segments.is_empty();
+            done += self.settle_all(*writer, leftover, &mut shelf, false).await? + u64::from(bare);
+        }
+        let failed = shelf.close(done).await?;
+        Ok(if done + failed == 0 { Step::Idle } else { Step::Did(done) })
     }
 }

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::MetadataStore;
+use crate::domain::multipart::UploadId;
+
+/// Uploads of one step.
+const UPLOADS: u32 = 64;
 
 /// Aborts uploads that were begun too long ago.
 pub struct UploadExpiry {
@@ -35,12 +40,26 @@ impl Worker for UploadExpiry {
     }
 
     async fn step(&self) -> Result<Step> {
-        let before = self.clock.now().minus(self.age_max);
-        let stale = self.metadata.stale_uploads(before, 64).await?;
-        for upload in &stale {
-            self.metadata.abort_upload(*upload).await?;
-            tracing::info!(%upload, "abandoned upload aborted");
+        let now = self.clock.now();
+        let mut shelf = Shelf::open(&self.metadata, self.name(), now).await?;
+        let limit = shelf.page(UPLOADS);
+        let stale = self.metadata.stale_uploads(now.minus(self.age_max), limit).await?;
+        let name = |upload: &UploadId| format!("upload:{upload}");
+        if stale.len() < limit as usize {
+            shelf.keep_only("upload", &stale.iter().map(name).collect());
         }
-        Ok(if stale.is_empty() { Step::Idle } else { Step::Did(stale.len() as u64) })
+        let mut done = 0;
+        for upload in stale {
+            if shelf.holds(&name(&upload)) {
+                continue;
+            }
+            let aborted = self.metadata.abort_upload(upload).await.map_err(Trouble::from);
+            if shelf.settle(name(&upload), aborted).await?.is_some() {
+                done += 1;
+                tracing::info!(%upload, "abandoned upload aborted");
+            }
+        }
+        let failed = shelf.close(done).await?;
+        Ok(if done + failed == 0 { Step::Idle } else { Step::Did(done) })
     }
 }

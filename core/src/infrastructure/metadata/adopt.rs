@@ -42,7 +42,7 @@ pub(super) async fn adopt(
             .bind(rows::signed(segment.size)?)
             .execute()
             .await?;
-            condemn_if_empty(&mut tx, segment.id).await?;
+            condemn_if_empty(&mut tx, segment.id, now).await?;
             let seals = u64::from(segment.kind == SegmentKind::Pack);
             let made = applied.iter().filter(|applied| applied.is_ok()).count() as u64;
             Some(made.saturating_sub(seals))

@@ -94,7 +94,7 @@ pub(super) async fn apply(
     let sealed = std::mem::take(&mut batch.sealed);
     tally.write(tx).await?;
     for pack in sealed {
-        condemn_if_empty(tx, pack).await?;
+        condemn_if_empty(tx, pack, now).await?;
     }
     Ok(applied)
 }

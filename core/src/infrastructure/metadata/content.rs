@@ -303,7 +303,7 @@ async fn settle_duplicate(
             .bind(rows::signed(location.offset)?)
             .execute()
             .await?;
-        batch.tally.removed(old.space, tier, old.segment, location.length)?;
+        batch.tally.removed(old.space, tier, old.segment, location.length, batch.now)?;
         batch.tally.placed(old.space, location.tier, location.segment, location.length)?;
         let placed = Placed { content, dropped: None, tier: Some(location.tier) };
         return Ok((placed, Resident { segment: location.segment, quarantined: false, ..old }));

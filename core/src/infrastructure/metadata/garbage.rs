@@ -16,8 +16,10 @@ use super::tally::Tally;
 use super::transaction::{Transaction, transaction};
 use crate::application::ports::metadata::{Move, Swept};
 use crate::domain::blob::{BlobId, ContentHash, Location, SegmentId};
+use crate::domain::object::ObjectId;
 use crate::domain::space::SpaceId;
 use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
 
 /// Makes blobs GC's candidates.
 pub(super) async fn suspect(tx: &mut Transaction, blobs: &[BlobId]) -> Result<(), Fault> {
@@ -47,24 +49,58 @@ pub(super) async fn purge(db: &Database, limit: u32) -> Result<u64, Fault> {
                 ") AND state = 3 RETURNING blob_id, space_id, class"
             ))
             .bind(i64::from(limit))
-            .map(|row| {
-                let blob = row.get::<Option<Uuid>>("blob_id")?.map(BlobId);
-                Ok((blob, SpaceId(row.get("space_id")?), rows::class(row, "class")?))
-            })
+            .map(purged)
             .await?;
-        let blobs: Vec<_> = purged.iter().filter_map(|(blob, ..)| *blob).collect();
-        suspect(&mut tx, &blobs).await?;
-        let mut tally = Tally::default();
-        for (_, space, class) in &purged {
-            tally.purged(*space, *class);
-        }
-        tally.write(&mut tx).await?;
-        purged.len() as u64
+        settle_purged(&mut tx, &purged).await?
     })
 }
 
+/// DELETING rows.
+pub(super) async fn deleting(db: &Database, limit: u32) -> Result<Vec<ObjectId>, Fault> {
+    db.read(sql!("SELECT id FROM objects WHERE state = 3 ORDER BY id LIMIT $1"))
+        .bind(i64::from(limit))
+        .map(|row| row.first().map(ObjectId))
+        .await
+}
+
+/// As [`purge`], of these rows.
+pub(super) async fn purge_these(db: &Database, objects: &[ObjectId]) -> Result<u64, Fault> {
+    transaction!(db, |tx| {
+        let mut all = Vec::with_capacity(objects.len());
+        for object in objects {
+            let gone = tx
+                .query(sql!(
+                    "DELETE FROM objects WHERE id = $1 AND state = 3 RETURNING blob_id, space_id, class"
+                ))
+                .bind(object.0)
+                .map(purged)
+                .await?;
+            all.extend(gone);
+        }
+        settle_purged(&mut tx, &all).await?
+    })
+}
+
+type Purged = (Option<BlobId>, SpaceId, StorageClass);
+
+fn purged(row: &Row) -> Result<Purged, Fault> {
+    let blob = row.get::<Option<Uuid>>("blob_id")?.map(BlobId);
+    Ok((blob, SpaceId(row.get("space_id")?), rows::class(row, "class")?))
+}
+
+async fn settle_purged(tx: &mut Transaction, purged: &[Purged]) -> Result<u64, Fault> {
+    let blobs: Vec<_> = purged.iter().filter_map(|(blob, ..)| *blob).collect();
+    suspect(tx, &blobs).await?;
+    let mut tally = Tally::default();
+    for (_, space, class) in purged {
+        tally.purged(*space, *class);
+    }
+    tally.write(tx).await?;
+    Ok(purged.len() as u64)
+}
+
 /// Judges candidates: unreferenced ones go.
-pub(super) async fn sweep(db: &Database, limit: u32) -> Result<Swept, Fault> {
+pub(super) async fn sweep(db: &Database, limit: u32, now: Timestamp) -> Result<Swept, Fault> {
     transaction!(db, |tx| {
         let candidates = tx
             .query(sql!(
@@ -74,15 +110,43 @@ pub(super) async fn sweep(db: &Database, limit: u32) -> Result<Swept, Fault> {
             .bind(i64::from(limit))
             .map(|row| row.first().map(BlobId))
             .await?;
-        let mut sweep = Sweep::default();
-        for blob in candidates {
-            sweep.judge(&mut tx, blob).await?;
-        }
-        let Sweep { swept, tally, children } = sweep;
-        suspect(&mut tx, &children).await?;
-        tally.write(&mut tx).await?;
-        swept
+        judge_all(&mut tx, &candidates, now).await?
     })
+}
+
+/// Candidates.
+pub(super) async fn candidates(db: &Database, limit: u32) -> Result<Vec<BlobId>, Fault> {
+    db.read(sql!("SELECT blob_id FROM gc_candidates ORDER BY blob_id LIMIT $1"))
+        .bind(i64::from(limit))
+        .map(|row| row.first().map(BlobId))
+        .await
+}
+
+/// As [`sweep`], of these candidates.
+pub(super) async fn sweep_these(db: &Database, blobs: &[BlobId], now: Timestamp) -> Result<Swept, Fault> {
+    transaction!(db, |tx| {
+        let mut candidates = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            let held = tx
+                .query(sql!("SELECT blob_id FROM gc_candidates WHERE blob_id = $1", for_update_skip_locked))
+                .bind(blob.0)
+                .optional()
+                .await?;
+            candidates.extend(held.is_some().then_some(*blob));
+        }
+        judge_all(&mut tx, &candidates, now).await?
+    })
+}
+
+async fn judge_all(tx: &mut Transaction, candidates: &[BlobId], now: Timestamp) -> Result<Swept, Fault> {
+    let mut sweep = Sweep { now, ..Sweep::default() };
+    for blob in candidates {
+        sweep.judge(tx, *blob).await?;
+    }
+    let Sweep { swept, tally, children, .. } = sweep;
+    suspect(tx, &children).await?;
+    tally.write(tx).await?;
+    Ok(swept)
 }
 
 #[derive(Default)]
@@ -91,6 +155,7 @@ struct Sweep {
     tally: Tally,
     /// Children of composites that went, or whose objects changed.
     children: Vec<BlobId>,
+    now: Timestamp,
 }
 
 impl Sweep {
@@ -147,7 +212,7 @@ impl Sweep {
         if let Some(segment) = segment {
             let tier = tier(tx, segment).await?;
             self.swept.bytes += size;
-            self.tally.removed(SpaceId(row.get("space_id")?), tier, segment, size)?;
+            self.tally.removed(SpaceId(row.get("space_id")?), tier, segment, size, self.now)?;
         }
         forget_candidate(tx, blob).await
     }

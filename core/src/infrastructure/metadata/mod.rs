@@ -16,6 +16,7 @@ mod dialect;
 mod expire;
 mod extents;
 mod garbage;
+mod holds;
 mod identity;
 #[cfg(feature = "testing")]
 mod inspect;
@@ -40,6 +41,7 @@ mod settings;
 mod spaces;
 mod statement;
 mod store;
+mod stuck;
 mod tally;
 mod transaction;
 mod update;

@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::database::Database;
 use super::dialect::{Fault, sql};
-use super::tally::Tally;
+use super::tally::{NEVER_NAMED, Tally};
 use super::transaction::{Transaction, transaction};
 use super::{rows, segments};
 use crate::application::ports::metadata::{Relocation, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::space::SpaceId;
+use crate::domain::timestamp::Timestamp;
 
 pub(super) async fn relocate(
     db: &Database,
     writer: WriterId,
     relocations: &[Relocation],
+    now: Timestamp,
 ) -> Result<Vec<bool>, Fault> {
     // The size that each target has reached with all of them.
     let mut targets: BTreeMap<SegmentId, (SegmentKind, u64)> = BTreeMap::new();
@@ -32,20 +34,25 @@ pub(super) async fn relocate(
         let mut pointed = Vec::with_capacity(relocations.len());
         for relocation in relocations {
             let fenced = ours.get(&relocation.to.location.segment).copied().unwrap_or(false);
-            pointed.push(fenced && point(&mut tx, &mut tally, relocation).await?);
+            pointed.push(fenced && point(&mut tx, &mut tally, relocation, now).await?);
         }
         tally.write(&mut tx).await?;
         for (segment, (kind, _)) in &targets {
             // A copy that nobody wants: the leaf went, or moved elsewhere, meanwhile.
             if *kind == SegmentKind::Single && ours.get(segment) == Some(&true) {
-                super::tally::condemn_if_empty(&mut tx, *segment).await?;
+                super::tally::condemn_if_empty(&mut tx, *segment, NEVER_NAMED).await?;
             }
         }
         pointed
     })
 }
 
-async fn point(tx: &mut Transaction, tally: &mut Tally, relocation: &Relocation) -> Result<bool, Fault> {
+async fn point(
+    tx: &mut Transaction,
+    tally: &mut Tally,
+    relocation: &Relocation,
+    now: Timestamp,
+) -> Result<bool, Fault> {
     let Relocation { blob, from, to } = relocation;
     let tier_changed = from.tier != to.location.tier;
     if tier_changed {
@@ -74,7 +81,7 @@ async fn point(tx: &mut Transaction, tally: &mut Tally, relocation: &Relocation)
         return Ok(false);
     };
     let space = SpaceId(row.get("space_id")?);
-    tally.removed(space, from.tier, from.segment, from.length)?;
+    tally.removed(space, from.tier, from.segment, from.length, now)?;
     tally.placed(space, to.location.tier, to.location.segment, to.location.length)?;
     super::garbage::settle_move(tx, *blob, tier_changed).await?;
     Ok(true)

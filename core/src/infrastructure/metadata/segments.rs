@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::database::Database;
 use super::dialect::{Fault, sql};
-use super::tally::condemn_if_empty;
+use super::tally::{NEVER_NAMED, condemn_if_empty};
 use super::transaction::{Transaction, transaction};
 use super::{rows, spaces};
 use crate::application::ports::metadata::{LeafRecord, Leftover, MetadataError, SegmentRecord, WriterId};
@@ -100,7 +100,12 @@ pub(super) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftove
     })
 }
 
-pub(super) async fn settle(db: &Database, id: SegmentId, size: Option<u64>) -> Result<(), Fault> {
+pub(super) async fn settle(
+    db: &Database,
+    id: SegmentId,
+    size: Option<u64>,
+    now: Timestamp,
+) -> Result<(), Fault> {
     transaction!(db, |tx| {
         match size {
             Some(size) => {
@@ -111,20 +116,23 @@ pub(super) async fn settle(db: &Database, id: SegmentId, size: Option<u64>) -> R
                 .bind(rows::signed(size)?)
                 .execute()
                 .await?;
-                condemn_if_empty(&mut tx, id).await?;
+                condemn_if_empty(&mut tx, id, now).await?;
             }
-            None => condemn_unused(&mut tx, id).await?,
+            None => condemn_unused(&mut tx, id, now).await?,
         }
     })
 }
 
-/// Condemns an open or orphaned segment, unless a blob lies in it.
-async fn condemn_unused(tx: &mut Transaction, id: SegmentId) -> Result<(), Fault> {
+/// Condemns an open or orphaned segment, unless a blob lies in it. One that nothing was ever committed into has no
+/// size yet, and no backup of the database can name it.
+async fn condemn_unused(tx: &mut Transaction, id: SegmentId, now: Timestamp) -> Result<(), Fault> {
     tx.query(sql!(
-        "UPDATE segments SET state = 3, writer = NULL WHERE id = $1 AND state IN (1, 4) \
+        "UPDATE segments SET state = 3, writer = NULL, \
+         condemned_at = CASE WHEN size = 0 THEN 0 ELSE $2 END WHERE id = $1 AND state IN (1, 4) \
          AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1)"
     ))
     .bind(id.0)
+    .bind(now.millis())
     .execute()
     .await?;
     Ok(())
@@ -204,15 +212,37 @@ pub(super) async fn announce(db: &Database, new: Announcement<'_>) -> Result<(),
 pub(super) async fn abandon(db: &Database, id: ObjectId, segment: SegmentId) -> Result<(), Fault> {
     transaction!(db, |tx| {
         tx.query(sql!("DELETE FROM objects WHERE id = $1 AND state = 1")).bind(id.0).execute().await?;
-        condemn_unused(&mut tx, segment).await?;
+        // It is open still only if nothing was committed into it.
+        condemn_unused(&mut tx, segment, NEVER_NAMED).await?;
     })
 }
 
-pub(super) async fn condemned(db: &Database, limit: u32) -> Result<Vec<SegmentRecord>, Fault> {
-    db.read(sql!(segment, " WHERE g.state = 3 ORDER BY g.id LIMIT $1"))
-        .bind(i64::from(limit))
-        .map(rows::segment)
-        .await
+/// The statement that chooses also looks for holds: one that is stored before it keeps everything that it would choose.
+pub(super) async fn condemned(
+    db: &Database,
+    before: Timestamp,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<SegmentRecord>, Fault> {
+    db.read(sql!(
+        segment,
+        " WHERE g.state = 3 AND g.condemned_at <= CASE WHEN EXISTS (SELECT 1 FROM backup_holds h \
+         WHERE h.expires_at > $2) THEN 0 ELSE $1 END ORDER BY g.condemned_at, g.id LIMIT $3"
+    ))
+    .bind(before.millis())
+    .bind(now.millis())
+    .bind(i64::from(limit))
+    .map(rows::segment)
+    .await
+}
+
+pub(super) async fn is_unnamed(db: &Database, id: SegmentId) -> Result<bool, Fault> {
+    let named = db
+        .read(sql!("SELECT 1 FROM segments g WHERE g.id = $1 AND (g.state <> 3 OR g.condemned_at <> 0)"))
+        .bind(id.0)
+        .optional()
+        .await?;
+    Ok(named.is_none())
 }
 
 pub(super) async fn forget(db: &Database, ids: &[SegmentId]) -> Result<(), Fault> {

@@ -156,37 +156,47 @@ async fn write_lock(tx: &mut Transaction, space: SpaceId, config: LockConfig) ->
     Ok(())
 }
 
-pub(super) async fn next_lifecycle(db: &Database, before: Timestamp) -> Result<Option<LifecyclePass>, Fault> {
-    let found = db
-        .read(sql!(
-            "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
-             s.created_at, t.document, p.revision, p.begun_at, p.place FROM space_settings t \
-             JOIN spaces s ON s.id = t.space_id LEFT JOIN lifecycle_passes p ON p.space_id = s.id \
-             WHERE t.kind = 2 AND (p.space_id IS NULL OR p.place IS NOT NULL OR p.begun_at < $1 \
-             OR p.revision <> s.settings) ORDER BY COALESCE(p.touched_at, 0), s.id LIMIT 1"
-        ))
-        .bind(before.millis())
-        .find(|row| {
-            let space = rows::space(row)?;
-            let document = row.get::<String>("document")?;
-            let Setting::Lifecycle(lifecycle) = setting(space.id, SettingKind::Lifecycle.code(), &document)?
-            else {
-                return Err(Fault::failed("a lifecycle document is none"));
-            };
-            // A pass that applied other rules begins anew.
-            let under_way = row.get::<Option<i64>>("revision")? == Some(space.settings.0);
-            let place = row.get::<Option<String>>("place")?.filter(|_| under_way);
-            let begun_at = row.get::<Option<i64>>("begun_at")?.filter(|_| place.is_some());
-            Ok(LifecyclePass {
-                lifecycle,
-                revision: space.settings,
-                begun_at: Timestamp(begun_at.unwrap_or_default()),
-                place,
-                space,
-            })
-        })
-        .await?;
-    Ok(found)
+/// A space, and its pass or why its rules cannot be read.
+pub(super) type DueSpace = (SpaceAddress, Result<LifecyclePass, MetadataError>);
+
+pub(super) async fn next_lifecycle(
+    db: &Database,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<DueSpace>, Fault> {
+    db.read(sql!(
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+         s.created_at, t.document, p.revision, p.begun_at, p.place FROM space_settings t \
+         JOIN spaces s ON s.id = t.space_id LEFT JOIN lifecycle_passes p ON p.space_id = s.id \
+         WHERE t.kind = 2 AND (p.space_id IS NULL OR p.place IS NOT NULL OR p.begun_at < $1 \
+         OR p.revision <> s.settings) ORDER BY COALESCE(p.touched_at, 0), s.id LIMIT $2"
+    ))
+    .bind(before.millis())
+    .bind(i64::from(limit))
+    .map(|row| {
+        let space = rows::space(row)?;
+        let address = space.address.clone();
+        Ok((address, pass(row, space).map_err(MetadataError::from)))
+    })
+    .await
+}
+
+fn pass(row: &Row, space: Space) -> Result<LifecyclePass, Fault> {
+    let document = row.get::<String>("document")?;
+    let Setting::Lifecycle(lifecycle) = setting(space.id, SettingKind::Lifecycle.code(), &document)? else {
+        return Err(Fault::failed("a lifecycle document is none"));
+    };
+    // A pass that applied other rules begins anew.
+    let under_way = row.get::<Option<i64>>("revision")? == Some(space.settings.0);
+    let place = row.get::<Option<String>>("place")?.filter(|_| under_way);
+    let begun_at = row.get::<Option<i64>>("begun_at")?.filter(|_| place.is_some());
+    Ok(LifecyclePass {
+        lifecycle,
+        revision: space.settings,
+        begun_at: Timestamp(begun_at.unwrap_or_default()),
+        place,
+        space,
+    })
 }
 
 pub(super) async fn save_lifecycle(db: &Database, pass: &LifecyclePass, now: Timestamp) -> Result<(), Fault> {

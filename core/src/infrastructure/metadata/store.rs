@@ -7,13 +7,13 @@ use super::database::Database;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    LeaseTime, SqlMetadata, adopt, commit, credentials, garbage, leases, limits, objects, relocate, scrub,
-    segments, settings, spaces, uploads, usage, validate,
+    LeaseTime, SqlMetadata, adopt, commit, credentials, garbage, holds, leases, limits, objects, relocate,
+    scrub, segments, settings, spaces, stuck, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
-    BucketDeletion, Credential, Found, Inconsistency, LeafRecord, Leftover, LifecyclePass, ListQuery,
+    BucketDeletion, Credential, Found, Hold, Inconsistency, LeafRecord, Leftover, LifecyclePass, ListQuery,
     ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject, Refusal,
-    Relocation, ScrubPass, SegmentRecord, SpaceUsage, Swept, Target, WriterId,
+    Relocation, Retained, ScrubPass, SegmentRecord, SpaceUsage, Stuck, Swept, Target, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -128,8 +128,12 @@ impl MetadataStore for SqlMetadata {
         Ok(settings::read(&self.db, space).await?)
     }
 
-    async fn next_lifecycle(&self, before: Timestamp) -> Answer<Option<LifecyclePass>> {
-        Ok(settings::next_lifecycle(&self.db, before).await?)
+    async fn next_lifecycle(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Answer<Vec<(SpaceAddress, Answer<LifecyclePass>)>> {
+        Ok(settings::next_lifecycle(&self.db, before, limit).await?)
     }
 
     async fn save_lifecycle(&self, pass: &LifecyclePass, now: Timestamp) -> Answer<()> {
@@ -210,8 +214,8 @@ impl MetadataStore for SqlMetadata {
         Ok(segments::take_over(&self.db, writer).await?)
     }
 
-    async fn settle_segment(&self, id: SegmentId, size: Option<u64>) -> Answer<()> {
-        Ok(segments::settle(&self.db, id, size).await?)
+    async fn settle_segment(&self, id: SegmentId, size: Option<u64>, now: Timestamp) -> Answer<()> {
+        Ok(segments::settle(&self.db, id, size, now).await?)
     }
 
     async fn open_segment(
@@ -244,8 +248,52 @@ impl MetadataStore for SqlMetadata {
         Ok(segments::abandon(&self.db, id, segment).await?)
     }
 
-    async fn condemned(&self, limit: u32) -> Answer<Vec<SegmentRecord>> {
-        Ok(segments::condemned(&self.db, limit).await?)
+    async fn condemned(&self, before: Timestamp, now: Timestamp, limit: u32) -> Answer<Vec<SegmentRecord>> {
+        Ok(segments::condemned(&self.db, before, now, limit).await?)
+    }
+
+    async fn is_unnamed(&self, id: SegmentId) -> Answer<bool> {
+        Ok(segments::is_unnamed(&self.db, id).await?)
+    }
+
+    async fn retained(&self) -> Answer<Retained> {
+        Ok(holds::retained(&self.db).await?)
+    }
+
+    async fn begin_hold(&self, hold: &Hold) -> Answer<()> {
+        Ok(holds::begin(&self.db, hold).await?)
+    }
+
+    async fn end_hold(&self, id: Uuid) -> Answer<bool> {
+        Ok(holds::end(&self.db, id).await?)
+    }
+
+    async fn holds(&self) -> Answer<Vec<Hold>> {
+        Ok(holds::all(&self.db).await?)
+    }
+
+    async fn expire_holds(&self, now: Timestamp) -> Answer<Vec<Hold>> {
+        Ok(holds::expire(&self.db, now).await?)
+    }
+
+    async fn stuck(&self, worker: Option<&str>, limit: u32) -> Answer<Vec<Stuck>> {
+        Ok(stuck::all(&self.db, worker, limit).await?)
+    }
+
+    async fn put_aside(&self, stuck: &Stuck) -> Answer<()> {
+        Ok(stuck::put(&self.db, stuck).await?)
+    }
+
+    async fn clear_stuck(&self, worker: &str, items: &[String]) -> Answer<()> {
+        Ok(stuck::clear(&self.db, worker, items).await?)
+    }
+
+    async fn retry_stuck(&self, item: Option<&str>, now: Timestamp) -> Answer<u64> {
+        Ok(stuck::retry(&self.db, item, now).await?)
+    }
+
+    async fn count_stuck(&self) -> Answer<Vec<(String, u64)>> {
+        Ok(stuck::count(&self.db).await?)
     }
 
     async fn forget_segments(&self, ids: &[SegmentId]) -> Answer<()> {
@@ -256,8 +304,24 @@ impl MetadataStore for SqlMetadata {
         Ok(garbage::purge(&self.db, limit).await?)
     }
 
-    async fn sweep(&self, limit: u32) -> Answer<Swept> {
-        Ok(garbage::sweep(&self.db, limit).await?)
+    async fn deleting(&self, limit: u32) -> Answer<Vec<ObjectId>> {
+        Ok(garbage::deleting(&self.db, limit).await?)
+    }
+
+    async fn purge(&self, objects: &[ObjectId]) -> Answer<u64> {
+        Ok(garbage::purge_these(&self.db, objects).await?)
+    }
+
+    async fn sweep(&self, limit: u32, now: Timestamp) -> Answer<Swept> {
+        Ok(garbage::sweep(&self.db, limit, now).await?)
+    }
+
+    async fn candidates(&self, limit: u32) -> Answer<Vec<BlobId>> {
+        Ok(garbage::candidates(&self.db, limit).await?)
+    }
+
+    async fn sweep_these(&self, blobs: &[BlobId], now: Timestamp) -> Answer<Swept> {
+        Ok(garbage::sweep_these(&self.db, blobs, now).await?)
     }
 
     async fn moves(&self, limit: u32) -> Answer<Vec<Move>> {
@@ -272,8 +336,13 @@ impl MetadataStore for SqlMetadata {
         Ok(segments::leaves_in(&self.db, segment, limit).await?)
     }
 
-    async fn relocate(&self, writer: WriterId, relocations: Vec<Relocation>) -> Answer<Vec<bool>> {
-        Ok(relocate::relocate(&self.db, writer, &relocations).await?)
+    async fn relocate(
+        &self,
+        writer: WriterId,
+        relocations: Vec<Relocation>,
+        now: Timestamp,
+    ) -> Answer<Vec<bool>> {
+        Ok(relocate::relocate(&self.db, writer, &relocations, now).await?)
     }
 
     async fn find_leaf(&self, blob: BlobId) -> Answer<Option<LeafRecord>> {

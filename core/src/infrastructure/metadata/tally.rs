@@ -1,7 +1,7 @@
 //! What a transaction changes in maintained figures, added up and written once at its end: a space's usage
 //! and a pack's live bytes are single rows that every commit touches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use crate::domain::blob::SegmentId;
 use crate::domain::object::Object;
 use crate::domain::space::SpaceId;
 use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
 
 #[derive(Default)]
 struct Usage {
@@ -36,8 +37,8 @@ pub(super) struct Tally {
     bytes: BTreeMap<Uuid, Bytes>,
     /// Packs that were appended to, by whom, and up to where.
     grown: BTreeMap<SegmentId, (WriterId, u64)>,
-    /// Segments that lost a blob: condemned if it was their last.
-    lighter: BTreeSet<Uuid>,
+    /// Segments that lost a blob, and when: condemned if it was their last.
+    lighter: BTreeMap<Uuid, Timestamp>,
 }
 
 impl Tally {
@@ -90,20 +91,21 @@ impl Tally {
         Ok(())
     }
 
-    /// A leaf that `space` brought no longer lies in a segment.
+    /// A leaf that `space` brought no longer lies in a segment, from `now` on.
     pub(super) fn removed(
         &mut self,
         space: SpaceId,
         tier: StorageClass,
         segment: SegmentId,
         size: u64,
+        now: Timestamp,
     ) -> Result<(), Fault> {
         let size = signed(size)?;
         self.usage(space, tier).physical_bytes -= size;
         let bytes = self.bytes.entry(segment.0).or_default();
         bytes.live -= size;
         bytes.dead += size;
-        self.lighter.insert(segment.0);
+        self.lighter.insert(segment.0, now);
         Ok(())
     }
 
@@ -156,8 +158,8 @@ impl Tally {
         }
         // The update above holds the segment's row, so of two transactions that each take one of the last
         // two blobs the second sees that the first's is gone.
-        for segment in &self.lighter {
-            condemn_if_empty(tx, SegmentId(*segment)).await?;
+        for (segment, now) in &self.lighter {
+            condemn_if_empty(tx, SegmentId(*segment), *now).await?;
         }
         for ((space, class), usage) in &self.usage {
             tx.query(sql!(
@@ -186,13 +188,21 @@ pub(super) fn lost(pack: SegmentId) -> Fault {
     Fault::failed(format!("pack {pack} is no longer this writer's"))
 }
 
-/// A sealed segment without blobs never gets one again: its file may go.
-pub(super) async fn condemn_if_empty(tx: &mut Transaction, segment: SegmentId) -> Result<(), Fault> {
+/// When a segment was condemned that no backup of the database can name: its file may go at once.
+pub(super) const NEVER_NAMED: Timestamp = Timestamp(0);
+
+/// A sealed segment without blobs never gets one again: its file may go, once the retention has passed since `now`.
+pub(super) async fn condemn_if_empty(
+    tx: &mut Transaction,
+    segment: SegmentId,
+    now: Timestamp,
+) -> Result<(), Fault> {
     tx.query(sql!(
-        "UPDATE segments SET state = 3 WHERE id = $1 AND state = 2 \
+        "UPDATE segments SET state = 3, condemned_at = $2 WHERE id = $1 AND state = 2 \
          AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1)"
     ))
     .bind(segment.0)
+    .bind(now.millis())
     .execute()
     .await?;
     Ok(())

@@ -330,7 +330,7 @@ impl<'s> Bench<'s> {
         let mut blobs = 0;
         loop {
             let purged = self.store.purge_deleting(7).await.unwrap();
-            let swept = self.store.sweep(7).await.unwrap();
+            let swept = self.store.sweep(7, self.now()).await.unwrap();
             blobs += swept.blobs;
             if purged == 0 && swept.examined == 0 {
                 return blobs;

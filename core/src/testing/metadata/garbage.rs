@@ -59,7 +59,7 @@ pub async fn what_is_deleted_goes(store: &dyn MetadataStore) {
     assert_eq!(state(store, single).await, Some(SegmentState::Sealed), "not before GC");
     assert_eq!(bench.collect().await, 2);
     assert_eq!(state(store, single).await, Some(SegmentState::Condemned));
-    let condemned = store.condemned(100_000).await.unwrap();
+    let condemned = store.condemned(bench.now(), bench.now(), 100_000).await.unwrap();
     assert!(condemned.iter().any(|segment| segment.id == single));
     store.forget_segments(&[single, bench.pack(StorageClass::Hot)]).await.unwrap();
     assert_eq!(state(store, single).await, None);
@@ -101,7 +101,7 @@ pub async fn the_hottest_object_decides_the_tier(store: &dyn MetadataStore) {
     // The mover copies and points.
     let copy = bench.staged_as(wanted.leaf.hash, wanted.leaf.location.length, StorageClass::Cold);
     let relocation = Relocation { blob, from: wanted.leaf.location, to: copy };
-    assert_eq!(store.relocate(bench.writer, vec![relocation]).await.unwrap(), [true]);
+    assert_eq!(store.relocate(bench.writer, vec![relocation], bench.now()).await.unwrap(), [true]);
     assert_eq!(move_of(store, blob).await, None);
     assert_eq!(bench.find("a").await.unwrap().leaf.unwrap().location.tier, StorageClass::Cold);
     reclass(&bench, "a", StorageClass::Hot).await;
@@ -134,19 +134,19 @@ pub async fn relocation_follows_only_what_did_not_move(store: &dyn MetadataStore
     let pack = bench.open(SegmentKind::Pack, StorageClass::Hot).await;
     let first = copy(pack, SegmentKind::Pack);
     let target = first.to.location;
-    assert_eq!(store.relocate(bench.writer, vec![first]).await.unwrap(), [true]);
+    assert_eq!(store.relocate(bench.writer, vec![first], bench.now()).await.unwrap(), [true]);
     assert_eq!(bench.find("k").await.unwrap().leaf.unwrap().location, target);
     let single = bench.open(SegmentKind::Single, StorageClass::Hot).await;
     let late = copy(single, SegmentKind::Single);
-    assert_eq!(store.relocate(bench.writer, vec![late]).await.unwrap(), [false]);
+    assert_eq!(store.relocate(bench.writer, vec![late], bench.now()).await.unwrap(), [false]);
     assert_eq!(state(store, single).await, Some(SegmentState::Condemned));
     // Damage, and a segment that is not the writer's.
     let foreign = bench.another_writer().await.pack(StorageClass::Hot);
     let stolen = Relocation { from: target, ..copy(foreign, SegmentKind::Pack) };
-    assert_eq!(store.relocate(bench.writer, vec![stolen]).await.unwrap(), [false]);
+    assert_eq!(store.relocate(bench.writer, vec![stolen], bench.now()).await.unwrap(), [false]);
     let mut other = Relocation { from: target, ..copy(pack, SegmentKind::Pack) };
     other.to.hash = Hash::of(b"other");
-    assert_eq!(store.relocate(bench.writer, vec![other]).await.unwrap(), [false]);
+    assert_eq!(store.relocate(bench.writer, vec![other], bench.now()).await.unwrap(), [false]);
     assert_eq!(bench.find("k").await.unwrap().leaf.unwrap().location, target);
     bench.finish().await;
 }
@@ -173,7 +173,7 @@ pub async fn sparse_packs_are_found_and_emptied(store: &dyn MetadataStore) {
     assert_eq!(left.len(), 1);
     let to = bench.staged_as(left[0].hash, left[0].location.length, StorageClass::Hot);
     let relocation = Relocation { blob: left[0].id, from: left[0].location, to };
-    assert_eq!(store.relocate(bench.writer, vec![relocation]).await.unwrap(), [true]);
+    assert_eq!(store.relocate(bench.writer, vec![relocation], bench.now()).await.unwrap(), [true]);
     assert!(!offered().await);
     assert_eq!(state(store, old).await, Some(SegmentState::Condemned));
     bench.finish().await;

@@ -92,7 +92,7 @@ pub async fn a_start_ends_the_one_before(store: &dyn MetadataStore) {
     assert_eq!(store.last_start(other).await.unwrap(), None);
     assert_eq!(store.last_start(writer).await.unwrap().unwrap().incarnation, two);
     for segment in store.take_over(writer).await.unwrap().segments {
-        store.settle_segment(segment.id, None).await.unwrap();
+        store.settle_segment(segment.id, None, NOW).await.unwrap();
         store.forget_segments(&[segment.id]).await.unwrap();
     }
     store.forget_starts(NOW.plus(Duration::from_secs(1))).await.unwrap();

@@ -15,10 +15,12 @@ pub mod listing;
 pub mod locks;
 pub mod objects;
 pub mod races;
+pub mod retention;
 pub mod scrub;
 pub mod segments;
 pub mod settings;
 pub mod spaces;
+pub mod stuck;
 pub mod uploads;
 pub mod versions;
 
@@ -84,6 +86,11 @@ macro_rules! metadata_promises {
         $promise!(segments, a_lost_segment_cannot_be_committed_into);
         $promise!(segments, what_a_dead_writer_left_is_returned_until_settled);
         $promise!(segments, announced_writes_become_objects_or_nothing);
+        $promise!(retention, a_condemned_segment_waits_for_the_retention);
+        $promise!(retention, what_no_backup_can_name_does_not_wait);
+        $promise!(retention, a_hold_keeps_every_condemned_segment);
+        $promise!(stuck, an_item_is_put_aside_until_it_is_cleared);
+        $promise!(stuck, the_named_are_purged_and_swept_and_nothing_else);
         $promise!(scrub, a_pass_is_taken_on_by_one_at_a_time);
         $promise!(scrub, damage_is_listed_until_it_is_released);
         $promise!(scrub, a_segment_is_adopted_whole_or_not_at_all);

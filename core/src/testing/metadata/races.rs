@@ -125,7 +125,7 @@ pub async fn collectors_and_committers_do_not_lose_blobs(store: &dyn MetadataSto
     let gc = async {
         for _ in 0..60 {
             store.purge_deleting(3).await.unwrap();
-            store.sweep(3).await.unwrap();
+            store.sweep(3, bench.now()).await.unwrap();
         }
     };
     join(work, gc).await;

@@ -134,9 +134,9 @@ pub async fn what_a_dead_writer_left_is_returned_until_settled(store: &dyn Metad
     assert_eq!((again.segments.len(), again.writes), (3, 0));
     let size = record(store, packed).await.unwrap().size;
     for _ in 0..2 {
-        store.settle_segment(packed, Some(size + 10)).await.unwrap();
-        store.settle_segment(empty, Some(20)).await.unwrap();
-        store.settle_segment(single, None).await.unwrap();
+        store.settle_segment(packed, Some(size + 10), bench.now()).await.unwrap();
+        store.settle_segment(empty, Some(20), bench.now()).await.unwrap();
+        store.settle_segment(single, None, bench.now()).await.unwrap();
     }
     let states = [(packed, SegmentState::Sealed), (empty, SegmentState::Condemned)];
     for (id, state) in states.into_iter().chain([(single, SegmentState::Condemned)]) {
@@ -152,7 +152,7 @@ pub async fn what_a_dead_writer_left_is_returned_until_settled(store: &dyn Metad
     store.open_segment(silent, id, tier, SegmentKind::Pack, bench.now()).await.unwrap();
     assert!(store.dead_writers(bench.now()).await.unwrap().contains(&silent));
     store.take_over(silent).await.unwrap();
-    store.settle_segment(id, None).await.unwrap();
+    store.settle_segment(id, None, bench.now()).await.unwrap();
     bench.finish().await;
 }
 

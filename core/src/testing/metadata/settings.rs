@@ -66,8 +66,8 @@ pub async fn lifecycle_passes_are_found_until_done(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let name = bench.bucket().await;
     let next = async |before| {
-        let pass = store.next_lifecycle(before).await.unwrap();
-        pass.filter(|pass| pass.space.address == bench.space)
+        let due = store.next_lifecycle(before, 100_000).await.unwrap();
+        due.into_iter().find(|(space, _)| *space == bench.space).map(|(_, pass)| pass.unwrap())
     };
     assert_eq!(next(Timestamp(i64::MAX)).await, None);
     store.put_setting(&bench.space, &name, &Setting::Lifecycle(rules())).await.unwrap().unwrap();

@@ -45,7 +45,7 @@ pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Place, Target, VersionRef};
 pub use segments::{LeafRecord, Leftover, SegmentRecord, SegmentState, WriterId};
 pub use spaces::{BucketDeletion, LifecyclePass, SpaceUsage};
-pub use upkeep::{Inconsistency, Move, Relocation, ScrubPass, Swept};
+pub use upkeep::{Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept};
 
 /// The metadata store.
 #[async_trait]
@@ -149,9 +149,14 @@ pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
     /// All documents of a space, and the revision that they are of.
     async fn settings(&self, space: SpaceId) -> Result<(SettingsRevision, SpaceSettings), MetadataError>;
 
-    /// The space that the lifecycle worker should turn to, the longest untouched first: one with lifecycle
-    /// rules, of which a pass is under way, or whose last pass began before `before` or applied other rules.
-    async fn next_lifecycle(&self, before: Timestamp) -> Result<Option<LifecyclePass>, MetadataError>;
+    /// The spaces that the lifecycle worker should turn to, the longest untouched first: those with lifecycle
+    /// rules, of which a pass is under way, or whose last pass began before `before` or applied other rules. One
+    /// whose rules cannot be read has the error in its place.
+    async fn next_lifecycle(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(SpaceAddress, Result<LifecyclePass, MetadataError>)>, MetadataError>;
 
     /// Writes down how far a pass has come.
     async fn save_lifecycle(&self, pass: &LifecyclePass, now: Timestamp) -> Result<(), MetadataError>;
@@ -233,7 +238,12 @@ pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
     async fn take_over(&self, writer: WriterId) -> Result<Leftover, MetadataError>;
 
     /// A taken-over segment was mended and sealed at `size` bytes, or, with `None`, is to be removed.
-    async fn settle_segment(&self, id: SegmentId, size: Option<u64>) -> Result<(), MetadataError>;
+    async fn settle_segment(
+        &self,
+        id: SegmentId,
+        size: Option<u64>,
+        now: Timestamp,
+    ) -> Result<(), MetadataError>;
 
     /// Registers a segment before its file exists, so that no file is ever unaccounted for.
     async fn open_segment(
@@ -260,21 +270,78 @@ pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
     /// The write came to nothing: its WRITING row goes, its segment is condemned.
     async fn abandon(&self, id: ObjectId, segment: SegmentId) -> Result<(), MetadataError>;
 
-    /// Condemned segments, whose files may be removed.
-    async fn condemned(&self, limit: u32) -> Result<Vec<SegmentRecord>, MetadataError>;
+    /// Condemned segments whose files may be removed at `now`, the longest condemned first: those condemned at
+    /// `before` or earlier, but none of them while a [`Hold`] lives; and those that no backup of the database can
+    /// name, since no blob of theirs was ever committed, always.
+    async fn condemned(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SegmentRecord>, MetadataError>;
+
+    /// Whether the file of a segment may be removed at once: it has no row, or it is condemned and no backup of
+    /// the database can name it.
+    async fn is_unnamed(&self, id: SegmentId) -> Result<bool, MetadataError>;
+
+    /// How many segments are condemned and not removed yet, and their bytes.
+    async fn retained(&self) -> Result<Retained, MetadataError>;
 
     /// The files of these condemned segments are gone.
     async fn forget_segments(&self, ids: &[SegmentId]) -> Result<(), MetadataError>;
+
+    // --- backups -----------------------------------------------------------------------------------------
+
+    /// Stores a hold: until it expires or is ended no condemned segment is removed, by any process.
+    async fn begin_hold(&self, hold: &Hold) -> Result<(), MetadataError>;
+
+    /// Ends a hold. Whether there was one.
+    async fn end_hold(&self, id: Uuid) -> Result<bool, MetadataError>;
+
+    /// All holds, the oldest first; those that have expired too, until [`Self::expire_holds`].
+    async fn holds(&self) -> Result<Vec<Hold>, MetadataError>;
+
+    /// Removes the holds that have expired at `now`, and returns them.
+    async fn expire_holds(&self, now: Timestamp) -> Result<Vec<Hold>, MetadataError>;
+
+    // --- work that failed --------------------------------------------------------------------------------
+
+    /// The items of one worker that failed and were put aside, or of all workers; in order of worker and item.
+    async fn stuck(&self, worker: Option<&str>, limit: u32) -> Result<Vec<Stuck>, MetadataError>;
+
+    /// Puts an item aside, or replaces what is known of it.
+    async fn put_aside(&self, stuck: &Stuck) -> Result<(), MetadataError>;
+
+    /// These items of a worker succeeded, or are gone.
+    async fn clear_stuck(&self, worker: &str, items: &[String]) -> Result<(), MetadataError>;
+
+    /// Makes the items with this name due at `now`, or all items. How many.
+    async fn retry_stuck(&self, item: Option<&str>, now: Timestamp) -> Result<u64, MetadataError>;
+
+    /// How many items each worker has put aside. Workers without any are left out.
+    async fn count_stuck(&self) -> Result<Vec<(String, u64)>, MetadataError>;
 
     // --- garbage, moves, damage --------------------------------------------------------------------------
 
     /// Removes up to `limit` DELETING rows and makes their blobs candidates. How many.
     async fn purge_deleting(&self, limit: u32) -> Result<u64, MetadataError>;
 
+    /// DELETING rows, in order of id.
+    async fn deleting(&self, limit: u32) -> Result<Vec<ObjectId>, MetadataError>;
+
+    /// As [`Self::purge_deleting`], of these rows.
+    async fn purge(&self, objects: &[ObjectId]) -> Result<u64, MetadataError>;
+
     /// Looks at up to `limit` candidates: a blob that nothing refers to goes, a composite's children become
     /// candidates, a segment left without blobs is condemned (a pack only once sealed). A blob still
     /// referred to whose tier no longer fits its objects is queued to move.
-    async fn sweep(&self, limit: u32) -> Result<Swept, MetadataError>;
+    async fn sweep(&self, limit: u32, now: Timestamp) -> Result<Swept, MetadataError>;
+
+    /// Candidates, in order of id.
+    async fn candidates(&self, limit: u32) -> Result<Vec<BlobId>, MetadataError>;
+
+    /// As [`Self::sweep`], of these candidates.
+    async fn sweep_these(&self, blobs: &[BlobId], now: Timestamp) -> Result<Swept, MetadataError>;
 
     /// Leaves queued to move, that still should.
     async fn moves(&self, limit: u32) -> Result<Vec<Move>, MetadataError>;
@@ -292,6 +359,7 @@ pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
         &self,
         writer: WriterId,
         relocations: Vec<Relocation>,
+        now: Timestamp,
     ) -> Result<Vec<bool>, MetadataError>;
 
     /// A leaf as it is now: whoever misses bytes asks again, since compaction and moves change where they lie.

@@ -1,4 +1,6 @@
-//! What upkeep finds to do, and what it has done: garbage, moves, scrubbing, validation.
+//! What upkeep finds to do, what it has done, and what it could not do: garbage, moves, scrubbing, validation.
+
+use uuid::Uuid;
 
 use super::content::StagedLeaf;
 use super::segments::LeafRecord;
@@ -63,4 +65,42 @@ pub struct Inconsistency {
     pub code: &'static str,
     /// What exactly, for people.
     pub detail: String,
+}
+
+/// A backup that is being made: no condemned segment is removed meanwhile, so that the backup of the database finds
+/// its bytes in the tiers that are copied after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Its name.
+    pub id: Uuid,
+    /// When it began.
+    pub begun_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// Segments that nothing names any more and whose files are still there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// How many.
+    pub segments: u64,
+    /// Bytes of their files, as far as they are known.
+    pub bytes: u64,
+}
+
+/// An item of background work that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// The worker.
+    pub worker: String,
+    /// The item: what it is and its id, such as `segment:0198…`.
+    pub item: String,
+    /// Why it failed the last time.
+    pub error: String,
+    /// How often it has failed.
+    pub failures: u64,
+    /// When it failed first.
+    pub since: Timestamp,
+    /// When it is tried again.
+    pub next_at: Timestamp,
 }

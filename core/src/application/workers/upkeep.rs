@@ -1,0 +1,62 @@
+//! All workers of a store, in one list: whoever adds one adds it here, and says in `core/tests/stuck.rs` which item of
+//! its work may fail and what happens to the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Compactor, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Rewriter, Scrubber, TakeOver,
+    UploadExpiry, Worker,
+};
+use crate::application::ports::clock::Clock;
+use crate::application::ports::metadata::{MetadataStore, WriterId};
+use crate::application::store::Tiers;
+use crate::domain::lifecycle::Day;
+
+/// The names of all workers, in the order of [`Upkeep::workers`].
+pub const NAMES: [&str; 8] =
+    ["heartbeat", "take-over", "gc", "mover", "compaction", "upload-expiry", "lifecycle", "scrub"];
+
+/// What the workers of one process work on, and how.
+pub struct Upkeep {
+    /// The metadata store.
+    pub metadata: Arc<dyn MetadataStore>,
+    /// The tiers.
+    pub tiers: Tiers,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// This process's writer, which must be registered.
+    pub writer: WriterId,
+    /// Told when another server took this process's place.
+    pub superseded: CancellationToken,
+    /// How long a segment that nothing names any more is kept.
+    pub retention: Duration,
+    /// Age at which an upload that nobody completes is aborted.
+    pub upload_expiry: Duration,
+    /// A day of lifecycle rules.
+    pub day: Day,
+    /// How long after the begin of a scrub pass the next one begins.
+    pub scrub_every: Duration,
+}
+
+impl Upkeep {
+    /// Every worker.
+    pub fn workers(&self) -> Vec<Arc<dyn Worker>> {
+        let (metadata, tiers, clock, writer) = (&self.metadata, &self.tiers, &self.clock, self.writer);
+        let rewriter = Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        vec![
+            Arc::new(
+                Heartbeat::new(metadata.clone(), clock.clone(), writer).telling(self.superseded.clone()),
+            ),
+            Arc::new(TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).sparing(writer)),
+            Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone(), clock.clone(), self.retention)),
+            Arc::new(Mover(rewriter.clone())),
+            Arc::new(Compactor(rewriter)),
+            Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), self.upload_expiry)),
+            Arc::new(LifecycleWorker::new(metadata.clone(), clock.clone(), writer, self.day)),
+            Arc::new(Scrubber::new(metadata.clone(), tiers.clone(), clock.clone(), self.scrub_every)),
+        ]
+    }
+}
