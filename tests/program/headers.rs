@@ -155,7 +155,7 @@ async fn the_public_url_is_named() {
     );
     let place = Place::new();
     for wrong in ["store.test", "ftp://store.test", "https://store.test?x=1", "https://me@store.test"] {
-        let refused = place.run(&["--s3-public-url", wrong, "stats"]);
+        let refused = place.run(&["--s3-public-url", wrong, "key", "list"]);
         assert_eq!(refused.status.code(), Some(2), "{wrong}");
     }
     server.stop();
