@@ -3,7 +3,8 @@
 
 The cost is CPU time of the server: natively a GET of 4 KiB with an API key against one on a server that asks for
 none; over S3, where everything is signed, a request with a wrong signature against one with none (both are refused,
-the one after everything was computed). The quiet tenant has one request under way, the loud one as many as it likes.
+the one after everything was computed). The quiet tenant has one request under way, the loud one as many as it likes. Slow clients of the loud one are
+measured too: 64 that send 1 MiB at 64 KiB/s, again and again, and 40 that send a byte every half second.
 """
 
 import argparse
@@ -11,10 +12,13 @@ import contextlib
 import json
 import os
 import pathlib
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 from harness import servers
 from harness.load import SCRIPT
@@ -129,13 +133,75 @@ def neighbours(args: argparse.Namespace, base: pathlib.Path) -> None:
         server.stop()
 
 
+class Slow:
+    """Clients that upload `size` bytes in pieces of `piece`, one every `every` seconds, until told to end."""
+
+    def __init__(self, server, token: str, clients: int, piece: int, every: float, size: int = 1 << 20):
+        self.address, self.token = server.native.split(":"), token
+        self.piece, self.every, self.size = piece, every, size
+        self.statuses: list[str] = []
+        self.ended = threading.Event()
+        self.threads = [threading.Thread(target=self.client, args=(at,), daemon=True) for at in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def client(self, at: int) -> None:
+        """One of them."""
+        head = (f"PUT /v1/objects/by-key/n/loud/slow{at} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.token}\r\n"
+                f"Content-Length: {self.size}\r\nConnection: close\r\n\r\n")
+        while not self.ended.is_set():
+            with contextlib.suppress(OSError), socket.create_connection((self.address[0], int(self.address[1]))) as link:
+                link.sendall(head.encode())
+                for _ in range(0, self.size, self.piece):
+                    if self.ended.wait(self.every):
+                        return
+                    link.sendall(b"a" * self.piece)
+                self.statuses.append(link.recv(64).split(b" ")[1].decode())
+
+    def end(self) -> list[str]:
+        """The statuses that they were answered."""
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+        return self.statuses
+
+
+def slow_neighbours(args: argparse.Namespace, base: pathlib.Path) -> None:
+    """A quiet tenant's small puts by themselves, and beside slow clients of another."""
+    Guarded.settings = {}
+    server = Guarded(base / "slow")
+    tokens = {tenant: server.token(tenant) for tenant in ("quiet", "loud")}
+    targets = base / "slow-quiet"
+    targets.write_text("".join(f"/v1/objects/by-key/n/quiet/k{at}\n" for at in range(1000)))
+
+    def quiet() -> dict:
+        return figures(wrk(server.native, targets, "PUT", 1, args.seconds, tokens["quiet"]))
+
+    for name, clients, piece, every in (("64 at 64 KiB/s", 64, 8 << 10, 1 / 8), ("40 of a byte each 0.5 s", 40, 1, 0.5)):
+        alone, beside, answered = [], [], []
+        for _ in range(args.rounds):
+            alone.append(quiet())
+            slow = Slow(server, tokens["loud"], clients, piece, every)
+            time.sleep(1)
+            beside.append(quiet())
+            answered += slow.end()
+        p99 = [statistics.median(done["p99_ms"] for done in runs) for runs in (alone, beside)]
+        p50 = [statistics.median(done["p50_ms"] for done in runs) for runs in (alone, beside)]
+        refused = [status for status in answered if status != "201"]
+        print(f"slow clients, {name}, PUT 4 KiB: quiet tenant p50 {p50[0]:.1f} -> {p50[1]:.1f} ms, p99 {p99[0]:.1f} -> "
+              f"{p99[1]:.1f} ms (x {p99[1] / p99[0]:.1f}); {len(answered)} slow uploads ended, {len(refused)} refused",
+              flush=True)
+    server.stop()
+
+
 def main() -> int:
-    """Both."""
+    """All."""
     args = arguments()
     with tempfile.TemporaryDirectory(prefix="tenants-", dir=args.directory, ignore_cleanup_errors=True) as directory:
         with contextlib.suppress(KeyboardInterrupt):
             cost(args, pathlib.Path(directory))
             neighbours(args, pathlib.Path(directory))
+            slow_neighbours(args, pathlib.Path(directory))
     return 0
 
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use juststorage_core::application::commit::{Committer, CommitterTasks};
 use juststorage_core::application::identity::{self, IdentityError};
 use juststorage_core::application::ingest::Ingest;
+use juststorage_core::application::pools::Pools;
 use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{
     IdentityStore as _, MetadataError, MetadataStore, WriterId,
@@ -102,11 +103,13 @@ impl Parts {
     }
 
     /// The store, writing as `writer`, which must be registered before anything is written.
-    pub fn store(&self, writer: WriterId) -> (Store, CommitterTasks) {
+    /// It draws from `pools`.
+    pub fn store(&self, writer: WriterId, pools: Pools) -> (Store, CommitterTasks) {
         let (metadata, tiers, clock) = (self.metadata.clone(), self.tiers.clone(), self.clock.clone());
         let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
         let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer)
-            .with_reserve(self.reserve.clone());
+            .with_reserve(self.reserve.clone())
+            .with_pools(pools);
         (Store::new(metadata, tiers, clock, committer, ingest, self.storage.dedup), tasks)
     }
 }

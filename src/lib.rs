@@ -10,6 +10,7 @@ pub mod commands;
 pub mod compose;
 pub mod config;
 pub mod data_dir;
+pub mod descriptors;
 pub mod failure;
 pub mod http;
 pub mod master_key;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use juststorage_core::application::access::{Access, JwtKeys};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::limits::TenantLimits;
+use juststorage_core::application::pools::Pools;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
@@ -23,8 +24,9 @@ use crate::Endpoints;
 use crate::compose::Parts;
 use crate::config::{Config, ConfigError, JwtConfig, JwtSource, LimitsConfig, TlsConfig};
 use crate::data_dir::{DataDir, Held};
+use crate::descriptors::Descriptors;
 use crate::failure::Failure;
-use crate::http::{Front, Listener, NamespaceLabels, Observe, Server, Tls};
+use crate::http::{Connections, Front, Listener, NamespaceLabels, Observe, Patience, Server, Times, Tls};
 use crate::master_key;
 use crate::telemetry::Metrics;
 use crate::watch::{self, Watch};
@@ -59,6 +61,7 @@ pub struct Running {
 /// Starts the server. When this returns, both fronts answer.
 pub async fn start(config: Config) -> Result<Running, Failure> {
     let metrics = Metrics::install();
+    let descriptors = Descriptors::raise();
     let data_dir = DataDir::make(&config.storage.data_dir)?;
     let held = data_dir.hold()?;
     data_dir.tidy()?;
@@ -66,9 +69,14 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let master_keys = master_key::open(&parts, &config.master_key).await?;
     let watch = Watch::default();
     let [native_tls, s3_tls] = encrypt(&config, &watch)?;
-    let idle = config.listen.idle_timeout;
-    let native = Listener::bind(Front::Native, config.listen.native, idle).await?.with_tls(native_tls);
-    let s3 = Listener::bind(Front::S3, config.listen.s3, idle).await?.with_tls(s3_tls);
+    let times = Times {
+        idle: config.listen.idle_timeout,
+        patience: Patience { stall: config.listen.stall_timeout, rate_min: config.listen.upload_rate_min },
+    };
+    let connections = Connections::new(descriptors.connections());
+    let bind = |front, address| Listener::bind(front, address, times, connections.clone());
+    let native = bind(Front::Native, config.listen.native).await?.with_tls(native_tls);
+    let s3 = bind(Front::S3, config.listen.s3).await?.with_tls(s3_tls);
 
     // The lock says that whoever wrote under this name in this directory before is dead, and the claim that the directory
     // is no copy. What it left is settled before anything is served; this ends its registration, so ours begins behind it.
@@ -79,7 +87,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     heartbeat(&parts, writer).step().await?;
 
     let room = parts.reserve.watch().await;
-    let (store, commits) = parts.store(writer);
+    let (store, commits) = parts.store(writer, Pools::new(descriptors.transfers()));
     let LimitsConfig { defaults, turns } = config.limits;
     let store = store.with_limits(TenantLimits::new(parts.metadata.clone(), defaults, turns));
     let store = store.with_acls(config.listen.s3_acls);

@@ -123,6 +123,29 @@ fn describe() {
         "Time that transfers waited so that their tenants keep to their rates"
     );
     describe_counter!("activestorage_turns_awaited_total", "Requests that waited for their tenant's turn");
+    describe_gauge!(
+        "activestorage_pool_held",
+        "What requests hold of a pool: bytes of memory, open transfers"
+    );
+    describe_counter!(
+        "activestorage_pool_waits_total",
+        "Requests that waited for their tenant's share of a pool"
+    );
+    describe_counter!(
+        "activestorage_pool_refused_total",
+        "Requests refused because their tenant's share of a pool was not free in time"
+    );
+    describe_counter!("activestorage_bodies_cut_total", "Request bodies cut off: stalled, or too slow");
+    describe_counter!(
+        "activestorage_answers_cut_total",
+        "Answers cut off whose clients took nothing of them"
+    );
+    describe_gauge!("activestorage_connections", "Open connections of both fronts");
+    describe_counter!("activestorage_connections_refused_total", "Connections refused: too many are open");
+    describe_counter!(
+        "activestorage_connections_displaced_total",
+        "Idle connections closed to make room for others"
+    );
     describe_counter!("activestorage_worker_items_total", "Items done by background workers");
     describe_counter!("activestorage_worker_failures_total", "Failed steps of background workers");
     describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
@@ -137,7 +160,17 @@ fn describe() {
         "activestorage_gc_deleted_bytes_total",
         "activestorage_refused_busy_total",
         "activestorage_turns_awaited_total",
+        "activestorage_answers_cut_total",
+        "activestorage_connections_refused_total",
+        "activestorage_connections_displaced_total",
     ] {
         counter!(name).absolute(0);
+    }
+    for reason in ["stalled", "slow"] {
+        counter!("activestorage_bodies_cut_total", "reason" => reason).absolute(0);
+    }
+    for pool in ["memory", "transfers"] {
+        counter!("activestorage_pool_waits_total", "pool" => pool).absolute(0);
+        counter!("activestorage_pool_refused_total", "pool" => pool).absolute(0);
     }
 }

@@ -34,6 +34,8 @@ pub struct Options {
     pub settings: Vec<(&'static str, String)>,
     /// Whether both fronts speak TLS, with a certificate of the server's own.
     pub tls: bool,
+    /// How many file descriptors it may have, if fewer than this process.
+    pub descriptors: Option<u32>,
     /// Whether it logs as much as in production only: where its speed is what matters, or that nothing is written
     /// beside the data.
     pub terse: bool,
@@ -58,6 +60,7 @@ pub struct Server {
     data: PathBuf,
     log: PathBuf,
     settings: Vec<(&'static str, String)>,
+    descriptors: Option<u32>,
     /// Its `RUST_LOG`.
     level: String,
     /// What was made or given that nobody else may see.
@@ -104,6 +107,7 @@ impl Server {
             data,
             log,
             settings,
+            descriptors: options.descriptors,
             level,
             secrets,
             certificate,
@@ -339,7 +343,15 @@ impl Server {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(binary::path());
+        let mut command = match self.descriptors {
+            None => Command::new(binary::path()),
+            // The hard limit, too: the server raises its own to it.
+            Some(limit) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(binary::path());
+                command
+            }
+        };
         command
             .env("JUSTSTORAGE_DATA_DIR", &self.data)
             .env("JUSTSTORAGE_NATIVE_ADDR", "127.0.0.1:0")

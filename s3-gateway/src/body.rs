@@ -27,10 +27,14 @@ impl Failure {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
+    /// What went wrong, if anything did.
+    pub(crate) fn take(&self) -> Option<S3Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The answer to a request whose body this was.
     pub(crate) fn explain(&self, error: Error) -> S3Error {
-        let own = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        own.unwrap_or_else(|| translate(error))
+        self.take().unwrap_or_else(|| translate(error))
     }
 }
 

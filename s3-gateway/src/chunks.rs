@@ -14,6 +14,11 @@ use http_body::{Body, Frame, SizeHint};
 use crate::dto::text;
 use crate::service::BoxError;
 
+/// Whether each chunk of a request's body is signed: s3s keeps one until its signature is verified.
+pub(crate) fn are_signed(headers: &HeaderMap) -> bool {
+    text(headers, "x-amz-content-sha256").is_some_and(|value| value.starts_with("STREAMING-AWS4-"))
+}
+
 /// Whether a request's body is in chunks.
 pub(crate) fn are_announced(headers: &HeaderMap) -> bool {
     text(headers, "x-amz-content-sha256").is_some_and(|value| value.starts_with("STREAMING-"))
@@ -75,7 +80,7 @@ where
 
 /// Where in its chunks a body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
+pub(crate) enum At {
     /// In the line before a chunk: the chunk's length so far, from so many digits; whether more may come.
     Line { length: u32, digits: u8, open: bool },
     /// In a chunk, so many bytes before the next one's line.
@@ -85,7 +90,19 @@ enum At {
 }
 
 impl At {
-    const START: Self = Self::Line { length: 0, digits: 0, open: true };
+    pub(crate) const START: Self = Self::Line { length: 0, digits: 0, open: true };
+
+    /// Where it stands behind `bytes`, and whether a chunk ended among them.
+    pub(crate) fn passed(self, bytes: &[u8]) -> (Self, bool) {
+        let behind = self.behind(bytes);
+        let ended = match (self, behind) {
+            // The same chunk: as much less is left of it as came.
+            (Self::Chunk(before), Self::Chunk(left)) => before != left + bytes.len() as u64,
+            (Self::Chunk(_), _) => true,
+            _ => false,
+        };
+        (behind, ended)
+    }
 
     /// Where it stands behind `bytes`. A line that is none is for s3s to refuse: what counts here is that the
     /// two see the same lengths, so that a ninth digit counts for neither.

@@ -11,6 +11,7 @@ mod allowlist;
 mod api;
 mod auth;
 mod body;
+mod bounded;
 mod chunks;
 mod dto;
 mod errors;

@@ -16,6 +16,7 @@ use juststorage_core::application::request;
 use juststorage_core::application::store::Store;
 use juststorage_core::domain::invalid::Invalid;
 use percent_encoding::percent_decode_str;
+use s3s::S3Error;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -26,10 +27,12 @@ use crate::allowlist::{self, Level, Operation};
 use crate::api::Api;
 use crate::auth::chunks::SignedChunks;
 use crate::auth::{self, Doorkeeper, Keys};
+use crate::body::Failure;
+use crate::bounded::{self, Bounded};
 use crate::chunks::{self, Chunked};
 use crate::errors::{self, Context, Refusal, bodiless};
 use crate::location::Locations;
-use crate::post::Forms;
+use crate::post::{self, Forms};
 use crate::preflight::Asked;
 use crate::route::Routes;
 use crate::wire::{self, Documents};
@@ -42,6 +45,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of an answer. An error ends it short: the connection must break then.
 pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Longest signed chunk of an upload, in bytes. SDKs send 64 to 128 KiB.
+const SIGNED_CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// The S3 front as a tower service over any HTTP body. Cheap to clone. It answers every request itself and
 /// never fails; mount it as the fallback service of a listener of its own.
@@ -80,6 +86,8 @@ fn builder(api: Api, sigv2: bool, domain: Option<&Arc<str>>) -> S3ServiceBuilder
     let mut config = S3Config::default();
     // Operations are told apart by method, path and query alone, as the allow-list does.
     config.operation_id_routing = false;
+    // A signed chunk is kept until its signature is verified.
+    config.aws_chunked_stream_max_chunk_size = SIGNED_CHUNK_BYTES_MAX;
     // Larger bodies are refused by core, which knows the limit.
     config.put_object_max_size = None;
     config.custom_route_max_body_size = None;
@@ -241,8 +249,17 @@ impl S3Gateway {
             let (response, namespace) = Box::pin(auth::scoped(answer)).await;
             return Ok(labelled(response, namespace));
         }
+        if post::is_form(&parts.method, &parts.headers) {
+            // s3s would parse it, whatever its operation, before it asks who sends it.
+            return Err(Refusal::not_implemented("A form is implemented for PostObject only."));
+        }
         if takes_xml && chunks::are_announced(&parts.headers) {
             return Err(wire::in_chunks());
+        }
+        let failure = Failure::default();
+        let xml_max = wire::bytes_max(operation);
+        if takes_xml && body.size_hint().lower() > xml_max {
+            return Ok(answered(bounded::too_long()));
         }
         parts.extensions.insert(target);
         auth::date_as_amz_date(&mut parts.headers);
@@ -258,26 +275,51 @@ impl S3Gateway {
                 .map(str::to_ascii_lowercase);
             auth::old_dates::admit(&mut parts, hosted.as_deref(), &self.forms.access).await;
         }
-        let body = if chunks::are_announced(&parts.headers) {
-            let chunked = Chunked::new(Box::pin(body.map_err(Into::into)));
+        let body = Box::pin(body.map_err(Into::into));
+        let mut memory = None;
+        let body = if takes_xml {
+            let (body, kept) = Bounded::whole(body, xml_max, self.store.room(None), &failure);
+            memory = Some(kept);
+            s3s::Body::http_body_unsync(body)
+        } else if chunks::are_announced(&parts.headers) {
             match signer {
-                None => s3s::Body::http_body_unsync(chunked),
-                Some(signer) => s3s::Body::http_body_unsync(SignedChunks::new(chunked, signer)),
+                Some(signer) => {
+                    let chunked = Chunked::new(Bounded::stream(body, &failure));
+                    s3s::Body::http_body_unsync(SignedChunks::new(chunked, signer))
+                }
+                None if chunks::are_signed(&parts.headers) => {
+                    let chunks = Bounded::chunks(body, self.store.room(None), &failure);
+                    s3s::Body::http_body_unsync(Chunked::new(chunks))
+                }
+                None => s3s::Body::http_body_unsync(Chunked::new(Bounded::stream(body, &failure))),
             }
         } else {
-            s3s::Body::http_body_unsync(body.map_err(Into::into))
+            s3s::Body::http_body_unsync(Bounded::stream(body, &failure))
         };
         let (result, namespace) = auth::scoped(self.s3.call(Request::from_parts(parts, body))).await;
+        drop(memory);
         let mut response = result.map_err(|error| {
             tracing::error!(%error, "S3 request could not be answered");
             Refusal::internal()
         })?;
+        if let Some(own) = failure.take().filter(|_| !response.status().is_success()) {
+            response = answered(own);
+        }
         // S3 answers this one put with 204; s3s answers 200 and looks at no status of ours.
         if operation == "PutBucketTagging" && response.status() == StatusCode::OK {
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
         Ok(labelled(response, namespace))
     }
+}
+
+/// An error as an answer.
+fn answered(error: S3Error) -> Response<s3s::Body> {
+    error.to_http_response().unwrap_or_else(|_| {
+        let mut response = Response::new(s3s::Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
 }
 
 /// An answer with the namespace it is about, for metrics.

@@ -2,6 +2,7 @@
 
 use clap::CommandFactory as _;
 use juststorage_core::application::commit::CommitterTasks;
+use juststorage_core::application::pools::Pools;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::store::Store;
 use juststorage_core::domain::principal::Principal;
@@ -97,7 +98,7 @@ impl Session {
         let operator = Principal::unrestricted("operator", home_tenant()?);
         let parts = Parts::open_known(storage).await?;
         // None of these commands stages bytes, so the writer needs no registration.
-        let (store, commits) = parts.store(WriterId(Uuid::new_v4()));
+        let (store, commits) = parts.store(WriterId(Uuid::new_v4()), Pools::default());
         Ok(Self { parts, store, operator, commits })
     }
 

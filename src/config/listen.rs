@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ConfigError, Settings, duration};
+use super::{ConfigError, Settings, amount, duration};
 
 /// The addresses of the two fronts, and the names they go by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub struct ListenConfig {
     /// `JUSTSTORAGE_IDLE_TIMEOUT`: how long a client may take over a request's header, and a connection may lie
     /// idle; 75 seconds, longer than SDKs keep theirs before they ping or drop them.
     pub idle_timeout: Duration,
+    /// `JUSTSTORAGE_STALL_TIMEOUT`: how long a body may bring nothing, and an answer may be taken nothing of; 60
+    /// seconds.
+    pub stall_timeout: Duration,
+    /// `JUSTSTORAGE_UPLOAD_RATE_MIN`: the least bytes per second that a body must bring; 4 KiB. 0: any rate will do.
+    pub upload_rate_min: u64,
 }
 
 /// Where the certificate and its key are. Both are read again when they change.
@@ -57,6 +62,13 @@ impl TlsConfig {
 /// The setting of the idle timeout.
 const IDLE: &str = "JUSTSTORAGE_IDLE_TIMEOUT";
 
+/// The setting of the stall timeout.
+const STALL: &str = "JUSTSTORAGE_STALL_TIMEOUT";
+
+/// The setting of the least rate, and the most that it can ask for.
+const RATE_MIN: &str = "JUSTSTORAGE_UPLOAD_RATE_MIN";
+const RATE_MIN_MAX: u64 = 32 << 10;
+
 impl ListenConfig {
     /// Judges `settings`.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
@@ -75,15 +87,30 @@ impl ListenConfig {
             ));
         }
         let tls = TlsConfig::new(settings)?;
-        let idle_timeout = match settings.idle_timeout.as_deref().map(duration::parse) {
-            None => Duration::from_secs(75),
-            Some(Ok(time)) if time >= Duration::from_millis(100) => time,
-            Some(Ok(_)) => return Err(ConfigError::new(IDLE, "must be at least 100ms")),
-            Some(Err(reason)) => return Err(ConfigError::new(IDLE, reason)),
+        let idle_timeout = timeout(IDLE, settings.idle_timeout.as_deref(), 75)?;
+        let stall_timeout = timeout(STALL, settings.stall_timeout.as_deref(), 60)?;
+        let upload_rate_min = match settings.upload_rate_min.as_deref().map(amount::parse) {
+            None => 4 << 10,
+            Some(Ok(rate)) if rate <= RATE_MIN_MAX => rate,
+            // An honest client may have no more than 64 KiB/s.
+            Some(Ok(_)) => return Err(ConfigError::new(RATE_MIN, "must be at most 32KiB")),
+            Some(Err(reason)) => return Err(ConfigError::new(RATE_MIN, reason)),
         };
         let s3_sigv2 = settings.s3_sigv2 == Some(true);
         let s3_acls = settings.s3_acls == Some(true);
-        Ok(Self { native, s3, s3_domain, s3_public_url, s3_sigv2, s3_acls, region, tls, idle_timeout })
+        Ok(Self {
+            native,
+            s3,
+            s3_domain,
+            s3_public_url,
+            s3_sigv2,
+            s3_acls,
+            region,
+            tls,
+            idle_timeout,
+            stall_timeout,
+            upload_rate_min,
+        })
     }
 
     /// What clients call the native API, if it listens at `address`.
@@ -103,6 +130,16 @@ impl ListenConfig {
 
     fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// A timeout of clients: `seconds` unless set.
+fn timeout(setting: &'static str, text: Option<&str>, seconds: u64) -> Result<Duration, ConfigError> {
+    match text.map(duration::parse) {
+        None => Ok(Duration::from_secs(seconds)),
+        Some(Ok(time)) if time >= Duration::from_millis(100) => Ok(time),
+        Some(Ok(_)) => Err(ConfigError::new(setting, "must be at least 100ms")),
+        Some(Err(reason)) => Err(ConfigError::new(setting, reason)),
     }
 }
 

@@ -112,6 +112,28 @@ pub struct Settings {
     )]
     pub idle_timeout: Option<String>,
 
+    /// How long a request's body may bring nothing, and how long a client may take nothing of an answer, before
+    /// it is cut off [default: 60s]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_STALL_TIMEOUT",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub stall_timeout: Option<String>,
+
+    /// The least bytes per second that a request's body must bring, over any STALL_TIMEOUT; slower ones are cut
+    /// off. At most 32KiB; 0: any rate will do [default: 4KiB]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_UPLOAD_RATE_MIN",
+        value_name = "AMOUNT",
+        hide_short_help = true
+    )]
+    pub upload_rate_min: Option<String>,
+
     /// The region that S3 clients must sign for [default: us-east-1]
     #[arg(long, global = true, env = "JUSTSTORAGE_REGION", value_name = "NAME", hide_short_help = true)]
     pub region: Option<String>,
@@ -399,6 +421,8 @@ impl Settings {
             tls_cert: filled(self.tls_cert).or(filled(lower.tls_cert)),
             tls_key: filled(self.tls_key).or(filled(lower.tls_key)),
             idle_timeout: filled(self.idle_timeout).or(filled(lower.idle_timeout)),
+            stall_timeout: filled(self.stall_timeout).or(filled(lower.stall_timeout)),
+            upload_rate_min: filled(self.upload_rate_min).or(filled(lower.upload_rate_min)),
             region: filled(self.region).or(filled(lower.region)),
             auth: filled(self.auth).or(filled(lower.auth)),
             insecure: self.insecure.or(lower.insecure),

@@ -2,45 +2,81 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::http::{Request, Response};
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use futures::future::BoxFuture;
 use tower::Service;
 
-use super::Spelling;
+use super::patience::{Patience, Patient};
+use super::{Spelling, sending};
 
 /// Where a request came from, among its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
+
+/// A request that is under way, among its extensions: until its answer was handed to the connection, for whoever
+/// keeps it so long.
+#[derive(Clone)]
+pub struct InHand(#[allow(dead_code)] Arc<UnderWay>); // held, never read
 
 /// Whether a connection has anything to do. HTTP/1 ends idle connections by itself; one of HTTP/2, or one
 /// whose client never says which of the two it speaks, has nobody else to end it.
 pub(super) struct Activity {
     under_way: AtomicUsize,
     since: Mutex<Instant>,
+    /// Since when the other side takes no bytes.
+    blocked: Mutex<Option<Instant>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { under_way: AtomicUsize::new(0), since: Mutex::new(Instant::now()) })
+        let (under_way, since) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
+        Arc::new(Self { under_way, since, blocked: Mutex::default() })
     }
 
     /// Whether no request was under way for at least `time`.
     pub(super) fn idle_for(&self, time: Duration) -> bool {
-        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *lock(&self.since);
         self.under_way.load(Ordering::Acquire) == 0 && since.elapsed() >= time
     }
 
-    fn begin(self: Arc<Self>) -> UnderWay {
+    /// Since when no request is under way, and nothing left to be sent.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let idle = self.under_way.load(Ordering::Acquire) == 0 && lock(&self.blocked).is_none();
+        idle.then(|| *lock(&self.since))
+    }
+
+    /// Whether the other side took no bytes for at least `time`, though there are some for it.
+    pub(super) fn blocked_for(&self, time: Duration) -> bool {
+        lock(&self.blocked).is_some_and(|since| since.elapsed() >= time)
+    }
+
+    /// Notes whether the other side takes bytes.
+    pub(super) fn note_blocked(&self, blocked: bool) {
+        let mut since = lock(&self.blocked);
+        match (blocked, *since) {
+            (true, None) => *since = Some(Instant::now()),
+            (false, Some(_)) => *since = None,
+            _ => {}
+        }
+    }
+
+    pub(super) fn begin(self: Arc<Self>) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::AcqRel);
         UnderWay(self)
     }
 }
 
-struct UnderWay(Arc<Activity>);
+/// That a request counts as under way, until this is dropped.
+pub(super) struct UnderWay(Arc<Activity>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -56,31 +92,55 @@ pub(super) struct Arrival<S> {
     pub(super) peer: SocketAddr,
     pub(super) activity: Arc<Activity>,
     pub(super) spelling: Spelling,
+    pub(super) patience: Patience,
+    /// Whether only probes and metrics are answered.
+    pub(super) probes_only: bool,
 }
 
-impl<S, B, R> Service<Request<B>> for Arrival<S>
+impl<S, B> Service<Request<B>> for Arrival<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<Patient<B>>, Response = Response<Body>>,
+    S::Error: Send + 'static,
     S::Future: Send + 'static,
 {
-    type Response = S::Response;
+    type Response = Response<Body>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if self.probes_only && !matches!(request.uri().path(), "/health" | "/ready" | "/metrics") {
+            return Box::pin(std::future::ready(Ok(crowded())));
+        }
+        let under_way = InHand(Arc::new(self.activity.clone().begin()));
         request.extensions_mut().insert(Peer(self.peer));
-        let under_way = self.activity.clone().begin();
-        let (version, spelling) = (request.version(), self.spelling.clone());
-        let answer = self.inner.call(request);
+        request.extensions_mut().insert(under_way.clone());
+        let (version, spelling, patience) = (request.version(), self.spelling.clone(), self.patience);
+        let answer = self.inner.call(request.map(|body| Patient::new(body, patience)));
+        let ends = self.probes_only;
         Box::pin(async move {
             let _under_way = under_way;
-            let mut answer = answer.await?;
-            spelling.spell(version, &mut answer);
-            Ok(answer)
+            let mut response = answer.await?;
+            if ends {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            spelling.spell(version, &mut response);
+            Ok(sending::watched(response))
         })
     }
+}
+
+/// What a request hears on a connection that is kept back for probes.
+fn crowded() -> Response<Body> {
+    const BODY: &str = r#"{"type":"urn:juststorage:problem:busy","title":"Service Unavailable","status":503,"detail":"too many connections are open: try again","code":"busy"}"#;
+    let mut response = Response::new(Body::from(BODY));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

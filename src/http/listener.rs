@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,13 +20,26 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::arrival::{Activity, Arrival};
+use super::connections::Place;
 use super::head::{READ_BYTES_MAX, READ_LINES_MAX};
-use super::{Front, Linger, Lingering, Spelling, Tls};
+use super::sending::{Noting, Streams};
+use super::{Connections, Front, Linger, Lingering, Patience, Patient, Spelling, Tls, counted};
 use crate::failure::Failure;
 
 /// How long sent bytes may stay unacknowledged: a client that stops reading an answer, or whose machine is
 /// gone, holds its request's resources no longer than this. In milliseconds, as the system takes it.
 const UNACKNOWLEDGED_MAX_MS: u32 = 120_000;
+
+/// Requests under way on one HTTP/2 connection. A client that wants more opens another connection.
+const STREAMS_MAX: u32 = 64;
+
+/// Streams that a client may have opened and reset without the server having seen them, before the connection ends:
+/// what a rapid reset piles up.
+const RESETS_UNSEEN_MAX: usize = 64;
+
+/// Streams that the server may have refused or reset because of errors of the client, before the connection ends. A
+/// client that does not know [`STREAMS_MAX`] yet opens a hundred at once and is refused the rest.
+const RESETS_MAX: usize = 256;
 
 /// How long a client may take over the handshake of TLS.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,14 +53,28 @@ pub struct Listener {
     front: Front,
     address: SocketAddr,
     tls: Option<Tls>,
-    idle_timeout: Duration,
+    times: Times,
+    connections: Arc<Connections>,
     spelling: Spelling,
 }
 
+/// How long clients are waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// How long a client may take over a request's header, and how long a connection may lie idle.
+    pub idle: Duration,
+    /// What is asked of a body that is received, and of a client that an answer is sent to.
+    pub patience: Patience,
+}
+
 impl Listener {
-    /// Binds `address` for `front`. Port 0 takes a free one. `idle_timeout` is how long a client may take over
-    /// a request's header, and how long a connection may lie idle.
-    pub async fn bind(front: Front, address: SocketAddr, idle_timeout: Duration) -> Result<Self, Failure> {
+    /// Binds `address` for `front`. Port 0 takes a free one. Its connections are some of `connections`.
+    pub async fn bind(
+        front: Front,
+        address: SocketAddr,
+        times: Times,
+        connections: Arc<Connections>,
+    ) -> Result<Self, Failure> {
         let bound = async {
             let socket = TcpListener::bind(address).await?;
             let address = socket.local_addr()?;
@@ -56,7 +84,7 @@ impl Listener {
             Failure::unable(format!("listen on {address} for the {} front", front.as_str()), error)
         })?;
         let spelling = Spelling::learn().await?;
-        Ok(Self { socket, front, address, tls: None, idle_timeout, spelling })
+        Ok(Self { socket, front, address, tls: None, times, connections, spelling })
     }
 
     /// Speaks TLS with every client, if given.
@@ -73,7 +101,7 @@ impl Listener {
     /// Serves with `service` from now on.
     pub fn serve<S>(self, service: S) -> Server
     where
-        S: Service<Request<Lingering<Incoming>>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Lingering<Patient<Incoming>>>, Response = Response<Body>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: Send + 'static,
     {
@@ -81,7 +109,7 @@ impl Listener {
         let server = Server { stop: stop.clone(), insist: insist.clone(), tasks: tasks.clone() };
         let connections = tasks.clone();
         tasks.spawn(async move {
-            let builder = connection_builder(self.front, self.idle_timeout);
+            let builder = connection_builder(self.front, self.times);
             loop {
                 let accepted = tokio::select! {
                     () = stop.cancelled() => return,
@@ -89,10 +117,17 @@ impl Listener {
                 };
                 match accepted {
                     Ok((stream, peer)) => {
+                        let activity = Activity::new();
+                        let Some(place) = self.connections.admit(self.front, &activity) else {
+                            tracing::debug!(%peer, front = self.front.as_str(), "connection refused: too many");
+                            continue;
+                        };
                         let connection = Connection {
                             peer,
                             builder: builder.clone(),
-                            idle_timeout: self.idle_timeout,
+                            times: self.times,
+                            activity,
+                            place,
                             spelling: self.spelling.clone(),
                             stop: stop.clone(),
                             insist: insist.clone(),
@@ -111,12 +146,12 @@ impl Listener {
     }
 }
 
-fn connection_builder(front: Front, idle_timeout: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn connection_builder(front: Front, times: Times) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams { stall: times.patience.stall });
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle_timeout)
+        .header_read_timeout(times.idle)
         .max_buf_size(READ_BYTES_MAX)
         .max_headers(READ_LINES_MAX);
     match front {
@@ -126,8 +161,11 @@ fn connection_builder(front: Front, idle_timeout: Duration) -> auto::Builder<Tok
             builder
                 .http2()
                 .timer(TokioTimer::new())
-                .keep_alive_interval(idle_timeout)
-                .keep_alive_timeout(idle_timeout)
+                .keep_alive_interval(times.idle)
+                .keep_alive_timeout(times.idle)
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_pending_accept_reset_streams(RESETS_UNSEEN_MAX)
+                .max_local_error_reset_streams(RESETS_MAX)
                 .initial_stream_window_size(512 << 10)
                 .initial_connection_window_size(1 << 20)
                 .max_send_buf_size(512 << 10)
@@ -140,8 +178,10 @@ fn connection_builder(front: Front, idle_timeout: Duration) -> auto::Builder<Tok
 /// One accepted connection.
 struct Connection {
     peer: SocketAddr,
-    builder: auto::Builder<TokioExecutor>,
-    idle_timeout: Duration,
+    builder: auto::Builder<Streams>,
+    times: Times,
+    activity: Arc<Activity>,
+    place: Place,
     spelling: Spelling,
     stop: CancellationToken,
     insist: CancellationToken,
@@ -150,7 +190,7 @@ struct Connection {
 impl Connection {
     async fn serve<S>(self, stream: TcpStream, tls: Option<TlsAcceptor>, service: S)
     where
-        S: Service<Request<Lingering<Incoming>>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Lingering<Patient<Incoming>>>, Response = Response<Body>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: Send + 'static,
     {
@@ -158,8 +198,9 @@ impl Connection {
             tracing::debug!(%error, "connection not prepared");
         }
         let first = tokio::select! {
-            first = tokio::time::timeout(self.idle_timeout, stream.readable()) => first,
+            first = tokio::time::timeout(self.times.idle, stream.readable()) => first,
             () = self.stop.cancelled() => return,
+            () = self.place.leave.cancelled() => return,
         };
         if !matches!(first, Ok(Ok(()))) {
             return;
@@ -168,6 +209,7 @@ impl Connection {
         let shaken = tokio::select! {
             shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => shaken,
             () = self.stop.cancelled() => return,
+            () = self.place.leave.cancelled() => return,
         };
         match shaken {
             Ok(Ok(stream)) => self.speak(stream, service).await,
@@ -179,21 +221,27 @@ impl Connection {
     /// Speaks HTTP until either side ends it.
     async fn speak<S>(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S)
     where
-        S: Service<Request<Lingering<Incoming>>, Response = Response<Body>, Error = Infallible>,
+        S: Service<Request<Lingering<Patient<Incoming>>>, Response = Response<Body>, Error = Infallible>,
         S: Clone + Send + 'static,
         S::Future: Send + 'static,
     {
-        let activity = Activity::new();
+        let Times { idle, patience } = self.times;
+        let activity = self.activity;
         let arrival = Arrival {
             inner: Linger(service),
             peer: self.peer,
             activity: activity.clone(),
             spelling: self.spelling.clone(),
+            patience,
+            probes_only: self.place.probes_only(),
         };
         let service = TowerToHyperService::new(arrival);
-        let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(io), service));
-        let mut looks = tokio::time::interval(self.idle_timeout);
+        let io = TokioIo::new(Noting { io, activity: activity.clone() });
+        let mut connection = std::pin::pin!(self.builder.serve_connection(io, service));
+        let mut looks = tokio::time::interval(idle.min(patience.stall / 2));
         let mut ending = false;
+        // When an idle connection must be gone that was asked to end: something is left that nobody takes.
+        let mut gone_by = None;
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -207,11 +255,23 @@ impl Connection {
                     ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                // Answers that are still being sent go on after a graceful end.
-                _ = looks.tick(), if !ending => if activity.idle_for(self.idle_timeout) {
-                    ending = true;
-                    connection.as_mut().graceful_shutdown();
-                },
+                _ = looks.tick() => {
+                    if activity.blocked_for(patience.stall) {
+                        counted::answer_cut();
+                        tracing::debug!(peer = %self.peer, "connection cut off: its client takes no bytes");
+                        return;
+                    }
+                    // Answers that are still being sent go on after a graceful end.
+                    if !ending && activity.idle_for(idle) {
+                        ending = true;
+                        gone_by = Some(Instant::now() + patience.stall);
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    if gone_by.is_some_and(|by| by <= Instant::now()) {
+                        return;
+                    }
+                }
+                () = self.place.leave.cancelled() => return,
                 () = self.insist.cancelled() => return,
             }
         }

@@ -1,18 +1,24 @@
 //! HTTP, as far as both fronts share it: listeners, connections, and what wraps every request.
 
 mod arrival;
+mod connections;
+mod counted;
 mod head;
 mod linger;
 mod listener;
 mod observe;
+mod patience;
 mod request_id;
+mod sending;
 mod spelling;
 mod tls;
 
-pub use arrival::Peer;
+pub use arrival::{InHand, Peer};
+pub use connections::Connections;
 pub use linger::{Linger, Lingering};
-pub use listener::{Listener, Server};
+pub use listener::{Listener, Server, Times};
 pub use observe::{NamespaceLabels, Observe};
+pub use patience::{Patience, Patient};
 use request_id::RequestId;
 use spelling::Spelling;
 pub use tls::Tls;

@@ -21,7 +21,7 @@ use juststorage_core::application::request::{Noted, RequestNotes};
 use tower::{BoxError, Service, ServiceExt as _};
 use tracing::{Instrument as _, Span};
 
-use super::{Front, Peer, RequestId, head};
+use super::{Front, InHand, Peer, RequestId, head};
 
 /// Namespaces with a label of their own in the metrics of requests; the others count as [`OTHER`].
 const NAMESPACES_MAX: usize = 200;
@@ -102,6 +102,7 @@ where
         let mut observation = Observation {
             notes: notes.clone(),
             peer: request.extensions().get::<Peer>().copied(),
+            _in_hand: request.extensions_mut().remove::<InHand>(),
             front,
             id: id.clone(),
             method: request.method().clone(),
@@ -204,6 +205,8 @@ struct Observation {
     /// Holds what the request takes up, until its end.
     notes: Arc<RequestNotes>,
     peer: Option<Peer>,
+    /// Its connection is not idle before its answer is over.
+    _in_hand: Option<InHand>,
     front: Front,
     id: RequestId,
     method: Method,

@@ -3,5 +3,6 @@
 
 mod completion;
 mod early_bodies;
+mod neighbour;
 mod slow_uploads;
 mod stalled_streams;

@@ -35,8 +35,8 @@ pub enum Error {
     /// The client's stream failed: nothing was stored.
     #[error("the body could not be read: {0}")]
     Body(String),
-    /// The client stopped sending: nothing was stored.
-    #[error("the body stalled for too long")]
+    /// The client stopped sending, or sends less than the least rate: nothing was stored.
+    #[error("the body stalled for too long, or came too slowly")]
     BodyStalled,
     /// There is no such object, or the caller may not know of it.
     #[error("the object does not exist")]
@@ -145,7 +145,25 @@ pub enum Error {
     Internal,
 }
 
+/// What a request's body fails with whose client sends nothing for too long, or too little. The listener cuts it off;
+/// fronts find it among the causes of what they read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is {0}")]
+pub struct TooSlow(pub &'static str);
+
 impl Error {
+    /// What a body's stream failed with: [`Self::BodyStalled`] if it was cut off for being too slow.
+    pub fn of_stream(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<TooSlow>() {
+                return Self::BodyStalled;
+            }
+            cause = error.source();
+        }
+        Self::Body(error.to_string())
+    }
+
     /// After how many whole seconds, at least one, the same request may well succeed: of a limit reached and of what
     /// passes by itself. `None` where trying again does not help.
     pub fn retry_seconds(&self) -> Option<u64> {
@@ -168,6 +186,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_slow_body_is_known_by_its_cause() {
+        assert!(matches!(Error::of_stream(&TooSlow("slow")), Error::BodyStalled));
+        assert!(
+            matches!(Error::of_stream(&std::io::Error::other("reset")), Error::Body(why) if why == "reset")
+        );
+    }
 
     #[test]
     fn waits_are_told_in_whole_seconds_that_suffice() {

@@ -1,19 +1,21 @@
 //! Bytes in: received, digested on the way, checked against what the client declares, and staged.
 //!
 //! Small bodies are gathered in memory and travel to the open pack with their commit; large ones stream
-//! into a segment of their own. Memory per request is bounded whatever the object's size.
+//! into a segment of their own, and so do small ones while memory is short. Memory per request is bounded whatever
+//! the object's size, and it is taken as bytes arrive: what a client announces takes none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::application::error::{Error, Result};
+use crate::application::fairness::Held;
+use crate::application::pools::Pools;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, NewContent, StagedLeaf, WriterId};
 use crate::application::ports::segments::{Record, SegmentKind, SingleWriter};
+use crate::application::request;
 use crate::application::reserve::Reserve;
 use crate::application::store::Tiers;
 use crate::domain::address::{Key, SpaceAddress};
@@ -27,26 +29,19 @@ use crate::domain::storage_class::StorageClass;
 mod announced;
 mod digests;
 mod lanes;
+mod source;
 
 pub use announced::Announced;
 pub(crate) use announced::remove_if_nobodys;
 use digests::Digests;
 use lanes::Lanes;
+use source::{Chunk, Source};
 
 /// Largest blob that goes into a pack, in bytes; larger ones get a segment of their own.
 pub const PACKED_BYTES_MAX: usize = 1 << 20;
 
 /// How much of a large body is gathered before it is digested and written, in bytes.
 const CHUNK_BYTES: usize = 512 << 10;
-
-/// The same when memory is short, so that a thousand uploads at once go on, only slower.
-const CHUNK_BYTES_SHORT: usize = 32 << 10;
-
-/// What bodies in memory may take together, in bytes. Beyond it, uploads wait for one another.
-const GATHERED_BYTES_MAX: usize = 32 << 20;
-
-/// How long a client may send nothing in the middle of a body.
-const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// What a client declares of its body.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +107,7 @@ pub(crate) struct Intent<'a> {
 pub struct Payload {
     pub(crate) tier: StorageClass,
     pub(crate) record: Record,
-    _memory: OwnedSemaphorePermit,
+    _memory: [Option<Held>; 2],
 }
 
 /// A body that arrived whole and matches what was declared.
@@ -145,7 +140,7 @@ pub struct Ingest {
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     writer: WriterId,
-    memory: Arc<Semaphore>,
+    pools: Pools,
     lanes: Lanes,
     pub(crate) reserve: Reserve,
 }
@@ -158,15 +153,25 @@ impl Ingest {
         clock: Arc<dyn Clock>,
         writer: WriterId,
     ) -> Self {
-        let memory = Arc::new(Semaphore::new(GATHERED_BYTES_MAX));
-        let (lanes, reserve) = (Lanes::default(), Reserve::default());
-        Self { metadata, tiers, clock, writer, memory, lanes, reserve }
+        let (pools, lanes, reserve) = (Pools::default(), Lanes::default(), Reserve::default());
+        Self { metadata, tiers, clock, writer, pools, lanes, reserve }
     }
 
     /// Refuses bodies for which less is left than `reserve` keeps free.
     #[must_use]
     pub fn with_reserve(self, reserve: Reserve) -> Self {
         Self { reserve, ..self }
+    }
+
+    /// Draws from `pools`.
+    #[must_use]
+    pub fn with_pools(self, pools: Pools) -> Self {
+        Self { pools, ..self }
+    }
+
+    /// What it draws from.
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
     }
 
     /// Takes in a body for `intent`. On an error nothing stays behind; what was staged is removed.
@@ -179,47 +184,31 @@ impl Ingest {
             md5: intent.md5 || body.expected.md5.is_some(),
             checksum: body.expected.checksum.as_ref().map(|c| c.algorithm).or(intent.checksum),
         };
-        let mut source = Source::new(body, intent.bytes_max);
-        let large = source.length.is_some_and(|length| length > PACKED_BYTES_MAX as u64);
-        let (memory, chunk_bytes) = self.reserve(source.length, large).await?;
-        let first = source.next(if large { chunk_bytes } else { PACKED_BYTES_MAX + 1 }).await?;
-        if large || first.len() > PACKED_BYTES_MAX {
-            return self.stream_in(intent, wanted, source, first, chunk_bytes, memory).await;
+        // Whose request it is; without one (a worker, a test) whose space it is.
+        let tenant = request::tenant().unwrap_or_else(|| intent.space.tenant.clone());
+        let mut source =
+            Source::new(body, intent.bytes_max).within(self.pools.memory.clone(), tenant.clone());
+        let large = source.length().is_some_and(|length| length > PACKED_BYTES_MAX as u64);
+        let first = source.next(if large { CHUNK_BYTES } else { PACKED_BYTES_MAX + 1 }).await?;
+        // A small body for which memory is short does not wait for it: what has arrived is written down.
+        if large || first.bytes.len() > PACKED_BYTES_MAX || !source.is_at_its_end() {
+            let transfer = self.pools.transfers.take(&Some(tenant), 1).await?;
+            return self.stream_in(intent, wanted, source, first, transfer).await;
         }
+        let Chunk { bytes, memory } = first;
         self.reserve.take_metadata()?;
-        self.reserve.take(intent.class, first.len() as u64)?;
-        let digests = Digests::new(wanted, &self.lanes).update(first.clone()).await?;
-        let taken = source.finish(digests).await?;
-        let record = Record { domain: intent.domain.tag(), hash: taken.hash, payload: first };
+        self.reserve.take(intent.class, bytes.len() as u64)?;
+        let digests = Digests::new(wanted, &self.lanes).update(bytes.clone()).await?;
+        let (taken, base) = source.finish(digests).await?;
+        let record = Record { domain: intent.domain.tag(), hash: taken.hash, payload: bytes };
         Ok(Landed {
             content: NewContent::Staged(unplaced(taken.hash, intent.class, record.payload.len() as u64)),
-            payload: Some(Payload { tier: intent.class, record, _memory: memory }),
+            payload: Some(Payload { tier: intent.class, record, _memory: [base, memory] }),
             announced: None,
             hash: taken.hash,
             md5: taken.md5.filter(|_| intent.md5),
             checksum: taken.checksum,
         })
-    }
-
-    /// Reserves the memory that a body will take: a small one's length, or two chunks of a large one (the
-    /// one being written and the one being received). A small body of unknown length reserves the most it
-    /// may take. Returns the chunk's size too.
-    async fn reserve(&self, length: Option<u64>, large: bool) -> Result<(OwnedSemaphorePermit, usize)> {
-        let permits = |bytes: usize| u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
-        let memory = &self.memory;
-        if large {
-            // Half of it is left to those that need little, so that a few slow clients cannot hold up everybody.
-            if memory.available_permits() > GATHERED_BYTES_MAX / 2
-                && let Ok(plenty) = memory.clone().try_acquire_many_owned(permits(2 * CHUNK_BYTES))
-            {
-                return Ok((plenty, CHUNK_BYTES));
-            }
-            let short = memory.clone().acquire_many_owned(permits(2 * CHUNK_BYTES_SHORT)).await;
-            return Ok((short.map_err(|_| Error::Busy)?, CHUNK_BYTES_SHORT));
-        }
-        let bytes = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(PACKED_BYTES_MAX);
-        let gathered = memory.clone().acquire_many_owned(permits(bytes)).await;
-        Ok((gathered.map_err(|_| Error::Busy)?, CHUNK_BYTES))
     }
 
     /// Streams a large body into a segment of its own. Digesting and writing one chunk go on while the next
@@ -229,9 +218,8 @@ impl Ingest {
         intent: &Intent<'_>,
         wanted: digests::Wanted,
         mut source: Source,
-        first: Bytes,
-        chunk_bytes: usize,
-        _memory: OwnedSemaphorePermit,
+        first: Chunk,
+        _transfer: Held,
     ) -> Result<Landed> {
         let (segment, id) = (SegmentId::fresh(), ObjectId::fresh(self.clock.now()));
         let tier = intent.class;
@@ -240,20 +228,20 @@ impl Ingest {
             .await?;
         let announced = Announced::new(self.metadata.clone(), self.tiers.of(tier).clone(), id, segment);
         let mut writer =
-            self.tiers.of(tier).create_single(segment, intent.domain.tag(), source.length).await?;
+            self.tiers.of(tier).create_single(segment, intent.domain.tag(), source.length()).await?;
         let mut digests = Digests::new(wanted, &self.lanes);
         let mut chunk = first;
         self.reserve.take_metadata()?;
-        while !chunk.is_empty() {
-            self.reserve.take(tier, chunk.len() as u64)?;
-            let work =
-                async { tokio::try_join!(digests.update(chunk.clone()), write(&mut writer, chunk.clone())) };
-            let (worked, next) = tokio::join!(work, source.next(chunk_bytes));
+        while !chunk.bytes.is_empty() {
+            self.reserve.take(tier, chunk.bytes.len() as u64)?;
+            let bytes = || chunk.bytes.clone();
+            let work = async { tokio::try_join!(digests.update(bytes()), write(&mut writer, bytes())) };
+            let (worked, next) = tokio::join!(work, source.next(CHUNK_BYTES));
             digests = worked?.0;
             chunk = next?;
         }
-        let length = source.received;
-        let taken = source.finish(digests).await?;
+        let length = source.received();
+        let (taken, _) = source.finish(digests).await?;
         let (offset, segment_size) = writer.finish(taken.hash).await?;
         let staged = StagedLeaf {
             hash: taken.hash,
@@ -289,114 +277,13 @@ pub(crate) async fn digest_only(body: Body, algorithm: ChecksumAlgorithm) -> Res
     let mut digests = Digests::new(wanted, &Lanes::default());
     loop {
         let chunk = source.next(CHUNK_BYTES).await?;
-        if chunk.is_empty() {
+        if chunk.bytes.is_empty() {
             break;
         }
-        digests = digests.update(chunk).await?;
+        digests = digests.update(chunk.bytes).await?;
     }
-    source.finish(digests).await?.checksum.ok_or(Error::Internal)
-}
-
-/// A body being received.
-struct Source {
-    stream: BoxStream<'static, Result<Bytes>>,
-    length: Option<u64>,
-    expected: Expected,
-    trailer: Option<Trailer>,
-    bytes_max: u64,
-    received: u64,
-    /// What came with the last frame beyond what was asked for.
-    rest: Bytes,
-    ended: bool,
-}
-
-impl Source {
-    fn new(body: Body, bytes_max: u64) -> Self {
-        let Body { stream, length, expected, trailer } = body;
-        Self { stream, length, expected, trailer, bytes_max, received: 0, rest: Bytes::new(), ended: false }
-    }
-
-    /// The next bytes: `max` of them, or fewer at the end, none behind it. A single frame of fitting size is
-    /// passed on without a copy.
-    async fn next(&mut self, max: usize) -> Result<Bytes> {
-        let mut gathered = BytesMut::new();
-        loop {
-            let frame =
-                if self.rest.is_empty() { self.frame().await? } else { Some(std::mem::take(&mut self.rest)) };
-            let Some(mut frame) = frame else { return Ok(gathered.freeze()) };
-            if frame.len() > max - gathered.len() {
-                self.rest = frame.split_off(max - gathered.len());
-            }
-            let last = self.length == Some(self.received) && self.rest.is_empty();
-            if gathered.is_empty() && (frame.len() == max || last) {
-                return Ok(frame);
-            }
-            if gathered.capacity() == 0 {
-                let left = self.length.map_or(usize::MAX, |length| {
-                    usize::try_from(length - self.received)
-                        .unwrap_or(usize::MAX)
-                        .saturating_add(self.rest.len())
-                });
-                gathered.reserve(max.min(left.saturating_add(frame.len())).min(CHUNK_BYTES));
-            }
-            gathered.extend_from_slice(&frame);
-            if gathered.len() == max {
-                return Ok(gathered.freeze());
-            }
-        }
-    }
-
-    async fn frame(&mut self) -> Result<Option<Bytes>> {
-        while !self.ended {
-            let next = tokio::time::timeout(STALL_MAX, self.stream.next()).await;
-            match next.map_err(|_| Error::BodyStalled)? {
-                None => self.ended = true,
-                Some(frame) => {
-                    let frame = frame?;
-                    self.received += frame.len() as u64;
-                    if self.received > self.bytes_max {
-                        return Err(Error::BodyTooLarge { max: self.bytes_max });
-                    }
-                    if self.length.is_some_and(|length| self.received > length) {
-                        return Err(Error::DigestMismatch("Content-Length"));
-                    }
-                    if !frame.is_empty() {
-                        return Ok(Some(frame));
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// Ends the body: its length and every digest must be what was declared. The stream is read to its very
-    /// end, for what proves a body (a signature, a trailer) may come behind its last byte.
-    async fn finish(mut self, digests: Digests) -> Result<digests::Taken> {
-        if !self.rest.is_empty() || self.frame().await?.is_some() {
-            return Err(Error::DigestMismatch("Content-Length"));
-        }
-        if let Some(expected) = self.length.filter(|length| *length != self.received) {
-            return Err(Error::BodyTooShort { expected, received: self.received });
-        }
-        let declared = match self.trailer {
-            Some(trailer) => trailer()?.or(self.expected.checksum),
-            None => self.expected.checksum,
-        };
-        let taken = digests.finish();
-        if self.expected.sha256.is_some_and(|expected| expected != taken.hash) {
-            return Err(Error::DigestMismatch("SHA-256"));
-        }
-        if self.expected.md5.is_some_and(|expected| taken.md5 != Some(expected)) {
-            return Err(Error::DigestMismatch("MD5"));
-        }
-        if declared.is_some_and(|declared| {
-            taken.checksum.as_ref().map(|c| (c.algorithm, &c.value))
-                != Some((declared.algorithm, &declared.value))
-        }) {
-            return Err(Error::DigestMismatch("checksum"));
-        }
-        Ok(taken)
-    }
+    let (taken, _) = source.finish(digests).await?;
+    taken.checksum.ok_or(Error::Internal)
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl TenantLimits {
     /// Lets a request of `who` begin, when it is its tenant's turn; or says when to try again. What it takes up
     /// is held by the request under way, until its end.
     pub async fn admit(&self, who: &Principal) -> Result<()> {
-        request::admitted(&who.name, who.tenant.as_str());
+        request::admitted(&who.name, &who.tenant);
         let Some(inner) = &self.0 else { return Ok(()) };
         let (state, limits) = inner.of(&who.tenant).await?;
         if let Some(rate) = limits.requests_per_second {

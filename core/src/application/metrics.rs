@@ -73,9 +73,23 @@ pub(crate) fn slowed_down(direction: &'static str, wait: std::time::Duration) {
     counter!("activestorage_slowed_down_milliseconds_total", "direction" => direction).increment(millis);
 }
 
-/// A request waited for its tenant's turn.
-pub(crate) fn turn_awaited() {
-    counter!("activestorage_turns_awaited_total").increment(1);
+/// A request waited for its tenant's share of a pool; turns have a counter of their own, which is older.
+pub(crate) fn awaited(pool: &'static str) {
+    match pool {
+        "turns" => counter!("activestorage_turns_awaited_total").increment(1),
+        pool => counter!("activestorage_pool_waits_total", "pool" => pool).increment(1),
+    }
+}
+
+/// A request was refused because its tenant's share of a pool was not free in time.
+pub(crate) fn refused(pool: &'static str) {
+    counter!("activestorage_pool_refused_total", "pool" => pool).increment(1);
+}
+
+/// What requests hold of a pool just now.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; pools are far below 2^53
+pub(crate) fn held(pool: &'static str, amount: usize) {
+    gauge!("activestorage_pool_held", "pool" => pool).set(amount as f64);
 }
 
 /// A worker's step failed.

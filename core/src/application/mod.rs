@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod limits;
 pub mod metrics;
 pub mod objects;
+pub mod pools;
 pub mod ports;
 pub mod rebuild;
 pub mod request;

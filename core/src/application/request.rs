@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::fairness::Turn;
 use super::limits::Admission;
+use crate::domain::address::Tenant;
 
 /// How long a request may keep its turn. One that takes longer waits for its client or for a disk, not for a
 /// processor: it goes on, and the next one begins.
@@ -25,7 +26,7 @@ pub struct RequestNotes(Mutex<Notes>);
 #[derive(Default)]
 struct Notes {
     who: Option<String>,
-    tenant: Option<String>,
+    tenant: Option<Tenant>,
     operation: Option<&'static str>,
     denied: Option<&'static str>,
     admission: Option<Admission>,
@@ -56,7 +57,7 @@ impl RequestNotes {
         let notes = self.lock();
         Noted {
             who: notes.who.clone(),
-            tenant: notes.tenant.clone(),
+            tenant: notes.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
             operation: notes.operation,
             denied: notes.denied,
         }
@@ -106,11 +107,16 @@ pub fn out_of_sight() {
     denied("out of sight");
 }
 
-pub(super) fn admitted(who: &str, tenant: &str) {
+pub(super) fn admitted(who: &str, tenant: &Tenant) {
     note(|notes| {
         notes.who = Some(who.to_owned());
-        notes.tenant = Some(tenant.to_owned());
+        notes.tenant = Some(tenant.clone());
     });
+}
+
+/// The tenant that the request under way counts against, once it was let in.
+pub(super) fn tenant() -> Option<Tenant> {
+    CURRENT.try_with(|current| current.lock().tenant.clone()).ok().flatten()
 }
 
 pub(super) fn denied(why: &'static str) {
@@ -138,7 +144,6 @@ mod tests {
 
     use super::*;
     use crate::application::fairness::Turns;
-    use crate::domain::address::Tenant;
 
     /// A request that goes on for long gives its turn back, however long it had to wait for it.
     #[tokio::test(start_paused = true)]

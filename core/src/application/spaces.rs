@@ -144,6 +144,7 @@ impl Store {
     /// Brings the gauges of objects and bytes up to date; for whoever is about to read them. At most
     /// [`SPACES_MEASURED_MAX`] spaces have their own label, the others are summed up under `other`.
     pub async fn measure(&self) -> Result<()> {
+        self.pools.measure();
         let mut spaces: BTreeMap<SpaceAddress, [u64; 2]> = BTreeMap::new();
         let mut bytes: BTreeMap<(String, StorageClass), u64> = BTreeMap::new();
         for figures in self.metadata.usage(None, None).await? {

@@ -8,12 +8,13 @@ use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, Ingest};
 use crate::application::limits::{Direction, TenantLimits};
 use crate::application::objects::ObjectRef;
+use crate::application::pools::{Pools, Room};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
 use crate::application::settings::SettingsCache;
 use crate::application::{metrics, request};
-use crate::domain::address::{BucketName, Key, SpaceAddress};
+use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::limits::{Quota, QuotaPart};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::space::{DedupScope, Space};
@@ -48,6 +49,7 @@ pub struct Store {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) committer: Committer,
     pub(crate) ingest: Ingest,
+    pub(crate) pools: Pools,
     pub(crate) dedup: DedupScope,
     pub(crate) limits: TenantLimits,
     pub(crate) settings: SettingsCache,
@@ -66,7 +68,14 @@ impl Store {
         dedup: DedupScope,
     ) -> Self {
         let (limits, settings) = (TenantLimits::none(), SettingsCache::default());
-        Self { metadata, tiers, clock, committer, ingest, dedup, limits, settings, acls: false }
+        let pools = ingest.pools().clone();
+        Self { metadata, tiers, clock, committer, ingest, pools, dedup, limits, settings, acls: false }
+    }
+
+    /// Memory for a body that a front gathers, out of the share of `tenant`, or of the tenant that the request counts
+    /// against.
+    pub fn room(&self, tenant: Option<Tenant>) -> Room {
+        self.pools.room(tenant)
     }
 
     /// Keeps tenants to their limits.

@@ -21,13 +21,52 @@ pub(crate) enum Named<'a> {
     Optionally(Option<&'a Tenant>),
 }
 
+/// That a request's credentials hold, or that none are asked for. Only then is anything read of its body.
+pub(crate) struct Proven(Option<Principal>);
+
+impl Proven {
+    /// Whose share of the server's memory the body takes.
+    pub(super) fn tenant(&self) -> Option<Tenant> {
+        self.0.as_ref().map(|principal| principal.tenant.clone())
+    }
+}
+
 impl Call {
+    /// Checks the request's credentials, which its head holds.
+    pub(crate) async fn prove(&self, api: &NativeApi) -> Result<Proven, Failure> {
+        let access = &api.access;
+        Ok(Proven(match (self.token()?, super::presigned::of(&self.method, &self.uri)?) {
+            (None, None) => {
+                // Refused where credentials are asked for; whom it speaks for otherwise is found out later.
+                access.anonymous(None)?;
+                None
+            }
+            (Some(token), None) => Some(access.bearer(token).await?),
+            (None, Some((request, signed))) => Some(access.presigned(&request, &signed).await?),
+            (Some(_), Some(_)) => {
+                return Err(Error::Unauthenticated("send a token or a signed URL, not both").into());
+            }
+        }))
+    }
+
+    /// The principal that the request speaks for: see [`Self::caller_of`].
+    pub(crate) async fn caller(&self, api: &NativeApi, named: Named<'_>) -> Result<Principal, Failure> {
+        self.tenant()?;
+        let proven = self.prove(api).await?;
+        self.caller_of(api, &proven, named).await
+    }
+
     /// The principal that the request speaks for.
     ///
     /// Credentials that are sent must hold, also where none are asked for. A principal of several tenants, or of
     /// all, is confined to the one that the request names: an id of another tenant's object is then as
     /// good as no id.
-    pub(crate) async fn caller(&self, api: &NativeApi, named: Named<'_>) -> Result<Principal, Failure> {
+    pub(crate) async fn caller_of(
+        &self,
+        api: &NativeApi,
+        proven: &Proven,
+        named: Named<'_>,
+    ) -> Result<Principal, Failure> {
         let access = &api.access;
         let header = self.tenant()?;
         let (in_address, hidden) = match named {
@@ -35,22 +74,14 @@ impl Call {
             Named::Optionally(tenant) => (tenant, None),
             Named::ById(hidden) => (None, Some(hidden)),
         };
-        let principal = match (self.token()?, super::presigned::of(&self.method, &self.uri)?) {
-            (None, None) => None,
-            (Some(token), None) => Some(access.bearer(token).await?),
-            (None, Some((request, signed))) => Some(access.presigned(&request, &signed).await?),
-            (Some(_), Some(_)) => {
-                return Err(Error::Unauthenticated("send a token or a signed URL, not both").into());
-            }
-        };
         if let (Some(address), Some(header)) = (in_address, &header)
             && address != header
         {
             return Err(Problem::tenant_mismatch().into());
         }
         let tenant = in_address.or(header.as_ref());
-        let mut principal = match principal {
-            Some(principal) => principal,
+        let mut principal = match &proven.0 {
+            Some(principal) => principal.clone(),
             None if hidden.is_some() && tenant.is_none() && access.mode() == AuthMode::Disabled => {
                 return Err(Problem::missing_header("X-Tenant", " for a call by id").into());
             }

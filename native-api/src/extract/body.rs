@@ -25,6 +25,6 @@ pub(crate) fn body(call: &Call, body: HttpBody) -> Result<Body, Invalid> {
             Some(Hash::from_hex(digits).ok_or_else(refused)?)
         }
     };
-    let stream = body.into_data_stream().map_err(|error| Error::Body(error.to_string())).boxed();
+    let stream = body.into_data_stream().map_err(|error| Error::of_stream(&error)).boxed();
     Ok(Body { length, expected: Expected { sha256, ..Expected::default() }, ..Body::new(stream) })
 }

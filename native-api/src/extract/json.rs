@@ -1,68 +1,95 @@
-//! JSON bodies: bounded, and strict about what they hold.
+//! JSON bodies: bounded, and strict about what they hold. None is read before it is known who asks.
 
-use axum::body::Body;
-use axum::extract::{FromRequest, Request};
-use bytes::Bytes;
+use axum::body::{Body, HttpBody as _};
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
+use juststorage_core::application::error::Error;
+use juststorage_core::application::pools::Room;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use super::Call;
+use super::auth::Proven;
+use crate::NativeApi;
 use crate::problem::{Failure, Problem};
 
-/// Longest JSON body in bytes: enough to name 10,000 parts with their tags.
-pub(crate) const JSON_BYTES_MAX: usize = 2 << 20;
+/// Longest JSON body in bytes, unless a call's may be longer: an address with all that an object carries.
+pub(crate) const JSON_BYTES_MAX: usize = 64 << 10;
 
-/// A JSON body read into `T`.
-pub(crate) struct Json<T>(pub(crate) T);
+/// Longest list of parts in bytes: enough to name 10,000 of them with their tags.
+pub(crate) const PARTS_BYTES_MAX: usize = 2 << 20;
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
-        let bytes = gather(body).await?;
-        parse(&parts.headers, &bytes).map(Self)
+impl Call {
+    /// The JSON body of a call that [`Proven`] somebody makes, read into `T`.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        api: &NativeApi,
+        proven: &Proven,
+        body: Body,
+    ) -> Result<T, Failure> {
+        // Not even a byte of anything else.
+        require_json(&self.headers)?;
+        let (bytes, _room) = gather(body, api.store.room(proven.tenant()), JSON_BYTES_MAX).await?;
+        parse(&bytes)
     }
-}
 
-/// A JSON body read into `T`, or no body at all.
-pub(crate) struct JsonIfAny<T>(pub(crate) Option<T>);
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonIfAny<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
-        let bytes = gather(body).await?;
+    /// As [`Self::json`], or no body at all.
+    pub(crate) async fn json_if_any<T: DeserializeOwned>(
+        &self,
+        api: &NativeApi,
+        proven: &Proven,
+        body: Body,
+        bytes_max: usize,
+    ) -> Result<Option<T>, Failure> {
+        let (bytes, _room) = gather(body, api.store.room(proven.tenant()), bytes_max).await?;
         if bytes.is_empty() {
-            return Ok(Self(None));
+            return Ok(None);
         }
-        parse(&parts.headers, &bytes).map(|value| Self(Some(value)))
+        require_json(&self.headers)?;
+        parse(&bytes).map(Some)
     }
 }
 
-async fn gather(body: Body) -> Result<Bytes, Failure> {
-    match Limited::new(body, JSON_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!("a JSON body may have at most {JSON_BYTES_MAX} bytes");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into())
-        }
-        Err(_) => {
-            let detail = "the body could not be read";
-            Err(Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", detail).into())
-        }
+/// A whole body, and the memory that it takes.
+async fn gather(mut body: Body, mut room: Room, bytes_max: usize) -> Result<(Bytes, Room), Failure> {
+    let too_large = || {
+        let detail = format!("the JSON body of this call may have at most {bytes_max} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    };
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large().into());
     }
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match Error::of_stream(&error) {
+            Error::Body(_) => {
+                Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body could not be read")
+            }
+            error => Problem::of(&error),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = bytes.len() + data.len();
+        if length > bytes_max {
+            return Err(too_large().into());
+        }
+        room = room.grow(length).await?;
+        bytes.extend_from_slice(&data);
+    }
+    Ok((bytes.freeze(), room))
 }
 
-fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Failure> {
+fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
     // A page of another origin can send a form or plain text without asking the browser, JSON it cannot.
-    if !is_json(headers) {
-        let detail = "the body must be JSON, sent with Content-Type: application/json";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail).into());
+    if is_json(headers) {
+        return Ok(());
     }
+    let detail = "the body must be JSON, sent with Content-Type: application/json";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail).into())
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes)
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "invalid_json", error.to_string()).into())
 }

@@ -15,5 +15,5 @@ pub(crate) use auth::Named;
 pub(crate) use body::body;
 pub(crate) use call::{Call, IdPath, Params, PartPath, UploadPath, label_namespace};
 pub(crate) use conditions::{preconditions, read_options};
-pub(crate) use json::{Json, JsonIfAny, patched};
+pub(crate) use json::{JSON_BYTES_MAX, PARTS_BYTES_MAX, patched};
 pub(crate) use presigned::signed_query;

@@ -1,5 +1,6 @@
 //! Copying an object.
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use juststorage_core::application::objects::ObjectRef;
@@ -14,7 +15,7 @@ use juststorage_core::domain::storage_class::StorageClass;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::extract::{Address, Call, Json, Named, preconditions};
+use crate::extract::{Address, Call, Named, preconditions};
 use crate::openapi::{Replaces, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
@@ -103,14 +104,12 @@ pub(crate) struct CopyDestination {
         (status = 507, response = ProblemBody),
     ),
 )]
-pub(crate) async fn copy(
-    State(app): State<App>,
-    call: Call,
-    Json(body): Json<CopyBody>,
-) -> Result<Response, Failure> {
+pub(crate) async fn copy(State(app): State<App>, call: Call, body: Body) -> Result<Response, Failure> {
+    let proven = call.prove(&app.api).await?;
+    let body: CopyBody = call.json(&app.api, &proven, body).await?;
     let to = &body.destination;
     let destination = Address::new(&to.namespace, &to.tenant, to.key.as_deref())?;
-    let who = call.caller(&app.api, Named::InAddress(&destination.space.tenant)).await?;
+    let who = call.caller_of(&app.api, &proven, Named::InAddress(&destination.space.tenant)).await?;
     let mut source = body.source.object()?;
     let class = body.storage_class.as_deref().map(StorageClass::parse).transpose()?;
     let replace = if body.metadata.is_some() || body.content_type.is_some() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
@@ -15,7 +16,7 @@ use juststorage_core::domain::storage_class::StorageClass;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::extract::{Call, IdPath, Json, Named, patched, preconditions};
+use crate::extract::{Call, IdPath, Named, patched, preconditions};
 use crate::openapi::{Names, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
@@ -120,9 +121,11 @@ pub(crate) async fn patch(
     State(app): State<App>,
     call: Call,
     id: IdPath,
-    Json(patch): Json<PatchBody>,
+    body: Body,
 ) -> Result<Response, Failure> {
-    let who = call.caller(&app.api, Named::ById(Error::NoSuchObject)).await?;
+    let proven = call.prove(&app.api).await?;
+    let who = call.caller_of(&app.api, &proven, Named::ById(Error::NoSuchObject)).await?;
+    let patch: PatchBody = call.json(&app.api, &proven, body).await?;
     let object = ObjectRef::Id(id.0);
     let class = patch.storage_class.as_deref().map(StorageClass::parse).transpose()?;
     let attributes = if patch.changes_attributes() {

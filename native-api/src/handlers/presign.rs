@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::Json as JsonAnswer;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
@@ -17,7 +18,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::extract::{Address, Call, Json, Named, signed_query};
+use crate::extract::{Address, Call, Named, signed_query};
 use crate::openapi::{Names, TakesJson};
 use crate::problem::Failure;
 use crate::render;
@@ -99,11 +100,9 @@ pub(crate) struct PresignedBody {
         TakesJson,
     ),
 )]
-pub(crate) async fn presign(
-    State(app): State<App>,
-    call: Call,
-    Json(body): Json<PresignBody>,
-) -> Result<Response, Failure> {
+pub(crate) async fn presign(State(app): State<App>, call: Call, body: Body) -> Result<Response, Failure> {
+    let proven = call.prove(&app.api).await?;
+    let body: PresignBody = call.json(&app.api, &proven, body).await?;
     let signed_call = PresignedCall::of_method(&body.method)
         .filter(|signed| signed.as_str() == body.method)
         .ok_or_else(|| Invalid::new("method", "must be GET, PUT or DELETE"))?;
@@ -112,12 +111,12 @@ pub(crate) async fn presign(
         (None, Some(namespace), Some(tenant), Some(key)) => {
             let Address { space, key } = Address::new(namespace, tenant, Some(key))?;
             let key = key.ok_or_else(|| Invalid::new("key", "must be given"))?;
-            let who = call.caller(&app.api, Named::InAddress(&space.tenant)).await?;
+            let who = call.caller_of(&app.api, &proven, Named::InAddress(&space.tenant)).await?;
             (who, space, PresignTarget::Key(key))
         }
         (Some(id), None, None, None) if signed_call != PresignedCall::Put => {
             let id = ObjectId::parse(id)?;
-            let who = call.caller(&app.api, Named::ById(Error::NoSuchObject)).await?;
+            let who = call.caller_of(&app.api, &proven, Named::ById(Error::NoSuchObject)).await?;
             let space = app.api.store.space_of(&who, signed_call.right(), &ObjectRef::Id(id)).await?;
             (who, space, PresignTarget::Id(id))
         }

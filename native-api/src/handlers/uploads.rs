@@ -21,7 +21,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::list::page_limit;
 use crate::extract::{
-    Address, Call, JsonIfAny, Named, Params, PartPath, UploadPath, attributes, body, preconditions,
+    Address, Call, JSON_BYTES_MAX, Named, PARTS_BYTES_MAX, Params, PartPath, UploadPath, attributes, body,
+    preconditions,
 };
 use crate::openapi::{Names, Replaces, TakesBytes, TakesJson};
 use crate::problem::{Failure, ProblemBody};
@@ -90,16 +91,14 @@ async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
         TakesJson,
     ),
 )]
-pub(crate) async fn create(
-    State(app): State<App>,
-    call: Call,
-    JsonIfAny(body): JsonIfAny<NewUploadBody>,
-) -> Result<Response, Failure> {
+pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Result<Response, Failure> {
+    let proven = call.prove(&app.api).await?;
+    let body: Option<NewUploadBody> = call.json_if_any(&app.api, &proven, body, JSON_BYTES_MAX).await?;
     let (address, attributes) = match body {
         Some(body) => body.read()?,
         None => (Address::from_headers(&call)?, attributes(&call.headers)?),
     };
-    let who = call.caller(&app.api, Named::InAddress(&address.space.tenant)).await?;
+    let who = call.caller_of(&app.api, &proven, Named::InAddress(&address.space.tenant)).await?;
     let place = address.place();
     let request = UploadRequest { place, key: address.key, attributes, checksum: None };
     let upload = app.api.store.create_upload(&who, request).await?;
@@ -247,9 +246,11 @@ pub(crate) async fn complete(
     State(app): State<App>,
     call: Call,
     id: UploadPath,
-    JsonIfAny(body): JsonIfAny<CompleteBody>,
+    body: Body,
 ) -> Result<Response, Failure> {
-    let who = caller(&app, &call).await?;
+    let proven = call.prove(&app.api).await?;
+    let who = call.caller_of(&app.api, &proven, Named::ById(Error::NoSuchUpload)).await?;
+    let body: Option<CompleteBody> = call.json_if_any(&app.api, &proven, body, PARTS_BYTES_MAX).await?;
     let reference = of(id.0);
     let claims = match body.and_then(|body| body.parts) {
         Some(parts) => parts.into_iter().map(PartClaimBody::read).collect::<Result<_, _>>()?,

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use http::{Response, StatusCode, Uri};
+use http::{Method, Response, StatusCode, Uri};
 use juststorage_core::application::access::Access;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::{Body, Expected};
@@ -34,7 +34,7 @@ use crate::auth::{self, note_namespace};
 use crate::body::Failure;
 use crate::dto::{address, attributes, checksums, conditions, text, values};
 use crate::errors::{
-    bad_request, escape, fail, internal, invalid_argument, refusal, with_member, wrong_argument,
+    bad_request, escape, fail, internal, invalid_argument, refusal, translate, with_member, wrong_argument,
 };
 use crate::location::{Locations, PLAIN};
 use crate::service::BoxError;
@@ -56,6 +56,16 @@ const HEADERS: [&str; 6] = [
     "content-language",
     "expires",
 ];
+
+/// Whether a request's body is a form, by anybody's reading of its type.
+pub(crate) fn is_form(method: &Method, headers: &HeaderMap) -> bool {
+    let form = |value: &HeaderValue| {
+        value.as_bytes().to_ascii_lowercase().windows(FORM_DATA.len()).any(|part| part == FORM_DATA)
+    };
+    *method == Method::POST && headers.get_all(CONTENT_TYPE).iter().any(form)
+}
+
+const FORM_DATA: &[u8] = b"multipart/form-data";
 
 impl Forms {
     /// Answers a form that was posted to `bucket`.
@@ -259,6 +269,9 @@ fn unreadable(error: FormError) -> S3Error {
             "MaxPostPreDataLengthExceededError",
             "Your POST request fields preceding the upload file were too large.",
         ),
+        FormError::Body(error) if matches!(Error::of_stream(&*error), Error::BodyStalled) => {
+            translate(Error::BodyStalled)
+        }
         FormError::Body(error) => {
             tracing::debug!(%error, "the body of a form failed");
             bad_request("IncompleteBody", "The request body could not be read to its end.")

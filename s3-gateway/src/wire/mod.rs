@@ -6,7 +6,7 @@ mod encoding;
 mod reader;
 mod schema;
 
-pub(crate) use self::documents::{Documents, in_chunks, takes_xml};
+pub(crate) use self::documents::{Documents, bytes_max, in_chunks, takes_xml};
 
 use s3s::S3Result;
 

@@ -354,3 +354,20 @@ async fn a_refusal_repeats_of_a_name_what_xml_can_hold() {
     assert_eq!(refused.error(), (400, "InvalidArgument".into()));
     assert_eq!(refused.xml("Message"), Some("The form contains the field odd\u{fffd} twice.".into()));
 }
+
+/// Any other operation would be parsed as a form by s3s before anybody is asked who sends it, and become its own
+/// `PostObject`, which knows none of the rules here.
+#[tokio::test]
+async fn a_form_is_taken_by_post_object_only() {
+    let server = Server::start().await;
+    let client = server.tenant("acme", "read,write").await;
+    client.put("/forms", b"").await.ok();
+    let body = form(&with(&version_4(&client, &[]), &[("key", "k")]), "bytes");
+    for target in
+        ["/forms?delete", "/forms?delete&x-id=PostObject", "/forms/k?uploads", "/forms/k?uploadId=1"]
+    {
+        let answer = post(&server, target, &body).await;
+        assert_eq!(answer.error(), (501, "NotImplemented".to_owned()), "{target}");
+    }
+    assert_eq!(client.get("/forms/k").await.error(), (404, "NoSuchKey".to_owned()));
+}

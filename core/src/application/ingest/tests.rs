@@ -1,6 +1,8 @@
 //! What a body may look like, and how it is cut.
 
 use super::*;
+use crate::application::fairness::{Pool, Shares};
+use crate::domain::address::Tenant;
 use crate::domain::checksum::ChecksumHasher;
 
 fn body(frames: &[&'static [u8]]) -> Body {
@@ -13,7 +15,7 @@ async fn chunks(body: Body, max: usize) -> Result<Vec<Bytes>> {
     let mut chunks = Vec::new();
     loop {
         let chunk = source.next(max).await?;
-        if chunk.is_empty() {
+        if chunk.bytes.is_empty() {
             let wanted = digests::Wanted { md5: true, checksum: Some(ChecksumAlgorithm::Crc32) };
             let mut digests = Digests::new(wanted, &Lanes::default());
             for chunk in &chunks {
@@ -22,7 +24,7 @@ async fn chunks(body: Body, max: usize) -> Result<Vec<Bytes>> {
             source.finish(digests).await?;
             return Ok(chunks);
         }
-        chunks.push(chunk);
+        chunks.push(chunk.bytes);
     }
 }
 
@@ -93,9 +95,68 @@ async fn a_body_that_fails_behind_its_last_byte_is_refused() {
     }
 }
 
-/// A client that stops in the middle is told so, and does not hold its memory for ever.
+fn pool(total: usize) -> Pool {
+    let patience = Some(std::time::Duration::from_secs(5));
+    Pool::new(Shares { total, alone: total - total / 8, crowded: total / 4, patience, name: "memory" })
+}
+
+fn tenant(name: &str) -> Tenant {
+    Tenant::new(name).unwrap()
+}
+
+/// A byte of a body that announces a megabyte takes what a byte takes.
+#[tokio::test]
+async fn memory_is_taken_as_bytes_arrive() {
+    let pool = pool(32 << 20);
+    let first = futures::stream::iter([Ok(Bytes::from_static(b"a"))]).chain(futures::stream::pending());
+    let body = Body { length: Some(1 << 20), ..Body::new(first.boxed()) };
+    let mut source = Source::new(body, 1 << 30).within(pool.clone(), tenant("slow"));
+    assert!(futures::poll!(Box::pin(source.next(1 << 20))).is_pending());
+    assert!(pool.taken() <= 16 << 10, "{} bytes for one", pool.taken());
+    drop(source);
+    assert_eq!(pool.taken(), 0);
+}
+
+/// Where memory is short a body goes on in smaller chunks, and nothing of it is lost.
+#[tokio::test]
+async fn chunks_are_smaller_where_memory_is_short() {
+    let whole: Vec<u8> = (0..300_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    for frame in [100, 5_000, 20_000, 300_000] {
+        for length in [None, Some(whole.len() as u64)] {
+            let pool = pool(64 << 10);
+            let others = pool.try_take(&Some(tenant("other")), 32 << 10);
+            assert!(others.is_some());
+            let frames: Vec<_> = whole.chunks(frame).map(|frame| Ok(Bytes::copy_from_slice(frame))).collect();
+            let body = Body { length, ..Body::new(futures::stream::iter(frames).boxed()) };
+            let mut source = Source::new(body, 1 << 30).within(pool.clone(), tenant("short"));
+            let mut got = Vec::new();
+            loop {
+                let chunk = source.next(512 << 10).await.unwrap();
+                if chunk.bytes.is_empty() {
+                    break;
+                }
+                assert!(
+                    chunk.bytes.len() <= frame.max(8 << 10),
+                    "{} in frames of {frame}",
+                    chunk.bytes.len()
+                );
+                got.extend_from_slice(&chunk.bytes);
+            }
+            assert!(got == whole, "in frames of {frame}");
+            assert!(source.is_at_its_end());
+        }
+    }
+}
+
+/// A body for which there is no memory at all is refused after some seconds, and not held for ever.
 #[tokio::test(start_paused = true)]
-async fn a_stalled_body_is_given_up() {
-    let stalled = futures::stream::iter([Ok(Bytes::from_static(b"abc"))]).chain(futures::stream::pending());
-    assert!(matches!(chunks(Body::new(stalled.boxed()), 10).await, Err(Error::BodyStalled)));
+async fn a_wait_for_memory_ends() {
+    let pool = pool(64 << 10);
+    let all: Vec<_> = ["a", "b", "c", "d"].map(|name| Some(tenant(name))).into_iter().collect();
+    let mut held = Vec::new();
+    for tenant in &all {
+        held.push(pool.take(tenant, 16 << 10).await.unwrap());
+    }
+    let mut source = Source::new(body(&[b"abc"]), 1000).within(pool, tenant("late"));
+    assert!(matches!(source.next(10).await, Err(Error::Busy)));
 }

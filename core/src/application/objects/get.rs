@@ -95,7 +95,15 @@ impl Store {
         let Found { object, leaf } = self.locate_readable(who, object).await?.found;
         let head = self.decide(object, options).await?;
         let extents = self.extents_of(&head.object, leaf, head.span).await?;
+        // Until its last byte is taken it may hold a segment's file, and a chunk in memory.
+        let transfer = self.pools.transfers.take(&Some(who.tenant.clone()), 1).await?;
         let body = self.read_extents(extents).await?;
+        let body = body
+            .map(move |chunk| {
+                let _held = &transfer;
+                chunk
+            })
+            .boxed();
         let body = self.limits.paced(&who.tenant, body, Direction::Down).await?;
         Ok(Download { head, body })
     }

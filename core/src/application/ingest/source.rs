@@ -1,0 +1,201 @@
+//! A body being received, cut into chunks. Memory is taken as bytes arrive.
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{BoxStream, StreamExt as _};
+
+use super::digests::{self, Digests};
+use super::{Body, Expected, Trailer};
+use crate::application::error::{Error, Result};
+use crate::application::fairness::{Held, Pool};
+use crate::domain::address::Tenant;
+
+/// What a chunk may take without asking for more: with this much, thousands of uploads go on at once.
+const CHUNK_BYTES_MIN: usize = 8 << 10;
+
+/// What every body may take: the chunk that is being received, and the one that is being written.
+const BODY_BYTES_MIN: usize = 2 * CHUNK_BYTES_MIN;
+
+/// Bytes of a body in their order. Their memory is accounted for until this is dropped.
+pub(super) struct Chunk {
+    pub(super) bytes: Bytes,
+    /// What they take beyond [`CHUNK_BYTES_MIN`].
+    pub(super) memory: Option<Held>,
+}
+
+/// Where a body's memory comes from.
+struct Room {
+    pool: Pool,
+    tenant: Option<Tenant>,
+    /// [`BODY_BYTES_MIN`], once the first byte has arrived.
+    base: Option<Held>,
+}
+
+/// A body being received.
+pub(super) struct Source {
+    stream: BoxStream<'static, Result<Bytes>>,
+    length: Option<u64>,
+    expected: Expected,
+    trailer: Option<Trailer>,
+    bytes_max: u64,
+    received: u64,
+    /// What came with the last frame beyond what was asked for.
+    rest: Bytes,
+    ended: bool,
+    /// None: its memory is not accounted for.
+    room: Option<Room>,
+}
+
+impl Source {
+    pub(super) fn new(body: Body, bytes_max: u64) -> Self {
+        let Body { stream, length, expected, trailer } = body;
+        let (received, rest, ended, room) = (0, Bytes::new(), false, None);
+        Self { stream, length, expected, trailer, bytes_max, received, rest, ended, room }
+    }
+
+    /// Takes its memory from `pool`, out of `tenant`'s share.
+    pub(super) fn within(self, pool: Pool, tenant: Tenant) -> Self {
+        Self { room: Some(Room { pool, tenant: Some(tenant), base: None }), ..self }
+    }
+
+    /// As declared.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Bytes so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether every byte has been returned by [`Self::next`], as far as is known without waiting.
+    pub(super) fn is_at_its_end(&self) -> bool {
+        self.rest.is_empty() && (self.ended || self.length == Some(self.received))
+    }
+
+    /// The next bytes: `max` of them; or fewer at the end, and where memory is short; none behind the end. A single
+    /// frame of fitting size is passed on without a copy.
+    pub(super) async fn next(&mut self, max: usize) -> Result<Chunk> {
+        let mut gathered = BytesMut::new();
+        let mut memory = None;
+        loop {
+            let frame =
+                if self.rest.is_empty() { self.frame().await? } else { Some(std::mem::take(&mut self.rest)) };
+            let Some(mut frame) = frame else { return Ok(Chunk { bytes: gathered.freeze(), memory }) };
+            self.settle_in().await?;
+            if frame.len() > max - gathered.len() {
+                self.rest = frame.split_off(max - gathered.len());
+            }
+            let last = self.length == Some(self.received) && self.rest.is_empty();
+            if gathered.is_empty() && (frame.len() == max || last) {
+                // It is there already: what is not left for it is only not accounted for.
+                self.try_hold(&mut memory, frame.len());
+                return Ok(Chunk { bytes: frame, memory });
+            }
+            let needed = gathered.len() + frame.len();
+            if needed > gathered.capacity() {
+                let capacity = needed.max(2 * gathered.capacity()).max(CHUNK_BYTES_MIN);
+                let capacity = capacity.min(max).min(needed.saturating_add(self.left()));
+                if !self.try_hold(&mut memory, capacity) {
+                    if gathered.is_empty() {
+                        return Ok(Chunk { bytes: frame, memory });
+                    }
+                    // Kept for the next chunk. What was split off behind it is part of the same bytes.
+                    self.rest = if self.rest.is_empty() { frame } else { joined(&frame, &self.rest) };
+                    return Ok(Chunk { bytes: gathered.freeze(), memory });
+                }
+                gathered.reserve(capacity - gathered.len());
+            }
+            gathered.extend_from_slice(&frame);
+            if gathered.len() == max {
+                return Ok(Chunk { bytes: gathered.freeze(), memory });
+            }
+        }
+    }
+
+    /// How many bytes are still to be returned, as declared.
+    fn left(&self) -> usize {
+        self.length.map_or(usize::MAX, |length| {
+            let coming = length.saturating_sub(self.received);
+            usize::try_from(coming).unwrap_or(usize::MAX).saturating_add(self.rest.len())
+        })
+    }
+
+    /// Takes what every body may take, with its first byte. Waits for its turn.
+    async fn settle_in(&mut self) -> Result<()> {
+        let Some(Room { pool, tenant, base: base @ None }) = &mut self.room else { return Ok(()) };
+        let whole = self.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX);
+        *base = Some(pool.take(tenant, whole.min(BODY_BYTES_MIN)).await?);
+        Ok(())
+    }
+
+    /// Whether a chunk may take `bytes` in all: the first of them are settled, more must be there for the asking.
+    fn try_hold(&self, memory: &mut Option<Held>, bytes: usize) -> bool {
+        let Some(Room { pool, tenant, .. }) = &self.room else { return true };
+        let held = memory.as_ref().map_or(0, Held::amount);
+        let Some(more) = bytes.checked_sub(CHUNK_BYTES_MIN + held).filter(|more| *more > 0) else {
+            return true;
+        };
+        let Some(taken) = pool.try_take(tenant, more) else { return false };
+        match memory {
+            Some(memory) => memory.join(taken),
+            None => *memory = Some(taken),
+        }
+        true
+    }
+
+    async fn frame(&mut self) -> Result<Option<Bytes>> {
+        while !self.ended {
+            match self.stream.next().await {
+                None => self.ended = true,
+                Some(frame) => {
+                    let frame = frame?;
+                    self.received += frame.len() as u64;
+                    if self.received > self.bytes_max {
+                        return Err(Error::BodyTooLarge { max: self.bytes_max });
+                    }
+                    if self.length.is_some_and(|length| self.received > length) {
+                        return Err(Error::DigestMismatch("Content-Length"));
+                    }
+                    if !frame.is_empty() {
+                        return Ok(Some(frame));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the body: its length and every digest must be what was declared. The stream is read to its very
+    /// end, for what proves a body (a signature, a trailer) may come behind its last byte. Returns the memory that
+    /// every body takes, for as long as its last bytes are kept.
+    pub(super) async fn finish(mut self, digests: Digests) -> Result<(digests::Taken, Option<Held>)> {
+        if !self.rest.is_empty() || self.frame().await?.is_some() {
+            return Err(Error::DigestMismatch("Content-Length"));
+        }
+        if let Some(expected) = self.length.filter(|length| *length != self.received) {
+            return Err(Error::BodyTooShort { expected, received: self.received });
+        }
+        let declared = match self.trailer {
+            Some(trailer) => trailer()?.or(self.expected.checksum),
+            None => self.expected.checksum,
+        };
+        let taken = digests.finish();
+        if self.expected.sha256.is_some_and(|expected| expected != taken.hash) {
+            return Err(Error::DigestMismatch("SHA-256"));
+        }
+        if self.expected.md5.is_some_and(|expected| taken.md5 != Some(expected)) {
+            return Err(Error::DigestMismatch("MD5"));
+        }
+        if declared.is_some_and(|declared| {
+            taken.checksum.as_ref().map(|c| (c.algorithm, &c.value))
+                != Some((declared.algorithm, &declared.value))
+        }) {
+            return Err(Error::DigestMismatch("checksum"));
+        }
+        Ok((taken, self.room.and_then(|room| room.base)))
+    }
+}
+
+fn joined(one: &[u8], other: &[u8]) -> Bytes {
+    [one, other].concat().into()
+}

@@ -1,0 +1,126 @@
+//! How many connections are open, so that descriptors are left for everything else.
+//!
+//! Where there are as many as may be, the one that has been idle longest makes room. Where none is idle, a new one is
+//! refused, but a few of the native front, which are answered probes and metrics and nothing else: whoever watches
+//! the server must see it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::arrival::Activity;
+use super::{Front, counted};
+
+/// Connections of the native front beyond all others, for probes and metrics.
+const PROBES_MAX: usize = 16;
+
+/// The connections of both fronts.
+pub struct Connections {
+    max: usize,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    places: HashMap<u64, (Arc<Activity>, CancellationToken)>,
+    probes: usize,
+}
+
+/// A connection that was let in. Its place is free once this is dropped.
+pub(super) struct Place {
+    connections: Arc<Connections>,
+    id: Option<u64>,
+    /// Cancelled when it must make room.
+    pub(super) leave: CancellationToken,
+}
+
+impl Place {
+    /// Whether it may ask for probes and metrics only.
+    pub(super) fn probes_only(&self) -> bool {
+        self.id.is_none()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.connections.lock();
+        match self.id {
+            Some(id) => drop(open.places.remove(&id)),
+            None => open.probes = open.probes.saturating_sub(1),
+        }
+        counted::connections(open.places.len() + open.probes);
+    }
+}
+
+impl Connections {
+    /// At most `max` at once, and a few for probes.
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max: max.max(1), open: Mutex::default() })
+    }
+
+    /// Lets a connection of `front` in, if there is room for it or room can be made.
+    pub(super) fn admit(self: &Arc<Self>, front: Front, activity: &Arc<Activity>) -> Option<Place> {
+        let mut open = self.lock();
+        if open.places.len() >= self.max && !open.displace() {
+            if front == Front::S3 || open.probes >= PROBES_MAX {
+                counted::connection_refused();
+                return None;
+            }
+            open.probes += 1;
+            return Some(Place { connections: self.clone(), id: None, leave: CancellationToken::new() });
+        }
+        let (id, leave) = (open.next, CancellationToken::new());
+        open.next += 1;
+        open.places.insert(id, (activity.clone(), leave.clone()));
+        counted::connections(open.places.len() + open.probes);
+        Some(Place { connections: self.clone(), id: Some(id), leave })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Tells the connection that has been idle longest to leave; whether there is one.
+    fn displace(&mut self) -> bool {
+        let idle = self.places.iter().filter_map(|(id, (activity, _))| Some((activity.idle_since()?, *id)));
+        let Some((_, id)) = idle.min() else { return false };
+        if let Some((_, leave)) = self.places.remove(&id) {
+            leave.cancel();
+        }
+        counted::connection_displaced();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use super::*;
+
+    #[test]
+    fn the_longest_idle_makes_room_and_probes_always_get_in() {
+        let connections = Connections::new(2);
+        let activities = [Activity::new(), Activity::new(), Activity::new()];
+        let admit = |front, at: usize| connections.admit(front, &activities[at]);
+        let busy = activities[0].clone().begin();
+        let first = admit(Front::S3, 0).unwrap();
+        let second = admit(Front::Native, 1).unwrap();
+        // The second is idle, the first is not.
+        let third = admit(Front::S3, 2).unwrap();
+        assert!(second.leave.is_cancelled() && !first.leave.is_cancelled() && !third.probes_only());
+        let other = activities[2].clone().begin();
+        assert!(admit(Front::S3, 1).is_none(), "nobody is idle");
+        let probes: Vec<_> = (0..PROBES_MAX).map(|_| admit(Front::Native, 1).unwrap()).collect();
+        assert!(probes.iter().all(Place::probes_only));
+        assert!(admit(Front::Native, 1).is_none());
+        drop(probes);
+        assert!(admit(Front::Native, 1).unwrap().probes_only());
+        drop((busy, other, first));
+        assert!(!admit(Front::Native, 1).unwrap().probes_only());
+    }
+}

@@ -1,0 +1,29 @@
+//! Every metric of connections and of bodies that were cut off, in one place.
+
+use metrics::{counter, gauge};
+
+/// A request's body was cut off: `stalled`, or `slow`.
+pub(super) fn body_cut(reason: &'static str) {
+    counter!("activestorage_bodies_cut_total", "reason" => reason).increment(1);
+}
+
+/// An answer was cut off, because its client took nothing of it.
+pub(super) fn answer_cut() {
+    counter!("activestorage_answers_cut_total").increment(1);
+}
+
+/// So many connections are open.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; connections are few
+pub(super) fn connections(open: usize) {
+    gauge!("activestorage_connections").set(open as f64);
+}
+
+/// A connection was refused: as many are open as may be, and none is idle.
+pub(super) fn connection_refused() {
+    counter!("activestorage_connections_refused_total").increment(1);
+}
+
+/// An idle connection was closed to make room for another.
+pub(super) fn connection_displaced() {
+    counter!("activestorage_connections_displaced_total").increment(1);
+}
