@@ -24,6 +24,8 @@ pub enum Request {
     Swap(u32, u32),
     /// Remove it, whatever is there.
     Delete,
+    /// Remove it if this is there.
+    Remove(u32),
 }
 
 /// What came back.
@@ -33,8 +35,10 @@ pub enum Answer {
     Is(Value),
     /// Done.
     Done,
-    /// The condition does not hold: nothing was done.
+    /// The condition does not hold of what is there (412): nothing was done.
     Refused,
+    /// There is nothing of which the condition could hold (404): nothing was done.
+    Missing,
     /// No answer, or one that leaves open whether it happened: now, later, or never.
     Unknown,
 }
@@ -65,12 +69,16 @@ fn effect(event: &Event, value: Value) -> Option<Value> {
         Request::Create(new) => value.is_none().then_some(Some(new)),
         Request::Swap(old, new) => (value == Some(old)).then_some(Some(new)),
         Request::Delete => Some(None),
+        Request::Remove(old) => (value == Some(old)).then_some(None),
     };
+    // `If-Match` on a key that is not there is 404, and on one that is there never.
+    let missing = value.is_none() && matches!(event.request, Request::Swap(..) | Request::Remove(_));
     match (event.answer, done) {
         (Answer::Done, done) => done,
-        (Answer::Refused, None) => Some(value),
+        (Answer::Refused, None) => (!missing).then_some(value),
+        (Answer::Missing, None) => missing.then_some(value),
         (Answer::Unknown, done) => Some(done.unwrap_or(value)),
-        (Answer::Refused, Some(_)) | (Answer::Is(_), _) => None,
+        (Answer::Refused | Answer::Missing, Some(_)) | (Answer::Is(_), _) => None,
     }
 }
 
@@ -177,6 +185,24 @@ mod tests {
             event(12, 13, Request::Read, Answer::Is(None)),
         ];
         assert!(!is_linearizable(&back_and_forth));
+    }
+
+    #[test]
+    fn missing_and_refused_are_told_apart() {
+        let written = event(0, 1, Request::Write(1), Answer::Done);
+        let deleted = event(2, 3, Request::Delete, Answer::Done);
+        for request in [Request::Swap(7, 8), Request::Remove(7)] {
+            let (refused, missing) =
+                (event(4, 5, request, Answer::Refused), event(4, 5, request, Answer::Missing));
+            assert!(is_linearizable(&[written, refused]) && !is_linearizable(&[written, missing]));
+            assert!(is_linearizable(&[written, deleted, missing]));
+            assert!(!is_linearizable(&[written, deleted, refused]));
+            // Overwritten all the time, it was there all the time.
+            let overwritten = event(2, 9, Request::Write(2), Answer::Done);
+            assert!(!is_linearizable(&[written, overwritten, missing]));
+        }
+        let removed = [written, event(2, 3, Request::Remove(1), Answer::Done)];
+        assert!(is_linearizable(&[removed[0], removed[1], event(4, 5, Request::Read, Answer::Is(None))]));
     }
 
     #[test]

@@ -6,12 +6,13 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Running, place, put_request, root, space};
+use common::{Running, object, place, put_request, root, space};
 use futures::TryStreamExt as _;
 use futures::future::join_all;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::Body;
 use juststorage_core::application::limits::TenantLimits;
+use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::request::RequestNotes;
@@ -20,6 +21,8 @@ use juststorage_core::application::uploads::{Completion, UploadRef, UploadReques
 use juststorage_core::domain::limits::{Holdings, Limits, Overrides, Quota, QuotaPart, Setting};
 use juststorage_core::domain::multipart::PartNumber;
 use juststorage_core::domain::object::Attributes;
+use juststorage_core::domain::precondition::Preconditions;
+use juststorage_core::domain::space::Versioning;
 use juststorage_core::domain::timestamp::Timestamp;
 use tempfile::TempDir;
 
@@ -85,34 +88,84 @@ async fn what_cannot_fit_is_refused_before_it_is_sent() {
     running.close().await;
 }
 
-/// Parts are no object; the object they make is.
+/// The bytes of parts count from the moment they land: a quota bounds what is stored, whatever it is called.
 #[tokio::test]
-async fn completing_an_upload_counts() {
+async fn parts_count_as_soon_as_they_land() {
     let folder = TempDir::new().unwrap();
     let running = Running::open(folder.path()).await;
     let store =
         limited(&running, Limits { quota: Quota { bytes: Some(100), objects: None }, ..Limits::default() });
-    let request = UploadRequest {
-        place: place(),
-        key: put_request("k").key,
-        attributes: Attributes::default(),
-        checksum: None,
+    let begin = async |key: &str| {
+        let request = UploadRequest {
+            place: place(),
+            key: put_request(key).key,
+            attributes: Attributes::default(),
+            checksum: None,
+        };
+        UploadRef { id: store.create_upload(&root(), request).await.unwrap().id, at: None }
     };
-    let upload = UploadRef { id: store.create_upload(&root(), request).await.unwrap().id, at: None };
-    let number = PartNumber::new(1).unwrap();
-    let body = Body::of_bytes(vec![1; 80].into());
-    let part = store.put_part(&root(), &upload, number, EtagStyle::Content, None, body).await.unwrap();
-    put(&store, "other", 50).await.unwrap();
-    let claims = vec![juststorage_core::domain::multipart::PartClaim {
-        number,
-        etag: Some(part.etag.clone()),
-        checksum: None,
-    }];
-    let completion = Completion { claims, ..Completion::default() };
-    let refused = store.complete_upload(&root(), &upload, completion.clone()).await;
-    assert!(matches!(refused, Err(Error::QuotaExceeded(QuotaPart::Bytes))), "{refused:?}");
-    running.delete("other").await;
-    store.complete_upload(&root(), &upload, completion).await.unwrap();
+    let part = async |upload: &UploadRef, number: i64, size: usize| {
+        let (number, body) = (PartNumber::new(number).unwrap(), Body::of_bytes(vec![1; size].into()));
+        store.put_part(&root(), upload, number, EtagStyle::Content, None, body).await
+    };
+    let over = |refused: Result<(), Error>| {
+        assert!(matches!(refused, Err(Error::QuotaExceeded(QuotaPart::Bytes))), "{refused:?}");
+    };
+    let upload = begin("k").await;
+    part(&upload, 1, 80).await.unwrap();
+    over(put(&store, "other", 21).await.map(drop));
+    over(part(&upload, 2, 21).await.map(drop));
+    over(part(&begin("k2").await, 1, 21).await.map(drop));
+    // A part in the place of another needs room only for what it is larger.
+    part(&upload, 1, 100).await.unwrap();
+    over(part(&upload, 1, 101).await.map(drop));
+    part(&upload, 1, 60).await.unwrap();
+    part(&upload, 2, 40).await.unwrap();
+    // Completing frees the part that is left out.
+    let number = PartNumber::new(2).unwrap();
+    let claims =
+        Some(vec![juststorage_core::domain::multipart::PartClaim { number, etag: None, checksum: None }]);
+    store.complete_upload(&root(), &upload, Completion { claims, ..Completion::default() }).await.unwrap();
+    let held = running.metadata.holdings(&space().tenant).await.unwrap();
+    assert_eq!(held, Holdings { bytes: 40, objects: 1 });
+    let aborted = begin("aborted").await;
+    part(&aborted, 1, 60).await.unwrap();
+    over(put(&store, "other", 1).await.map(drop));
+    store.abort_upload(&root(), &aborted).await.unwrap();
+    put(&store, "other", 60).await.unwrap();
+    assert_eq!(running.findings().await, []);
+    running.close().await;
+}
+
+/// A delete marker counts as an object. What can be deleted is deleted although the quota is used up; a marker that
+/// hides nothing is not made then.
+#[tokio::test]
+async fn delete_markers_count_and_never_keep_anybody_from_deleting() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let store =
+        limited(&running, Limits { quota: Quota { bytes: None, objects: Some(3) }, ..Limits::default() });
+    put(&store, "a", 1).await.unwrap();
+    running.metadata.set_versioning(&space(), Versioning::Enabled, Timestamp(0)).await.unwrap().unwrap();
+    put(&store, "b", 1).await.unwrap();
+    let delete = async |key: &str| {
+        store.delete(&root(), &object(key), Preconditions::default()).await.map(|deletion| deletion.object)
+    };
+    let over = |refused: Result<(), Error>| {
+        assert!(matches!(refused, Err(Error::QuotaExceeded(QuotaPart::Objects))), "{refused:?}");
+    };
+    let first = delete("missing").await.unwrap().unwrap();
+    over(put(&store, "c", 1).await.map(drop));
+    over(delete("missing").await.map(drop));
+    over(delete("never").await.map(drop));
+    for key in ["a", "b"] {
+        assert!(delete(key).await.unwrap().unwrap().is_delete_marker(), "{key}");
+        over(delete(key).await.map(drop));
+    }
+    assert_eq!(running.metadata.holdings(&space().tenant).await.unwrap(), Holdings { bytes: 2, objects: 5 });
+    store.delete(&root(), &ObjectRef::Id(first.id), Preconditions::default()).await.unwrap();
+    assert_eq!(running.metadata.holdings(&space().tenant).await.unwrap(), Holdings { bytes: 2, objects: 4 });
+    assert_eq!(running.findings().await, []);
     running.close().await;
 }
 

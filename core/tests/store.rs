@@ -17,7 +17,7 @@ use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::uploads::{Completion, CopyPartRequest, UploadRef, UploadRequest};
 use juststorage_core::domain::address::{Key, Tenant};
 use juststorage_core::domain::blob::Hash;
-use juststorage_core::domain::multipart::{PART_BYTES_MIN, PartClaim, PartNumber};
+use juststorage_core::domain::multipart::{CompleteRefusal, PART_BYTES_MIN, PartClaim, PartNumber};
 use juststorage_core::domain::object::Attributes;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
 use juststorage_core::domain::principal::{Principal, Proof, Rights, Tenants};
@@ -155,7 +155,7 @@ async fn parts_become_one_object_without_moving_a_byte() {
         range: ByteRange::from_header("bytes=10-70000"),
     };
     let refused = Completion {
-        claims: [&claims[..], &[PartClaim { number, etag: None, checksum: None }]].concat(),
+        claims: Some([&claims[..], &[PartClaim { number, etag: None, checksum: None }]].concat()),
         ..Completion::default()
     };
     assert!(matches!(
@@ -165,10 +165,27 @@ async fn parts_become_one_object_without_moving_a_byte() {
     claims.pop();
     let (_, last) = running.store.copy_part(&root(), &reference, number, &copy).await.unwrap();
     claims.push(PartClaim { number, etag: Some(last.etag), checksum: None });
-    let completion = Completion { claims, ..Completion::default() };
-    let made = running.store.complete_upload(&root(), &reference, completion.clone()).await.unwrap();
-    let again = running.store.complete_upload(&root(), &reference, completion).await.unwrap();
-    assert_eq!(made, again, "a repeated completion is answered alike");
+    let completion = Completion { claims: Some(claims.clone()), ..Completion::default() };
+    let complete = async |completion| running.store.complete_upload(&root(), &reference, completion).await;
+    let made = complete(completion.clone()).await.unwrap();
+    assert_eq!(complete(completion.clone()).await.unwrap(), made, "a repeated completion is answered alike");
+    // A part had been left out: all that had arrived is something else.
+    assert!(matches!(complete(Completion::default()).await, Err(Error::NoSuchUpload)));
+    assert!(matches!(
+        complete(Completion { claims: Some(claims[..2].to_vec()), ..Completion::default() }).await,
+        Err(Error::Complete(CompleteRefusal::Part(left_out))) if left_out == number
+    ));
+    let sized = |expected_size| Completion { expected_size, ..completion.clone() };
+    assert_eq!(complete(sized(Some(made.size()))).await.unwrap(), made);
+    assert!(matches!(
+        complete(sized(Some(7))).await,
+        Err(Error::Complete(CompleteRefusal::Size { expected: 7, .. }))
+    ));
+    let absent = Preconditions { if_none_match: Some(EtagCondition::Any), ..Preconditions::default() };
+    assert!(matches!(
+        complete(Completion { preconditions: absent, ..completion }).await,
+        Err(Error::PreconditionFailed(_))
+    ));
 
     let whole: Bytes = [&parts[0][..], &parts[1][..], &noise(4, 100_000)[10..=70_000]].concat().into();
     running.delete("source").await;
@@ -211,7 +228,7 @@ async fn a_download_goes_on_while_its_pack_is_compacted() {
         running.store.put_part(&root(), &reference, number, EtagStyle::Content, None, body).await.unwrap();
         claims.push(PartClaim { number, etag: None, checksum: None });
     }
-    let completion = Completion { claims, ..Completion::default() };
+    let completion = Completion { claims: Some(claims), ..Completion::default() };
     running.store.complete_upload(&root(), &reference, completion).await.unwrap();
     running.close().await;
 

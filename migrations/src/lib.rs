@@ -36,6 +36,7 @@ files! {
     "0010_store.sql",
     "0011_retention.sql",
     "0012_stuck.sql",
+    "0013_upload_usage.sql",
     "0014_storage_class.sql",
 }
 

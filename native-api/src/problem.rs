@@ -167,6 +167,9 @@ impl Problem {
                     (StatusCode::BAD_REQUEST, "invalid_part")
                 }
                 CompleteRefusal::TooSmall { .. } => (StatusCode::BAD_REQUEST, "part_too_small"),
+                CompleteRefusal::TooManyPieces { .. } => (StatusCode::BAD_REQUEST, "too_many_pieces"),
+                CompleteRefusal::Size { .. } => (StatusCode::BAD_REQUEST, "size_mismatch"),
+                CompleteRefusal::ChecksumKind(_) => (StatusCode::BAD_REQUEST, "checksum_mismatch"),
                 CompleteRefusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "object_too_large"),
             },
             Error::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),

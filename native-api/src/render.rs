@@ -216,6 +216,10 @@ pub(crate) struct SpaceUsageBody {
     physical_bytes: u64,
     /// Logical bytes that cost nothing, because the same bytes were stored already.
     saved_bytes: u64,
+    /// Bytes of the parts of open uploads; they count in a quota.
+    upload_bytes: u64,
+    /// Delete markers; each counts as an object in a quota.
+    delete_markers: u64,
 }
 
 impl SpaceUsageBody {
@@ -228,6 +232,8 @@ impl SpaceUsageBody {
             logical_bytes: usage.logical_bytes,
             physical_bytes: usage.physical_bytes,
             saved_bytes: usage.logical_bytes.saturating_sub(usage.physical_bytes),
+            upload_bytes: usage.upload_bytes,
+            delete_markers: usage.delete_markers,
         }
     }
 }

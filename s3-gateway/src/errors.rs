@@ -242,6 +242,9 @@ fn translate_code(error: Error) -> S3Error {
                 }
                 CompleteRefusal::NoChecksum(_) => bad_request("InvalidRequest", text),
                 CompleteRefusal::TooLarge => bad_request("EntityTooLarge", text),
+                CompleteRefusal::TooManyPieces { .. }
+                | CompleteRefusal::Size { .. }
+                | CompleteRefusal::ChecksumKind(_) => bad_request("InvalidRequest", text),
             }
         }
         Error::PreconditionFailed(_) => fail(

@@ -18,6 +18,8 @@ struct Figures {
     objects: u64,
     logical: u64,
     physical: u64,
+    uploads: u64,
+    markers: u64,
 }
 
 impl Figures {
@@ -25,6 +27,8 @@ impl Figures {
         self.objects += usage.objects;
         self.logical += usage.logical_bytes;
         self.physical += usage.physical_bytes;
+        self.uploads += usage.upload_bytes;
+        self.markers += usage.delete_markers;
     }
 
     /// Bytes that need not be stored. None where a space keeps bytes for others: it brought them first.
@@ -38,10 +42,12 @@ impl Figures {
             "logical_bytes": self.logical,
             "physical_bytes": self.physical,
             "saved_bytes": self.saved(),
+            "upload_bytes": self.uploads,
+            "delete_markers": self.markers,
         })
     }
 
-    fn cells(self, namespace: &str, tenant: &str) -> [String; 6] {
+    fn cells(self, namespace: &str, tenant: &str) -> [String; 8] {
         [
             namespace.to_owned(),
             tenant.to_owned(),
@@ -49,6 +55,8 @@ impl Figures {
             HumanBytes(self.logical).to_string(),
             HumanBytes(self.physical).to_string(),
             HumanBytes(self.saved()).to_string(),
+            HumanBytes(self.uploads).to_string(),
+            self.markers.to_string(),
         ]
     }
 }
@@ -82,7 +90,10 @@ pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Fa
                 .map(|(address, (whole, _))| whole.cells(address.namespace.as_str(), address.tenant.as_str()))
                 .collect();
             rows.push(total.cells("total", ""));
-            table(["NAMESPACE", "TENANT", "OBJECTS", "LOGICAL", "PHYSICAL", "SAVED"], &rows)
+            table(
+                ["NAMESPACE", "TENANT", "OBJECTS", "LOGICAL", "PHYSICAL", "SAVED", "UPLOADS", "MARKERS"],
+                &rows,
+            )
         },
     )
 }

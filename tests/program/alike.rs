@@ -128,6 +128,7 @@ async fn a_stranger_cannot_tell_what_exists() {
 
     // What there is to find: an object with its versions, an upload under way on either front.
     owner_s3.create_bucket().bucket("theirs").send().await.unwrap();
+    owner_s3.create_bucket().bucket("barren").send().await.unwrap();
     stranger_s3.create_bucket().bucket("mine").send().await.unwrap();
     for (s3, bucket) in [(&owner_s3, "theirs"), (&stranger_s3, "mine")] {
         s3.put_object().bucket(bucket).key("k").body(vec![1; 100].into()).send().await.unwrap();
@@ -188,21 +189,23 @@ async fn a_stranger_cannot_tell_what_exists() {
         }
     }
 
-    // Over S3.
+    // Over S3. That a bucket is there is told to everybody (403), and nothing of what is in it.
     macro_rules! alike {
         ($what:literal, |$bucket:ident, $source:ident, $version:ident, $upload:ident| $call:expr) => {
             let send = async |$bucket: &str, $source: &str, $version: &str, $upload: &str| {
                 s3_answer($call.send().await)
             };
             let theirs = told(&place, async || send("theirs", "theirs/k", &id, &multipart).await).await;
-            let nobodys = told(&place, async || send("missing", "missing/k", &no_id, &no_upload).await).await;
+            let nobodys = told(&place, async || send("barren", "barren/k", &no_id, &no_upload).await).await;
             if theirs != nobodys {
-                wrong.push(format!("{}: {theirs:#?}, but missing: {nobodys:#?}", $what));
+                wrong.push(format!("{}: {theirs:#?}, but of nothing: {nobodys:#?}", $what));
             }
         };
     }
     let s3 = &stranger_s3;
     alike!("HeadBucket", |bucket, _s, _v, _u| s3.head_bucket().bucket(bucket));
+    let heard = s3_answer(s3.get_object().bucket("theirs").key("k").send().await);
+    assert_eq!((&heard["status"], &heard["code"]), (&json!(403), &json!("AccessDenied")), "{heard}");
     alike!("ListObjectsV2", |bucket, _s, _v, _u| s3.list_objects_v2().bucket(bucket));
     alike!("ListObjectVersions", |bucket, _s, _v, _u| s3.list_object_versions().bucket(bucket));
     alike!("ListMultipartUploads", |bucket, _s, _v, _u| s3.list_multipart_uploads().bucket(bucket));

@@ -65,9 +65,7 @@ impl Store {
     /// by the object's own ACL.
     pub(crate) async fn locate_readable(&self, who: &Principal, object: &ObjectRef) -> Result<Located> {
         match self.locate_content(who, Right::Read, object).await {
-            Err(denied @ (Error::Forbidden(_) | Error::NoSuchBucket)) if self.acls => {
-                self.locate_shared(who, object, denied).await
-            }
+            Err(denied @ Error::Forbidden(_)) if self.acls => self.locate_shared(who, object, denied).await,
             result => result,
         }
     }

@@ -77,6 +77,12 @@ impl Store {
         entered.space.ok_or(Error::NoSuchBucket)
     }
 
+    /// Refuses whoever may not know of a bucket's space, whatever it would do there.
+    pub async fn face_bucket(&self, who: &Principal, name: &BucketName, right: Right) -> Result<()> {
+        let entered = self.resolve(&Place::Bucket(name.clone())).await?;
+        if who.sees(&entered.address) { Ok(()) } else { Err(authorize::refuse(right)) }
+    }
+
     /// The caller's buckets in order of name, after one: those of its tenant whose namespace it may see.
     pub async fn list_buckets(
         &self,

@@ -152,9 +152,7 @@ impl Store {
     /// The space at `place`, whoever asks: nobody is let in by this.
     pub(crate) async fn resolve(&self, place: &Place) -> Result<Entered> {
         Ok(match place {
-            Place::Space(address) => {
-                Entered { address: address.clone(), space: None, bucket: None, as_stranger: false }
-            }
+            Place::Space(address) => Entered::at(address.clone()),
             Place::Bucket(name) => {
                 let space = self.metadata.space(place).await?.ok_or(Error::NoSuchBucket)?;
                 Entered {
@@ -258,9 +256,15 @@ pub(crate) struct Entered {
 }
 
 impl Entered {
-    /// Lets in whoever may exercise `right` here, and nobody else.
+    /// A place that was entered before, by its address.
+    pub(crate) fn at(address: SpaceAddress) -> Self {
+        Self { address, space: None, bucket: None, as_stranger: false }
+    }
+
+    /// Lets in whoever may exercise `right` here, and nobody else. That a bucket exists is no secret, since its name
+    /// cannot be taken: a stranger is refused, as on S3, before anything inside is looked at.
     pub(crate) fn authorize(&self, who: &Principal, right: Right) -> Result<()> {
-        let hidden = if self.bucket.is_some() { Error::NoSuchBucket } else { Error::NoSuchObject };
+        let hidden = if self.bucket.is_some() { Error::Forbidden(right) } else { Error::NoSuchObject };
         authorize::check(who, right, &self.address, hidden)
     }
 

@@ -217,7 +217,7 @@ impl ExpectedChecksum {
     }
 
     /// Whether `computed` is what the client expects. Of a composite checksum the `-n` must be right if it is there.
-    fn is_met_by(&self, computed: &Checksum) -> bool {
+    pub fn is_met_by(&self, computed: &Checksum) -> bool {
         let (digest, parts) = match computed.value.rsplit_once('-') {
             None => (computed.value.as_str(), None),
             Some((digest, parts)) => (digest, parts.parse().ok()),

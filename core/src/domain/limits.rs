@@ -23,19 +23,29 @@ pub struct Limits {
 /// How much a tenant may keep. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// Logical bytes: of every version, as clients count them.
+    /// Logical bytes: of every version, as clients count them, and of the parts of open uploads.
     pub bytes: Option<u64>,
-    /// Objects, versions included, delete markers not.
+    /// Objects: versions and delete markers.
     pub objects: Option<u64>,
 }
 
 /// What a tenant keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Logical bytes.
+    /// Logical bytes, those of parts of open uploads included.
     pub bytes: u64,
-    /// Objects.
+    /// Objects, delete markers included.
     pub objects: u64,
+}
+
+impl Holdings {
+    /// Once `replaced` made way for one object of `size` bytes.
+    pub fn exchanged(self, size: u64, replaced: Option<u64>) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(replaced.unwrap_or(0)).saturating_add(size),
+            objects: self.objects.saturating_add(u64::from(replaced.is_none())),
+        }
+    }
 }
 
 /// Which part of a quota does not suffice.
@@ -66,10 +76,28 @@ impl Quota {
     /// What is held once `replaced` made way for one object of `size` bytes; an error if that is more than
     /// allowed. Whoever is over already, because the quota was lowered, may still replace what does not grow.
     pub fn admit(&self, held: Holdings, size: u64, replaced: Option<u64>) -> Result<Holdings, QuotaPart> {
-        let after = Holdings {
-            bytes: held.bytes.saturating_sub(replaced.unwrap_or(0)).saturating_add(size),
-            objects: held.objects.saturating_add(u64::from(replaced.is_none())),
-        };
+        self.allow(held, held.exchanged(size, replaced))
+    }
+
+    /// What is held once a part of `size` bytes is there instead of one of `replaced`, or of none.
+    pub fn admit_part(&self, held: Holdings, size: u64, replaced: u64) -> Result<Holdings, QuotaPart> {
+        self.allow(held, Holdings { objects: held.objects, ..held.exchanged(size, Some(replaced)) })
+    }
+
+    /// What is held once the parts of an upload, of `parts` bytes together, became an object of `size` bytes.
+    pub fn admit_completion(
+        &self,
+        held: Holdings,
+        parts: u64,
+        size: u64,
+        replaced: Option<u64>,
+    ) -> Result<Holdings, QuotaPart> {
+        let freed = Holdings { bytes: held.bytes.saturating_sub(parts), ..held };
+        self.allow(held, freed.exchanged(size, replaced))
+    }
+
+    /// `after`, unless it is more than what is held now and more than allowed.
+    fn allow(&self, held: Holdings, after: Holdings) -> Result<Holdings, QuotaPart> {
         if after.bytes > held.bytes && self.bytes.is_some_and(|limit| after.bytes > limit) {
             return Err(QuotaPart::Bytes);
         }
@@ -178,6 +206,19 @@ mod tests {
         assert_eq!(quota.admit(over, 5, Some(5)), Ok(over));
         assert_eq!(quota.admit(over, 6, Some(5)), Err(QuotaPart::Bytes));
         assert!(Quota::default().admit(over, u64::MAX, None).is_ok());
+    }
+
+    #[test]
+    fn parts_count_until_they_are_an_object() {
+        let quota = Quota { bytes: Some(100), objects: Some(2) };
+        let held = Holdings { bytes: 60, objects: 2 };
+        assert_eq!(quota.admit_part(held, 40, 0), Ok(Holdings { bytes: 100, objects: 2 }));
+        assert_eq!(quota.admit_part(held, 41, 0), Err(QuotaPart::Bytes));
+        assert_eq!(quota.admit_part(held, 41, 1), Ok(Holdings { bytes: 100, objects: 2 }));
+        let full = Holdings { bytes: 100, objects: 1 };
+        assert_eq!(quota.admit_completion(full, 40, 40, None), Ok(Holdings { bytes: 100, objects: 2 }));
+        assert_eq!(quota.admit_completion(full, 40, 30, Some(5)), Ok(Holdings { bytes: 85, objects: 1 }));
+        assert_eq!(quota.admit_completion(held, 40, 40, None), Err(QuotaPart::Objects));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod acl;
 pub mod address;
 pub mod blob;
 pub mod checksum;
+pub mod completion;
 pub mod cors;
 pub mod etag;
 pub mod identity;

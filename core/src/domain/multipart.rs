@@ -1,5 +1,6 @@
 //! Rules of uploads in parts (S3 User Guide, "Amazon S3 multipart upload limits").
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use uuid::Uuid;
@@ -22,6 +23,13 @@ pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 
 /// Largest single put or part, in bytes: 5 GiB.
 pub const PART_BYTES_MAX: u64 = 5 << 30;
+
+/// Most stretches of stored bytes that an object may consist of. A part that was sent is one; a part that was copied
+/// brings those of its source. A completion writes a row for each, while other writes wait.
+pub const PIECES_MAX: u64 = 20_000;
+
+/// Most stretches that one part may bring: twice what 5 GiB have that were sent in parts of the least size.
+pub const PART_PIECES_MAX: u64 = 2_048;
 
 /// A part's number: 1 to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +149,51 @@ pub enum CompleteRefusal {
     /// The whole is over 5 TiB.
     #[error("the object would exceed 5 TiB")]
     TooLarge,
+    /// The object would consist of too many stretches of other objects.
+    #[error(
+        "the copied parts consist of {pieces} stretches of stored bytes, and at most {max} are allowed: send the \
+         bytes instead of copying them, or copy larger stretches"
+    )]
+    TooManyPieces {
+        /// How many it would be.
+        pieces: u64,
+        /// How many it may be.
+        max: u64,
+    },
+    /// The object would not have the size that the client expects.
+    #[error("the parts have {size} bytes together, and {expected} were expected")]
+    Size {
+        /// As the client said.
+        expected: u64,
+        /// As it would be.
+        size: u64,
+    },
+    /// The client names another kind of checksum than the upload began with.
+    #[error("the upload was created with the {} checksum type, and its completion names another", .0.as_str())]
+    ChecksumKind(ChecksumKind),
+}
+
+/// Refuses more stretches than a part may bring, or than an object may consist of.
+pub fn check_pieces(pieces: u64, max: u64) -> Result<(), CompleteRefusal> {
+    if pieces > max { Err(CompleteRefusal::TooManyPieces { pieces, max }) } else { Ok(()) }
+}
+
+/// The parts of an upload as they were read, to be checked against the upload inside a transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadParts {
+    /// How often the upload's parts had changed.
+    pub revision: u64,
+    /// All parts, ascending.
+    pub parts: Vec<Part>,
+    /// By part number, of how many stretches the copied parts consist; the others are one each.
+    pub pieces: BTreeMap<PartNumber, u64>,
+}
+
+impl UploadParts {
+    /// Of how many stretches an object of these parts would consist.
+    pub fn pieces_of(&self, parts: &[Part]) -> u64 {
+        parts.iter().map(|part| self.pieces.get(&part.number).copied().unwrap_or(1)).sum()
+    }
 }
 
 /// Picks from `parts` (ascending by number) those that `claims` name, and checks every rule of S3's

@@ -284,7 +284,7 @@ impl Object {
             Versioning::Enabled => false,
             Versioning::Suspended => self.is_null_version,
         };
-        (goes && !self.is_delete_marker()).then(|| self.size())
+        goes.then(|| self.size())
     }
 
     /// The version id S3 shows: none in a space that never had versioning.

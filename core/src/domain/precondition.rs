@@ -80,6 +80,28 @@ pub enum WriteDecision {
 }
 
 impl Preconditions {
+    /// The conditions as text, equal exactly for equal conditions: for the record of what was asked.
+    pub fn as_asked(&self) -> String {
+        if self.is_empty() {
+            return String::new();
+        }
+        let tags = |condition: &Option<EtagCondition>| match condition {
+            None => String::new(),
+            Some(EtagCondition::Any) => "*".to_owned(),
+            Some(EtagCondition::Of(tags)) => tags.iter().map(Etag::to_string).collect::<Vec<_>>().join(","),
+        };
+        let time = |time: Option<Timestamp>| time.map_or_else(String::new, |time| time.millis().to_string());
+        [
+            tags(&self.if_match),
+            tags(&self.if_none_match),
+            time(self.if_modified_since),
+            time(self.if_unmodified_since),
+            time(self.if_modified_at),
+            self.if_size.map_or_else(String::new, |size| size.to_string()),
+        ]
+        .join(" ")
+    }
+
     /// Whether there is nothing to check.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -141,11 +163,22 @@ pub struct Current<'a> {
 }
 
 impl Preconditions {
-    /// Decides a delete of what is current. Nothing there is nothing to protect: the delete succeeds (S3
-    /// `DeleteObject`: "if the `ETag` matches or if the object doesn't exist"). A delete marker matches `*` and
-    /// no tag. Called inside the metadata transaction only.
+    /// Decides a delete of a key, whose latest version is `latest`. To `If-Match` a delete marker is a missing key,
+    /// as on writes. Called inside the metadata transaction only.
+    pub fn decide_delete_of_key(&self, latest: Option<Current<'_>>) -> WriteDecision {
+        match latest {
+            Some(Current { etag: None, .. }) if self.if_match.is_some() => WriteDecision::Missing,
+            latest => self.decide_delete(latest),
+        }
+    }
+
+    /// Decides a delete of one version. `If-Match` asks for what is there, so a missing version is 404, as AWS
+    /// answers; other conditions protect what is there, and nothing there needs no protection. A delete marker
+    /// matches `*` and no tag. Called inside the metadata transaction only.
     pub fn decide_delete(&self, current: Option<Current<'_>>) -> WriteDecision {
-        let Some(Current { etag, modified, size }) = current else { return WriteDecision::Proceed };
+        let Some(Current { etag, modified, size }) = current else {
+            return if self.if_match.is_some() { WriteDecision::Missing } else { WriteDecision::Proceed };
+        };
         let matches = |tags: &EtagCondition| {
             etag.map_or_else(|| *tags == EtagCondition::Any, |etag| tags.matches(etag))
         };
@@ -244,8 +277,14 @@ mod tests {
         {
             assert_eq!(decide(conditions, current), on_object, "{conditions:?}");
             assert_eq!(decide(conditions, marker), on_marker, "{conditions:?}");
-            assert!(decide(conditions, None), "{conditions:?}");
         }
+        for conditions in [&any, &right, &wrong] {
+            assert_eq!(conditions.decide_delete(None), WriteDecision::Missing, "{conditions:?}");
+            assert_eq!(conditions.decide_delete_of_key(None), WriteDecision::Missing, "{conditions:?}");
+            assert_eq!(conditions.decide_delete_of_key(marker), WriteDecision::Missing, "{conditions:?}");
+        }
+        assert_eq!(none.decide_delete_of_key(marker), WriteDecision::Proceed);
+        assert_eq!(wrong.decide_delete_of_key(current), WriteDecision::Failed);
         let at = |millis| Preconditions { if_modified_at: Some(Timestamp(millis)), ..none.clone() };
         assert!(decide(&at(10_000), current) && !decide(&at(11_000), current));
         let size = |bytes| Preconditions { if_size: Some(bytes), ..none.clone() };

@@ -73,8 +73,12 @@ impl ByteRange {
         }
     }
 
-    /// The bytes asked for of an object of `size` bytes.
+    /// The bytes asked for of an object of `size` bytes. The last bytes of an empty object are all of it (RFC 9110
+    /// section 14.1.3: a suffix longer than the object means the whole); a suffix of length 0 asks for nothing.
     pub fn resolve(self, size: u64) -> Result<Span, Unsatisfiable> {
+        if let (Self::Suffix(1..), 0) = (self, size) {
+            return Ok(Span::whole(0));
+        }
         let span = match self {
             Self::From { first, last } => {
                 Span { start: first, end: last.map_or(size, |last| last.saturating_add(1).min(size)) }
@@ -103,6 +107,10 @@ mod tests {
         assert_eq!(resolve("bytes=10-", 10), None);
         assert_eq!(resolve("bytes=-0", 10), None);
         assert_eq!(resolve("bytes=0-", 0), None);
+        assert_eq!(resolve("bytes=0-0", 0), None);
+        assert_eq!(resolve("bytes=-1", 0), Some((0, 0)));
+        assert_eq!(resolve("bytes=-9", 0), Some((0, 0)));
+        assert_eq!(resolve("bytes=-0", 0), None);
     }
 
     #[test]

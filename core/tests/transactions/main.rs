@@ -128,6 +128,7 @@ fn part(bench: &Bench<'static>, upload: UploadId, body: &str) -> Mutation {
         md5: None,
         checksum: None,
         announced: None,
+        quota: None,
     }))
 }
 

@@ -84,7 +84,7 @@ pub(crate) async fn put(
 
 /// Delete an object by key
 ///
-/// Also answers 204 if there is none. Where versions are kept, a delete marker is made instead.
+/// Also answers 204 if there is none, unless `If-Match` asks for one: then 404. Where versions are kept, a delete marker is made instead.
 #[utoipa::path(
     delete,
     path = "/v1/objects/by-key/{*address}",
@@ -96,6 +96,7 @@ pub(crate) async fn put(
             ("X-Delete-Marker" = String, description = "`true` if a delete marker was made"),
             ("X-Object-Id" = String, description = "The delete marker's id"),
         )),
+        (status = 404, response = ProblemBody),
         (status = 412, response = ProblemBody),
     ),
 )]

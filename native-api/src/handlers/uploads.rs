@@ -7,7 +7,6 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, StatusCode};
 use juststorage_core::application::error::Error;
-use juststorage_core::application::objects::list::PAGE_MAX;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
 use juststorage_core::domain::etag::Etag;
@@ -224,7 +223,7 @@ impl PartClaimBody {
 /// Complete an upload
 ///
 /// Makes an object of the named parts, or of all that have arrived. No byte moves. May be repeated if the
-/// answer was lost.
+/// answer was lost: the same request is answered alike, another one is refused.
 #[utoipa::path(
     post,
     path = "/v1/uploads/{id}/complete",
@@ -252,33 +251,16 @@ pub(crate) async fn complete(
     let who = call.caller_of(&app.api, &proven, Named::ById(Error::NoSuchUpload)).await?;
     let body: Option<CompleteBody> = call.json_if_any(&app.api, &proven, body, PARTS_BYTES_MAX).await?;
     let reference = of(id.0);
-    let claims = match body.and_then(|body| body.parts) {
-        Some(parts) => parts.into_iter().map(PartClaimBody::read).collect::<Result<_, _>>()?,
-        None => arrived(&app, &who, &reference).await?,
+    let parts = body.and_then(|body| body.parts);
+    let claims = parts.map(|parts| parts.into_iter().map(PartClaimBody::read).collect::<Result<_, _>>());
+    let completion = Completion {
+        claims: claims.transpose()?,
+        preconditions: preconditions(&call.headers)?,
+        ..Completion::default()
     };
-    let completion =
-        Completion { claims, preconditions: preconditions(&call.headers)?, ..Completion::default() };
     let object = app.api.store.complete_upload(&who, &reference, completion).await?;
     call.about(&object.address.namespace);
     Ok(render::created(object))
-}
-
-/// Every part that has arrived, as claims. None if the upload is gone: completing it again then answers what
-/// it answered before.
-async fn arrived(app: &App, who: &Principal, reference: &UploadRef) -> Result<Vec<PartClaim>, Failure> {
-    let mut claims: Vec<PartClaim> = Vec::new();
-    loop {
-        let after = claims.last().map(|claim| claim.number);
-        let page = match app.api.store.list_parts(who, reference, after, PAGE_MAX).await {
-            Err(Error::NoSuchUpload) => return Ok(Vec::new()),
-            page => page?,
-        };
-        let claim = |number, etag| PartClaim { number, etag: Some(etag), checksum: None };
-        claims.extend(page.parts.into_iter().map(|part| claim(part.number, part.etag)));
-        if !page.more {
-            return Ok(claims);
-        }
-    }
 }
 
 /// Abort an upload

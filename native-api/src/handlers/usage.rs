@@ -42,6 +42,10 @@ pub(crate) struct UsageTotal {
     physical_bytes: u64,
     /// Logical bytes that cost nothing.
     saved_bytes: u64,
+    /// Bytes of the parts of open uploads; they count in a quota.
+    upload_bytes: u64,
+    /// Delete markers; each counts as an object in a quota.
+    delete_markers: u64,
 }
 
 /// Usage by space
@@ -69,6 +73,8 @@ pub(crate) async fn usage(
         total.objects += space.objects;
         total.logical_bytes += space.logical_bytes;
         total.physical_bytes += space.physical_bytes;
+        total.upload_bytes += space.upload_bytes;
+        total.delete_markers += space.delete_markers;
     }
     total.saved_bytes = total.logical_bytes.saturating_sub(total.physical_bytes);
     Ok(Json(UsageBody { spaces: figures.iter().map(SpaceUsageBody::of).collect(), total }))

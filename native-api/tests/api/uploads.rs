@@ -69,6 +69,16 @@ async fn parts_in_any_order_become_one_object() {
 
     // A client whose answer was lost asks again.
     assert_eq!(complete(&server, &path, None).await.json(201)["id"], object["id"]);
+    let n = |number: i64| json!({"part_number": number});
+    assert_eq!(complete(&server, &path, Some(json!([n(2), n(7)]))).await.json(201)["id"], object["id"]);
+    // One that asks for something else is refused, as it would have been before.
+    complete(&server, &path, Some(json!([]))).await.refused(400, "no_parts", None);
+    complete(&server, &path, Some(json!([n(7), n(2)]))).await.refused(400, "invalid_part_order", None);
+    for other in
+        [json!([n(2)]), json!([n(2), n(3), n(7)]), json!([n(2), {"part_number": 7, "etag": "\"x\""}])]
+    {
+        complete(&server, &path, Some(other)).await.refused(400, "invalid_part", None);
+    }
     part(&server, &path, 1, noise(1, 1)).await.refused(404, "upload_not_found", None);
 }
 

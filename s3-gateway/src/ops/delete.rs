@@ -7,7 +7,7 @@ use http::StatusCode;
 use juststorage_core::application::error::Error as CoreError;
 use juststorage_core::application::objects::delete::Deletion;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
-use juststorage_core::domain::principal::Principal;
+use juststorage_core::domain::principal::{Principal, Right};
 use juststorage_core::domain::timestamp::Timestamp;
 use s3s::dto::{
     Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
@@ -85,6 +85,13 @@ pub(crate) async fn many(
         .buffered(CONCURRENT)
         .collect()
         .await;
+    let denied = |(_, result): &(_, Result<_, S3Error>)| {
+        result.as_ref().is_err_and(|error| error.code().as_str() == "AccessDenied")
+    };
+    if results.iter().any(denied) {
+        // A stranger is refused as a whole, and not key by key.
+        api.store.face_bucket(who, &address::bucket(bucket)?, Right::Delete).await.map_err(translate)?;
+    }
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for (object, result) in results {
         match result {

@@ -1,6 +1,6 @@
 //! Uploads in parts: begin, send, complete, abort.
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
@@ -98,9 +98,10 @@ pub(crate) async fn complete(
         expected: checksums::of_completion(&request.headers)?,
         checksums_required: true,
         preconditions: conditions::of_write(&request.headers)?,
-        claims,
+        claims: Some(claims),
+        expected_kind: checksums::kind_header(&request.headers)?,
+        expected_size: expected_size(&request.headers)?,
     };
-    check_expectations(api, &request, &upload, &completion).await?;
     let object = api.store.complete_upload(who(&request)?, &upload, completion).await.map_err(translate)?;
     note_namespace(object.address.namespace.as_str());
     let input = &request.input;
@@ -145,58 +146,11 @@ fn claim(part: &CompletedPart) -> S3Result<PartClaim> {
     Ok(PartClaim { number, etag: Some(etag), checksum })
 }
 
-/// `x-amz-mp-object-size` and `x-amz-checksum-type`: what else the client expects of the upload. Looked up
-/// only when the client says so.
-async fn check_expectations(
-    api: &Api,
-    request: &S3Request<CompleteMultipartUploadInput>,
-    upload: &UploadRef,
-    completion: &Completion,
-) -> S3Result<()> {
-    let expected_kind = checksums::kind_header(&request.headers)?;
-    let expected_size = text(&request.headers, "x-amz-mp-object-size")
-        .map(|size| {
-            let why = "x-amz-mp-object-size must be an integer.";
-            size.parse::<u64>().map_err(|_| wrong_argument("x-amz-mp-object-size", size, why))
-        })
-        .transpose()?;
-    if expected_kind.is_none() && expected_size.is_none() {
-        return Ok(());
-    }
-    let (mut after, mut size) = (None, 0_u64);
-    loop {
-        let page = match api.store.list_parts(who(request)?, upload, after, 1000).await {
-            Ok(page) => page,
-            // A completion that is repeated: the store knows it, and answers as it did.
-            Err(Error::NoSuchUpload) => return Ok(()),
-            Err(error) => return Err(translate(error)),
-        };
-        if let (Some(expected), Some((_, kind))) = (expected_kind, page.upload.checksum)
-            && expected != kind
-        {
-            return Err(bad_request(
-                "InvalidRequest",
-                format!(
-                    "The upload was created with the {} checksum type. The complete request must use the same \
-                     checksum type.",
-                    kind.as_str()
-                ),
-            ));
-        }
-        let claimed = |number: PartNumber| completion.claims.iter().any(|claim| claim.number == number);
-        size += page.parts.iter().filter(|part| claimed(part.number)).map(|part| part.size).sum::<u64>();
-        after = page.parts.last().map(|part| part.number);
-        if !page.more || expected_size.is_none() {
-            break;
-        }
-    }
-    if expected_size.is_some_and(|expected| expected != size) {
-        return Err(bad_request(
-            "InvalidRequest",
-            "The provided 'x-amz-mp-object-size' header value does not match what was computed.",
-        ));
-    }
-    Ok(())
+/// The size that the client expects of the object.
+fn expected_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
+    let Some(size) = text(headers, "x-amz-mp-object-size") else { return Ok(None) };
+    let why = "x-amz-mp-object-size must be an integer.";
+    size.parse().map(Some).map_err(|_| wrong_argument("x-amz-mp-object-size", size, why))
 }
 
 pub(crate) async fn abort(

@@ -1,10 +1,8 @@
 //! Object lock: a bucket's configuration, and what holds one version.
 
 use http::StatusCode;
-use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::update::Change;
-use juststorage_core::application::ports::metadata::VersionRef;
 use juststorage_core::domain::object::Object;
 use juststorage_core::domain::object_lock::{DefaultRetention, LockChange, LockConfig, Period, Retention};
 use s3s::dto::{
@@ -177,18 +175,7 @@ async fn change<T>(
     reference: ObjectRef,
     change: LockChange,
 ) -> S3Result<()> {
-    let object = lockable(api, request, &reference).await?;
-    // The very version that was found: one written since is another.
-    let exact = match reference {
-        ObjectRef::Key { place, key, .. } => {
-            ObjectRef::Key { place, key, version: Some(VersionRef::Id(object.id)) }
-        }
-        id @ ObjectRef::Id(_) => id,
-    };
+    lockable(api, request, &reference).await?;
     let change = Change { lock: Some(change), ..Change::default() };
-    let changed = api.store.update(who(request)?, &exact, change).await;
-    changed.map(drop).map_err(|error| match error {
-        Error::NoSuchVersion | Error::NoSuchObject => translate(Error::Conflict),
-        error => translate(error),
-    })
+    api.store.update(who(request)?, &reference, change).await.map(drop).map_err(translate)
 }

@@ -1,10 +1,8 @@
 //! Tags of an object, whose replacement keeps everything else in place; and of a bucket.
 
 use http::StatusCode;
-use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::update::Change;
-use juststorage_core::application::ports::metadata::VersionRef;
 use juststorage_core::domain::object::{Object, Tags};
 use juststorage_core::domain::patch::AttributesPatch;
 use juststorage_core::domain::settings::{Setting, SettingKind};
@@ -18,7 +16,7 @@ use s3s::{S3Request, S3Response, S3Result};
 use super::buckets::settings_of;
 use super::objects::find;
 use crate::api::Api;
-use crate::auth::who;
+use crate::auth::{note_namespace, who};
 use crate::dto::{address, attributes};
 use crate::errors::{fail, translate};
 
@@ -85,24 +83,15 @@ pub(crate) async fn delete(
     Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
 }
 
+/// Replaces the tags of the version that is named, or of the one that is current when the change is made.
 async fn replace<T>(
     api: &Api,
     request: &S3Request<T>,
     reference: &ObjectRef,
     tags: Tags,
 ) -> S3Result<Object> {
-    let object = find(api, request, reference).await?;
-    // The very version that was found, and not one written since.
-    let exact = match reference.clone() {
-        ObjectRef::Key { place, key, .. } => {
-            ObjectRef::Key { place, key, version: Some(VersionRef::Id(object.id)) }
-        }
-        id @ ObjectRef::Id(_) => id,
-    };
     let change = Change { attributes: Some(AttributesPatch::tags(tags)), ..Change::default() };
-    let updated = api.store.update(who(request)?, &exact, change).await;
-    updated.map_err(|error| match error {
-        Error::NoSuchVersion | Error::NoSuchObject => translate(Error::Conflict),
-        error => translate(error),
-    })
+    let object = api.store.update(who(request)?, reference, change).await.map_err(translate)?;
+    note_namespace(object.address.namespace.as_str());
+    Ok(object)
 }

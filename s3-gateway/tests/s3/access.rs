@@ -65,8 +65,10 @@ async fn tenants_see_only_their_own() {
     alice.put("/alices", b"").await.ok();
     assert_eq!(alice.get("/alices/k").await.text(), "x");
     assert_eq!(bob.put("/alices", b"").await.error(), (409, "BucketAlreadyExists".into()));
-    assert_eq!(bob.get("/alices/k").await.error(), (404, "NoSuchBucket".into()));
-    assert_eq!(bob.get("/alices").await.error(), (404, "NoSuchBucket".into()));
+    for target in ["/alices/k", "/alices/missing", "/alices", "/alices/k?tagging", "/alices?cors"] {
+        assert_eq!(bob.get(target).await.error(), (403, "AccessDenied".into()), "{target}");
+    }
+    assert_eq!(bob.get("/nowhere/k").await.error(), (404, "NoSuchBucket".into()));
     assert!(bob.get("/").await.ok().all("Name").is_empty());
     let mine = alice.call("GET", "/alices/k").header("x-amz-expected-bucket-owner", "alice").send().await;
     assert_eq!(mine.status, 200);
@@ -104,8 +106,10 @@ async fn what_others_own_is_not_there() {
             let copy = async |source: &str| {
                 bob.call("PUT", &target).header("x-amz-copy-source", source).send().await
             };
-            let (hidden, missing) = (copy(&source).await, copy(&source.replace("alices", "nobodys")).await);
-            assert_eq!(hidden.error(), (404, "NoSuchBucket".into()), "{source} to {target}");
+            // The bucket is no secret; what is in it is.
+            let (hidden, missing) =
+                (copy(&source).await, copy(&source.replace("alices/k", "alices/no")).await);
+            assert_eq!(hidden.error(), (403, "AccessDenied".into()), "{source} to {target}");
             assert_eq!(tell(&hidden), tell(&missing));
         }
     }

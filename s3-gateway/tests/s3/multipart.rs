@@ -60,7 +60,27 @@ async fn parts_make_an_object_and_stay_addressable() {
     assert!(done.xml("ETag").unwrap().ends_with("-2\""), "{}", done.text());
     assert!(done.xml("Location").unwrap().ends_with("/parts/k"));
     // A client that saw no answer asks again.
+    let again = complete(&s3, "/parts/k", &upload, &whole, &[("x-amz-mp-object-size", &size)]).await.ok();
+    assert_eq!(again.text(), done.text());
     complete(&s3, "/parts/k", &upload, &whole, &[]).await.ok();
+    // One that asks for something else is refused, as it would have been before.
+    let refuse = async |xml: &str, headers: &[(&str, &str)]| {
+        complete(&s3, "/parts/k", &upload, xml, headers).await.error()
+    };
+    assert_eq!(refuse(&list(&[]), &[]).await, (400, "MalformedXML".into()));
+    assert_eq!(refuse(&list(&[(3, &second), (1, &first)]), &[]).await, (400, "InvalidPartOrder".into()));
+    for xml in [
+        list(&[(1, &second), (3, &second)]),
+        list(&[(1, &first)]),
+        list(&[(1, &first), (2, &second)]),
+        list(&[(1, &first), (2, &first), (3, &second)]),
+    ] {
+        assert_eq!(refuse(&xml, &[]).await, (400, "InvalidPart".into()), "{xml}");
+    }
+    assert_eq!(refuse(&whole, &sized).await, (400, "InvalidRequest".into()));
+    assert_eq!(refuse(&whole, &[("x-amz-checksum-crc32", "AAAAAA==")]).await, (400, "BadDigest".into()));
+    assert_eq!(refuse(&whole, &[("if-none-match", "*")]).await, (412, "PreconditionFailed".into()));
+    assert_eq!(refuse(&whole, &[("if-match", "\"x\"")]).await, (412, "PreconditionFailed".into()));
     let get = s3.get("/parts/k").await.ok();
     assert_eq!(get.body, [one, two.clone()].concat());
     assert_eq!((get.header("x-amz-meta-a"), get.header("content-type")), (Some("1"), Some("text/plain")));

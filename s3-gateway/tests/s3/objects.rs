@@ -121,6 +121,30 @@ async fn conditions_hold_on_reads_and_writes() {
     assert_eq!(with("DELETE", "if-match", "\"other\"").await.error(), (412, "PreconditionFailed".into()));
     assert_eq!(with("DELETE", "if-match", "*").await.status, 204);
     assert_eq!(s3.get("/conditions/k").await.error(), (404, "NoSuchKey".into()));
+    assert_eq!(with("DELETE", "if-match", "*").await.error(), (404, "NoSuchKey".into()));
+}
+
+/// The last bytes of an empty object are all of it; a range with a position in it is outside.
+#[tokio::test]
+async fn a_suffix_of_nothing_is_nothing() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/empty", b"").await.ok();
+    s3.put("/empty/k", b"").await.ok();
+    for method in ["GET", "HEAD"] {
+        for (range, status) in
+            [("bytes=-1", 200), ("bytes=-65536", 200), ("bytes=0-", 416), ("bytes=-0", 416)]
+        {
+            let answer = s3.call(method, "/empty/k").header("range", range).send().await;
+            assert_eq!(answer.status, status, "{method} {range}");
+            if status == 200 {
+                assert_eq!(
+                    (answer.header("content-length"), answer.header("content-range")),
+                    (Some("0"), None)
+                );
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -151,6 +175,53 @@ async fn copies_keep_or_replace_and_never_onto_themselves() {
     assert_eq!(missing.error(), (404, "NoSuchKey".into()));
     let summed = copy("summed", &[("x-amz-checksum-algorithm", "SHA256")]).await.ok();
     assert!(summed.xml("ChecksumSHA256").is_some());
+}
+
+/// A key that is being overwritten has tags all the same: those of the version that is current when they are set.
+#[tokio::test]
+async fn tags_are_set_while_the_key_is_overwritten() {
+    const ROUNDS: usize = 40;
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/busy", b"").await.ok();
+    s3.put("/busy/k", b"first").await.ok();
+    let overwriters = futures::future::join_all((0..4).map(|n| {
+        let s3 = s3.clone();
+        async move {
+            for round in 0..ROUNDS {
+                s3.put("/busy/k", format!("{n}.{round}").as_bytes()).await.ok();
+            }
+        }
+    }));
+    let tags = async {
+        let xml = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+        for _ in 0..ROUNDS {
+            s3.call("PUT", "/busy/k?tagging").body(xml).send().await.ok();
+            s3.call("DELETE", "/busy/k?tagging").send().await.ok();
+        }
+    };
+    futures::future::join(overwriters, tags).await;
+}
+
+/// A document over its bound is the client's fault, and says so.
+#[tokio::test]
+async fn a_list_of_keys_that_is_too_long_is_refused() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/long", b"").await.ok();
+    // Little more than the 8 MiB that are read, so that the answer is not lost behind what nobody reads.
+    let key = "<Object><Key>k</Key></Object>";
+    let xml = format!("<Delete>{}</Delete>", key.repeat((8 << 20) / key.len() + 10));
+    let md5 = {
+        use base64::Engine as _;
+        use md5::Digest as _;
+        base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(xml.as_bytes()))
+    };
+    for target in ["/long?delete", "/long/k?tagging", "/long?cors"] {
+        let method = if target.ends_with("delete") { "POST" } else { "PUT" };
+        let refused = s3.call(method, target).header("content-md5", &md5).body(xml.clone()).send().await;
+        assert_eq!(refused.error(), (400, "MaxMessageLengthExceeded".into()), "{target}");
+    }
 }
 
 #[tokio::test]
@@ -215,6 +286,9 @@ async fn many_keys_are_deleted_at_once_and_only_as_declared() {
     let silent = delete(&quiet, Some(("x-amz-checksum-crc32", &crc(&quiet)))).await.ok();
     assert!(silent.all("Key").is_empty());
     assert_eq!(s3.get("/many/b").await.status, 404);
+    let tagged = "<Delete><Object><Key>b</Key><ETag>\"x\"</ETag></Object></Delete>";
+    let missing = delete(tagged, Some(("x-amz-checksum-crc32", &crc(tagged)))).await.ok();
+    assert_eq!((missing.all("Code"), missing.all("Deleted").len()), (vec!["NoSuchKey".into()], 0));
     let long = "k".repeat(1025);
     let mixed = body(&["c", &long], false);
     let mixed = delete(&mixed, Some(("x-amz-checksum-crc32", &crc(&mixed)))).await.ok();

@@ -72,10 +72,11 @@ async fn settings_need_the_right_to_them() {
     assert_eq!(refused, (403, "AccessDenied".into()));
     admin.put("/set?versioning", ENABLED.as_bytes()).await.ok();
     let stranger = server.tenant("b", "read,write,delete,admin").await;
-    assert_eq!(stranger.put("/set?versioning", SUSPENDED.as_bytes()).await.error().0, 404);
+    assert_eq!(stranger.put("/set?versioning", SUSPENDED.as_bytes()).await.error().0, 403);
 }
 
-/// What is there is deleted only if every condition holds; where nothing is, nothing is protected.
+/// What is there is deleted only if every condition holds. Where nothing is, `If-Match` is 404, and what another
+/// condition protects is gone.
 #[tokio::test]
 async fn deletes_are_conditional() {
     let server = Server::start().await;
@@ -94,12 +95,45 @@ async fn deletes_are_conditional() {
         assert_eq!(s3.get("/careful/k").await.status, 200, "{name}");
         delete(&s3, "/careful/k", &[(name, right)]).await.ok();
         assert_eq!(s3.get("/careful/k").await.status, 404, "{name}");
-        delete(&s3, "/careful/k", &[(name, wrong)]).await.ok();
+        let gone = delete(&s3, "/careful/k", &[(name, wrong)]).await;
+        if name == "if-match" {
+            assert_eq!(gone.error(), (404, "NoSuchKey".into()));
+            let gone = delete(&s3, "/careful/k", &[(name, "*")]).await;
+            assert_eq!(gone.error(), (404, "NoSuchKey".into()));
+        } else {
+            gone.ok();
+        }
     }
     for (name, nonsense) in [("x-amz-if-match-size", "many"), ("x-amz-if-match-last-modified-time", "now")] {
         s3.put("/careful/k", b"abc").await.ok();
         assert_eq!(delete(&s3, "/careful/k", &[(name, nonsense)]).await.status, 400, "{name}");
     }
+}
+
+/// A delete marker is a missing key to `If-Match`, and no condition puts a second marker over it.
+#[tokio::test]
+async fn a_conditional_delete_makes_no_second_marker() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/marked", b"").await.ok();
+    s3.put("/marked?versioning", ENABLED.as_bytes()).await.ok();
+    let version = s3.put("/marked/k", b"").await.ok().header("x-amz-version-id").unwrap().to_owned();
+    delete(&s3, "/marked/k", &[("if-match", "*")]).await.ok();
+    let markers = async || s3.get("/marked?versions").await.ok().text().matches("<DeleteMarker>").count();
+    assert_eq!(markers().await, 1);
+    for condition in [("if-match", "*"), ("if-match", "\"d41d8cd98f00b204e9800998ecf8427e\"")] {
+        assert_eq!(delete(&s3, "/marked/k", &[condition]).await.error(), (404, "NoSuchKey".into()));
+        assert_eq!(delete(&s3, "/marked/never", &[condition]).await.error(), (404, "NoSuchKey".into()));
+    }
+    // It holds of the marker; there is nothing more to do.
+    delete(&s3, "/marked/k", &[("x-amz-if-match-size", "0")]).await.ok();
+    assert_eq!(markers().await, 1);
+    delete(&s3, "/marked/k", &[]).await.ok();
+    assert_eq!(markers().await, 2, "without a condition S3 makes another");
+    let gone = format!("/marked/k?versionId={version}");
+    delete(&s3, &gone, &[("if-match", "*")]).await.ok();
+    assert_eq!(delete(&s3, &gone, &[("if-match", "*")]).await.error(), (404, "NoSuchKey".into()));
+    delete(&s3, &gone, &[]).await.ok();
 }
 
 #[tokio::test]

@@ -50,7 +50,16 @@ impl Store {
         };
         let marker_id = ObjectId::fresh(self.clock.now());
         let bypass_governance = bypass && who.rights.has(Right::Admin);
-        let delete = DeleteObject { target, bucket, marker_id, preconditions, bypass_governance };
+        let quota = match &target {
+            Target::Latest(address, _) => {
+                let quota = self.limits.quota(&address.tenant).await?;
+                // A delete adds no bytes.
+                let quota = quota.filter(|quota| quota.objects.is_some());
+                quota.map(|quota| (address.tenant.clone(), quota))
+            }
+            Target::Version(..) | Target::Id(_) => None,
+        };
+        let delete = DeleteObject { target, bucket, marker_id, preconditions, bypass_governance, quota };
         match self.committer.commit(Mutation::Delete(Box::new(delete))).await? {
             Outcome::Deleted { object, marker_made } => {
                 Ok(Deletion { object: object.map(|object| *object), marker_made })

@@ -125,7 +125,9 @@ impl Store {
             }
             (None, Some(range)) => {
                 let span = range.resolve(size)?;
-                Ok(Head { span, partial: true, parts: None, part_checksum: None, object })
+                // A range of nothing cannot be written: it is the whole of an empty object.
+                let partial = span.length() > 0;
+                Ok(Head { span, partial, parts: None, part_checksum: None, object })
             }
             (None, None) => {
                 let span = Span::whole(size);

@@ -34,4 +34,12 @@ impl ObjectRef {
     pub fn latest(place: Place, key: Key) -> Self {
         Self::Key { place, key, version: None }
     }
+
+    /// Whether it means one object and no other, however often its key is overwritten.
+    pub fn is_exact(&self) -> bool {
+        match self {
+            Self::Id(_) | Self::Key { version: Some(VersionRef::Id(_)), .. } => true,
+            Self::Key { version: None | Some(VersionRef::Null), .. } => false,
+        }
+    }
 }

@@ -11,6 +11,9 @@ use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{Principal, Right};
 use crate::domain::storage_class::StorageClass;
 
+/// How often a change follows a key that is being overwritten, before the client is told to try again.
+const ATTEMPTS_MAX: u32 = 100;
+
 /// What to change.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
@@ -32,7 +35,7 @@ impl Store {
             // What breaks a rule by itself is refused whatever it is applied to; the whole is looked at then.
             attributes.merged(Attributes::default()).validate()?;
         }
-        let located = self.locate_content(who, Right::Write, object).await?;
+        let mut located = self.locate_content(who, Right::Write, object).await?;
         if let Some(acl) = change.attributes.as_ref().and_then(|attributes| attributes.acl) {
             match object {
                 ObjectRef::Key { place, .. } => self.check_acl(&self.resolve(place).await?, acl).await?,
@@ -46,10 +49,24 @@ impl Store {
             ObjectLock { retention: *retention, legal_hold: None }.validate(self.clock.now())?;
             *bypass &= who.rights.has(Right::Admin);
         }
-        let update = UpdateObject { id: located.found.object.id, class, attributes, lock, preconditions };
-        match self.committer.commit(Mutation::Update(Box::new(update))).await? {
-            Outcome::Object { object, .. } => Ok(*object),
-            _ => Err(Error::Internal),
+        // A client that names no version means the one that is current when the change is made. If that was replaced
+        // after it was looked up, the change is for the new one.
+        for _ in 0..ATTEMPTS_MAX {
+            let update = UpdateObject {
+                id: located.found.object.id,
+                class,
+                attributes: attributes.clone(),
+                lock,
+                preconditions: preconditions.clone(),
+            };
+            match self.committer.commit(Mutation::Update(Box::new(update))).await {
+                Ok(Outcome::Object { object, .. }) => return Ok(*object),
+                Err(Error::NoSuchObject) if !object.is_exact() => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Err(Error::Internal),
+            }
+            located = self.locate_content(who, Right::Write, object).await?;
         }
+        Err(Error::Conflict)
     }
 }

@@ -1,6 +1,7 @@
 //! Begin, list, complete, abort.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -11,10 +12,12 @@ use crate::application::objects::list::Cursor;
 use crate::application::objects::put::object_of;
 use crate::application::objects::rolling::{Rolled, Rolling};
 use crate::application::ports::metadata::{CompleteUpload, ListUploadsQuery, Mutation};
-use crate::application::store::Store;
+use crate::application::store::{Entered, Store};
 use crate::domain::acl::Permission;
+use crate::domain::checksum::of_completion;
+use crate::domain::completion::Completed;
 use crate::domain::invalid::Invalid;
-use crate::domain::multipart::{CompleteRefusal, Upload, UploadId, undeclared};
+use crate::domain::multipart::{CompleteRefusal, PartClaim, Upload, UploadId, undeclared};
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::principal::{Principal, Right};
 
@@ -92,7 +95,7 @@ impl Store {
     }
 
     /// Makes an object of the parts. No byte moves. Repeating a completion that succeeded answers alike, as
-    /// long as its object is the key's latest.
+    /// long as its object is the key's latest; a completion that asks for anything else is refused.
     pub async fn complete_upload(
         &self,
         who: &Principal,
@@ -100,37 +103,68 @@ impl Store {
         completion: Completion,
     ) -> Result<Object> {
         let (upload, bucket) = match self.find_upload(who, Right::Write, reference).await {
-            Err(Error::NoSuchUpload) => return self.completed(who, reference).await,
+            Err(Error::NoSuchUpload) => return self.completed(who, reference, &completion).await,
             found => found?,
         };
         if completion.checksums_required
-            && let Some(number) = undeclared(upload.checksum, &completion.claims)
+            && let Some(number) =
+                undeclared(upload.checksum, completion.claims.as_deref().unwrap_or_default())
         {
             return Err(CompleteRefusal::NoChecksum(number).into());
         }
         // Its size follows from its parts, which the transaction knows.
         let tenant = &upload.space.address.tenant;
         let quota = self.limits.quota(tenant).await?.map(|quota| (tenant.clone(), quota));
-        let complete = CompleteUpload {
+        let mut complete = CompleteUpload {
             upload: upload.id,
             bucket,
-            claims: completion.claims,
+            claims: completion.claims.clone(),
+            read: None,
             id: ObjectId::fresh(self.clock.now()),
             domain: self.dedup.domain(&upload.space.address),
-            expected: completion.expected,
-            preconditions: completion.preconditions,
+            expected: completion.expected.clone(),
+            expected_size: completion.expected_size,
+            expected_kind: completion.expected_kind,
+            preconditions: completion.preconditions.clone(),
             quota,
         };
-        match self.committer.commit(Mutation::Complete(Box::new(complete))).await {
-            Err(Error::NoSuchUpload) => self.completed(who, reference).await,
+        // Ten thousand parts are not read while every other write waits. If they change between this and the
+        // transaction, which a client has to want, the transaction reads them.
+        complete.read = self.metadata.upload_parts(upload.id).await?.map(Arc::new);
+        let read = complete.read.is_some();
+        let mut outcome = self.committer.commit(Mutation::Complete(Box::new(complete.clone()))).await;
+        if read && matches!(outcome, Err(Error::Conflict)) {
+            complete.read = None;
+            outcome = self.committer.commit(Mutation::Complete(Box::new(complete))).await;
+        }
+        match outcome {
+            Err(Error::NoSuchUpload) => self.completed(who, reference, &completion).await,
             outcome => object_of(outcome?),
         }
     }
 
-    async fn completed(&self, who: &Principal, reference: &UploadRef) -> Result<Object> {
+    /// The object that an upload was completed to, if `asked` is what it was completed of.
+    async fn completed(&self, who: &Principal, reference: &UploadRef, asked: &Completion) -> Result<Object> {
         let object = self.metadata.completed_by(reference.id).await?.ok_or(Error::NoSuchUpload)?;
         let named = self.enter_named(who, Right::Write, reference).await?;
         reach(who, Right::Write, named, &object.address, object.key.as_ref())?;
+        let Some(first) = self.metadata.completion(reference.id).await? else {
+            // Completed before it was remembered of what: of the parts only their number can be told.
+            confirm_number(&object, asked.claims.as_deref())?;
+            confirm_whole(&object, asked, None)?;
+            return Ok(object);
+        };
+        match &asked.claims {
+            Some(claims) => first.confirm(claims)?,
+            None if first.left_out => return Err(Error::NoSuchUpload),
+            None => {}
+        }
+        confirm_whole(&object, asked, Some(&first))?;
+        if asked.preconditions.as_asked() != first.conditions {
+            let key = object.key.clone();
+            let entered = Entered::at(object.address.clone());
+            self.precheck(&entered, key.as_ref(), &asked.preconditions).await?;
+        }
         Ok(object)
     }
 
@@ -138,5 +172,41 @@ impl Store {
     pub async fn abort_upload(&self, who: &Principal, reference: &UploadRef) -> Result<()> {
         let (upload, _) = self.find_upload(who, Right::Delete, reference).await?;
         if self.metadata.abort_upload(upload.id).await? { Ok(()) } else { Err(Error::NoSuchUpload) }
+    }
+}
+
+/// Refuses a repeated completion that names another number of parts than the object has.
+fn confirm_number(object: &Object, claims: Option<&[PartClaim]>) -> Result<()> {
+    let Some(claims) = claims else { return Ok(()) };
+    let Some(last) = claims.last() else { return Err(CompleteRefusal::NoParts.into()) };
+    if claims.windows(2).any(|pair| pair[0].number >= pair[1].number) {
+        return Err(CompleteRefusal::Order.into());
+    }
+    let parts = object.content.map_or(0, |content| content.hash.parts());
+    if claims.len() == parts as usize { Ok(()) } else { Err(CompleteRefusal::Part(last.number).into()) }
+}
+
+/// Refuses a repeated completion that expects another object than there is.
+fn confirm_whole(object: &Object, asked: &Completion, first: Option<&Completed>) -> Result<()> {
+    if let (Some(expected), Some(checksum)) = (asked.expected_kind, &object.checksum)
+        && expected != checksum.kind
+    {
+        return Err(CompleteRefusal::ChecksumKind(checksum.kind).into());
+    }
+    let size = object.size();
+    if let Some(expected) = asked.expected_size.filter(|expected| *expected != size) {
+        return Err(CompleteRefusal::Size { expected, size }.into());
+    }
+    let Some(expected) = &asked.expected else { return Ok(()) };
+    if object.checksum.as_ref().is_some_and(|checksum| expected.is_met_by(checksum)) {
+        return Ok(());
+    }
+    // The first completion may not have asked for it.
+    let parts = first.map_or(&[][..], |first| &first.parts);
+    let sums: Vec<_> = parts.iter().map(|part| (part.checksum.clone(), part.size)).collect();
+    let declared = object.checksum.as_ref().map(|checksum| (checksum.algorithm, checksum.kind));
+    match of_completion(declared, Some(expected), &sums) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::DigestMismatch("checksum")),
     }
 }

@@ -44,8 +44,12 @@ pub struct UploadRef {
 /// What completes an upload.
 #[derive(Clone, Debug, Default)]
 pub struct Completion {
-    /// The parts the object consists of, in ascending order.
-    pub claims: Vec<PartClaim>,
+    /// The parts the object consists of, in ascending order; `None` for all that have arrived.
+    pub claims: Option<Vec<PartClaim>>,
+    /// The whole object's size as the client expects it.
+    pub expected_size: Option<u64>,
+    /// The kind of the whole object's checksum as the client expects it.
+    pub expected_kind: Option<ChecksumKind>,
     /// The whole object's checksum as the client expects it.
     pub expected: Option<ExpectedChecksum>,
     /// Whether each part must be named with its checksum if the upload declared composite ones, as S3 has it.

@@ -7,11 +7,13 @@ use crate::application::objects::ObjectRef;
 use crate::application::objects::list::PAGE_MAX;
 use crate::application::objects::put::EtagStyle;
 use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutPart};
-use crate::application::store::Store;
+use crate::application::store::{Store, quota_exceeded};
+use crate::domain::address::Tenant;
 use crate::domain::blob::ContentHash;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::etag::Etag;
 use crate::domain::invalid::Invalid;
+use crate::domain::limits::Quota;
 use crate::domain::multipart::{PART_BYTES_MAX, Part, PartNumber, Upload};
 use crate::domain::object::Object;
 use crate::domain::precondition::Preconditions;
@@ -56,10 +58,32 @@ impl Store {
             (Some((own, _)), _) => Some(own),
             (None, sent) => sent,
         };
-        // Parts are no objects yet and count against no quota, but those that can never become one are spared.
-        self.check_quota(&upload.space.address, upload.key.as_ref(), body.length).await?;
+        let quota = self.check_part_quota(&upload, number, body.length).await?;
         let body = self.paced(who, body).await?;
-        self.land_part(&upload, number, etag, checksum, body).await
+        self.land_part(&upload, number, etag, checksum, body, quota).await
+    }
+
+    /// What is left of the quota of an upload's tenant must hold one more part of `size` bytes. Saves a client its
+    /// upload; decides nothing. Returns the tenant and its quota for the commit, which decides.
+    async fn check_part_quota(
+        &self,
+        upload: &Upload,
+        number: PartNumber,
+        size: Option<u64>,
+    ) -> Result<Option<(Tenant, Quota)>> {
+        let tenant = &upload.space.address.tenant;
+        let Some(quota) = self.limits.quota(tenant).await? else { return Ok(None) };
+        let (held, size) = (self.metadata.holdings(tenant).await?, size.unwrap_or(0));
+        if let Err(part) = quota.admit_part(held, size, 0) {
+            // The part that it replaces may make room.
+            let before = PartNumber::new(i64::from(number.get()) - 1).ok();
+            let there = self.metadata.list_parts(upload.id, before, 1).await?;
+            let replaced = there.first().filter(|part| part.number == number).map_or(0, |part| part.size);
+            if replaced == 0 || quota.admit_part(held, size, replaced).is_err() {
+                return Err(quota_exceeded(part));
+            }
+        }
+        Ok(Some((tenant.clone(), quota)))
     }
 
     async fn land_part(
@@ -69,6 +93,7 @@ impl Store {
         etag: EtagStyle,
         checksum: Option<ChecksumAlgorithm>,
         body: Body,
+        quota: Option<(Tenant, Quota)>,
     ) -> Result<Part> {
         let domain = self.dedup.domain(&upload.space.address);
         let intent = Intent {
@@ -90,6 +115,7 @@ impl Store {
             md5: landed.md5,
             checksum: landed.checksum,
             announced: landed.announced.as_ref().map(Announced::id),
+            quota,
         };
         let mutation = Mutation::PutPart(Box::new(part));
         part_of(self.committer.commit_bytes(mutation, landed.payload, landed.announced).await?)
@@ -118,11 +144,12 @@ impl Store {
         if span.length() > PART_BYTES_MAX {
             return Err(Error::BodyTooLarge { max: PART_BYTES_MAX });
         }
+        let quota = self.check_part_quota(&upload, number, Some(span.length())).await?;
         let domain = self.dedup.domain(&upload.space.address);
         if upload.checksum.is_some() || self.dedup.domain(&source.object.address) != domain {
             let checksum = upload.checksum.map(|(algorithm, _)| algorithm);
             let body = self.body_of(&source, span).await?;
-            let part = self.land_part(&upload, number, EtagStyle::Md5, checksum, body).await?;
+            let part = self.land_part(&upload, number, EtagStyle::Md5, checksum, body, quota).await?;
             return Ok((source.object, part));
         }
         self.ingest.reserve.take_metadata()?;
@@ -142,6 +169,7 @@ impl Store {
             md5: None,
             checksum: None,
             announced: None,
+            quota,
         };
         let part = part_of(self.committer.commit(Mutation::PutPart(Box::new(part))).await?)?;
         Ok((source.object, part))

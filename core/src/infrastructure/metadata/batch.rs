@@ -18,6 +18,9 @@ use crate::domain::space::{Bucket, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
+/// How often a transaction looks for a version that others keep replacing, before it begins again.
+const LOOKS_MAX: u32 = 8;
+
 /// When a batch makes sure that the packs it commits into are still its writer's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fences {
@@ -150,17 +153,34 @@ impl<'t> Batch<'t> {
 
     /// The latest version of a key, a delete marker too. It stays so until the end of the transaction.
     pub(super) async fn latest(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
-        // On PostgreSQL a statement that had to wait looks again at the row it waited for, and not at the one
-        // that the other transaction put in its place; the next statement sees that one. (A deletion that
-        // found nothing there would leave behind what a conditional write had just made of it.)
-        let looks = if self.tx.sees_only_its_own() { 1 } else { 3 };
-        for _ in 0..looks {
+        for _ in 0..LOOKS_MAX {
             let found = self.latest_of(space, &[key]).await?.pop();
-            if found.is_some() {
+            if found.is_some() || !self.has_latest(space, key).await? {
                 return Ok(found);
             }
         }
-        Ok(None)
+        Err(Fault::Collision(format!("the latest version of {key} kept changing")))
+    }
+
+    /// Whether a key has a latest version, without waiting for anybody.
+    ///
+    /// On PostgreSQL a statement that had to wait for a row looks again at that row, and not at the one that the
+    /// other transaction put in its place: it finds nothing although the key is there all the time. This statement
+    /// sees one state of the database, so what it does not see is not there.
+    pub(super) async fn has_latest(&mut self, space: SpaceId, key: &Key) -> Result<bool, Fault> {
+        if self.tx.sees_only_its_own() {
+            return Ok(false);
+        }
+        let found = self
+            .tx
+            .query(sql!(
+                "SELECT 1 FROM objects WHERE space_id = $1 AND key = $2 AND key <> '' AND is_latest = TRUE"
+            ))
+            .bind(space.0)
+            .bind(key.as_str())
+            .optional()
+            .await?;
+        Ok(found.is_some())
     }
 
     /// The latest versions of those of the keys that have any.
@@ -184,8 +204,34 @@ impl<'t> Batch<'t> {
         Ok(found)
     }
 
-    /// The null version of a key.
+    /// The null version of a key. As with [`Self::latest`], another transaction may put a new one in its place.
     pub(super) async fn null_version(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        for _ in 0..LOOKS_MAX {
+            let found = self.look_at_null_version(space, key).await?;
+            if found.is_some() || !self.has_null_version(space, key).await? {
+                return Ok(found);
+            }
+        }
+        Err(Fault::Collision(format!("the null version of {key} kept changing")))
+    }
+
+    async fn has_null_version(&mut self, space: SpaceId, key: &Key) -> Result<bool, Fault> {
+        if self.tx.sees_only_its_own() {
+            return Ok(false);
+        }
+        let found = self
+            .tx
+            .query(sql!(
+                "SELECT 1 FROM objects WHERE space_id = $1 AND key = $2 AND is_null_version AND state = 2 LIMIT 1"
+            ))
+            .bind(space.0)
+            .bind(key.as_str())
+            .optional()
+            .await?;
+        Ok(found.is_some())
+    }
+
+    async fn look_at_null_version(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
         self.tx
             .query(sql!(
                 object,

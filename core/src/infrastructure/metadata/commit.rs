@@ -107,7 +107,9 @@ fn tenants_with_quota(mutations: &[Mutation]) -> BTreeSet<&Tenant> {
 fn tenant_with_quota(mutation: &Mutation) -> Option<&Tenant> {
     match mutation {
         Mutation::Put(put) => put.quota.as_ref().map(|_| &put.space.tenant),
+        Mutation::PutPart(part) => part.quota.as_ref().map(|(tenant, _)| tenant),
         Mutation::Complete(complete) => complete.quota.as_ref().map(|(tenant, _)| tenant),
+        Mutation::Delete(delete) => delete.quota.as_ref().map(|(tenant, _)| tenant),
         _ => None,
     }
 }

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::batch::Batch;
 use super::dialect::{Fault, sql};
-use super::extents::{self, Piece};
+use super::extents;
 use super::rows;
+use super::transaction::Transaction;
 use crate::application::ports::metadata::{NewContent, Refusal, StagedLeaf};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, ContentHash, SegmentId};
@@ -30,6 +31,15 @@ impl Source<'_> {
             Self::Staged(leaf) => leaf.location.length,
             Self::Existing(content) => content.size,
             Self::Slice(_, span) => span.length(),
+        }
+    }
+
+    /// Of how many stretches of leaves it consists.
+    pub(super) async fn pieces(&self, tx: &mut Transaction) -> Result<u64, Fault> {
+        match self {
+            Self::Staged(_) => Ok(1),
+            Self::Existing(content) => extents::pieces_of(tx, content, Span::whole(content.size)).await,
+            Self::Slice(content, span) => extents::pieces_of(tx, content, *span).await,
         }
     }
 }
@@ -151,9 +161,10 @@ pub(super) async fn place_all(
             Source::Existing(content) => Placed::of(content),
             Source::Slice(source, span) => {
                 let hash = ContentHash::slice(source.hash, span);
-                let pieces = extents::pieces_of(batch, 1, &source, span).await?;
-                let (content, _) =
-                    place_composite(batch, domain, space, hash, span.length(), &pieces).await?;
+                let (content, is_new) = place_composite(batch, domain, space, hash, span.length()).await?;
+                if is_new {
+                    extents::slice(batch.tx, content.blob, &source, span).await?;
+                }
                 Placed::of(content)
             }
         });
@@ -323,14 +334,13 @@ async fn settle_duplicate(
     Ok((Placed { content, dropped, tier: Some(tier) }, old))
 }
 
-/// The composite of this name, made of `pieces` if the domain has none. Whether it is new.
+/// The composite of this name, made if the domain has none. Whether it is new: then its extents are to be written.
 pub(super) async fn place_composite(
     batch: &mut Batch<'_>,
     domain: &DedupDomain,
     space: SpaceId,
     hash: ContentHash,
     size: u64,
-    pieces: &[Piece],
 ) -> Result<(Content, bool), Fault> {
     let fresh = ObjectId::fresh(batch.now).0;
     let row = batch
@@ -354,9 +364,6 @@ pub(super) async fn place_composite(
         return Err(Fault::failed(format!("blob {blob} and new content of another size share a hash")));
     }
     let content = Content { blob: BlobId(blob), hash, size };
-    if blob == fresh {
-        extents::write(batch.tx, content.blob, pieces).await?;
-    }
     Ok((content, blob == fresh))
 }
 

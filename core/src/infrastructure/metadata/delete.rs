@@ -6,10 +6,11 @@ use super::batch::Batch;
 use super::commit::Applied;
 use super::dialect::{Fault, sql};
 use super::put;
-use super::refusals::{held, refuse_delete};
+use super::refusals::{held, refuse_delete, refuse_delete_of_key};
 use super::statement::Row;
 use crate::application::ports::metadata::{DeleteObject, Outcome, Refusal, Target, VersionRef};
-use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::address::{Key, SpaceAddress, Tenant};
+use crate::domain::limits::Quota;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::space::{Space, SpaceId, Versioning};
 
@@ -72,15 +73,17 @@ async fn delete_latest(
         Some(space) => batch.latest(space.id, key).await?,
         None => None,
     };
-    if let Some(refusal) = refuse_delete(&delete.preconditions, latest.as_ref()) {
+    if let Some(refusal) = refuse_delete_of_key(&delete.preconditions, latest.as_ref()) {
         return Ok(Err(refusal));
     }
     let Some(space) = space else { return Ok(Ok(deleted(None, false))) };
-    if latest.is_none() && !delete.preconditions.is_empty() {
-        // The client would delete what it knows; there is nothing, and nothing to be marked as gone.
+    let gone = latest.as_ref().is_none_or(Object::is_delete_marker);
+    if gone && !delete.preconditions.is_empty() {
+        // The client would delete what it knows. That is gone already, so no marker is made, and no second one.
         return Ok(Ok(deleted(None, false)));
     }
-    hide(batch, &space, latest, key, delete.marker_id, delete.bypass_governance).await
+    let quota = delete.quota.as_ref();
+    hide(batch, &space, latest, key, delete.marker_id, delete.bypass_governance, quota).await
 }
 
 /// Deletes a key whose latest version is `latest`: for good without versioning, by a marker with it.
@@ -91,6 +94,7 @@ pub(super) async fn hide(
     key: &Key,
     marker_id: ObjectId,
     bypass: bool,
+    quota: Option<&(Tenant, Quota)>,
 ) -> Result<Applied, Fault> {
     let replaced = batch.replaced(space, key, latest.as_ref()).await?;
     if let Some(refusal) = held(replaced.as_ref(), batch.now, bypass) {
@@ -101,6 +105,11 @@ pub(super) async fn hide(
             batch.retire(&[latest]).await?;
         }
         return Ok(Ok(deleted(latest, false)));
+    }
+    let hides = latest.as_ref().is_some_and(|latest| !latest.is_delete_marker());
+    let makes_way = replaced.as_ref().map(Object::size);
+    if let Err(refusal) = batch.ledger.admit_marker(quota, makes_way, hides) {
+        return Ok(Err(refusal));
     }
     let marker = put::publish_marker(batch, space, latest, key, marker_id).await?;
     Ok(Ok(deleted(Some(marker), true)))

@@ -261,6 +261,11 @@ macro_rules! piece {
         "SELECT p.number, p.blob_id, b.hash, b.parts, p.size, p.etag, p.md5, p.checksum, p.created_at \
          FROM upload_parts p JOIN blobs b ON b.id = p.blob_id"
     };
+    // Of how many extents each part of an upload consists that was copied from a composite.
+    ($engine:ident pieces_of_parts) => {
+        "SELECT p.number, COUNT(*) AS pieces FROM upload_parts p JOIN extents e ON e.parent_id = p.blob_id \
+         WHERE p.upload_id = $1 GROUP BY p.number"
+    };
     // What `rows::segment` reads.
     ($engine:ident segment) => {
         "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes FROM segments g"
@@ -279,8 +284,9 @@ macro_rules! piece {
     };
     // What a tenant keeps, given as $1.
     ($engine:ident holdings) => {
-        "SELECT CAST(COALESCE(SUM(u.logical_bytes), 0) AS BIGINT) AS bytes, \
-         CAST(COALESCE(SUM(u.objects), 0) AS BIGINT) AS objects \
+        "SELECT CAST(COALESCE(SUM(u.logical_bytes + CASE WHEN u.upload_bytes > 0 THEN u.upload_bytes ELSE 0 END), 0) \
+         AS BIGINT) AS bytes, \
+         CAST(COALESCE(SUM(u.objects + CASE WHEN u.markers > 0 THEN u.markers ELSE 0 END), 0) AS BIGINT) AS objects \
          FROM spaces s JOIN usage u ON u.space_id = s.id WHERE s.tenant = $1"
     };
     // What `limits::overrides` reads.

@@ -31,7 +31,7 @@ pub(super) async fn expire(batch: &mut Batch<'_>, expire: &ExpireObject) -> Resu
     }
     // The space's settings as they stand, held until the end.
     let Some(space) = batch.space(&object.address).await? else { return Ok(Err(Refusal::Changed)) };
-    hide(batch, &space, Some(object), &key, expire.marker_id, false).await
+    hide(batch, &space, Some(object), &key, expire.marker_id, false, None).await
 }
 
 async fn has_other_versions(

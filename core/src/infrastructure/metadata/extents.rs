@@ -1,96 +1,92 @@
 //! What composites consist of. Their children are always leaves: a composite made of composites takes over
 //! their stretches, so that no read ever looks deeper than one level.
+//!
+//! Stretches are copied inside the database, one statement for all of them: tens of thousands that came and went
+//! through this program took seconds, in which nobody else could write.
 
-use super::batch::Batch;
 use super::dialect::{Fault, sql};
 use super::rows;
 use super::transaction::Transaction;
 use crate::domain::blob::{BlobId, ContentHash};
+use crate::domain::multipart::UploadId;
 use crate::domain::object::Content;
 use crate::domain::range::Span;
 
-/// A stretch of a leaf that belongs to a part of a composite.
-#[derive(Clone, Copy)]
-pub(super) struct Piece {
-    pub(super) part: u32,
-    pub(super) child: BlobId,
-    pub(super) offset: u64,
-    pub(super) length: u64,
-}
-
-/// The pieces that `span` of a blob contributes to a part: at least one, of length 0 only if the whole part
-/// is empty.
-pub(super) async fn pieces_of(
-    batch: &mut Batch<'_>,
-    part: u32,
-    content: &Content,
-    span: Span,
-) -> Result<Vec<Piece>, Fault> {
+/// Of how many stretches of leaves `span` of a blob consists.
+pub(super) async fn pieces_of(tx: &mut Transaction, content: &Content, span: Span) -> Result<u64, Fault> {
     if let ContentHash::Leaf(_) = content.hash {
-        return Ok(vec![Piece { part, child: content.blob, offset: span.start, length: span.length() }]);
+        return Ok(1);
     }
-    let stretches = batch
-        .tx
+    let row = tx
         .query(sql!(
-            "SELECT e.start, e.child_id, e.child_offset, e.length FROM extents e \
-             WHERE e.parent_id = $1 AND e.start <= $3 AND e.start >= \
-             (SELECT MAX(f.start) FROM extents f WHERE f.parent_id = $1 AND f.start <= $2) \
-             ORDER BY e.start, e.part"
+            "SELECT COUNT(*) AS pieces FROM extents e WHERE e.parent_id = $1 AND e.start < $3 AND e.start >= \
+             (SELECT MAX(f.start) FROM extents f WHERE f.parent_id = $1 AND f.start <= $2)"
         ))
         .bind(content.blob.0)
         .bind(rows::signed(span.start)?)
         .bind(rows::signed(span.end)?)
-        .map(|row| {
-            let child = BlobId(row.get("child_id")?);
-            let (offset, length) = (rows::count(row, "child_offset")?, rows::count(row, "length")?);
-            Ok((rows::count(row, "start")?, Piece { part, child, offset, length }))
-        })
+        .one()
         .await?;
-    let mut pieces = Vec::with_capacity(stretches.len());
-    for (start, piece) in &stretches {
-        let (from, to) = (span.start.max(*start), span.end.min(start + piece.length));
-        if from < to {
-            pieces.push(Piece { offset: piece.offset + (from - start), length: to - from, ..*piece });
-        }
-    }
-    if pieces.is_empty() {
-        // An empty part still needs a row of its own, to be found by its number.
-        let (_, first) = stretches
-            .first()
-            .ok_or_else(|| Fault::failed(format!("composite {:?} is empty", content.blob)))?;
-        pieces.push(Piece { length: 0, ..*first });
-    }
-    Ok(pieces)
+    // An empty part is a stretch, too.
+    Ok(rows::count(&row, "pieces")?.max(1))
 }
 
-/// Writes a new composite's extents.
-pub(super) async fn write(tx: &mut Transaction, parent: BlobId, pieces: &[Piece]) -> Result<(), Fault> {
-    const COLUMNS: usize = 6;
-    let mut start = 0_u64;
-    let mut placed = Vec::with_capacity(pieces.len());
-    for piece in pieces {
-        placed.push((start, piece));
-        start += piece.length;
+/// Makes `parent` a composite of one part: `span` of another blob, which is not empty.
+pub(super) async fn slice(
+    tx: &mut Transaction,
+    parent: BlobId,
+    source: &Content,
+    span: Span,
+) -> Result<(), Fault> {
+    let (start, end) = (rows::signed(span.start)?, rows::signed(span.end)?);
+    if let ContentHash::Leaf(_) = source.hash {
+        tx.query(sql!(
+            "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) \
+             VALUES ($1, 0, 1, $2, $3, $4)"
+        ))
+        .bind(parent.0)
+        .bind(source.blob.0)
+        .bind(start)
+        .bind(end - start)
+        .execute()
+        .await?;
+        return Ok(());
     }
-    for portion in tx.portions(&placed) {
-        let mut statement = tx.query_rows(
-            sql!(
-                "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) VALUES ",
-                rows
-            ),
-            portion.len(),
-            COLUMNS,
-        );
-        for (start, piece) in portion {
-            statement = statement
-                .bind(parent.0)
-                .bind(rows::signed(*start)?)
-                .bind(i64::from(piece.part))
-                .bind(piece.child.0)
-                .bind(rows::signed(piece.offset)?)
-                .bind(rows::signed(piece.length)?);
-        }
-        statement.execute().await?;
-    }
+    let made = tx
+        .query(sql!(
+            "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) \
+             SELECT $1, CASE WHEN e.start > $3 THEN e.start - $3 ELSE 0 END, 1, e.child_id, \
+             e.child_offset + CASE WHEN e.start < $3 THEN $3 - e.start ELSE 0 END, \
+             CASE WHEN e.start + e.length < $4 THEN e.start + e.length ELSE $4 END \
+             - CASE WHEN e.start > $3 THEN e.start ELSE $3 END \
+             FROM extents e WHERE e.parent_id = $2 AND e.length > 0 AND e.start < $4 \
+             AND e.start + e.length > $3 AND e.start >= \
+             (SELECT MAX(f.start) FROM extents f WHERE f.parent_id = $2 AND f.start <= $3)"
+        ))
+        .bind(parent.0)
+        .bind(source.blob.0)
+        .bind(start)
+        .bind(end)
+        .execute()
+        .await?;
+    if made == 0 { Err(Fault::failed(format!("composite {:?} is empty", source.blob))) } else { Ok(()) }
+}
+
+/// Makes `parent` a composite of all parts of an upload, in the order of their numbers and numbered from 1. A part
+/// that is empty keeps one stretch of length 0, to be found by its number.
+pub(super) async fn of_upload(tx: &mut Transaction, parent: BlobId, upload: UploadId) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) \
+         SELECT $1, q.base + COALESCE(e.start, 0), q.place, COALESCE(e.child_id, q.blob_id), \
+         COALESCE(e.child_offset, 0), COALESCE(e.length, q.size) \
+         FROM (SELECT p.blob_id, p.size, ROW_NUMBER() OVER (ORDER BY p.number) AS place, \
+         CAST(SUM(p.size) OVER (ORDER BY p.number) - p.size AS BIGINT) AS base \
+         FROM upload_parts p WHERE p.upload_id = $2) q \
+         LEFT JOIN extents e ON e.parent_id = q.blob_id AND (e.length > 0 OR q.size = 0)"
+    ))
+    .bind(parent.0)
+    .bind(upload.0)
+    .execute()
+    .await?;
     Ok(())
 }

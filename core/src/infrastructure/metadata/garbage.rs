@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::completions;
 use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::rows;
@@ -46,7 +47,7 @@ pub(super) async fn purge(db: &Database, limit: u32) -> Result<u64, Fault> {
             .query(sql!(
                 "DELETE FROM objects WHERE id IN (SELECT id FROM objects WHERE state = 3 ORDER BY id LIMIT $1",
                 for_update_skip_locked,
-                ") AND state = 3 RETURNING blob_id, space_id, class"
+                ") AND state = 3 RETURNING blob_id, space_id, class, upload_id"
             ))
             .bind(i64::from(limit))
             .map(purged)
@@ -70,7 +71,7 @@ pub(super) async fn purge_these(db: &Database, objects: &[ObjectId]) -> Result<u
         for object in objects {
             let gone = tx
                 .query(sql!(
-                    "DELETE FROM objects WHERE id = $1 AND state = 3 RETURNING blob_id, space_id, class"
+                    "DELETE FROM objects WHERE id = $1 AND state = 3 RETURNING blob_id, space_id, class, upload_id"
                 ))
                 .bind(object.0)
                 .map(purged)
@@ -81,18 +82,21 @@ pub(super) async fn purge_these(db: &Database, objects: &[ObjectId]) -> Result<u
     })
 }
 
-type Purged = (Option<BlobId>, SpaceId, StorageClass);
+type Purged = (Option<BlobId>, SpaceId, StorageClass, Option<Uuid>);
 
 fn purged(row: &Row) -> Result<Purged, Fault> {
     let blob = row.get::<Option<Uuid>>("blob_id")?.map(BlobId);
-    Ok((blob, SpaceId(row.get("space_id")?), rows::class(row, "class")?))
+    let upload = row.get::<Option<Uuid>>("upload_id")?;
+    Ok((blob, SpaceId(row.get("space_id")?), rows::class(row, "class")?, upload))
 }
 
 async fn settle_purged(tx: &mut Transaction, purged: &[Purged]) -> Result<u64, Fault> {
+    let uploads: Vec<_> = purged.iter().filter_map(|(.., upload)| *upload).collect();
+    completions::forget(tx, &uploads).await?;
     let blobs: Vec<_> = purged.iter().filter_map(|(blob, ..)| *blob).collect();
     suspect(tx, &blobs).await?;
     let mut tally = Tally::default();
-    for (_, space, class) in purged {
+    for (_, space, class, _) in purged {
         tally.purged(*space, *class);
     }
     tally.write(tx).await?;

@@ -9,7 +9,7 @@ use super::statement::Row;
 use super::transaction::{Transaction, transaction};
 use crate::application::ports::metadata::Refusal;
 use crate::domain::address::Tenant;
-use crate::domain::limits::{Holdings, Overrides, Quota, Setting};
+use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart, Setting};
 use crate::domain::timestamp::Timestamp;
 
 pub(super) async fn find(db: &Database, tenant: &Tenant) -> Result<Option<Overrides>, Fault> {
@@ -135,8 +135,53 @@ impl Ledger {
         size: u64,
         replaced: Option<u64>,
     ) -> Result<(), Refusal> {
+        self.decide(tenant, quota, |quota, held| quota.admit(held, size, replaced))
+    }
+
+    /// Makes room for a part of `size` bytes in the place of one of `replaced` bytes, or refuses to.
+    pub(super) fn admit_part(
+        &mut self,
+        quota: Option<&(Tenant, Quota)>,
+        size: u64,
+        replaced: u64,
+    ) -> Result<(), Refusal> {
+        let Some((tenant, quota)) = quota else { return Ok(()) };
+        self.decide(tenant, Some(quota), |quota, held| quota.admit_part(held, size, replaced))
+    }
+
+    /// Makes an object of `size` bytes of parts that have `parts` bytes together, or refuses to.
+    pub(super) fn admit_completion(
+        &mut self,
+        quota: Option<&(Tenant, Quota)>,
+        parts: u64,
+        size: u64,
+        replaced: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let Some((tenant, quota)) = quota else { return Ok(()) };
+        self.decide(tenant, Some(quota), |quota, held| quota.admit_completion(held, parts, size, replaced))
+    }
+
+    /// Makes room for a delete marker, or refuses to; one that `hides` an object is made whatever the quota says.
+    pub(super) fn admit_marker(
+        &mut self,
+        quota: Option<&(Tenant, Quota)>,
+        replaced: Option<u64>,
+        hides: bool,
+    ) -> Result<(), Refusal> {
+        let Some((tenant, quota)) = quota else { return Ok(()) };
+        self.decide(tenant, Some(quota), |quota, held| {
+            if hides { Ok(held.exchanged(0, replaced)) } else { quota.admit(held, 0, replaced) }
+        })
+    }
+
+    fn decide(
+        &mut self,
+        tenant: &Tenant,
+        quota: Option<&Quota>,
+        admit: impl FnOnce(&Quota, Holdings) -> Result<Holdings, QuotaPart>,
+    ) -> Result<(), Refusal> {
         let (Some(quota), Some(held)) = (quota, self.0.get_mut(tenant)) else { return Ok(()) };
-        *held = quota.admit(*held, size, replaced).map_err(Refusal::QuotaExceeded)?;
+        *held = admit(quota, *held).map_err(Refusal::QuotaExceeded)?;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod adopt;
 mod ballast;
 mod batch;
 mod commit;
+mod completions;
 mod content;
 mod credentials;
 mod database;
@@ -29,6 +30,7 @@ mod open;
 mod page;
 mod parts;
 mod put;
+mod recount;
 mod refusals;
 mod relocate;
 mod rows;
@@ -144,12 +146,17 @@ impl SqlMetadata {
     ///
     /// Fails with [`MetadataError::NewerSchema`] if a newer program has been here, and changes nothing then.
     pub async fn migrate(&self) -> Result<MigrationReport, MetadataError> {
-        loop {
+        let report = loop {
             match migrate::migrate(&self.db).await {
                 Err(fault) if self.db.makes_room(&fault).await => {}
-                result => return Ok(result?),
+                result => break result?,
             }
+        };
+        // A figure that is off for a while is no reason not to start: a full disk is one that deletes must go on with.
+        if let Err(fault) = recount::recount(&self.db).await {
+            tracing::warn!(?fault, "open parts and delete markers could not be counted again");
         }
+        Ok(report)
     }
 
     /// The plan of a statement of this module on this engine, for the test that looks at every one of them.

@@ -1,8 +1,7 @@
 //! Parts of uploads, and the objects they make.
 
 use std::collections::BTreeSet;
-
-use uuid::Uuid;
+use std::sync::Arc;
 
 use super::batch::Batch;
 use super::commit::Applied;
@@ -10,31 +9,56 @@ use super::content::{self, Placed};
 use super::dialect::{Fault, sql};
 use super::put::{NewVersion, publish, refuse_lock};
 use super::refusals::refuse;
-use super::{extents, garbage, rows, uploads};
-use crate::application::ports::metadata::{CompleteUpload, Outcome, PutPart, Refusal};
+use super::{completions, extents, garbage, rows, uploads};
+use crate::application::ports::metadata::{CompleteUpload, NewContent, Outcome, PutPart, Refusal};
 use crate::domain::blob::{BlobId, ContentHash};
 use crate::domain::checksum::{Checksum, of_completion};
-use crate::domain::multipart::{Part, etag_of_parts, select_parts};
+use crate::domain::completion::Completed;
+use crate::domain::multipart::{
+    CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, Part, PartClaim, Upload, UploadId, UploadParts,
+    check_pieces, etag_of_parts, select_parts,
+};
 use crate::domain::object::Content;
 use crate::domain::range::Span;
 
 pub(super) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<Applied, Fault> {
-    let Some(upload) = uploads::lock(batch.tx, put.upload).await? else {
+    let Some(counts) = uploads::hold(batch.tx, put.upload).await? else {
         return Ok(Err(Refusal::NoSuchUpload));
     };
+    let Some(upload) = uploads::look(batch.tx, put.upload).await? else {
+        return Ok(Err(Refusal::NoSuchUpload));
+    };
+    let replaced = replaced_by(batch, put).await?;
+    let freed = replaced.as_ref().map_or(0, |content| content.size);
+    // Before its segment is fenced, as with a put.
+    if let NewContent::Staged(leaf) = &put.content
+        && let Err(refusal) = batch.ledger.admit_part(put.quota.as_ref(), leaf.location.length, freed)
+    {
+        return Ok(Err(refusal));
+    }
     let source = match content::check(batch, &put.domain, &put.content).await? {
         Ok(source) => source,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let pieces = source.pieces(batch.tx).await?;
+    let pieces_before = match &replaced {
+        Some(content) => extents::pieces_of(batch.tx, content, Span::whole(content.size)).await?,
+        None => 0,
+    };
+    let all = counts.pieces.saturating_sub(pieces_before).saturating_add(pieces);
+    // What was sent is one piece and never too many: PIECES_MAX is more than the parts that an upload can have.
+    if let Err(refusal) = check_pieces(pieces, PART_PIECES_MAX)
+        .and_then(|()| if pieces > 1 { check_pieces(all, PIECES_MAX) } else { Ok(()) })
+    {
+        return Ok(Err(refusal.into()));
+    }
+    if !matches!(put.content, NewContent::Staged(_))
+        && let Err(refusal) = batch.ledger.admit_part(put.quota.as_ref(), source.size(), freed)
+    {
+        return Ok(Err(refusal));
+    }
     batch.unannounce(put.announced).await?;
     let Placed { content, dropped, .. } = content::place(batch, &put.domain, upload.space.id, source).await?;
-    let replaced = batch
-        .tx
-        .query(sql!("SELECT blob_id FROM upload_parts WHERE upload_id = $1 AND number = $2"))
-        .bind(put.upload.0)
-        .bind(i64::from(put.number.get()))
-        .find(|row| row.first::<Uuid>().map(BlobId))
-        .await?;
     batch
         .tx
         .query(sql!(
@@ -53,8 +77,10 @@ pub(super) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<App
         .bind(batch.now.millis())
         .execute()
         .await?;
-    if let Some(replaced) = replaced.filter(|blob| *blob != content.blob) {
-        garbage::suspect(batch.tx, &[replaced]).await?;
+    uploads::count_part(batch.tx, put.upload, pieces, pieces_before).await?;
+    batch.tally.part_landed(&upload, content.size, freed)?;
+    if let Some(replaced) = replaced.filter(|replaced| replaced.blob != content.blob) {
+        garbage::suspect(batch.tx, &[replaced.blob]).await?;
     }
     let part = Part {
         number: put.number,
@@ -69,6 +95,20 @@ pub(super) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<App
     Ok(Ok(Outcome::Part { part: Box::new(part), dropped }))
 }
 
+/// What the part consists of that a new one takes the place of.
+async fn replaced_by(batch: &mut Batch<'_>, put: &PutPart) -> Result<Option<Content>, Fault> {
+    batch
+        .tx
+        .query(sql!(part, " WHERE p.upload_id = $1 AND p.number = $2"))
+        .bind(put.upload.0)
+        .bind(i64::from(put.number.get()))
+        .find(|row| {
+            let part = rows::part(row)?;
+            Ok(Content { blob: part.blob, hash: part.content, size: part.size })
+        })
+        .await
+}
+
 pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -> Result<Applied, Fault> {
     let Some(upload) = uploads::look(batch.tx, complete.upload).await? else {
         return Ok(Err(Refusal::NoSuchUpload));
@@ -80,13 +120,17 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     if !batch.bucket_stands(complete.bucket.as_ref(), Some(space.id)).await? {
         return Ok(Err(Refusal::NoSuchBucket));
     }
-    if !uploads::hold(batch.tx, complete.upload).await? {
+    let Some(counts) = uploads::hold(batch.tx, complete.upload).await? else {
         return Ok(Err(Refusal::NoSuchUpload));
-    }
-    let all = uploads::all_parts(batch.tx, complete.upload).await?;
-    let parts = match select_parts(&all, &complete.claims) {
+    };
+    let all = match &complete.read {
+        Some(read) if read.revision == counts.revision => read.clone(),
+        Some(_) => return Ok(Err(Refusal::Changed)),
+        None => Arc::new(uploads::all_parts(batch.tx, complete.upload, &counts).await?),
+    };
+    let parts = match chosen(&all, &upload, complete) {
         Ok(parts) => parts,
-        Err(refusal) => return Ok(Err(refusal.into())),
+        Err(refusal) => return Ok(Err(refusal)),
     };
     let sums: Vec<_> = parts.iter().map(|part| (part.checksum.clone(), part.size)).collect();
     let Ok(checksum) = of_completion(upload.checksum, complete.expected.as_ref(), &sums) else {
@@ -105,30 +149,28 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     }
 
     let size = parts.iter().map(|part| part.size).sum();
+    let held = all.parts.iter().map(|part| part.size).sum();
     let replaced = latest.as_ref().and_then(|latest| latest.makes_way(space.versioning));
-    let quota = complete.quota.as_ref().map(|(_, quota)| quota);
-    if let Err(refusal) = batch.ledger.admit(&space.address.tenant, quota, size, replaced) {
+    if let Err(refusal) = batch.ledger.admit_completion(complete.quota.as_ref(), held, size, replaced) {
         return Ok(Err(refusal));
     }
+    batch.tally.parts_gone(upload.space.id, upload.attributes.class, held)?;
 
     let hashes: Vec<_> = parts.iter().map(|part| part.content).collect();
     let hash = ContentHash::of_parts(&hashes);
-    let mut pieces = Vec::with_capacity(parts.len());
-    for (number, part) in (1..).zip(&parts) {
-        let content = Content { blob: part.blob, hash: part.content, size: part.size };
-        pieces.extend(extents::pieces_of(batch, number, &content, Span::whole(part.size)).await?);
-    }
-    let (content, is_new) =
-        content::place_composite(batch, &complete.domain, space.id, hash, size, &pieces).await?;
-    keep_checksums(batch, content.blob, &parts).await?;
-    let mut suspects: BTreeSet<_> = uploads::end(batch.tx, complete.upload).await?.into_iter().collect();
+    drop_left_out(batch, &all.parts, &parts, complete.upload).await?;
+    let (content, is_new) = content::place_composite(batch, &complete.domain, space.id, hash, size).await?;
     if is_new {
-        // These were just referred to; every other part's blob may have lost its last reference.
-        for piece in &pieces {
-            suspects.remove(&piece.child);
-        }
+        extents::of_upload(batch.tx, content.blob, complete.upload).await?;
+        uploads::suspect_copied_parts(batch.tx, complete.upload).await?;
+    } else {
+        uploads::suspect_parts(batch.tx, complete.upload).await?;
     }
-    garbage::suspect(batch.tx, &suspects.into_iter().collect::<Vec<_>>()).await?;
+    keep_checksums(batch, content.blob, &parts).await?;
+    let left_out = parts.len() < all.parts.len();
+    let completed = Completed::of(&parts, left_out, &complete.preconditions);
+    completions::remember(batch.tx, complete.upload, &completed).await?;
+    uploads::end(batch.tx, complete.upload).await?;
     let new = NewVersion {
         key: upload.key.as_ref(),
         id: complete.id,
@@ -140,6 +182,46 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     };
     let object = publish(batch, &space, new, &Placed::of(content)).await?;
     Ok(Ok(Outcome::Object { object: Box::new(object), dropped: None }))
+}
+
+/// The parts that a completion asks for, if everything it expects of them holds.
+fn chosen(all: &UploadParts, upload: &Upload, complete: &CompleteUpload) -> Result<Vec<Part>, Refusal> {
+    let parts = match &complete.claims {
+        Some(claims) => select_parts(&all.parts, claims)?,
+        None => {
+            let claim = |part: &Part| PartClaim { number: part.number, etag: None, checksum: None };
+            select_parts(&all.parts, &all.parts.iter().map(claim).collect::<Vec<_>>())?
+        }
+    };
+    check_pieces(all.pieces_of(&parts), PIECES_MAX)?;
+    if let (Some(expected), Some((_, kind))) = (complete.expected_kind, upload.checksum)
+        && expected != kind
+    {
+        return Err(CompleteRefusal::ChecksumKind(kind).into());
+    }
+    let size = parts.iter().map(|part| part.size).sum();
+    match complete.expected_size {
+        Some(expected) if expected != size => Err(CompleteRefusal::Size { expected, size }.into()),
+        _ => Ok(parts),
+    }
+}
+
+/// Removes the parts that a completion leaves out; their blobs may lose their last reference.
+async fn drop_left_out(
+    batch: &mut Batch<'_>,
+    all: &[Part],
+    chosen: &[Part],
+    upload: UploadId,
+) -> Result<(), Fault> {
+    if all.len() == chosen.len() {
+        return Ok(());
+    }
+    let chosen: BTreeSet<_> = chosen.iter().map(|part| part.number).collect();
+    let left_out: Vec<_> = all.iter().filter(|part| !chosen.contains(&part.number)).collect();
+    let blobs: Vec<_> = left_out.iter().map(|part| part.blob).collect();
+    garbage::suspect(batch.tx, &blobs).await?;
+    let numbers: Vec<_> = left_out.iter().map(|part| part.number).collect();
+    uploads::drop_parts(batch.tx, upload, &numbers).await
 }
 
 /// Remembers the parts' checksums, if each has one of the same algorithm.

@@ -90,6 +90,16 @@ async fn latest_of(batch: &mut Batch<'_>, puts: &[&PutObject]) -> Result<HashMap
                 latest.insert(*at, object);
             }
         }
+        // A key that seems to be missing may only have changed hands (see `Batch::has_latest`). A write without
+        // `If-Match` collides then and begins again; one with it would be told that there is nothing.
+        for key in keys {
+            let Some(at) = places.get(key).filter(|at| !latest.contains_key(at)) else { continue };
+            if puts[*at].preconditions.if_match.is_some()
+                && let Some(object) = batch.latest(space, key).await?
+            {
+                latest.insert(*at, object);
+            }
+        }
     }
     Ok(latest)
 }

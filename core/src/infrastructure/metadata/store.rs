@@ -7,8 +7,8 @@ use super::database::Database;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    LeaseTime, SqlMetadata, adopt, commit, credentials, garbage, holds, leases, limits, objects, relocate,
-    scrub, segments, settings, spaces, stuck, uploads, usage, validate,
+    LeaseTime, SqlMetadata, adopt, commit, completions, credentials, garbage, holds, leases, limits, objects,
+    relocate, scrub, segments, settings, spaces, stuck, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
     BucketDeletion, Credential, Found, Hold, Inconsistency, LeafRecord, Leftover, LifecyclePass, ListQuery,
@@ -19,8 +19,9 @@ use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::domain::completion::Completed;
 use crate::domain::limits::{Holdings, Overrides};
-use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
+use crate::domain::multipart::{Part, PartNumber, Upload, UploadId, UploadParts};
 use crate::domain::object::{Attributes, Listed, Object, ObjectId};
 use crate::domain::object_lock::LockConfig;
 use crate::domain::range::Span;
@@ -184,6 +185,14 @@ impl MetadataStore for SqlMetadata {
 
     async fn completed_by(&self, id: UploadId) -> Answer<Option<Object>> {
         Ok(objects::completed_by(&self.db, id).await?)
+    }
+
+    async fn completion(&self, id: UploadId) -> Answer<Option<Completed>> {
+        Ok(completions::find(&self.db, id).await?)
+    }
+
+    async fn upload_parts(&self, id: UploadId) -> Answer<Option<UploadParts>> {
+        Ok(uploads::parts(&self.db, id).await?)
     }
 
     async fn list_parts(&self, id: UploadId, after: Option<PartNumber>, limit: u32) -> Answer<Vec<Part>> {

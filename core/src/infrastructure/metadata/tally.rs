@@ -10,6 +10,7 @@ use super::rows::signed;
 use super::transaction::Transaction;
 use crate::application::ports::metadata::WriterId;
 use crate::domain::blob::SegmentId;
+use crate::domain::multipart::Upload;
 use crate::domain::object::Object;
 use crate::domain::space::SpaceId;
 use crate::domain::storage_class::StorageClass;
@@ -21,6 +22,8 @@ struct Usage {
     logical_bytes: i64,
     physical_bytes: i64,
     deleting: i64,
+    upload_bytes: i64,
+    markers: i64,
 }
 
 #[derive(Default)]
@@ -73,7 +76,27 @@ impl Tally {
             let usage = self.usage(object.space, class);
             usage.objects += sign;
             usage.logical_bytes += sign * signed(content.size)?;
+        } else {
+            self.usage(object.space, class).markers += sign;
         }
+        Ok(())
+    }
+
+    /// A part of an open upload takes the place of one of `replaced` bytes, or of none.
+    pub(super) fn part_landed(&mut self, upload: &Upload, size: u64, replaced: u64) -> Result<(), Fault> {
+        let class = counted_class(upload.attributes.class);
+        self.usage(upload.space.id, class).upload_bytes += signed(size)? - signed(replaced)?;
+        Ok(())
+    }
+
+    /// The parts of an upload, of so many bytes together, are parts no more.
+    pub(super) fn parts_gone(
+        &mut self,
+        space: SpaceId,
+        class: Option<StorageClass>,
+        bytes: u64,
+    ) -> Result<(), Fault> {
+        self.usage(space, counted_class(class)).upload_bytes -= signed(bytes)?;
         Ok(())
     }
 
@@ -163,12 +186,14 @@ impl Tally {
         }
         for ((space, class), usage) in &self.usage {
             tx.query(sql!(
-                "INSERT INTO usage (space_id, class, objects, logical_bytes, physical_bytes, deleting) \
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (space_id, class) DO UPDATE SET \
+                "INSERT INTO usage (space_id, class, objects, logical_bytes, physical_bytes, deleting, \
+                 upload_bytes, markers) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (space_id, class) DO UPDATE SET \
                  objects = usage.objects + excluded.objects, \
                  logical_bytes = usage.logical_bytes + excluded.logical_bytes, \
                  physical_bytes = usage.physical_bytes + excluded.physical_bytes, \
-                 deleting = usage.deleting + excluded.deleting"
+                 deleting = usage.deleting + excluded.deleting, \
+                 upload_bytes = usage.upload_bytes + excluded.upload_bytes, \
+                 markers = usage.markers + excluded.markers"
             ))
             .bind(space.0)
             .bind(class.code())
@@ -176,11 +201,18 @@ impl Tally {
             .bind(usage.logical_bytes)
             .bind(usage.physical_bytes)
             .bind(usage.deleting)
+            .bind(usage.upload_bytes)
+            .bind(usage.markers)
             .execute()
             .await?;
         }
         Ok(())
     }
+}
+
+/// Under which class an upload's parts count: its own, which stays; an upload of an old release may have none.
+fn counted_class(class: Option<StorageClass>) -> StorageClass {
+    class.unwrap_or(StorageClass::Hot)
 }
 
 /// A pack turned out to be another writer's after something had been written that refers to it.

@@ -7,15 +7,15 @@ use uuid::Uuid;
 use super::database::Database;
 use super::dialect::{Fault, after_prefix, sql};
 use super::statement::Row;
+use super::tally::Tally;
 use super::transaction::{Transaction, transaction};
-use super::{garbage, rows, spaces};
+use super::{rows, spaces};
 use crate::application::ports::metadata::{ListUploadsQuery, Refusal};
 use crate::domain::address::{BucketName, Key, SpaceAddress};
-use crate::domain::blob::BlobId;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
-use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
+use crate::domain::multipart::{Part, PartNumber, Upload, UploadId, UploadParts};
 use crate::domain::object::Attributes;
-use crate::domain::space::Space;
+use crate::domain::space::{Space, SpaceId};
 use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
 
@@ -87,17 +87,67 @@ pub(super) async fn find(db: &Database, id: UploadId) -> Result<Option<Upload>, 
 
 /// The upload, which nobody else then changes or ends until the end of the transaction.
 pub(super) async fn lock(tx: &mut Transaction, id: UploadId) -> Result<Option<Upload>, Fault> {
-    if hold(tx, id).await? { look(tx, id).await } else { Ok(None) }
+    if hold(tx, id).await?.is_some() { look(tx, id).await } else { Ok(None) }
 }
 
-/// Whether there is such an upload, which nobody else then changes or ends until the end of the transaction.
-pub(super) async fn hold(tx: &mut Transaction, id: UploadId) -> Result<bool, Fault> {
-    let held = tx
-        .query(sql!("SELECT u.id FROM uploads u WHERE u.id = $1", for_update))
+/// What is counted of an upload's parts.
+pub(super) struct Counts {
+    /// The extents that an object of all of them would have.
+    pub(super) pieces: u64,
+    /// How often they have changed.
+    pub(super) revision: u64,
+}
+
+/// The counts of an upload, if there is one, which nobody else then changes or ends until the end of the transaction.
+pub(super) async fn hold(tx: &mut Transaction, id: UploadId) -> Result<Option<Counts>, Fault> {
+    tx.query(sql!("SELECT u.pieces, u.revision FROM uploads u WHERE u.id = $1", for_update))
         .bind(id.0)
-        .optional()
+        .find(|row| {
+            // Less than nothing if a release that does not count replaced parts.
+            let pieces = u64::try_from(row.get::<i64>("pieces")?).unwrap_or_default();
+            Ok(Counts { pieces, revision: rows::count(row, "revision")? })
+        })
+        .await
+}
+
+/// Counts a part of `pieces` that took the place of one of `replaced`, inside a transaction that holds the upload.
+pub(super) async fn count_part(
+    tx: &mut Transaction,
+    id: UploadId,
+    pieces: u64,
+    replaced: u64,
+) -> Result<(), Fault> {
+    tx.query(sql!("UPDATE uploads SET pieces = pieces + $2, revision = revision + 1 WHERE id = $1"))
+        .bind(id.0)
+        .bind(rows::signed(pieces)? - rows::signed(replaced)?)
+        .execute()
         .await?;
-    Ok(held.is_some())
+    Ok(())
+}
+
+/// All parts of an upload. The revision is read first: if a part lands behind it, the upload is at a later one.
+pub(super) async fn parts(db: &Database, id: UploadId) -> Result<Option<UploadParts>, Fault> {
+    let revision = db
+        .read(sql!("SELECT u.revision FROM uploads u WHERE u.id = $1"))
+        .bind(id.0)
+        .find(|row| rows::count(row, "revision"))
+        .await?;
+    let Some(revision) = revision else { return Ok(None) };
+    let parts =
+        db.read(sql!(part, " WHERE p.upload_id = $1 ORDER BY p.number")).bind(id.0).map(rows::part).await?;
+    // Those that were sent are one piece each.
+    let copied = parts.iter().any(|part| part.content.parts() > 0);
+    let pieces = match copied {
+        true => db.read(sql!(pieces_of_parts)).bind(id.0).map(pieces_of_part).await?,
+        false => Vec::new(),
+    };
+    Ok(Some(UploadParts { revision, parts, pieces: pieces.into_iter().collect() }))
+}
+
+fn pieces_of_part(row: &Row) -> Result<(PartNumber, u64), Fault> {
+    let number: i16 = row.get("number")?;
+    let number = PartNumber::new(i64::from(number)).map_err(|invalid| Fault::failed(invalid.to_string()))?;
+    Ok((number, rows::count(row, "pieces")?))
 }
 
 /// The upload as it is now. All but its space stays so as long as there is one.
@@ -119,9 +169,16 @@ pub(super) async fn list_parts(
         .await
 }
 
-/// All parts, ascending, inside a transaction that holds the upload.
-pub(super) async fn all_parts(tx: &mut Transaction, id: UploadId) -> Result<Vec<Part>, Fault> {
-    tx.query(sql!(part, " WHERE p.upload_id = $1 ORDER BY p.number")).bind(id.0).map(rows::part).await
+/// As [`parts`], inside a transaction that holds the upload.
+pub(super) async fn all_parts(
+    tx: &mut Transaction,
+    id: UploadId,
+    counts: &Counts,
+) -> Result<UploadParts, Fault> {
+    let parts =
+        tx.query(sql!(part, " WHERE p.upload_id = $1 ORDER BY p.number")).bind(id.0).map(rows::part).await?;
+    let pieces = tx.query(sql!(pieces_of_parts)).bind(id.0).map(pieces_of_part).await?;
+    Ok(UploadParts { revision: counts.revision, parts, pieces: pieces.into_iter().collect() })
 }
 
 pub(super) async fn list(db: &Database, query: &ListUploadsQuery) -> Result<Vec<Upload>, Fault> {
@@ -195,43 +252,105 @@ fn age_of(id: Uuid) -> i64 {
 
 pub(super) async fn abort(db: &Database, id: UploadId) -> Result<bool, Fault> {
     transaction!(db, |tx| {
-        let found = lock(&mut tx, id).await?.is_some();
-        if found {
-            remove(&mut tx, id).await?;
+        match lock(&mut tx, id).await? {
+            Some(upload) => {
+                let mut tally = Tally::default();
+                remove(&mut tx, id, upload.space.id, upload.attributes.class, &mut tally).await?;
+                tally.write(&mut tx).await?;
+                true
+            }
+            None => false,
         }
-        found
     })
 }
 
 /// Ends every upload of a space. They are held first, whole, as whoever completes or aborts one holds it: otherwise
 /// each could wait for what the other removes.
 pub(super) async fn abort_all(tx: &mut Transaction, space: i64) -> Result<(), Fault> {
-    let ids = tx
-        .query(sql!("SELECT id FROM uploads WHERE space_id = $1 ORDER BY id", for_update))
+    let uploads = tx
+        .query(sql!("SELECT id, class FROM uploads WHERE space_id = $1 ORDER BY id", for_update))
         .bind(space)
-        .map(Row::first::<Uuid>)
+        .map(|row| {
+            let class = row.get::<Option<i16>>("class")?.and_then(StorageClass::from_code);
+            Ok((UploadId(row.get("id")?), class))
+        })
         .await?;
-    for id in ids {
-        remove(tx, UploadId(id)).await?;
+    let mut tally = Tally::default();
+    for (id, class) in uploads {
+        remove(tx, id, SpaceId(space), class, &mut tally).await?;
+    }
+    tally.write(tx).await
+}
+
+/// Removes an upload and its parts, whose blobs become candidates.
+async fn remove(
+    tx: &mut Transaction,
+    id: UploadId,
+    space: SpaceId,
+    class: Option<StorageClass>,
+    tally: &mut Tally,
+) -> Result<(), Fault> {
+    let bytes = tx
+        .query(sql!(
+            "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes FROM upload_parts WHERE upload_id = $1"
+        ))
+        .bind(id.0)
+        .one()
+        .await?;
+    tally.parts_gone(space, class, rows::count(&bytes, "bytes")?)?;
+    suspect_parts(tx, id).await?;
+    end(tx, id).await
+}
+
+/// The blobs of all parts of an upload may lose their last reference.
+pub(super) async fn suspect_parts(tx: &mut Transaction, id: UploadId) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO gc_candidates (blob_id) SELECT DISTINCT p.blob_id FROM upload_parts p \
+         WHERE p.upload_id = $1 ORDER BY p.blob_id \
+         ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
+    ))
+    .bind(id.0)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The same for those that were copied from composites; an object refers to the leaves of the others by now.
+pub(super) async fn suspect_copied_parts(tx: &mut Transaction, id: UploadId) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO gc_candidates (blob_id) SELECT DISTINCT p.blob_id FROM upload_parts p \
+         JOIN blobs b ON b.id = p.blob_id WHERE p.upload_id = $1 AND b.parts > 0 ORDER BY p.blob_id \
+         ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
+    ))
+    .bind(id.0)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Removes some parts of an upload, by their numbers.
+pub(super) async fn drop_parts(
+    tx: &mut Transaction,
+    id: UploadId,
+    numbers: &[PartNumber],
+) -> Result<(), Fault> {
+    for portion in tx.portions(numbers) {
+        let statement = tx.query_list(
+            sql!("DELETE FROM upload_parts WHERE upload_id = $1 AND number IN (", list, ")"),
+            1,
+            portion.len(),
+        );
+        let numbers = portion.iter().map(|number| i64::from(number.get()));
+        statement.bind(id.0).bind_all(numbers).execute().await?;
     }
     Ok(())
 }
 
-/// Removes an upload and its parts, whose blobs become candidates.
-async fn remove(tx: &mut Transaction, id: UploadId) -> Result<(), Fault> {
-    let blobs = end(tx, id).await?;
-    garbage::suspect(tx, &blobs).await
-}
-
-/// Removes an upload and its parts; the blobs that the parts referred to.
-pub(super) async fn end(tx: &mut Transaction, id: UploadId) -> Result<Vec<BlobId>, Fault> {
-    let blobs = tx
-        .query(sql!("DELETE FROM upload_parts WHERE upload_id = $1 RETURNING blob_id"))
-        .bind(id.0)
-        .map(|row| row.first::<Uuid>().map(BlobId))
-        .await?;
+/// Removes an upload and its parts.
+pub(super) async fn end(tx: &mut Transaction, id: UploadId) -> Result<(), Fault> {
+    tx.query(sql!("DELETE FROM upload_parts WHERE upload_id = $1")).bind(id.0).execute().await?;
     tx.query(sql!("DELETE FROM uploads WHERE id = $1")).bind(id.0).execute().await?;
-    Ok(blobs)
+    Ok(())
 }
 
 pub(super) async fn stale(db: &Database, before: Timestamp, limit: u32) -> Result<Vec<UploadId>, Fault> {

@@ -12,7 +12,9 @@ pub(super) async fn usage(
     namespace: Option<&Namespace>,
 ) -> Result<Vec<SpaceUsage>, Fault> {
     db.read(sql!(
-        "SELECT s.namespace, s.tenant, u.class, u.objects, u.logical_bytes, u.physical_bytes, u.deleting \
+        "SELECT s.namespace, s.tenant, u.class, u.objects, u.logical_bytes, u.physical_bytes, u.deleting, \
+         CASE WHEN u.upload_bytes > 0 THEN u.upload_bytes ELSE 0 END AS upload_bytes, \
+         CASE WHEN u.markers > 0 THEN u.markers ELSE 0 END AS markers \
          FROM usage u JOIN spaces s ON s.id = u.space_id \
          WHERE (s.tenant = $1 OR $1 IS NULL) AND (s.namespace = $2 OR $2 IS NULL) \
          ORDER BY s.namespace, s.tenant, u.class"
@@ -26,6 +28,8 @@ pub(super) async fn usage(
             objects: rows::count(row, "objects")?,
             logical_bytes: rows::count(row, "logical_bytes")?,
             physical_bytes: rows::count(row, "physical_bytes")?,
+            upload_bytes: rows::count(row, "upload_bytes")?,
+            delete_markers: rows::count(row, "markers")?,
             deleting: rows::count(row, "deleting")?,
         })
     })

@@ -103,6 +103,19 @@ fn figures() -> Vec<(&'static str, Sql)> {
             ),
         ),
         (
+            "quota-mismatch",
+            sql!(
+                "SELECT 'space ' || CAST(t.space_id AS TEXT) || ' class ' || CAST(t.class AS TEXT) \
+                 || ': bytes of open uploads, delete markers are off by ' \
+                 || CAST(SUM(t.bytes) AS TEXT) || ', ' || CAST(SUM(t.markers) AS TEXT) FROM (\
+                 SELECT space_id, class, upload_bytes AS bytes, markers FROM usage \
+                 UNION ALL SELECT u.space_id, COALESCE(u.class, 2), -p.size, 0 \
+                 FROM uploads u JOIN upload_parts p ON p.upload_id = u.id \
+                 UNION ALL SELECT space_id, class, 0, -1 FROM objects WHERE state = 2 AND blob_id IS NULL) t \
+                 GROUP BY t.space_id, t.class HAVING SUM(t.bytes) <> 0 OR SUM(t.markers) <> 0"
+            ),
+        ),
+        (
             "live-bytes-mismatch",
             sql!(
                 "SELECT 'a segment counts ' || CAST(g.live_bytes AS TEXT) || ' live bytes, its blobs have ' \

@@ -206,7 +206,8 @@ impl<'s> Bench<'s> {
     pub fn delete_target(&self, target: Target) -> DeleteObject {
         let marker_id = ObjectId::fresh(self.now());
         let preconditions = Preconditions::default();
-        DeleteObject { target, bucket: None, marker_id, preconditions, bypass_governance: false }
+        let quota = None;
+        DeleteObject { target, bucket: None, marker_id, preconditions, bypass_governance: false, quota }
     }
 
     /// A completion of an upload of these parts.
@@ -214,10 +215,13 @@ impl<'s> Bench<'s> {
         CompleteUpload {
             upload,
             bucket: None,
-            claims,
+            claims: Some(claims),
+            read: None,
             id: ObjectId::fresh(self.now()),
             domain: self.domain.clone(),
             expected: None,
+            expected_size: None,
+            expected_kind: None,
             preconditions: Preconditions::default(),
             quota: None,
         }

@@ -41,6 +41,7 @@ macro_rules! metadata_promises {
         $promise!(races, of_two_creators_of_a_key_one_wins);
         $promise!(races, of_updates_at_once_none_is_lost);
         $promise!(races, of_many_swappers_each_sees_the_one_before);
+        $promise!(races, a_condition_never_misses_a_key_that_is_overwritten);
         $promise!(races, writers_of_one_key_all_succeed_and_one_is_latest);
         $promise!(races, collectors_and_committers_do_not_lose_blobs);
         $promise!(races, versions_deleted_while_written_stay_consistent);
@@ -72,6 +73,9 @@ macro_rules! metadata_promises {
         $promise!(uploads, checksums_of_parts_are_confirmed);
         $promise!(uploads, uploads_are_listed_by_key_and_age);
         $promise!(uploads, an_aborted_upload_leaves_nothing);
+        $promise!(uploads, what_was_completed_is_remembered);
+        $promise!(uploads, a_completion_of_parts_that_changed_is_refused);
+        $promise!(uploads, copied_pieces_are_bounded);
         $promise!(garbage, what_is_referred_to_stays);
         $promise!(garbage, what_is_deleted_goes);
         $promise!(garbage, composites_take_their_children_with_them);
@@ -99,6 +103,7 @@ macro_rules! metadata_promises {
         $promise!(spaces, only_an_empty_bucket_can_be_deleted);
         $promise!(spaces, a_write_through_a_bucket_that_is_gone_is_refused);
         $promise!(spaces, usage_is_what_a_recount_finds);
+        $promise!(spaces, open_parts_and_markers_are_counted);
         $promise!(settings, documents_replace_their_kind_and_move_the_revision);
         $promise!(settings, documents_are_set_through_the_bucket_that_names_the_space);
         $promise!(settings, lifecycle_passes_are_found_until_done);

@@ -12,7 +12,8 @@ use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher};
 use crate::domain::object::{Attributes, Headers, ObjectId};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::patch::AttributesPatch;
-use crate::domain::precondition::Preconditions;
+use crate::domain::precondition::{EtagCondition, Preconditions};
+use crate::domain::space::Versioning;
 use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
 
@@ -136,9 +137,22 @@ pub async fn conditions_are_decided_on_the_current_version(store: &dyn MetadataS
     };
     assert_eq!(refusal(bench.one(delete(matching(b"a"))).await), Refusal::PreconditionFailed);
     bench.one(delete(matching(b"b"))).await.unwrap();
-    // Nothing is there to be protected; S3 answers 204.
-    let nothing = bench.one(delete(matching(b"b"))).await.unwrap();
+    // `If-Match` asks for what is not there; other conditions protect nothing.
+    assert_eq!(refusal(bench.one(delete(matching(b"b"))).await), Refusal::NoSuchObject);
+    let sized = Preconditions { if_size: Some(1), ..Preconditions::default() };
+    let nothing = bench.one(delete(sized.clone())).await.unwrap();
     assert!(matches!(nothing, Outcome::Deleted { object: None, marker_made: false }));
+    // A delete marker is a missing key, and gets no second one by a condition.
+    bench.set_versioning(Versioning::Enabled).await;
+    object(bench.one(with(b"c", absent())).await);
+    bench.one(delete(matching(b"c"))).await.unwrap();
+    let marker = bench.find("k").await.unwrap().object;
+    assert_eq!(refusal(bench.one(delete(matching(b"c"))).await), Refusal::NoSuchObject);
+    let any = Preconditions { if_match: Some(EtagCondition::Any), ..Preconditions::default() };
+    assert_eq!(refusal(bench.one(delete(any)).await), Refusal::NoSuchObject);
+    assert_eq!(refusal(bench.one(delete(sized)).await), Refusal::PreconditionFailed);
+    bench.one(delete(Preconditions { if_size: Some(0), ..Preconditions::default() })).await.unwrap();
+    assert_eq!(bench.find("k").await.unwrap().object.id, marker.id);
     object(bench.one(with(b"d", absent())).await);
     bench.finish().await;
 }

@@ -2,10 +2,11 @@
 
 use futures::future::{join, join_all};
 
-use super::bench::{Bench, absent, etag, matching};
+use super::bench::{Bench, absent, etag, key, matching};
 use super::uploads::{claims, new_upload, part};
 use crate::application::ports::metadata::{
-    MetadataStore, Mutation, NewContent, Outcome, PutObject, Refusal, Target, UpdateObject,
+    DeleteObject, MetadataStore, Mutation, NewContent, Outcome, PutObject, Refusal, Target, UpdateObject,
+    VersionRef,
 };
 use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
@@ -75,6 +76,44 @@ pub async fn of_many_swappers_each_sees_the_one_before(store: &dyn MetadataStore
         current.clone_from(winners[0].0);
     }
     bench.finish().await;
+}
+
+/// A key that others overwrite all the time is there all the time: a condition on it fails, and never finds nothing.
+/// Puts, deletes, a delete of the null version and updates, in spaces without versioning and with suspended.
+pub async fn a_condition_never_misses_a_key_that_is_overwritten(store: &dyn MetadataStore) {
+    const ROUNDS: usize = 25;
+    for versioning in [Versioning::Off, Versioning::Suspended] {
+        let bench = Bench::new(store).await;
+        bench.has_put("k", b"first").await;
+        if versioning == Versioning::Suspended {
+            bench.set_versioning(Versioning::Enabled).await;
+            bench.set_versioning(Versioning::Suspended).await;
+        }
+        let writers: Vec<_> = join_all((0..3).map(|_| bench.another_writer())).await;
+        let overwriters = join_all(writers.iter().enumerate().map(|(n, writer)| async move {
+            for round in 0..ROUNDS {
+                writer.has_put("k", format!("{n}.{round}").as_bytes()).await;
+            }
+        }));
+        let conditional = async {
+            for _ in 0..ROUNDS {
+                let put = PutObject { preconditions: matching(b"never"), ..bench.put("k", b"swapped") };
+                let delete = DeleteObject { preconditions: matching(b"never"), ..bench.delete("k") };
+                let null = Target::Version(bench.space.clone(), key("k"), VersionRef::Null);
+                let null = DeleteObject { preconditions: matching(b"never"), ..bench.delete_target(null) };
+                for mutation in [
+                    Mutation::Put(Box::new(put)),
+                    Mutation::Delete(Box::new(delete)),
+                    Mutation::Delete(Box::new(null)),
+                ] {
+                    let outcome = bench.one(mutation).await;
+                    assert!(matches!(outcome, Err(Refusal::PreconditionFailed)), "{outcome:?}");
+                }
+            }
+        };
+        join(overwriters, conditional).await;
+        bench.finish().await;
+    }
 }
 
 /// Unconditional writes and deletes of few keys by many: no mix, one latest version per key.

@@ -1,9 +1,10 @@
 //! Spaces, buckets, figures.
 
 use super::bench::{Bench, key, object, refusal};
-use super::uploads::{new_upload, part};
+use super::uploads::{claims, complete, new_upload, part};
 use crate::application::ports::metadata::{
-    BucketDeletion, DeleteObject, MetadataStore, Mutation, Place, PutObject, Refusal, Target, UpdateObject,
+    BucketDeletion, DeleteObject, ListQuery, MetadataStore, Mutation, Place, PutObject, Refusal, Target,
+    UpdateObject,
 };
 use crate::domain::address::BucketName;
 use crate::domain::multipart::UploadId;
@@ -151,5 +152,48 @@ pub async fn usage_is_what_a_recount_finds(store: &dyn MetadataStore) {
     bench.collect().await;
     assert_eq!(figures(StorageClass::Cold).await, Some((0, 0, 0, 0)));
     assert_eq!(figures(StorageClass::Hot).await, Some((1, 3, 3, 0)));
+    bench.finish().await;
+}
+
+/// What a quota counts beside objects: parts of open uploads until they are replaced, completed or aborted, also with
+/// their bucket; and delete markers.
+pub async fn open_parts_and_markers_are_counted(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let bucket = bench.bucket().await;
+    let figures = async || {
+        let all = store.usage(Some(&bench.space.tenant), None).await.unwrap();
+        all.iter().fold((0, 0), |(bytes, markers), of| (bytes + of.upload_bytes, markers + of.delete_markers))
+    };
+    let one = new_upload(&bench, "k").await;
+    part(&bench, one, 1, "a", 10).await;
+    part(&bench, one, 2, "b", 20).await;
+    assert_eq!(figures().await, (30, 0));
+    part(&bench, one, 2, "c", 5).await;
+    assert_eq!(figures().await, (15, 0));
+    let two = new_upload(&bench, "k").await;
+    part(&bench, two, 1, "a", 10).await;
+    assert_eq!(figures().await, (25, 0));
+    object(complete(&bench, one, claims(&[1])).await);
+    assert_eq!(figures().await, (10, 0));
+    store.abort_upload(two).await.unwrap();
+    assert_eq!(figures().await, (0, 0));
+    bench.set_versioning(Versioning::Enabled).await;
+    let (marker, _) = bench.has_deleted(bench.delete("k")).await;
+    bench.has_deleted(bench.delete("k")).await;
+    assert_eq!(figures().await, (0, 2));
+    bench.set_versioning(Versioning::Suspended).await;
+    bench.has_deleted(bench.delete("k")).await;
+    assert_eq!(figures().await, (0, 3));
+    bench.has_deleted(bench.delete("k")).await;
+    assert_eq!(figures().await, (0, 3), "a null marker replaces the one before");
+    bench.has_deleted(bench.delete_target(Target::Id(marker.unwrap().id))).await;
+    assert_eq!(figures().await, (0, 2));
+    for object in store.list(&ListQuery { versions: true, ..bench.everything().await }).await.unwrap() {
+        bench.has_deleted(bench.delete_target(Target::Id(object.id))).await;
+    }
+    part(&bench, new_upload(&bench, "left").await, 1, "a", 10).await;
+    assert_eq!(figures().await, (10, 0));
+    assert_eq!(store.delete_bucket(&bucket, bench.now()).await.unwrap(), BucketDeletion::Deleted);
+    assert_eq!(figures().await, (0, 0));
     bench.finish().await;
 }

@@ -10,7 +10,9 @@ use crate::domain::acl::CannedAcl;
 use crate::domain::blob::{ContentHash, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::Etag;
-use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId};
+use crate::domain::multipart::{
+    CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, Part, PartClaim, PartNumber, UploadId,
+};
 use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::range::Span;
 use crate::domain::storage_class::{ClassName, StorageClass};
@@ -74,6 +76,7 @@ async fn part_of(
         md5: Some(md5(body.as_bytes())),
         checksum,
         announced: None,
+        quota: None,
     };
     match bench.one(Mutation::PutPart(Box::new(put))).await {
         Ok(Outcome::Part { part, .. }) => *part,
@@ -101,7 +104,9 @@ async fn complete_expecting(
     claims: Vec<PartClaim>,
     expected: Option<ExpectedChecksum>,
 ) -> Result<Outcome, Refusal> {
-    let complete = CompleteUpload { expected, ..bench.complete(upload, claims) };
+    // As the store does it: with the parts as they were read before.
+    let read = bench.store.upload_parts(upload).await.unwrap().map(std::sync::Arc::new);
+    let complete = CompleteUpload { expected, read, ..bench.complete(upload, claims) };
     bench.one(Mutation::Complete(Box::new(complete))).await
 }
 
@@ -355,9 +360,103 @@ pub async fn an_aborted_upload_leaves_nothing(store: &dyn MetadataStore) {
         md5: None,
         checksum: None,
         announced: None,
+        quota: None,
     };
     assert_eq!(refusal(bench.one(Mutation::PutPart(Box::new(late))).await), Refusal::NoSuchUpload);
     assert_eq!(bench.collect().await, 1, "an object keeps the other part's bytes");
     bench.assert_latest("keeper", Some(b"a")).await;
+    bench.finish().await;
+}
+
+/// What an upload was completed of is known as long as its object, so that a repetition can be told from another
+/// completion.
+pub async fn what_was_completed_is_remembered(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let upload = new_upload(&bench, "k").await;
+    let first = part(&bench, upload, 1, "a", MIN).await;
+    part(&bench, upload, 2, "b", MIN).await;
+    let last = part(&bench, upload, 9, "c", 3).await;
+    assert_eq!(store.completion(upload).await.unwrap(), None);
+    object(complete(&bench, upload, claims(&[1, 9])).await);
+    let completed = store.completion(upload).await.unwrap().unwrap();
+    assert!(completed.left_out && completed.conditions.is_empty());
+    let of = |part: &Part| (part.number, part.size, part.etag.clone(), part.checksum.clone());
+    let known: Vec<_> =
+        completed.parts.iter().map(|p| (p.number, p.size, p.etag.clone(), p.checksum.clone())).collect();
+    assert_eq!(known, [of(&first), of(&last)]);
+    bench.has_deleted(bench.delete("k")).await;
+    bench.collect().await;
+    assert_eq!(store.completion(upload).await.unwrap(), None, "it goes with its object");
+    bench.finish().await;
+}
+
+/// Parts that were read outside the transaction count only if none has changed since; replaced, added, or gone.
+pub async fn a_completion_of_parts_that_changed_is_refused(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let upload = new_upload(&bench, "k").await;
+    let mut bodies = vec!["one", "two"];
+    part(&bench, upload, 1, "one", 10).await;
+    for (number, body) in [(1, "other"), (2, "two")] {
+        let read = store.upload_parts(upload).await.unwrap().map(std::sync::Arc::new);
+        part(&bench, upload, number, body, 10).await;
+        let stale = CompleteUpload { read, ..bench.complete(upload, claims(&[1])) };
+        assert_eq!(refusal(bench.one(Mutation::Complete(Box::new(stale))).await), Refusal::Changed);
+    }
+    bodies[0] = "other";
+    let read = store.upload_parts(upload).await.unwrap().unwrap();
+    let hashes: Vec<_> = read.parts.iter().map(|part| part.content.hash()).collect();
+    assert_eq!(hashes, bodies.iter().map(|body| Hash::of(body.as_bytes())).collect::<Vec<_>>());
+    object(complete(&bench, upload, claims(&[1])).await);
+    assert_eq!(store.upload_parts(upload).await.unwrap(), None);
+    let late = CompleteUpload { read: Some(read.into()), ..bench.complete(upload, claims(&[1])) };
+    assert_eq!(refusal(bench.one(Mutation::Complete(Box::new(late))).await), Refusal::NoSuchUpload);
+    bench.finish().await;
+}
+
+/// However often objects are copied into parts of others: no object consists of more than [`PIECES_MAX`] stretches.
+/// The part that would bring too many is refused, and a completion too if the parts were not counted.
+pub async fn copied_pieces_are_bounded(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let leaf = part(&bench, new_upload(&bench, "leaf").await, 1, "leaf", MIN).await.blob;
+    let copies = async |name: &str, of: crate::domain::blob::BlobId, count: i64| {
+        let upload = new_upload(&bench, name).await;
+        let copy = |n| {
+            Mutation::PutPart(Box::new(PutPart {
+                upload,
+                number: number(n),
+                domain: bench.domain.clone(),
+                content: NewContent::Existing(of),
+                etag: etag(b"copied"),
+                md5: None,
+                checksum: None,
+                announced: None,
+                quota: None,
+            }))
+        };
+        let outcomes = bench.commit((1..=count).map(copy).collect()).await;
+        let made = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        let why = outcomes.into_iter().find_map(Result::err);
+        (upload, i64::try_from(made).unwrap(), why)
+    };
+    let completed = async |(upload, made, refused): (UploadId, i64, Option<Refusal>)| {
+        assert_eq!(refused, None);
+        object(complete(&bench, upload, claims(&(1..=made).collect::<Vec<_>>())).await).content.unwrap().blob
+    };
+    let hundred = completed(copies("100", leaf, 100).await).await;
+    let thousand = completed(copies("2000", hundred, 20).await).await;
+    let too_many = completed(copies("4000", thousand, 2).await).await;
+    let (_, made, refused) = copies("too many at once", too_many, 1).await;
+    let pieces = CompleteRefusal::TooManyPieces { pieces: 4000, max: PART_PIECES_MAX };
+    assert_eq!((made, refused), (0, Some(Refusal::Complete(pieces))));
+    let (upload, made, refused) = copies("20000", thousand, 11).await;
+    let pieces = CompleteRefusal::TooManyPieces { pieces: 22_000, max: PIECES_MAX };
+    assert_eq!((made, refused), (10, Some(Refusal::Complete(pieces))));
+    // A part that was sent is always taken, and one in the place of another counts alone.
+    part(&bench, upload, 1, "sent", MIN).await;
+    let read = store.upload_parts(upload).await.unwrap().unwrap();
+    assert_eq!(read.pieces_of(&read.parts), 18_001);
+    let whole = object(complete(&bench, upload, claims(&(1..=10).collect::<Vec<_>>())).await);
+    let extents = store.extents(whole.content.unwrap().blob, Span::whole(whole.size())).await.unwrap();
+    assert_eq!(extents.len(), 18_001);
     bench.finish().await;
 }

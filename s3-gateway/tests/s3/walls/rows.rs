@@ -12,7 +12,7 @@ pub(super) struct Fixture {
 
 /// What a stranger is told.
 pub(super) enum Hidden {
-    /// What somebody is told who names a bucket that does not exist.
+    /// That it is not for him, and nothing of what is in it.
     Bucket,
     /// An empty list, for there is nothing of his.
     Empty,

@@ -1,14 +1,16 @@
 //! Changes of objects and parts, what each comes to, and why it may be refused.
 
+use std::sync::Arc;
+
 use super::content::NewContent;
 use super::objects::Target;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::SegmentId;
-use crate::domain::checksum::{Checksum, ExpectedChecksum};
+use crate::domain::checksum::{Checksum, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::{Quota, QuotaPart};
-use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId};
+use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId, UploadParts};
 use crate::domain::object::{Attributes, Object, ObjectId, Tags};
 use crate::domain::object_lock::LockChange;
 use crate::domain::patch::AttributesPatch;
@@ -58,6 +60,9 @@ pub struct DeleteObject {
     pub preconditions: Preconditions,
     /// Whether a governance retention is bypassed; the right to do so was checked.
     pub bypass_governance: bool,
+    /// The space's tenant and what it may keep, as in [`PutObject::quota`]: a delete marker counts as an object. One
+    /// that hides an object is made whatever the quota says, so that everything can be deleted.
+    pub quota: Option<(Tenant, Quota)>,
 }
 
 /// Carries out a verdict of a lifecycle rule, unless what it was passed on has changed since.
@@ -119,6 +124,8 @@ pub struct PutPart {
     pub checksum: Option<Checksum>,
     /// The WRITING row that announced it, which goes away.
     pub announced: Option<ObjectId>,
+    /// The upload's tenant and what it may keep, as in [`PutObject::quota`]: parts of open uploads count.
+    pub quota: Option<(Tenant, Quota)>,
 }
 
 /// Makes an object of an upload's parts, and ends the upload.
@@ -128,8 +135,16 @@ pub struct CompleteUpload {
     pub upload: UploadId,
     /// The bucket it came through: must still name the upload's space.
     pub bucket: Option<BucketName>,
-    /// The parts it consists of.
-    pub claims: Vec<PartClaim>,
+    /// The parts it consists of; `None` for all that have arrived.
+    pub claims: Option<Vec<PartClaim>>,
+    /// The upload's parts as [`MetadataStore::upload_parts`](super::MetadataStore::upload_parts) read them. If they have
+    /// changed since, the completion is refused with [`Refusal::Changed`]; `None`: they are read inside the transaction,
+    /// while other writes wait.
+    pub read: Option<Arc<UploadParts>>,
+    /// The whole object's size as the client expects it.
+    pub expected_size: Option<u64>,
+    /// The kind of its checksum as the client expects it.
+    pub expected_kind: Option<ChecksumKind>,
     /// The new object's id, as in [`PutObject::id`].
     pub id: ObjectId,
     /// Where identical content is stored once.
@@ -215,7 +230,7 @@ pub enum Refusal {
     /// The space's versioning is not what the change needs; where versions can be locked it stays enabled.
     #[error("the space is in another state of versioning")]
     WrongVersioning,
-    /// What was judged is not there any more, or not as it was.
+    /// What was judged or read is not there any more, or not as it was.
     #[error("the version changed since it was judged")]
     Changed,
     /// What would come of it breaks a rule, though the change itself breaks none.

@@ -12,8 +12,9 @@ use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::domain::completion::Completed;
 use crate::domain::limits::{Holdings, Overrides};
-use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
+use crate::domain::multipart::{Part, PartNumber, Upload, UploadId, UploadParts};
 use crate::domain::object::{Attributes, Listed, Object, ObjectId};
 use crate::domain::object_lock::LockConfig;
 use crate::domain::range::Span;
@@ -204,6 +205,13 @@ pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
 
     /// The latest object that completed this upload, so that a repeated completion is answered alike.
     async fn completed_by(&self, id: UploadId) -> Result<Option<Object>, MetadataError>;
+
+    /// What an upload was completed of, for as long as there is its object. `None` for one that was completed before
+    /// this was remembered.
+    async fn completion(&self, id: UploadId) -> Result<Option<Completed>, MetadataError>;
+
+    /// All parts of an upload under way, for a completion of them.
+    async fn upload_parts(&self, id: UploadId) -> Result<Option<UploadParts>, MetadataError>;
 
     /// An upload's parts after a number, ascending.
     async fn list_parts(

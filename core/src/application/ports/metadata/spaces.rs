@@ -18,6 +18,10 @@ pub struct SpaceUsage {
     pub objects: u64,
     /// Their bytes, as clients count them.
     pub logical_bytes: u64,
+    /// Bytes of the parts of open uploads.
+    pub upload_bytes: u64,
+    /// Delete markers.
+    pub delete_markers: u64,
     /// Bytes on this class's tier that this space was the first to bring.
     pub physical_bytes: u64,
     /// Objects in state DELETING.
