@@ -54,9 +54,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Full => Self::Full,
-            Error::Busy | Error::Unavailable | Error::Corrupt | Error::Internal => {
-                Self::Unable(error.to_string())
-            }
+            Error::Busy
+            | Error::Unavailable
+            | Error::TierAbsent { .. }
+            | Error::Unreadable
+            | Error::Corrupt
+            | Error::Internal => Self::Unable(error.to_string()),
             error => Self::No(error.to_string()),
         }
     }

@@ -113,6 +113,10 @@ fn describe() {
     describe_counter!("activestorage_corrupt_reads_total", "Reads that met damaged or missing bytes");
     describe_gauge!("activestorage_free_bytes", Unit::Bytes, "Bytes free on the file systems of the store");
     describe_gauge!("activestorage_reserve_bytes", Unit::Bytes, "Bytes that uploads leave free there");
+    describe_counter!(
+        "activestorage_unreadable_reads_total",
+        "Reads that met bytes which the disk does not give"
+    );
     describe_counter!("activestorage_refused_busy_total", "Requests refused because a queue was full");
     describe_counter!(
         "activestorage_limited_total",

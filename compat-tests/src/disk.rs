@@ -22,6 +22,13 @@ pub fn files(directory: &Path) -> Vec<(PathBuf, u64)> {
     found
 }
 
+/// The files of a tier's data, staged and sealed, without the notes beside them.
+pub fn segments(tier: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = files(&tier.join("segments"));
+    found.extend(files(&tier.join("staging")));
+    found
+}
+
 /// A file system in memory of a fixed size. Dropping it unmounts it.
 pub struct SmallDisk {
     directory: tempfile::TempDir,

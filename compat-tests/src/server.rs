@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::database::{Database, Provided};
+use crate::database::{Database, MetadataCopy, Provided};
 use crate::native::Native;
 use crate::tls::Certificate;
 use crate::{binary, s3, wait};
@@ -288,8 +288,8 @@ impl Server {
 
     /// The files of both tiers, with their sizes in bytes.
     pub fn data_files(&self) -> Vec<(PathBuf, u64)> {
-        let mut files = crate::disk::files(&self.data.join("hot"));
-        files.extend(crate::disk::files(&self.data.join("cold")));
+        let mut files = crate::disk::segments(&self.data.join("hot"));
+        files.extend(crate::disk::segments(&self.data.join("cold")));
         files
     }
 
@@ -326,6 +326,18 @@ impl Server {
     /// The value of `DATABASE_URL`, where it is not the default.
     pub fn database_url(&self) -> Option<&str> {
         self.database.url.as_deref()
+    }
+
+    /// The metadata as they are; no server may run.
+    pub fn copy_metadata(&self) -> MetadataCopy {
+        assert!(self.running.is_none(), "the server is running");
+        self.database.copy(&self.data)
+    }
+
+    /// Puts a copy of the metadata in their place, or, with none, an empty database; no server may run.
+    pub fn put_back_metadata(&self, copy: Option<&MetadataCopy>) {
+        assert!(self.running.is_none(), "the server is running");
+        self.database.put_back(&self.data, copy);
     }
 
     /// The data directory.

@@ -204,10 +204,10 @@ async fn a_tier_that_turns_read_only(database: Database) {
     }
     ledger.refusals_are_clear("on a read-only file system");
     let mut files = server.data_files();
-    files.extend(juststorage_compat_tests::disk::files(&hot));
+    files.extend(juststorage_compat_tests::disk::segments(&hot));
     assert!(!files.is_empty());
     ends_well(&mut server, &ledger).await;
-    assert_eq!(juststorage_compat_tests::disk::files(&hot), [], "files left in the tier");
+    assert_eq!(juststorage_compat_tests::disk::segments(&hot), [], "files left in the tier");
 }
 
 /// The wall clock of the process jumps by hours and by days, forth and back, under writes, deletions and garbage

@@ -159,8 +159,8 @@ async fn prepare_all(url: &str) {
 const READ_EVERYTHING: [&str; 3] = ["recount.rs", "sample.rs", "validate.rs"];
 
 /// Statements over tables that stay small: a row for a space, a credential, a writer, a lease, the store, a tier, an item
-/// that failed.
-const SMALL: [&str; 11] = [
+/// that failed, a segment that is kept.
+const SMALL: [&str; 13] = [
     "usage",
     "spaces",
     "buckets",
@@ -172,6 +172,8 @@ const SMALL: [&str; 11] = [
     "incarnations",
     "backup_holds",
     "stuck",
+    "commit_counts",
+    "kept_segments",
 ];
 
 /// Indexes of nothing but work that waits to be done, which is read in portions.

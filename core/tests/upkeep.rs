@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "upkeep/verdicts.rs"]
+mod verdicts;
 
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;

@@ -38,6 +38,7 @@ files! {
     "0012_stuck.sql",
     "0013_upload_usage.sql",
     "0014_storage_class.sql",
+    "0016_leaf_verdicts.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -26,6 +26,7 @@
 //! | 429 | `quota_exceeded` | the tenant keeps as much as it may |
 //! | 431 | `headers_too_large` | given by the listener: the head exceeds 32 KiB or 1000 headers |
 //! | 500 | `data_corrupt` | the stored bytes are damaged and were not served |
+//! | 500 | `data_unreadable` | the disk does not give the stored bytes |
 //! | 500 | `internal` | logged with its cause under the request id |
 //! | 503 | `busy`, `unavailable` | try again after `Retry-After` |
 //! | 507 | `storage_full` | |
@@ -146,7 +147,7 @@ impl Problem {
             }
             Error::Limited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-            Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Error::Unavailable | Error::TierAbsent { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Error::BodyTooShort { .. } => (StatusCode::BAD_REQUEST, "body_too_short"),
             Error::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Error::Body(_) => (StatusCode::BAD_REQUEST, "body_unreadable"),
@@ -180,6 +181,7 @@ impl Problem {
             Error::WrongVersioning => (StatusCode::CONFLICT, "wrong_versioning"),
             Error::Full => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
             Error::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "data_corrupt"),
+            Error::Unreadable => (StatusCode::INTERNAL_SERVER_ERROR, "data_unreadable"),
             // `NotModified` is no problem: `Failure` takes it before. The core's error may also grow.
             Error::Internal | Error::NotModified(_) | _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };

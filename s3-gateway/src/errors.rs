@@ -278,7 +278,7 @@ fn translate_code(error: Error) -> S3Error {
         Error::Forbidden(_) => {
             fail(StatusCode::FORBIDDEN, "AccessDenied", format!("Access Denied: {message}."))
         }
-        Error::Unavailable => fail(
+        Error::Unavailable | Error::TierAbsent { .. } => fail(
             StatusCode::SERVICE_UNAVAILABLE,
             "ServiceUnavailable",
             "The store is unavailable for the moment. Please try again.",
@@ -293,6 +293,11 @@ fn translate_code(error: Error) -> S3Error {
             StatusCode::INTERNAL_SERVER_ERROR,
             "InternalError",
             "The stored bytes are damaged and were not served.",
+        ),
+        Error::Unreadable => fail(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            "The disk does not give the stored bytes.",
         ),
         // `Error::Internal`; and the enum may grow: what is not known here is not the client's fault.
         _ => internal(),
@@ -464,6 +469,8 @@ mod tests {
             (Error::Unavailable, 503, "ServiceUnavailable"),
             (Error::Full, 507, "InsufficientStorage"),
             (Error::Corrupt, 500, "InternalError"),
+            (Error::Unreadable, 500, "InternalError"),
+            (Error::TierAbsent { tier: "hot", looked: 4, gone: 4 }, 503, "ServiceUnavailable"),
             (Error::Locked, 403, "AccessDenied"),
             (Error::NoObjectLock, 400, "InvalidRequest"),
             (Error::WrongVersioning, 409, "InvalidBucketState"),

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::application::error::{Error, Result};
+use crate::application::high_water::HighWater;
 use crate::application::ingest::{Announced, Payload};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
@@ -100,9 +101,11 @@ impl Committer {
         let (packed, batches) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let lost = LostPacks::default();
-        let packer = packer::Packer::new(metadata.clone(), tiers, clock.clone(), writer, lost.clone());
+        let packer =
+            packer::Packer::new(metadata.clone(), tiers.clone(), clock.clone(), writer, lost.clone());
         let packer = tokio::spawn(packer.run(queued, packed, stop.clone()));
-        let commits = tokio::spawn(apply_batches(metadata, clock, writer, batches, lost));
+        let high_water = HighWater::start(metadata.clone(), tiers, writer);
+        let commits = tokio::spawn(apply_batches(metadata, clock, writer, batches, lost, high_water));
         (Self { queue }, CommitterTasks { packer, commits, stop })
     }
 
@@ -166,6 +169,7 @@ async fn apply_batches(
     writer: WriterId,
     mut batches: mpsc::Receiver<Vec<Pending>>,
     lost: LostPacks,
+    high_water: HighWater,
 ) {
     while let Some(mut batch) = batches.recv().await {
         while batch.len() < BATCH_MAX {
@@ -182,6 +186,7 @@ async fn apply_batches(
         let count = mutations.len();
         match metadata.commit(writer, mutations, clock.now()).await {
             Ok(results) => {
+                high_water.committed();
                 for ((pending, pack), result) in batch.into_iter().zip(packs).zip(results) {
                     if let (Err(Refusal::SegmentLost), Some(pack)) = (&result, pack) {
                         lost.add(pack);

@@ -137,6 +137,21 @@ pub enum Error {
     /// 503: the database cannot be reached, or a tier cannot be used just now; try again.
     #[error("the store is unavailable for the moment; try again")]
     Unavailable,
+    /// The system does not give the stored bytes: their blob is quarantined until they can be read again.
+    #[error("the stored bytes cannot be read just now")]
+    Unreadable,
+    /// 503: many segments of a tier are absent or cannot be read. Nothing is concluded about any of them.
+    #[error(
+        "{gone} of {looked} segments looked for are absent from the {tier} tier or cannot be read; is it mounted?"
+    )]
+    TierAbsent {
+        /// Which tier.
+        tier: &'static str,
+        /// Segments that were looked for.
+        looked: u64,
+        /// Those of them that could not be had.
+        gone: u64,
+    },
     /// The stored bytes failed their checksum: they are quarantined, never served.
     #[error("the stored bytes are damaged and were not served")]
     Corrupt,
@@ -172,7 +187,7 @@ impl Error {
             Self::Limited { retry_after, .. } => {
                 Some((retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1))
             }
-            Self::Busy | Self::Unavailable => Some(1),
+            Self::Busy | Self::Unavailable | Self::TierAbsent { .. } => Some(1),
             _ => None,
         }
     }

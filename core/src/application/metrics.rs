@@ -17,6 +17,11 @@ pub(crate) fn corrupt_read(tier: StorageClass) {
     counter!("activestorage_corrupt_reads_total", "storage_class" => tier.as_str()).increment(1);
 }
 
+/// A read met bytes that the system does not give.
+pub(crate) fn unreadable_read(tier: StorageClass) {
+    counter!("activestorage_unreadable_reads_total", "storage_class" => tier.as_str()).increment(1);
+}
+
 /// One round of garbage collection, and what it removed.
 pub(crate) fn gc_run(deleted_blobs: u64, deleted_bytes: u64) {
     counter!("activestorage_gc_runs_total").increment(1);

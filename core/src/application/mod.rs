@@ -3,10 +3,12 @@
 //! [`store::Store`] is what both fronts hold. Each use case is one file: its request, its answer, and the
 //! method of `Store` that carries it out.
 
+mod absence;
 pub mod access;
 pub mod commit;
 pub mod error;
 mod fairness;
+mod high_water;
 pub mod identity;
 pub mod ingest;
 pub mod limits;

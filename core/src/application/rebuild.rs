@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures::stream::StreamExt as _;
 
 use crate::application::error::{Error, Result};
+use crate::application::high_water;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
     LeafRecord, MetadataStore, NewContent, PutObject, SegmentRecord, SegmentState, StagedLeaf,
@@ -90,6 +91,8 @@ impl Rebuilder {
                 progress(&rebuilt);
             }
         }
+        // What was noted of the database that is lost says nothing of this one.
+        high_water::accept(self.metadata.as_ref(), &self.tiers).await?;
         Ok(Ok(rebuilt))
     }
 
@@ -110,9 +113,11 @@ impl Rebuilder {
             Ok(salvaged) => salvaged,
             // A single that was being written: nobody was told that it is there.
             Err(SegmentError::Missing(_)) => return Ok(store.delete(id).await?),
-            Err(error @ SegmentError::Corrupt { .. }) => {
+            Err(error @ (SegmentError::Corrupt { .. } | SegmentError::Unreadable { .. })) => {
+                let unreadable = matches!(error, SegmentError::Unreadable { .. });
+                let code = if unreadable { "segment-unreadable" } else { "segment-damaged" };
                 let detail = format!("on the {} tier: {error}", tier.as_str());
-                rebuilt.findings.push(Finding { code: "segment-damaged", detail });
+                rebuilt.findings.push(Finding { code, detail });
                 return Ok(());
             }
             Err(error) => return Err(error.into()),

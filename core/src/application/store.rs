@@ -13,7 +13,7 @@ use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
 use crate::application::settings::SettingsCache;
-use crate::application::{metrics, request};
+use crate::application::{absence, metrics, request};
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::limits::{Quota, QuotaPart};
 use crate::domain::principal::{Principal, Right};
@@ -130,17 +130,26 @@ impl Store {
     /// path and no address: anybody may ask. A tier without room answers: it is read, and emptied by those who get through
     /// to it.
     pub async fn readiness(&self) -> Vec<(&'static str, std::result::Result<(), String>)> {
-        let (database, hot, cold) =
-            tokio::join!(self.metadata.check(), self.tiers.hot.check(), self.tiers.cold.check());
-        let usable = |tier: std::result::Result<(), SegmentError>| match tier {
-            Ok(()) | Err(SegmentError::Full(_)) => Ok(()),
-            Err(error) => Err(reason(error)),
-        };
-        vec![
-            ("database", database.map_err(|error| Error::from(error).to_string())),
-            ("hot", usable(hot)),
-            ("cold", usable(cold)),
-        ]
+        let (database, hot, cold) = tokio::join!(
+            self.metadata.check(),
+            self.tier_readiness(StorageClass::Hot),
+            self.tier_readiness(StorageClass::Cold)
+        );
+        let database = database.map_err(|error| Error::from(error).to_string());
+        vec![("database", database), ("hot", hot), ("cold", cold)]
+    }
+
+    /// A tier takes bytes, unless it has no room, and has those that it should have.
+    async fn tier_readiness(&self, tier: StorageClass) -> std::result::Result<(), String> {
+        match self.tiers.of(tier).check().await {
+            Ok(()) | Err(SegmentError::Full(_)) => {}
+            Err(error) => return Err(reason(error)),
+        }
+        match absence::check(self.metadata.as_ref(), &self.tiers, tier, None).await {
+            Err(error @ Error::TierAbsent { .. }) => Err(error.to_string()),
+            // Whether the database answers is asked beside this.
+            _ => Ok(()),
+        }
     }
 
     /// The space at `place`, if `who` may exercise `right` there. A bucket must exist; a space that does
@@ -336,6 +345,10 @@ impl From<SegmentError> for Error {
             SegmentError::Corrupt { .. } | SegmentError::Missing(_) => {
                 tracing::error!(%error, "stored bytes damaged");
                 Self::Corrupt
+            }
+            SegmentError::Unreadable { .. } => {
+                tracing::error!(%error, "stored bytes unreadable");
+                Self::Unreadable
             }
             SegmentError::Unavailable { .. } => {
                 tracing::error!(%error, "tier unavailable");

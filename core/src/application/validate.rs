@@ -2,17 +2,18 @@
 //!
 //! Safe beside a running server: what changes while it looks is looked at again before it is reported.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::stream::StreamExt as _;
 use std::sync::Arc;
 
-use crate::application::error::Result;
-use crate::application::ports::metadata::{MetadataStore, SegmentRecord, SegmentState};
+use crate::application::absence;
+use crate::application::error::{Error, Result};
+use crate::application::ports::metadata::{KeptSegment, MetadataStore, SegmentRecord, SegmentState};
 use crate::application::ports::segments::SegmentError;
 use crate::application::store::Tiers;
-use crate::application::verify::{LeafCheck, Verdict, still_there};
-use crate::domain::blob::SegmentId;
+use crate::application::verify::{LeafCheck, MISSING, UNREADABLE, Verdict, still_there};
+use crate::domain::blob::{Location, SegmentId};
 use crate::domain::storage_class::StorageClass;
 
 /// Rows of one page.
@@ -70,16 +71,35 @@ impl Validator {
             // Its rows cannot be held against anything.
             return Ok(report);
         }
+        self.check_kept(&mut report).await?;
         self.check_leaves(&mut report, progress).await?;
         self.check_files(&mut report, progress).await?;
         Ok(report)
     }
 
+    /// Segments that a start on an older database did not dare to touch.
+    async fn check_kept(&self, report: &mut Report) -> Result<()> {
+        for KeptSegment { segment, unknown_records } in self.metadata.kept_segments().await? {
+            let (id, tier) = (segment.id, segment.tier.as_str());
+            let records =
+                unknown_records.map_or("an unknown number of".to_owned(), |records| records.to_string());
+            let detail = format!(
+                "segment {id} on the {tier} tier holds {records} records that the database does not know, since it was \
+                 older than the tier at a start: restore a newer database, or look for the bytes with `validate \
+                 --rebuild` over an empty one"
+            );
+            report.findings.push(Finding { code: "segment-kept", detail });
+        }
+        Ok(())
+    }
+
     async fn check_leaves(&self, report: &mut Report, progress: &(dyn Fn(Progress) + Sync)) -> Result<()> {
         let mut after = None;
+        // By tier: blobs that are gone with many others, which is one finding.
+        let mut in_bulk: BTreeMap<&'static str, (String, u64)> = BTreeMap::new();
         loop {
             let page = self.metadata.scan_leaves(after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { break };
             after = Some(last.id);
             for leaf in &page {
                 if leaf.quarantined {
@@ -88,6 +108,21 @@ impl Validator {
                     LeafCheck::new(leaf.clone()).advance(&self.tiers, u64::MAX).await?
                     && still_there(self.metadata.as_ref(), leaf).await?
                 {
+                    let Location { tier, segment, .. } = leaf.location;
+                    if code == MISSING || code == UNREADABLE {
+                        if let Some((_, blobs)) = in_bulk.get_mut(tier.as_str()) {
+                            *blobs += 1;
+                            continue;
+                        }
+                        match absence::check(self.metadata.as_ref(), &self.tiers, tier, Some(segment)).await {
+                            Ok(()) => {}
+                            Err(error @ Error::TierAbsent { .. }) => {
+                                in_bulk.insert(tier.as_str(), (error.to_string(), 1));
+                                continue;
+                            }
+                            Err(error) => return Err(error),
+                        }
+                    }
                     report.findings.push(Finding { code, detail: leaf.to_string() });
                 }
                 report.checked.blobs += 1;
@@ -95,6 +130,10 @@ impl Validator {
                 progress(report.checked);
             }
         }
+        for (why, blobs) in in_bulk.into_values() {
+            report.findings.push(Finding { code: "tier-absent", detail: format!("{why}: {blobs} blobs") });
+        }
+        Ok(())
     }
 
     /// Every file has a row. (Every row's file was read through its leaves; a sealed segment without leaves
@@ -111,7 +150,10 @@ impl Validator {
                 progress(report.checked);
                 self.strike_known(tier, &mut unknown).await?;
                 for segment in unknown {
-                    let detail = format!("segment {segment} on the {} tier has no row", tier.as_str());
+                    let detail = format!(
+                        "segment {segment} on the {} tier has no row: the database may be older than the tiers",
+                        tier.as_str()
+                    );
                     report.findings.push(Finding { code: "file-unknown", detail });
                 }
             }
@@ -139,7 +181,7 @@ impl Validator {
         match self.tiers.of(tier).inspect(id).await {
             Err(SegmentError::Missing(_)) => Ok(false),
             // A file that cannot be read as a segment is there all the same.
-            Ok(_) | Err(SegmentError::Corrupt { .. }) => Ok(true),
+            Ok(_) | Err(SegmentError::Corrupt { .. } | SegmentError::Unreadable { .. }) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }

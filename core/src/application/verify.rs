@@ -12,6 +12,12 @@ use crate::domain::blob::Hash;
 /// Chunks larger than this are hashed on a thread that may take its time.
 const HASHED_AT_ONCE: usize = 64 << 10;
 
+/// That a leaf's file is not there.
+pub(crate) const MISSING: &str = "segment-missing";
+
+/// That a leaf's bytes cannot be read.
+pub(crate) const UNREADABLE: &str = "blob-unreadable";
+
 /// What a look at a leaf found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -55,7 +61,8 @@ impl LeafCheck {
         };
         match self.read(tiers, request).await {
             Ok(()) => self.done = end,
-            Err(SegmentError::Missing(_)) => return Ok(Verdict::Damaged("segment-missing")),
+            Err(SegmentError::Missing(_)) => return Ok(Verdict::Damaged(MISSING)),
+            Err(SegmentError::Unreadable { .. }) => return Ok(Verdict::Damaged(UNREADABLE)),
             Err(SegmentError::Corrupt { .. }) => return Ok(Verdict::Damaged("blob-corrupt")),
             Err(error) => return Err(error),
         }

@@ -1,6 +1,6 @@
 //! Wrappers that do what they wrap does, until told to fail.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use uuid::Uuid;
 
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, PackWriter, ReadRequest, Record, SegmentError, SegmentStore, SingleWriter,
+    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadRequest, Record, SegmentError, SegmentStore,
+    SingleWriter,
 };
 use crate::domain::blob::{Hash, SegmentId};
 use crate::domain::identity::TierMark;
@@ -60,6 +62,8 @@ struct State {
     seen: HashMap<Operation, u64>,
     /// Segments of which an operation fails, always.
     bad: HashMap<(Operation, SegmentId), Fault>,
+    /// Segments that cannot be read.
+    spoiled: HashSet<SegmentId>,
 }
 
 /// The plan of failures of a [`FaultySegments`]. May be changed at any time.
@@ -83,11 +87,17 @@ impl Faults {
         self.state().bad.insert((operation, segment), fault);
     }
 
+    /// Every read of `segment` meets a bad sector from now on; all others are well.
+    pub fn spoil(&self, segment: SegmentId) {
+        self.state().spoiled.insert(segment);
+    }
+
     /// Nothing fails any more. Writers that have failed stay failed.
     pub fn heal(&self) {
         let mut state = self.state();
         state.armed.clear();
         state.bad.clear();
+        state.spoiled.clear();
     }
 
     /// How many of `operation` were begun so far, failed ones included.
@@ -154,6 +164,15 @@ impl FaultySegments {
         Self { inner, faults: Arc::default() }
     }
 
+    fn meet_bad(&self, segment: SegmentId) -> Result<(), SegmentError> {
+        if !self.faults.state().spoiled.contains(&segment) {
+            return Ok(());
+        }
+        // EIO
+        let source = Arc::new(io::Error::from_raw_os_error(5));
+        Err(SegmentError::Unreadable { segment, action: "read a segment", source })
+    }
+
     /// The plan.
     pub fn faults(&self) -> Arc<Faults> {
         Arc::clone(&self.faults)
@@ -185,6 +204,7 @@ impl SegmentStore for FaultySegments {
         request: ReadRequest,
     ) -> Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError> {
         self.faults.meet_at(Operation::Read, request.segment)?;
+        self.meet_bad(request.segment)?;
         let inner = self.inner.read(request).await?;
         let faults = self.faults();
         let chunks = inner.scan(false, move |ended, chunk| {
@@ -200,15 +220,18 @@ impl SegmentStore for FaultySegments {
         self.inner.delete(id).await
     }
 
-    async fn recover(&self, id: SegmentId, committed: u64) -> Result<u64, SegmentError> {
+    async fn recover(&self, id: SegmentId, committed: u64) -> Result<Mended, SegmentError> {
+        self.meet_bad(id)?;
         self.inner.recover(id, committed).await
     }
 
     async fn salvage(&self, id: SegmentId) -> Result<(Vec<FoundRecord>, u64), SegmentError> {
+        self.meet_bad(id)?;
         self.inner.salvage(id).await
     }
 
     async fn inspect(&self, id: SegmentId) -> Result<Vec<FoundRecord>, SegmentError> {
+        self.meet_bad(id)?;
         self.inner.inspect(id).await
     }
 
@@ -230,6 +253,24 @@ impl SegmentStore for FaultySegments {
 
     async fn identify(&self) -> Result<(), SegmentError> {
         self.inner.identify().await
+    }
+
+    async fn probe(&self, ids: Vec<SegmentId>) -> Result<Vec<Presence>, SegmentError> {
+        let mut found = self.inner.probe(ids.clone()).await?;
+        for (id, presence) in ids.into_iter().zip(&mut found) {
+            if self.meet_bad(id).is_err() {
+                *presence = Presence::Unreadable;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn note_commits(&self, writer: Uuid, commits: u64) -> Result<(), SegmentError> {
+        self.inner.note_commits(writer, commits).await
+    }
+
+    async fn commit_notes(&self) -> Result<Vec<(Uuid, u64)>, SegmentError> {
+        self.inner.commit_notes().await
     }
 
     async fn check(&self) -> Result<(), SegmentError> {

@@ -109,6 +109,29 @@ impl Cluster {
         self.url(&name)
     }
 
+    /// Makes `to` a copy of the database `of`, both by their URLs, in place of what it was. Nobody may use either.
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses.
+    pub fn copy_database(&self, of: &str, to: &str) {
+        let name = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
+        for (program, arguments) in [
+            ("dropdb", vec!["--if-exists".to_owned(), "--force".to_owned(), name(to)]),
+            ("createdb", vec![format!("--template={}", name(of)), name(to)]),
+        ] {
+            let mut command = self.program(program);
+            command.arg("--host").arg(&self.directory).args([
+                "--port",
+                &self.port.to_string(),
+                "--username",
+                USER,
+            ]);
+            check(program, &command.args(arguments).output().expect("it runs"))
+                .expect("a database is copied");
+        }
+    }
+
     /// A server that follows this one, and without which this one, started anew, acknowledges nothing any more
     /// (`synchronous_standby_names`).
     ///

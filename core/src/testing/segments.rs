@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+use uuid::Uuid;
 
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, ReadRequest, Record, SegmentError, SegmentStore,
+    DomainTag, FoundRecord, Mended, Presence, ReadRequest, Record, SegmentError, SegmentStore,
 };
 use crate::domain::blob::{Hash, SegmentId};
 use crate::domain::identity::{StoreId, TierId, TierMark};
@@ -30,6 +31,7 @@ pub async fn run_all(store: Arc<dyn SegmentStore>) {
     packs_come_back(store).await;
     an_open_pack_can_be_read(store).await;
     a_dropped_pack_is_recovered(store).await;
+    what_nobody_knows_is_recovered(store).await;
     an_empty_pack_is_recovered(store).await;
     recovery_of_too_little_is_refused(store).await;
     a_dropped_single_leaves_nothing(store).await;
@@ -39,6 +41,8 @@ pub async fn run_all(store: Arc<dyn SegmentStore>) {
     impossible_requests_are_refused(store).await;
     every_segment_is_listed(store).await;
     many_at_once_do_not_mix(store).await;
+    what_is_absent_is_told(store).await;
+    marks_come_back(store).await;
     store.check().await.unwrap();
     a_mark_is_kept_and_checked(store).await;
 }
@@ -205,8 +209,9 @@ pub async fn packs_come_back(store: &dyn SegmentStore) {
     assert!(size > records_end);
     all_there("sealed").await;
     // A writer that died right after sealing is recovered to what it had sealed.
-    assert_eq!(store.recover(id, records_end).await.unwrap(), size);
-    assert_eq!(store.recover(id, size).await.unwrap(), size);
+    let mended = Mended { size, ..Mended::default() };
+    assert_eq!(store.recover(id, records_end).await.unwrap(), mended);
+    assert_eq!(store.recover(id, size).await.unwrap(), mended);
     all_there("recovered").await;
     delete(store, id).await;
 }
@@ -227,27 +232,67 @@ pub async fn an_open_pack_can_be_read(store: &dyn SegmentStore) {
     delete(store, id).await;
 }
 
-/// A pack whose writer died is cut where the metadata store says; what was before stays, what was behind goes.
+/// A pack whose writer died keeps every whole record: what the metadata store knows, and what it does not.
 pub async fn a_dropped_pack_is_recovered(store: &dyn SegmentStore) {
     let id = SegmentId::fresh();
     let mut pack = store.create_pack(id).await.unwrap();
-    let (kept, lost) = (noise(1, 100 * KIB), noise(2, 5000));
-    let offset = pack.append(vec![record(kept.clone())]).await.unwrap()[0];
+    let payloads = [noise(1, 100 * KIB), noise(2, 5000)];
+    let mut offsets = pack.append(vec![record(payloads[0].clone())]).await.unwrap();
     let committed = pack.size();
-    let lost_offset = pack.append(vec![record(lost.clone())]).await.unwrap()[0];
+    offsets.extend(pack.append(vec![record(payloads[1].clone())]).await.unwrap());
+    let records_end = pack.size();
     drop(pack);
-    let size = store.recover(id, committed).await.unwrap();
-    assert!(size > committed);
-    assert_eq!(store.recover(id, committed).await.unwrap(), size, "recovery is idempotent");
-    let length = kept.len() as u64;
-    assert_eq!(read(store, whole(id, offset, length)).await.unwrap(), kept);
-    assert!(matches!(
-        read(store, whole(id, lost_offset, lost.len() as u64)).await,
-        Err(SegmentError::Corrupt { segment, .. }) if segment == id
-    ));
-    let found = FoundRecord { domain: DOMAIN, hash: Hash::of(&kept), offset, length };
-    assert_eq!(store.inspect(id).await.unwrap(), [found]);
+    let mended = store.recover(id, committed).await.unwrap();
+    assert!(mended.size > records_end);
+    assert_eq!((mended.unknown_records, mended.unknown_bytes), (1, 5000));
+    assert_eq!(store.recover(id, committed).await.unwrap(), mended, "recovery is idempotent");
+    let mut found = Vec::new();
+    for (payload, offset) in payloads.iter().zip(offsets) {
+        let length = payload.len() as u64;
+        assert_eq!(read(store, whole(id, offset, length)).await.unwrap(), *payload);
+        found.push(FoundRecord { domain: DOMAIN, hash: Hash::of(payload), offset, length });
+    }
+    assert_eq!(store.inspect(id).await.unwrap(), found);
     delete(store, id).await;
+}
+
+/// Of a pack and a single of which the metadata store knows nothing, everything whole is found and stays.
+pub async fn what_nobody_knows_is_recovered(store: &dyn SegmentStore) {
+    let id = SegmentId::fresh();
+    let mut pack = store.create_pack(id).await.unwrap();
+    pack.append(vec![record(noise(1, 10)), record(noise(2, 20))]).await.unwrap();
+    drop(pack);
+    let mended = store.recover(id, 0).await.unwrap();
+    assert_eq!((mended.unknown_records, mended.unknown_bytes), (2, 30));
+    assert_eq!(store.inspect(id).await.unwrap().len(), 2);
+    delete(store, id).await;
+
+    let (id, offset) = write_single(store, &noise(3, 2 * MIB), MIB).await;
+    let mended = store.recover(id, 0).await.unwrap();
+    assert_eq!((mended.unknown_records, mended.unknown_bytes), (1, 2 * MIB as u64));
+    assert_eq!(read(store, whole(id, offset, 2 * MIB as u64)).await.unwrap(), noise(3, 2 * MIB));
+    delete(store, id).await;
+}
+
+/// Each segment is looked for by itself.
+pub async fn what_is_absent_is_told(store: &dyn SegmentStore) {
+    let never = SegmentId::fresh();
+    let (here, _) = write_single(store, &noise(1, 10), 10).await;
+    let found = store.probe(vec![never, here, never]).await.unwrap();
+    assert_eq!(found, [Presence::Absent, Presence::Present, Presence::Absent]);
+    assert_eq!(store.probe(Vec::new()).await.unwrap(), []);
+    delete(store, here).await;
+}
+
+/// What was noted last of each writer is told, lower numbers too.
+pub async fn marks_come_back(store: &dyn SegmentStore) {
+    let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
+    for (writer, commits) in [(one, 3), (other, u64::MAX), (one, 1000), (one, 999)] {
+        store.note_commits(writer, commits).await.unwrap();
+    }
+    let marks = store.commit_notes().await.unwrap();
+    assert!(marks.contains(&(one, 999)) && marks.contains(&(other, u64::MAX)), "{marks:?}");
+    assert_eq!(marks.iter().filter(|(writer, _)| [one, other].contains(writer)).count(), 2);
 }
 
 /// A pack that was created and not written to.

@@ -239,7 +239,13 @@ pub fn segment_files(root: &Path) -> Vec<std::path::PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
+            // Notes about commits are no data.
+            let notes = path.file_name().is_some_and(|name| name == "commits");
+            match path.is_dir() {
+                true if notes => {}
+                true => folders.push(path),
+                false => files.push(path),
+            }
         }
     }
     files

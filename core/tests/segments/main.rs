@@ -7,6 +7,7 @@ mod full;
 mod identity;
 mod lifetime;
 mod recovery;
+mod vanished;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +51,13 @@ impl Tier {
         while let Some(directory) = directories.pop() {
             for entry in std::fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() { directories.push(path) } else { files.push(path) }
+                // Notes about commits are no data.
+                let notes = path.file_name().is_some_and(|name| name == "commits");
+                match path.is_dir() {
+                    true if notes => {}
+                    true => directories.push(path),
+                    false => files.push(path),
+                }
             }
         }
         files

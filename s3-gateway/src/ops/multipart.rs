@@ -1,7 +1,6 @@
 //! Uploads in parts: begin, send, complete, abort.
 
 use http::{HeaderMap, StatusCode};
-use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
 use juststorage_core::domain::checksum::{Checksum, ChecksumAlgorithm};

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::ObjectRef;
+use crate::application::absence;
 use crate::application::error::{Error, Result};
 use crate::application::limits::Direction;
 use crate::application::metrics;
@@ -230,9 +231,20 @@ impl Store {
             // Deleted and collected since it was looked up: that is no damage.
             return Error::NoSuchObject;
         }
-        if matches!(error, SegmentError::Corrupt { .. } | SegmentError::Missing(_)) {
-            metrics::corrupt_read(extent.location.tier);
-            tracing::error!(blob = %extent.hash, segment = %extent.location.segment, "blob quarantined");
+        if let Some(segment) = error.segment() {
+            let tier = extent.location.tier;
+            if matches!(error, SegmentError::Unreadable { .. }) {
+                metrics::unreadable_read(tier);
+            } else {
+                metrics::corrupt_read(tier);
+            }
+            if !matches!(error, SegmentError::Corrupt { .. })
+                && let Err(error) =
+                    absence::check(self.metadata.as_ref(), &self.tiers, tier, Some(segment)).await
+            {
+                return error;
+            }
+            tracing::error!(%error, blob = %extent.hash, "blob quarantined");
             if let Err(error) = self.metadata.quarantine(extent.blob, extent.location).await {
                 tracing::warn!(%error, blob = %extent.hash, "blob could not be marked as quarantined");
             }

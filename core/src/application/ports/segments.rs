@@ -3,11 +3,15 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use uuid::Uuid;
 
 use crate::domain::blob::{Hash, SegmentId};
 use crate::domain::identity::TierMark;
 
 /// Why a tier could not do what it was asked.
+///
+/// [`Self::Missing`], [`Self::Corrupt`] and [`Self::Unreadable`] are verdicts about one segment: others are well, and
+/// whoever works through many goes on with the next. All others are about the tier.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SegmentError {
     /// No room is left, or a quota is reached.
@@ -25,6 +29,17 @@ pub enum SegmentError {
         offset: u64,
         /// What is wrong, for the log.
         what: &'static str,
+    },
+    /// The file is there and the system does not give its bytes: a bad sector, a damaged file system, a mode that
+    /// keeps the process out. They may be read again later.
+    #[error("segment {segment} cannot be read: {action}: {source}")]
+    Unreadable {
+        /// Which segment.
+        segment: SegmentId,
+        /// What was attempted.
+        action: &'static str,
+        /// What the system said.
+        source: std::sync::Arc<std::io::Error>,
     },
     /// The machine cannot just now, and may again once somebody has seen to it: a read-only file system, no file
     /// descriptor or memory left.
@@ -46,6 +61,41 @@ pub enum SegmentError {
         /// What the system said.
         source: std::sync::Arc<std::io::Error>,
     },
+}
+
+impl SegmentError {
+    /// The segment, if this is a verdict about one and not about the tier.
+    #[must_use]
+    pub fn segment(&self) -> Option<SegmentId> {
+        match self {
+            Self::Missing(segment) | Self::Corrupt { segment, .. } | Self::Unreadable { segment, .. } => {
+                Some(*segment)
+            }
+            Self::Full(_) | Self::Unavailable { .. } | Self::Io { .. } => None,
+        }
+    }
+}
+
+/// A segment whose writer died, mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Of the file, in bytes.
+    pub size: u64,
+    /// Whole records in it beyond what the metadata store knew of.
+    pub unknown_records: u64,
+    /// Their payload bytes.
+    pub unknown_bytes: u64,
+}
+
+/// What a look for a segment's file found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there, and its first bytes can be read, whatever they are.
+    Present,
+    /// It is not there.
+    Absent,
+    /// It is there, or may be, and cannot be read.
+    Unreadable,
 }
 
 /// A short tag of the dedup domain that a record belongs to, so that a store whose database is lost can be
@@ -114,7 +164,8 @@ pub trait PackWriter: Send {
 
     /// Appends `records` in order and makes them durable with one sync. Returns each payload's offset.
     ///
-    /// All or nothing: after an error none of them counts, and the pack must not be appended to again.
+    /// All or nothing: after an error none of them counts, and the pack must not be appended to again. It is an
+    /// error too if the file has lost its name or its directory meanwhile: bytes that nobody finds again do not count.
     async fn append(&mut self, records: Vec<Record>) -> Result<Vec<u64>, SegmentError>;
 
     /// Writes the index and makes it durable; returns the file's size.
@@ -163,10 +214,11 @@ pub trait SegmentStore: Send + Sync + 'static {
     /// gone already.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError>;
 
-    /// Mends a pack whose writer died: cuts it at `committed` bytes, the length that the metadata store
-    /// knows of, and seals it. Returns the file's size. Fails with [`SegmentError::Corrupt`] if the file is
-    /// shorter. Idempotent.
-    async fn recover(&self, id: SegmentId, committed: u64) -> Result<u64, SegmentError>;
+    /// Mends a segment whose writer died: seals it, with every whole record in it, those beyond `committed` bytes
+    /// too, the length that the metadata store knows of. Only what lies behind the last whole record is cut off.
+    /// Fails with [`SegmentError::Corrupt`], and changes nothing, if the file is shorter or what lies before
+    /// `committed` is not whole records. Idempotent.
+    async fn recover(&self, id: SegmentId, committed: u64) -> Result<Mended, SegmentError>;
 
     /// As [`Self::recover`], of a segment about which nothing is known any more: a pack that is not sealed is
     /// cut behind its last whole record and sealed. Returns what the segment holds, and the file's size. Fails
@@ -178,6 +230,16 @@ pub trait SegmentStore: Send + Sync + 'static {
 
     /// The names of all segments, staged and sealed, in no order, as they were when asked.
     async fn list(&self) -> Result<BoxStream<'static, Result<SegmentId, SegmentError>>, SegmentError>;
+
+    /// Looks for the files of segments: one answer for each, in order.
+    async fn probe(&self, ids: Vec<SegmentId>) -> Result<Vec<Presence>, SegmentError>;
+
+    /// Notes beside the segments, outside the metadata store, how many commits of `writer` that store has confirmed.
+    /// Replaces what was noted before. Not synced: it may be older after a power cut, and is never newer.
+    async fn note_commits(&self, writer: Uuid, commits: u64) -> Result<(), SegmentError>;
+
+    /// What [`Self::note_commits`] noted, of every writer, as far as it can be read.
+    async fn commit_notes(&self) -> Result<Vec<(Uuid, u64)>, SegmentError>;
 
     /// What the tier's root says about itself; `None` if it carries no mark, or is not there.
     async fn mark(&self) -> Result<Option<TierMark>, SegmentError>;

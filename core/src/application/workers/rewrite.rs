@@ -13,7 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
+use crate::application::absence;
 use crate::application::error::Result;
+use crate::application::high_water;
 use crate::application::ingest::{PACKED_BYTES_MAX, remove_if_nobodys};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
@@ -129,6 +131,7 @@ impl Rewriter {
         let run = |relocations: Vec<Relocation>| -> BoxFuture<'_, Result<u64, MetadataError>> {
             Box::pin(async move {
                 let pointed = self.metadata.relocate(self.writer, relocations, self.clock.now()).await?;
+                high_water::note(self.metadata.as_ref(), &self.tiers, self.writer).await;
                 Ok(pointed.into_iter().filter(|pointed| *pointed).count() as u64)
             })
         };
@@ -151,7 +154,9 @@ impl Rewriter {
         let pointed = async {
             let Some((offset, size)) = self.copy_large(leaf, to, segment).await? else { return Ok(false) };
             let relocation = relocation(leaf, to, segment, offset, SegmentKind::Single, size);
-            Ok(self.metadata.relocate(self.writer, vec![relocation], now()).await? == [true])
+            let pointed = self.metadata.relocate(self.writer, vec![relocation], now()).await?;
+            high_water::note(self.metadata.as_ref(), &self.tiers, self.writer).await;
+            Ok(pointed == [true])
         };
         let pointed = pointed.await;
         if !matches!(pointed, Ok(true)) {
@@ -211,10 +216,14 @@ impl Rewriter {
         }
     }
 
-    /// Damage is the leaf's own and quarantines it; anything else is trouble.
+    /// Damage is the leaf's own and quarantines it, unless files are absent in bulk; anything else is trouble.
     async fn damaged(&self, leaf: &LeafRecord, error: SegmentError) -> Result<(), Trouble> {
-        if !matches!(error, SegmentError::Corrupt { .. } | SegmentError::Missing(_)) {
-            return Err(Trouble::of_tier(leaf.location.tier, error));
+        let tier = leaf.location.tier;
+        let Some(segment) = error.segment() else { return Err(Trouble::of_tier(tier, error)) };
+        if !matches!(error, SegmentError::Corrupt { .. }) {
+            absence::check(self.metadata.as_ref(), &self.tiers, tier, Some(segment))
+                .await
+                .map_err(|error| Trouble::Absent(tier, error))?;
         }
         self.quarantine(leaf, &error.to_string()).await
     }

@@ -3,7 +3,8 @@
 //! ones did so within 17 months ("An Analysis of Data Corruption in the Storage Stack", FAST 2008). Found early the bytes
 //! are still to be had: from a replica under the tier, from a backup, from whoever uploaded them. So every leaf
 //! is read from time to time, slowly, and what does not match its checksums is quarantined: the next upload of
-//! the same bytes takes its place. What was quarantined and reads well again, restored from a backup, is released.
+//! the same bytes takes its place. What was quarantined and reads well again, restored from a backup, is released. A
+//! leaf that cannot be read is passed over like a damaged one; where many files are absent or unreadable, the pass stops.
 //!
 //! How far a pass has come is in the metadata, so that it goes on after a restart, and on another replica.
 //! Whoever takes a step says from where: of two that took the same one, one counts.
@@ -16,14 +17,15 @@ use tokio::sync::Mutex;
 
 use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
+use crate::application::absence;
 use crate::application::error::Result;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{LeafRecord, MetadataStore, ScrubPass};
 use crate::application::store::Tiers;
 use crate::application::validate::Finding;
-use crate::application::verify::{LeafCheck, Verdict};
-use crate::domain::blob::BlobId;
+use crate::application::verify::{LeafCheck, MISSING, UNREADABLE, Verdict};
+use crate::domain::blob::{BlobId, Location};
 
 /// Leaves of one step.
 const LEAVES: u32 = 256;
@@ -234,6 +236,14 @@ impl Scrubber {
                 Verdict::Damaged(code) => match self.metadata.find_leaf(leaf.id).await? {
                     // Moved while it was read: it is read again where it went.
                     Some(now) if now.location != leaf.location => leaf = now,
+                    // Where many files are gone it is not the leaves that are damaged: the pass stops here.
+                    Some(_) if code == MISSING || code == UNREADABLE => {
+                        let Location { tier, segment, .. } = leaf.location;
+                        absence::check(self.metadata.as_ref(), &self.tiers, tier, Some(segment))
+                            .await
+                            .map_err(|error| Trouble::Absent(tier, error))?;
+                        return Ok(Verdict::Damaged(code));
+                    }
                     Some(_) => return Ok(Verdict::Damaged(code)),
                     // Collected while it was read.
                     None => return Ok(Verdict::Sound),

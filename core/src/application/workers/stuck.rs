@@ -37,6 +37,8 @@ pub(crate) enum Trouble {
     Tier(StorageClass, SegmentError),
     /// The tier takes nothing, but what lies there can be read: what should go to the other tier goes.
     Target(StorageClass, SegmentError),
+    /// Files of the tier are absent or unreadable in bulk: work on the other tier goes on.
+    Absent(StorageClass, Error),
     /// The database is away: the step ends.
     Store(MetadataError),
 }
@@ -84,6 +86,8 @@ pub(crate) struct Shelf {
     away: HashSet<StorageClass>,
     /// Tiers that took nothing in this step.
     closed: HashSet<StorageClass>,
+    /// Why a tier counts as absent in this step.
+    absent: Option<Error>,
     failed: u64,
 }
 
@@ -97,7 +101,17 @@ impl Shelf {
         let items = metadata.stuck(Some(worker), ROWS_MAX).await?;
         let items = items.into_iter().map(|stuck| (stuck.item.clone(), stuck)).collect();
         let (cleared, away, closed) = (Vec::new(), HashSet::new(), HashSet::new());
-        Ok(Self { metadata: metadata.clone(), worker, now, items, cleared, away, closed, failed: 0 })
+        Ok(Self {
+            metadata: metadata.clone(),
+            worker,
+            now,
+            items,
+            cleared,
+            away,
+            closed,
+            absent: None,
+            failed: 0,
+        })
     }
 
     /// How many rows to ask for, so that a page holds `page` items besides those put aside.
@@ -185,6 +199,10 @@ impl Shelf {
             Err(Trouble::Item(error)) => self.put_aside(item, &error).await?,
             Err(Trouble::Tier(tier, error)) => self.tier_is_away(tier, &error),
             Err(Trouble::Target(tier, error)) => self.tier_is_closed(tier, &error),
+            Err(Trouble::Absent(tier, error)) => {
+                self.away.insert(tier);
+                self.absent = Some(error);
+            }
             Err(Trouble::Store(error)) => return Err(error.into()),
         }
         Ok(None)
@@ -254,7 +272,7 @@ impl Shelf {
             self.metadata.clear_stuck(self.worker, &self.cleared).await?;
         }
         if done == 0 && self.failed == 0 && !(self.away.is_empty() && self.closed.is_empty()) {
-            return Err(Error::Unavailable);
+            return Err(self.absent.unwrap_or(Error::Unavailable));
         }
         Ok(self.failed)
     }

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
 use crate::application::error::Result;
+use crate::application::high_water::{self, Behind};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Leftover, MetadataError, MetadataStore, SegmentRecord, WriterId};
-use crate::application::ports::segments::{SegmentError, SegmentKind};
+use crate::application::ports::segments::{Mended, SegmentError, SegmentKind};
 use crate::application::store::Tiers;
 
 /// How long a writer counts as alive after its last word.
@@ -94,12 +95,34 @@ impl TakeOver {
     /// that cannot be settled is put aside, and its tier's absence leaves it for later: what was committed into it
     /// is readable either way.
     pub async fn from(&self, writer: WriterId) -> Result<u64> {
+        self.keep_if_older().await?;
         let mut shelf = Shelf::open(&self.metadata, NAME, self.clock.now()).await?;
         let leftover = self.metadata.take_over(writer).await?;
         let done = self.settle_all(writer, leftover, &mut shelf, true).await?;
         // Nothing done and a tier away is no reason to stop a start.
         shelf.close(1).await?;
         Ok(done)
+    }
+
+    /// If the database has lost commits, whatever was open when it was current may hold acknowledged bytes that it does
+    /// not know. That is written down for each of them before anything is done to them; from then on the database is
+    /// taken as it is.
+    async fn keep_if_older(&self) -> Result<()> {
+        let Some(behind) = high_water::behind(self.metadata.as_ref(), &self.tiers).await? else {
+            return Ok(());
+        };
+        let segments = self.metadata.keep_open_segments(self.clock.now()).await?;
+        high_water::accept(self.metadata.as_ref(), &self.tiers).await?;
+        let Behind { writer, noted, known } = behind;
+        tracing::error!(
+            writer = %writer.0,
+            commits = noted,
+            known,
+            segments,
+            "the database is older than the tiers: restore a newer one; nothing was removed. `juststorage validate` \
+             lists what it does not know"
+        );
+        Ok(())
     }
 
     /// Settles what a dead writer left, each segment by itself. What was put aside and is not due is left alone,
@@ -117,7 +140,7 @@ impl TakeOver {
             if !all && shelf.holds(&item) || shelf.is_away(segment.tier) {
                 continue;
             }
-            let settled = self.settle(segment).await;
+            let settled = self.settle(segment, leftover.kept.contains(&segment.id)).await;
             segments += u64::from(shelf.settle(item, settled).await?.is_some());
         }
         let writes = leftover.writes;
@@ -127,29 +150,69 @@ impl TakeOver {
         Ok(writes + segments)
     }
 
-    /// An open single was never committed: it goes. An open pack stays as far as it was committed.
-    async fn settle(&self, segment: &SegmentRecord) -> Result<(), Trouble> {
-        let size = match segment.kind {
-            SegmentKind::Single => None,
-            SegmentKind::Pack if segment.size == 0 => None,
-            SegmentKind::Pack => {
-                match self.tiers.of(segment.tier).recover(segment.id, segment.size).await {
-                    Ok(size) => Some(size),
-                    // What is missing is missing: reads of it fail, `validate` names it, the rest goes on.
-                    Err(error @ (SegmentError::Missing(_) | SegmentError::Corrupt { .. })) => {
-                        tracing::error!(%error, segment = %segment.id, "pack of a dead writer is damaged");
-                        Some(segment.size)
-                    }
-                    // There is no room for its index. It is whole without: its records say what it holds.
-                    Err(error @ SegmentError::Full(_)) => {
-                        tracing::warn!(%error, segment = %segment.id, "pack of a dead writer is sealed without an index");
-                        Some(segment.size)
-                    }
-                    Err(error) => return Err(Trouble::of_tier(segment.tier, error)),
-                }
+    /// An open single was never committed: it goes. An open pack stays as far as it was committed, and what it holds
+    /// beyond is dead. Of what is kept, everything whole stays. What cannot be mended now is set aside.
+    async fn settle(&self, segment: &SegmentRecord, kept: bool) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        let committed = segment.kind == SegmentKind::Pack && segment.size > 0;
+        if !committed && !kept {
+            return Ok(self.metadata.settle_segment(segment.id, None, now).await?);
+        }
+        let known = Mended { size: segment.size, ..Mended::default() };
+        let mended = match self.tiers.of(segment.tier).recover(segment.id, segment.size).await {
+            Ok(mended) => {
+                tell_of_unknown(segment, &mended, kept);
+                // Nothing is in it: what was open for it was never used.
+                (committed || mended.unknown_records > 0).then_some(mended)
             }
+            // A single that was not finished, or a pack that was not begun.
+            Err(SegmentError::Missing(_)) if !committed => None,
+            // What is missing is missing: reads of it fail, `validate` names it, the rest goes on.
+            Err(error @ (SegmentError::Missing(_) | SegmentError::Corrupt { .. })) => {
+                tracing::error!(%error, segment = %segment.id, "pack of a dead writer is damaged");
+                if kept && matches!(error, SegmentError::Corrupt { .. }) {
+                    return Err(self.set_aside(segment, &error).await);
+                }
+                Some(known)
+            }
+            Err(error @ SegmentError::Unreadable { .. }) => {
+                return Err(self.set_aside(segment, &error).await);
+            }
+            // There is no room for its index. It is whole without: its records say what it holds.
+            Err(error @ SegmentError::Full(_)) if !kept => {
+                tracing::warn!(%error, segment = %segment.id, "pack of a dead writer is sealed without an index");
+                Some(known)
+            }
+            Err(error @ SegmentError::Full(_)) => {
+                return Err(self.set_aside(segment, &error).await);
+            }
+            Err(error) => return Err(Trouble::of_tier(segment.tier, error)),
         };
-        Ok(self.metadata.settle_segment(segment.id, size, self.clock.now()).await?)
+        Ok(self.metadata.settle_segment(segment.id, mended, now).await?)
+    }
+
+    /// Nothing of it is removed; a later look may read it.
+    async fn set_aside(&self, segment: &SegmentRecord, error: &SegmentError) -> Trouble {
+        match self.metadata.set_aside(segment.id).await {
+            Ok(()) => Trouble::Item(format!("{error}; the segment stays as it is and is tried again")),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+fn tell_of_unknown(segment: &SegmentRecord, mended: &Mended, kept: bool) {
+    let Mended { unknown_records: records, unknown_bytes: bytes, .. } = *mended;
+    let (segment, tier) = (segment.id, segment.tier.as_str());
+    if records == 0 {
+        return;
+    }
+    if kept {
+        tracing::error!(
+            %segment, tier, records, bytes,
+            "a segment holds whole records that the database does not know: they are kept"
+        );
+    } else {
+        tracing::info!(%segment, tier, records, bytes, "what was written and not acknowledged is garbage");
     }
 }
 
@@ -172,6 +235,9 @@ impl Worker for TakeOver {
         shelf.keep_only("writer", &dead.iter().map(name).collect());
         if dead.is_empty() {
             shelf.keep_only("segment", &HashSet::new());
+        }
+        if !dead.is_empty() {
+            self.keep_if_older().await?;
         }
         let mut done = 0;
         for writer in &dead {

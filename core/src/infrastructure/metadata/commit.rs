@@ -11,7 +11,7 @@ use super::dialect::Fault;
 use super::limits::Ledger;
 use super::tally::condemn_if_empty;
 use super::transaction::{Transaction, transaction};
-use super::{delete, expire, parts, put, update};
+use super::{delete, expire, kept, parts, put, update};
 use crate::application::ports::metadata::{MetadataError, Mutation, Outcome, PutObject, Refusal, WriterId};
 use crate::domain::address::Tenant;
 use crate::domain::timestamp::Timestamp;
@@ -28,7 +28,7 @@ pub(super) async fn commit(
 ) -> Result<Vec<Applied>, Fault> {
     let hopeful = async {
         let mut tx = db.begin().await?;
-        let applied = apply(&mut tx, writer, batch, now, Fences::Last).await?;
+        let applied = counted(&mut tx, writer, batch, now, Fences::Last).await?;
         tx.commit().await?;
         Ok::<_, Fault>(applied)
     };
@@ -36,7 +36,7 @@ pub(super) async fn commit(
         Err(fault) if !fault.is_outage() || db.makes_room(&fault).await => watch::collided(),
         result => return result,
     }
-    match transaction!(db, |tx| apply(&mut tx, writer, batch, now, Fences::First).await?) {
+    match transaction!(db, |tx| counted(&mut tx, writer, batch, now, Fences::First).await?) {
         // One of them cannot be done: by themselves, the others can.
         Err(fault) if batch.len() > 1 && !fault.is_outage() => one_by_one(db, writer, batch, now).await,
         result => result,
@@ -51,7 +51,7 @@ async fn one_by_one(
 ) -> Result<Vec<Applied>, Fault> {
     let mut applied = Vec::with_capacity(batch.len());
     for mutation in batch.chunks(1) {
-        match transaction!(db, |tx| apply(&mut tx, writer, mutation, now, Fences::First).await?) {
+        match transaction!(db, |tx| counted(&mut tx, writer, mutation, now, Fences::First).await?) {
             Ok(one) => applied.extend(one),
             Err(fault) if fault.is_outage() => return Err(fault),
             Err(fault) => applied.push(Err(Refusal::Failed(fault_text(fault)))),
@@ -62,6 +62,19 @@ async fn one_by_one(
 
 fn fault_text(fault: Fault) -> String {
     MetadataError::from(fault).to_string()
+}
+
+/// As [`apply`], and counts the transaction.
+async fn counted(
+    tx: &mut Transaction,
+    writer: WriterId,
+    mutations: &[Mutation],
+    now: Timestamp,
+    fences: Fences,
+) -> Result<Vec<Applied>, Fault> {
+    let applied = apply(tx, writer, mutations, now, fences).await?;
+    kept::count(tx, writer).await?;
+    Ok(applied)
 }
 
 /// As [`commit`], inside a transaction that is under way.

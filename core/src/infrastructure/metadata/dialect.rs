@@ -270,6 +270,11 @@ macro_rules! piece {
     ($engine:ident segment) => {
         "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes FROM segments g"
     };
+    // What `kept::kept` reads.
+    ($engine:ident kept) => {
+        "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes, k.records FROM kept_segments k \
+         JOIN segments g ON g.id = k.segment_id"
+    };
     // What `rows::leaf` reads.
     ($engine:ident leaf) => {
         "SELECT b.id, b.domain, b.hash, b.size, b.segment_id, b.seg_offset, b.quarantined, g.tier \

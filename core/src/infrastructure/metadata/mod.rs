@@ -21,6 +21,7 @@ mod holds;
 mod identity;
 #[cfg(feature = "testing")]
 mod inspect;
+mod kept;
 mod leases;
 mod limits;
 mod lookups;

@@ -6,7 +6,7 @@ use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::tally::{NEVER_NAMED, Tally};
 use super::transaction::{Transaction, transaction};
-use super::{rows, segments};
+use super::{kept, rows, segments};
 use crate::application::ports::metadata::{Relocation, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, SegmentId};
@@ -43,6 +43,7 @@ pub(super) async fn relocate(
                 super::tally::condemn_if_empty(&mut tx, *segment, NEVER_NAMED).await?;
             }
         }
+        kept::count(&mut tx, writer).await?;
         pointed
     })
 }

@@ -6,9 +6,9 @@ use super::database::Database;
 use super::dialect::{Fault, sql};
 use super::tally::{NEVER_NAMED, condemn_if_empty};
 use super::transaction::{Transaction, transaction};
-use super::{rows, spaces};
+use super::{kept, rows, spaces};
 use crate::application::ports::metadata::{LeafRecord, Leftover, MetadataError, SegmentRecord, WriterId};
-use crate::application::ports::segments::SegmentKind;
+use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::object::ObjectId;
@@ -96,29 +96,44 @@ pub(super) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftove
             .bind(writer.0)
             .map(rows::segment)
             .await?;
-        Leftover { segments, writes: removed }
+        let kept = tx
+            .query(sql!(
+                "SELECT k.segment_id FROM kept_segments k JOIN segments g ON g.id = k.segment_id \
+                 WHERE g.writer = $1 AND g.state = 4"
+            ))
+            .bind(writer.0)
+            .map(|row| row.first().map(SegmentId))
+            .await?;
+        Leftover { segments, kept, writes: removed }
     })
 }
 
 pub(super) async fn settle(
     db: &Database,
     id: SegmentId,
-    size: Option<u64>,
+    mended: Option<Mended>,
     now: Timestamp,
 ) -> Result<(), Fault> {
     transaction!(db, |tx| {
-        match size {
-            Some(size) => {
+        match &mended {
+            Some(mended) => {
+                let kept = kept::looked_at(&mut tx, id, mended).await?;
+                let dead = if kept { 0 } else { mended.unknown_bytes };
                 tx.query(sql!(
-                    "UPDATE segments SET state = 2, writer = NULL, size = $2 WHERE id = $1 AND state = 4"
+                    "UPDATE segments SET state = 2, writer = NULL, size = $2, dead_bytes = dead_bytes + $3 \
+                     WHERE id = $1 AND state = 4"
                 ))
                 .bind(id.0)
-                .bind(rows::signed(size)?)
+                .bind(rows::signed(mended.size)?)
+                .bind(rows::signed(dead)?)
                 .execute()
                 .await?;
                 condemn_if_empty(&mut tx, id, now).await?;
             }
-            None => condemn_unused(&mut tx, id, now).await?,
+            None => {
+                kept::no_longer(&mut tx, id).await?;
+                condemn_unused(&mut tx, id, now).await?;
+            }
         }
     })
 }
@@ -256,7 +271,9 @@ pub(super) async fn forget(db: &Database, ids: &[SegmentId]) -> Result<(), Fault
 pub(super) async fn sparse_packs(db: &Database, limit: u32) -> Result<Vec<SegmentRecord>, Fault> {
     db.read(sql!(
         segment,
-        " WHERE g.kind = 2 AND g.state = 2 AND g.live_bytes < g.dead_bytes ORDER BY g.live_bytes LIMIT $1"
+        " WHERE g.kind = 2 AND g.state = 2 AND g.live_bytes < g.dead_bytes \
+         AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = g.id) \
+         ORDER BY g.live_bytes LIMIT $1"
     ))
     .bind(i64::from(limit))
     .map(rows::segment)

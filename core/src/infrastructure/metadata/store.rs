@@ -7,15 +7,15 @@ use super::database::Database;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    LeaseTime, SqlMetadata, adopt, commit, completions, credentials, garbage, holds, leases, limits, objects,
-    relocate, scrub, segments, settings, spaces, stuck, uploads, usage, validate,
+    LeaseTime, SqlMetadata, adopt, commit, completions, credentials, garbage, holds, kept, leases, limits,
+    objects, relocate, scrub, segments, settings, spaces, stuck, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
-    BucketDeletion, Credential, Found, Hold, Inconsistency, LeafRecord, Leftover, LifecyclePass, ListQuery,
-    ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject, Refusal,
-    Relocation, Retained, ScrubPass, SegmentRecord, SpaceUsage, Stuck, Swept, Target, WriterId,
+    BucketDeletion, Credential, Found, Hold, Inconsistency, KeptSegment, LeafRecord, Leftover, LifecyclePass,
+    ListQuery, ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject,
+    Refusal, Relocation, Retained, ScrubPass, SegmentRecord, SpaceUsage, Stuck, Swept, Target, WriterId,
 };
-use crate::application::ports::segments::SegmentKind;
+use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
@@ -223,8 +223,28 @@ impl MetadataStore for SqlMetadata {
         Ok(segments::take_over(&self.db, writer).await?)
     }
 
-    async fn settle_segment(&self, id: SegmentId, size: Option<u64>, now: Timestamp) -> Answer<()> {
-        Ok(segments::settle(&self.db, id, size, now).await?)
+    async fn set_aside(&self, id: SegmentId) -> Answer<()> {
+        Ok(kept::set_aside(&self.db, id).await?)
+    }
+
+    async fn count_commits(&self, writer: WriterId) -> Answer<()> {
+        Ok(kept::count_commits(&self.db, writer).await?)
+    }
+
+    async fn commit_counts(&self) -> Answer<Vec<(WriterId, u64)>> {
+        Ok(kept::commit_counts(&self.db).await?)
+    }
+
+    async fn keep_open_segments(&self, now: Timestamp) -> Answer<u64> {
+        Ok(kept::keep_open(&self.db, now).await?)
+    }
+
+    async fn kept_segments(&self) -> Answer<Vec<KeptSegment>> {
+        Ok(kept::kept(&self.db).await?)
+    }
+
+    async fn settle_segment(&self, id: SegmentId, mended: Option<Mended>, now: Timestamp) -> Answer<()> {
+        Ok(segments::settle(&self.db, id, mended, now).await?)
     }
 
     async fn open_segment(

@@ -223,7 +223,8 @@ pub(super) fn lost(pack: SegmentId) -> Fault {
 /// When a segment was condemned that no backup of the database can name: its file may go at once.
 pub(super) const NEVER_NAMED: Timestamp = Timestamp(0);
 
-/// A sealed segment without blobs never gets one again: its file may go, once the retention has passed since `now`.
+/// A sealed segment without blobs never gets one again: its file may go, once the retention has passed since `now`,
+/// unless it is kept because the database may not know all that lies in it.
 pub(super) async fn condemn_if_empty(
     tx: &mut Transaction,
     segment: SegmentId,
@@ -231,7 +232,8 @@ pub(super) async fn condemn_if_empty(
 ) -> Result<(), Fault> {
     tx.query(sql!(
         "UPDATE segments SET state = 3, condemned_at = $2 WHERE id = $1 AND state = 2 \
-         AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1)"
+         AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1) \
+         AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = $1)"
     ))
     .bind(segment.0)
     .bind(now.millis())

@@ -242,7 +242,8 @@ fn garbage() -> Vec<(&'static str, Sql)> {
             sql!(
                 "SELECT 'a sealed segment of ' || CAST(g.size AS TEXT) || ' bytes holds nothing' \
                  FROM segments g WHERE g.state = 2 \
-                 AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = g.id)"
+                 AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = g.id) \
+                 AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = g.id)"
             ),
         ),
         (

@@ -10,6 +10,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::application::ports::segments::SegmentError;
+use crate::domain::blob::SegmentId;
 use crate::infrastructure::watch::{self, Step};
 
 /// The most slices that one call takes (`IOV_MAX` on Linux).
@@ -34,6 +35,28 @@ pub(super) fn io_error(action: &'static str, error: io::Error) -> SegmentError {
     match advice {
         Some(advice) => SegmentError::Unavailable { action, source, advice },
         None => SegmentError::Io { action, source },
+    }
+}
+
+/// An error of reading one segment. What is a state of the machine is told as such; what its file system says of this
+/// file is a verdict about this file.
+pub(super) fn read_error(segment: SegmentId, action: &'static str, error: io::Error) -> SegmentError {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(
+            Errno::IO
+            | Errno::BADMSG
+            | Errno::UCLEAN
+            | Errno::REMOTEIO
+            | Errno::NODATA
+            | Errno::ILSEQ
+            | Errno::TIMEDOUT
+            | Errno::ACCESS
+            | Errno::PERM
+            | Errno::ISDIR
+            | Errno::LOOP
+            | Errno::OVERFLOW,
+        ) => SegmentError::Unreadable { segment, action, source: Arc::new(error) },
+        _ => io_error(action, error),
     }
 }
 
@@ -141,5 +164,17 @@ mod tests {
         }
         assert!(!passes(Errno::IO));
         assert!(matches!(io_error("write", io::Error::other("x")), SegmentError::Io { .. }));
+    }
+
+    /// A bad sector is about the file; a process without descriptors is not.
+    #[test]
+    fn a_verdict_about_a_file_is_told_from_one_about_the_machine() {
+        let id = SegmentId::fresh();
+        for errno in [Errno::IO, Errno::UCLEAN, Errno::ACCESS] {
+            assert_eq!(read_error(id, "read", errno.into()).segment(), Some(id), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NOMEM, Errno::NOTCONN] {
+            assert_eq!(read_error(id, "read", errno.into()).segment(), None, "{errno}");
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! Where in its directory a tier keeps what.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
-use super::blocking::io_error;
+use super::blocking::{io_error, read_error};
 use super::mark;
 use crate::application::ports::segments::SegmentError;
 use crate::domain::blob::SegmentId;
@@ -21,13 +22,15 @@ pub(super) const FILE_MODE: u32 = 0o640;
 const EXTENSION: &str = "seg";
 
 /// The layout of a tier: singles being written in `staging`, everything else in `segments`, spread over 256
-/// shelves by the first byte of its name so that no directory grows without bound.
+/// shelves by the first byte of its name so that no directory grows without bound. Notes about commits are in `commits`.
 #[derive(Debug)]
 pub(super) struct Directory {
     root: PathBuf,
     tier: &'static str,
     /// What the root must carry, once that is known.
     mark: OnceLock<TierMark>,
+    /// The root as it was opened: another one at its path is another file system, mounted or no longer mounted there.
+    opened: OnceLock<Place>,
     /// Which shelves this process knows to exist durably.
     shelves: [AtomicBool; 256],
 }
@@ -42,12 +45,17 @@ impl Directory {
     /// The tier in `root`, of which nothing is made yet.
     pub(super) fn at(root: PathBuf, tier: &'static str) -> Self {
         let shelves = std::array::from_fn(|_| AtomicBool::new(false));
-        Self { root, tier, mark: OnceLock::new(), shelves }
+        Self { root, tier, mark: OnceLock::new(), opened: OnceLock::new(), shelves }
     }
 
     fn make_directories(&self) -> Result<(), SegmentError> {
         durable::create_directory(&self.staging())
             .and_then(|()| durable::create_directory(&self.segments()))
+            .and_then(|()| std::fs::metadata(&self.root))
+            .map(|root| {
+                // The first is the one that was opened.
+                let _ = self.opened.set(Place::of(&root));
+            })
             .map_err(|error| self.error("create the tier's directories", error))
     }
 
@@ -70,9 +78,19 @@ impl Directory {
         self.make_directories()
     }
 
-    /// Fails if the root does not carry the mark that it must. Blocks.
+    /// Fails if the root does not carry the mark that it must; where none is known, if it is not the directory that was
+    /// opened. Blocks.
     pub(super) fn identify(&self) -> Result<(), SegmentError> {
-        self.mark.get().map_or(Ok(()), |mark| mark::verify(&self.root, mark))
+        match (self.mark.get(), self.opened.get()) {
+            (Some(mark), _) => mark::verify(&self.root, mark),
+            (None, None) => Ok(()),
+            (None, Some(_)) if self.is_where_it_was() => Ok(()),
+            (None, Some(_)) => Err(self.vanished("the tier's root is not the directory that was opened")),
+        }
+    }
+
+    fn is_where_it_was(&self) -> bool {
+        std::fs::metadata(&self.root).is_ok_and(|root| self.opened.get() == Some(&Place::of(&root)))
     }
 
     /// Creates a file in `staging`. If somebody removed that directory, it is made again. Blocks.
@@ -85,6 +103,39 @@ impl Directory {
             }
             created => created,
         }
+    }
+
+    /// Fails unless the root is still the directory that was opened. Nothing is made in a directory that a file system
+    /// was mounted over, or was unmounted from: bytes there are out of sight once that is undone. Blocks.
+    pub(super) fn still_here(&self) -> Result<(), SegmentError> {
+        // Mounted again it may be another device: then its mark counts.
+        if self.is_where_it_was() { Ok(()) } else { self.identify() }
+    }
+
+    /// Fails unless `path` still names `file`, which was just made durable. Blocks.
+    pub(super) fn still_named(&self, file: &File, path: &Path) -> Result<(), SegmentError> {
+        let opened = file.metadata().map_err(|error| self.error("look at a segment", error))?;
+        match std::fs::metadata(path) {
+            Ok(named) if opened.nlink() > 0 && Place::of(&named) == Place::of(&opened) => Ok(()),
+            Ok(_) => Err(self.vanished("the segment's name stands for another file")),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(self.vanished("the segment's file was removed"))
+            }
+            Err(error) => Err(self.error("look at a segment", error)),
+        }
+    }
+
+    /// What was written is not where it would be looked for.
+    fn vanished(&self, what: &'static str) -> SegmentError {
+        let source =
+            Arc::new(io::Error::other(format!("{what} ({} tier, {})", self.tier, self.root.display())));
+        let advice = "was the tier unmounted, or a directory in it removed? Put it back, and restart the server if it \
+                      stays like this";
+        SegmentError::Unavailable { action: "write to a segment", source, advice }
+    }
+
+    pub(super) fn commit_notes(&self) -> PathBuf {
+        self.root.join("commits")
     }
 
     pub(super) fn staging(&self) -> PathBuf {
@@ -110,12 +161,12 @@ impl Directory {
     pub(super) fn make_room(&self, id: SegmentId) -> io::Result<PathBuf> {
         let path = self.settled(id);
         let known = &self.shelves[usize::from(id.0.as_bytes()[0])];
-        if !known.load(Ordering::Acquire) {
+        // It may have been removed since: the next segment makes it again.
+        let shelf = path.parent().filter(|shelf| !known.load(Ordering::Acquire) || !shelf.is_dir());
+        if let Some(shelf) = shelf {
             // A new shelf in another root would hide that it is another one.
-            self.identify().map_err(io::Error::other)?;
-            if let Some(parent) = path.parent() {
-                durable::create_directory(parent)?;
-            }
+            self.still_here().map_err(io::Error::other)?;
+            durable::create_directory(shelf)?;
             known.store(true, Ordering::Release);
         }
         Ok(path)
@@ -127,7 +178,7 @@ impl Directory {
             if error.kind() == ErrorKind::NotFound {
                 SegmentError::Missing(id)
             } else {
-                self.error("open a segment", error)
+                read_error(id, "open a segment", error)
             }
         })
     }
@@ -149,5 +200,18 @@ impl Directory {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SegmentError::Full(self.tier),
             _ => io_error(action, error),
         }
+    }
+}
+
+/// Which file or directory it is, whatever its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Place {
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
     }
 }

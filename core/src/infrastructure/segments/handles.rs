@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, PoisonError};
 
-use super::blocking::{Wait, read_exact_at};
+use super::blocking::{Wait, read_error, read_exact_at};
 use super::directory::Directory;
 use super::format::{FRAME_SIZE, SegmentHeader};
 use crate::application::ports::segments::{SegmentError, SegmentKind};
@@ -34,7 +34,7 @@ impl Handle {
         let corrupt = |what| SegmentError::Corrupt { segment: id, offset: 0, what };
         read_exact_at(&file, &mut frame, 0, Wait::Yes).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => corrupt("the file ends inside its header"),
-            _ => directory.error("read a segment's header", error),
+            _ => read_error(id, "read a segment's header", error),
         })?;
         let header = SegmentHeader::decode(&frame).map_err(|damage| corrupt(damage.0))?;
         if header.id != id {

@@ -8,19 +8,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use uuid::Uuid;
 
 use super::blocking::{Wait, blocking};
 use super::buffers::Memory;
 use super::directory::Directory;
 use super::handles::{Handle, Handles};
 use super::mark;
+use super::notes;
 use super::pack::LocalPack;
 use super::reader::{self, Cursor, Stop, Stretch};
 use super::single::LocalSingle;
 use super::walk;
 
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, PackWriter, ReadRequest, SegmentError, SegmentStore, SingleWriter,
+    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadRequest, SegmentError, SegmentStore,
+    SingleWriter,
 };
 use crate::domain::blob::SegmentId;
 use crate::domain::identity::TierMark;
@@ -122,7 +125,7 @@ impl SegmentStore for LocalSegments {
         blocking(move || remove(&directory, &handles, id)).await
     }
 
-    async fn recover(&self, id: SegmentId, committed: u64) -> Result<u64, SegmentError> {
+    async fn recover(&self, id: SegmentId, committed: u64) -> Result<Mended, SegmentError> {
         self.with_segment(id, true, move |directory, handle| walk::recover(directory, handle, committed))
             .await
     }
@@ -166,6 +169,20 @@ impl SegmentStore for LocalSegments {
         .await
     }
 
+    async fn probe(&self, ids: Vec<SegmentId>) -> Result<Vec<Presence>, SegmentError> {
+        let directory = Arc::clone(&self.directory);
+        blocking(move || {
+            let look = |id| match Handle::open(&directory, id, false) {
+                Ok(_) | Err(SegmentError::Corrupt { .. }) => Ok(Presence::Present),
+                Err(SegmentError::Missing(_)) => Ok(Presence::Absent),
+                Err(SegmentError::Unreadable { .. }) => Ok(Presence::Unreadable),
+                Err(error) => Err(error),
+            };
+            ids.into_iter().map(look).collect()
+        })
+        .await
+    }
+
     async fn enter(&self, mark: &TierMark) -> Result<(), SegmentError> {
         let (directory, mark) = (Arc::clone(&self.directory), *mark);
         blocking(move || directory.enter(mark)).await
@@ -174,6 +191,16 @@ impl SegmentStore for LocalSegments {
     async fn identify(&self) -> Result<(), SegmentError> {
         let directory = Arc::clone(&self.directory);
         blocking(move || directory.identify()).await
+    }
+
+    async fn note_commits(&self, writer: Uuid, commits: u64) -> Result<(), SegmentError> {
+        let directory = Arc::clone(&self.directory);
+        blocking(move || notes::write(&directory, writer, commits)).await
+    }
+
+    async fn commit_notes(&self) -> Result<Vec<(Uuid, u64)>, SegmentError> {
+        let directory = Arc::clone(&self.directory);
+        blocking(move || notes::read(&directory)).await
     }
 
     /// Writes, syncs and removes a small file.

@@ -9,6 +9,7 @@ mod handles;
 mod interleavings;
 mod local;
 mod mark;
+mod notes;
 mod pack;
 mod reader;
 mod single;

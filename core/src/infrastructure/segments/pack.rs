@@ -40,6 +40,7 @@ pub(super) struct LocalPack {
 impl LocalPack {
     /// Creates the file under its final name, with a header, durably. Blocks.
     pub(super) fn create(directory: Arc<Directory>, id: SegmentId) -> Result<Self, SegmentError> {
+        directory.still_here()?;
         let begin = || {
             let path = directory.make_room(id)?;
             let file = durable::create_file(&path, FILE_MODE)?;
@@ -98,6 +99,8 @@ impl Pack {
             let _ = durable::cut_file(&self.file, self.size);
             self.directory.error("append to a pack", error)
         })?;
+        // Durable in a file that nobody finds again is not durable. One look for the whole batch.
+        self.directory.still_named(&self.file, &self.directory.settled(self.id))?;
         self.size = end;
         let offsets = found.iter().map(|record| record.offset).collect();
         self.records.extend(found);

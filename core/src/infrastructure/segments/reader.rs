@@ -9,7 +9,7 @@ use rustix::fs::Advice;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::blocking::{Wait, io_error, joined, read_at, read_exact_at, read_into};
+use super::blocking::{Wait, io_error, joined, read_at, read_error, read_exact_at, read_into};
 use super::buffers::{Buffers, Memory};
 use super::format::{self, BLOCK, FRAME_SIZE, Frame, RecordFooter};
 use super::handles::Handle;
@@ -222,7 +222,7 @@ impl Cursor {
         match error.kind() {
             ErrorKind::WouldBlock if wait == Wait::No => Stop::WouldWait,
             ErrorKind::UnexpectedEof => self.corrupt(offset, "the file ends too early"),
-            _ => Stop::Failed(io_error("read a segment", error)),
+            _ => Stop::Failed(read_error(self.stretch.segment, "read a segment", error)),
         }
     }
 

@@ -67,6 +67,7 @@ impl LocalSingle {
         id: SegmentId,
         domain: DomainTag,
     ) -> Result<Self, SegmentError> {
+        directory.still_here()?;
         let path = directory.staged(id);
         let file =
             directory.create_staged(&path).map_err(|error| directory.error("stage a segment", error))?;
@@ -166,9 +167,12 @@ impl SingleWriter for LocalSingle {
         let guard = Abandon(Arc::clone(&abandoned));
         let single = *self;
         let size = blocking(move || {
-            single
+            single.directory.still_here()?;
+            let size = single
                 .seal(progress, hash, &abandoned)
-                .map_err(|error| single.directory.error("seal a segment", error))
+                .map_err(|error| single.directory.error("seal a segment", error))?;
+            single.directory.still_named(&single.file, &single.directory.settled(single.id))?;
+            Ok(size)
         })
         .await?;
         drop(guard);

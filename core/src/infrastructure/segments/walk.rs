@@ -3,14 +3,14 @@
 
 use std::io::ErrorKind;
 
-use super::blocking::{Wait, read_exact_at};
+use super::blocking::{Wait, read_error, read_exact_at};
 use super::directory::Directory;
 use super::format::{
     self, Damage, FRAME, FRAME_SIZE, Frame, RECORD_MAGIC, RecordFooter, RecordHeader, SegmentHeader, Trailer,
 };
 use super::handles::Handle;
 use super::pack::write_index;
-use crate::application::ports::segments::{FoundRecord, SegmentError};
+use crate::application::ports::segments::{FoundRecord, Mended, SegmentError};
 use crate::infrastructure::durable;
 
 /// Bytes read at a time where much is passed by.
@@ -21,7 +21,6 @@ type Walked = (Vec<FoundRecord>, Option<(u64, Damage)>);
 
 /// A segment's file, and its size when it was opened.
 struct Look<'a> {
-    directory: &'a Directory,
     handle: &'a Handle,
     size: u64,
 }
@@ -30,12 +29,12 @@ struct Look<'a> {
 ///
 /// A tail that is no record is taken for the torn end of a pack that was not sealed. If there is a record
 /// behind it, it is damage instead, and told.
-pub(super) fn inspect(directory: &Directory, handle: &Handle) -> Result<Vec<FoundRecord>, SegmentError> {
-    let look = Look::new(directory, handle)?;
+pub(super) fn inspect(_: &Directory, handle: &Handle) -> Result<Vec<FoundRecord>, SegmentError> {
+    let look = Look::new(handle)?;
     if let Some((_, records)) = look.index()? {
         return Ok(records);
     }
-    let (records, end) = look.walk(look.size)?;
+    let (records, end) = look.walk(look.first_record(), look.size)?;
     let Some((end, damage)) = end else { return Ok(records) };
     match look.next_record(end + 1)? {
         None => Ok(records),
@@ -43,28 +42,49 @@ pub(super) fn inspect(directory: &Directory, handle: &Handle) -> Result<Vec<Foun
     }
 }
 
-/// Cuts a pack at `committed`, checks that nothing but records is before, and seals it. Returns its size. Less
-/// than a header cannot have been committed: it stands for nothing.
-pub(super) fn recover(directory: &Directory, handle: &Handle, committed: u64) -> Result<u64, SegmentError> {
-    let look = Look::new(directory, handle)?;
+/// Seals a segment with every whole record in it, those behind `committed` too. What lies before must be nothing but
+/// records. Less than a header cannot have been committed: it stands for nothing.
+///
+/// Records behind `committed` are usually those of a batch that nobody was told of; but if the database is older than
+/// the tier, they are acknowledged ones. Either way they stay: only what is behind the last of them is cut. Between them
+/// may lie one that is not whole, since the pages of an unsynced batch arrive in any order.
+pub(super) fn recover(
+    directory: &Directory,
+    handle: &Handle,
+    committed: u64,
+) -> Result<Mended, SegmentError> {
+    let look = Look::new(handle)?;
     let committed = committed.max(look.first_record());
     if look.size < committed {
         return Err(look.corrupt(look.size, Damage("the file is shorter than what was committed")));
     }
-    if let Some((trailer, _)) = look.index()?
+    if let Some((trailer, records)) = look.index()?
         && (trailer.index_offset >= committed || look.size == committed)
     {
-        return Ok(look.size);
+        return Ok(mended(look.size, committed, &records));
     }
-    let (records, end) = look.walk(committed)?;
+    let (mut records, end) = look.walk(look.first_record(), committed)?;
     if let Some((end, damage)) = end {
         return Err(look.corrupt(end, damage));
     }
+    records.extend(look.whole_records(committed)?);
+    let end =
+        records.last().and_then(|last| format::record_end(last.offset, last.length)).unwrap_or(committed);
     let seal = || {
-        durable::cut_file(&handle.file, committed)?;
-        write_index(&handle.file, handle.id, &records, committed)
+        durable::cut_file(&handle.file, end)?;
+        write_index(&handle.file, handle.id, &records, end)
     };
-    seal().map_err(|error| directory.error("recover a pack", error))
+    let size = seal().map_err(|error| directory.error("recover a pack", error))?;
+    Ok(mended(size, committed, &records))
+}
+
+fn mended(size: u64, committed: u64, records: &[FoundRecord]) -> Mended {
+    let unknown = records.iter().filter(|record| record.offset >= committed);
+    Mended {
+        size,
+        unknown_records: unknown.clone().count() as u64,
+        unknown_bytes: unknown.map(|record| record.length).sum(),
+    }
 }
 
 /// What a segment holds, and its size, a pack without an index being cut behind its last whole record and sealed.
@@ -72,11 +92,11 @@ pub(super) fn salvage(
     directory: &Directory,
     handle: &Handle,
 ) -> Result<(Vec<FoundRecord>, u64), SegmentError> {
-    let look = Look::new(directory, handle)?;
+    let look = Look::new(handle)?;
     if let Some((_, records)) = look.index()? {
         return Ok((records, look.size));
     }
-    let (records, end) = look.walk(look.size)?;
+    let (records, end) = look.walk(look.first_record(), look.size)?;
     let mut cut = look.size;
     if let Some((end, damage)) = end {
         if look.next_record(end + 1)?.is_some() {
@@ -93,9 +113,10 @@ pub(super) fn salvage(
 }
 
 impl<'a> Look<'a> {
-    fn new(directory: &'a Directory, handle: &'a Handle) -> Result<Self, SegmentError> {
-        let size = handle.file.metadata().map_err(|error| directory.error("look at a segment", error))?.len();
-        Ok(Self { directory, handle, size })
+    fn new(handle: &'a Handle) -> Result<Self, SegmentError> {
+        let size = handle.file.metadata();
+        let size = size.map_err(|error| read_error(handle.id, "look at a segment", error))?.len();
+        Ok(Self { handle, size })
     }
 
     fn first_record(&self) -> u64 {
@@ -115,9 +136,9 @@ impl<'a> Look<'a> {
         Ok(format::decode_index(&index, &trailer).ok().map(|records| (trailer, records)))
     }
 
-    /// The records from the first on, which should end at `limit`. Frames and tables are checked, payloads are not: that is a reader's and the scrubber's part.
-    fn walk(&self, limit: u64) -> Result<Walked, SegmentError> {
-        let mut at = self.first_record();
+    /// The records from `from` on, which should end at `limit`. Frames and tables are checked, payloads are not: that is a reader's and the scrubber's part.
+    fn walk(&self, from: u64, limit: u64) -> Result<Walked, SegmentError> {
+        let mut at = from;
         let mut records = Vec::new();
         while at != limit {
             match self.record(at, limit)? {
@@ -130,6 +151,18 @@ impl<'a> Look<'a> {
             }
         }
         Ok((records, None))
+    }
+
+    /// All whole records from `from` on, with or without something else between them.
+    fn whole_records(&self, from: u64) -> Result<Vec<FoundRecord>, SegmentError> {
+        let (mut records, mut end) = self.walk(from, self.size)?;
+        while let Some((at, _)) = end {
+            let Some(next) = self.next_record(at + 1)? else { break };
+            let (more, then) = self.walk(next, self.size)?;
+            records.extend(more);
+            end = then;
+        }
+        Ok(records)
     }
 
     /// The record at `at`, if there is a whole one before `limit`.
@@ -205,7 +238,7 @@ impl<'a> Look<'a> {
     fn fill(&self, buffer: &mut [u8], at: u64) -> Result<(), SegmentError> {
         read_exact_at(&self.handle.file, buffer, at, Wait::Yes).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => self.corrupt(at, Damage("the file ends too early")),
-            _ => self.directory.error("look at a segment", error),
+            _ => read_error(self.handle.id, "look at a segment", error),
         })
     }
 

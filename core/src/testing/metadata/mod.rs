@@ -9,6 +9,7 @@ pub mod bench;
 pub mod content;
 pub mod garbage;
 pub mod identity;
+pub mod kept;
 pub mod keys;
 pub mod limits;
 pub mod listing;
@@ -95,6 +96,9 @@ macro_rules! metadata_promises {
         $promise!(retention, a_hold_keeps_every_condemned_segment);
         $promise!(stuck, an_item_is_put_aside_until_it_is_cleared);
         $promise!(stuck, the_named_are_purged_and_swept_and_nothing_else);
+        $promise!(kept, commits_are_counted_once_asked_for);
+        $promise!(kept, unknown_bytes_are_dead_unless_the_segment_is_kept);
+        $promise!(kept, what_is_set_aside_is_found_and_its_writer_lives);
         $promise!(scrub, a_pass_is_taken_on_by_one_at_a_time);
         $promise!(scrub, damage_is_listed_until_it_is_released);
         $promise!(scrub, a_segment_is_adopted_whole_or_not_at_all);

@@ -6,7 +6,7 @@ use super::bench::{Bench, etag, key, object, refusal};
 use crate::application::ports::metadata::{
     MetadataStore, Mutation, NewContent, Refusal, SegmentRecord, SegmentState, WriterId,
 };
-use crate::application::ports::segments::SegmentKind;
+use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::blob::{Hash, SegmentId};
 use crate::domain::object::ObjectId;
 use crate::domain::storage_class::StorageClass;
@@ -134,8 +134,9 @@ pub async fn what_a_dead_writer_left_is_returned_until_settled(store: &dyn Metad
     assert_eq!((again.segments.len(), again.writes), (3, 0));
     let size = record(store, packed).await.unwrap().size;
     for _ in 0..2 {
-        store.settle_segment(packed, Some(size + 10), bench.now()).await.unwrap();
-        store.settle_segment(empty, Some(20), bench.now()).await.unwrap();
+        let mended = |size| Some(Mended { size, ..Mended::default() });
+        store.settle_segment(packed, mended(size + 10), bench.now()).await.unwrap();
+        store.settle_segment(empty, mended(20), bench.now()).await.unwrap();
         store.settle_segment(single, None, bench.now()).await.unwrap();
     }
     let states = [(packed, SegmentState::Sealed), (empty, SegmentState::Condemned)];

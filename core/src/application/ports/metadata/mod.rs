@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::application::ports::segments::SegmentKind;
+use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
@@ -44,7 +44,7 @@ pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use keys::{Credential, CredentialKind};
 pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Place, Target, VersionRef};
-pub use segments::{LeafRecord, Leftover, SegmentRecord, SegmentState, WriterId};
+pub use segments::{KeptSegment, LeafRecord, Leftover, SegmentRecord, SegmentState, WriterId};
 pub use spaces::{BucketDeletion, LifecyclePass, SpaceUsage};
 pub use upkeep::{Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept};
 
@@ -245,13 +245,31 @@ pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
     /// [`Self::settle_segment`]d.
     async fn take_over(&self, writer: WriterId) -> Result<Leftover, MetadataError>;
 
-    /// A taken-over segment was mended and sealed at `size` bytes, or, with `None`, is to be removed.
+    /// A taken-over segment was mended and sealed, or, with `None`, is to be removed. Of one that is kept and was
+    /// found to hold nothing unknown this is forgotten; the unknown bytes of any other count as dead.
     async fn settle_segment(
         &self,
         id: SegmentId,
-        size: Option<u64>,
+        mended: Option<Mended>,
         now: Timestamp,
     ) -> Result<(), MetadataError>;
+
+    /// A taken-over segment cannot be mended now: it stays as it is, apart from its writer, who may live again, and is
+    /// found by [`Self::dead_writers`] later.
+    async fn set_aside(&self, id: SegmentId) -> Result<(), MetadataError>;
+
+    /// From now on the commits of `writer` are counted, if they are not yet.
+    async fn count_commits(&self, writer: WriterId) -> Result<(), MetadataError>;
+
+    /// How many transactions with changes or relocations of each counted writer have committed.
+    async fn commit_counts(&self) -> Result<Vec<(WriterId, u64)>, MetadataError>;
+
+    /// The database is older than the tiers: keeps every segment that is open, of whichever writer, from being
+    /// condemned and compacted. How many.
+    async fn keep_open_segments(&self, now: Timestamp) -> Result<u64, MetadataError>;
+
+    /// Segments that are kept, in order of id.
+    async fn kept_segments(&self) -> Result<Vec<KeptSegment>, MetadataError>;
 
     /// Registers a segment before its file exists, so that no file is ever unaccounted for.
     async fn open_segment(

@@ -68,11 +68,23 @@ impl fmt::Display for LeafRecord {
     }
 }
 
+/// A segment that is kept although this database may know nothing of what it holds: the database was found to be
+/// older than the tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSegment {
+    /// Its row.
+    pub segment: SegmentRecord,
+    /// Whole records in it that the database does not know; `None` until it was looked at.
+    pub unknown_records: Option<u64>,
+}
+
 /// What a dead writer left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
     /// Its open segments.
     pub segments: Vec<SegmentRecord>,
+    /// Those of them that are kept, whatever they hold.
+    pub kept: Vec<SegmentId>,
     /// How many WRITING rows were removed.
     pub writes: u64,
 }
