@@ -16,7 +16,7 @@ BINARY_PROOFS := --test crash --test faults --test outside --test failover --tes
 LOOM := --features juststorage-core/loom --lib
 THREADS := $(LOOM) segments::interleavings -- --nocapture
 
-.PHONY: threads prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
+.PHONY: threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,12 @@ conformance: ## ceph/s3-tests on both databases; S3_TESTS=<a checkout of them>, 
 	cargo build $(FLAGS) --bin juststorage
 	$(CACHE)/s3-tests/bin/python scripts/conformance --s3-tests "$(S3_TESTS)" --bin $(TARGET)/debug/juststorage \
 		$(if $(ONLY),--only '$(ONLY)') $(CONFORMANCE_FLAGS)
+
+peers: ## suites of other S3 servers and clients, built and ready; PEERS="versitygw=<its program> minio-go=<…>": compat-tests/peers.toml
+	@test -n "$(PEERS)" || { echo "PEERS must name suites of compat-tests/peers.toml and where they are: SUITE=PATH …"; exit 2; }
+	scripts/prepare compiler postgres
+	cargo build $(FLAGS) --bin juststorage
+	python3 scripts/peers --bin $(TARGET)/debug/juststorage $(PEERS_FLAGS) $(PEERS)
 
 prove: ## the proof of durability in short, under ten minutes: docs/RELIABILITY.md
 	scripts/prepare compiler postgres backup faults pooler

@@ -35,6 +35,16 @@ async fn sdk_for_rust_of_2025() {
 }
 
 #[tokio::test]
+async fn sdk_for_javascript_v2() {
+    run("sdk-js-v2.sh", "").await;
+}
+
+#[tokio::test]
+async fn minio_go_with_trailing_checksums() {
+    run("sdk-minio-go.sh", "").await;
+}
+
+#[tokio::test]
 async fn botocore_of_2023() {
     run_over_tls(Database::Sqlite, "botocore_2023.py", "botocore-2023").await;
 }
@@ -88,6 +98,66 @@ async fn mlflow() {
 #[tokio::test]
 async fn pgbackrest() {
     run_over_tls(Database::Sqlite, "pgbackrest.sh", "").await;
+}
+
+#[tokio::test]
+async fn tensorstore() {
+    run("tensorstore_zarr.py", "programs").await;
+}
+
+#[tokio::test]
+async fn s3torchconnector() {
+    run("s3torchconnector_crt.py", "programs").await;
+}
+
+#[tokio::test]
+async fn libcloud() {
+    run("libcloud_storage.py", "programs").await;
+}
+
+#[tokio::test]
+async fn duckdb() {
+    run("duckdb_httpfs.py", "programs").await;
+}
+
+#[tokio::test]
+async fn icechunk() {
+    run("icechunk_store.py", "programs").await;
+}
+
+#[tokio::test]
+async fn s5cmd() {
+    run("s5cmd.sh", "").await;
+}
+
+#[tokio::test]
+async fn barman_cloud() {
+    run("barman-cloud.sh", "").await;
+}
+
+#[tokio::test]
+async fn samtools() {
+    run("samtools.sh", "").await;
+}
+
+#[tokio::test]
+async fn git_annex() {
+    run("git-annex.sh", "").await;
+}
+
+#[tokio::test]
+async fn hadoop() {
+    run("hadoop.sh", "").await;
+}
+
+#[tokio::test]
+async fn s3fs_fuse() {
+    run("s3fs-fuse.sh", "").await;
+}
+
+#[tokio::test]
+async fn mariadb() {
+    run("mariadb-s3.sh", "").await;
 }
 
 on_both_databases!(concurrent_deltalake_writers_lose_no_commit, terraform_heeds_locks);

@@ -28,6 +28,11 @@ make_tree() {
     head -c 20000000 /dev/urandom >"$1/large.bin"
 }
 
+# An empty bucket, by the `aws` command.
+make_bucket() {
+    aws --endpoint-url "$S3_URL" s3api create-bucket --bucket "$1" >/dev/null || fail "bucket $1"
+}
+
 same() { diff -r "$1" "$2" || fail "$1 and $2 differ"; }
 
 # Exit status 78: what no registry installs, a language or Terraform. Failure only where CI runs.

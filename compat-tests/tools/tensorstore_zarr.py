@@ -1,0 +1,34 @@
+"""TensorStore: a zarr array over its S3 driver, whose every write is conditional (`If-Match: ""` for a new key)."""
+
+import os
+
+import boto_free
+import numpy
+import tensorstore
+
+boto_free.make_bucket("tensors")
+spec = {
+    "driver": "zarr",
+    "kvstore": {
+        "driver": "s3", "bucket": "tensors", "path": "volume/", "endpoint": os.environ["S3_URL"],
+        "aws_region": os.environ["AWS_REGION"], "aws_credentials": {"type": "environment"},
+    },
+    "metadata": {"shape": [300, 400], "chunks": [100, 100], "dtype": "<i4"},
+}
+written = numpy.arange(120_000, dtype="<i4").reshape(300, 400)
+volume = tensorstore.open(spec, create=True, delete_existing=True).result()
+volume.write(written).result()
+assert (tensorstore.open(spec, open=True).result().read().result() == written).all()
+# A part of a chunk is read, changed and swapped.
+volume[150, 250] = 7
+assert tensorstore.open(spec, open=True).result()[150, 250].read().result() == 7
+
+store = tensorstore.KvStore.open(spec["kvstore"]).result()
+first = store.write("swapped", b"one").result()
+refused = store.write("swapped", b"two", if_equal=b"").result()
+assert refused.generation != first.generation
+assert store["swapped"] == b"one", "a write that wanted no object took the place of one"
+store.write("swapped", b"three", if_equal=first.generation).result()
+assert store["swapped"] == b"three"
+store.delete_range(tensorstore.KvStore.KeyRange("", "")).result()
+assert store.list().result() == []
