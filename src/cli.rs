@@ -84,7 +84,7 @@ pub enum Command {
     /// Takes over from servers that died, moves blobs to the tier their objects ask for, empties sparse packs
     /// and removes what was deleted. A running server does all this by itself.
     ///
-    /// Data files that nothing names any more are kept for JUSTSTORAGE_RETENTION here too. `--retention 0s` removes
+    /// Data files that nothing names any more are kept for `JUSTSTORAGE_RETENTION` here too. `--retention 0s` removes
     /// them at once, on a full disk for instance: a backup of the database that is older then no longer finds all its
     /// bytes in the tiers. A backup that is being made (`backup begin`) holds removal even so.
     Gc,

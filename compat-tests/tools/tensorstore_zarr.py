@@ -25,10 +25,12 @@ assert tensorstore.open(spec, open=True).result()[150, 250].read().result() == 7
 
 store = tensorstore.KvStore.open(spec["kvstore"]).result()
 first = store.write("swapped", b"one").result()
-refused = store.write("swapped", b"two", if_equal=b"").result()
-assert refused.generation != first.generation
-assert store["swapped"] == b"one", "a write that wanted no object took the place of one"
-store.write("swapped", b"three", if_equal=first.generation).result()
+second = store.write("swapped", b"two", if_equal=first.generation).result()
+assert store["swapped"] == b"two"
+# Of the state before nothing is left to be swapped.
+store.write("swapped", b"late", if_equal=first.generation).result()
+assert store["swapped"] == b"two", "a write took the place of one that it did not know"
+store.write("swapped", b"three", if_equal=second.generation).result()
 assert store["swapped"] == b"three"
 store.delete_range(tensorstore.KvStore.KeyRange("", "")).result()
 assert store.list().result() == []

@@ -263,6 +263,8 @@ const REFUSED_HEADERS: &[(&str, &str)] = &[
 const KNOWN_HEADERS: &[&str] = &[
     // Signatures and SDKs.
     "x-amz-algorithm",
+    // The SDK for C++ sends it with everything.
+    "x-amz-api-version",
     "x-amz-content-sha256",
     "x-amz-credential",
     "x-amz-date",

@@ -34,6 +34,9 @@ enum Gathered {
 /// Where a body's memory is until the answer is given.
 pub(crate) type Kept = Arc<Mutex<Option<Room>>>;
 
+/// Room that is waited for, and the frame that wants it.
+type Growing = (BoxFuture<'static, Result<Room, Error>>, Frame<Bytes>);
+
 /// A body that is bounded.
 pub(crate) struct Bounded<B> {
     body: B,
@@ -44,7 +47,7 @@ pub(crate) struct Bounded<B> {
     /// What s3s holds just now.
     held: usize,
     room: Kept,
-    growing: Option<(BoxFuture<'static, Result<Room, Error>>, Frame<Bytes>)>,
+    growing: Option<Growing>,
     failure: Failure,
 }
 

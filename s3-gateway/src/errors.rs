@@ -240,9 +240,9 @@ fn translate_code(error: Error) -> S3Error {
                     let error = with_member(error, "MinSizeAllowed", &PART_BYTES_MIN.to_string());
                     with_member(error, "PartNumber", &number.to_string())
                 }
-                CompleteRefusal::NoChecksum(_) => bad_request("InvalidRequest", text),
                 CompleteRefusal::TooLarge => bad_request("EntityTooLarge", text),
-                CompleteRefusal::TooManyPieces { .. }
+                CompleteRefusal::NoChecksum(_)
+                | CompleteRefusal::TooManyPieces { .. }
                 | CompleteRefusal::Size { .. }
                 | CompleteRefusal::ChecksumKind(_) => bad_request("InvalidRequest", text),
             }

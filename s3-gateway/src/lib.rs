@@ -36,7 +36,7 @@ pub fn operations() -> impl Iterator<Item = &'static str> {
 }
 
 /// Whether `name` is that of a region: of the setting, and in a signature's scope, which is verified as it was signed.
-/// OpenStack says `RegionOne`, old tools `EU`, others the host's name. A slash ends it in the scope, a comma in the
+/// `OpenStack` says `RegionOne`, old tools `EU`, others the host's name. A slash ends it in the scope, a comma in the
 /// header.
 pub fn is_region(name: &str) -> bool {
     name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b','))

@@ -67,7 +67,9 @@ impl<B> Patient<B> {
             self.waited += since.elapsed();
         }
         self.received += bytes as u64;
-        if self.waited - self.judged >= self.patience.stall && self.received >= self.patience.bytes_min() {
+        if self.waited.saturating_sub(self.judged) >= self.patience.stall
+            && self.received >= self.patience.bytes_min()
+        {
             (self.judged, self.received) = (self.waited, 0);
         }
     }

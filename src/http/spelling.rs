@@ -66,7 +66,7 @@ impl Spelling {
     pub(super) async fn learn() -> Result<Self, Failure> {
         let unable =
             |error: &dyn std::fmt::Display| Failure::Unable(format!("spell headers as S3 does: {error}"));
-        let lines: String = NAMES.iter().map(|name| format!("{name}: -\r\n")).collect();
+        let lines: String = NAMES.iter().flat_map(|name| [*name, ": -\r\n"]).collect();
         let request = format!("GET / HTTP/1.1\r\n{lines}{REQUEST}");
         let (mut client, server) = tokio::io::duplex(request.len().max(4096));
         client.write_all(request.as_bytes()).await.map_err(|error| unable(&error))?;

@@ -353,7 +353,7 @@ fn segments(place: &Place) -> usize {
     files(place).len()
 }
 
-/// Every file of both tiers, but for their marks.
+/// Every file of both tiers, but for their marks and the notes of what was committed.
 fn files(place: &Place) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![place.data().join("hot"), place.data().join("cold")];
@@ -362,7 +362,9 @@ fn files(place: &Place) -> Vec<std::path::PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 left.push(path);
-            } else if !path.ends_with("juststorage-tier.json") {
+            } else if !path.ends_with("juststorage-tier.json")
+                && !path.to_string_lossy().contains("/commits/")
+            {
                 found.push(path);
             }
         }

@@ -105,11 +105,14 @@ async fn many_headers_are_taken_and_too_many_answered_in_the_fronts_words() {
         put = put.metadata(format!("m{n}"), "v");
     }
     put.send().await.unwrap();
-    let head = s3.head_object().bucket("demo").key("many").send().await.unwrap();
-    assert_eq!(head.metadata().unwrap().len(), 200);
+    // The SDK's own client takes no more than a hundred headers of an answer.
+    let request = "GET /v1/objects/by-key/demo/default/many HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let (answered, _) = raw(&server.native, request).await;
+    let entries = answered.iter().filter(|line| line.to_ascii_lowercase().starts_with("x-meta-m"));
+    assert_eq!(entries.count(), 200, "{answered:?}");
 
     let lines = |count: usize, value: &str| -> String {
-        (0..count).map(|n| format!("x-amz-meta-{n}: {value}\r\n")).collect()
+        (0..count).flat_map(|n| [format!("x-amz-meta-{n}: "), value.to_owned(), "\r\n".to_owned()]).collect()
     };
     let long = "v".repeat(400);
     for (headers, what) in [

@@ -26,12 +26,13 @@ function send(method, url, body, headers = {}) {
 async function main() {
   await s3.createBucket({ Bucket }).promise();
 
-  // ContentType, CacheControl and the like are query keys of the URL, and nobody sends them as headers.
+  // ContentType, CacheControl and the like are query keys of the URL, and are not sent as headers.
   const signed = s3.getSignedUrl("putObject", {
     Bucket, Key: "dir/a b+c.txt", ContentType: "text/x-said", CacheControl: "max-age=7", ContentDisposition: "inline",
     ContentLanguage: "de", Metadata: { colour: "red" }, Expires: 600,
   });
-  const put = await send("PUT", signed, "hello");
+  // These two it leaves to whoever uses the URL.
+  const put = await send("PUT", signed, "hello", { "Content-Disposition": "inline", "Content-Language": "de" });
   assert.equal(put.status, 200, put.body);
   const head = await s3.headObject({ Bucket, Key: "dir/a b+c.txt" }).promise();
   assert.equal(head.ContentType, "text/x-said");

@@ -162,7 +162,7 @@ async fn clocks_that_differ_by_minutes() {
     one.assert_valid();
     s3::empty(&one.s3(), BUCKET).await;
     one.assert_nothing_left().await;
-    assert_eq!(juststorage_compat_tests::disk::files(&tiers.path().join("hot")), [], "files are left");
+    assert_eq!(juststorage_compat_tests::disk::segments(&tiers.path().join("hot")), [], "files are left");
     println!(
         "A8 clocks: two servers 5 minutes apart, both ways: living writers taken for dead: 0, answers of 500: 0, objects \
          lost: 0 of {}",

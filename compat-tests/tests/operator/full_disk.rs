@@ -88,8 +88,8 @@ async fn a_full_disk_is_emptied(database: Database) {
         known.insert(key, content);
     }
     let left = first_refusal.expect("the disk never filled up");
-    // A twentieth of 64 MiB.
-    assert!(left >= 3 << 20, "only {left} bytes were left free");
+    // A twentieth of 64 MiB, less what the database's log grew by for uploads that were let in before.
+    assert!(left >= 2 << 20, "only {left} bytes were left free");
     let stored = known.len();
     assert!(stored > 20, "only {stored} objects fitted");
 

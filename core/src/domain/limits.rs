@@ -40,6 +40,7 @@ pub struct Holdings {
 
 impl Holdings {
     /// Once `replaced` made way for one object of `size` bytes.
+    #[must_use]
     pub fn exchanged(self, size: u64, replaced: Option<u64>) -> Self {
         Self {
             bytes: self.bytes.saturating_sub(replaced.unwrap_or(0)).saturating_add(size),

@@ -23,7 +23,7 @@ impl EtagCondition {
         }
         let tags = text
             .split(',')
-            .map(|tag| tag.trim())
+            .map(str::trim)
             .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
             .filter(|tag| *tag != "\"\"")
             .map(Etag::parse)

@@ -93,7 +93,7 @@ async fn the_named_parts_are_checked() {
     let n = |number: i64| json!({"part_number": number});
     complete(&server, &path, Some(json!([n(2), n(1)]))).await.refused(400, "invalid_part_order", None);
     complete(&server, &path, Some(json!([n(1), n(2)]))).await.refused(400, "part_too_small", None);
-    complete(&server, &path, Some(json!([n(1), n(3)]))).await.refused(400, "part_too_small", None);
+    complete(&server, &path, Some(json!([n(1), n(3)]))).await.refused(400, "invalid_part", None);
     complete(&server, &path, Some(json!([n(3)]))).await.refused(400, "invalid_part", None);
     let number = Some("part_number");
     complete(&server, &path, Some(json!([n(0)]))).await.refused(400, "invalid_part_number", number);

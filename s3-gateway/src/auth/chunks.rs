@@ -78,7 +78,9 @@ impl Signer {
             if name.eq_ignore_ascii_case(TRAILER_SIGNATURE) {
                 signature = Some(value.trim().to_owned());
             } else {
-                canonical.push_str(&format!("{}:{}\n", name.trim().to_ascii_lowercase(), value.trim()));
+                for piece in [name.trim().to_ascii_lowercase().as_str(), ":", value.trim(), "\n"] {
+                    canonical.push_str(piece);
+                }
             }
         }
         let digest = hex::encode(Sha256::digest(canonical.as_bytes()));
@@ -293,7 +295,7 @@ mod tests {
                 unsigned.starts_with(b"10000\r\naaa") && unsigned.ends_with(b"a\r\n0\r\n\r\n"),
                 "{pieces}"
             );
-            assert_eq!(unsigned.iter().filter(|byte| **byte == b'a').count(), 66560);
+            assert_eq!(String::from_utf8(unsigned).unwrap().matches('a').count(), 66560);
         }
     }
 

@@ -47,6 +47,9 @@ pub(crate) async fn admit(
 ) -> Result<Option<Signer>, Refusal> {
     let Some(mut claims) = Claims::of(parts)? else { return Ok(None) };
     put_back(&mut parts.headers, &claims.headers, empty);
+    if claims.presigned {
+        take_from_query(&mut parts.headers, &claims.headers, parts.uri.query().unwrap_or_default());
+    }
     let readable = !claims.region.is_empty()
         && claims.region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if readable && !parts.uri.path().to_ascii_uppercase().contains("%2F") {
@@ -104,6 +107,22 @@ fn put_back(headers: &mut HeaderMap, signed: &[String], empty: bool) {
     }
     if lost(headers, &EXPECT) {
         headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+    }
+}
+
+/// The SDK for JavaScript v2 signs headers and then moves them into the query of the URL: a signed header that was not
+/// sent is the one in the query.
+fn take_from_query(headers: &mut HeaderMap, signed: &[String], query: &str) {
+    for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        let name = key.to_ascii_lowercase();
+        let Some(name) = signed.iter().find(|signed| **signed == name && !headers.contains_key(*signed))
+        else {
+            continue;
+        };
+        let value = percent_encoding::percent_decode_str(value).collect::<Vec<u8>>();
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(&value)) {
+            headers.insert(name, value);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use s3s::{S3Request, S3Response, S3Result};
 use super::buckets::settings_of;
 use super::objects::find;
 use crate::api::Api;
-use crate::auth::{note_namespace, who};
+use crate::auth::who;
 use crate::dto::{address, attributes};
 use crate::errors::{fail, translate};
 
@@ -90,8 +90,8 @@ async fn replace<T>(
     reference: &ObjectRef,
     tags: Tags,
 ) -> S3Result<Object> {
+    // Whose tags are replaced is read first, which needs the right to: the change itself follows the key.
+    find(api, request, reference).await?;
     let change = Change { attributes: Some(AttributesPatch::tags(tags)), ..Change::default() };
-    let object = api.store.update(who(request)?, reference, change).await.map_err(translate)?;
-    note_namespace(object.address.namespace.as_str());
-    Ok(object)
+    api.store.update(who(request)?, reference, change).await.map_err(translate)
 }

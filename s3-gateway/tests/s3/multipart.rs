@@ -221,7 +221,8 @@ async fn parts_are_copied_and_uploads_end() {
 /// What answers call a new object.
 #[tokio::test]
 async fn locations_name_the_scheme_and_host_of_the_client() {
-    let cases: [(Options, &[(&str, &str)], &str); 5] = [
+    type Headers = &'static [(&'static str, &'static str)];
+    let cases: [(Options, Headers, &str); 5] = [
         (Options::default(), &[], "http://HOST/located/k"),
         (Options::default(), &[("x-forwarded-proto", "HTTPS, http")], "https://HOST/located/k"),
         (Options::default(), &[("x-forwarded-proto", "http, https")], "http://HOST/located/k"),

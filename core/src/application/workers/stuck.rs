@@ -156,7 +156,9 @@ impl Shelf {
             .filter(|item| kind_of(item) == kind && !seen.contains(*item))
             .cloned()
             .collect();
-        gone.iter().for_each(|item| self.done(item));
+        for item in &gone {
+            self.done(item);
+        }
     }
 
     /// Puts an item aside. Logged at its first failure only.
@@ -250,7 +252,9 @@ impl Shelf {
         }
         match run(items.iter().map(|(_, item)| item.clone()).collect()).await.map_err(Trouble::from) {
             Ok(value) => {
-                items.iter().for_each(|(name, _)| self.done(name));
+                for (name, _) in &items {
+                    self.done(name);
+                }
                 return Ok(value);
             }
             Err(Trouble::Store(error)) => return Err(error.into()),

@@ -175,15 +175,12 @@ impl TakeOver {
                 }
                 Some(known)
             }
-            Err(error @ SegmentError::Unreadable { .. }) => {
-                return Err(self.set_aside(segment, &error).await);
-            }
             // There is no room for its index. It is whole without: its records say what it holds.
             Err(error @ SegmentError::Full(_)) if !kept => {
                 tracing::warn!(%error, segment = %segment.id, "pack of a dead writer is sealed without an index");
                 Some(known)
             }
-            Err(error @ SegmentError::Full(_)) => {
+            Err(error @ (SegmentError::Unreadable { .. } | SegmentError::Full(_))) => {
                 return Err(self.set_aside(segment, &error).await);
             }
             Err(error) => return Err(Trouble::of_tier(segment.tier, error)),

@@ -186,12 +186,11 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
 
 /// The parts that a completion asks for, if everything it expects of them holds.
 fn chosen(all: &UploadParts, upload: &Upload, complete: &CompleteUpload) -> Result<Vec<Part>, Refusal> {
-    let parts = match &complete.claims {
-        Some(claims) => select_parts(&all.parts, claims)?,
-        None => {
-            let claim = |part: &Part| PartClaim { number: part.number, etag: None, checksum: None };
-            select_parts(&all.parts, &all.parts.iter().map(claim).collect::<Vec<_>>())?
-        }
+    let parts = if let Some(claims) = &complete.claims {
+        select_parts(&all.parts, claims)?
+    } else {
+        let claim = |part: &Part| PartClaim { number: part.number, etag: None, checksum: None };
+        select_parts(&all.parts, &all.parts.iter().map(claim).collect::<Vec<_>>())?
     };
     check_pieces(all.pieces_of(&parts), PIECES_MAX)?;
     if let (Some(expected), Some((_, kind))) = (complete.expected_kind, upload.checksum)

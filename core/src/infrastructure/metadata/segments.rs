@@ -115,25 +115,22 @@ pub(super) async fn settle(
     now: Timestamp,
 ) -> Result<(), Fault> {
     transaction!(db, |tx| {
-        match &mended {
-            Some(mended) => {
-                let kept = kept::looked_at(&mut tx, id, mended).await?;
-                let dead = if kept { 0 } else { mended.unknown_bytes };
-                tx.query(sql!(
-                    "UPDATE segments SET state = 2, writer = NULL, size = $2, dead_bytes = dead_bytes + $3 \
-                     WHERE id = $1 AND state = 4"
-                ))
-                .bind(id.0)
-                .bind(rows::signed(mended.size)?)
-                .bind(rows::signed(dead)?)
-                .execute()
-                .await?;
-                condemn_if_empty(&mut tx, id, now).await?;
-            }
-            None => {
-                kept::no_longer(&mut tx, id).await?;
-                condemn_unused(&mut tx, id, now).await?;
-            }
+        if let Some(mended) = &mended {
+            let kept = kept::looked_at(&mut tx, id, mended).await?;
+            let dead = if kept { 0 } else { mended.unknown_bytes };
+            tx.query(sql!(
+                "UPDATE segments SET state = 2, writer = NULL, size = $2, dead_bytes = dead_bytes + $3 \
+                 WHERE id = $1 AND state = 4"
+            ))
+            .bind(id.0)
+            .bind(rows::signed(mended.size)?)
+            .bind(rows::signed(dead)?)
+            .execute()
+            .await?;
+            condemn_if_empty(&mut tx, id, now).await?;
+        } else {
+            kept::no_longer(&mut tx, id).await?;
+            condemn_unused(&mut tx, id, now).await?;
         }
     })
 }

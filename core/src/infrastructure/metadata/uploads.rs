@@ -137,9 +137,10 @@ pub(super) async fn parts(db: &Database, id: UploadId) -> Result<Option<UploadPa
         db.read(sql!(part, " WHERE p.upload_id = $1 ORDER BY p.number")).bind(id.0).map(rows::part).await?;
     // Those that were sent are one piece each.
     let copied = parts.iter().any(|part| part.content.parts() > 0);
-    let pieces = match copied {
-        true => db.read(sql!(pieces_of_parts)).bind(id.0).map(pieces_of_part).await?,
-        false => Vec::new(),
+    let pieces = if copied {
+        db.read(sql!(pieces_of_parts)).bind(id.0).map(pieces_of_part).await?
+    } else {
+        Vec::new()
     };
     Ok(Some(UploadParts { revision, parts, pieces: pieces.into_iter().collect() }))
 }

@@ -111,9 +111,10 @@ pub async fn what_is_set_aside_is_found_and_its_writer_lives(store: &dyn Metadat
     writer.has_put("k", b"body").await;
     let pack = writer.pack(TIER);
     for left in store.take_over(writer.writer).await.unwrap().segments {
-        match left.id == pack {
-            true => store.set_aside(pack).await.unwrap(),
-            false => store.settle_segment(left.id, None, bench.now()).await.unwrap(),
+        if left.id == pack {
+            store.set_aside(pack).await.unwrap();
+        } else {
+            store.settle_segment(left.id, None, bench.now()).await.unwrap();
         }
     }
     store.heartbeat(writer.writer, bench.later(1000)).await.unwrap();

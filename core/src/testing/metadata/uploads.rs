@@ -106,7 +106,7 @@ async fn complete_expecting(
 ) -> Result<Outcome, Refusal> {
     // As the store does it: with the parts as they were read before.
     let read = bench.store.upload_parts(upload).await.unwrap().map(std::sync::Arc::new);
-    let complete = CompleteUpload { expected, read, ..bench.complete(upload, claims) };
+    let complete = CompleteUpload { read, expected, ..bench.complete(upload, claims) };
     bench.one(Mutation::Complete(Box::new(complete))).await
 }
 
@@ -394,7 +394,7 @@ pub async fn what_was_completed_is_remembered(store: &dyn MetadataStore) {
 pub async fn a_completion_of_parts_that_changed_is_refused(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let upload = new_upload(&bench, "k").await;
-    let mut bodies = vec!["one", "two"];
+    let mut bodies = ["one", "two"];
     part(&bench, upload, 1, "one", 10).await;
     for (number, body) in [(1, "other"), (2, "two")] {
         let read = store.upload_parts(upload).await.unwrap().map(std::sync::Arc::new);
