@@ -8,7 +8,7 @@ use juststorage_compat_tests::{Database, Options, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::neighbour::{MEMORY_MAX, Neighbour, peak, watch};
+use crate::neighbour::{MEMORY_MAX, Neighbour, PUTS, peak, watch};
 
 const BUCKET: &str = "bucket";
 const LONG: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ async fn forms_take_no_memory() {
     let server = Server::start_with(Database::Sqlite, Options::terse()).await;
     server.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
     let mut neighbour = Neighbour::of(&server);
-    let quiet = neighbour.puts(50).await;
+    let quiet = neighbour.puts(PUTS).await;
     watch(&server);
 
     let mut form = Vec::new();
@@ -55,7 +55,7 @@ async fn forms_take_no_memory() {
         assert!(answer.starts_with("HTTP/1.1 501") || answer.is_empty(), "{answer}");
         !answer.is_empty()
     });
-    let (answered, beside) = tokio::join!(join_all(attack), neighbour.puts(50));
+    let (answered, beside) = tokio::join!(join_all(attack), neighbour.puts(PUTS));
     let answered = answered.into_iter().filter(|answered| *answered).count();
     let memory = peak(&server);
     assert!(memory < MEMORY_MAX, "{} MiB", memory >> 20);

@@ -9,13 +9,33 @@ use juststorage_compat_tests::native::Native;
 /// What the server may take during any attack, in bytes.
 pub(crate) const MEMORY_MAX: u64 = 256 << 20;
 
+/// Puts of one measurement: enough that the 99th percentile is not the slowest of all.
+pub(crate) const PUTS: usize = 200;
+
 /// Long enough for anything on a busy machine. Without a guard the puts below never end.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A tenant that puts small objects, one after the other.
 pub(crate) struct Neighbour {
+    url: String,
     native: Native,
     done: usize,
+}
+
+/// The neighbour's tenant.
+const TENANT: &str = "neighbour";
+
+async fn puts(native: Native, first: usize, count: usize) -> Vec<Duration> {
+    let mut latencies = Vec::with_capacity(count);
+    for number in first..first + count {
+        let began = Instant::now();
+        let bytes = Bytes::from(vec![u8::try_from(number % 251).unwrap(); 4096]);
+        let key = format!("k{number}");
+        let put = native.put("small", &key, bytes);
+        tokio::time::timeout(LONG, put).await.expect("another tenant's put hangs");
+        latencies.push(began.elapsed());
+    }
+    latencies
 }
 
 /// How long puts took.
@@ -34,21 +54,27 @@ impl Latencies {
 impl Neighbour {
     /// Of a server that asks for no credentials on its native front.
     pub(crate) fn of(server: &Server) -> Self {
-        Self { native: Native::of(server.native_url(), "neighbour"), done: 0 }
+        let url = server.native_url().to_owned();
+        Self { native: Native::of(&url, TENANT), url, done: 0 }
     }
 
     /// Puts `count` objects of 4 KiB. Every one of them must succeed.
+    ///
+    /// From a thread and a runtime of its own: beside the attackers' tasks on one thread, it would measure how busy the
+    /// attackers are, not the server.
     pub(crate) async fn puts(&mut self, count: usize) -> Latencies {
-        let mut latencies = Vec::new();
-        for _ in 0..count {
-            self.done += 1;
-            let began = Instant::now();
-            let bytes = Bytes::from(vec![u8::try_from(self.done % 251).unwrap(); 4096]);
-            let key = format!("k{}", self.done);
-            let put = self.native.put("small", &key, bytes);
-            tokio::time::timeout(LONG, put).await.expect("another tenant's put hangs");
-            latencies.push(began.elapsed());
-        }
+        let (url, first) = (self.url.clone(), self.done + 1);
+        self.done += count;
+        let (done, latencies) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let puts = puts(Native::of(&url, TENANT), first, count);
+            // Without a receiver the test has failed already.
+            let _ = done.send(runtime.block_on(puts));
+        });
+        let Ok(mut latencies) = latencies.await else {
+            std::panic::resume_unwind(thread.join().expect_err("it sent nothing"));
+        };
         latencies.sort();
         Latencies(latencies)
     }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use crate::neighbour::{MEMORY_MAX, Neighbour, peak, watch};
+use crate::neighbour::{MEMORY_MAX, Neighbour, PUTS, peak, watch};
 
 const BUCKET: &str = "bucket";
 const LONG: Duration = Duration::from_secs(90);
@@ -56,7 +56,7 @@ async fn text(mut answer: OwnedReadHalf) -> String {
 async fn a_byte_now_and_then_stops_nobody() {
     let server = start("6s").await;
     let mut neighbour = Neighbour::of(&server);
-    let quiet = neighbour.puts(50).await;
+    let quiet = neighbour.puts(PUTS).await;
     watch(&server);
 
     let request = upload(&server, 1 << 20);
@@ -66,7 +66,7 @@ async fn a_byte_now_and_then_stops_nobody() {
         (neighbour.metric("activestorage_pool_held").await > 0.0).then_some(())
     })
     .await;
-    let beside = neighbour.puts(50).await;
+    let beside = neighbour.puts(PUTS).await;
     neighbour.probe().await;
     neighbour.read_back().await;
 
@@ -98,7 +98,7 @@ async fn slow_lines_are_honest() {
     const BYTES: usize = 320 << 10;
     let server = start("3s").await;
     let mut neighbour = Neighbour::of(&server);
-    let quiet = neighbour.puts(50).await;
+    let quiet = neighbour.puts(PUTS).await;
     watch(&server);
 
     let request = upload(&server, BYTES as u64);
@@ -114,7 +114,7 @@ async fn slow_lines_are_honest() {
         connection.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     });
-    let (_, beside) = tokio::join!(join_all(sends), neighbour.puts(50));
+    let (_, beside) = tokio::join!(join_all(sends), neighbour.puts(PUTS));
     let memory = peak(&server);
     assert!(memory < MEMORY_MAX, "{} MiB", memory >> 20);
     println!(

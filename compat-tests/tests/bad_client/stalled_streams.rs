@@ -10,7 +10,7 @@ use juststorage_compat_tests::{Content, Database, Options, Server, wait};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::neighbour::{MEMORY_MAX, Neighbour, descriptors, peak, watch};
+use crate::neighbour::{MEMORY_MAX, Neighbour, PUTS, descriptors, peak, watch};
 
 const BUCKET: &str = "bucket";
 const LONG: Duration = Duration::from_secs(90);
@@ -135,7 +135,7 @@ async fn streams_without_window_exhaust_nothing() {
     let owner = Native::of(server.native_url(), "loud");
     owner.put("n", "large", Content::new(1, 3 << 20).bytes()).await;
     let mut neighbour = Neighbour::of(&server);
-    let quiet = neighbour.puts(50).await;
+    let quiet = neighbour.puts(PUTS).await;
     watch(&server);
 
     let target = owner.path("n", "large");
@@ -145,7 +145,7 @@ async fn streams_without_window_exhaust_nothing() {
         (neighbour.metric("activestorage_pool_held").await >= 32.0).then_some(())
     })
     .await;
-    let beside = neighbour.puts(50).await;
+    let beside = neighbour.puts(PUTS).await;
     neighbour.read_back().await;
     neighbour.probe().await;
     let open = descriptors(&server);
