@@ -1,4 +1,4 @@
-"""Holds the documents against the repository: links lead somewhere, names of settings, metrics and tests exist.
+"""Checks the documents against the repository: links, settings, metrics, rules and tests that they name exist.
 
 Run by `make docs`. The commands that the documents show are run by `compat-tests/tests/readme.rs`.
 """
@@ -62,6 +62,56 @@ for name, test in SHOWN.findall(details.read_text()):
         findings.append(f"{details.relative_to(ROOT)}: there is no {name}")
     elif test and not re.search(rf"\b(?:fn|def|func|void) {test}\b", path.read_text()):
         findings.append(f"{details.relative_to(ROOT)}: {name} has no {test}")
+
+# docs/rules.md: each row names where a rule is decided and which test holds it, as `file::item`.
+RULES = ROOT / "docs/rules.md"
+ITEM = re.compile(r"`([^`\s]+\.rs)::(\w+)`")
+rust = {path.relative_to(ROOT).as_posix(): path.read_text() for path in tracked("*.rs")}
+
+
+def defines(text, item):
+    return re.search(rf"\b(?:fn|const|static|struct|enum|trait)\s+{item}\b", text)
+
+
+def is_test(name, item):
+    """Whether an item has a test attribute, or stands where tests do and is handed to a macro that makes a test of it."""
+    attributes = r"(?:\s*(?:#\[[^\n]*\]|//[^\n]*))*\s*"
+    if re.search(rf"#\[(?:tokio::)?test[^\n]*\]{attributes}(?:async )?fn {item}\b", rust[name]):
+        return True
+    room = name.rpartition("/")[0]
+    beside = [text for other, text in rust.items() if other.startswith(room)]
+    return ("/tests/" in name or "/testing/" in name) and any(re.search(rf"[(,:]\s*{item}\b", text) for text in beside)
+
+
+def correct(row, name, item):
+    """What is wrong with one `file::item` of a row, and where the item is now; None if nothing is."""
+    if name in rust and defines(rust[name], item):
+        return None
+    wrong = f"has no `{item}`" if name in rust else "does not exist"
+    now = [other for other, text in rust.items() if defines(text, item)]
+    hint = f"it is now in {', '.join(now[:4])}" if now else "no file has it: name what decides the rule now"
+    return f'docs/rules.md, row "{row}": {name} {wrong}; {hint}. Correct the row.'
+
+
+rows = 0
+for line in RULES.read_text().splitlines():
+    cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+    if not line.startswith("| **"):
+        continue
+    rows += 1
+    row = re.search(r"\*\*(.*?)\*\*", line).group(1)
+    if len(cells) != 3 or not ITEM.search(cells[1]) or not ITEM.search(cells[2]):
+        findings.append(f'docs/rules.md, row "{row}": needs three cells: the rule, `file.rs::item`, `file.rs::test`')
+        continue
+    for name, item in ITEM.findall(cells[1]):
+        findings += [found for found in [correct(row, name, item)] if found]
+    for name, item in ITEM.findall(cells[2]):
+        if found := correct(row, name, item):
+            findings.append(found)
+        elif not is_test(name, item):
+            findings.append(f'docs/rules.md, row "{row}": {name}::{item} is no test. Name the test that holds the rule.')
+if rows < 30:
+    findings.append(f"docs/rules.md has {rows} rows, which is too few: has the form of its tables changed?")
 
 for line in findings:
     print(line, file=sys.stderr)
