@@ -63,6 +63,12 @@ for name, test in SHOWN.findall(details.read_text()):
     elif test and not re.search(rf"\b(?:fn|def|func|void) {test}\b", path.read_text()):
         findings.append(f"{details.relative_to(ROOT)}: {name} has no {test}")
 
+# docs/design.md lists every decision record.
+design = (ROOT / "docs/design.md").read_text()
+for record in tracked("docs/decisions/*.md"):
+    if f"(decisions/{record.name})" not in design:
+        findings.append(f"docs/design.md does not list decisions/{record.name}: add a row that says what was decided")
+
 # docs/rules.md: each row names where a rule is decided and which test holds it, as `file::item`.
 RULES = ROOT / "docs/rules.md"
 ITEM = re.compile(r"`([^`\s]+\.rs)::(\w+)`")
