@@ -69,6 +69,32 @@ for record in tracked("docs/decisions/*.md"):
     if f"(decisions/{record.name})" not in design:
         findings.append(f"docs/design.md does not list decisions/{record.name}: add a row that says what was decided")
 
+# docs/monitoring.md: the table has every metric that the code registers, with its kind and labels, and no other.
+TABLE = ROOT / "docs/monitoring.md"
+RECORDED = re.compile(r"\b(counter|gauge|histogram)!\(\s*\"(activestorage_\w+)\"([^;]*?)\)\s*\.(?:increment|set|record)")
+recorded = {}
+for path in tracked("core/src/*.rs", "src/*.rs", "native-api/src/*.rs", "s3-gateway/src/*.rs"):
+    for kind, name, rest in RECORDED.findall(path.read_text()):
+        recorded[name] = (kind, set(re.findall(r'"(\w+)" =>', rest)))
+explained = {}
+for name, kind, labels in re.findall(r"^\| `(activestorage_\w+)` \| (\w+) \| ([^|]*)\|", TABLE.read_text(), re.M):
+    explained[name] = (kind, set(re.findall(r"`(\w+)`", labels)))
+for name in sorted(recorded.keys() | explained.keys()):
+    if name not in explained:
+        findings.append(f"docs/monitoring.md: its table lacks {name}, a {recorded[name][0]}: add a row of its own")
+    elif name not in recorded:
+        findings.append(f"docs/monitoring.md: nothing records {name}: remove its row")
+    elif recorded[name] != explained[name]:
+        code, table = recorded[name], explained[name]
+        findings.append(f"docs/monitoring.md: {name} is {code[0]} {sorted(code[1])}, its row says {table[0]} {sorted(table[1])}")
+described = set(re.findall(r"describe_\w+!\(\s*\"(activestorage_\w+)\"", (ROOT / "src/telemetry.rs").read_text()))
+for name in sorted(recorded.keys() - described):
+    findings.append(f"src/telemetry.rs: `describe` says nothing of {name}")
+rules = re.findall(r"- alert: (\w+)", (ROOT / "deploy/prometheus/alerts.yaml").read_text())
+alerts = re.findall(r"^\| `(JustStorage\w+)`", TABLE.read_text(), re.M)
+for name in sorted(set(rules) ^ set(alerts)):
+    findings.append(f"docs/monitoring.md and deploy/prometheus/alerts.yaml: only one of them has the alert {name}")
+
 # docs/rules.md: each row names where a rule is decided and which test holds it, as `file::item`.
 RULES = ROOT / "docs/rules.md"
 ITEM = re.compile(r"`([^`\s]+\.rs)::(\w+)`")

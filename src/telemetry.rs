@@ -110,26 +110,44 @@ fn describe() {
         Unit::Bytes,
         "Bytes of blobs removed by garbage collection"
     );
-    describe_counter!("activestorage_corrupt_reads_total", "Reads that met damaged or missing bytes");
+    describe_counter!("activestorage_corrupt_reads_total", "Reads of damaged or missing bytes");
     describe_gauge!("activestorage_free_bytes", Unit::Bytes, "Bytes free on the file systems of the store");
     describe_gauge!("activestorage_reserve_bytes", Unit::Bytes, "Bytes that uploads leave free there");
     describe_counter!(
         "activestorage_unreadable_reads_total",
-        "Reads that met bytes which the disk does not give"
+        "Reads of bytes that the disk fails to return"
     );
-    describe_counter!("activestorage_refused_busy_total", "Requests refused because a queue was full");
+    describe_counter!("activestorage_scrub_blobs_total", "Blobs that the scrubber read");
+    describe_counter!("activestorage_scrub_bytes_total", Unit::Bytes, "Bytes that the scrubber read");
+    describe_counter!(
+        "activestorage_scrub_damaged_total",
+        "Blobs that the scrubber found damaged, by storage class and finding"
+    );
+    describe_gauge!(
+        "activestorage_scrub_damaged_blobs",
+        "Damaged blobs that the last complete scrub pass found"
+    );
+    describe_gauge!(
+        "activestorage_scrub_finished_timestamp_seconds",
+        Unit::Seconds,
+        "When the last complete scrub pass ended"
+    );
+    describe_counter!(
+        "activestorage_refused_busy_total",
+        "Requests answered 503 because a queue was full or a share was not free in time"
+    );
     describe_counter!(
         "activestorage_limited_total",
         "Requests refused because their tenant's limit or quota is reached, by reason"
     );
     describe_counter!(
         "activestorage_slowed_down_milliseconds_total",
-        "Time that transfers waited so that their tenants keep to their rates"
+        "Time that transfers waited for their tenant's rate limit, in milliseconds"
     );
     describe_counter!("activestorage_turns_awaited_total", "Requests that waited for their tenant's turn");
     describe_gauge!(
         "activestorage_pool_held",
-        "What requests hold of a pool: bytes of memory, open transfers"
+        "Amount that requests hold of a pool: bytes of memory, open transfers"
     );
     describe_counter!(
         "activestorage_pool_waits_total",
@@ -142,7 +160,7 @@ fn describe() {
     describe_counter!("activestorage_bodies_cut_total", "Request bodies cut off: stalled, or too slow");
     describe_counter!(
         "activestorage_answers_cut_total",
-        "Answers cut off whose clients took nothing of them"
+        "Responses cut off because the client read nothing"
     );
     describe_gauge!("activestorage_connections", "Open connections of both fronts");
     describe_counter!("activestorage_connections_refused_total", "Connections refused: too many are open");
@@ -152,6 +170,10 @@ fn describe() {
     );
     describe_counter!("activestorage_worker_items_total", "Items done by background workers");
     describe_counter!("activestorage_worker_failures_total", "Failed steps of background workers");
+    describe_gauge!("activestorage_stuck_items", "Items of background work that failed and were put aside");
+    describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
+    describe_gauge!("activestorage_retained_segments", "Data files without references that are kept for now");
+    describe_gauge!("activestorage_retained_bytes", Unit::Bytes, "Bytes of these data files");
     describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
     describe_histogram!(
         "activestorage_commit_duration_seconds",
