@@ -113,10 +113,7 @@ fn describe() {
     describe_counter!("activestorage_corrupt_reads_total", "Reads of damaged or missing bytes");
     describe_gauge!("activestorage_free_bytes", Unit::Bytes, "Bytes free on the file systems of the store");
     describe_gauge!("activestorage_reserve_bytes", Unit::Bytes, "Bytes that uploads leave free there");
-    describe_counter!(
-        "activestorage_unreadable_reads_total",
-        "Reads of bytes that the disk fails to return"
-    );
+    describe_counter!("activestorage_unreadable_reads_total", "Reads of bytes that the disk fails to return");
     describe_counter!("activestorage_scrub_blobs_total", "Blobs that the scrubber read");
     describe_counter!("activestorage_scrub_bytes_total", Unit::Bytes, "Bytes that the scrubber read");
     describe_counter!(
@@ -158,10 +155,7 @@ fn describe() {
         "Requests refused because their tenant's share of a pool was not free in time"
     );
     describe_counter!("activestorage_bodies_cut_total", "Request bodies cut off: stalled, or too slow");
-    describe_counter!(
-        "activestorage_answers_cut_total",
-        "Responses cut off because the client read nothing"
-    );
+    describe_counter!("activestorage_answers_cut_total", "Responses cut off because the client read nothing");
     describe_gauge!("activestorage_connections", "Open connections of both fronts");
     describe_counter!("activestorage_connections_refused_total", "Connections refused: too many are open");
     describe_counter!(
