@@ -1,4 +1,4 @@
-//! The command line. Names and shapes are a contract; what they do is in [`crate::commands`].
+//! The command line. Names and shapes are a contract; [`crate::commands`] implements them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,63 +56,63 @@ pub struct Cli {
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Serve both fronts until SIGTERM or SIGINT; a second signal ends what is still under way
+    /// Serve both fronts until SIGTERM or SIGINT; a second signal ends open requests at once
     Serve,
-    /// Bring the database's schema up to date and end. `serve` does it too
+    /// Update the database's schema, then exit. `serve` does this too
     Migrate,
-    /// Compare metadata with data; exit code 1 on a finding. Runs beside a server as well
+    /// Compare metadata with data; exit code 1 on a finding. May run beside a server
     ///
-    /// Compares rows with one another, every file with its row, and every blob's bytes with its hash.
-    /// `--rebuild` first makes an object of every blob found in the segments of a store whose database is lost:
-    /// `recovered/TENANT/sha256/HASH`. Keys, headers and versions are not in the segments and stay lost. The
-    /// database must be empty, and no server may run.
+    /// Compares rows with each other, every file with its row, and every blob's bytes with its hash.
+    /// `--rebuild` is for a store whose database is lost: it first creates an object
+    /// `recovered/TENANT/sha256/HASH` for every blob in the segments. Keys, headers and versions are not in the
+    /// segments and stay lost. The database must be empty, and no server may run.
     Validate {
-        /// Make the metadata of a lost database anew, as far as the segments say
+        /// Rebuild the metadata of a lost database from the segments, as far as possible
         #[arg(long)]
         rebuild: bool,
-        /// A tenant to recognise bytes of; may be repeated [always: default]
+        /// A tenant whose bytes to recognise; may be repeated [always: default]
         #[arg(long = "tenant", value_name = "TENANT", value_parser = Tenant::new, requires = "rebuild")]
         tenants: Vec<Tenant>,
     },
-    /// Read every blob and quarantine what is damaged; exit code 1 on a finding. Runs beside a server as well
+    /// Read every blob and quarantine damaged ones; exit code 1 on a finding. May run beside a server
     ///
-    /// A server does the same slowly and all the time. This takes the pass under way to its end at full speed,
-    /// or makes a new one; broken off, it goes on where it was.
+    /// A server does the same slowly, all the time. This command completes the current pass at full speed, or
+    /// makes a new one. If you interrupt it, the next run continues.
     Scrub,
-    /// Reclaim at once what nothing refers to. Runs beside a server as well
+    /// Reclaim unreferenced bytes at once. May run beside a server
     ///
-    /// Takes over from servers that died, moves blobs to the tier their objects ask for, empties sparse packs
-    /// and removes what was deleted. A running server does all this by itself.
+    /// Takes over from dead servers, moves blobs to the tier that their objects ask for, empties sparse packs
+    /// and removes deleted objects. A running server does all this by itself.
     ///
-    /// Data files that nothing names any more are kept for `JUSTSTORAGE_RETENTION` here too. `--retention 0s` removes
-    /// them at once, on a full disk for instance: a backup of the database that is older then no longer finds all its
-    /// bytes in the tiers. A backup that is being made (`backup begin`) holds removal even so.
+    /// Data files without references are kept for `JUSTSTORAGE_RETENTION` here too. `--retention 0s` removes them at
+    /// once, for example on a full disk; an older backup of the database then lacks some of its bytes. A running
+    /// backup (`backup begin`) still holds removal.
     Gc,
-    /// Hold removal while a backup is made
+    /// Hold removal of data files during a backup
     ///
     /// Begin; copy the database; copy the tiers; end. See docs/backup.md.
     #[command(subcommand)]
     Backup(BackupCommand),
-    /// Items of background work that failed, and when they are tried again
+    /// List items of background work that failed, and when they are tried again
     Stuck {
         /// What to do [default: list them]
         #[command(subcommand)]
         command: Option<StuckCommand>,
     },
-    /// Apply lifecycle rules once, to every space that has some. Runs beside a server as well
+    /// Apply lifecycle rules once to every space that has rules. May run beside a server
     ///
-    /// A running server does this by itself, once a day and when rules change; while it is at it, this command
-    /// leaves it the work.
+    /// A running server does this by itself, once a day and when rules change; beside one, this command does
+    /// nothing.
     Lifecycle,
-    /// Objects, logical and physical bytes and savings of each space
+    /// Show objects, logical and physical bytes and savings of each space
     Stats,
-    /// Make, list and revoke keys of the native API and of S3
+    /// Create, list and revoke credentials of the native API and of S3
     #[command(subcommand)]
     Key(KeyCommand),
-    /// What single tenants may take up, other than the settings say
+    /// Set and list limits of single tenants that differ from the settings
     #[command(subcommand)]
     Limits(LimitsCommand),
-    /// Make, list and delete buckets, the S3 names of spaces
+    /// Create, list and delete buckets, the S3 names of spaces
     #[command(subcommand)]
     Bucket(BucketCommand),
 }
@@ -120,13 +120,13 @@ pub enum Command {
 /// Backups.
 #[derive(Subcommand)]
 pub enum BackupCommand {
-    /// Hold removal: from now on no data file is removed that a backup of the database may name
+    /// Hold removal: no data file is removed that a backup of the database may name
     Begin {
-        /// When the hold ends by itself, should `backup end` never come: a number and s, m, h or d
+        /// When the hold ends if `backup end` is never called: a number and s, m, h or d
         #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]
         hold: Duration,
     },
-    /// End a hold: the tiers are copied
+    /// End a hold, after the tiers are copied
     End {
         /// The backup's id, as `backup begin` printed it [default: the only one]
         id: Option<Uuid>,
@@ -138,7 +138,7 @@ pub enum BackupCommand {
     List,
 }
 
-/// Items that failed.
+/// Failed items.
 #[derive(Subcommand)]
 pub enum StuckCommand {
     /// Make an item due now
@@ -152,72 +152,72 @@ pub enum StuckCommand {
     },
 }
 
-/// Keys.
+/// Credentials.
 #[derive(Subcommand)]
 pub enum KeyCommand {
-    /// Make a key and print its secret, which is not shown again
+    /// Create a credential and print its secret, which is not shown again
     #[command(after_help = "Examples:
   juststorage key create --kind api --tenant acme --rights read --namespace models
   juststorage key create --kind s3 --tenant acme --expires 90d --json")]
     Create(KeyCreate),
-    /// List keys, revoked and expired ones too, without their secrets
+    /// List credentials, revoked and expired ones too, without their secrets
     List {
         /// Only this tenant's
         #[arg(long, value_parser = Tenant::new)]
         tenant: Option<Tenant>,
     },
-    /// Revoke a key: within a second on every server of the store
+    /// Revoke a credential, within a second on every server of the store
     Revoke {
-        /// The key's id, as `key create` and `key list` show it
+        /// The credential's id, as `key create` and `key list` show it
         id: Uuid,
     },
-    /// Replace a key by a new one that may do the same, and print its secret
+    /// Replace a credential by a new one with the same rights, and print its secret
     Rotate {
-        /// The id of the key that ends
+        /// The id of the credential that ends
         id: Uuid,
-        /// How long the old key goes on holding: a number and s, m, h or d [default: it ends at once]
+        /// How long the old credential stays valid: a number and s, m, h or d [default: it ends at once]
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
         grace: Option<Duration>,
     },
-    /// Encrypt the secrets of all S3 keys with the new master key
+    /// Encrypt the secrets of all S3 credentials with the new master key
     ///
     /// With `JUSTSTORAGE_MASTER_KEY` set: give every server the new key, and the old one as
-    /// `JUSTSTORAGE_MASTER_KEY_PREVIOUS`; run this; unset the old one. Nothing stops meanwhile. With a master
-    /// key that is kept in the data directory: stop the server and run this, which makes the new key too.
-    /// Signed URLs that were made under the old key end with it.
+    /// `JUSTSTORAGE_MASTER_KEY_PREVIOUS`; run this command; unset the old key. The servers keep running. With a
+    /// master key in the data directory: stop the server and run this command, which also creates the new key.
+    /// URLs that were signed under the old key end with it.
     RotateMaster {
-        /// The right master key is lost for good: revoke the S3 keys that neither master key opens, and go on with the
-        /// present one
+        /// The right master key is lost for good: revoke the S3 credentials that neither master key decrypts, and
+        /// continue with the present key
         #[arg(long)]
         revoke_lost: bool,
     },
 }
 
-/// A new key.
+/// A new credential.
 #[derive(Args)]
 pub struct KeyCreate {
     /// `api`: a bearer token of the native API; `s3`: an access key and a secret key
     #[arg(long)]
     pub kind: KeyKind,
-    /// Whose data the key opens
+    /// The tenant whose data it opens
     #[arg(long, value_parser = Tenant::new)]
     pub tenant: Tenant,
-    /// A namespace the key is bound to, or the beginning of several (`team-*`); may be repeated [default: all
-    /// of the tenant's]
+    /// A namespace that it is bound to, or a prefix of several (`team-*`); may be repeated [default: all of the
+    /// tenant's]
     #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = NamespacePattern::parse)]
     pub namespaces: Vec<NamespacePattern>,
-    /// What it may do, of read, write, delete, admin
+    /// Its rights: of read, write, delete, admin
     #[arg(long, default_value = "read,write,delete", value_parser = Rights::parse)]
     pub rights: Rights,
-    /// How long it holds: a number and s, m, h or d [default: until revoked]
+    /// How long it is valid: a number and s, m, h or d [default: until revoked]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub expires: Option<Duration>,
-    /// What it is for, shown by `key list`
+    /// Its purpose, shown by `key list`
     #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
     pub description: String,
 }
 
-/// A key's two kinds.
+/// The two kinds of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyKind {
     /// A bearer token of the native API.
@@ -229,27 +229,27 @@ pub enum KeyKind {
 /// Limits of single tenants.
 #[derive(Subcommand)]
 pub enum LimitsCommand {
-    /// Set limits of a tenant; those that are not named stay. In force within a second on every server
+    /// Set limits of a tenant; unnamed limits stay. In force within a second on every server
     ///
     /// Each is a number (of bytes also such as 10GiB), `unlimited`, or `default` for what the settings say.
     #[command(after_help = "Examples:
   juststorage limits set acme --bytes 500GiB --requests-per-second 200
   juststorage limits set acme --bytes default")]
     Set(LimitsSet),
-    /// List the tenants of whose limits something is said
+    /// List the tenants that have limits of their own
     List,
 }
 
-/// What is said of a tenant's limits.
+/// Limits of one tenant.
 #[derive(Args)]
 pub struct LimitsSet {
-    /// Whose limits
+    /// The tenant
     #[arg(value_parser = Tenant::new)]
     pub tenant: Tenant,
-    /// Requests begun per second on one server
+    /// Requests per second on one server
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub requests_per_second: Option<Setting>,
-    /// Requests under way at the same time on one server
+    /// Concurrent requests on one server
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub concurrent_requests: Option<Setting>,
     /// Bytes sent per second to one server
@@ -258,10 +258,10 @@ pub struct LimitsSet {
     /// Bytes received per second from one server
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub download_bytes_per_second: Option<Setting>,
-    /// Bytes kept, in all versions (not `--quota-bytes`: that is the default of all tenants)
+    /// Stored bytes, in all versions (`--quota-bytes` is the default of all tenants)
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub bytes: Option<Setting>,
-    /// Objects kept, versions included
+    /// Stored objects, versions included
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub objects: Option<Setting>,
 }
@@ -295,7 +295,7 @@ pub enum BucketCommand {
         #[arg(long, value_parser = Tenant::new)]
         tenant: Option<Tenant>,
     },
-    /// Delete a bucket that holds nothing
+    /// Delete an empty bucket
     Delete {
         /// The bucket's name
         #[arg(value_parser = BucketName::new)]

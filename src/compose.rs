@@ -28,20 +28,20 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::writer;
 
-/// How small files become durable, for those that this crate keeps.
+/// Durable writes of this crate's small files.
 pub use juststorage_core::infrastructure::durable;
 
 /// The parts of a store, ready for its use cases.
 pub struct Parts {
-    /// The database, its schema up to date.
+    /// The database, with the current schema.
     pub metadata: Arc<dyn MetadataStore>,
     /// The tiers, which belong to it.
     pub tiers: Tiers,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// What uploads leave free; nothing is refused unless it is watched.
+    /// Free space that uploads leave; nothing is refused before it is watched.
     pub reserve: Reserve,
-    /// What is kept beside them.
+    /// The storage settings.
     pub data_dir: DataDir,
     /// Whether a server has marked both tiers.
     tiers_in_use: bool,
@@ -49,7 +49,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Opens the parts of a store that exists, for a command that looks into its tiers. Nothing is made.
+    /// Opens the parts of an existing store, for a command that reads its tiers. Creates nothing.
     pub async fn open(storage: StorageConfig) -> Result<Self, Failure> {
         let parts = Self::open_known(storage).await?;
         if parts.tiers_in_use {
@@ -57,16 +57,16 @@ impl Parts {
         }
         parts.metadata.close().await;
         Err(Failure::Unable(
-            "no server has begun to use the tiers of this store: `juststorage serve` makes them".to_owned(),
+            "no server has used the tiers of this store yet: `juststorage serve` creates them".to_owned(),
         ))
     }
 
-    /// As [`Self::open`], also if no server has been started on the store yet.
+    /// As [`Self::open`], also if no server has used the store yet.
     pub async fn open_known(storage: StorageConfig) -> Result<Self, Failure> {
         Self::open_in(DataDir::at(&storage.data_dir), storage, Purpose::Command).await
     }
 
-    /// As [`Self::open`], for a purpose, beside a data directory that is there as far as the purpose needs it.
+    /// As [`Self::open`], for a purpose, with a data directory that exists as far as the purpose needs it.
     pub async fn open_in(
         data_dir: DataDir,
         storage: StorageConfig,
@@ -97,7 +97,7 @@ impl Parts {
         }
     }
 
-    /// Where things are kept.
+    /// The storage settings.
     pub fn storage(&self) -> &StorageConfig {
         &self.storage
     }
@@ -114,7 +114,8 @@ impl Parts {
     }
 }
 
-/// Brings the schema of `database` up to date and ends the connection; a store that is not there is made. What was done.
+/// Updates the schema of `database`, creates the store if there is none, and closes the connection. Returns the
+/// changes.
 pub async fn migrate(storage: &StorageConfig) -> Result<Migrated, Failure> {
     if storage.database.is_embedded() {
         DataDir::make(&storage.data_dir)?;
@@ -126,17 +127,17 @@ pub async fn migrate(storage: &StorageConfig) -> Result<Migrated, Failure> {
     Ok(Migrated { applied: report.applied, version: report.version })
 }
 
-/// What a migration did.
+/// The result of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migrated {
-    /// Steps taken: 0 if the schema was up to date.
+    /// Applied migrations: 0 if the schema was current.
     pub applied: u64,
-    /// The schema's version now.
+    /// The schema's version after it.
     pub version: i64,
 }
 
-/// Connects to the database and brings its schema up to date. Makes one only for a purpose that makes a store, and not
-/// where the tiers say that there was one.
+/// Connects to the database and updates its schema. Creates a database only for a purpose that creates a store, and
+/// not if the tiers show that there was one.
 async fn open_metadata(
     storage: &StorageConfig,
     purpose: Purpose,
@@ -182,7 +183,7 @@ async fn open_metadata(
     }
 }
 
-/// Of the file systems of both tiers, and of the database where it is one of this machine's files.
+/// Watches the file systems of both tiers, and of the database if it is a file of this machine.
 fn reserve(metadata: &SqlMetadata, storage: &StorageConfig) -> Reserve {
     let tiers = [(StorageClass::Hot, &storage.hot), (StorageClass::Cold, &storage.cold)];
     let mut parts: Vec<(Part, Arc<dyn Volume>)> = Vec::new();
@@ -220,7 +221,7 @@ fn nothing_to_rebuild(storage: &StorageConfig) -> Failure {
     ))
 }
 
-/// Both sides by name, and what to do.
+/// Names both sides and the remedy.
 fn describe(storage: &StorageConfig, error: IdentityError) -> Failure {
     let (store, class, why) = match error {
         IdentityError::Mismatch { store, class, why } => (store, class, why),
@@ -272,7 +273,7 @@ fn tier_path(storage: &StorageConfig, class: StorageClass) -> &Path {
     }
 }
 
-/// The tiers, which are looked at only when the store's identity is.
+/// The tiers. Nothing is read from them before the store's identity is checked.
 fn tiers(storage: &StorageConfig) -> Tiers {
     Tiers { hot: tier(&storage.hot, "hot"), cold: tier(&storage.cold, "cold") }
 }

@@ -1,4 +1,4 @@
-//! The data directory: made once, held by one server at a time, with the two small files it keeps.
+//! The data directory: created once, locked by one server at a time, with its two small files.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -19,19 +19,19 @@ pub struct DataDir {
     path: PathBuf,
 }
 
-/// That this process is the directory's only server. The operating system takes it back whichever way the
-/// process ends.
+/// The lock that makes this process the directory's only server. The operating system releases it however the process
+/// ends.
 pub struct Held {
     _lock: File,
 }
 
 impl DataDir {
-    /// The directory at `path`, which may not exist: for commands, which make none.
+    /// The directory at `path`, which may not exist: for commands, which do not create it.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
 
-    /// The directory at `path`, made with mode 0700 if it does not exist.
+    /// The directory at `path`, created with mode 0700 if it does not exist.
     pub fn make(path: &Path) -> Result<Self, Failure> {
         DirBuilder::new()
             .recursive(true)
@@ -46,7 +46,7 @@ impl DataDir {
         &self.path
     }
 
-    /// Keeps other servers out. Commands that run beside a server do not need it.
+    /// Takes the lock, which keeps other servers out. Commands that run beside a server do not need it.
     pub fn hold(&self) -> Result<Held, Failure> {
         self.try_hold()?.ok_or_else(|| {
             Failure::Unable(format!(
@@ -74,7 +74,7 @@ impl DataDir {
         }
     }
 
-    /// Removes what a process that was killed while it wrote a small file has left. For the directory's only server.
+    /// Removes drafts of small files that a killed process left. For the directory's only server.
     pub fn tidy(&self) -> Result<(), Failure> {
         let unable = |error| Failure::unable(format!("tidy {}", self.path.display()), error);
         for name in [WRITER, MASTER_KEY, PREVIOUS_MASTER_KEY] {
@@ -94,8 +94,8 @@ impl DataDir {
         Ok(())
     }
 
-    /// The writer that servers of this directory stage bytes as, one after the other: by it a new one knows
-    /// what its predecessor left behind. With the incarnation that the directory keeps. Made if there is none.
+    /// The writer id that the servers of this directory use one after the other, so that a new one finds what its
+    /// predecessor left; with the stored incarnation. Created if there is none.
     pub fn writer(&self) -> Result<(WriterId, Incarnation), Failure> {
         let path = self.path.join(WRITER);
         durable::keep(&path, writer_text(WriterId(Uuid::new_v4()), Incarnation::NONE).as_bytes(), 0o600)
@@ -115,17 +115,17 @@ impl DataDir {
         }
     }
 
-    /// Keeps that the servers of `writer` have come to `incarnation`.
+    /// Stores the `incarnation` of `writer`.
     pub fn keep_incarnation(&self, writer: WriterId, incarnation: Incarnation) -> std::io::Result<()> {
         durable::replace(&self.path.join(WRITER), writer_text(writer, incarnation).as_bytes(), 0o600)
     }
 
-    /// The file that [`Self::writer`] is kept in.
+    /// The file of [`Self::writer`].
     pub fn writer_file(&self) -> PathBuf {
         self.path.join(WRITER)
     }
 
-    /// Where this directory lies.
+    /// The location of this directory.
     pub fn whereabouts(&self) -> Result<Whereabouts, Failure> {
         let unable = |error| Failure::unable(format!("look at {}", self.path.display()), error);
         let metadata = std::fs::metadata(&self.path).map_err(unable)?;
@@ -142,8 +142,7 @@ impl DataDir {
         })
     }
 
-    /// The key that encrypts stored secrets, and the one before it while a rotation is under way. `None` if it is to be
-    /// kept here and is not there.
+    /// The master key, and the one before it during a rotation. `None` if it should be stored here and is missing.
     pub fn master_keys(&self, source: &MasterKeySource) -> Result<Option<MasterKeys>, Failure> {
         match source {
             MasterKeySource::Given(current, previous) => {
@@ -156,20 +155,20 @@ impl DataDir {
         }
     }
 
-    /// Makes the master key that is kept here, unless there is one.
+    /// Creates the master key in this directory, unless there is one.
     pub fn make_master_key(&self) -> Result<(), Failure> {
         let path = self.master_key_file();
         durable::keep(&path, fresh_master_key()?.as_bytes(), 0o600)
             .map_err(|error| Failure::unable(format!("keep {}", path.display()), error))
     }
 
-    /// The file that the master key is kept in.
+    /// The file of the master key.
     pub fn master_key_file(&self) -> PathBuf {
         self.path.join(MASTER_KEY)
     }
 
-    /// Puts a fresh master key in the place of the one that is kept, which stays beside it until
-    /// [`Self::forget_previous_master_key`]. One that was put there before and not finished with is left.
+    /// Replaces the stored master key by a new one. The old one stays beside it until
+    /// [`Self::forget_previous_master_key`]. An unfinished replacement is continued.
     pub fn replace_master_key(&self) -> Result<(), Failure> {
         let (path, previous) = (self.master_key_file(), self.path.join(PREVIOUS_MASTER_KEY));
         let unable = |error| Failure::unable(format!("replace {}", path.display()), error);
@@ -183,7 +182,7 @@ impl DataDir {
         durable::replace(&path, fresh_master_key()?.as_bytes(), 0o600).map_err(unable)
     }
 
-    /// The previous master key seals nothing any more.
+    /// Removes the previous master key, once nothing is encrypted with it.
     pub fn forget_previous_master_key(&self) -> Result<(), Failure> {
         let path = self.path.join(PREVIOUS_MASTER_KEY);
         match durable::remove_file(&path).and_then(|()| durable::sync_directory(&self.path)) {
@@ -206,12 +205,12 @@ impl DataDir {
     }
 }
 
-/// The writer's name and incarnation.
+/// The file of the writer id and incarnation.
 const WRITER: &str = "writer.id";
 
 const MASTER_KEY: &str = "master.key";
 
-/// The key before it, while secrets that it sealed are about.
+/// The key before it, while secrets encrypted with it exist.
 const PREVIOUS_MASTER_KEY: &str = "master.key.previous";
 
 fn fresh_master_key() -> Result<String, Failure> {
@@ -220,12 +219,12 @@ fn fresh_master_key() -> Result<String, Failure> {
     Ok(hex::encode(key))
 }
 
-/// One line names the writer, the next one counts its starts.
+/// One line with the writer id, one with its incarnation.
 fn writer_text(writer: WriterId, incarnation: Incarnation) -> String {
     format!("{}\n{} {}\n", writer.0, incarnation.generation, incarnation.token)
 }
 
-/// Reads what [`writer_text`] wrote, or what releases wrote that did not count starts.
+/// Reads the text of [`writer_text`], or that of releases which did not count starts.
 fn parse_writer(text: &str) -> Option<(WriterId, Incarnation)> {
     let mut lines = text.lines();
     let writer = WriterId(lines.next()?.trim().parse().ok()?);
@@ -328,7 +327,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(root.path().join("master.key")).unwrap(), "short");
     }
 
-    /// Cut short anywhere, a replacement goes on where it was, and the key that sealed secrets stays.
+    /// A replacement that is interrupted anywhere continues, and the key that encrypted secrets stays.
     #[test]
     fn a_key_is_replaced_once_until_the_one_before_is_forgotten() {
         let root = tempfile::tempdir().unwrap();

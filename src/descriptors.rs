@@ -1,8 +1,8 @@
-//! File descriptors: as many as the system allows, and what they are kept for.
+//! File descriptors: as many as the system allows, and their shares.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Stands for a limit that is none.
+/// Stands for no limit.
 const UNLIMITED: u64 = 1 << 20;
 
 /// Most connections, whatever the limit: each takes some memory too.
@@ -11,7 +11,7 @@ const CONNECTIONS_MAX: u64 = 8192;
 /// Most segment files that requests hold open, whatever the limit.
 const TRANSFERS_MAX: u64 = 3072;
 
-/// How many file descriptors the process may have.
+/// The process's limit of file descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptors(u64);
 
@@ -38,12 +38,12 @@ impl Descriptors {
         descriptors
     }
 
-    /// Connections of both fronts together. The rest is for files, the database and probes.
+    /// Most connections of both fronts together. The rest is for files, the database and probes.
     pub fn connections(self) -> usize {
         share(self.0 / 4, CONNECTIONS_MAX)
     }
 
-    /// Segment files that requests hold open.
+    /// Most segment files that requests hold open.
     pub fn transfers(self) -> usize {
         share(self.0 / 8, TRANSFERS_MAX)
     }

@@ -1,14 +1,14 @@
-//! Why a command ended without doing what it was asked, sorted by exit code.
+//! Failures of commands, by exit code.
 
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ports::metadata::MetadataError;
 
 use crate::config::ConfigError;
 
-/// Why, for people; and an exit code for programs.
+/// A reason for people, and an exit code for programs.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The command ran, and the answer is no: a finding, no such key, the bucket is not empty.
+    /// The command ran, and the answer is no: a finding, no such credential, the bucket is not empty.
     #[error("{0}")]
     No(String),
     /// The command line or a setting is wrong.
@@ -33,7 +33,7 @@ impl Failure {
         }
     }
 
-    /// `action` could not be done because of `error`.
+    /// `action` failed because of `error`.
     pub fn unable(action: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
         Self::Unable(format!("cannot {action}: {error}"))
     }

@@ -1,7 +1,7 @@
 //! The `juststorage` program as a library, so that tests start the product in their own process.
 //!
-//! [`start`] is the whole server; [`commands`] is everything the command line offers. No rule of the store is
-//! here: this crate reads settings, puts the parts together, and listens.
+//! [`start`] is the whole server; [`commands`] has all commands. This crate contains no rule of the store: it reads
+//! settings, composes the parts, and listens.
 
 use std::net::SocketAddr;
 
@@ -24,8 +24,8 @@ pub use config::Config;
 pub use failure::Failure;
 pub use serve::{Running, start};
 
-/// Serves as `config` says until SIGTERM or SIGINT, then ends gracefully. `ready` is told once both fronts
-/// listen, with the addresses they got.
+/// Serves with `config` until SIGTERM or SIGINT, then ends gracefully. Calls `ready` with the addresses once both
+/// fronts listen.
 pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), Failure> {
     // Before anything is begun, so that a signal during the start is not lost.
     let mut signals =
@@ -33,7 +33,7 @@ pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), F
     let running = tokio::select! {
         running = start(config) => running?,
         name = signals.next() => {
-            tracing::info!(signal = name, "told to end while starting");
+            tracing::info!(signal = name, "a signal ends the start");
             return Ok(());
         }
     };
@@ -53,14 +53,14 @@ pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), F
     running
         .shut_down(async move {
             let name = signals.next().await;
-            tracing::warn!(signal = name, "told again: ending what is still under way");
+            tracing::warn!(signal = name, "second signal: ending open requests");
         })
         .await;
     tracing::info!("shut down");
     Ok(())
 }
 
-/// Where the two fronts listen.
+/// Addresses of the two fronts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// The native API.

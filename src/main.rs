@@ -1,18 +1,18 @@
-//! The `juststorage` program: reads the command line and does what it says.
+//! The `juststorage` program: reads the command line and runs the command.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use juststorage::{cli::Cli, commands};
 
-/// Requests allocate and free much that is small, and chunks of a fixed size: measured against glibc's
-/// allocator this one takes about a tenth less CPU time for a small GET (docs/PERFORMANCE.md).
+/// Requests allocate many small objects, and chunks of a fixed size. With this allocator a small GET takes about a
+/// tenth less CPU time than with glibc's (docs/PERFORMANCE.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Threads that wait for disks, at most, for each core, and at least. A disk is kept busy by few; more only hold
-/// memory, for every thread keeps some of what was allocated on it (tokio's own bound is 512 in all: then a
-/// thousand transfers at once took over a gigabyte).
+/// Threads that wait for disks: most per core, and least in all. Few keep a disk busy; more only hold memory, since
+/// every thread keeps some of its allocations (with tokio's bound of 512, a thousand concurrent transfers took over a
+/// gigabyte).
 const WAITING_THREADS_PER_CORE: usize = 16;
 const WAITING_THREADS_MIN: usize = 32;
 

@@ -1,4 +1,4 @@
-//! The master key of a store: found, proved, and made only where nothing was ever sealed.
+//! The master key of a store: found, verified, and created only where nothing was ever encrypted.
 
 use juststorage_core::application::access::{MasterKeys, constant};
 
@@ -6,8 +6,8 @@ use crate::compose::Parts;
 use crate::config::MasterKeySource;
 use crate::failure::Failure;
 
-/// The master keys, which open what the database holds. One that is kept in the data directory is made if there is none
-/// and the database holds nothing that one sealed.
+/// The master keys, verified with the database. If the key belongs in the data directory, is missing there, and the
+/// database holds nothing encrypted, it is created.
 pub async fn open(parts: &Parts, source: &MasterKeySource) -> Result<MasterKeys, Failure> {
     let now = parts.clock.now();
     let metadata = parts.metadata.as_ref();
@@ -36,8 +36,8 @@ pub async fn open(parts: &Parts, source: &MasterKeySource) -> Result<MasterKeys,
     }
 }
 
-/// As [`open`], for a store whose master key is lost for good: the present one is used whatever it opens, and one is made
-/// if there is none.
+/// As [`open`], for a store whose master key is lost for good: uses the present key unverified, and creates one if
+/// there is none.
 pub fn open_anyway(parts: &Parts, source: &MasterKeySource) -> Result<MasterKeys, Failure> {
     if let Some(keys) = parts.data_dir.master_keys(source)? {
         return Ok(keys);
@@ -55,7 +55,7 @@ fn made(parts: &Parts, source: &MasterKeySource) -> Result<MasterKeys, Failure> 
     })
 }
 
-/// Which setting or file the key comes from.
+/// The setting or file of the key.
 fn name(parts: &Parts, source: &MasterKeySource) -> String {
     match source {
         MasterKeySource::Given(..) => "JUSTSTORAGE_MASTER_KEY".to_owned(),

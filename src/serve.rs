@@ -32,17 +32,17 @@ use crate::telemetry::Metrics;
 use crate::watch::{self, Watch};
 use crate::writer;
 
-/// The tenant of the root key, and of everyone who names none while authentication is disabled.
+/// The tenant of the root credential, and of requests that name none while authentication is disabled.
 pub const HOME_TENANT: &str = "default";
 
-/// How often recorded metrics are folded into their histograms.
+/// Interval at which recorded values are merged into histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
-/// Least time for the store's own end, after requests have had theirs.
+/// Least time for the store's own end, after that of the requests.
 const STORE_END: Duration = Duration::from_secs(10);
 
-/// A server that is running. Dropping it without [`Self::shut_down`] leaves what a crash leaves: nothing is
-/// lost, and the next start tidies up.
+/// A running server. Dropping it without [`Self::shut_down`] is like a crash: nothing is lost, and the next start
+/// cleans up.
 pub struct Running {
     endpoints: Endpoints,
     servers: [Server; 2],
@@ -58,7 +58,7 @@ pub struct Running {
     _held: Held,
 }
 
-/// Starts the server. When this returns, both fronts answer.
+/// Starts the server. Both fronts answer when this returns.
 pub async fn start(config: Config) -> Result<Running, Failure> {
     let metrics = Metrics::install();
     let descriptors = Descriptors::raise();
@@ -134,7 +134,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     })
 }
 
-/// The certificates of both fronts, if the configuration names any, and follows their files.
+/// The certificates of both fronts, if configured; watches their files.
 fn encrypt(config: &Config, watch: &Watch) -> Result<[Option<Tls>; 2], Failure> {
     let Some(TlsConfig { certificate, key }) = &config.listen.tls else { return Ok([None, None]) };
     let refused = |setting| move |error| Failure::Config(ConfigError::new(setting, error));
@@ -148,7 +148,7 @@ fn encrypt(config: &Config, watch: &Watch) -> Result<[Option<Tls>; 2], Failure> 
     Ok(both.map(Some))
 }
 
-/// Lets JSON web tokens in, if the configuration says so, and follows their keys' file.
+/// Accepts JSON web tokens, if configured; watches the file of their signing keys.
 fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result<Access, Failure> {
     let Some(JwtConfig { source, rules }) = &config.access.jwt else { return Ok(access) };
     let invalid = |error: Invalid| ConfigError::new(error.field, error.reason);
@@ -209,7 +209,7 @@ fn start_workers(
     supervisor
 }
 
-/// Folds metrics until the token is cancelled.
+/// Merges metrics until the token is cancelled.
 fn keep_metrics(metrics: Metrics) -> CancellationToken {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
@@ -266,18 +266,18 @@ fn serve_fronts(
 }
 
 impl Running {
-    /// Where the fronts listen.
+    /// Addresses of the fronts.
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
-    /// Completes once another server has started under this server's name, which must end then.
+    /// Completes once another server has started under this server's writer id; this one must then end.
     pub async fn superseded(&self) {
         self.superseded.cancelled().await;
     }
 
-    /// Ends gracefully: accepts no more, lets requests finish for the grace period or until `insist`
-    /// completes, then ends the workers, the commits, this writer's registration and the connections.
+    /// Ends gracefully: accepts no more connections, lets requests finish for the grace period or until `insist`
+    /// completes, then ends workers, commits, the writer's registration and the database connections.
     pub async fn shut_down(self, insist: impl Future<Output = ()>) {
         let cut = CancellationToken::new();
         let [native, s3] = self.servers;
@@ -306,12 +306,12 @@ impl Running {
                 );
             // Whatever is still registered under our name is an upload that was cut off.
             } else if let Err(error) = take_over(parts).from(writer).await {
-                tracing::warn!(%error, "registration not given up; the next start will");
+                tracing::warn!(%error, "the writer's registration could not be removed; the next start removes it");
             }
             parts.metadata.close().await;
         };
         if tokio::time::timeout(self.grace.max(STORE_END), store).await.is_err() {
-            tracing::error!("the store did not end in time; the next start tidies up");
+            tracing::error!("the store did not end in time; the next start cleans up");
         }
         self.watch.end();
         self.upkeep.cancel();

@@ -1,8 +1,8 @@
-//! The signals that end the process: the first asks, the second insists.
+//! The signals that end the process: the first one gracefully, the second one at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, caught from the moment this exists.
+/// SIGTERM and SIGINT, caught while this exists.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -14,7 +14,7 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next of them; its name.
+    /// Waits for the next signal and returns its name.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

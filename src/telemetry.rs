@@ -1,4 +1,4 @@
-//! Logs and metrics of the process. Both go through one recorder each, installed once.
+//! Logs and metrics of the process. Each has one recorder, installed once.
 
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
@@ -10,25 +10,25 @@ use tracing_subscriber::filter::Directive;
 
 use crate::config::{ConfigError, LogConfig, LogFormat};
 
-/// Begins to log, to standard error. `level` is what is logged if the configuration does not say. A second
-/// call in one process changes nothing.
+/// Starts logging to standard error. `level` is the default if the configuration has none. A second call in one
+/// process changes nothing.
 pub fn log(config: &LogConfig, level: &str) -> Result<(), ConfigError> {
     let directives = config.directives.as_deref().unwrap_or(level);
     let mut filter =
         EnvFilter::try_new(directives).map_err(|error| ConfigError::new("RUST_LOG", error.to_string()))?;
-    // s3s logs every answer of the 4xx kind as an error; our own access log has them all.
+    // s3s logs every 4xx answer as an error; the access log has them all.
     if !directives.split(',').any(|directive| directive.trim().starts_with("s3s"))
         && let Ok(quiet) = "s3s=off".parse::<Directive>()
     {
         filter = filter.add_directive(quiet);
     }
-    // Never, whatever is asked for: it shows which signature it would have taken for a request that was forged.
+    // Always off: it logs the signature that it expects, which a forger could use.
     if let Ok(never) = "s3s::ops::signature=off".parse::<Directive>() {
         filter = filter.add_directive(never);
     }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A log that cannot be written, on a full disk for one, is no reason for a request to fail: what would be said of it
-    // on standard error panics there.
+    // If the log cannot be written, on a full disk for example, requests must not fail: an internal error would be
+    // printed to standard error, which panics there.
     let builder = builder.log_internal_errors(false);
     // An error says that there is a subscriber already: another start in this process, or a test's own.
     let _ = match config.format {
@@ -71,7 +71,7 @@ impl Metrics {
         self.0.render()
     }
 
-    /// Folds recorded values into their histograms; without it they pile up until somebody scrapes.
+    /// Merges recorded values into histograms; without it they accumulate until the next scrape.
     pub fn upkeep(&self) {
         self.0.run_upkeep();
     }
@@ -89,7 +89,7 @@ fn builder() -> PrometheusBuilder {
     })
 }
 
-/// Says what each metric is, and makes those exist that dashboards would miss before their first event.
+/// Describes every metric, and creates the series that dashboards need before their first event.
 fn describe() {
     describe_counter!("activestorage_requests_total", "Requests answered, by method, status and namespace");
     describe_histogram!(

@@ -1,8 +1,7 @@
-//! Files that are read again when they change: keys and certificates, which expire while the server runs.
+//! Files that are read again when they change: signing keys and certificates, which expire while the server runs.
 //!
-//! Their content is compared, once a second. Change notifications would say so sooner, but not for every
-//! way that a file is replaced (a symbolic link two directories above, a network file system), and these
-//! files are small.
+//! Their content is compared once a second. Change notifications are faster, but miss some replacements (a symbolic
+//! link two directories above, a network file system), and these files are small.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,13 +10,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// How often files are looked at.
+/// Interval between two checks.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Longest file, in bytes.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Follows files until it is told to end, or dropped.
+/// Watches files until it is ended or dropped.
 pub struct Watch(tokio_util::sync::DropGuard);
 
 impl Default for Watch {
@@ -27,8 +26,8 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// Calls `changed` whenever one of `files` holds something else than before, at first than `known`. What
-    /// it refuses is logged, and what was in force stays so; so it is with a file that cannot be read.
+    /// Calls `changed` whenever the content of one of `files` differs from before, at first from `known`. If it
+    /// refuses the content, or a file cannot be read, this is logged, and the old content stays in force.
     pub fn follow<const N: usize>(
         &self,
         files: [PathBuf; N],
@@ -56,20 +55,24 @@ impl Watch {
                 if let Err(error) = &outcome
                     && complaint.as_ref() != Some(error)
                 {
-                    tracing::error!(files = paths, error, "not read again; what was in force stays so");
+                    tracing::error!(
+                        files = paths,
+                        error,
+                        "files could not be read again; their old content stays in force"
+                    );
                 }
                 complaint = outcome.err();
             }
         });
     }
 
-    /// Follows no more.
+    /// Ends the watch.
     pub fn end(self) {
         drop(self);
     }
 }
 
-/// What `files` hold. The error says which cannot be read, and why.
+/// The contents of `files`. The error names the unreadable one and the reason.
 pub fn read<const N: usize>(files: [&PathBuf; N]) -> Result<[String; N], String> {
     let mut texts = [const { String::new() }; N];
     for (text, file) in texts.iter_mut().zip(files) {

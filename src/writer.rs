@@ -1,4 +1,4 @@
-//! The name that a data directory's servers write under, and that only one of its copies may use it.
+//! The writer id of a data directory, which only one of its copies may use.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::config::StorageConfig;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
-/// How often a server that waits for the word of another one to run out looks again.
+/// Interval at which a server checks whether another one's lease has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Starts of writers that never came back are forgotten after this time.
+/// Starts of writers that never returned are deleted after this time.
 const FORGET_AFTER: Duration = Duration::from_hours(24 * 90);
 
-/// Claims the directory's writer for this start: the directory and the database both keep the start's incarnation. For the
-/// directory's only server. Refuses where the directory is a copy of one whose writer has started elsewhere since, or
-/// lives.
+/// Claims the directory's writer for this start: directory and database both store the start's incarnation. For the
+/// directory's only server. Refuses a copy of a directory whose writer has started elsewhere since, or is alive.
 ///
-/// The directory comes first: a server that dies between the two leaves a directory that is ahead, which is no copy.
+/// The directory is updated first: a server that dies between the two leaves a directory that is ahead, which does
+/// not count as a copy.
 pub async fn claim(
     metadata: &dyn MetadataStore,
     clock: &dyn Clock,
@@ -59,7 +59,7 @@ pub async fn claim(
             return Err(Failure::unable(format!("keep {}", data_dir.writer_file().display()), error));
         }
         // A full disk must not keep a server from starting and making room.
-        tracing::warn!(%error, "the data directory is full: this start is not told from the last one");
+        tracing::warn!(%error, "the data directory is full: this start cannot be distinguished from the last one");
         next = held;
     }
     if next == Incarnation::NONE {
@@ -70,12 +70,12 @@ pub async fn claim(
         return Err(copy(data_dir, metadata.last_start(writer).await?.as_ref()));
     }
     if let Err(error) = metadata.forget_starts(clock.now().minus(FORGET_AFTER)).await {
-        tracing::warn!(%error, "old starts of servers are not forgotten");
+        tracing::warn!(%error, "old starts of servers could not be deleted");
     }
     Ok(writer)
 }
 
-/// Refuses a command in a copy of a data directory whose server has started elsewhere since, or runs there.
+/// Refuses a command in a copy of a data directory whose server has started or runs elsewhere.
 pub async fn refuse_copy(
     metadata: &dyn MetadataStore,
     data_dir: &DataDir,
@@ -96,8 +96,8 @@ pub async fn refuse_copy(
     }
 }
 
-/// Whether this process still is the writer: a server that has started from a copy of its directory has taken its place
-/// otherwise, and all that was begun under the name is that one's.
+/// Whether this process is no longer the writer, because a server started from a copy of its directory has taken its
+/// place and everything that was begun under the writer id.
 pub async fn is_superseded(metadata: &dyn MetadataStore, writer: WriterId, now: Timestamp) -> bool {
     let Ok(until) = metadata.lease_time(now).await else { return false };
     matches!(metadata.heartbeat(writer, until).await, Err(MetadataError::Superseded))
@@ -136,7 +136,7 @@ fn in_use(data_dir: &DataDir, last: Option<&LastStart>) -> Failure {
     ))
 }
 
-/// What to do about it. A copy of the tiers would pass for the tiers themselves.
+/// The remedy. The store cannot distinguish a copy of the tiers from the tiers.
 fn resolve(data_dir: &DataDir) -> String {
     format!(
         "If this server is to run beside the other one, give it that one's tiers (JUSTSTORAGE_HOT_URL, \

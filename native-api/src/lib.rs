@@ -1,14 +1,13 @@
 //! The native REST API under `/v1`.
 //!
-//! A front translates and nothing else: it reads a request into a request of
-//! [`Store`], calls it, and writes what came back as HTTP. No
-//! rule of the store lives here, and nothing of its infrastructure is known here.
+//! A front only translates: it turns an HTTP request into a request of [`Store`], calls it, and writes the result as
+//! HTTP. It contains no rule of the store and knows nothing of its infrastructure.
 //!
-//! - `extract` reads: addresses, headers, conditions, bodies, and who is asking.
-//! - `handlers` call: one file for each kind of resource.
-//! - `render` writes: headers and JSON.
-//! - `problem` holds the one mapping of errors to answers, and the table of codes.
-//! - `openapi` completes the document that is generated from the handlers.
+//! - `extract` reads addresses, headers, conditions, bodies and the caller.
+//! - `handlers` call the store: one file for each kind of resource.
+//! - `render` writes headers and JSON.
+//! - `problem` has the one mapping of errors to answers.
+//! - `openapi` completes the document generated from the handlers.
 //!
 //! The API by example, with every error code, is in `docs/api.md`.
 
@@ -25,14 +24,14 @@ pub mod problem;
 mod render;
 mod router;
 
-/// What the native API stands on.
+/// The parts that the native API needs.
 #[derive(Clone)]
 pub struct NativeApi {
     /// The store.
     pub store: Store,
-    /// Who may do what.
+    /// Authentication.
     pub access: Access,
-    /// Whether clients reach it through TLS, which this process itself terminates.
+    /// Whether this process terminates TLS for its clients.
     pub tls: bool,
     /// Renders every metric of the process in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -40,11 +39,10 @@ pub struct NativeApi {
 
 /// The whole API as one router: every call of `/v1`, and `/health`, `/ready` and `/metrics`.
 ///
-/// Every answer that is an error is `application/problem+json`, unknown paths and methods included. Answers
-/// about a namespace that exists carry it as
-/// [`NamespaceLabel`](juststorage_core::application::metrics::NamespaceLabel) in their extensions, for the
-/// layer that counts requests. A request id is taken from the request's `X-Request-Id` header, which a layer
-/// around this router is expected to set.
+/// Every error is `application/problem+json`, unknown paths and methods included. Answers about an existing namespace
+/// carry it as [`NamespaceLabel`](juststorage_core::application::metrics::NamespaceLabel) in their extensions, for
+/// the layer that counts requests. The request id comes from the header `X-Request-Id`, which a layer around this
+/// router sets.
 pub fn router(api: NativeApi) -> Router {
     router::build(api)
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document: generated from the handlers, completed with what many of them share.
+//! The OpenAPI document: generated from the handlers, completed with the parts that many of them share.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ use crate::render::ObjectBody;
 const BY_KEY: (&str, &str) =
     ("/v1/objects/by-key/{*address}", "/v1/objects/by-key/{namespace}/{tenant}/{key}");
 
-/// Calls that name an id take the tenant from this header where no credentials are asked for.
+/// Calls that name an id take the tenant from this header if no credentials are required.
 const X_TENANT: &str = "The tenant, where it follows from neither credentials nor path: required for calls \
                         by id while authentication is disabled. An object of another tenant does not exist";
 
-/// What a call may be refused with for what it does, beside what every call may: named in the list of its responses.
+/// Refusals of some calls, in addition to those of every call; each is named in the list of a call's responses.
 macro_rules! refusals {
     ($($(#[$says:meta])* $name:ident: $($status:literal),+;)+) => {
         $(
@@ -38,17 +38,17 @@ macro_rules! refusals {
 }
 
 refusals! {
-    /// It names something that may not be there.
+    /// It names something that may be missing.
     Names: "404";
-    /// It writes where something may be already: under conditions, and beside others.
+    /// It writes where something may exist: with conditions, and concurrently with others.
     Replaces: "404", "409", "412";
-    /// It takes bytes to keep.
+    /// It stores bytes.
     TakesBytes: "413", "507";
     /// Its body is JSON.
     TakesJson: "413", "415";
 }
 
-/// What the document says before any call is added.
+/// The document without calls.
 pub(crate) fn base() -> OpenApi {
     let info = InfoBuilder::new()
         .title("JustStorage native API")
@@ -61,8 +61,8 @@ pub(crate) fn base() -> OpenApi {
     OpenApiBuilder::new().info(info).build()
 }
 
-/// Adds what many calls share, so that no handler repeats it: the problem's response, credentials, the
-/// headers of reads and of what was made, and the path parameters of calls by key.
+/// Adds the parts that many calls share: the problem's response, credentials, the headers of reads and of created
+/// objects, and the path parameters of calls by key.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     let bearer = Http::new(HttpAuthScheme::Bearer);
@@ -106,8 +106,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// What every call under `/v1` may answer, and the credentials it takes: either kind, or none where
-/// authentication is disabled.
+/// The answers of every call under `/v1`, and its credentials: either kind, or none if authentication is disabled.
 fn protect(operation: &mut Operation) {
     for status in ["400", "401", "403", "429", "500", "503"] {
         refuse(operation, status);
@@ -119,7 +118,7 @@ fn protect(operation: &mut Operation) {
     ]);
 }
 
-/// What reading an object takes and answers.
+/// Parameters and answers of reads.
 fn read(operation: &mut Operation) {
     let parameters: Vec<_> = [
         (
@@ -169,7 +168,7 @@ fn problem() -> RefOr<Response> {
     RefOr::Ref(Ref::from_response_name(ProblemBody::response().0))
 }
 
-/// What a call answers that has made an object: where it is, and its tag.
+/// The headers of a created object: its location and tag.
 fn locate(operation: &mut Operation) {
     let object = RefOr::Ref(Ref::from_schema_name(ObjectBody::name()));
     if let Some(RefOr::T(made)) = operation.responses.responses.get_mut("201")

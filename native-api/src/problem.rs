@@ -1,35 +1,6 @@
 //! Errors as clients see them: RFC 9457 problem details, each with a stable `code`.
 //!
-//! | status | code | when |
-//! |---|---|---|
-//! | 400 | `invalid_<field>` | a value breaks a rule; `field` names it |
-//! | 400 | `missing_header` | a required header is absent; `field` names it |
-//! | 400 | `invalid_query`, `invalid_json` | the query or the JSON body cannot be read |
-//! | 400 | `tenant_mismatch` | `X-Tenant` and the address name different tenants |
-//! | 400 | `digest_mismatch` | the body is not what `X-Content-SHA256` declares |
-//! | 400 | `body_too_short`, `body_unreadable` | the body ended early or broke off |
-//! | 400 | `no_parts`, `invalid_part`, `invalid_part_order`, `part_too_small` | an upload cannot be completed so |
-//! | 401 | `unauthenticated` | credentials are missing or wrong |
-//! | 403 | `forbidden` | the credentials lack a right |
-//! | 403 | `object_locked` | object lock holds the version |
-//! | 404 | `object_not_found`, `object_deleted`, `version_not_found`, `upload_not_found`, `bucket_not_found`, `credential_not_found` | it does not exist, or not for this caller |
-//! | 404 | `path_not_found` | there is no such call |
-//! | 405 | `method_not_allowed` | `Allow` says which are |
-//! | 408 | `body_stalled` | the client stopped sending |
-//! | 409 | `conflict` | a concurrent request won: try again |
-//! | 409 | `bucket_exists`, `bucket_not_empty` | |
-//! | 412 | `precondition_failed` | a conditional header does not hold |
-//! | 413 | `body_too_large`, `object_too_large` | |
-//! | 415 | `unsupported_media_type` | the body should be JSON |
-//! | 416 | `range_not_satisfiable`, `part_not_found` | nothing of the object lies in the range |
-//! | 429 | `rate_limited` | the tenant asks for more than its limits: try again after `Retry-After` |
-//! | 429 | `quota_exceeded` | the tenant keeps as much as it may |
-//! | 431 | `headers_too_large` | given by the listener: the head exceeds 32 KiB or 1000 headers |
-//! | 500 | `data_corrupt` | the stored bytes are damaged and were not served |
-//! | 500 | `data_unreadable` | the disk does not give the stored bytes |
-//! | 500 | `internal` | logged with its cause under the request id |
-//! | 503 | `busy`, `unavailable` | try again after `Retry-After` |
-//! | 507 | `storage_full` | |
+//! `docs/api.md` lists the codes.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -52,7 +23,7 @@ use crate::render;
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Seconds after which a client whose tenant keeps too much may look whether something was deleted.
+/// `Retry-After` for a used-up quota, in seconds: something may be deleted by then.
 const QUOTA_RETRY_SECONDS: u64 = 60;
 
 /// An error's body.
@@ -71,7 +42,7 @@ pub struct ProblemBody {
     /// What happened, for programs: stable.
     #[schema(value_type = String, example = "object_not_found")]
     pub code: Cow<'static, str>,
-    /// The header, parameter or field at fault.
+    /// The wrong header, parameter or field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<&'static str>,
     /// The request's id, as in the logs.
@@ -90,7 +61,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// A problem that concerns no field.
+    /// A problem without a field.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code: Cow::Borrowed(code), detail: detail.into(), field: None, header: None }
     }
@@ -204,10 +175,10 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Why a handler has no success to report.
+/// The failure of a handler.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// 304, which is no error but ends a use case like one.
+    /// 304, which is not an error but ends a use case like one.
     NotModified(Box<Object>),
     /// Anything else.
     Problem(Box<Problem>),
@@ -243,7 +214,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// The answer to a path that no call has.
+/// The answer to an unknown path.
 pub(crate) async fn unknown_path() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "path_not_found", "there is no such path")
 }
@@ -253,7 +224,7 @@ pub(crate) async fn unknown_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "the path does not have this method")
 }
 
-/// Refuses what names no host, or two of them (RFC 9112 section 3.2).
+/// Refuses a request without a host, or with two (RFC 9112 section 3.2).
 pub(crate) async fn one_host(request: Request, next: Next) -> Response {
     // HTTP/2 names the host in its pseudo-header, HTTP/1.0 need not.
     if request.version() == http::Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {

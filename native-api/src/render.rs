@@ -1,4 +1,4 @@
-//! Writing answers: the JSON of each resource, and an object's headers.
+//! Answers: the JSON of each resource, and an object's headers.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use crate::extract::META_PREFIX;
 
-/// The media type of an object whose writer named none.
+/// The default media type of an object.
 const OCTET_STREAM: &str = "application/octet-stream";
 
 /// The last second that an HTTP date can show: the end of the year 9999.
@@ -30,28 +30,28 @@ const HTTP_SECONDS_MAX: u64 = 253_402_300_799;
 /// An object, or one version of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ObjectBody {
-    /// Addresses exactly this version.
+    /// The id of exactly this version.
     #[schema(format = Uuid)]
     id: String,
-    /// Which service or collection.
+    /// The service or collection.
     namespace: String,
-    /// Whose data.
+    /// The tenant.
     tenant_id: String,
     /// Absent in objects addressed by id only.
     #[schema(required)]
     key: Option<String>,
-    /// `sha256:` and 64 hexadecimal digits; for an upload in parts, the hash of the parts' hashes, `-`, and
-    /// how many there are. Absent in delete markers.
+    /// `sha256:` and 64 hexadecimal digits; for an upload in parts, the hash of the parts' hashes, `-`, and their
+    /// number. Absent in delete markers.
     #[schema(required)]
     content_hash: Option<String>,
     /// In bytes.
     size_bytes: u64,
-    /// Where its bytes should lie.
+    /// The tier that it asks for.
     #[schema(pattern = "^(hot|cold)$")]
     storage_class: &'static str,
     /// The entity tag with its quotes, as in the header `ETag`.
     etag: String,
-    /// `application/octet-stream` if its writer named none.
+    /// Default: `application/octet-stream`.
     content_type: String,
     /// The other standard headers that are sent back with the object.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,32 +110,32 @@ impl ObjectBody {
 pub(crate) struct ListBody {
     /// In byte order of keys; objects without key come first.
     pub(crate) objects: Vec<ObjectBody>,
-    /// What keys were rolled up into by `delimiter`.
+    /// The groups of keys by `delimiter`.
     pub(crate) prefixes: Vec<String>,
-    /// Where the next page begins; `null` if this is the last.
+    /// The cursor of the next page; `null` on the last one.
     #[schema(required)]
     pub(crate) next_cursor: Option<String>,
 }
 
-/// An upload under way.
+/// An open upload.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UploadBody {
-    /// Addresses the upload.
+    /// The upload's id.
     #[schema(format = Uuid)]
     id: String,
-    /// Which service or collection.
+    /// The service or collection.
     namespace: String,
-    /// Whose data.
+    /// The tenant.
     tenant_id: String,
     /// Absent if the object will be addressed by id only.
     #[schema(required)]
     key: Option<String>,
-    /// Where its bytes go.
+    /// Its storage class.
     #[schema(pattern = "^(hot|cold)$")]
     storage_class: &'static str,
-    /// What the object will have.
+    /// The object's content type.
     content_type: String,
-    /// What the object will carry.
+    /// The object's metadata.
     metadata: UserMetadata,
     /// When it began.
     #[schema(format = DateTime)]
@@ -157,18 +157,18 @@ impl UploadBody {
     }
 }
 
-/// A part that has arrived.
+/// A stored part.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PartBody {
     /// From 1 to 10,000.
     part_number: u16,
-    /// The entity tag with its quotes: may be repeated on completion, to be checked.
+    /// The entity tag with its quotes; a completion may repeat it for a check.
     etag: String,
     /// The hash of its bytes.
     content_hash: String,
     /// In bytes.
     size_bytes: u64,
-    /// When it arrived.
+    /// When it was stored.
     #[schema(format = DateTime)]
     created_at: String,
 }
@@ -193,7 +193,7 @@ pub(crate) struct UploadPartsBody {
     pub(crate) upload: UploadBody,
     /// Ascending by number.
     pub(crate) parts: Vec<PartBody>,
-    /// Where the next page begins; `null` if this is the last.
+    /// The cursor of the next page; `null` on the last one.
     #[schema(required)]
     pub(crate) next_cursor: Option<String>,
 }
@@ -201,20 +201,20 @@ pub(crate) struct UploadPartsBody {
 /// The figures of one space and storage class.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SpaceUsageBody {
-    /// Which service or collection.
+    /// The service or collection.
     namespace: String,
-    /// Whose data.
+    /// The tenant.
     tenant_id: String,
-    /// Which class the figures are of.
+    /// The storage class of the figures.
     #[schema(pattern = "^(hot|cold)$")]
     storage_class: &'static str,
     /// Objects, all versions counted.
     objects: u64,
-    /// Their bytes as clients count them.
+    /// Their logical bytes.
     logical_bytes: u64,
-    /// Bytes on disk that this space was the first to bring.
+    /// Bytes on disk that this space stored first.
     physical_bytes: u64,
-    /// Logical bytes that cost nothing, because the same bytes were stored already.
+    /// Logical bytes that deduplication saves, because the same bytes were stored already.
     saved_bytes: u64,
     /// Bytes of the parts of open uploads; they count in a quota.
     upload_bytes: u64,
@@ -238,7 +238,7 @@ impl SpaceUsageBody {
     }
 }
 
-/// 201 with where the object now is.
+/// 201 with the object's location.
 pub(crate) fn created(object: Object) -> Response {
     let mut headers = HeaderMap::new();
     put(&mut headers, LOCATION, format!("/v1/objects/{}", object.id));
@@ -287,7 +287,7 @@ pub(crate) fn head(head: &Head) -> Response {
     (status, headers).into_response()
 }
 
-/// 304 with the headers that RFC 9110 section 15.4.5 asks for.
+/// 304 with the headers that RFC 9110 section 15.4.5 requires.
 pub(crate) fn not_modified(object: &Object) -> Response {
     let mut headers = HeaderMap::new();
     validators(&mut headers, object);
@@ -305,8 +305,8 @@ fn validators(headers: &mut HeaderMap, object: &Object) {
     }
 }
 
-/// Sets a header. Stored values were checked when they were written; one that no header can hold is left out
-/// rather than failing the read.
+/// Sets a header. Stored values were checked when they were written; a value that no header can hold is omitted, so
+/// that the read does not fail.
 pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: impl AsRef<str>) {
     if let Ok(value) = HeaderValue::from_bytes(value.as_ref().as_bytes()) {
         headers.insert(name, value);

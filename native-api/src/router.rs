@@ -1,4 +1,4 @@
-//! The calls of the API, and what surrounds them.
+//! The calls of the API, and the layers around them.
 
 use axum::Router;
 use axum::middleware::from_fn;
@@ -10,10 +10,10 @@ use crate::extract::label_namespace;
 use crate::handlers::{by_key, copy, health, list, objects, patch, presign, uploads, usage};
 use crate::{NativeApi, openapi, problem};
 
-/// What every handler holds.
+/// The state of every handler.
 #[derive(Clone)]
 pub(crate) struct App {
-    /// The store and its surroundings.
+    /// The parts of the API.
     pub(crate) api: NativeApi,
     /// The OpenAPI document as JSON.
     pub(crate) openapi: Bytes,

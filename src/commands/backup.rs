@@ -55,7 +55,7 @@ async fn end(parts: &Parts, id: Option<Uuid>, all: bool, output: Output) -> Resu
         (None, false, []) => Vec::new(),
         (None, false, _) => {
             return Err(Failure::No(
-                "several backups hold removal: name one (`juststorage backup list`), or end them with --all"
+                "several backups hold removal: name one (`juststorage backup list`), or end all of them with --all"
                     .to_owned(),
             ));
         }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 /// Buckets read at a time.
 const PAGE: u32 = 1000;
 
-/// Makes, lists or deletes.
+/// Creates, lists or deletes buckets.
 pub(super) async fn run(
     storage: StorageConfig,
     command: BucketCommand,

@@ -19,13 +19,13 @@ use crate::failure::Failure;
 #[derive(Default)]
 struct Done {
     taken_over: u64,
-    /// `None`: a server holds this work and does it itself.
+    /// `None`: a running server does this work.
     moved: Option<u64>,
     compacted: Option<u64>,
     collected: u64,
 }
 
-/// Reclaims all that can be reclaimed now. `JUSTSTORAGE_RETENTION` holds here too.
+/// Reclaims everything that can be reclaimed now. `JUSTSTORAGE_RETENTION` holds here too.
 pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
     let parts = Parts::open(storage).await?;
     // Its own writer: were this process to die, servers would clean up behind it as behind any other.
@@ -67,7 +67,7 @@ fn take_over(parts: &Parts) -> TakeOver {
     TakeOver::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone())
 }
 
-/// Does `work` while `writer` keeps saying that it lives.
+/// Does `work`, and sends heartbeats of `writer` meanwhile.
 async fn while_alive<T>(
     parts: &Parts,
     writer: WriterId,
@@ -89,7 +89,7 @@ async fn while_alive<T>(
     }
 }
 
-/// Each kind of work makes some for another: rounds go on until one finds nothing.
+/// Repeats all kinds of work until a round finds nothing, because each kind creates work for another.
 async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<Done, Failure> {
     let rewriter = Rewriter::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone(), writer);
     let (mover, compactor) = (Mover(rewriter.clone()), Compactor(rewriter));
@@ -117,19 +117,19 @@ async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<D
     }
 }
 
-/// Copying takes room before it gives any back. Where there is none, what gives room at once goes on by itself.
+/// Copying needs room before it frees any. If there is none, only the work that frees room at once goes on.
 fn unless_full(done: Result<Option<u64>, Failure>) -> Result<Option<u64>, Failure> {
     match done {
         Err(Failure::Full) => {
-            tracing::warn!("no room to move or compact blobs: run gc again once something was deleted");
+            tracing::warn!("no room to move or compact blobs: delete objects, then run gc again");
             Ok(Some(0))
         }
         done => done,
     }
 }
 
-/// Takes over at once from this directory's server if it is gone: its lock says so before its word, which
-/// holds for a minute, runs out.
+/// Takes over at once from this directory's server if it is gone: its free lock shows that, up to a minute before
+/// its lease ends.
 async fn succeed(parts: &Parts, workers: &[&dyn Worker]) -> Result<u64, Failure> {
     let Some((gone, _)) = parts.data_dir.known_writer()? else { return Ok(0) };
     let Some(_held) = parts.data_dir.try_hold()? else { return Ok(0) };

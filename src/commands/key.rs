@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::master_key;
 use crate::serve::home_tenant;
 
-/// Makes, lists, replaces or revokes.
+/// Creates, lists, replaces or revokes credentials.
 pub(super) async fn run(settings: &Settings, command: KeyCommand, output: Output) -> Result<(), Failure> {
     let storage = StorageConfig::new(settings)?;
     let listen = ListenConfig::new(settings)?;
@@ -118,7 +118,7 @@ async fn create(
     show(listen, &tenant, None, &made, output)
 }
 
-/// Shows a key that was just made, the only time its secret is seen, and what to paste where.
+/// Shows a new credential with its secret, the only time it is shown, and examples to paste.
 fn show(
     listen: &ListenConfig,
     tenant: &Tenant,

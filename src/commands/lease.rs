@@ -1,4 +1,4 @@
-//! Work that only one process of the store does at a time.
+//! Work that one process of the store does at a time.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use juststorage_core::application::workers::{Step, Worker};
 use crate::compose::Parts;
 use crate::failure::Failure;
 
-/// How long a lease holds; renewed before every step.
+/// Duration of a lease, which is renewed before every step.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Runs `worker` dry unless a server holds its lease: two that copy the same blobs would each do the whole
-/// work, and one of them for nothing.
+/// Runs `worker` until it finds nothing more, unless a server holds its lease: two processes would copy the same
+/// blobs twice.
 pub(super) async fn under_lease(
     parts: &Parts,
     writer: WriterId,

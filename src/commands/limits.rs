@@ -10,7 +10,7 @@ use crate::compose::Parts;
 use crate::config::{Settings, StorageConfig};
 use crate::failure::Failure;
 
-/// Sets or lists.
+/// Sets or lists limits.
 pub(super) async fn run(settings: &Settings, command: LimitsCommand, output: Output) -> Result<(), Failure> {
     let parts = Parts::open_known(StorageConfig::new(settings)?).await?;
     let result = match command {

@@ -7,7 +7,7 @@ use crate::compose;
 use crate::config::StorageConfig;
 use crate::failure::Failure;
 
-/// Brings the schema up to date.
+/// Updates the schema.
 pub(super) async fn run(storage: &StorageConfig, output: Output) -> Result<(), Failure> {
     let done = compose::migrate(storage).await?;
     let database = storage.database.to_string();

@@ -1,4 +1,4 @@
-//! What the command line offers, one file for each command.
+//! The commands, one file each.
 
 use clap::CommandFactory as _;
 use juststorage_core::application::commit::CommitterTasks;
@@ -34,7 +34,7 @@ mod validate;
 
 use output::Output;
 
-/// Does what the command line says.
+/// Runs the command.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     refuse_misspelt()?;
     let file = match cli.config.filter(|path| !path.as_os_str().is_empty()) {
@@ -73,7 +73,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-/// A setting that is misspelt would leave its default in force.
+/// Refuses a misspelt setting, which would leave its default in force.
 fn refuse_misspelt() -> Result<(), Failure> {
     let program = Cli::command();
     let settings: Vec<_> = program.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
@@ -85,7 +85,7 @@ fn refuse_misspelt() -> Result<(), Failure> {
     }))
 }
 
-/// The store, as a command uses it: by an operator, who may do everything, beside a server perhaps.
+/// The store as a command uses it: for an operator with all rights, possibly beside a server.
 struct Session {
     parts: Parts,
     store: Store,

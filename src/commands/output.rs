@@ -1,4 +1,4 @@
-//! What commands print: text for people or JSON for programs, on standard output.
+//! Output of commands on standard output: text for people or JSON for programs.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::failure::Failure;
 
-/// How the command was asked to print.
+/// The requested form of output.
 #[derive(Clone, Copy)]
 pub(super) struct Output {
     pub(super) json: bool,
@@ -24,13 +24,13 @@ impl Output {
     }
 }
 
-/// Writes a line, at once: whoever waits for it may be a program behind a pipe.
+/// Writes a line at once, since a program behind a pipe may wait for it.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Failure::unable("print", error))
 }
 
-/// A line on the terminal that says how far a long command is. Nothing where there is no terminal.
+/// A progress line of a long command, on a terminal only.
 pub(super) fn progress() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
@@ -40,7 +40,7 @@ pub(super) fn progress() -> ProgressBar {
     bar
 }
 
-/// A moment as RFC 3339, in UTC.
+/// A time as RFC 3339, in UTC.
 pub(super) fn rfc3339(moment: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(moment.millis()) * 1_000_000)
         .ok()

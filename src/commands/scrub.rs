@@ -13,15 +13,15 @@ use crate::compose::Parts;
 use crate::config::StorageConfig;
 use crate::failure::Failure;
 
-/// What the pass came to.
+/// The result of the pass.
 struct Done {
     pass: ScrubPass,
-    /// Whether an earlier process, or a server, had begun it.
+    /// Whether an earlier process, or a server, began it.
     resumed: bool,
     findings: Vec<Finding>,
 }
 
-/// Reads every blob. Findings end it with exit code 1.
+/// Reads every blob. Exits with 1 on a finding.
 pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
     let parts = Parts::open(storage).await?;
     let bar = progress();

@@ -9,7 +9,7 @@ use crate::config::{AccessConfig, Config, ListenConfig, LogFormat};
 use crate::failure::Failure;
 use crate::serve::HOME_TENANT;
 
-/// Serves until told to end.
+/// Serves until a signal ends it.
 pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Result<(), Failure> {
     let (access, listen) = (config.access.clone(), config.listen.clone());
     crate::run(config, move |endpoints| {
@@ -27,14 +27,14 @@ pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Re
         };
         // Nobody may be listening to our standard output, which is no reason not to serve.
         if let Err(failure) = line(&text) {
-            tracing::warn!(%failure, "endpoints not printed");
+            tracing::warn!(%failure, "endpoints could not be printed");
         }
     })
     .await
 }
 
-/// What a newcomer needs: both endpoints, the credentials, and a first line for each front to paste. The
-/// lines that begin with `native` and `s3` are for programs too.
+/// Prints both endpoints, the credentials, and a first command for each front. The lines that begin with `native` and
+/// `s3` are for programs too.
 fn welcome(endpoints: &Endpoints, access: &AccessConfig, listen: &ListenConfig) -> String {
     let region = &listen.region;
     let (native, s3) = (listen.native_url(endpoints.native), listen.s3_url(endpoints.s3));

@@ -1,4 +1,4 @@
-//! What to paste where, so that a new key works at once. Nothing is indented: Python would refuse it.
+//! Examples to paste, so that a new credential works at once. No line is indented, because Python would refuse it.
 
 use juststorage_core::domain::address::Tenant;
 

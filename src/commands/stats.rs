@@ -31,7 +31,7 @@ impl Figures {
         self.markers += usage.delete_markers;
     }
 
-    /// Bytes that need not be stored. None where a space keeps bytes for others: it brought them first.
+    /// Bytes that deduplication saves; 0 for a space that stores bytes for others, since it stored them first.
     fn saved(self) -> u64 {
         self.logical.saturating_sub(self.physical)
     }

@@ -9,10 +9,10 @@ use crate::compose::Parts;
 use crate::config::StorageConfig;
 use crate::failure::Failure;
 
-/// Rows shown at most.
+/// Most rows shown.
 const ROWS_MAX: u32 = 10_000;
 
-/// Lists them, or makes some due.
+/// Lists these items, or makes some of them due.
 pub(super) async fn run(
     storage: StorageConfig,
     command: Option<StuckCommand>,

@@ -14,7 +14,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::serve::home_tenant;
 
-/// Compares metadata with data. Findings end it with exit code 1.
+/// Compares metadata with data. Exits with 1 on a finding.
 pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
     let parts = Parts::open(storage).await?;
     let result = validate(&parts).await;
@@ -24,7 +24,7 @@ pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Fa
     verdict(report.findings.len())
 }
 
-/// Makes the metadata of a lost database anew, then does as [`run`].
+/// Rebuilds the metadata of a lost database, then validates as [`run`] does.
 pub(super) async fn rebuild(
     storage: StorageConfig,
     mut tenants: Vec<Tenant>,
@@ -95,12 +95,12 @@ fn to_json(report: &Report) -> Value {
     })
 }
 
-/// Findings as programs read them.
+/// Findings as JSON.
 pub(super) fn findings_to_json(findings: &[Finding]) -> Vec<Value> {
     findings.iter().map(|finding| json!({ "code": finding.code, "detail": finding.detail })).collect()
 }
 
-/// Findings as people read them, one a line.
+/// Findings as text, one per line.
 pub(super) fn findings_to_text(findings: &[Finding]) -> String {
     let lines = findings.iter().map(|finding| format!("{}: {}\n", finding.code, finding.detail));
     lines.collect::<Vec<_>>().concat()

@@ -1,4 +1,4 @@
-//! Who is let in. The defaults are open only where no other machine can come.
+//! Authentication settings. The defaults are open only on loopback addresses.
 
 use std::path::PathBuf;
 
@@ -7,42 +7,42 @@ use juststorage_core::application::access::{AuthMode, JwtRules, MasterKey, RootK
 use super::listen::is_loopback;
 use super::{ConfigError, ListenConfig, Settings, StorageConfig};
 
-/// Both parts of the root key on a loopback address, unless set.
+/// Both parts of the root credential on a loopback address, unless set.
 pub const ROOT_KEY_DEFAULT: &str = "juststorage";
 
-/// Shortest secret of the root key where other machines can reach the S3 front, in characters.
+/// Shortest secret of the root credential if other machines can reach the S3 front, in characters.
 const SECRET_CHARS_MIN: usize = 16;
 
-/// Shortest secret of the root key anywhere, in characters.
+/// Shortest secret of the root credential on a loopback address, in characters.
 const SECRET_CHARS_MIN_LOOPBACK: usize = 8;
 
 const AUTH: &str = "JUSTSTORAGE_AUTH";
 const ACCESS_KEY: &str = "JUSTSTORAGE_S3_ROOT_ACCESS_KEY";
 const SECRET_KEY: &str = "JUSTSTORAGE_S3_ROOT_SECRET_KEY";
 
-/// How requests prove who they are.
+/// How requests authenticate.
 #[derive(Clone)]
 pub struct AccessConfig {
-    /// `JUSTSTORAGE_AUTH`: whether the native API asks for credentials.
+    /// `JUSTSTORAGE_AUTH`: whether the native API requires credentials.
     pub mode: AuthMode,
     /// `JUSTSTORAGE_S3_ROOT_ACCESS_KEY` and `JUSTSTORAGE_S3_ROOT_SECRET_KEY`.
     pub root: RootKey,
-    /// Whether the root key is the well-known default, which may be shown.
+    /// Whether the root credential is the well-known default, which may be shown.
     pub root_is_default: bool,
-    /// Which JSON web tokens are let in, if any are.
+    /// Accepted JSON web tokens, if any.
     pub jwt: Option<JwtConfig>,
 }
 
-/// Which JSON web tokens are let in.
+/// Accepted JSON web tokens.
 #[derive(Clone)]
 pub struct JwtConfig {
-    /// The keys that they are signed with.
+    /// Their signing keys.
     pub source: JwtSource,
     /// `JUSTSTORAGE_JWT_ISSUER` and `JUSTSTORAGE_JWT_AUDIENCE`.
     pub rules: JwtRules,
 }
 
-/// Where the keys of JSON web tokens come from.
+/// Source of the signing keys of JSON web tokens.
 #[derive(Clone)]
 pub enum JwtSource {
     /// `JUSTSTORAGE_JWT_SECRET`.
@@ -52,7 +52,7 @@ pub enum JwtSource {
 }
 
 impl JwtConfig {
-    /// Judges `settings`.
+    /// Validates `settings`.
     fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
         const SECRET: &str = "JUSTSTORAGE_JWT_SECRET";
         const JWKS: &str = "JUSTSTORAGE_JWT_JWKS";
@@ -81,7 +81,7 @@ impl JwtConfig {
 }
 
 impl AccessConfig {
-    /// Judges `settings` for fronts that listen as `listen` says.
+    /// Validates `settings` for fronts that listen as `listen` says.
     pub fn new(settings: &Settings, listen: &ListenConfig) -> Result<Self, ConfigError> {
         let mode = mode(settings, is_loopback(listen.native.ip()))?;
         let root = root(settings, is_loopback(listen.s3.ip()))?;
@@ -138,18 +138,18 @@ fn root(settings: &Settings, loopback: bool) -> Result<RootKey, ConfigError> {
     Ok(RootKey { access_key: access_key.to_owned(), secret_key: secret_key.to_owned() })
 }
 
-/// Where the key that encrypts stored S3 secrets comes from.
+/// Source of the master key, which encrypts stored S3 secrets.
 #[derive(Clone, Debug)]
 pub enum MasterKeySource {
     /// `JUSTSTORAGE_MASTER_KEY`, and `JUSTSTORAGE_MASTER_KEY_PREVIOUS` while it is being replaced.
     Given(MasterKey, Option<MasterKey>),
-    /// A file under the data directory, made on first use: the database lies there too, so that whoever
-    /// can read the one can read the other anyway.
+    /// A file under the data directory, created at the first use. The database is in the same directory, so a
+    /// reader of one can read the other anyway.
     Kept,
 }
 
 impl MasterKeySource {
-    /// Judges `settings`. A database that other machines share needs a key that they share too.
+    /// Validates `settings`. A database that several machines share needs a master key that they share too.
     pub fn new(settings: &Settings, storage: &StorageConfig) -> Result<Self, ConfigError> {
         const MASTER_KEY: &str = "JUSTSTORAGE_MASTER_KEY";
         const PREVIOUS: &str = "JUSTSTORAGE_MASTER_KEY_PREVIOUS";

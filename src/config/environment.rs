@@ -1,11 +1,11 @@
-//! Environment variables that look like settings and are none.
+//! Environment variables that look like settings and are not.
 
 use std::ffi::OsString;
 
-/// What every setting of this program but two begins with.
+/// Prefix of every setting except two.
 const PREFIX: &str = "JUSTSTORAGE_";
 
-/// Names, behind the prefix, that the project's own tests and measurements read.
+/// Names after the prefix that the project's own tests and measurements read.
 const OF_TESTS: &[&str] = &[
     "BENCH_",
     "BIN",
@@ -20,15 +20,14 @@ const OF_TESTS: &[&str] = &[
     "TEST_",
 ];
 
-/// Options of a tier in an object store begin like this, behind the prefix. Which ones there are is the object
-/// store's matter.
+/// After the prefix, options of a tier in an object store begin like this. The object store defines them.
 const OF_OBJECT_STORES: &[&str] =
     &["HOT_AWS_", "HOT_GOOGLE_", "HOT_AZURE_", "COLD_AWS_", "COLD_GOOGLE_", "COLD_AZURE_"];
 
-/// Furthest that a name may be from a setting's to be taken for it, in edits.
+/// Most edits between a misspelt name and the setting that it is taken for.
 const EDITS_MAX: usize = 4;
 
-/// The first variable that has the prefix, says something, and is no setting; and the setting that is spelt most alike.
+/// The first non-empty variable that has the prefix and is not a setting, and the setting with the most similar name.
 pub fn misspelt<'a>(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     settings: &[&'a str],
@@ -51,8 +50,8 @@ pub fn misspelt<'a>(
     Some((name, nearest))
 }
 
-/// Whether a variable with the prefix is somebody else's: of tests, of object stores, or of Kubernetes, which tells every
-/// container of a service called `juststorage` about it (`JUSTSTORAGE_PORT=tcp://…`).
+/// Whether a variable with the prefix belongs to tests, to object stores, or to Kubernetes, which sets such variables
+/// in every container beside a service called `juststorage` (`JUSTSTORAGE_PORT=tcp://…`).
 fn is_foreign(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix(PREFIX) else { return false };
     if OF_TESTS.iter().chain(OF_OBJECT_STORES).any(|begin| rest.starts_with(begin)) {
@@ -72,7 +71,7 @@ fn is_foreign(name: &str, value: &str) -> bool {
     of_port || rest.ends_with("_PORT") && is_link
 }
 
-/// How many characters must be put in, left out or changed to make `one` of `other`.
+/// Edit distance: characters to insert, remove or change to turn `other` into `one`.
 fn edits(one: &str, other: &str) -> usize {
     let other = other.as_bytes();
     let mut row: Vec<usize> = (0..=other.len()).collect();

@@ -1,24 +1,24 @@
-//! What tenants may take up, unless something else is said of them.
+//! Default limits of tenants.
 
 use juststorage_core::domain::limits::{Limits, Quota};
 
 use super::{ConfigError, Settings, amount};
 
-/// Requests that are worked on at once for each processor before tenants have to take turns.
+/// Requests per processor that the server works on at once before tenants take turns.
 const TURNS_PER_PROCESSOR: usize = 128;
 
-/// The limits of every tenant of which nothing else is said, and how tenants share one server.
+/// The default limits of tenants, and how tenants share one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// `JUSTSTORAGE_LIMIT_…` and `JUSTSTORAGE_QUOTA_…`: none.
     pub defaults: Limits,
-    /// `JUSTSTORAGE_TURNS`: how many requests are worked on at once before tenants take turns; 128 for
-    /// each processor.
+    /// `JUSTSTORAGE_TURNS`: requests that the server works on at once before tenants take turns; 128 per
+    /// processor.
     pub turns: usize,
 }
 
 impl LimitsConfig {
-    /// Judges `settings`.
+    /// Validates `settings`.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let read = |setting, text: &Option<String>| {
             let limit = text.as_deref().map(amount::parse).transpose();

@@ -1,4 +1,4 @@
-//! Where the two fronts listen.
+//! Addresses of the two fronts.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{ConfigError, Settings, amount, duration};
 
-/// The addresses of the two fronts, and the names they go by.
+/// The addresses of the two fronts, and the names by which clients reach them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenConfig {
     /// `JUSTSTORAGE_NATIVE_ADDR`: the native API; `127.0.0.1:8080`. Port 0 takes a free one.
@@ -15,30 +15,30 @@ pub struct ListenConfig {
     pub s3: SocketAddr,
     /// `JUSTSTORAGE_S3_DOMAIN`: for virtual-host style; none.
     pub s3_domain: Option<String>,
-    /// `JUSTSTORAGE_S3_PUBLIC_URL`: what clients call the S3 front, without a slash at its end; none.
+    /// `JUSTSTORAGE_S3_PUBLIC_URL`: URL by which clients reach the S3 front, without a slash at its end; none.
     pub s3_public_url: Option<String>,
-    /// `JUSTSTORAGE_S3_SIGV2`: whether signatures of version 2 are accepted; no.
+    /// `JUSTSTORAGE_S3_SIGV2`: whether Signature Version 2 is accepted; no.
     pub s3_sigv2: bool,
-    /// `JUSTSTORAGE_S3_ACLS`: whether ACLs give strangers what they say; no.
+    /// `JUSTSTORAGE_S3_ACLS`: whether public ACLs grant access; no.
     pub s3_acls: bool,
-    /// `JUSTSTORAGE_REGION`: what S3 clients sign for; `us-east-1`.
+    /// `JUSTSTORAGE_REGION`: the region in answers; `us-east-1`.
     pub region: String,
     /// `JUSTSTORAGE_TLS_CERT` and `JUSTSTORAGE_TLS_KEY`: both fronts speak TLS; none.
     pub tls: Option<TlsConfig>,
-    /// `JUSTSTORAGE_IDLE_TIMEOUT`: how long a client may take over a request's header, and a connection may lie
+    /// `JUSTSTORAGE_IDLE_TIMEOUT`: how long a client may take to send a request's headers, and a connection may be
     /// idle; 75 seconds, longer than SDKs keep theirs before they ping or drop them.
     pub idle_timeout: Duration,
-    /// `JUSTSTORAGE_STALL_TIMEOUT`: how long a body may bring nothing, and an answer may be taken nothing of; 60
-    /// seconds.
+    /// `JUSTSTORAGE_STALL_TIMEOUT`: how long a body may bring no byte, and a client may read no byte of an answer;
+    /// 60 seconds.
     pub stall_timeout: Duration,
-    /// `JUSTSTORAGE_UPLOAD_RATE_MIN`: the least bytes per second that a body must bring; 4 KiB. 0: any rate will do.
+    /// `JUSTSTORAGE_UPLOAD_RATE_MIN`: minimum bytes per second of a body; 4 KiB. 0: no minimum.
     pub upload_rate_min: u64,
 }
 
-/// Where the certificate and its key are. Both are read again when they change.
+/// Files of the certificate and its private key. Both are read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
-    /// `JUSTSTORAGE_TLS_CERT`: the certificate, and those between it and its root, in PEM.
+    /// `JUSTSTORAGE_TLS_CERT`: the certificate and its intermediate certificates, in PEM.
     pub certificate: PathBuf,
     /// `JUSTSTORAGE_TLS_KEY`: its private key, in PEM.
     pub key: PathBuf,
@@ -65,12 +65,12 @@ const IDLE: &str = "JUSTSTORAGE_IDLE_TIMEOUT";
 /// The setting of the stall timeout.
 const STALL: &str = "JUSTSTORAGE_STALL_TIMEOUT";
 
-/// The setting of the least rate, and the most that it can ask for.
+/// The setting of the minimum rate, and its largest value.
 const RATE_MIN: &str = "JUSTSTORAGE_UPLOAD_RATE_MIN";
 const RATE_MIN_MAX: u64 = 32 << 10;
 
 impl ListenConfig {
-    /// Judges `settings`.
+    /// Validates `settings`.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let native = address("JUSTSTORAGE_NATIVE_ADDR", settings.native_addr.as_deref(), 8080)?;
         let s3 = address("JUSTSTORAGE_S3_ADDR", settings.s3_addr.as_deref(), 9000)?;
@@ -113,17 +113,17 @@ impl ListenConfig {
         })
     }
 
-    /// What clients call the native API, if it listens at `address`.
+    /// URL of the native API if it listens at `address`.
     pub fn native_url(&self, address: SocketAddr) -> String {
         format!("{}://{address}", self.scheme())
     }
 
-    /// What clients call the S3 front, if it listens at `address`.
+    /// URL of the S3 front if it listens at `address`.
     pub fn s3_url(&self, address: SocketAddr) -> String {
         format!("{}://{address}", self.scheme())
     }
 
-    /// What clients are told to call the S3 front, if it listens at `address`.
+    /// URL of the S3 front in answers if it listens at `address`.
     pub fn s3_public_url(&self, address: SocketAddr) -> String {
         self.s3_public_url.clone().unwrap_or_else(|| self.s3_url(address))
     }

@@ -1,4 +1,4 @@
-//! What is logged, and how.
+//! Log settings.
 
 use super::{ConfigError, Settings};
 
@@ -11,18 +11,18 @@ pub struct LogConfig {
     pub format: LogFormat,
 }
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogConfig {
-    /// Judges `settings`.
+    /// Validates `settings`.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         if let Some(directives) = &settings.log {
             tracing_subscriber::EnvFilter::try_new(directives)
@@ -45,8 +45,8 @@ impl LogConfig {
     }
 }
 
-/// The first directive that is neither a level nor gives one. `tracing` takes it for a target of which everything is
-/// shown, and shows nothing of the others.
+/// The first directive without a level. `tracing` would treat it as a target, log everything of it and nothing of the
+/// others.
 fn without_level(directives: &str) -> Option<&str> {
     let mut depth = 0_i32;
     let parts = directives.split(|c| {

@@ -1,7 +1,7 @@
-//! Configuration: one small struct per concern, judged once at start.
+//! Configuration: one small struct per concern, validated once at start.
 //!
-//! [`settings::Settings`] is what an operator typed. The structs here are what it means; where one exists,
-//! its values hold.
+//! [`settings::Settings`] holds the text that an operator typed. The structs here hold its meaning; their values are
+//! valid.
 
 pub mod access;
 pub mod amount;
@@ -25,13 +25,13 @@ pub use logging::{LogConfig, LogFormat};
 pub use settings::Settings;
 pub use storage::{DatabaseUrl, StorageConfig, TierUrl};
 
-/// A setting that cannot be accepted: which, and why. Never repeats a secret.
+/// A refused setting: its name and the reason. Never repeats a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {reason}")]
 pub struct ConfigError {
     /// The setting, by the name of its environment variable.
     pub setting: Cow<'static, str>,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong, and what would be valid.
     pub reason: String,
 }
 
@@ -42,34 +42,34 @@ impl ConfigError {
     }
 }
 
-/// All that `serve` needs to know.
+/// The configuration of `serve`.
 #[derive(Clone)]
 pub struct Config {
-    /// Where things are kept.
+    /// Storage.
     pub storage: StorageConfig,
-    /// Where the fronts listen.
+    /// Addresses of the fronts.
     pub listen: ListenConfig,
-    /// Who is let in.
+    /// Authentication.
     pub access: AccessConfig,
-    /// What tenants may take up.
+    /// Limits of tenants.
     pub limits: LimitsConfig,
-    /// Where the key that encrypts stored secrets comes from.
+    /// Source of the master key.
     pub master_key: MasterKeySource,
     /// `JUSTSTORAGE_UPLOAD_EXPIRY`: age at which an unfinished upload is aborted; 7 days.
     pub upload_expiry: Duration,
-    /// `JUSTSTORAGE_LIFECYCLE_DAY`: how long a day of lifecycle rules is; 24 hours, less for tests.
+    /// `JUSTSTORAGE_LIFECYCLE_DAY`: length of a day in lifecycle rules; 24 hours, less for tests.
     pub lifecycle_day: Day,
-    /// `JUSTSTORAGE_SCRUB_EVERY`: how long after the begin of a scrub pass the next one begins; 14 days. Zero: none
-    /// begins.
+    /// `JUSTSTORAGE_SCRUB_EVERY`: time from the start of a scrub pass to the start of the next one; 14 days. Zero: no
+    /// scrubbing.
     pub scrub_every: Duration,
-    /// `JUSTSTORAGE_SHUTDOWN_GRACE`: how long requests may take to finish after SIGTERM; 30 seconds.
+    /// `JUSTSTORAGE_SHUTDOWN_GRACE`: time for open requests after SIGTERM; 30 seconds.
     pub shutdown_grace: Duration,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
-    /// Judges `settings`. The first that cannot be accepted is the error.
+    /// Validates `settings`. The error is the first refused one.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let listen = ListenConfig::new(settings)?;
         let storage = StorageConfig::new(settings)?;
@@ -100,7 +100,7 @@ impl Config {
     }
 }
 
-/// `JUSTSTORAGE_LIFECYCLE_DAY`. Under a second, work would never catch up with time.
+/// `JUSTSTORAGE_LIFECYCLE_DAY`. Below a second, the worker could not keep up.
 pub fn lifecycle_day(settings: &Settings) -> Result<Day, ConfigError> {
     const SETTING: &str = "JUSTSTORAGE_LIFECYCLE_DAY";
     let Some(text) = settings.lifecycle_day.as_deref() else { return Ok(Day::REAL) };

@@ -1,7 +1,7 @@
-//! Settings as an operator writes them: plain text, not judged yet.
+//! Settings as an operator writes them: plain text, not validated yet.
 //!
-//! One struct is the flags, the environment and the TOML file at once, so that a name cannot mean one thing
-//! here and another there. Its fields' comments are what `--help` prints.
+//! One struct is the flags, the environment and the TOML file at once, so that a name has one meaning
+//! everywhere. Its fields' comments are what `--help` prints.
 
 use std::path::{Path, PathBuf};
 
@@ -20,17 +20,17 @@ use super::ConfigError;
 #[serde(default, deny_unknown_fields)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
-    /// Directory of everything that is kept: the embedded database, both tiers, the lock file, the master
-    /// key. Made with mode 0700 when it does not exist [default: ./data]
+    /// Directory of all data: the embedded database, both tiers, the lock file, the master key. Created with
+    /// mode 0700 if it does not exist [default: ./data]
     #[arg(long, global = true, env = "JUSTSTORAGE_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Where the metadata lies: `sqlite://PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` for production
+    /// Where the metadata is stored: `sqlite://PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` for production
     /// [default: sqlite://DATA_DIR/metadata.db]
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
-    /// Connections to PostgreSQL at most, 2 to 1000; a pooler must offer as many [default: 16]
+    /// Most connections to PostgreSQL, 2 to 1000; a pooler must offer as many [default: 16]
     #[arg(
         long,
         global = true,
@@ -40,8 +40,8 @@ pub struct Settings {
     )]
     pub database_connections: Option<String>,
 
-    /// Whether statements are prepared by name on PostgreSQL; false behind a pooler in transaction mode that cannot keep
-    /// prepared statements apart (PgBouncer before 1.21) [default: true]
+    /// Whether statements are prepared by name on PostgreSQL; false behind a pooler in transaction mode that cannot
+    /// keep prepared statements apart (PgBouncer before 1.21) [default: true]
     #[arg(
         long, global = true, env = "JUSTSTORAGE_DATABASE_PREPARED", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
@@ -49,7 +49,7 @@ pub struct Settings {
     )]
     pub database_prepared: Option<bool>,
 
-    /// The hot tier, where new objects go unless they ask for another [default: `file://DATA_DIR/hot`]
+    /// The hot tier, for new objects unless they ask for the other [default: `file://DATA_DIR/hot`]
     #[arg(long, global = true, env = "JUSTSTORAGE_HOT_URL", value_name = "URL", hide_short_help = true)]
     pub hot_url: Option<String>,
 
@@ -58,7 +58,7 @@ pub struct Settings {
     pub cold_url: Option<String>,
 
     /// Bytes that uploads leave free on the file systems of the tiers and of the embedded database, so that deletes,
-    /// garbage collection and a start go on when they are full: such as 10GiB [default: a twentieth, 1GiB at most]
+    /// garbage collection and a start work when they are full: such as 10GiB [default: a twentieth, 1GiB at most]
     #[arg(
         long,
         global = true,
@@ -68,21 +68,21 @@ pub struct Settings {
     )]
     pub reserve_bytes: Option<String>,
 
-    /// Where the native API listens; port 0 takes a free one [default: 127.0.0.1:8080]
+    /// Address of the native API; port 0 takes a free port [default: 127.0.0.1:8080]
     #[arg(long, global = true, env = "JUSTSTORAGE_NATIVE_ADDR", value_name = "IP:PORT")]
     pub native_addr: Option<String>,
 
-    /// Where the S3 front listens; port 0 takes a free one [default: 127.0.0.1:9000]
+    /// Address of the S3 front; port 0 takes a free port [default: 127.0.0.1:9000]
     #[arg(long, global = true, env = "JUSTSTORAGE_S3_ADDR", value_name = "IP:PORT")]
     pub s3_addr: Option<String>,
 
-    /// Domain under which `BUCKET.DOMAIN` is understood (virtual-host style); path style works always
+    /// Domain for `BUCKET.DOMAIN` (virtual-host style); path style always works
     /// [default: none]
     #[arg(long, global = true, env = "JUSTSTORAGE_S3_DOMAIN", value_name = "NAME", hide_short_help = true)]
     pub s3_domain: Option<String>,
 
-    /// What clients call the S3 front, as answers and printed lines name it; `https://s3.example.com`
-    /// [default: what each request asks]
+    /// URL by which clients reach the S3 front, for answers and printed examples; `https://s3.example.com`
+    /// [default: the host of each request]
     #[arg(
         long,
         global = true,
@@ -101,8 +101,8 @@ pub struct Settings {
     #[arg(long, global = true, env = "JUSTSTORAGE_TLS_KEY", value_name = "FILE", hide_short_help = true)]
     pub tls_key: Option<PathBuf>,
 
-    /// How long a client may take over a request's header, and a connection may lie idle: a number and ms, s,
-    /// m, h or d [default: 75s]
+    /// How long a client may take to send a request's headers, and a connection may be idle: a number and ms,
+    /// s, m, h or d [default: 75s]
     #[arg(
         long,
         global = true,
@@ -112,8 +112,8 @@ pub struct Settings {
     )]
     pub idle_timeout: Option<String>,
 
-    /// How long a request's body may bring nothing, and how long a client may take nothing of an answer, before
-    /// it is cut off [default: 60s]
+    /// How long a request's body may bring no byte, and a client may read no byte of an answer, before it is
+    /// cut off [default: 60s]
     #[arg(
         long,
         global = true,
@@ -123,8 +123,8 @@ pub struct Settings {
     )]
     pub stall_timeout: Option<String>,
 
-    /// The least bytes per second that a request's body must bring, over any STALL_TIMEOUT; slower ones are cut
-    /// off. At most 32KiB; 0: any rate will do [default: 4KiB]
+    /// Minimum bytes per second of a request's body, over any STALL_TIMEOUT; slower ones are cut off. At most
+    /// 32KiB; 0: no minimum [default: 4KiB]
     #[arg(
         long,
         global = true,
@@ -134,12 +134,12 @@ pub struct Settings {
     )]
     pub upload_rate_min: Option<String>,
 
-    /// The region that S3 clients must sign for [default: us-east-1]
+    /// The region in answers to S3 clients, which may sign for any [default: us-east-1]
     #[arg(long, global = true, env = "JUSTSTORAGE_REGION", value_name = "NAME", hide_short_help = true)]
     pub region: Option<String>,
 
-    /// Whether the native API asks for credentials: `required`, or `disabled` [default: disabled if
-    /// NATIVE_ADDR is a loopback address, required anywhere else]
+    /// Whether the native API requires credentials: `required`, or `disabled` [default: disabled if
+    /// NATIVE_ADDR is a loopback address, required otherwise]
     #[arg(long, global = true, env = "JUSTSTORAGE_AUTH", value_name = "MODE")]
     pub auth: Option<String>,
 
@@ -151,8 +151,8 @@ pub struct Settings {
     )]
     pub insecure: Option<bool>,
 
-    /// Access key of the S3 key that may do everything [default: juststorage if S3_ADDR is a loopback
-    /// address; must be set anywhere else]
+    /// Access key of the root credential, which has all rights on S3 [default: juststorage if S3_ADDR is a
+    /// loopback address; required otherwise]
     #[arg(
         long,
         global = true,
@@ -163,7 +163,7 @@ pub struct Settings {
     pub s3_root_access_key: Option<String>,
 
     /// Its secret key; at least 16 characters if S3_ADDR is not a loopback address. Prefer the environment:
-    /// flags are seen by every user of the machine [default: as the access key]
+    /// every user of the machine sees flags [default: as the access key]
     #[arg(
         long,
         global = true,
@@ -174,9 +174,9 @@ pub struct Settings {
     )]
     pub s3_root_secret_key: Option<String>,
 
-    /// Encrypts the secrets of S3 keys in the database: 64 hexadecimal digits (`openssl rand -hex 32`).
-    /// Prefer the environment [default: made once and kept as DATA_DIR/master.key if the database is
-    /// embedded; must be set for any other]
+    /// Encrypts the secrets of S3 credentials in the database: 64 hexadecimal digits (`openssl rand -hex 32`).
+    /// Prefer the environment [default: created once and kept as DATA_DIR/master.key if the database is
+    /// embedded; required otherwise]
     #[arg(
         long,
         global = true,
@@ -187,12 +187,12 @@ pub struct Settings {
     )]
     pub master_key: Option<String>,
 
-    /// How far identical content is stored once: inside a `space`, across the spaces of a `tenant`, or
+    /// Where identical content is stored once: inside a `space`, across the spaces of a `tenant`, or
     /// across the whole `store` [default: tenant]
     #[arg(long, global = true, env = "JUSTSTORAGE_DEDUP", value_name = "SCOPE", hide_short_help = true)]
     pub dedup: Option<String>,
 
-    /// Age at which an upload that nobody completes is aborted: a number and s, m, h or d [default: 7d]
+    /// Age at which an unfinished multipart upload is aborted: a number and s, m, h or d [default: 7d]
     #[arg(
         long,
         global = true,
@@ -202,7 +202,7 @@ pub struct Settings {
     )]
     pub upload_expiry: Option<String>,
 
-    /// For tests only: how long a day of lifecycle rules is, 1s to 24h. Shorter than 24h, objects are removed
+    /// For tests only: length of a day in lifecycle rules, 1s to 24h. If it is shorter, objects are removed
     /// that much earlier [default: 24h]
     #[arg(
         long,
@@ -213,8 +213,8 @@ pub struct Settings {
     )]
     pub lifecycle_day: Option<String>,
 
-    /// How long after the begin of a scrub pass, which reads every blob slowly and quarantines damaged ones,
-    /// the next one begins: a number and s, m, h or d; 0s: never [default: 14d]
+    /// Time from the start of a scrub pass, which reads every blob slowly and quarantines damaged ones, to the
+    /// start of the next one: a number and s, m, h or d; 0s: no scrubbing [default: 14d]
     #[arg(
         long,
         global = true,
@@ -224,8 +224,8 @@ pub struct Settings {
     )]
     pub scrub_every: Option<String>,
 
-    /// How long a data file that nothing names any more is kept before it is removed, so that a backup of the
-    /// database finds its bytes in the tiers: a number and s, m, h or d; 0s: not at all [default: 1h]
+    /// How long a data file without references is kept before it is removed, so that a backup of the database
+    /// finds its bytes in the tiers: a number and s, m, h or d; 0s: removed at once [default: 1h]
     #[arg(
         long,
         global = true,
@@ -235,7 +235,7 @@ pub struct Settings {
     )]
     pub retention: Option<String>,
 
-    /// How long requests may take to finish after SIGTERM: a number and s, m, h or d [default: 30s]
+    /// How long open requests may take after SIGTERM: a number and s, m, h or d [default: 30s]
     #[arg(
         long,
         global = true,
@@ -260,8 +260,8 @@ pub struct Settings {
     )]
     pub log_format: Option<String>,
 
-    /// Lets JSON web tokens in that are signed with this secret (HS256); at least 32 bytes. Prefer the
-    /// environment [default: none]
+    /// Accepts JSON web tokens signed with this secret (HS256); at least 32 bytes. Prefer the environment
+    /// [default: none]
     #[arg(
         long,
         global = true,
@@ -272,17 +272,16 @@ pub struct Settings {
     )]
     pub jwt_secret: Option<String>,
 
-    /// Lets JSON web tokens in that are signed with a key of this JWK set (RS256, ES256, EdDSA, HS256). Read
+    /// Accepts JSON web tokens signed with a key of this JWK set (RS256, ES256, EdDSA, HS256). Read
     /// again when it changes [default: none]
     #[arg(long, global = true, env = "JUSTSTORAGE_JWT_JWKS", value_name = "FILE", hide_short_help = true)]
     pub jwt_jwks: Option<String>,
 
-    /// Who must have issued a JSON web token (`iss`) [default: anybody whose key it is]
+    /// Required issuer of JSON web tokens (`iss`) [default: any]
     #[arg(long, global = true, env = "JUSTSTORAGE_JWT_ISSUER", value_name = "TEXT", hide_short_help = true)]
     pub jwt_issuer: Option<String>,
 
-    /// Whom a JSON web token must be meant for (`aud`) [default: nobody in particular; a token that names an
-    /// audience is refused]
+    /// Required audience of JSON web tokens (`aud`) [default: none; a token that names an audience is refused]
     #[arg(
         long,
         global = true,
@@ -303,8 +302,7 @@ pub struct Settings {
     )]
     pub master_key_previous: Option<String>,
 
-    /// Requests that a tenant may begin per second on one server, unless `limits set` says otherwise
-    /// [default: as many as it likes]
+    /// Requests per second of a tenant on one server, unless `limits set` says otherwise [default: no limit]
     #[arg(
         long,
         global = true,
@@ -314,7 +312,7 @@ pub struct Settings {
     )]
     pub limit_requests_per_second: Option<String>,
 
-    /// Requests that a tenant may have under way at the same time on one server [default: as many as it likes]
+    /// Concurrent requests of a tenant on one server [default: no limit]
     #[arg(
         long,
         global = true,
@@ -344,7 +342,7 @@ pub struct Settings {
     )]
     pub limit_download_bytes_per_second: Option<String>,
 
-    /// Bytes that a tenant may keep, in all versions of all its objects [default: no limit]
+    /// Bytes that a tenant may store, in all versions of all its objects [default: no limit]
     #[arg(
         long,
         global = true,
@@ -354,7 +352,7 @@ pub struct Settings {
     )]
     pub quota_bytes: Option<String>,
 
-    /// Objects that a tenant may keep, versions included [default: no limit]
+    /// Objects that a tenant may store, versions included [default: no limit]
     #[arg(
         long,
         global = true,
@@ -364,12 +362,12 @@ pub struct Settings {
     )]
     pub quota_objects: Option<String>,
 
-    /// Requests that are worked on at once before tenants take turns [default: 128 per processor]
+    /// Requests that the server works on at once before tenants take turns [default: 128 per processor]
     #[arg(long, global = true, env = "JUSTSTORAGE_TURNS", value_name = "NUMBER", hide_short_help = true)]
     pub turns: Option<String>,
 
-    /// Accept S3 requests that very old clients sign with Signature Version 2 (SHA-1, no expiry of the
-    /// header's signature beyond its date); off, they are refused with a message that says so [default: false]
+    /// Accept S3 requests that very old clients sign with Signature Version 2 (SHA-1, no expiry of the header's
+    /// signature beyond its date); if off, such requests are refused with a message that says so [default: false]
     #[arg(
         long, global = true, env = "JUSTSTORAGE_S3_SIGV2", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
@@ -377,8 +375,8 @@ pub struct Settings {
     )]
     pub s3_sigv2: Option<bool>,
 
-    /// Let the ACLs public-read, public-read-write and authenticated-read on S3 buckets and objects give others than
-    /// the owner what they say, without a signature too; off, they are refused [default: false]
+    /// Let the ACLs public-read, public-read-write and authenticated-read on S3 buckets and objects grant access to
+    /// others than the owner, also without a signature; if off, they are refused [default: false]
     #[arg(
         long, global = true, env = "JUSTSTORAGE_S3_ACLS", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
@@ -388,7 +386,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the TOML file at `path`. A key that is no setting is an error, never ignored.
+    /// Reads the TOML file at `path`. An unknown name is an error, never ignored.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             ConfigError::new("JUSTSTORAGE_CONFIG", format!("cannot read {}: {error}", path.display()))
@@ -403,7 +401,7 @@ impl Settings {
         })
     }
 
-    /// These settings, and where they are silent or empty, `lower`'s.
+    /// These settings; `lower`'s for those that are absent or empty.
     #[must_use]
     pub fn or(self, lower: Self) -> Self {
         Self {
@@ -459,7 +457,7 @@ impl Settings {
     }
 }
 
-/// An empty value says nothing, as deployment tools pass variables that nobody filled in.
+/// An empty value counts as absent, because deployment tools pass empty variables.
 fn filled<T: AsRef<std::ffi::OsStr>>(value: Option<T>) -> Option<T> {
     value.filter(|value| !value.as_ref().is_empty())
 }

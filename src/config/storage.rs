@@ -1,4 +1,4 @@
-//! Where things are kept.
+//! Storage settings.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::{ConfigError, Settings, amount, duration};
 
-/// What cannot stand for itself in the path of a `sqlite://` URL.
+/// Characters that must be escaped in the path of a `sqlite://` URL.
 const PATH_ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
 
-/// The default retention: longer than copying a database takes that is copied before the tiers.
+/// The default retention: longer than the copy of a database takes, which precedes the copy of the tiers.
 const RETENTION: Duration = Duration::from_hours(1);
 
 /// The data directory, the database and the tiers.
@@ -33,12 +33,12 @@ pub struct StorageConfig {
     pub dedup: DedupScope,
     /// `JUSTSTORAGE_RESERVE_BYTES`: a twentieth of each file system, 1 GiB at most.
     pub reserve: Option<u64>,
-    /// `JUSTSTORAGE_RETENTION`: how long a segment that nothing names any more is kept; 1 hour.
+    /// `JUSTSTORAGE_RETENTION`: how long a segment without references is kept; 1 hour.
     pub retention: Duration,
 }
 
 impl StorageConfig {
-    /// Judges `settings`.
+    /// Validates `settings`.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         let data_dir = settings.data_dir.clone().unwrap_or_else(|| PathBuf::from("./data"));
         let database = match &settings.database_url {
@@ -72,7 +72,7 @@ impl StorageConfig {
     }
 }
 
-/// How PostgreSQL is connected to.
+/// Connections to PostgreSQL.
 fn connections(settings: &Settings) -> Result<Connections, ConfigError> {
     const SETTING: &str = "JUSTSTORAGE_DATABASE_CONNECTIONS";
     let mut connections = Connections::default();
@@ -109,12 +109,12 @@ impl DatabaseUrl {
         Ok(Self(format!("sqlite://{}", utf8_percent_encode(path, PATH_ESCAPED))))
     }
 
-    /// Whether it is a file of this machine and no server.
+    /// Whether it is a file of this machine, not a server.
     pub fn is_embedded(&self) -> bool {
         self.0.starts_with("sqlite:")
     }
 
-    /// The whole URL, password and all: for connecting, never for showing.
+    /// The whole URL with its password: to connect, never to show.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -140,7 +140,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Where a tier lies.
+/// Location of a tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TierUrl {
     /// A directory of this machine, or of a file system that is mounted there.

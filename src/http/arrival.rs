@@ -1,4 +1,4 @@
-//! What a connection knows of its requests: where they come from, and whether any is under way.
+//! Facts that a connection gives to its requests: the client's address, and whether a request is under way.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,21 +14,20 @@ use tower::Service;
 use super::patience::{Patience, Patient};
 use super::{Spelling, sending};
 
-/// Where a request came from, among its extensions.
+/// The client's address, in a request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// A request that is under way, among its extensions: until its answer was handed to the connection, for whoever
-/// keeps it so long.
+/// Marks a request as under way, in its extensions, until its answer was given to the connection.
 #[derive(Clone)]
 pub struct InHand(#[allow(dead_code)] Arc<UnderWay>); // held, never read
 
-/// Whether a connection has anything to do. HTTP/1 ends idle connections by itself; one of HTTP/2, or one
-/// whose client never says which of the two it speaks, has nobody else to end it.
+/// Whether a connection is idle. hyper ends idle connections of HTTP/1 by itself, but not those of HTTP/2, nor those
+/// whose client never sends the first line.
 pub(super) struct Activity {
     under_way: AtomicUsize,
     since: Mutex<Instant>,
-    /// Since when the other side takes no bytes.
+    /// Since when the client reads no bytes.
     blocked: Mutex<Option<Instant>>,
 }
 
@@ -48,18 +47,18 @@ impl Activity {
         self.under_way.load(Ordering::Acquire) == 0 && since.elapsed() >= time
     }
 
-    /// Since when no request is under way, and nothing left to be sent.
+    /// Since when no request is under way and nothing is left to send.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let idle = self.under_way.load(Ordering::Acquire) == 0 && lock(&self.blocked).is_none();
         idle.then(|| *lock(&self.since))
     }
 
-    /// Whether the other side took no bytes for at least `time`, though there are some for it.
+    /// Whether the client read no bytes for at least `time`, though there were some to send.
     pub(super) fn blocked_for(&self, time: Duration) -> bool {
         lock(&self.blocked).is_some_and(|since| since.elapsed() >= time)
     }
 
-    /// Notes whether the other side takes bytes.
+    /// Notes whether the client reads bytes.
     pub(super) fn note_blocked(&self, blocked: bool) {
         let mut since = lock(&self.blocked);
         match (blocked, *since) {
@@ -75,7 +74,7 @@ impl Activity {
     }
 }
 
-/// That a request counts as under way, until this is dropped.
+/// A request counts as under way until this is dropped.
 pub(super) struct UnderWay(Arc<Activity>);
 
 impl Drop for UnderWay {
@@ -133,7 +132,7 @@ where
     }
 }
 
-/// What a request hears on a connection that is kept back for probes.
+/// The answer to other requests on a connection that is reserved for probes.
 fn crowded() -> Response<Body> {
     const BODY: &str = r#"{"type":"urn:juststorage:problem:busy","title":"Service Unavailable","status":503,"detail":"too many connections are open: try again","code":"busy"}"#;
     let mut response = Response::new(Body::from(BODY));

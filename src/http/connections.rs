@@ -1,8 +1,7 @@
-//! How many connections are open, so that descriptors are left for everything else.
+//! A bound on open connections, so that descriptors are left for everything else.
 //!
-//! Where there are as many as may be, the one that has been idle longest makes room. Where none is idle, a new one is
-//! refused, but a few of the native front, which are answered probes and metrics and nothing else: whoever watches
-//! the server must see it.
+//! At the bound, the connection that has been idle longest is closed. If none is idle, a new one is refused, except a
+//! few of the native front, which get probes and metrics only: monitoring must work on a full server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,16 +27,16 @@ struct Open {
     probes: usize,
 }
 
-/// A connection that was let in. Its place is free once this is dropped.
+/// An accepted connection. Its place is free once this is dropped.
 pub(super) struct Place {
     connections: Arc<Connections>,
     id: Option<u64>,
-    /// Cancelled when it must make room.
+    /// Cancelled when the connection must close to make room.
     pub(super) leave: CancellationToken,
 }
 
 impl Place {
-    /// Whether it may ask for probes and metrics only.
+    /// Whether it may request probes and metrics only.
     pub(super) fn probes_only(&self) -> bool {
         self.id.is_none()
     }
@@ -60,7 +59,7 @@ impl Connections {
         Arc::new(Self { max: max.max(1), open: Mutex::default() })
     }
 
-    /// Lets a connection of `front` in, if there is room for it or room can be made.
+    /// Accepts a connection of `front` if there is room, or if room can be made.
     pub(super) fn admit(self: &Arc<Self>, front: Front, activity: &Arc<Activity>) -> Option<Place> {
         let mut open = self.lock();
         if open.places.len() >= self.max && !open.displace() {
@@ -84,7 +83,7 @@ impl Connections {
 }
 
 impl Open {
-    /// Tells the connection that has been idle longest to leave; whether there is one.
+    /// Closes the connection that has been idle longest. Whether there is one.
     fn displace(&mut self) -> bool {
         let idle = self.places.iter().filter_map(|(id, (activity, _))| Some((activity.idle_since()?, *id)));
         let Some((_, id)) = idle.min() else { return false };

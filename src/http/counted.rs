@@ -7,18 +7,18 @@ pub(super) fn body_cut(reason: &'static str) {
     counter!("activestorage_bodies_cut_total", "reason" => reason).increment(1);
 }
 
-/// An answer was cut off, because its client took nothing of it.
+/// An answer was cut off because its client read nothing.
 pub(super) fn answer_cut() {
     counter!("activestorage_answers_cut_total").increment(1);
 }
 
-/// So many connections are open.
+/// The number of open connections.
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; connections are few
 pub(super) fn connections(open: usize) {
     gauge!("activestorage_connections").set(open as f64);
 }
 
-/// A connection was refused: as many are open as may be, and none is idle.
+/// A connection was refused: the bound is reached, and none is idle.
 pub(super) fn connection_refused() {
     counter!("activestorage_connections_refused_total").increment(1);
 }

@@ -1,8 +1,8 @@
-//! How large the head of a request may be, and the answer to one that is larger.
+//! The largest head of a request, and the answer to a larger one.
 //!
-//! S3 allows 8 KiB of headers beside 2 KiB of metadata, which may be hundreds of small entries. Both fronts allow
-//! more, and answer in their own words what is over it. hyper reads half as many lines more and twice the bytes, so
-//! that its own bare 431 remains for what no client sends.
+//! S3 allows 8 KiB of headers and 2 KiB of metadata, which may be hundreds of small entries. Both fronts allow more,
+//! and answer a larger head in their own words. hyper's own limits are half as many lines more and twice the bytes,
+//! so that real clients do not meet its bare 431.
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};

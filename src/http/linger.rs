@@ -1,9 +1,9 @@
-//! Reading what a refused client still sends.
+//! Reads the rest of a refused request's body.
 //!
-//! An answer may come before the request's body was read: its bucket does not exist, the disk is full. Were the
-//! connection closed then, the bytes still under way would be answered with a reset, on which the client's
-//! system throws away the answer that the client has not read yet: instead of the reason it sees a broken pipe.
-//! So the rest of the body is read and dropped for a while, as nginx does and calls a lingering close.
+//! An answer may come before the request's body was read, because the bucket does not exist or the disk is full. If
+//! the connection were closed then, the server would answer the remaining bytes with a reset, and the client's system
+//! would discard the answer: the client would see a broken pipe instead of the reason. So the rest of the body is
+//! read and dropped for a while, which nginx calls a lingering close.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tower::Service;
 
-/// How long a client may go on sending what nobody wants.
+/// How long a client may continue to send a body that is dropped.
 const LINGER_MAX: Duration = Duration::from_secs(10);
 
 /// Wraps the service of a front, so that every answer reaches its client.
@@ -61,7 +61,7 @@ where
 /// A request's body whose rest is read if it is dropped before its end.
 pub struct Lingering<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> {
     body: Option<B>,
-    /// Whether the client has been asked to send: one that waits for `100 Continue` sends nothing before.
+    /// Whether the client sends already: one that waits for `100 Continue` does not.
     asked: Arc<AtomicBool>,
     lingers: bool,
 }

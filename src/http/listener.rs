@@ -33,15 +33,14 @@ const UNACKNOWLEDGED_MAX_MS: u32 = 120_000;
 /// Requests under way on one HTTP/2 connection. A client that wants more opens another connection.
 const STREAMS_MAX: u32 = 64;
 
-/// Streams that a client may have opened and reset without the server having seen them, before the connection ends:
-/// what a rapid reset piles up.
+/// Streams that a client may open and reset before the server sees them; more end the connection (rapid reset).
 const RESETS_UNSEEN_MAX: usize = 64;
 
-/// Streams that the server may have refused or reset because of errors of the client, before the connection ends. A
-/// client that does not know [`STREAMS_MAX`] yet opens a hundred at once and is refused the rest.
+/// Streams that the server may refuse or reset because of errors of the client; more end the connection. A client
+/// that does not know [`STREAMS_MAX`] yet opens a hundred at once, and some are refused.
 const RESETS_MAX: usize = 256;
 
-/// How long a client may take over the handshake of TLS.
+/// Time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait after an accept that failed because the process has too many files open.
@@ -58,17 +57,17 @@ pub struct Listener {
     spelling: Spelling,
 }
 
-/// How long clients are waited for.
+/// How long the server waits for clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// How long a client may take over a request's header, and how long a connection may lie idle.
+    /// Time to send a request's headers, and time that a connection may be idle.
     pub idle: Duration,
-    /// What is asked of a body that is received, and of a client that an answer is sent to.
+    /// The least rate of a body, and the longest stall of a client.
     pub patience: Patience,
 }
 
 impl Listener {
-    /// Binds `address` for `front`. Port 0 takes a free one. Its connections are some of `connections`.
+    /// Binds `address` for `front`. Port 0 takes a free port. Its connections count in `connections`.
     pub async fn bind(
         front: Front,
         address: SocketAddr,
@@ -87,18 +86,18 @@ impl Listener {
         Ok(Self { socket, front, address, tls: None, times, connections, spelling })
     }
 
-    /// Speaks TLS with every client, if given.
+    /// Speaks TLS with every client if `tls` is given.
     #[must_use]
     pub fn with_tls(self, tls: Option<Tls>) -> Self {
         Self { tls, ..self }
     }
 
-    /// The address, with the port that it got.
+    /// The address, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves with `service` from now on.
+    /// Starts to serve with `service`.
     pub fn serve<S>(self, service: S) -> Server
     where
         S: Service<Request<Lingering<Patient<Incoming>>>, Response = Response<Body>, Error = Infallible>,
@@ -136,7 +135,7 @@ impl Listener {
                         connections.spawn(connection.serve(stream, tls, service));
                     }
                     Err(error) => {
-                        tracing::warn!(%error, front = self.front.as_str(), "connection not accepted");
+                        tracing::warn!(%error, front = self.front.as_str(), "a connection could not be accepted");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 }
@@ -195,7 +194,7 @@ impl Connection {
         S::Future: Send + 'static,
     {
         if let Err(error) = prepare(&stream) {
-            tracing::debug!(%error, "connection not prepared");
+            tracing::debug!(%error, "a connection could not be prepared");
         }
         let first = tokio::select! {
             first = tokio::time::timeout(self.times.idle, stream.readable()) => first,
@@ -213,7 +212,7 @@ impl Connection {
         };
         match shaken {
             Ok(Ok(stream)) => self.speak(stream, service).await,
-            Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "no TLS"),
+            Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
         }
     }
@@ -258,7 +257,7 @@ impl Connection {
                 _ = looks.tick() => {
                     if activity.blocked_for(patience.stall) {
                         counted::answer_cut();
-                        tracing::debug!(peer = %self.peer, "connection cut off: its client takes no bytes");
+                        tracing::debug!(peer = %self.peer, "connection cut off: its client reads no bytes");
                         return;
                     }
                     // Answers that are still being sent go on after a graceful end.
@@ -278,8 +277,7 @@ impl Connection {
     }
 }
 
-/// Small answers leave at once instead of waiting for an acknowledgement (Nagle), and a peer that is gone is
-/// noticed.
+/// Sends small answers at once instead of waiting for an acknowledgement (Nagle), and detects a lost peer.
 fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     rustix::net::sockopt::set_socket_keepalive(stream, true)?;
@@ -296,8 +294,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Accepts no more connections and lets requests finish until `insist` completes; those that are still
-    /// under way then are cut off.
+    /// Accepts no more connections and lets requests finish until `insist` completes; then cuts off the rest.
     pub async fn shut_down(self, insist: impl Future<Output = ()>) {
         self.stop.cancel();
         self.tasks.close();

@@ -1,4 +1,4 @@
-//! HTTP, as far as both fronts share it: listeners, connections, and what wraps every request.
+//! The HTTP that both fronts share: listeners, connections, and the layers around every request.
 
 mod arrival;
 mod connections;
@@ -23,7 +23,7 @@ use request_id::RequestId;
 use spelling::Spelling;
 pub use tls::Tls;
 
-/// Which of the two fronts.
+/// One of the two fronts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
     /// The native API.

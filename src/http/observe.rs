@@ -1,5 +1,5 @@
-//! What wraps every request of both fronts: its name, its span, one line in the access log, its metrics, and
-//! an answer even if a handler panics.
+//! The layer around every request of both fronts: its id, its span, one line in the access log, its metrics, and an
+//! answer even if a handler panics.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -28,13 +28,13 @@ const NAMESPACES_MAX: usize = 200;
 
 const OTHER: &str = "other";
 
-/// The label of requests that are about no namespace, or fail before that is known.
+/// The label of requests without a namespace, or that fail before it is known.
 const NO_NAMESPACE: &str = "-";
 
-/// What is counted when the client went away before it was answered; as nginx counts it.
+/// The status of a request whose client disconnected before the answer, as in nginx.
 const CLIENT_GONE: u16 = 499;
 
-/// The namespaces seen so far: whoever invents new ones cannot make the metrics grow without end.
+/// The namespaces seen so far, bounded, so that invented ones cannot make the metrics grow.
 #[derive(Default)]
 pub struct NamespaceLabels(Mutex<HashSet<Arc<str>>>);
 
@@ -148,7 +148,7 @@ where
     }
 }
 
-/// The answer when a front could not give one.
+/// The answer if a front fails.
 fn internal_error(front: Front, id: &RequestId) -> Response<Body> {
     let (code, message) = match front {
         Front::Native => ("internal", "an internal error"),
@@ -157,8 +157,8 @@ fn internal_error(front: Front, id: &RequestId) -> Response<Body> {
     own_words(front, id, StatusCode::INTERNAL_SERVER_ERROR, code, message)
 }
 
-/// An answer that is given before a front sees the request or after it failed, in the front's own words. Code and
-/// message are written as they are: they must hold nothing of the request.
+/// An answer in the front's own form, before the front sees the request or after it failed. Code and message are not
+/// escaped, so they must contain nothing of the request.
 pub(super) fn own_words(
     front: Front,
     id: &RequestId,
@@ -192,20 +192,20 @@ pub(super) fn own_words(
 /// How an answer ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// All of it was handed to the connection.
+    /// All of it was given to the connection.
     Complete,
-    /// The connection went away first.
+    /// The connection ended first.
     ClientGone,
     /// Its body failed in the middle: the client sees a broken connection.
     Broken,
 }
 
-/// What is known of a request. Recorded when it is dropped: whichever way the request ends, exactly once.
+/// Facts about a request. Recorded when this is dropped: exactly once, however the request ends.
 struct Observation {
-    /// Holds what the request takes up, until its end.
+    /// Holds the request's resources until its end.
     notes: Arc<RequestNotes>,
     peer: Option<Peer>,
-    /// Its connection is not idle before its answer is over.
+    /// Its connection is not idle before the answer ends.
     _in_hand: Option<InHand>,
     front: Front,
     id: RequestId,
@@ -215,7 +215,7 @@ struct Observation {
     status: u16,
     namespace: Option<NamespaceLabel>,
     bytes_sent: u64,
-    /// As the answer's header declares; hyper does not ask a body for its end behind the last of them.
+    /// As the answer's header declares; hyper does not poll a body for its end after the last of these bytes.
     bytes_expected: Option<u64>,
     outcome: Outcome,
     labels: Arc<NamespaceLabels>,
@@ -245,7 +245,7 @@ impl Drop for Observation {
 }
 
 impl Observation {
-    /// Takes down what the header of the answer says.
+    /// Notes the head of the answer.
     fn answered(&mut self, response: &Response<Body>) {
         self.status = response.status().as_u16();
         self.namespace = response.extensions().get::<NamespaceLabel>().cloned();
@@ -259,7 +259,7 @@ impl Observation {
         }
     }
 
-    /// Takes down that `bytes` more were handed to the connection, and whether the body says it was the end.
+    /// Notes that `bytes` more were given to the connection, and whether the body ended.
     fn sent(&mut self, bytes: usize, ended: bool) {
         self.bytes_sent += bytes as u64;
         if ended || self.bytes_expected.is_some_and(|expected| self.bytes_sent >= expected) {
@@ -293,8 +293,8 @@ impl Observation {
 }
 
 impl Observation {
-    /// One line for every request that changes something or was denied, for whoever has to know later: apart
-    /// from the access log by its target, and never with a query, which may hold a signature.
+    /// One audit line for every request that changes something or was denied. It has a target of its own, and never a
+    /// query, which may contain a signature.
     fn audit(&self) {
         let Noted { who, tenant, operation, denied } = self.notes.noted();
         let refused = matches!(self.status, 401 | 403 | 429);
@@ -357,7 +357,7 @@ impl HttpBody for Observed {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.observation.outcome = Outcome::Broken;
-                tracing::warn!(%error, "answer broken off");
+                tracing::warn!(%error, "the body of an answer failed");
             }
             Poll::Ready(None) => this.observation.outcome = Outcome::Complete,
             Poll::Pending => {}

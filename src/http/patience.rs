@@ -1,7 +1,7 @@
-//! How long a client may take over a request's body, whatever reads it: an upload, JSON, XML or a form.
+//! Time limits of request bodies: uploads, JSON, XML and forms.
 //!
-//! Only time that is spent waiting for the client counts. A body that the server does not read just now (because
-//! its tenant is slowed down, or memory is short) is not late.
+//! Only time spent waiting for the client counts. A body that the server does not read at the moment (because its
+//! tenant is slowed down, or memory is short) is not late.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -16,12 +16,12 @@ use tower::BoxError;
 
 use super::counted;
 
-/// What is asked of clients.
+/// Limits for clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// How long a body may bring nothing, and an answer may be taken nothing of.
+    /// How long a body may bring no byte, and a client may read no byte of an answer.
     pub stall: Duration,
-    /// The least bytes per second that a body must bring, over any such time; 0: any rate will do.
+    /// Minimum bytes per second of a body, over any such time; 0: no minimum.
     pub rate_min: u64,
 }
 
@@ -33,18 +33,18 @@ impl Patience {
     }
 }
 
-/// A body whose client is not waited for without end.
+/// A body with time limits.
 pub struct Patient<B> {
     /// None once it was cut off.
     body: Option<B>,
     patience: Patience,
-    /// Since when the client is waited for.
+    /// Since when the server waits for the client.
     waiting: Option<Instant>,
-    /// How long it was waited for, over the whole body, up to [`Self::waiting`].
+    /// How long the server waited for the client, over the whole body, up to [`Self::waiting`].
     waited: Duration,
-    /// How much of that was over when the rate was last looked at.
+    /// How much of that had passed at the last check of the rate.
     judged: Duration,
-    /// What came since then.
+    /// Bytes since then.
     received: u64,
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -61,7 +61,7 @@ impl<B> Patient<B> {
         Box::new(TooSlow(reason))
     }
 
-    /// Takes down `bytes` more.
+    /// Notes `bytes` more.
     fn came(&mut self, bytes: usize) {
         if let Some(since) = self.waiting.take() {
             self.waited += since.elapsed();
@@ -74,7 +74,7 @@ impl<B> Patient<B> {
         }
     }
 
-    /// Looks whether the client is late; wakes up by itself when it will be.
+    /// Whether the client is late; wakes the task when it will be.
     fn is_late(&mut self, context: &mut Context<'_>) -> Option<&'static str> {
         let stall = self.patience.stall;
         let since = *self.waiting.get_or_insert_with(Instant::now);

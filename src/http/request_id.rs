@@ -1,4 +1,4 @@
-//! The name of a request, by which an answer, its log lines and a complaint about it find each other.
+//! The id of a request, which links its answer, its log lines and a report about it.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that SDKs of S3 show with every error.
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
-/// Longest name accepted from a client.
+/// Longest id accepted from a client.
 const CHARS_MAX: usize = 64;
 
-/// A request's name. Every request that a front sees carries it as `x-request-id`.
+/// A request's id. Every request that a front sees carries it as `x-request-id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// The name of a request with these headers: the client's own, if it is fit for a log; otherwise a fresh
-    /// one, which is put there for the front to read.
+    /// The id of a request with these headers: the client's own if it is safe for a log; otherwise a new one, which
+    /// is added to the headers for the front.
     pub(super) fn of(front: Front, headers: &mut HeaderMap) -> Self {
         let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
         if let Some(name) = given.filter(|name| is_fit(name)) {
@@ -43,7 +43,7 @@ impl RequestId {
         &self.0
     }
 
-    /// Puts the name into an answer's headers.
+    /// Adds the id to an answer's headers.
     pub(super) fn mark(&self, front: Front, headers: &mut HeaderMap) {
         // It consists of letters, digits and a few marks: it is a header value.
         let Ok(value) = HeaderValue::from_str(&self.0) else { return };

@@ -1,9 +1,9 @@
-//! Answers whose client takes nothing of them.
+//! Detects clients that do not read their answers.
 //!
-//! Over HTTP/1 the connection shows it: the socket takes no more bytes. Over HTTP/2 a client can close the window
-//! of one stream and keep the connection lively, so that each stream has a watch of its own. hyper asks an answer's
-//! body for bytes only while the window is open, so that a stalled stream is seen from beside it, not from within: the
-//! future that hyper spawns for it is dropped, which resets the stream.
+//! Over HTTP/1 the connection shows it: the socket accepts no more bytes. Over HTTP/2 a client can close the window
+//! of one stream and keep the connection active, so each stream has a timer of its own. hyper polls an answer's body
+//! only while the window is open, so the body itself cannot detect a stall. A task beside it drops the future that
+//! hyper spawned for the stream, which resets the stream.
 
 use std::future::Future;
 use std::io;
@@ -22,18 +22,18 @@ use tokio::time::Instant;
 use super::arrival::Activity;
 use super::counted;
 
-/// Most bytes that are handed to a stream at a time. hyper hands on a whole frame for one byte of window, and what is
-/// handed on is held until the client takes it.
+/// Most bytes given to a stream at a time. hyper takes a whole frame for one byte of window, and holds it until the
+/// client reads it.
 const FRAME_BYTES_MAX: usize = 16 << 10;
 
 tokio::task_local! {
     static STREAM: Arc<Progress>;
 }
 
-/// How the answer of one stream gets on.
+/// The progress of one stream's answer.
 #[derive(Default)]
 struct Progress {
-    /// Since when the client could have taken something; none while it is ours to go on.
+    /// Since when the client could have read something; `None` while the server has to continue.
     waiting: Mutex<Option<Instant>>,
 }
 
@@ -42,7 +42,7 @@ impl Progress {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
     }
 
-    /// Returns once the client has taken nothing for `stall`.
+    /// Returns once the client has read nothing for `stall`.
     async fn stalled(&self, stall: Duration) {
         loop {
             let waiting = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +55,7 @@ impl Progress {
     }
 }
 
-/// Runs the streams of HTTP/2 connections, each until its end or until its client has stalled for too long.
+/// Runs the streams of HTTP/2 connections, each until it ends or its client stalls for too long.
 #[derive(Clone, Copy)]
 pub(super) struct Streams {
     pub(super) stall: Duration,
@@ -78,7 +78,7 @@ where
     }
 }
 
-/// The answer of a stream, watched from here on. Of an HTTP/1 connection it is returned as it is.
+/// Watches the answer of a stream from now on. An answer over HTTP/1 is returned unchanged.
 pub(super) fn watched(response: Response<Body>) -> Response<Body> {
     let Ok(progress) = STREAM.try_with(Arc::clone) else { return response };
     if response.body().is_end_stream() {
@@ -92,12 +92,12 @@ pub(super) fn watched(response: Response<Body>) -> Response<Body> {
 struct Watched {
     body: Body,
     progress: Arc<Progress>,
-    /// Of the last frame, what is not handed on yet.
+    /// The rest of the last frame.
     rest: Bytes,
 }
 
 impl Watched {
-    /// The next bytes of `rest`. The last of them do not keep the memory of all of them.
+    /// The next bytes of `rest`. The last piece does not keep the memory of the whole frame.
     fn slice(&mut self) -> Bytes {
         if self.rest.len() > FRAME_BYTES_MAX {
             return self.rest.split_to(FRAME_BYTES_MAX);
@@ -150,7 +150,7 @@ impl HttpBody for Watched {
     }
 }
 
-/// A connection's bytes. Notes when the other side takes none.
+/// A connection's bytes. Notes when the client reads none.
 pub(super) struct Noting<T> {
     pub(super) io: T,
     pub(super) activity: Arc<Activity>,

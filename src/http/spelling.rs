@@ -1,12 +1,12 @@
-//! How the names of an answer's headers are spelt: as S3 spells them.
+//! Spells the header names of answers as S3 does.
 //!
-//! Names are equal in any case (RFC 9110 section 5.1), but htslib, the AWS SDK for Java 1.7 and others look for
-//! `ETag` and `Content-Length` and find nothing in `etag`. hyper writes lower case, and its title case gives `Etag`.
+//! Header names are case-insensitive (RFC 9110 section 5.1), but htslib, the AWS SDK for Java 1.7 and others look for
+//! `ETag` and `Content-Length` and do not find `etag`. hyper writes lower case, and its title case gives `Etag`.
 //!
-//! hyper repeats the spelling of a head that it has parsed itself, if the parsed head's extensions are put into an
-//! answer; that type is private to it. So one request is parsed at the start, in memory, whose head holds every name
-//! that an answer may have. Its extensions go into each answer of HTTP/1. A name that is not among them stays in
-//! lower case: S3 writes `x-amz-…` so. HTTP/2 knows lower case only (RFC 9113 section 8.2.1).
+//! hyper repeats the spelling of a head that it parsed, if the extensions of that head are in the answer; the type of
+//! the extension is private to hyper. So the program parses one request at its start, in memory, with every name that
+//! an answer may have, and adds its extensions to each answer over HTTP/1. Other names stay in lower case, as S3
+//! writes `x-amz-…`. HTTP/2 has lower case only (RFC 9113 section 8.2.1).
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,7 +54,7 @@ const NAMES: &[&str] = &[
     "X-Frame-Options",
 ];
 
-/// The rest of the request: hyper skips a length that stands behind a transfer coding.
+/// The rest of the request: hyper ignores a length after a transfer coding.
 const REQUEST: &str = "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
 
 /// The spelling of every name, for hyper.
@@ -62,7 +62,7 @@ const REQUEST: &str = "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\
 pub(super) struct Spelling(Arc<Extensions>);
 
 impl Spelling {
-    /// Has hyper learn the names.
+    /// Makes hyper parse the names.
     pub(super) async fn learn() -> Result<Self, Failure> {
         let unable =
             |error: &dyn std::fmt::Display| Failure::Unable(format!("spell headers as S3 does: {error}"));
@@ -92,7 +92,7 @@ impl Spelling {
         if learnt.is_empty() { Err(unable(&"hyper tells nothing of it")) } else { Ok(Self(Arc::new(learnt))) }
     }
 
-    /// Spells the names of an answer to a request of this version.
+    /// Sets the spelling of an answer to a request of this version.
     pub(super) fn spell<B>(&self, version: Version, answer: &mut Response<B>) {
         if version < Version::HTTP_2 {
             answer.extensions_mut().extend(Extensions::clone(&self.0));

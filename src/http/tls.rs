@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Front;
 
-/// The certificate of a listener. All clones are the same.
+/// The certificate of a listener. All clones share it.
 #[derive(Clone)]
 pub struct Tls {
     front: Front,
@@ -17,13 +17,13 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// With a certificate chain and its private key, both in PEM. The error says what is wrong with them and
-    /// repeats nothing of them.
+    /// From a certificate chain and its private key, both in PEM. The error says what is wrong, and repeats nothing
+    /// of them.
     pub fn new(front: Front, certificate: &str, key: &str) -> Result<Self, String> {
         Ok(Self { front, current: Arc::new(RwLock::new(config(front, certificate, key)?)) })
     }
 
-    /// New connections get this certificate from now on; those that stand keep theirs.
+    /// New connections get this certificate from now on; open ones keep theirs.
     pub fn replace(&self, certificate: &str, key: &str) -> Result<(), String> {
         let config = config(self.front, certificate, key)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::Call;
 use crate::problem::Failure;
 
-/// Where the address begins in the path of a call by key.
+/// The prefix of the path of a call by key.
 const BY_KEY: &str = "/v1/objects/by-key/";
 
 /// An address whose key may be absent.
@@ -24,8 +24,7 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// The address that an object is written to, from `X-Namespace`, `X-Tenant` and `X-Key`. The key is
-    /// taken verbatim, as UTF-8.
+    /// The address to write to, from `X-Namespace`, `X-Tenant` and `X-Key`. The key is taken verbatim, as UTF-8.
     pub(crate) fn from_headers(call: &Call) -> Result<Self, Failure> {
         let namespace = Namespace::new(call.required("X-Namespace")?)?;
         let tenant = Tenant::new(call.required("X-Tenant")?)?;
@@ -45,8 +44,7 @@ impl Address {
     }
 }
 
-/// `{namespace}/{tenant}/{key}` in a path. Taken from the raw path, so that a key reads exactly as it was
-/// encoded: `//`, `..` and `%2F` are part of it.
+/// `{namespace}/{tenant}/{key}` in a path. Read from the raw path, so that `//`, `..` and `%2F` stay part of the key.
 pub(crate) struct KeyPath {
     /// The space.
     pub(crate) space: SpaceAddress,

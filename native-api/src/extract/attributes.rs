@@ -1,4 +1,4 @@
-//! What an object carries, from a request's headers.
+//! An object's attributes, from a request's headers.
 
 use http::HeaderMap;
 use http::header::{
@@ -10,7 +10,7 @@ use juststorage_core::domain::storage_class::StorageClass;
 
 use super::call::header;
 
-/// What user metadata's headers begin with.
+/// Prefix of headers of user metadata.
 pub(crate) const META_PREFIX: &str = "x-meta-";
 
 /// The standard headers, `X-Meta-*` and `X-Storage-Class`.

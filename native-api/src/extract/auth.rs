@@ -1,4 +1,4 @@
-//! Who is asking.
+//! The caller of a request.
 
 use http::header::AUTHORIZATION;
 use juststorage_core::application::access::AuthMode;
@@ -11,28 +11,28 @@ use super::Call;
 use crate::NativeApi;
 use crate::problem::{Failure, Problem};
 
-/// How a request names the tenant it is about.
+/// How a request names its tenant.
 pub(crate) enum Named<'a> {
     /// In its address. `X-Tenant`, if sent too, must agree.
     InAddress(&'a Tenant),
-    /// Nowhere but in `X-Tenant`: the request names an id. Carries the answer that hides it.
+    /// Only in `X-Tenant`, since the request names an id. Carries the answer that hides a foreign one.
     ById(Error),
-    /// In `X-Tenant`, or not at all: then the request is about all that the caller may see.
+    /// In `X-Tenant`, or not at all: then the request covers everything that the caller may see.
     Optionally(Option<&'a Tenant>),
 }
 
-/// That a request's credentials hold, or that none are asked for. Only then is anything read of its body.
+/// Proof that a request's credentials are valid, or that none are required. Its body is read only after that.
 pub(crate) struct Proven(Option<Principal>);
 
 impl Proven {
-    /// Whose share of the server's memory the body takes.
+    /// The tenant from whose share of memory the body is read.
     pub(super) fn tenant(&self) -> Option<Tenant> {
         self.0.as_ref().map(|principal| principal.tenant.clone())
     }
 }
 
 impl Call {
-    /// Checks the request's credentials, which its head holds.
+    /// Checks the credentials in the request's head.
     pub(crate) async fn prove(&self, api: &NativeApi) -> Result<Proven, Failure> {
         let access = &api.access;
         Ok(Proven(match (self.token()?, super::presigned::of(&self.method, &self.uri)?) {
@@ -58,9 +58,9 @@ impl Call {
 
     /// The principal that the request speaks for.
     ///
-    /// Credentials that are sent must hold, also where none are asked for. A principal of several tenants, or of
-    /// all, is confined to the one that the request names: an id of another tenant's object is then as
-    /// good as no id.
+    /// Credentials that are sent must be valid, also where none are required. A principal of several tenants, or of
+    /// all, is confined to the tenant that the request names: an id of another tenant's object then counts as
+    /// missing.
     pub(crate) async fn caller_of(
         &self,
         api: &NativeApi,

@@ -1,4 +1,4 @@
-//! A request's body as the core takes it in: streamed, never gathered here.
+//! A request's body for core: streamed, never read as a whole here.
 
 use axum::body::{Body as HttpBody, HttpBody as _};
 use futures::stream::{StreamExt as _, TryStreamExt as _};
@@ -9,7 +9,7 @@ use juststorage_core::domain::invalid::Invalid;
 
 use super::Call;
 
-/// The body of `call`, with what its headers declare: `Content-Length` and `X-Content-SHA256`.
+/// The body of `call` with its declared `Content-Length` and `X-Content-SHA256`.
 pub(crate) fn body(call: &Call, body: HttpBody) -> Result<Body, Invalid> {
     let declared = call.header("Content-Length")?;
     let length = match declared {

@@ -1,4 +1,4 @@
-//! What every call needs of its request's head.
+//! The parts of a request's head that every call needs.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::{Failure, Problem};
 
-/// A request's head, and the place where a handler leaves the namespace it was about.
+/// A request's head, and a slot in which a handler stores the namespace of the request.
 pub(crate) struct Call {
     /// Its method.
     pub(crate) method: Method,
@@ -32,7 +32,7 @@ pub(crate) struct Call {
 struct LabelSlot(Arc<OnceLock<Arc<str>>>);
 
 impl Call {
-    /// Says which namespace the request is about.
+    /// Stores the namespace of the request.
     pub(crate) fn about(&self, namespace: &Namespace) {
         // A request is about one namespace: the first that is named.
         let _ = self.label.0.set(namespace.as_str().into());
@@ -64,7 +64,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
     }
 }
 
-/// The header `name` as UTF-8; refused if it is sent twice or is no UTF-8.
+/// The header `name` as UTF-8; refused if it is sent twice or is not UTF-8.
 pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Invalid> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -74,8 +74,8 @@ pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<O
     std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| Invalid::new(name, "must be UTF-8"))
 }
 
-/// Puts the namespace that the handler named into the response's extensions, if the answer shows that there
-/// is such a namespace: a label's values are bounded by what exists, not by what is asked for.
+/// Adds the namespace that the handler stored to the response's extensions, if the answer shows that it exists. So
+/// the values of the label are bounded by existing namespaces, not by requests.
 pub(crate) async fn label_namespace(mut request: Request, next: Next) -> Response {
     let slot = LabelSlot::default();
     request.extensions_mut().insert(slot.clone());

@@ -13,8 +13,8 @@ use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
 use juststorage_core::domain::range::ByteRange;
 use juststorage_core::domain::timestamp::Timestamp;
 
-/// What must hold. Dates that cannot be read are ignored, as the RFC demands; tags that cannot be read are
-/// refused, since ignoring them would let a write through.
+/// The conditions of a request. Invalid dates are ignored, as the RFC demands. Invalid tags are refused, because a
+/// write would succeed if they were ignored.
 pub(crate) fn preconditions(headers: &HeaderMap) -> Result<Preconditions, Invalid> {
     Ok(Preconditions {
         if_match: tags(headers, IF_MATCH, "If-Match")?,
@@ -25,7 +25,7 @@ pub(crate) fn preconditions(headers: &HeaderMap) -> Result<Preconditions, Invali
     })
 }
 
-/// How to read: conditions and range.
+/// Conditions and range of a read.
 pub(crate) fn read_options(headers: &HeaderMap) -> Result<ReadOptions, Invalid> {
     let preconditions = preconditions(headers)?;
     let mut range = headers.get(RANGE).and_then(|text| ByteRange::from_header(text.to_str().ok()?));

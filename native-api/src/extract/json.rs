@@ -1,4 +1,4 @@
-//! JSON bodies: bounded, and strict about what they hold. None is read before it is known who asks.
+//! JSON bodies: bounded and strict. None is read before the caller is authenticated.
 
 use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
@@ -15,14 +15,14 @@ use super::auth::Proven;
 use crate::NativeApi;
 use crate::problem::{Failure, Problem};
 
-/// Longest JSON body in bytes, unless a call's may be longer: an address with all that an object carries.
+/// Longest JSON body in bytes, unless a call allows more: an address with all attributes of an object.
 pub(crate) const JSON_BYTES_MAX: usize = 64 << 10;
 
-/// Longest list of parts in bytes: enough to name 10,000 of them with their tags.
+/// Longest list of parts in bytes: enough for 10,000 parts with their tags.
 pub(crate) const PARTS_BYTES_MAX: usize = 2 << 20;
 
 impl Call {
-    /// The JSON body of a call that [`Proven`] somebody makes, read into `T`.
+    /// The JSON body of an authenticated call ([`Proven`]), read into `T`.
     pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         api: &NativeApi,
@@ -52,7 +52,7 @@ impl Call {
     }
 }
 
-/// A whole body, and the memory that it takes.
+/// A whole body and its memory.
 async fn gather(mut body: Body, mut room: Room, bytes_max: usize) -> Result<(Bytes, Room), Failure> {
     let too_large = || {
         let detail = format!("the JSON body of this call may have at most {bytes_max} bytes");

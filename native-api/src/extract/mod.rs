@@ -1,4 +1,4 @@
-//! Reading a request: each file reads one kind of thing, and refuses what it cannot read.
+//! Readers of requests: each file reads one kind of value, and refuses invalid ones.
 
 mod address;
 mod attributes;

@@ -1,4 +1,4 @@
-//! Signed URLs: what their query says, and what their path is about.
+//! Signed URLs: their query and the target of their path.
 
 use std::borrow::Cow;
 
@@ -11,19 +11,19 @@ use percent_encoding::percent_decode_str;
 
 use super::KeyPath;
 
-/// When the URL ends, in seconds since the epoch.
+/// Expiry of the URL, in seconds since the epoch.
 const EXPIRES: &str = "js-expires";
-/// Who made it.
+/// Its maker.
 const MAKER: &str = "js-maker";
-/// `namespace/tenant`, where the path is an id.
+/// `namespace/tenant`, if the path has an id.
 const SPACE: &str = "js-space";
 /// The signature.
 const SIGNATURE: &str = "js-signature";
 
 const BY_ID: &str = "/v1/objects/";
 
-/// What a signed URL allows and says; `None` for a URL that is not signed. One that is signed but cannot be
-/// read, or stands on a call that cannot be signed, is refused.
+/// The content of a signed URL; `None` for a URL that is not signed. A signed URL that is invalid, or is for a call
+/// that cannot be signed, is refused.
 pub(super) fn of(method: &Method, uri: &Uri) -> Result<Option<(PresignRequest, Presigned)>, Error> {
     let Some(query) = uri.query().filter(|query| query.contains(SIGNATURE)) else { return Ok(None) };
     let value = |name: &str| {
@@ -46,7 +46,7 @@ pub(super) fn of(method: &Method, uri: &Uri) -> Result<Option<(PresignRequest, P
     read().map(Some).ok_or(Error::Unauthenticated("the signed URL cannot be read"))
 }
 
-/// What the query of a URL says that `signed` signs.
+/// The query of a URL with the signature `signed`.
 pub(crate) fn signed_query(request: &PresignRequest, signed: &Presigned) -> Vec<(&'static str, String)> {
     let mut query = vec![(EXPIRES, signed.expires.to_string()), (MAKER, signed.maker.clone())];
     if matches!(request.target, PresignTarget::Id(_)) {

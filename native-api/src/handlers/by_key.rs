@@ -13,7 +13,7 @@ use crate::router::App;
 
 /// Read an object by key
 ///
-/// The key stands in the path as it is, percent-encoded where needed; it may hold `/`, `//` and `..`.
+/// The path contains the key, percent-encoded where needed; it may contain `/`, `//` and `..`.
 #[utoipa::path(
     get,
     path = "/v1/objects/by-key/{*address}",
@@ -30,9 +30,9 @@ pub(crate) async fn get(State(app): State<App>, call: Call, path: KeyPath) -> Re
     super::get(&app, &call, &who, &path.object()).await
 }
 
-/// Look at an object by key
+/// Read an object's headers by key
 ///
-/// The headers that reading it would answer, and no body.
+/// Answers with the headers of a read, without a body.
 #[utoipa::path(
     head,
     path = "/v1/objects/by-key/{*address}",
@@ -51,18 +51,18 @@ pub(crate) async fn head(State(app): State<App>, call: Call, path: KeyPath) -> R
 
 /// Write an object by key
 ///
-/// As `POST /v1/objects`, with the address in the path: for signed URLs, whose holder sends no header.
+/// Like `POST /v1/objects`, with the address in the path: for signed URLs, whose users send no headers.
 #[utoipa::path(
     put,
     path = "/v1/objects/by-key/{*address}",
     operation_id = "put_object_by_key",
     tag = "objects by key",
     params(
-        ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; the space's default otherwise"),
+        ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; default: the space's class"),
         ("X-Meta-*" = Option<String>, Header, description = "User metadata: one header for each name, 2048 bytes in all"),
-        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits that the body must hash to"),
-        ("If-Match" = Option<String>, Header, description = "Only over a current object with one of these tags"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if the key is free"),
+        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits; if the body has another SHA-256, nothing is stored"),
+        ("If-Match" = Option<String>, Header, description = "Write only if the current object has one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: write only if the key is free"),
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The object's bytes"),
     responses(
@@ -84,16 +84,17 @@ pub(crate) async fn put(
 
 /// Delete an object by key
 ///
-/// Also answers 204 if there is none, unless `If-Match` asks for one: then 404. Where versions are kept, a delete marker is made instead.
+/// A missing object is 204 too, or 404 with `If-Match`. In a space with versioning, a delete marker is created
+/// instead.
 #[utoipa::path(
     delete,
     path = "/v1/objects/by-key/{*address}",
     operation_id = "delete_object_by_key",
     tag = "objects by key",
-    params(("If-Match" = Option<String>, Header, description = "Only if it has one of these tags")),
+    params(("If-Match" = Option<String>, Header, description = "Delete only if the object has one of these tags")),
     responses(
-        (status = 204, description = "There is no such object any more", headers(
-            ("X-Delete-Marker" = String, description = "`true` if a delete marker was made"),
+        (status = 204, description = "The object is deleted", headers(
+            ("X-Delete-Marker" = String, description = "`true` if a delete marker was created"),
             ("X-Object-Id" = String, description = "The delete marker's id"),
         )),
         (status = 404, response = ProblemBody),

@@ -21,15 +21,15 @@ use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
 use crate::router::App;
 
-/// What to copy, and to where.
+/// Source and destination of a copy.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CopyBody {
     /// The object to copy.
     source: CopySource,
-    /// Where the copy goes.
+    /// The destination.
     destination: CopyDestination,
-    /// `hot` or `cold`; the destination's default otherwise.
+    /// `hot` or `cold`; default: the destination's class.
     #[schema(pattern = "^(hot|cold)$")]
     storage_class: Option<String>,
     /// The copy's metadata in place of the source's.
@@ -45,9 +45,9 @@ pub(crate) struct CopySource {
     /// The object's id.
     #[schema(format = Uuid)]
     id: Option<String>,
-    /// Which service or collection.
+    /// The service or collection.
     namespace: Option<String>,
-    /// Whose data.
+    /// The tenant.
     #[serde(alias = "tenant_id")]
     tenant: Option<String>,
     /// The key, whose latest version is copied.
@@ -71,13 +71,13 @@ impl CopySource {
     }
 }
 
-/// Where a copy goes.
+/// The destination of a copy.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CopyDestination {
-    /// Which service or collection.
+    /// The service or collection.
     namespace: String,
-    /// Whose data.
+    /// The tenant.
     #[serde(alias = "tenant_id")]
     tenant: String,
     /// The key; without it the copy is addressed by id only.
@@ -86,15 +86,15 @@ pub(crate) struct CopyDestination {
 
 /// Copy an object
 ///
-/// No byte moves inside one dedup domain (by default: one tenant); the copy costs the same whatever its size.
+/// Inside one dedup domain (by default one tenant) no byte moves, and the cost does not depend on the size.
 #[utoipa::path(
     post,
     path = "/v1/objects/copy",
     operation_id = "copy_object",
     tag = "objects",
     params(
-        ("If-Match" = Option<String>, Header, description = "Only over a current destination with one of these tags"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if the destination is free"),
+        ("If-Match" = Option<String>, Header, description = "Write only if the destination has one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: write only if the destination is free"),
     ),
     request_body = CopyBody,
     responses(

@@ -1,4 +1,4 @@
-//! What operators and their tools ask. None of these asks for credentials.
+//! Calls for operators and their tools. They need no credentials.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use utoipa::ToSchema;
 
 use crate::router::App;
 
-/// That the process answers.
+/// The answer of a live process.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HealthBody {
     /// `ok`.
     status: &'static str,
 }
 
-/// Whether the store can work.
+/// Whether the store can serve requests.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReadyBody {
     /// `ready` or `unavailable`.
     status: &'static str,
-    /// `database`, `hot` and `cold`: each `ok`, or what is wrong with it.
+    /// `database`, `hot` and `cold`: each `ok`, or its error.
     checks: BTreeMap<&'static str, String>,
 }
 
 /// Liveness
 ///
-/// The process answers. Touches neither database nor disk.
+/// The process answers. Uses neither database nor disk.
 #[utoipa::path(
     get,
     path = "/health",
@@ -44,7 +44,7 @@ pub(crate) async fn health() -> Json<HealthBody> {
 
 /// Readiness
 ///
-/// Asks the database and both tiers, and says which of them fails.
+/// Checks the database and both tiers, and names those that fail.
 #[utoipa::path(
     get,
     path = "/ready",
@@ -80,7 +80,7 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     // Figures that are a moment old are better than none while the database is away.
     if let Err(error) = app.api.store.measure().await {
-        tracing::warn!(%error, "gauges of the store were not brought up to date");
+        tracing::warn!(%error, "gauges of the store could not be updated");
     }
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, text)], (app.api.metrics)()).into_response()

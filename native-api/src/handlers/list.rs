@@ -14,31 +14,31 @@ use crate::problem::Failure;
 use crate::render::{ListBody, ObjectBody};
 use crate::router::App;
 
-/// Which objects to list.
+/// The objects to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListParams {
-    /// Which service or collection.
+    /// The service or collection.
     namespace: String,
-    /// Whose data; `X-Tenant` otherwise.
+    /// The tenant; default: `X-Tenant`.
     tenant: Option<String>,
-    /// Only keys that begin with this.
+    /// Only keys with this prefix.
     #[serde(default)]
     prefix: String,
-    /// Keys that hold this behind the prefix are rolled up into one entry of `prefixes`.
+    /// Keys that contain this after the prefix are grouped into one entry of `prefixes`.
     delimiter: Option<String>,
-    /// At most this many objects and prefixes together: 1000 unless given, and never more.
+    /// Most objects and prefixes together: default and maximum 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
     /// All versions and delete markers, newest first within a key.
     #[serde(default)]
     versions: bool,
 }
 
-/// The number of lines of a page that a request asks for.
+/// The requested number of entries of a page.
 pub(super) fn page_limit(asked: Option<u32>) -> Result<u32, Invalid> {
     match asked.unwrap_or(PAGE_MAX) {
         0 => Err(Invalid::new("limit", "must be at least 1")),
@@ -48,7 +48,7 @@ pub(super) fn page_limit(asked: Option<u32>) -> Result<u32, Invalid> {
 
 /// List objects
 ///
-/// In byte order of keys. Writes between two pages neither repeat nor skip an object that stays.
+/// Objects come in byte order of their keys. Writes between two pages neither repeat nor skip an object that stays.
 #[utoipa::path(
     get,
     path = "/v1/objects",

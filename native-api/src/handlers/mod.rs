@@ -1,4 +1,4 @@
-//! Every call of the API: it reads the request, calls the store, and renders what came back.
+//! Every call of the API: it reads the request, calls the store, and renders the result.
 
 pub(crate) mod by_key;
 pub(crate) mod copy;
@@ -26,8 +26,8 @@ use crate::problem::Failure;
 use crate::render;
 use crate::router::App;
 
-/// Reads an object. The body streams; if it fails midway the connection breaks, since its length was
-/// announced already.
+/// Reads an object. The body streams; if it fails midway, the connection ends early, since its length was already
+/// sent.
 async fn get(app: &App, call: &Call, who: &Principal, object: &ObjectRef) -> Result<Response, Failure> {
     let options = read_options(&call.headers)?;
     let Download { head, body } = app.api.store.get(who, object, &options).await?;

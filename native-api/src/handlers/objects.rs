@@ -14,23 +14,23 @@ use crate::router::App;
 
 /// Write an object
 ///
-/// The body streams and may have any length up to 5 GiB; larger ones go through an upload. When this answers,
-/// the object is durable and every reader sees it.
+/// The body streams and may have up to 5 GiB; for larger objects use an upload. Once this call answers, the object is
+/// durable and every reader sees it.
 #[utoipa::path(
     post,
     path = "/v1/objects",
     operation_id = "create_object",
     tag = "objects",
     params(
-        ("X-Namespace" = String, Header, description = "Which service or collection"),
-        ("X-Tenant" = String, Header, description = "Whose data"),
+        ("X-Namespace" = String, Header, description = "The service or collection"),
+        ("X-Tenant" = String, Header, description = "The tenant"),
         ("X-Key" = Option<String>, Header, description = "The key, verbatim: 1 to 1024 bytes of UTF-8. Without it the object is addressed by id only"),
-        ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; the space's default otherwise"),
+        ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; default: the space's class"),
         ("X-Meta-*" = Option<String>, Header, description = "User metadata: one header for each name, 2048 bytes in all"),
-        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits that the body must hash to"),
-        ("Content-Encoding" = Option<String>, Header, description = "Kept and sent back, as are Content-Type, Content-Language, Content-Disposition, Cache-Control and Expires"),
-        ("If-Match" = Option<String>, Header, description = "Only over a current object with one of these tags"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if the key is free"),
+        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits; if the body has another SHA-256, nothing is stored"),
+        ("Content-Encoding" = Option<String>, Header, description = "Stored and sent back, as are Content-Type, Content-Language, Content-Disposition, Cache-Control and Expires"),
+        ("If-Match" = Option<String>, Header, description = "Write only if the current object has one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: write only if the key is free"),
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The object's bytes"),
     responses(
@@ -48,8 +48,8 @@ pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> R
 
 /// Read an object
 ///
-/// With `Range`, a part of it. Every byte is verified before it is sent; if stored bytes turn out to be
-/// damaged midway, the connection breaks and the answer never ends well.
+/// With `Range`, reads a part of it. Every byte is verified before it is sent. If damage is found midway, the
+/// connection ends before the declared length.
 #[utoipa::path(
     get,
     path = "/v1/objects/{id}",
@@ -66,9 +66,9 @@ pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Resul
     super::get(&app, &call, &who, &ObjectRef::Id(id.0)).await
 }
 
-/// Look at an object
+/// Read an object's headers
 ///
-/// The headers that reading it would answer, and no body.
+/// Answers with the headers of a read, without a body.
 #[utoipa::path(
     head,
     path = "/v1/objects/{id}",
@@ -87,7 +87,7 @@ pub(crate) async fn head(State(app): State<App>, call: Call, id: IdPath) -> Resu
 
 /// Delete an object
 ///
-/// Space is reclaimed later. Exactly this version goes; no delete marker is made.
+/// Deletes exactly this version, without a delete marker. Its space is reclaimed later.
 #[utoipa::path(
     delete,
     path = "/v1/objects/{id}",
@@ -95,7 +95,7 @@ pub(crate) async fn head(State(app): State<App>, call: Call, id: IdPath) -> Resu
     tag = "objects",
     params(
         ("id" = String, Path, description = "The object's id", format = Uuid),
-        ("If-Match" = Option<String>, Header, description = "Only if it has one of these tags"),
+        ("If-Match" = Option<String>, Header, description = "Delete only if the object has one of these tags"),
     ),
     responses(
         (status = 204, description = "Deleted"),

@@ -1,4 +1,4 @@
-//! Changing what an object carries.
+//! Changes of an object's attributes.
 
 use std::collections::BTreeMap;
 
@@ -22,19 +22,19 @@ use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
 use crate::router::App;
 
-/// What to change of an object, as a merge patch (RFC 7396): what is absent stays, what is `null` goes.
+/// Changes of an object as a merge patch (RFC 7396): absent members stay, `null` removes a member.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[allow(clippy::option_option)] // the three cases of a merge patch
 pub(crate) struct PatchBody {
-    /// `hot` or `cold`. The bytes follow in the background; reads never notice.
+    /// `hot` or `cold`. The bytes move in the background; reads continue.
     #[schema(pattern = "^(hot|cold)$")]
     storage_class: Option<String>,
-    /// Names to set, or to remove with `null`; `null` as a whole removes all.
+    /// Names to set, or to remove with `null`. `null` for the whole member removes all.
     #[serde(deserialize_with = "patched")]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
     metadata: Option<Option<BTreeMap<String, Option<String>>>>,
-    /// The header of that name, as are the fields below.
+    /// The header with this name, like the fields below.
     #[serde(deserialize_with = "patched")]
     #[schema(value_type = Option<String>)]
     content_type: Option<Option<String>>,
@@ -56,7 +56,7 @@ pub(crate) struct PatchBody {
 }
 
 impl PatchBody {
-    /// Whether anything beside the storage class changes.
+    /// Whether anything except the storage class changes.
     fn changes_attributes(&self) -> bool {
         self.metadata.is_some()
             || [
@@ -71,7 +71,7 @@ impl PatchBody {
             .any(Option::is_some)
     }
 
-    /// In the core's words.
+    /// The change in core's types.
     fn attributes(self) -> AttributesPatch {
         let value = |patch: Option<Option<String>>| match patch {
             None => Patch::Keep,
@@ -98,8 +98,8 @@ impl PatchBody {
 
 /// Change an object
 ///
-/// In place: same id, same bytes, same tag. Of concurrent changes none is lost: each is merged into what the one before
-/// it left.
+/// In place: id, bytes and tag stay. No concurrent change is lost: each is merged into the result of the one before
+/// it.
 #[utoipa::path(
     patch,
     path = "/v1/objects/{id}",
@@ -107,7 +107,7 @@ impl PatchBody {
     tag = "objects",
     params(
         ("id" = String, Path, description = "The object's id", format = Uuid),
-        ("If-Match" = Option<String>, Header, description = "Only if it has one of these tags"),
+        ("If-Match" = Option<String>, Header, description = "Change only if the object has one of these tags"),
     ),
     request_body = PatchBody,
     responses(

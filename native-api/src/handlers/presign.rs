@@ -1,4 +1,4 @@
-//! Signed URLs: made by whoever has the right, used by whoever holds them.
+//! Signed URLs: created by a caller with the right, used by anyone who has the URL.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::problem::Failure;
 use crate::render;
 use crate::router::App;
 
-/// What cannot stand for itself in a path. `/` can: a key may hold it.
+/// Characters that must be escaped in a path. `/` stays: a key may contain it.
 const IN_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -42,27 +42,27 @@ const IN_PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// What cannot stand for itself in a value of the query.
+/// Characters that must be escaped in a value of the query.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// One call on one object, and how long whoever holds the URL may make it.
+/// One call on one object, and the lifetime of the URL.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PresignBody {
     /// `GET` (which allows `HEAD` too), `PUT` (by key only) or `DELETE`.
     #[schema(pattern = "^(GET|PUT|DELETE)$")]
     method: String,
-    /// Which service or collection; with `tenant` and `key`, or none of them.
+    /// The service or collection; with `tenant` and `key`, or without all three.
     namespace: Option<String>,
-    /// Whose data.
+    /// The tenant.
     #[serde(alias = "tenant_id")]
     tenant: Option<String>,
-    /// The key: whatever it holds when the URL is used.
+    /// The key: the URL opens the object that is current when it is used.
     key: Option<String>,
-    /// Instead of them, exactly this object.
+    /// Instead of these three, exactly this object.
     #[schema(format = Uuid)]
     id: Option<String>,
-    /// Seconds, 1 to 604800 (7 days); 3600 unless given. A URL made with a JSON web token ends with it at the
+    /// Seconds, 1 to 604800 (7 days); default 3600. A URL created with a JSON web token ends with the token at the
     /// latest.
     #[schema(minimum = 1, maximum = 604_800)]
     expires_in: Option<u64>,
@@ -71,12 +71,11 @@ pub(crate) struct PresignBody {
 /// A signed URL.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PresignedBody {
-    /// The method it is for.
+    /// Its method.
     method: &'static str,
-    /// The URL by the name that the request reached this server under. Whoever holds it may make the call,
-    /// without any header.
+    /// The URL, with the host name of this request. Everyone who has it can make the call, without any header.
     url: String,
-    /// The same without scheme and host, for a server that clients reach by another name.
+    /// The URL without scheme and host, for a server that clients reach by another name.
     path: String,
     /// When it ends.
     #[schema(format = DateTime)]

@@ -1,4 +1,4 @@
-//! Resumable uploads in parts: the same machinery as S3's multipart.
+//! Resumable uploads in parts, with the same code as S3 multipart uploads.
 
 use axum::Json as JsonAnswer;
 use axum::body::Body;
@@ -28,18 +28,18 @@ use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody, PartBody, UploadBody, UploadPartsBody};
 use crate::router::App;
 
-/// What an upload will write: instead of headers, for keys that no header can hold.
+/// The object of an upload: instead of headers, for keys that no header can hold.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUploadBody {
-    /// Which service or collection.
+    /// The service or collection.
     namespace: String,
-    /// Whose data.
+    /// The tenant.
     #[serde(alias = "tenant_id")]
     tenant: String,
     /// The key; without it the object is addressed by id only.
     key: Option<String>,
-    /// `hot` or `cold`; the space's default otherwise.
+    /// `hot` or `cold`; default: the space's class.
     #[schema(pattern = "^(hot|cold)$")]
     storage_class: Option<String>,
     /// The object's content type.
@@ -69,15 +69,15 @@ async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
 
 /// Begin an upload
 ///
-/// Says what the object will be, either with the headers of `POST /v1/objects` and no body, or in JSON.
+/// Describe the object either with the headers of `POST /v1/objects` and no body, or in JSON.
 #[utoipa::path(
     post,
     path = "/v1/uploads",
     operation_id = "create_upload",
     tag = "uploads",
     params(
-        ("X-Namespace" = Option<String>, Header, description = "Which service or collection; required unless in the body"),
-        ("X-Tenant" = Option<String>, Header, description = "Whose data; required unless in the body"),
+        ("X-Namespace" = Option<String>, Header, description = "The service or collection; required unless in the body"),
+        ("X-Tenant" = Option<String>, Header, description = "The tenant; required unless in the body"),
         ("X-Key" = Option<String>, Header, description = "The key, verbatim"),
         ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`"),
         ("X-Meta-*" = Option<String>, Header, description = "User metadata"),
@@ -109,8 +109,8 @@ pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Re
 
 /// Send a part
 ///
-/// In any order and at the same time as others; a part with the same number is replaced. Every part but the
-/// last has at least 5 MiB, none more than 5 GiB.
+/// In any order and at the same time as others; a part with the same number is replaced. Every part except the last
+/// has at least 5 MiB, none more than 5 GiB.
 #[utoipa::path(
     put,
     path = "/v1/uploads/{id}/parts/{number}",
@@ -118,8 +118,8 @@ pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Re
     tag = "uploads",
     params(
         ("id" = String, Path, description = "The upload's id", format = Uuid),
-        ("number" = u16, Path, description = "Where the part stands, from 1 to 10,000", minimum = 1, maximum = 10000),
-        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits that the part must hash to"),
+        ("number" = u16, Path, description = "The part's position, from 1 to 10,000", minimum = 1, maximum = 10000),
+        ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits; if the part has another SHA-256, it is not stored"),
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The part's bytes"),
     responses(
@@ -144,21 +144,21 @@ pub(crate) async fn put_part(
     Ok((headers, JsonAnswer(PartBody::of(&part))).into_response())
 }
 
-/// Which of an upload's parts to show.
+/// The page of an upload's parts.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PartsParams {
-    /// At most this many: 1000 unless given, and never more.
+    /// Most parts: default and maximum 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// Look at an upload
+/// Read an upload
 ///
-/// And at the parts that have arrived: what is missing can be sent again.
+/// With its stored parts, so that a client can send the missing ones.
 #[utoipa::path(
     get,
     path = "/v1/uploads/{id}",
@@ -194,7 +194,7 @@ pub(crate) async fn get(
     }))
 }
 
-/// The parts that the object consists of.
+/// The parts of the object.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompleteBody {
@@ -209,7 +209,7 @@ pub(crate) struct PartClaimBody {
     /// From 1 to 10,000.
     #[schema(minimum = 1, maximum = 10000)]
     part_number: i64,
-    /// The tag that the part was answered, to be checked.
+    /// The part's tag as it was answered, for a check.
     etag: Option<String>,
 }
 
@@ -222,8 +222,8 @@ impl PartClaimBody {
 
 /// Complete an upload
 ///
-/// Makes an object of the named parts, or of all that have arrived. No byte moves. May be repeated if the
-/// answer was lost: the same request is answered alike, another one is refused.
+/// Creates an object from the named parts, or from all stored ones. No byte moves. If the answer was lost, repeat it:
+/// the same request gets the same answer, another one is refused.
 #[utoipa::path(
     post,
     path = "/v1/uploads/{id}/complete",
@@ -231,10 +231,10 @@ impl PartClaimBody {
     tag = "uploads",
     params(
         ("id" = String, Path, description = "The upload's id", format = Uuid),
-        ("If-Match" = Option<String>, Header, description = "Only over a current object with one of these tags"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if the key is free"),
+        ("If-Match" = Option<String>, Header, description = "Complete only if the current object has one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: complete only if the key is free"),
     ),
-    request_body(content = Option<CompleteBody>, description = "The parts; all that have arrived if absent"),
+    request_body(content = Option<CompleteBody>, description = "The parts; default: all stored ones"),
     responses(
         (status = 201, description = "The object", body = ObjectBody),
         Replaces,
@@ -265,7 +265,7 @@ pub(crate) async fn complete(
 
 /// Abort an upload
 ///
-/// Its parts' space is reclaimed later.
+/// The space of its parts is reclaimed later.
 #[utoipa::path(
     delete,
     path = "/v1/uploads/{id}",

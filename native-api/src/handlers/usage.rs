@@ -1,4 +1,4 @@
-//! What is stored, and what deduplication saves.
+//! Stored bytes, and the savings of deduplication.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use crate::problem::Failure;
 use crate::render::SpaceUsageBody;
 use crate::router::App;
 
-/// Which spaces.
+/// The spaces to show.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -22,7 +22,7 @@ pub(crate) struct UsageParams {
     namespace: Option<String>,
 }
 
-/// Figures by space and storage class, as far as the caller may see, and their sums.
+/// Figures by space and storage class that the caller may see, and their sums.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UsageBody {
     /// By space and storage class.
@@ -36,11 +36,11 @@ pub(crate) struct UsageBody {
 pub(crate) struct UsageTotal {
     /// Objects, all versions counted.
     objects: u64,
-    /// Their bytes as clients count them.
+    /// Their logical bytes.
     logical_bytes: u64,
     /// Bytes on disk.
     physical_bytes: u64,
-    /// Logical bytes that cost nothing.
+    /// Logical bytes that deduplication saves.
     saved_bytes: u64,
     /// Bytes of the parts of open uploads; they count in a quota.
     upload_bytes: u64,
