@@ -42,7 +42,7 @@ async fn on(
             if !parts.metadata.revoke_credential(id, parts.clock.now()).await? {
                 return Err(Error::NoSuchCredential.into());
             }
-            output.print(&json!({ "id": id, "revoked": true }), || format!("key {id} is revoked"))
+            output.print(&json!({ "id": id, "revoked": true }), || format!("credential {id} is revoked"))
         }
         KeyCommand::Create(request) => {
             let access = access(parts, master_key::open(parts, source).await?)?;
@@ -130,7 +130,7 @@ fn show(
         NewKey::Api { id, token } => (
             json!({ "id": id, "kind": "api", "tenant": tenant.as_str(), "token": token }),
             format!(
-                "API key {id} of tenant {tenant}. The token is not shown again:\n\n{}",
+                "API credential {id} of tenant {tenant}. The token is not shown again:\n\n{}",
                 snippets::api(listen, tenant, token)
             ),
         ),
@@ -140,7 +140,7 @@ fn show(
                 "access_key": access_key, "secret_key": secret_key,
             }),
             format!(
-                "S3 key {id} of tenant {tenant}. The secret is not shown again:\n\n{}",
+                "S3 credential {id} of tenant {tenant}. The secret is not shown again:\n\n{}",
                 snippets::s3(listen, access_key, secret_key)
             ),
         ),

@@ -28,21 +28,21 @@ struct Open {
 }
 
 /// An accepted connection. Its place is free once this is dropped.
-pub(super) struct Place {
+pub(super) struct Slot {
     connections: Arc<Connections>,
     id: Option<u64>,
     /// Cancelled when the connection must close to make room.
     pub(super) leave: CancellationToken,
 }
 
-impl Place {
+impl Slot {
     /// Whether it may request probes and metrics only.
     pub(super) fn probes_only(&self) -> bool {
         self.id.is_none()
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         match self.id {
@@ -60,7 +60,7 @@ impl Connections {
     }
 
     /// Accepts a connection of `front` if there is room, or if room can be made.
-    pub(super) fn admit(self: &Arc<Self>, front: Front, activity: &Arc<Activity>) -> Option<Place> {
+    pub(super) fn admit(self: &Arc<Self>, front: Front, activity: &Arc<Activity>) -> Option<Slot> {
         let mut open = self.lock();
         if open.places.len() >= self.max && !open.displace() {
             if front == Front::S3 || open.probes >= PROBES_MAX {
@@ -68,13 +68,13 @@ impl Connections {
                 return None;
             }
             open.probes += 1;
-            return Some(Place { connections: self.clone(), id: None, leave: CancellationToken::new() });
+            return Some(Slot { connections: self.clone(), id: None, leave: CancellationToken::new() });
         }
         let (id, leave) = (open.next, CancellationToken::new());
         open.next += 1;
         open.places.insert(id, (activity.clone(), leave.clone()));
         counted::connections(open.places.len() + open.probes);
-        Some(Place { connections: self.clone(), id: Some(id), leave })
+        Some(Slot { connections: self.clone(), id: Some(id), leave })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -115,7 +115,7 @@ mod tests {
         let other = activities[2].clone().begin();
         assert!(admit(Front::S3, 1).is_none(), "nobody is idle");
         let probes: Vec<_> = (0..PROBES_MAX).map(|_| admit(Front::Native, 1).unwrap()).collect();
-        assert!(probes.iter().all(Place::probes_only));
+        assert!(probes.iter().all(Slot::probes_only));
         assert!(admit(Front::Native, 1).is_none());
         drop(probes);
         assert!(admit(Front::Native, 1).unwrap().probes_only());

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::arrival::{Activity, Arrival};
-use super::connections::Place;
+use super::connections::Slot;
 use super::head::{READ_BYTES_MAX, READ_LINES_MAX};
 use super::sending::{Noting, Streams};
 use super::{Connections, Front, Linger, Lingering, Patience, Patient, Spelling, Tls, counted};
@@ -180,7 +180,7 @@ struct Connection {
     builder: auto::Builder<Streams>,
     times: Times,
     activity: Arc<Activity>,
-    place: Place,
+    place: Slot,
     spelling: Spelling,
     stop: CancellationToken,
     insist: CancellationToken,

@@ -112,7 +112,7 @@ where
             namespace: None,
             bytes_sent: 0,
             bytes_expected: None,
-            outcome: Outcome::ClientGone,
+            outcome: AnswerEnd::ClientGone,
             labels: self.labels.clone(),
         };
         let refusal = head::refusal(front, &id, &request);
@@ -191,7 +191,7 @@ pub(super) fn own_words(
 
 /// How an answer ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum AnswerEnd {
     /// All of it was given to the connection.
     Complete,
     /// The connection ended first.
@@ -217,7 +217,7 @@ struct Observation {
     bytes_sent: u64,
     /// As the answer's header declares; hyper does not poll a body for its end after the last of these bytes.
     bytes_expected: Option<u64>,
-    outcome: Outcome,
+    outcome: AnswerEnd,
     labels: Arc<NamespaceLabels>,
 }
 
@@ -255,7 +255,7 @@ impl Observation {
             .and_then(|length| length.to_str().ok()?.parse().ok())
             .or_else(|| response.body().size_hint().exact());
         if self.method == Method::HEAD || response.body().is_end_stream() || self.bytes_expected == Some(0) {
-            self.outcome = Outcome::Complete;
+            self.outcome = AnswerEnd::Complete;
         }
     }
 
@@ -263,7 +263,7 @@ impl Observation {
     fn sent(&mut self, bytes: usize, ended: bool) {
         self.bytes_sent += bytes as u64;
         if ended || self.bytes_expected.is_some_and(|expected| self.bytes_sent >= expected) {
-            self.outcome = Outcome::Complete;
+            self.outcome = AnswerEnd::Complete;
         }
     }
 
@@ -279,7 +279,7 @@ impl Observation {
                     status = self.status,
                     duration_ms,
                     bytes_sent = self.bytes_sent,
-                    complete = self.outcome == Outcome::Complete,
+                    complete = self.outcome == AnswerEnd::Complete,
                 )
             };
         }
@@ -356,10 +356,10 @@ impl HttpBody for Observed {
                 this.observation.sent(bytes, this.body.is_end_stream());
             }
             Poll::Ready(Some(Err(error))) => {
-                this.observation.outcome = Outcome::Broken;
+                this.observation.outcome = AnswerEnd::Broken;
                 tracing::warn!(%error, "the body of an answer failed");
             }
-            Poll::Ready(None) => this.observation.outcome = Outcome::Complete,
+            Poll::Ready(None) => this.observation.outcome = AnswerEnd::Complete,
             Poll::Pending => {}
         }
         polled

@@ -11,15 +11,14 @@ use s3s::dto::CopySource;
 use super::text;
 use crate::errors::{fail, invalid_argument, not_implemented, translate, wrong_argument};
 
-/// A bucket that a request names. A name that no bucket can have names none: 404, as S3 answers a name it
-/// does not hold.
+/// A bucket that a request names. An invalid name is 400 `InvalidBucketName`, as on S3.
 pub(crate) fn bucket(name: &str) -> S3Result<BucketName> {
     BucketName::new(name).map_err(|_| {
         fail(http::StatusCode::BAD_REQUEST, "InvalidBucketName", "The specified bucket is not valid.")
     })
 }
 
-/// The place that a bucket is.
+/// The place of a bucket.
 pub(crate) fn place(name: &str) -> S3Result<Place> {
     Ok(Place::Bucket(bucket(name)?))
 }
@@ -49,21 +48,21 @@ pub(crate) fn object(bucket: &str, key: &str, version: Option<&str>) -> S3Result
 }
 
 /// The source of a copy.
-pub(crate) struct Source<'a> {
+pub(crate) struct CopyFrom<'a> {
     pub(crate) bucket: &'a str,
     pub(crate) key: &'a str,
     pub(crate) version: Option<&'a str>,
 }
 
-impl Source<'_> {
-    /// As the core names it.
+impl CopyFrom<'_> {
+    /// The source in core's types.
     pub(crate) fn reference(&self) -> S3Result<ObjectRef> {
         object(self.bucket, self.key, self.version)
     }
 }
 
-/// `x-amz-copy-source`, read as S3 reads it: as part of a query, where `+` is a blank and `%2B` a plus. s3s keeps the
-/// plus, and would copy another object where both exist.
+/// `x-amz-copy-source`, read like a query, as S3 does: `+` is a blank and `%2B` a plus. s3s keeps the plus, and would
+/// copy the wrong object if both exist.
 pub(crate) fn copy_source(headers: &HeaderMap) -> S3Result<CopySource> {
     let unreadable =
         || invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
@@ -71,11 +70,11 @@ pub(crate) fn copy_source(headers: &HeaderMap) -> S3Result<CopySource> {
     CopySource::parse(&value.replace('+', "%20")).map_err(|_| unreadable())
 }
 
-/// The object that a copy's source is. Access points and outposts are not offered.
-pub(crate) fn source_of(source: &CopySource) -> S3Result<Source<'_>> {
+/// The object that a copy source names. Access points and outposts are not offered.
+pub(crate) fn source_of(source: &CopySource) -> S3Result<CopyFrom<'_>> {
     match source {
         CopySource::Bucket { bucket, key, version_id } => {
-            Ok(Source { bucket, key, version: version_id.as_deref() })
+            Ok(CopyFrom { bucket, key, version: version_id.as_deref() })
         }
         _ => Err(not_implemented("Access points as a copy source are not implemented.")),
     }
@@ -96,7 +95,7 @@ mod tests {
             ("buck%2Fa+b?versionId=null", "a b", Some("null")),
         ] {
             let named = copy_source(&crate::dto::headers(&[("x-amz-copy-source", header)])).unwrap();
-            let Ok(Source { bucket: "buck", key: read, version: at }) = source_of(&named) else {
+            let Ok(CopyFrom { bucket: "buck", key: read, version: at }) = source_of(&named) else {
                 panic!("{header}")
             };
             assert_eq!((read, at), (key, version), "{header}");

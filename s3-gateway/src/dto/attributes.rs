@@ -1,4 +1,4 @@
-//! What an object carries beside its bytes, from request headers.
+//! An object's attributes, from request headers.
 
 use http::HeaderMap;
 use juststorage_core::domain::object::{Attributes, Headers, Tags, UserMetadata};
@@ -38,7 +38,7 @@ pub(crate) fn stored_headers(headers: &HeaderMap) -> Headers {
     }
 }
 
-/// `Content-Encoding` without `aws-chunked`, which is how the body was framed and not what it is.
+/// `Content-Encoding` without `aws-chunked`, which describes the framing of the body and not its content.
 fn content_encoding(value: &str) -> Option<String> {
     let kept: Vec<_> = value
         .split(',')
@@ -48,7 +48,7 @@ fn content_encoding(value: &str) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(", "))
 }
 
-/// User metadata: what s3s decoded of the headers, and what came in a presigned URL's query.
+/// User metadata: from the headers as s3s decoded them, and from a presigned URL's query.
 pub(crate) fn user_metadata(headers: &HeaderMap, decoded: Option<Metadata>) -> UserMetadata {
     let mut metadata: UserMetadata = headers
         .iter()
@@ -70,8 +70,8 @@ pub(crate) fn tags(header: &str) -> S3Result<Tags> {
     Ok(tags)
 }
 
-/// S3 takes letters, numbers, spaces and some signs, and keeps keys that begin with `aws:` for itself ("Categorizing
-/// your storage using tags").
+/// S3 accepts letters, numbers, spaces and some signs, and reserves keys that begin with `aws:` ("Categorizing your
+/// storage using tags").
 fn insert(tags: &mut Tags, key: String, value: String) -> S3Result<()> {
     let other =
         |c: char| !c.is_alphanumeric() && !"+-=._:/@".contains(c) && (!c.is_whitespace() || c.is_control());
@@ -103,15 +103,15 @@ pub(crate) fn tag_set(set: Vec<Tag>) -> S3Result<Tags> {
     Ok(tags)
 }
 
-/// Tags as a client reads them.
+/// Tags for an answer.
 pub(crate) fn write_tags(tags: &Tags) -> Vec<Tag> {
     // The native API takes any text, and forms, headers and lifecycle rules once did.
     let text = |text: &String| Some(writable(text.clone()));
     tags.iter().map(|(key, value)| Tag { key: text(key), value: text(value) }).collect()
 }
 
-/// `x-amz-storage-class`: S3's names for the two tiers. What is stored with less redundancy on S3 has all that there
-/// is here. Others would promise what is not kept.
+/// `x-amz-storage-class`: S3's names for the two tiers. `REDUCED_REDUNDANCY` is stored like `STANDARD`. Other classes
+/// are refused, because their promises cannot be kept.
 pub(crate) fn storage_class(headers: &HeaderMap) -> S3Result<Option<(StorageClass, Option<ClassName>)>> {
     match text(headers, "x-amz-storage-class") {
         None => Ok(None),

@@ -21,7 +21,7 @@ pub(crate) const fn header_of(algorithm: ChecksumAlgorithm) -> HeaderName {
     }
 }
 
-/// What a request declares of its body.
+/// The digests that a request declares for its body.
 #[derive(Debug, Default)]
 pub(crate) struct Declared {
     /// `Content-MD5`.
@@ -33,7 +33,7 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    /// Which algorithm the client uses, wherever its value is.
+    /// The client's algorithm, wherever the value is.
     pub(crate) fn algorithm(&self) -> Option<ChecksumAlgorithm> {
         self.trailer.or_else(|| self.checksum.as_ref().map(|checksum| checksum.algorithm))
     }
@@ -99,7 +99,7 @@ pub(crate) fn content_md5(headers: &HeaderMap) -> S3Result<Option<Md5Digest>> {
         .ok_or_else(|| bad_request("InvalidDigest", "The Content-MD5 you specified is not valid."))
 }
 
-/// Whether a header, by its name in any case, says the checksum of no bytes at all.
+/// Whether a header, by its name in any case, gives the checksum of an empty body.
 pub(crate) fn is_of_nothing(name: &str, value: &str) -> bool {
     ChecksumAlgorithm::ALL
         .into_iter()
@@ -115,7 +115,7 @@ pub(crate) fn is_about(name: &str) -> bool {
             .any(|algorithm| header_of(algorithm).as_str().eq_ignore_ascii_case(name))
 }
 
-/// The checksum of no bytes, as its header carries it.
+/// The header value of the checksum of an empty body.
 fn of_nothing(algorithm: ChecksumAlgorithm) -> &'static str {
     match algorithm {
         ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => "AAAAAA==",
@@ -125,7 +125,7 @@ fn of_nothing(algorithm: ChecksumAlgorithm) -> &'static str {
     }
 }
 
-/// The one checksum header of a request, its value unread.
+/// The one checksum header of a request, with its unparsed value.
 pub(crate) fn checksum_header(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, &str)>> {
     let mut found = None;
     for algorithm in ChecksumAlgorithm::ALL {
@@ -156,7 +156,7 @@ pub(crate) fn parse_algorithm(name: &str) -> S3Result<ChecksumAlgorithm> {
     }
 }
 
-/// Reads `x-amz-checksum-algorithm` and `x-amz-checksum-type` of a multipart upload that begins.
+/// Reads `x-amz-checksum-algorithm` and `x-amz-checksum-type` of a new multipart upload.
 pub(crate) fn of_upload(headers: &HeaderMap) -> S3Result<Option<(ChecksumAlgorithm, ChecksumKind)>> {
     let algorithm = text(headers, "x-amz-checksum-algorithm").map(parse_algorithm).transpose()?;
     let kind = kind_header(headers)?;
@@ -194,7 +194,7 @@ pub(crate) fn kind_header(headers: &HeaderMap) -> S3Result<Option<ChecksumKind>>
         .transpose()
 }
 
-/// The whole object's checksum that completes an upload, and over what the client says it is taken.
+/// The whole object's checksum in a completion, and what the client says it covers.
 pub(crate) fn of_completion(headers: &HeaderMap) -> S3Result<Option<ExpectedChecksum>> {
     let Some((algorithm, value)) = checksum_header(headers)? else { return Ok(None) };
     ExpectedChecksum::parse(algorithm, kind_header(headers)?, value)
@@ -227,7 +227,7 @@ macro_rules! set_checksum {
 }
 pub(crate) use set_checksum;
 
-/// S3's name of a kind, as its XML and headers carry it.
+/// S3's name of a kind, in XML and headers.
 pub(crate) fn kind_out(kind: ChecksumKind) -> s3s::dto::ChecksumType {
     s3s::dto::ChecksumType::from_static(kind.as_str())
 }

@@ -8,14 +8,13 @@ use s3s::S3Result;
 use super::{joined, text};
 use crate::errors::{invalid_argument, translate};
 
-/// The conditions of a read. One without a value says nothing, and a date that cannot be read is ignored (RFC 9110
-/// section 13.1.3).
+/// The conditions of a read. An empty condition and an invalid date are ignored (RFC 9110 section 13.1.3).
 pub(crate) fn of_request(headers: &HeaderMap) -> S3Result<Preconditions> {
     read(headers, "")
 }
 
-/// `If-Match` and `If-None-Match` alone: what S3 knows of writes. One that cannot be read, or is empty, is refused:
-/// ignoring it would overwrite what the client protects.
+/// The conditions of a write: S3 has only `If-Match` and `If-None-Match`. An invalid or empty one is refused, because
+/// ignoring it would overwrite an object that the client protects.
 pub(crate) fn of_write(headers: &HeaderMap) -> S3Result<Preconditions> {
     for name in ["if-match", "if-none-match"] {
         readable(headers, name)?;
@@ -33,7 +32,7 @@ pub(crate) fn of_copy_source(headers: &HeaderMap) -> S3Result<Preconditions> {
     read(headers, PREFIX)
 }
 
-/// Refuses a header that is present, and empty or no text: the readers of headers take it for absent.
+/// Refuses a header that is present, but empty or not text: the readers of headers would treat it as absent.
 fn readable(headers: &HeaderMap, name: &str) -> S3Result<()> {
     let reads =
         |value: &HeaderValue| std::str::from_utf8(value.as_bytes()).is_ok_and(|v| !v.trim().is_empty());
@@ -63,8 +62,8 @@ fn read(headers: &HeaderMap, prefix: &str) -> S3Result<Preconditions> {
     })
 }
 
-/// The conditions of a delete: `If-Match`, and S3's own on size and time. One that cannot be read is refused:
-/// ignoring it would delete what the client protects.
+/// The conditions of a delete: `If-Match`, and S3's own on size and time. An invalid one is refused, because ignoring
+/// it would delete an object that the client protects.
 pub(crate) fn of_delete(headers: &HeaderMap) -> S3Result<Preconditions> {
     for name in ["x-amz-if-match-size", "x-amz-if-match-last-modified-time"] {
         readable(headers, name)?;

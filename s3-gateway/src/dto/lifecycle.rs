@@ -1,4 +1,4 @@
-//! Lifecycle rules between S3's XML and the core's values.
+//! Lifecycle rules: S3's XML to core's values and back.
 
 use juststorage_core::domain::lifecycle::{
     Due, Expiration, Filter, Lifecycle, NoncurrentExpiration, NoncurrentTransition, Rule, Transition,
@@ -14,7 +14,7 @@ use crate::errors::{bad_request, invalid_argument, malformed_xml, writable, wron
 pub(crate) const SMALL_MOVE: &str = "varies_by_storage_class";
 const SMALL_STAY: &str = "all_storage_classes_128K";
 
-/// Rules as a client sends them.
+/// Reads the rules of a request.
 pub(crate) fn read(
     rules: Vec<dto::LifecycleRule>,
     minimum: Option<&dto::TransitionDefaultMinimumObjectSize>,
@@ -87,8 +87,8 @@ fn read_rule(rule: dto::LifecycleRule) -> S3Result<Rule> {
     })
 }
 
-/// A filter of several members is read as all of them together, inside `And` or not: S3 refuses it without
-/// `And`, but what it means is plain, and nothing goes that any member leaves out.
+/// All members of a filter must match, inside `And` or not. S3 refuses several members without `And`; their meaning
+/// is clear, and no object is removed that any member excludes.
 fn read_filter(filter: dto::LifecycleRuleFilter) -> S3Result<Filter> {
     let mut read = Filter::default();
     let inner = filter.and.unwrap_or_default();
@@ -165,7 +165,7 @@ fn count(number: i32) -> S3Result<u32> {
     number.try_into().map_err(|_| invalid_argument("Days and counts of versions must not be negative."))
 }
 
-/// Rules as a client reads them.
+/// Writes the rules for an answer.
 pub(crate) fn write(lifecycle: &Lifecycle) -> dto::GetBucketLifecycleConfigurationOutput {
     let minimum = if lifecycle.small_objects_move { SMALL_MOVE } else { SMALL_STAY };
     dto::GetBucketLifecycleConfigurationOutput {
@@ -225,7 +225,7 @@ fn write_rule(rule: &Rule) -> dto::LifecycleRule {
     }
 }
 
-/// One condition stands by itself, several stand in an `And`.
+/// One condition is written alone, several inside `And`.
 fn write_filter(filter: &Filter) -> dto::LifecycleRuleFilter {
     let mut tags = attributes::write_tags(&filter.tags);
     let prefix = filter.prefix.clone().map(writable);

@@ -25,7 +25,7 @@ pub(crate) fn mode(name: &str) -> Option<LockMode> {
     [LockMode::Governance, LockMode::Compliance].into_iter().find(|mode| mode_name(*mode) == name)
 }
 
-/// What a write asks to be held by.
+/// The retention and legal hold that a write asks for.
 pub(crate) fn asked(headers: &HeaderMap) -> S3Result<ObjectLock> {
     let retention = match (text(headers, MODE), text(headers, UNTIL)) {
         (None, None) => None,
@@ -54,7 +54,7 @@ pub(crate) fn bypass(headers: &HeaderMap) -> bool {
     text(headers, "x-amz-bypass-governance-retention").is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// The headers that tell what holds an object.
+/// The headers for an object's retention and legal hold.
 pub(crate) fn headers(lock: ObjectLock) -> [(HeaderName, Option<String>); 3] {
     let until = lock.retention.and_then(|retention| {
         let mut written = Vec::new();

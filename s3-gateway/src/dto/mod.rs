@@ -1,4 +1,4 @@
-//! Translation between S3's headers and XML and the core's values. Nothing here decides anything.
+//! Translation between S3's headers and XML and core's values. Nothing here decides.
 
 pub(crate) mod address;
 pub(crate) mod attributes;
@@ -13,13 +13,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::allowlist::{is_hoisted, presigned_header, query_pairs};
 
-/// The headers of a request, and those that a presigning SDK moved into the query. The signature covers
-/// both. What else than `x-amz-…` stands in the query wins: the signer bound it, and a header of that name need not be
-/// signed.
+/// The headers of a request, and those that a presigning SDK moved into the query. The signature covers both. Names
+/// other than `x-amz-…` in the query win over headers: the signature covers the query, and need not cover such a
+/// header.
 ///
-/// The SDK for JavaScript signs the checksum of an empty body into every put, for it has no other yet. S3
-/// reads no checksum out of a query (S3 User Guide, "Download and upload objects with presigned URLs"); here
-/// one counts unless it is that of nothing.
+/// The SDK for JavaScript signs the checksum of an empty body into every put, because it has no body yet. S3 reads no
+/// checksum from a query (S3 User Guide, "Download and upload objects with presigned URLs"); here one counts unless
+/// it is that of an empty body.
 pub(crate) fn effective_headers(headers: &HeaderMap, uri: &Uri) -> HeaderMap {
     let mut effective = headers.clone();
     let query = uri.query().map(query_pairs).unwrap_or_default();

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 /// An encoded word is at most 75 characters: 63 of base64 between `=?UTF-8?B?` and `?=`, which is 45 bytes.
 const WORD_BYTES_MAX: usize = 45;
 
-/// A value that a header can hold: itself if it is printable ASCII, else encoded words.
+/// A header value: the text itself if it is printable ASCII, else encoded words.
 pub(crate) fn encode(value: &str) -> Cow<'_, str> {
     if value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Cow::Borrowed(value);

@@ -1,4 +1,4 @@
-//! Small values, outward: dates, tags, classes, owners, and keys in listings.
+//! Small values of answers: dates, tags, classes, owners, and keys in listings.
 
 use std::time::SystemTime;
 
@@ -14,12 +14,12 @@ use s3s::dto::{ETag, EncodingType, Owner};
 
 use crate::errors::{unwritable, wrong_argument};
 
-/// A moment.
+/// A time in an answer.
 pub(crate) fn timestamp(time: Timestamp) -> s3s::dto::Timestamp {
     SystemTime::from(time).into()
 }
 
-/// A moment that a client names.
+/// A time in a request.
 pub(crate) fn moment(time: &s3s::dto::Timestamp) -> Timestamp {
     let nanos = time::OffsetDateTime::from(time.clone()).unix_timestamp_nanos();
     Timestamp(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MAX))
@@ -30,7 +30,7 @@ pub(crate) fn etag(tag: &Etag) -> ETag {
     ETag::Strong(tag.as_str().to_owned())
 }
 
-/// S3's name of a class: the one by which it was asked for.
+/// S3's name of a class, as the client asked for it.
 pub(crate) fn class(class: StorageClass, name: Option<ClassName>) -> &'static str {
     match (name, class) {
         (Some(name), _) => name.as_str(),
@@ -39,7 +39,7 @@ pub(crate) fn class(class: StorageClass, name: Option<ClassName>) -> &'static st
     }
 }
 
-/// S3's name of the class that the object of an upload will have.
+/// S3's name of the class of an upload.
 pub(crate) fn class_of_upload(upload: &Upload) -> &'static str {
     match upload.attributes.class {
         Some(asked) => class(asked, upload.attributes.class_name),
@@ -47,17 +47,17 @@ pub(crate) fn class_of_upload(upload: &Upload) -> &'static str {
     }
 }
 
-/// The header of a class: S3 leaves it out for `STANDARD`.
+/// The header of a class; S3 omits it for `STANDARD`.
 pub(crate) fn class_header(of: StorageClass, name: Option<ClassName>) -> Option<&'static str> {
     Some(class(of, name)).filter(|name| *name != "STANDARD")
 }
 
-/// Whose data it is: the tenant.
+/// The owner: the tenant.
 pub(crate) fn owner(tenant: &Tenant) -> Owner {
     Owner { id: Some(tenant.to_string()), display_name: Some(tenant.to_string()) }
 }
 
-/// The version id in the answer to a write: S3 leaves out that of a null version.
+/// The version id in the answer to a write; S3 omits that of a null version.
 pub(crate) fn written_version(object: &Object) -> Option<String> {
     object.s3_version_id().filter(|_| !object.is_null_version)
 }
@@ -67,7 +67,7 @@ pub(crate) fn size(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-/// How many entries of a page are asked for: at most `default`, and S3 refuses negative numbers.
+/// The requested number of entries of a page, at most `default`; S3 refuses negative numbers.
 pub(crate) fn page_size(asked: Option<i32>, default: u32, name: &str) -> S3Result<u32> {
     match asked {
         None => Ok(default),
@@ -78,25 +78,25 @@ pub(crate) fn page_size(asked: Option<i32>, default: u32, name: &str) -> S3Resul
     }
 }
 
-/// A page size as it is echoed.
+/// A page size in the answer.
 pub(crate) fn count(of: u32) -> i32 {
     i32::try_from(of).unwrap_or(i32::MAX)
 }
 
-/// What is kept as it is in a listing with `encoding-type=url`.
+/// Characters that stay unescaped in a listing with `encoding-type=url`.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
 
-/// How keys are written in one listing.
+/// The encoding of keys in one listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// As they are.
+    /// Unchanged.
     Plain,
     /// Percent-encoded.
     Url,
 }
 
 impl Encoding {
-    /// What the client asks for.
+    /// The encoding that the client asks for.
     pub(crate) fn asked(encoding: Option<&EncodingType>) -> S3Result<Self> {
         match encoding.map(EncodingType::as_str) {
             None | Some("") => Ok(Self::Plain),
@@ -108,15 +108,15 @@ impl Encoding {
         }
     }
 
-    /// The same, unless a key cannot stand in XML 1.0 at all: then the answer says that it is encoded,
-    /// rather than fail the listing for the sake of one key.
+    /// The same, unless XML 1.0 cannot represent a key: then the answer is encoded and says so, instead of failing
+    /// the whole listing.
     pub(crate) fn fitting<'k>(self, mut keys: impl Iterator<Item = &'k str>) -> Self {
         // Other controls are discouraged there, and a carriage return is read as a line feed.
         let risky = |c: char| unwritable(c) || (c.is_control() && !matches!(c, '\t' | '\n'));
         if keys.any(|key| key.contains(risky)) { Self::Url } else { self }
     }
 
-    /// A key as it is written.
+    /// An encoded key.
     pub(crate) fn write(self, key: &str) -> String {
         match self {
             Self::Plain => key.to_owned(),
@@ -124,7 +124,7 @@ impl Encoding {
         }
     }
 
-    /// What the answer says of it.
+    /// The encoding type in the answer.
     pub(crate) fn echo(self) -> Option<EncodingType> {
         (self == Self::Url).then(|| EncodingType::from_static(EncodingType::URL))
     }

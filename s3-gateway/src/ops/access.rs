@@ -1,5 +1,5 @@
-//! ACLs, ownership and public access. Rights belong to keys; what is said here lets strangers in only where the
-//! operator lets ACLs count (decision 0013), and is otherwise what is always so, or what an owner declared of it.
+//! ACLs, ownership and public access. Rights belong to credentials. ACLs grant access to others only if the operator
+//! turned them on (decision 0013); otherwise these operations answer fixed values, or what the owner declared.
 
 use http::StatusCode;
 use juststorage_core::application::objects::update::Change;
@@ -51,7 +51,7 @@ pub(crate) async fn object_acl(
     Ok(S3Response::new(GetObjectAclOutput { grants, owner: Some(owner), ..GetObjectAclOutput::default() }))
 }
 
-/// The ACL as far as it counts: what grants nothing is not shown as if it did.
+/// The effective ACL: an ACL that grants nothing is not shown.
 fn counting(api: &Api, settings: &SpaceSettings, acl: CannedAcl) -> CannedAcl {
     if api.store.heeds_acls() && settings.has_acls() { acl } else { CannedAcl::Private }
 }
@@ -87,7 +87,7 @@ pub(crate) async fn put_object_acl(
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }
 
-/// The ACL that a request asks for, in its headers, which were looked at before, or in its body.
+/// The ACL that a request asks for, in its headers (checked before) or in its body.
 async fn asked<T>(
     api: &Api,
     request: &S3Request<T>,

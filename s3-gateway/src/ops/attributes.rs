@@ -1,4 +1,4 @@
-//! What an object consists of.
+//! GetObjectAttributes.
 
 use juststorage_core::application::objects::attributes::ObjectParts;
 use juststorage_core::application::objects::list::PAGE_MAX;
@@ -15,7 +15,7 @@ use crate::dto::values::{self, count};
 use crate::dto::{address, joined};
 use crate::errors::{translate, wrong_argument};
 
-/// Which attributes a request may name.
+/// The attributes that a request may name.
 const KNOWN: [&str; 5] = [
     ObjectAttributes::ETAG,
     ObjectAttributes::CHECKSUM,

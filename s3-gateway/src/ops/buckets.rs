@@ -33,7 +33,7 @@ pub(crate) async fn space_of<T>(api: &Api, request: &S3Request<T>, bucket: &str)
     Ok(space)
 }
 
-/// The space of a bucket that the caller may read, and what is set on it.
+/// The space of a bucket that the caller may read, and its settings.
 pub(crate) async fn settings_of<T>(
     api: &Api,
     request: &S3Request<T>,
@@ -52,7 +52,7 @@ pub(crate) async fn list(
     page(api, &request, &request.input).await.map(S3Response::new)
 }
 
-/// `GET //`: an ordinary `ListBuckets`, outside s3s's routes.
+/// `GET //`: ListBuckets outside of s3s's routes.
 pub(crate) async fn list_plain(api: &Api, request: &S3Request<Body>) -> S3Result<S3Response<Body>> {
     let mut input = ListBucketsInput::default();
     for (key, value) in request.uri.query().map(crate::allowlist::query_pairs).unwrap_or_default() {
@@ -128,8 +128,8 @@ async fn page<T>(api: &Api, request: &S3Request<T>, input: &ListBucketsInput) ->
     })
 }
 
-/// Any location constraint is accepted and ours is answered afterwards: clients send the region that they
-/// sign for, and a store has only one.
+/// Accepts any location constraint, since clients send the region that they sign for; later answers name the store's
+/// one region.
 pub(crate) async fn create(
     api: &Api,
     request: S3Request<CreateBucketInput>,
@@ -181,7 +181,7 @@ pub(crate) async fn delete(
     Ok(S3Response::with_status(DeleteBucketOutput::default(), http::StatusCode::NO_CONTENT))
 }
 
-/// `us-east-1` is written as nothing, as S3 has it.
+/// `us-east-1` is written as an empty value, as on S3.
 pub(crate) async fn location(
     api: &Api,
     request: S3Request<GetBucketLocationInput>,

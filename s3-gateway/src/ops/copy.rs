@@ -17,7 +17,7 @@ use super::multipart::{part_number, upload};
 use crate::acl;
 use crate::api::Api;
 use crate::auth::{check_owner, note_namespace, who};
-use crate::dto::address::{Source, copy_source, source_of};
+use crate::dto::address::{CopyFrom, copy_source, source_of};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, lock, text, values};
 use crate::errors::{bad_request, not_implemented, translate, with_member, wrong_argument};
@@ -25,7 +25,7 @@ use crate::errors::{bad_request, not_implemented, translate, with_member, wrong_
 async fn check_source_owner(
     api: &Api,
     who: &Principal,
-    source: &Source<'_>,
+    source: &CopyFrom<'_>,
     headers: &HeaderMap,
 ) -> S3Result<()> {
     match text(headers, "x-amz-source-expected-bucket-owner") {
@@ -34,11 +34,11 @@ async fn check_source_owner(
     }
 }
 
-/// An error of a copy that names what it is about: the source, or what is written.
+/// An error of a copy, which names its side: the source or the destination.
 async fn uncopied(
     api: &Api,
     who: &Principal,
-    source: &Source<'_>,
+    source: &CopyFrom<'_>,
     headers: &HeaderMap,
     error: Error,
 ) -> S3Error {
@@ -76,7 +76,7 @@ async fn uncopied(
     }
 }
 
-/// The conditions on a copy's source, in the order in which they are decided.
+/// The conditions on a copy's source, in the order of their decision.
 const SOURCE_CONDITIONS: [&str; 4] = [
     "x-amz-copy-source-if-match",
     "x-amz-copy-source-if-none-match",

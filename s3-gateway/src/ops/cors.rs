@@ -1,4 +1,4 @@
-//! The CORS configuration of a bucket. What it grants is said in [`crate::preflight`].
+//! The CORS configuration of a bucket. [`crate::preflight`] applies it.
 
 use http::StatusCode;
 use juststorage_core::domain::cors::{CorsConfig, CorsRule};

@@ -23,7 +23,7 @@ use crate::errors::{bad_request, translate, writable};
 /// Most keys of one `DeleteObjects`.
 const KEYS_MAX: usize = 1000;
 
-/// How many deletions of one request are under way at once: enough to share the store's commits.
+/// Deletions of one request that run concurrently: enough to share the store's commits.
 const CONCURRENT: usize = 64;
 
 pub(crate) async fn one(
@@ -39,22 +39,22 @@ pub(crate) async fn one(
         .delete_bypassing(who(&request)?, &reference, preconditions, bypass)
         .await
         .map_err(translate)?;
-    let Outcome { delete_marker, version_id } = outcome(&deletion, input.version_id.is_some());
+    let Deleted { delete_marker, version_id } = outcome(&deletion, input.version_id.is_some());
     let output = DeleteObjectOutput { delete_marker, version_id, ..DeleteObjectOutput::default() };
     Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
 }
 
-/// What an answer says of a deletion.
-struct Outcome {
+/// The result of a deletion in an answer.
+struct Deleted {
     delete_marker: Option<bool>,
     version_id: Option<String>,
 }
 
-fn outcome(deletion: &Deletion, addressed: bool) -> Outcome {
-    let Some(object) = &deletion.object else { return Outcome { delete_marker: None, version_id: None } };
+fn outcome(deletion: &Deletion, addressed: bool) -> Deleted {
+    let Some(object) = &deletion.object else { return Deleted { delete_marker: None, version_id: None } };
     note_namespace(object.address.namespace.as_str());
     let marker = deletion.marker_made || (addressed && object.is_delete_marker());
-    Outcome {
+    Deleted {
         delete_marker: marker.then_some(true),
         version_id: object.s3_version_id().filter(|_| marker || addressed),
     }
@@ -96,7 +96,7 @@ pub(crate) async fn many(
     for (object, result) in results {
         match result {
             Ok(deletion) => {
-                let Outcome { delete_marker, version_id } = outcome(&deletion, object.version_id.is_some());
+                let Deleted { delete_marker, version_id } = outcome(&deletion, object.version_id.is_some());
                 if quiet != Some(true) {
                     deleted.push(DeletedObject {
                         delete_marker,

@@ -58,7 +58,7 @@ pub(crate) async fn delete(
     Ok(S3Response::with_status(DeleteBucketLifecycleOutput::default(), StatusCode::NO_CONTENT))
 }
 
-/// `x-amz-expiration`: when a rule removes an object, and which.
+/// `x-amz-expiration`: the rule that removes an object, and when.
 pub(crate) async fn expiration(api: &Api, object: &Object) -> S3Result<Option<String>> {
     let expiry = api.store.expiry(object).await.map_err(translate)?;
     Ok(expiry.map(|(at, rule)| {

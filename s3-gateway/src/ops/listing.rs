@@ -17,8 +17,8 @@ use crate::dto::values::{self, Encoding, count};
 use crate::dto::{address, checksums};
 use crate::errors::{translate, wrong_argument};
 
-/// Where a listing behind `marker` begins. A marker that is itself a rolled-up prefix is behind all keys
-/// with it; otherwise the same prefix would be listed again for ever.
+/// Start of a listing after `marker`. If the marker is a rolled-up prefix, the listing starts after all keys with
+/// this prefix; otherwise it would list the same prefix for ever.
 fn behind(marker: &str, prefix: &str, delimiter: Option<&str>) -> Option<Cursor> {
     if marker.is_empty() {
         return None;
@@ -30,23 +30,23 @@ fn behind(marker: &str, prefix: &str, delimiter: Option<&str>) -> Option<Cursor>
     Some(Cursor::Key(marker))
 }
 
-/// What clients send as an empty value is no value.
+/// An empty value counts as absent.
 fn given(value: Option<&str>) -> Option<&str> {
     value.filter(|value| !value.is_empty())
 }
 
-/// What every listing is asked with, of objects, versions and uploads.
+/// The parameters that listings of objects, versions and uploads share.
 pub(super) struct Asked<'a> {
     bucket: &'a str,
     pub(super) prefix: &'a str,
     pub(super) delimiter: Option<&'a str>,
-    /// At most this many entries.
+    /// Most entries.
     pub(super) limit: u32,
     encoding: Encoding,
 }
 
-/// [`Asked::read`] of an input. The inputs of listings share the names of their fields and no type; only the page's
-/// size has its own, in S3 as well.
+/// [`Asked::read`] for an input. The inputs of listings share the names of their fields but no type; only the field
+/// of the page size has a name of its own, as on S3.
 macro_rules! asked {
     ($input:expr, $size:ident: $size_name:literal) => {
         $crate::ops::listing::Asked::read(
@@ -62,7 +62,7 @@ macro_rules! asked {
 pub(super) use asked;
 
 impl<'a> Asked<'a> {
-    /// As a request has it; the page's size comes with its name.
+    /// From a request; the page size comes with its name.
     pub(super) fn read(
         bucket: &'a str,
         (size, size_name): (Option<i32>, &str),
@@ -79,22 +79,22 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// Where it begins behind `marker`.
+    /// Start of the listing after `marker`.
     pub(super) fn behind(&self, marker: &str) -> Option<Cursor> {
         behind(marker, self.prefix, self.delimiter)
     }
 
-    /// The place that is listed.
+    /// The place to list.
     pub(super) fn place(&self) -> S3Result<Place> {
         address::place(self.bucket)
     }
 
-    /// How an answer is written that shows these keys, beside the prefix and the delimiter.
+    /// The encoding of an answer with these keys, the prefix and the delimiter.
     pub(super) fn fitting<'k>(&'k self, shown: impl Iterator<Item = &'k str>) -> Encoding {
         self.encoding.fitting(shown.chain([self.prefix]).chain(self.delimiter))
     }
 
-    /// The same delimiter, as it is written.
+    /// The encoded delimiter.
     pub(super) fn delimiter_in(&self, encoding: Encoding) -> Option<String> {
         self.delimiter.map(|delimiter| encoding.write(delimiter))
     }
@@ -116,7 +116,7 @@ async fn latest<T>(api: &Api, request: &S3Request<T>, list: &ListRequest) -> S3R
     Ok(noted(api.store.list_latest(who(request)?, list).await.map_err(translate)?))
 }
 
-/// The page, whose space the log names.
+/// The page; adds its space to the log.
 fn noted<T>(page: ListPage<T>) -> ListPage<T> {
     if let Some(space) = &page.space {
         note_namespace(space.address.namespace.as_str());
@@ -223,7 +223,7 @@ pub(crate) async fn v2(
     Ok(S3Response::new(output))
 }
 
-/// Versions and delete markers. In a bucket that never had versioning each object is its version `null`.
+/// Versions and delete markers. In a bucket that never had versioning, each object is the version `null` of its key.
 pub(crate) async fn versions(
     api: &Api,
     request: S3Request<ListObjectVersionsInput>,

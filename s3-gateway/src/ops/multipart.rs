@@ -1,4 +1,4 @@
-//! Uploads in parts: begin, send, complete, abort.
+//! Multipart uploads: create, upload parts, complete, abort.
 
 use http::{HeaderMap, StatusCode};
 use juststorage_core::application::objects::put::EtagStyle;
@@ -22,8 +22,8 @@ use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, text, values};
 use crate::errors::{bad_request, translate, writable, wrong_argument};
 
-/// The upload that a request names. An id that is none names no upload, which is said once it is known that the
-/// bucket is there and the caller may know.
+/// The upload that a request names. An invalid id names no upload; this is answered after the check that the bucket
+/// exists and that the caller may know.
 pub(crate) fn upload(bucket: &str, key: &str, id: &str) -> S3Result<UploadRef> {
     let at = (address::place(bucket)?, address::key(key)?);
     let id = UploadId::parse(id).unwrap_or(UploadId(uuid::Uuid::nil()));
@@ -119,7 +119,7 @@ pub(crate) async fn complete(
     Ok(S3Response::new(output))
 }
 
-/// A part as the client names it.
+/// A part in a completion.
 fn claim(part: &CompletedPart) -> S3Result<PartClaim> {
     let malformed = || {
         bad_request(

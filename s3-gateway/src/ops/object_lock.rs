@@ -1,4 +1,4 @@
-//! Object lock: a bucket's configuration, and what holds one version.
+//! Object lock: a bucket's configuration, and retention and legal hold of one version.
 
 use http::StatusCode;
 use juststorage_core::application::objects::ObjectRef;
@@ -85,7 +85,7 @@ fn read_default(default: &dto::DefaultRetention) -> S3Result<DefaultRetention> {
     DefaultRetention::new(mode, period).map_err(|invalid| translate(invalid.into()))
 }
 
-/// The object, if it is in a bucket where versions can be locked.
+/// The object, if its bucket allows locks.
 async fn lockable<T>(api: &Api, request: &S3Request<T>, reference: &ObjectRef) -> S3Result<Object> {
     let object = api.store.lockable(who(request)?, reference).await.map_err(translate)?;
     note_namespace(object.address.namespace.as_str());

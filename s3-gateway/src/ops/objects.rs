@@ -1,4 +1,4 @@
-//! One object: write, read, look at.
+//! One object: PutObject, GetObject, HeadObject.
 
 use futures::StreamExt as _;
 use http::header::{
@@ -77,7 +77,7 @@ pub(crate) async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRe
     Ok(object)
 }
 
-/// The query of a read: the version, the part, and the headers to answer otherwise.
+/// The query of a read: the version, the part, and overridden response headers.
 #[derive(Default)]
 struct Query {
     version: Option<String>,
@@ -136,7 +136,7 @@ fn read_options(headers: &HeaderMap, query: &Query) -> S3Result<ReadOptions> {
     Ok(ReadOptions { range, if_range, part: query.part, preconditions: conditions::of_request(headers)? })
 }
 
-/// What a read asks for: its query, the object, and how much of it on which conditions.
+/// The parameters of a read: its query, the object, the range and the conditions.
 fn asked(request: &S3Request<Body>, bucket: &str, key: &str) -> S3Result<(Query, ObjectRef, ReadOptions)> {
     let query = Query::read(&request.uri)?;
     let reference = address::object(bucket, key, query.version.as_deref())?;

@@ -1,4 +1,4 @@
-//! Tags of an object, whose replacement keeps everything else in place; and of a bucket.
+//! Tags of an object, which are replaced in place, and of a bucket.
 
 use http::StatusCode;
 use juststorage_core::application::objects::ObjectRef;
@@ -83,7 +83,7 @@ pub(crate) async fn delete(
     Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
 }
 
-/// Replaces the tags of the version that is named, or of the one that is current when the change is made.
+/// Replaces the tags of the named version, or of the version that is current at the change.
 async fn replace<T>(
     api: &Api,
     request: &S3Request<T>,

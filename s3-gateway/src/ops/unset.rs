@@ -1,5 +1,5 @@
-//! Reads of configurations that nobody can have set here: what S3 answers when none is set, so that tools
-//! which read everything (Terraform, s3cmd) get through.
+//! Reads of configurations that cannot be set here. They answer what S3 answers when none is set, so that tools that
+//! read every configuration (Terraform, s3cmd) work.
 
 use http::StatusCode;
 #[allow(clippy::wildcard_imports)] // a table over nearly all of it
@@ -10,7 +10,7 @@ use super::buckets::space_of;
 use crate::api::Api;
 use crate::errors::fail;
 
-/// An operation that answers "not found" with a code of its own.
+/// An operation that answers 404 with a code of its own.
 macro_rules! absent {
     ($($name:ident: $input:ty => $output:ty, $code:literal, $message:literal;)*) => {$(
         pub(crate) async fn $name(api: &Api, request: S3Request<$input>) -> S3Result<S3Response<$output>> {

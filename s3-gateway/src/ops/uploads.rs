@@ -1,4 +1,4 @@
-//! Uploads under way, and their parts.
+//! Listings of open uploads and of their parts.
 
 use juststorage_core::application::objects::list::{Cursor, PAGE_MAX};
 use juststorage_core::application::uploads::ListUploadsRequest;

@@ -1,4 +1,4 @@
-//! Whether a bucket keeps versions.
+//! Versioning of a bucket.
 
 use juststorage_core::domain::space::Versioning;
 use s3s::dto::{

@@ -1,4 +1,4 @@
-//! `multipart/form-data` as it arrives (RFC 7578): the fields before the file in memory, bounded; the file as a
+//! `multipart/form-data` as it arrives (RFC 7578): the fields before the file in bounded memory, the file as a
 //! stream.
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -7,17 +7,17 @@ use percent_encoding::percent_decode_str;
 
 use crate::service::BoxError;
 
-/// Most bytes before the file: fields, their names and what separates them. S3 draws the line at 20 KB; a
-/// policy of S3's own limits fits well within.
+/// Most bytes before the file: fields, their names and separators. S3's limit is 20 KB; a policy within S3's own
+/// limits fits.
 const FIELDS_BYTES_MAX: usize = 64 << 10;
 
-/// How much of what follows the file is read, so that the connection can serve another request.
+/// Most bytes that are read after the file, so that the connection can serve another request.
 const EPILOGUE_BYTES_MAX: usize = 64 << 10;
 
 /// Why a form cannot be read.
 #[derive(Debug)]
 pub(crate) enum FormError {
-    /// It is none, or breaks off before its file.
+    /// It is not a form, or ends before its file.
     Malformed(&'static str),
     /// Its fields are too long.
     TooLong,
@@ -27,17 +27,17 @@ pub(crate) enum FormError {
 
 type Frames = BoxStream<'static, Result<Bytes, BoxError>>;
 
-/// A form up to the beginning of its file.
+/// A form up to the start of its file.
 pub(crate) struct Form {
     /// Every field before the file, in order: name in lower case, and value.
     pub(crate) fields: Vec<(String, String)>,
-    /// The file's name without directories, if the browser says one.
+    /// The file's name without directories, if the browser sends one.
     pub(crate) file_name: Option<String>,
     /// The file's bytes.
     pub(crate) file: File,
 }
 
-/// The boundary that a `Content-Type` names, if it is that of a form.
+/// The boundary in a `Content-Type`, if it is the type of a form.
 pub(crate) fn boundary(content_type: &str) -> Option<String> {
     let (kind, _) = content_type.split_once(';').unwrap_or((content_type, ""));
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -51,7 +51,7 @@ pub(crate) fn boundary(content_type: &str) -> Option<String> {
 
 /// Reads the fields of a form, up to the file.
 pub(crate) async fn read(frames: Frames, boundary: &str) -> Result<Form, FormError> {
-    let mut source = Source {
+    let mut source = FormReader {
         frames,
         // The first delimiter may stand at the very beginning, without the line break that precedes others.
         buffer: BytesMut::from(&b"\r\n"[..]),
@@ -76,7 +76,7 @@ pub(crate) async fn read(frames: Frames, boundary: &str) -> Result<Form, FormErr
         let name = name.to_ascii_lowercase();
         if name == "file" {
             let file_name = file_name(disposition);
-            return Ok(Form { fields, file_name, file: File { source, state: State::Inside } });
+            return Ok(Form { fields, file_name, file: File { source, state: FileState::Inside } });
         }
         let value = source.take_until(&delimiter).await?;
         let value =
@@ -127,7 +127,7 @@ fn unquote(quoted: &str) -> (String, &str) {
     (text, "")
 }
 
-/// The file's name: what follows the last slash or backslash, as S3 has it.
+/// The file's name: the text after the last slash or backslash, as on S3.
 fn file_name(disposition: &str) -> Option<String> {
     let extended = parameter(disposition, "filename*").and_then(|value| {
         let (charset, encoded) = value.split_once("''")?;
@@ -139,7 +139,7 @@ fn file_name(disposition: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// Where `needle` first stands in `haystack`.
+/// The first position of `needle` in `haystack`.
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     let first = *needle.first()?;
     let mut from = 0;
@@ -153,16 +153,16 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     None
 }
 
-struct Source {
+struct FormReader {
     frames: Frames,
     buffer: BytesMut,
     /// A line break, two hyphens and the boundary.
     delimiter: Vec<u8>,
-    /// How many bytes the fields may still take.
+    /// Bytes that the fields may still take.
     left: usize,
 }
 
-impl Source {
+impl FormReader {
     /// Waits for more bytes; `false` at the end.
     async fn more(&mut self) -> Result<bool, FormError> {
         match self.frames.next().await {
@@ -194,29 +194,28 @@ impl Source {
     }
 }
 
-enum State {
+enum FileState {
     Inside,
     Ended,
 }
 
 /// The file of a form.
 pub(crate) struct File {
-    source: Source,
-    state: State,
+    source: FormReader,
+    state: FileState,
 }
 
 impl File {
-    /// The next bytes of the file; `None` once its end was seen. A connection that ends before the delimiter
-    /// does is an error.
+    /// The next bytes of the file; `None` after its end. A connection that ends before the delimiter is an error.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, FormError>> {
-        if matches!(self.state, State::Ended) {
+        if matches!(self.state, FileState::Ended) {
             return None;
         }
         loop {
             let source = &mut self.source;
             if let Some(at) = find(&source.buffer, &source.delimiter) {
                 let last = source.buffer.split_to(at).freeze();
-                self.state = State::Ended;
+                self.state = FileState::Ended;
                 self.drain().await;
                 return (!last.is_empty()).then_some(Ok(last));
             }
@@ -228,18 +227,18 @@ impl File {
             match source.more().await {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.state = State::Ended;
+                    self.state = FileState::Ended;
                     return Some(Err(FormError::Malformed("The form breaks off within its file.")));
                 }
                 Err(error) => {
-                    self.state = State::Ended;
+                    self.state = FileState::Ended;
                     return Some(Err(error));
                 }
             }
         }
     }
 
-    /// Fields behind the file are ignored, as S3 does.
+    /// Fields after the file are ignored, as on S3.
     async fn drain(&mut self) {
         let mut read = 0;
         while read < EPILOGUE_BYTES_MAX {

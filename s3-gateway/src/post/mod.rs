@@ -1,8 +1,8 @@
 //! `PostObject`: uploads by HTML form (S3 API Reference, "POST Object").
 //!
-//! s3s refuses a long-lived form by its date, answers other codes and gathers a file whose request has no
-//! length, so forms have a way of their own: fields are read and bounded, the policy's signature and conditions
-//! are checked, and the file streams into the store like any other body.
+//! Forms do not go through s3s: it refuses a long-lived form by its date, answers other codes, and buffers a file
+//! without a declared length. Here fields are read and bounded, the policy's signature and conditions are checked,
+//! and the file streams into the store like any other body.
 
 mod form;
 mod policy;
@@ -39,11 +39,11 @@ use crate::errors::{
 use crate::location::{Locations, PLAIN};
 use crate::service::BoxError;
 
-/// Takes in forms.
+/// Accepts forms.
 pub(crate) struct Forms {
     pub(crate) api: Api,
     pub(crate) access: Access,
-    /// Whether signatures of version 2 are accepted.
+    /// Whether Signature Version 2 is accepted.
     pub(crate) sigv2: bool,
 }
 
@@ -57,7 +57,7 @@ const HEADERS: [&str; 6] = [
     "expires",
 ];
 
-/// Whether a request's body is a form, by anybody's reading of its type.
+/// Whether a request's body is a form, by any interpretation of its type.
 pub(crate) fn is_form(method: &Method, headers: &HeaderMap) -> bool {
     let form = |value: &HeaderValue| {
         value.as_bytes().to_ascii_lowercase().windows(FORM_DATA.len()).any(|part| part == FORM_DATA)
@@ -155,7 +155,7 @@ impl Forms {
     }
 }
 
-/// The fields with the bucket of the address among them, and `${filename}` replaced.
+/// The fields, with the bucket of the address added and `${filename}` replaced.
 fn complete(
     mut fields: Vec<(String, String)>,
     bucket: &str,
@@ -221,7 +221,7 @@ fn tags(xml: &str) -> S3Result<Tags> {
     attributes::tag_set(tagging.tag_set)
 }
 
-/// The file's bytes; an error if they are more, or in the end fewer, than the policy allows.
+/// The file's bytes; an error if there are more, or finally fewer, than the policy allows.
 fn bounded(
     file: File,
     length: RangeInclusive<u64>,
@@ -273,13 +273,13 @@ fn unreadable(error: FormError) -> S3Error {
             translate(Error::BodyStalled)
         }
         FormError::Body(error) => {
-            tracing::debug!(%error, "the body of a form failed");
+            tracing::debug!(%error, "the body of a form could not be read");
             bad_request("IncompleteBody", "The request body could not be read to its end.")
         }
     }
 }
 
-/// What the form asks to be answered: a redirection, a status with or without a body, or 204.
+/// The answer that the form asks for: a redirection, a status with or without a body, or 204.
 fn answer<'f>(
     locations: &Locations,
     request: &http::request::Parts,
@@ -332,7 +332,7 @@ fn answer<'f>(
     response
 }
 
-/// The URL to go on to, if it is one.
+/// The URL of the redirection, if it is valid.
 fn redirection(url: &str, bucket: &str, key: &str, etag: &str) -> Option<String> {
     let parsed: Uri = url.parse().ok()?;
     if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.authority().is_none() {

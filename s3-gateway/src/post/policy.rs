@@ -1,4 +1,4 @@
-//! POST policies (S3 API Reference, "POST Policy"): what a form must look like to be accepted.
+//! POST policies (S3 API Reference, "POST Policy"): the conditions on a form.
 
 use std::ops::RangeInclusive;
 
@@ -12,8 +12,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::errors::{bad_request, fail};
 
-/// Fields that need no condition: what signs the policy, and what says to be ignored. A checksum can only
-/// refuse bytes, so that naming it in the policy is left to the form's author.
+/// Fields that need no condition: those of the signature, and ignored ones. A checksum needs none either, because it
+/// can only refuse bytes.
 fn is_exempt(field: &str) -> bool {
     matches!(field, "policy" | "signature" | "awsaccesskeyid" | "x-amz-signature" | "file")
         || field.starts_with("x-ignore-")
@@ -24,13 +24,13 @@ fn is_exempt(field: &str) -> bool {
 enum Condition {
     /// The field has exactly this value.
     Equals(String, String),
-    /// The field begins so.
+    /// The field has this prefix.
     StartsWith(String, String),
-    /// The file has so many bytes.
+    /// The file's size is in this range.
     Length(RangeInclusive<u64>),
 }
 
-/// A policy that was read.
+/// A parsed policy.
 #[derive(Debug)]
 pub(crate) struct Policy {
     expiration: OffsetDateTime,
@@ -67,8 +67,8 @@ impl Policy {
         Ok(Self { expiration, conditions })
     }
 
-    /// Checks everything but the file's length, which the answer bounds. `fields` are those of the form, names
-    /// in lower case, and the bucket of its address.
+    /// Checks everything except the file's length, and returns the bounds of the length. `fields` are those of the
+    /// form, names in lower case, and the bucket of its address.
     pub(crate) fn check(
         &self,
         fields: &[(String, String)],
@@ -156,7 +156,7 @@ fn condition(json: &Value) -> S3Result<Condition> {
     }
 }
 
-/// A number of bytes; some SDKs write it as text.
+/// A number of bytes, which some SDKs write as text.
 fn bytes(json: &Value) -> Option<u64> {
     json.as_u64().or_else(|| json.as_str()?.parse().ok())
 }
@@ -215,7 +215,7 @@ mod tests {
         assert!(super::tests::check(&key, &[("bucket", "b"), ("key", "a/1,2")]).is_ok());
     }
 
-    /// A field that the policy does not name could say anything.
+    /// A field without a condition could have any value.
     #[test]
     fn fields_without_condition_are_refused() {
         let conditions = json!([{ "bucket": "b" }]);

@@ -1,6 +1,6 @@
-//! The operations that take an XML document, taken from s3s once it has verified the signature. The document is read
-//! whole, its digests are compared, it is written anew in the plain form, and then handed to a second s3s that asks
-//! for no signature: nothing but this module reaches that one.
+//! Operations with an XML document. After s3s has verified the signature, this module reads the whole document,
+//! compares its digests, rewrites it in the plain form, and passes it to a second s3s that checks no signature. Only
+//! this module reaches that one.
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -20,7 +20,7 @@ use crate::dto::checksums;
 use crate::errors::{Refusal, bad_request, fail, internal};
 use crate::service::Target;
 
-/// Longest document of an operation, in bytes. The body is bounded on its way here ([`crate::bounded`]).
+/// Longest document of an operation, in bytes. [`crate::bounded`] enforces it.
 pub(crate) fn bytes_max(operation: &str) -> u64 {
     match operation {
         // A thousand keys of 1024 bytes, each byte escaped.
@@ -40,20 +40,20 @@ pub(crate) fn takes_xml(operation: &str) -> bool {
     schema::of(operation).is_some()
 }
 
-/// The refusal of a body in chunks where an operation takes XML: S3 has them for objects and parts, and s3s answers
-/// 500 to one that is badly framed.
+/// Refuses an aws-chunked body for an operation with XML: S3 has chunks for objects and parts only, and s3s answers
+/// 500 to badly framed ones.
 pub(crate) fn in_chunks() -> Refusal {
     Refusal::not_implemented("A chunked body is not implemented for this operation.")
 }
 
-/// Reads documents, and has the operations carried out that they are for.
+/// Reads documents and runs their operations.
 pub(crate) struct Documents {
-    /// The operations, behind no door of their own.
+    /// The operations, without a check of signatures.
     pub(crate) open: S3Service,
 }
 
 impl Documents {
-    /// Answers a request whose signature and rights were looked at.
+    /// Answers a request whose signature was verified.
     pub(crate) async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
         let operation = request.extensions.get::<Target>().ok_or_else(internal)?.operation.name;
         let document = schema::of(operation).ok_or_else(internal)?;
@@ -62,7 +62,7 @@ impl Documents {
         // What an operation says of a missing document depends on what it may do without.
         let plain = if bytes.is_empty() { Bytes::new() } else { reader::normalise(&bytes, document)?.into() };
         let answer = self.open.call(opened(request, plain)?).await.map_err(|error| {
-            tracing::error!(%error, "S3 request could not be answered");
+            tracing::error!(%error, "an S3 request could not be answered");
             internal()
         })?;
         let (parts, body) = answer.into_parts();
@@ -90,7 +90,7 @@ fn apart(request: S3Request<Body>) -> (S3Request<()>, Body) {
     (request, input)
 }
 
-/// The whole body, once it is known to be what its headers declare.
+/// The whole body, verified against its declared digests.
 async fn read(mut body: Body, headers: &HeaderMap, digest: Digest) -> S3Result<Bytes> {
     let md5 = checksums::content_md5(headers)?;
     let checksum = match digest {
@@ -138,7 +138,7 @@ async fn read(mut body: Body, headers: &HeaderMap, digest: Digest) -> S3Result<B
     Ok(bytes.into())
 }
 
-/// The request with its document in the plain form, and without what proved who sent it.
+/// The request with its document in the plain form, and without its signature.
 fn opened(request: S3Request<()>, document: Bytes) -> S3Result<Request<Body>> {
     let (mut headers, mut extensions) = (request.headers, request.extensions);
     for name in [AUTHORIZATION, CONTENT_TYPE, CONTENT_ENCODING, TRANSFER_ENCODING, EXPECT] {
@@ -156,7 +156,7 @@ fn opened(request: S3Request<()>, document: Bytes) -> S3Result<Request<Body>> {
     Ok(opened)
 }
 
-/// The address without what signs it.
+/// The URL without its signature.
 fn unsigned(uri: &Uri) -> S3Result<Uri> {
     const SIGNING: [&str; 10] = [
         "x-amz-algorithm",

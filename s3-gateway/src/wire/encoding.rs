@@ -1,9 +1,9 @@
-//! The characters of a document: UTF-8 and UTF-16 (XML 1.0, section 4.3.3 and appendix F), with or without byte order
-//! mark, and the two single-byte encodings that a declaration may name.
+//! Character encodings of documents: UTF-8 and UTF-16 (XML 1.0, section 4.3.3 and appendix F), with or without byte
+//! order mark, and the two single-byte encodings that a declaration may name.
 
 use std::borrow::Cow;
 
-/// The text of a document, or why there is none.
+/// The text of a document, or the reason why it cannot be decoded.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest),

@@ -1,5 +1,5 @@
-//! What stands in for s3s where its reading of a request is not S3's (decision 0020): XML documents are read here,
-//! checked against S3's schema, and written anew in the plain form that s3s reads as it was meant.
+//! Replaces s3s where it reads a request differently from S3 (decision 0020): reads XML documents, checks them
+//! against S3's schema, and rewrites them in a plain form that s3s reads correctly.
 
 pub(crate) mod documents;
 mod encoding;
@@ -10,7 +10,7 @@ pub(crate) use self::documents::{Documents, bytes_max, in_chunks, takes_xml};
 
 use s3s::S3Result;
 
-/// A document of `PutObjectTagging` that did not come as a body, in the plain form.
+/// A document of `PutObjectTagging` from a form field, in the plain form.
 pub(crate) fn tagging(xml: &str) -> S3Result<String> {
     reader::normalise(xml.as_bytes(), &schema::TAGGING)
 }

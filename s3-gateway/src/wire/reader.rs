@@ -1,6 +1,6 @@
-//! XML as S3's clients write it, into the plain form that s3s reads: CDATA is text, also beside text and comments;
-//! prefixes, references, white space around numbers, byte order marks and UTF-16 are read as XML 1.0 has them. The
-//! document is checked against its schema on the way, in one pass and in bounded memory.
+//! Converts XML of S3's clients into the plain form for s3s, as XML 1.0 defines it: CDATA, also beside text and
+//! comments, prefixes, references, white space around numbers, byte order marks and UTF-16. It checks the document
+//! against its schema in the same pass, in bounded memory.
 
 use std::fmt::Write as _;
 
@@ -14,18 +14,18 @@ use super::encoding::decode;
 use super::schema::{Document, Element, Kind};
 use crate::errors::{malformed_xml, not_implemented, unwritable};
 
-/// Which digests of a document are compared with what its headers declare.
+/// The digests of a document that are compared with its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Digest {
-    /// Those that are declared.
+    /// All declared ones.
     IfDeclared,
-    /// One must be declared.
+    /// At least one must be declared.
     Required,
     /// `Content-MD5` only.
     OnlyMd5,
 }
 
-/// Deepest nesting. No document of S3's goes beyond six; what is ignored may hold anything.
+/// Deepest nesting. S3's documents have at most six levels; ignored elements may contain more.
 const DEPTH_MAX: usize = 32;
 
 /// Most elements. A completion of 10,000 parts with a checksum each has 40,001.
@@ -77,7 +77,7 @@ pub(super) fn normalise(bytes: &[u8], document: &'static Document) -> S3Result<S
     }
 }
 
-/// What an element says of itself.
+/// The attributes of an element.
 #[derive(Default)]
 struct Attributes {
     /// `xsi:nil`: the element counts as absent.
@@ -115,7 +115,7 @@ fn undeclared(prefix: &str) -> S3Error {
     malformed_xml(&format!("the prefix {} is not declared", written(prefix)))
 }
 
-/// The character that a reference stands for.
+/// The character of a reference.
 fn resolve(reference: &BytesRef<'_>, any_character: bool) -> S3Result<char> {
     let name: &str = reference;
     let character = match name {
@@ -136,19 +136,19 @@ fn resolve(reference: &BytesRef<'_>, any_character: bool) -> S3Result<char> {
     character.ok_or_else(|| malformed_xml(&format!("the reference &{}; is not known", written(name))))
 }
 
-/// A client's own text in a message: shortened.
+/// A client's text in a message, shortened.
 fn written(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
-/// An element that is open.
+/// An open element.
 struct Open {
     element: &'static Element,
-    /// Its text so far, if it has any business with text.
+    /// Its text so far, if it may contain text.
     text: String,
-    /// Which of the elements that may come once have come.
+    /// Elements seen so far that may occur once.
     seen: u64,
-    /// Where it begins in the output.
+    /// Its start in the output.
     begin: usize,
     nil: bool,
 }
@@ -157,7 +157,7 @@ struct Writer {
     document: &'static Document,
     output: String,
     open: Vec<Open>,
-    /// How many elements are open inside one that is ignored.
+    /// Open elements inside an ignored one.
     ignored: usize,
     elements: usize,
     /// The namespace of the root.
@@ -237,7 +237,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Text outside of CDATA: between elements it may be white space.
+    /// Text outside of CDATA; between elements it may be white space.
     fn text(&mut self, text: &str) -> S3Result<()> {
         let leaf = self.open.last().is_some_and(|open| !matches!(open.element.kind, Kind::Node(_)));
         if !leaf && text.trim_matches(SPACE).is_empty() { Ok(()) } else { self.characters(text) }
@@ -337,7 +337,7 @@ fn child(parent: &mut Open, name: &str, own: bool) -> S3Result<&'static Element>
     Ok(element)
 }
 
-/// Text as s3s, and any reader of XML, reads it: a carriage return would become a line feed.
+/// Escapes text for XML. A carriage return is escaped too, because a reader would turn it into a line feed.
 fn escape(text: &str, output: &mut String) {
     for c in text.chars() {
         match c {

@@ -1,24 +1,24 @@
-//! S3's request documents: every element that one may hold, and how its content is read. An element that is not in
-//! the table is refused by name: nothing that could change the outcome is skipped.
+//! S3's request documents: their elements and the content of each. An element that is not in the table is refused by
+//! name, because it could change the outcome.
 
 use super::reader::Digest;
 
-/// How an element's content is read.
+/// The content of an element.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Text, white space included: keys, prefixes, tags.
+    /// Text with its white space: keys, prefixes, tags.
     Text,
-    /// Text without the white space around it: names, tags of entities, dates.
+    /// Text without surrounding white space: names, entity tags, dates.
     Word,
     /// An integer.
     Number,
     /// `true` or `false`, in any case; `1` and `0` as XML Schema has them.
     Boolean,
-    /// Further elements.
+    /// Child elements.
     Node(&'static [Element]),
-    /// Whatever it holds changes nothing, as on S3.
+    /// Ignored, as on S3.
     Ignored,
-    /// S3 has it and the gateway does not: 501, and what it would be.
+    /// S3 has it and the gateway does not: 501 with this name.
     Refused(&'static str),
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 pub(super) struct Element {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// Whether it may come more than once.
+    /// Whether it may occur more than once.
     pub(super) many: bool,
 }
 
@@ -37,12 +37,11 @@ pub(super) struct Document {
     /// S3's name of the operation.
     pub(super) operation: &'static str,
     pub(super) root: Element,
-    /// Another name of its root.
+    /// An alternative name of its root.
     pub(super) alias: Option<&'static str>,
-    /// Whether it may hold characters that XML 1.0 does not have: keys may, and clients know no other way to write
-    /// them.
+    /// Whether it may contain characters that XML 1.0 forbids: keys may, and clients have no other way to write them.
     pub(super) any_character: bool,
-    /// Which digests of it are compared.
+    /// The digests that are compared.
     pub(super) digest: Digest,
 }
 
@@ -230,7 +229,7 @@ pub(super) static DOCUMENTS: &[Document] = &[
     document("PutObjectLockConfiguration", "ObjectLockConfiguration", OBJECT_LOCK),
 ];
 
-/// The document that an operation takes, if it takes one.
+/// The document of an operation, if it has one.
 pub(super) fn of(operation: &str) -> Option<&'static Document> {
     DOCUMENTS.iter().find(|document| document.operation == operation)
 }
