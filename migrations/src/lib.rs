@@ -39,6 +39,7 @@ files! {
     "0013_upload_usage.sql",
     "0014_storage_class.sql",
     "0016_leaf_verdicts.sql",
+    "0017_drafts.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -25,11 +25,15 @@ pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 pub const PART_BYTES_MAX: u64 = 5 << 30;
 
 /// Most stretches of stored bytes that an object may consist of. A part that was sent is one; a part that was copied
-/// brings those of its source. A completion writes a row for each, while other writes wait.
+/// brings those of its source.
 pub const PIECES_MAX: u64 = 20_000;
 
 /// Most stretches that one part may bring: twice what 5 GiB have that were sent in parts of the least size.
 pub const PART_PIECES_MAX: u64 = 2_048;
+
+/// Most stretches that a completion writes inside its own transaction, while other writes wait. A longer composite is
+/// drafted before, in portions of about as many, each a transaction of its own.
+pub const PORTION_PIECES_MAX: u64 = 1_024;
 
 /// A part's number: 1 to 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -192,7 +196,40 @@ pub struct UploadParts {
 impl UploadParts {
     /// Of how many stretches an object of these parts would consist.
     pub fn pieces_of(&self, parts: &[Part]) -> u64 {
-        parts.iter().map(|part| self.pieces.get(&part.number).copied().unwrap_or(1)).sum()
+        parts.iter().map(|part| self.pieces_in(part)).sum()
+    }
+
+    fn pieces_in(&self, part: &Part) -> u64 {
+        self.pieces.get(&part.number).copied().unwrap_or(1)
+    }
+
+    /// The parts that a completion names; all of them where it names none.
+    pub fn select(&self, claims: Option<&[PartClaim]>) -> Result<Vec<Part>, CompleteRefusal> {
+        match claims {
+            Some(claims) => select_parts(&self.parts, claims),
+            None => {
+                let claim = |part: &Part| PartClaim { number: part.number, etag: None, checksum: None };
+                select_parts(&self.parts, &self.parts.iter().map(claim).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// Cuts `parts` into portions of at most [`PORTION_PIECES_MAX`] stretches each. A part that has more is a portion by
+    /// itself.
+    pub fn portions<'p>(&self, parts: &'p [Part]) -> Vec<&'p [Part]> {
+        let (mut portions, mut begin, mut pieces) = (Vec::new(), 0, 0);
+        for (at, part) in parts.iter().enumerate() {
+            let more = self.pieces_in(part);
+            if at > begin && pieces + more > PORTION_PIECES_MAX {
+                portions.push(&parts[begin..at]);
+                (begin, pieces) = (at, 0);
+            }
+            pieces += more;
+        }
+        if begin < parts.len() {
+            portions.push(&parts[begin..]);
+        }
+        portions
     }
 }
 

@@ -11,15 +11,20 @@ use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
 use crate::application::objects::put::object_of;
 use crate::application::objects::rolling::{Rolled, Rolling};
-use crate::application::ports::metadata::{CompleteUpload, ListUploadsQuery, Mutation};
+use crate::application::ports::metadata::{CompleteUpload, Draft, ListUploadsQuery, Mutation};
 use crate::application::store::{Entered, Store};
 use crate::domain::acl::Permission;
 use crate::domain::checksum::of_completion;
 use crate::domain::completion::Completed;
 use crate::domain::invalid::Invalid;
-use crate::domain::multipart::{CompleteRefusal, PartClaim, Upload, UploadId, undeclared};
+use crate::domain::multipart::{
+    CompleteRefusal, PORTION_PIECES_MAX, PartClaim, Upload, UploadId, UploadParts, undeclared,
+};
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::principal::{Principal, Right};
+
+/// How often a completion is tried whose parts change meanwhile, or which another completion of the same upload disturbs.
+const COMPLETE_ATTEMPTS: usize = 4;
 
 impl Store {
     /// Begins an upload.
@@ -120,6 +125,7 @@ impl Store {
             bucket,
             claims: completion.claims.clone(),
             read: None,
+            draft: None,
             id: ObjectId::fresh(self.clock.now()),
             domain: self.dedup.domain(&upload.space.address),
             expected: completion.expected.clone(),
@@ -128,19 +134,35 @@ impl Store {
             preconditions: completion.preconditions.clone(),
             quota,
         };
-        // Ten thousand parts are not read while every other write waits. If they change between this and the
-        // transaction, which a client has to want, the transaction reads them.
-        complete.read = self.metadata.upload_parts(upload.id).await?.map(Arc::new);
-        let read = complete.read.is_some();
-        let mut outcome = self.committer.commit(Mutation::Complete(Box::new(complete.clone()))).await;
-        if read && matches!(outcome, Err(Error::Conflict)) {
-            complete.read = None;
-            outcome = self.committer.commit(Mutation::Complete(Box::new(complete))).await;
+        // Ten thousand parts are neither read nor written while every other write waits. If they change between this
+        // and the transaction, which a client has to want, they are read again.
+        let mut outcome = Err(Error::Conflict);
+        for attempt in 0..COMPLETE_ATTEMPTS {
+            complete.read = self.metadata.upload_parts(upload.id).await?.map(Arc::new);
+            // The first attempt finds whatever else stands against it, before anything is drafted.
+            complete.draft = match &complete.read {
+                Some(read) if attempt > 0 => self.draft(&complete, read).await?,
+                _ => None,
+            };
+            outcome = self.committer.commit(Mutation::Complete(Box::new(complete.clone()))).await;
+            if !matches!(outcome, Err(Error::Conflict)) {
+                break;
+            }
         }
         match outcome {
             Err(Error::NoSuchUpload) => self.completed(who, reference, &completion).await,
             outcome => object_of(outcome?),
         }
+    }
+
+    /// Drafts the composite that a completion makes, if it is too long for one transaction.
+    async fn draft(&self, complete: &CompleteUpload, read: &UploadParts) -> Result<Option<Draft>> {
+        let parts = read.select(complete.claims.as_deref())?;
+        if read.pieces_of(&parts) <= PORTION_PIECES_MAX {
+            return Ok(None);
+        }
+        let (id, domain, now) = (complete.upload, &complete.domain, self.clock.now());
+        Ok(self.metadata.draft_composite(id, domain, read, &parts, now).await?)
     }
 
     /// The object that an upload was completed to, if `asked` is what it was completed of.

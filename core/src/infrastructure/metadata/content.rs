@@ -299,7 +299,7 @@ async fn settle_duplicate(
     let (leaf, location, blob) = (new.leaf, new.leaf.location, old.id);
     let content = new.content(blob);
     if old.size != rows::signed(location.length)? {
-        return Err(Fault::failed(format!("blob {blob} and new content of another size share a hash")));
+        return Err(another_size(blob));
     }
     let tier = batch.tier(old.segment).await?;
     // Damaged bytes are replaced; and bytes that have just been written to a hotter tier save a move.
@@ -334,6 +334,34 @@ async fn settle_duplicate(
     Ok((Placed { content, dropped, tier: Some(tier) }, old))
 }
 
+/// The composite of this name, if the domain has it. GC then leaves it alone until the end of the transaction.
+pub(super) async fn composite(
+    batch: &mut Batch<'_>,
+    domain: &DedupDomain,
+    hash: ContentHash,
+    size: u64,
+) -> Result<Option<Content>, Fault> {
+    let found = batch
+        .tx
+        .query(sql!(
+            "SELECT id, size FROM blobs WHERE domain = $1 AND hash = $2 AND parts = $3",
+            for_key_share
+        ))
+        .bind(domain.as_str())
+        .bind(&hash.hash().0[..])
+        .bind(i64::from(hash.parts()))
+        .find(|row| Ok((BlobId(row.get("id")?), rows::count(row, "size")?)))
+        .await?;
+    match found {
+        Some((blob, other)) if other != size => Err(another_size(blob.0)),
+        found => Ok(found.map(|(blob, _)| Content { blob, hash, size })),
+    }
+}
+
+fn another_size(blob: Uuid) -> Fault {
+    Fault::failed(format!("blob {blob} and new content of another size share a hash"))
+}
+
 /// The composite of this name, made if the domain has none. Whether it is new: then its extents are to be written.
 pub(super) async fn place_composite(
     batch: &mut Batch<'_>,
@@ -361,7 +389,7 @@ pub(super) async fn place_composite(
         .await?;
     let blob: Uuid = row.get("id")?;
     if rows::count(&row, "size")? != size {
-        return Err(Fault::failed(format!("blob {blob} and new content of another size share a hash")));
+        return Err(another_size(blob));
     }
     let content = Content { blob: BlobId(blob), hash, size };
     Ok((content, blob == fresh))

@@ -8,7 +8,7 @@ use super::dialect::{Fault, sql};
 use super::rows;
 use super::transaction::Transaction;
 use crate::domain::blob::{BlobId, ContentHash};
-use crate::domain::multipart::UploadId;
+use crate::domain::multipart::{Part, UploadId};
 use crate::domain::object::Content;
 use crate::domain::range::Span;
 
@@ -72,21 +72,50 @@ pub(super) async fn slice(
     if made == 0 { Err(Fault::failed(format!("composite {:?} is empty", source.blob))) } else { Ok(()) }
 }
 
-/// Makes `parent` a composite of all parts of an upload, in the order of their numbers and numbered from 1. A part
+/// How far the stretches of a composite are written.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Written {
+    /// Bytes.
+    pub(super) size: u64,
+    /// Parts.
+    pub(super) parts: u32,
+}
+
+/// Adds parts of an upload, ascending by number, to a composite of which `written` is there. Parts are numbered anew. One
 /// that is empty keeps one stretch of length 0, to be found by its number.
-pub(super) async fn of_upload(tx: &mut Transaction, parent: BlobId, upload: UploadId) -> Result<(), Fault> {
-    tx.query(sql!(
-        "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) \
-         SELECT $1, q.base + COALESCE(e.start, 0), q.place, COALESCE(e.child_id, q.blob_id), \
-         COALESCE(e.child_offset, 0), COALESCE(e.length, q.size) \
-         FROM (SELECT p.blob_id, p.size, ROW_NUMBER() OVER (ORDER BY p.number) AS place, \
-         CAST(SUM(p.size) OVER (ORDER BY p.number) - p.size AS BIGINT) AS base \
-         FROM upload_parts p WHERE p.upload_id = $2) q \
-         LEFT JOIN extents e ON e.parent_id = q.blob_id AND (e.length > 0 OR q.size = 0)"
-    ))
-    .bind(parent.0)
-    .bind(upload.0)
-    .execute()
-    .await?;
-    Ok(())
+pub(super) async fn add_parts(
+    tx: &mut Transaction,
+    parent: BlobId,
+    upload: UploadId,
+    parts: &[Part],
+    mut written: Written,
+) -> Result<Written, Fault> {
+    for portion in tx.portions(parts) {
+        let statement = tx.query_list(
+            sql!(
+                "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) \
+                 SELECT $1, $3 + q.base + COALESCE(e.start, 0), $4 + q.place, COALESCE(e.child_id, q.blob_id), \
+                 COALESCE(e.child_offset, 0), COALESCE(e.length, q.size) \
+                 FROM (SELECT p.blob_id, p.size, ROW_NUMBER() OVER (ORDER BY p.number) AS place, \
+                 CAST(SUM(p.size) OVER (ORDER BY p.number) - p.size AS BIGINT) AS base \
+                 FROM upload_parts p WHERE p.upload_id = $2 AND p.number IN (",
+                list,
+                ")) q LEFT JOIN extents e ON e.parent_id = q.blob_id AND (e.length > 0 OR q.size = 0)"
+            ),
+            4,
+            portion.len(),
+        );
+        let numbers = portion.iter().map(|part| i64::from(part.number.get()));
+        statement
+            .bind(parent.0)
+            .bind(upload.0)
+            .bind(rows::signed(written.size)?)
+            .bind(i64::from(written.parts))
+            .bind_all(numbers)
+            .execute()
+            .await?;
+        written.size += portion.iter().map(|part| part.size).sum::<u64>();
+        written.parts += u32::try_from(portion.len()).unwrap_or(u32::MAX);
+    }
+    Ok(written)
 }

@@ -190,7 +190,8 @@ impl Sweep {
             .query(sql!(
                 "SELECT 1 WHERE EXISTS (SELECT 1 FROM objects o WHERE o.blob_id = $1) \
                  OR EXISTS (SELECT 1 FROM extents e WHERE e.child_id = $1) \
-                 OR EXISTS (SELECT 1 FROM upload_parts p WHERE p.blob_id = $1)"
+                 OR EXISTS (SELECT 1 FROM upload_parts p WHERE p.blob_id = $1) \
+                 OR EXISTS (SELECT 1 FROM uploads u WHERE u.draft_id = $1)"
             ))
             .bind(blob.0)
             .optional()

@@ -14,6 +14,7 @@ mod credentials;
 mod database;
 mod delete;
 mod dialect;
+mod drafts;
 mod expire;
 mod extents;
 mod garbage;

@@ -7,19 +7,21 @@ use super::batch::Batch;
 use super::commit::Applied;
 use super::content::{self, Placed};
 use super::dialect::{Fault, sql};
+use super::extents::{self, Written};
 use super::put::{NewVersion, publish, refuse_lock};
 use super::refusals::refuse;
-use super::{completions, extents, garbage, rows, uploads};
-use crate::application::ports::metadata::{CompleteUpload, NewContent, Outcome, PutPart, Refusal};
+use super::{completions, drafts, garbage, rows, uploads};
+use crate::application::ports::metadata::{CompleteUpload, Draft, NewContent, Outcome, PutPart, Refusal};
 use crate::domain::blob::{BlobId, ContentHash};
 use crate::domain::checksum::{Checksum, of_completion};
 use crate::domain::completion::Completed;
 use crate::domain::multipart::{
-    CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, Part, PartClaim, Upload, UploadId, UploadParts,
-    check_pieces, etag_of_parts, select_parts,
+    CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, PORTION_PIECES_MAX, Part, Upload, UploadId, UploadParts,
+    check_pieces, etag_of_parts,
 };
 use crate::domain::object::Content;
 use crate::domain::range::Span;
+use crate::domain::space::SpaceId;
 
 pub(super) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<Applied, Fault> {
     let Some(counts) = uploads::hold(batch.tx, put.upload).await? else {
@@ -149,19 +151,21 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     }
 
     let size = parts.iter().map(|part| part.size).sum();
+    let hashes: Vec<_> = parts.iter().map(|part| part.content).collect();
+    let hash = ContentHash::of_parts(&hashes);
+    let Some(origin) = origin_of(batch, complete, &all, &parts, hash, size).await? else {
+        return Ok(Err(Refusal::Changed));
+    };
     let held = all.parts.iter().map(|part| part.size).sum();
     let replaced = latest.as_ref().and_then(|latest| latest.makes_way(space.versioning));
     if let Err(refusal) = batch.ledger.admit_completion(complete.quota.as_ref(), held, size, replaced) {
         return Ok(Err(refusal));
     }
-    batch.tally.parts_gone(upload.space.id, upload.attributes.class, held)?;
 
-    let hashes: Vec<_> = parts.iter().map(|part| part.content).collect();
-    let hash = ContentHash::of_parts(&hashes);
+    let (content, is_new) = compose(batch, complete, space.id, origin, &parts, hash, size).await?;
+    batch.tally.parts_gone(upload.space.id, upload.attributes.class, held)?;
     drop_left_out(batch, &all.parts, &parts, complete.upload).await?;
-    let (content, is_new) = content::place_composite(batch, &complete.domain, space.id, hash, size).await?;
     if is_new {
-        extents::of_upload(batch.tx, content.blob, complete.upload).await?;
         uploads::suspect_copied_parts(batch.tx, complete.upload).await?;
     } else {
         uploads::suspect_parts(batch.tx, complete.upload).await?;
@@ -170,7 +174,7 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     let left_out = parts.len() < all.parts.len();
     let completed = Completed::of(&parts, left_out, &complete.preconditions);
     completions::remember(batch.tx, complete.upload, &completed).await?;
-    uploads::end(batch.tx, complete.upload).await?;
+    uploads::end(batch.tx, complete.upload, Some(content.blob)).await?;
     let new = NewVersion {
         key: upload.key.as_ref(),
         id: complete.id,
@@ -184,14 +188,74 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     Ok(Ok(Outcome::Object { object: Box::new(object), dropped: None }))
 }
 
+/// Where the composite of a completion comes from.
+enum Origin {
+    /// Its stretches are few: they are written, unless the domain has it.
+    Written,
+    /// The domain has it.
+    Found(Content),
+    /// It was drafted.
+    Drafted(BlobId),
+}
+
+/// Where the composite of the chosen parts comes from; `None` if it is too long to be written in one transaction and was not
+/// drafted.
+async fn origin_of(
+    batch: &mut Batch<'_>,
+    complete: &CompleteUpload,
+    all: &UploadParts,
+    parts: &[Part],
+    hash: ContentHash,
+    size: u64,
+) -> Result<Option<Origin>, Fault> {
+    if all.pieces_of(parts) <= PORTION_PIECES_MAX {
+        return Ok(Some(Origin::Written));
+    }
+    if let Some(content) = content::composite(batch, &complete.domain, hash, size).await? {
+        return Ok(Some(Origin::Found(content)));
+    }
+    match complete.draft {
+        Some(Draft { blob, revision })
+            if revision == all.revision
+                && drafts::stands(batch.tx, complete.upload, blob, hash, size).await? =>
+        {
+            Ok(Some(Origin::Drafted(blob)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The composite of the chosen parts, and whether it is new.
+async fn compose(
+    batch: &mut Batch<'_>,
+    complete: &CompleteUpload,
+    space: SpaceId,
+    origin: Origin,
+    parts: &[Part],
+    hash: ContentHash,
+    size: u64,
+) -> Result<(Content, bool), Fault> {
+    match origin {
+        Origin::Found(content) => Ok((content, false)),
+        Origin::Drafted(blob) => {
+            drafts::take(batch.tx, blob, space, hash).await?;
+            Ok((Content { blob, hash, size }, true))
+        }
+        Origin::Written => {
+            let (content, is_new) =
+                content::place_composite(batch, &complete.domain, space, hash, size).await?;
+            if is_new {
+                let (upload, none) = (complete.upload, Written::default());
+                extents::add_parts(batch.tx, content.blob, upload, parts, none).await?;
+            }
+            Ok((content, is_new))
+        }
+    }
+}
+
 /// The parts that a completion asks for, if everything it expects of them holds.
 fn chosen(all: &UploadParts, upload: &Upload, complete: &CompleteUpload) -> Result<Vec<Part>, Refusal> {
-    let parts = if let Some(claims) = &complete.claims {
-        select_parts(&all.parts, claims)?
-    } else {
-        let claim = |part: &Part| PartClaim { number: part.number, etag: None, checksum: None };
-        select_parts(&all.parts, &all.parts.iter().map(claim).collect::<Vec<_>>())?
-    };
+    let parts = all.select(complete.claims.as_deref())?;
     check_pieces(all.pieces_of(&parts), PIECES_MAX)?;
     if let (Some(expected), Some((_, kind))) = (complete.expected_kind, upload.checksum)
         && expected != kind

@@ -7,13 +7,14 @@ use super::database::Database;
 use super::segments::Announcement;
 use super::uploads::NewUpload;
 use super::{
-    LeaseTime, SqlMetadata, adopt, commit, completions, credentials, garbage, holds, kept, leases, limits,
-    objects, relocate, scrub, segments, settings, spaces, stuck, uploads, usage, validate,
+    LeaseTime, SqlMetadata, adopt, commit, completions, credentials, drafts, garbage, holds, kept, leases,
+    limits, objects, relocate, scrub, segments, settings, spaces, stuck, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
-    BucketDeletion, Credential, Found, Hold, Inconsistency, KeptSegment, LeafRecord, Leftover, LifecyclePass,
-    ListQuery, ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place, PutObject,
-    Refusal, Relocation, Retained, ScrubPass, SegmentRecord, SpaceUsage, Stuck, Swept, Target, WriterId,
+    BucketDeletion, Credential, Draft, Found, Hold, Inconsistency, KeptSegment, LeafRecord, Leftover,
+    LifecyclePass, ListQuery, ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place,
+    PutObject, Refusal, Relocation, Retained, ScrubPass, SegmentRecord, SpaceUsage, Stuck, Swept, Target,
+    WriterId,
 };
 use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -26,7 +27,7 @@ use crate::domain::object::{Attributes, Listed, Object, ObjectId};
 use crate::domain::object_lock::LockConfig;
 use crate::domain::range::Span;
 use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
-use crate::domain::space::{Bucket, Space, SpaceId, Versioning};
+use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -193,6 +194,17 @@ impl MetadataStore for SqlMetadata {
 
     async fn upload_parts(&self, id: UploadId) -> Answer<Option<UploadParts>> {
         Ok(uploads::parts(&self.db, id).await?)
+    }
+
+    async fn draft_composite(
+        &self,
+        id: UploadId,
+        domain: &DedupDomain,
+        read: &UploadParts,
+        parts: &[Part],
+        now: Timestamp,
+    ) -> Answer<Option<Draft>> {
+        Ok(drafts::write(&self.db, id, domain, read, parts, now).await?)
     }
 
     async fn list_parts(&self, id: UploadId, after: Option<PartNumber>, limit: u32) -> Answer<Vec<Part>> {

@@ -9,9 +9,10 @@ use super::dialect::{Fault, after_prefix, sql};
 use super::statement::Row;
 use super::tally::Tally;
 use super::transaction::{Transaction, transaction};
-use super::{rows, spaces};
+use super::{drafts, rows, spaces};
 use crate::application::ports::metadata::{ListUploadsQuery, Refusal};
 use crate::domain::address::{BucketName, Key, SpaceAddress};
+use crate::domain::blob::BlobId;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId, UploadParts};
 use crate::domain::object::Attributes;
@@ -300,7 +301,7 @@ async fn remove(
         .await?;
     tally.parts_gone(space, class, rows::count(&bytes, "bytes")?)?;
     suspect_parts(tx, id).await?;
-    end(tx, id).await
+    end(tx, id, None).await
 }
 
 /// The blobs of all parts of an upload may lose their last reference.
@@ -347,8 +348,9 @@ pub(super) async fn drop_parts(
     Ok(())
 }
 
-/// Removes an upload and its parts.
-pub(super) async fn end(tx: &mut Transaction, id: UploadId) -> Result<(), Fault> {
+/// Removes an upload and its parts; `taken` is the composite that they became.
+pub(super) async fn end(tx: &mut Transaction, id: UploadId, taken: Option<BlobId>) -> Result<(), Fault> {
+    drafts::release(tx, id, taken).await?;
     tx.query(sql!("DELETE FROM upload_parts WHERE upload_id = $1")).bind(id.0).execute().await?;
     tx.query(sql!("DELETE FROM uploads WHERE id = $1")).bind(id.0).execute().await?;
     Ok(())

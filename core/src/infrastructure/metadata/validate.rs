@@ -261,6 +261,7 @@ fn garbage() -> Vec<(&'static str, Sql)> {
                  WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.blob_id = b.id) \
                  AND NOT EXISTS (SELECT 1 FROM extents e WHERE e.child_id = b.id) \
                  AND NOT EXISTS (SELECT 1 FROM upload_parts p WHERE p.blob_id = b.id) \
+                 AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.draft_id = b.id) \
                  AND NOT EXISTS (SELECT 1 FROM gc_candidates c WHERE c.blob_id = b.id)"
             ),
         ),

@@ -217,6 +217,7 @@ impl<'s> Bench<'s> {
             bucket: None,
             claims: Some(claims),
             read: None,
+            draft: None,
             id: ObjectId::fresh(self.now()),
             domain: self.domain.clone(),
             expected: None,

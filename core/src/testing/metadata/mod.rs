@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod content;
+pub mod drafts;
 pub mod garbage;
 pub mod identity;
 pub mod kept;
@@ -77,6 +78,8 @@ macro_rules! metadata_promises {
         $promise!(uploads, what_was_completed_is_remembered);
         $promise!(uploads, a_completion_of_parts_that_changed_is_refused);
         $promise!(uploads, copied_pieces_are_bounded);
+        $promise!(drafts, a_long_composite_is_drafted_first);
+        $promise!(drafts, a_stale_draft_is_not_taken);
         $promise!(garbage, what_is_referred_to_stays);
         $promise!(garbage, what_is_deleted_goes);
         $promise!(garbage, composites_take_their_children_with_them);

@@ -11,7 +11,7 @@ use crate::domain::blob::{ContentHash, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::Etag;
 use crate::domain::multipart::{
-    CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, Part, PartClaim, PartNumber, UploadId,
+    CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, PORTION_PIECES_MAX, Part, PartClaim, PartNumber, UploadId,
 };
 use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::range::Span;
@@ -104,9 +104,16 @@ async fn complete_expecting(
     claims: Vec<PartClaim>,
     expected: Option<ExpectedChecksum>,
 ) -> Result<Outcome, Refusal> {
-    // As the store does it: with the parts as they were read before.
+    // As the store does it: with the parts as they were read before, and a draft if they are many.
     let read = bench.store.upload_parts(upload).await.unwrap().map(std::sync::Arc::new);
-    let complete = CompleteUpload { read, expected, ..bench.complete(upload, claims) };
+    let mut draft = None;
+    if let Some(read) = &read
+        && let Ok(parts) = read.select(Some(&claims))
+        && read.pieces_of(&parts) > PORTION_PIECES_MAX
+    {
+        draft = bench.store.draft_composite(upload, &bench.domain, read, &parts, bench.now()).await.unwrap();
+    }
+    let complete = CompleteUpload { read, expected, draft, ..bench.complete(upload, claims) };
     bench.one(Mutation::Complete(Box::new(complete))).await
 }
 

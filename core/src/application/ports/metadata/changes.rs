@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::content::NewContent;
 use super::objects::Target;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
-use crate::domain::blob::SegmentId;
+use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::invalid::Invalid;
@@ -128,6 +128,15 @@ pub struct PutPart {
     pub quota: Option<(Tenant, Quota)>,
 }
 
+/// A composite whose stretches were written before the completion that takes it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The blob, still under a name of its own.
+    pub blob: BlobId,
+    /// [`UploadParts::revision`] of the parts that it consists of.
+    pub revision: u64,
+}
+
 /// Makes an object of an upload's parts, and ends the upload.
 #[derive(Clone, Debug)]
 pub struct CompleteUpload {
@@ -141,6 +150,10 @@ pub struct CompleteUpload {
     /// changed since, the completion is refused with [`Refusal::Changed`]; `None`: they are read inside the transaction,
     /// while other writes wait.
     pub read: Option<Arc<UploadParts>>,
+    /// The composite of its parts, drafted before. Without one a completion of more than
+    /// [`PORTION_PIECES_MAX`](crate::domain::multipart::PORTION_PIECES_MAX) stretches is refused with
+    /// [`Refusal::Changed`], unless the store has such a composite already.
+    pub draft: Option<Draft>,
     /// The whole object's size as the client expects it.
     pub expected_size: Option<u64>,
     /// The kind of its checksum as the client expects it.

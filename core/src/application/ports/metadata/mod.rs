@@ -19,7 +19,7 @@ use crate::domain::object::{Attributes, Listed, Object, ObjectId};
 use crate::domain::object_lock::LockConfig;
 use crate::domain::range::Span;
 use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
-use crate::domain::space::{Bucket, Space, SpaceId, Versioning};
+use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -35,8 +35,8 @@ mod spaces;
 mod upkeep;
 
 pub use changes::{
-    CompleteUpload, DeleteObject, ExpireObject, Expiry, Mutation, Outcome, PutObject, PutPart, Refusal,
-    UpdateObject,
+    CompleteUpload, DeleteObject, Draft, ExpireObject, Expiry, Mutation, Outcome, PutObject, PutPart,
+    Refusal, UpdateObject,
 };
 pub use content::{NewContent, StagedLeaf};
 pub use error::MetadataError;
@@ -212,6 +212,19 @@ pub trait MetadataStore: IdentityStore + Send + Sync + 'static {
 
     /// All parts of an upload under way, for a completion of them.
     async fn upload_parts(&self, id: UploadId) -> Result<Option<UploadParts>, MetadataError>;
+
+    /// Writes the stretches of a composite of `parts`, which are some of `read`, in portions of which each is a
+    /// transaction of its own: other writes go on between them. The upload refers to the draft until it ends, and has one
+    /// at most: of two completions that draft at once, the later one goes on. `None` if the upload is gone, its parts have
+    /// changed, or another draft took the place of this one.
+    async fn draft_composite(
+        &self,
+        id: UploadId,
+        domain: &DedupDomain,
+        read: &UploadParts,
+        parts: &[Part],
+        now: Timestamp,
+    ) -> Result<Option<Draft>, MetadataError>;
 
     /// An upload's parts after a number, ascending.
     async fn list_parts(
