@@ -55,7 +55,7 @@ def main() -> int:
     p50, p99 = machine.append_and_sync(base)
     print(f"machine: append 4 KiB and fdatasync p50 {p50:.2f} ms, p99 {p99:.2f} ms; "
           f"sequential write with one sync {machine.sequential_write(base):.0f} MiB/s", flush=True)
-    running, results, all_cells = [], {}, {}
+    running, results, all_cells, kinds = [], {}, {}, {}
     try:
         for server in wanted:
             running.append(server(base / server.name))
@@ -90,6 +90,7 @@ def main() -> int:
         shutil.rmtree(base, ignore_errors=True)
     out = pathlib.Path(args.json)
     out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".md").write_text(report.page([w for w in chosen if w.name in all_cells], all_cells, kinds))
     out.write_text(json.dumps({"at": time.strftime("%FT%TZ", time.gmtime()), "workloads": results}, indent=1))
     return 0
 

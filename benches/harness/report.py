@@ -97,3 +97,22 @@ def pages(workloads: list[Workload], results: dict[str, dict[str, Cell]]) -> str
         each = ", ".join(f"{name.split(',')[1 if 'page' in name else 0].strip()} {first / known[name]:.2f}" for name in names[1:])
         lines.append(f"  {server:16}{each}; dearest over cheapest {max(known.values()) / min(known.values()):.2f}")
     return "\n".join(lines)
+
+
+def page(workloads: list[Workload], results: dict[str, dict[str, Cell]], kinds: dict[str, str]) -> str:
+    """The table "Against peers" of docs/PERFORMANCE.md, as this run fills it. A ratio above 1: ours is faster."""
+    lines = ["| workload | SQLite | PostgreSQL | best peer | ratio |", "|---|---|---|---|---|"]
+    for workload in workloads:
+        medians = {name: cell.median("figures") for name, cell in results[workload.name].items() if cell.figures}
+        less = workload.unit == "ms"
+        ours, peers = medians.get("juststorage"), {n: m for n, m in medians.items() if kinds[n] == "peer" and m}
+        best = (min if less else max)(peers, key=peers.__getitem__) if peers else None
+        ratio = (peers[best] / ours if less else ours / peers[best]) if best and ours else None
+
+        def shown(figure: float | None, unit: str = workload.unit) -> str:
+            return f"{number(figure)} {unit}" if figure else ""
+
+        peer = f"{shown(peers[best])} ({best})" if best else ""
+        text = "" if ratio is None else f"{ratio:.2f}" if ratio >= 1 else f"**{ratio:.2f}**"
+        lines.append(f"| {workload.name} | {shown(ours)} | {shown(medians.get('juststorage-pg'))} | {peer} | {text} |")
+    return "\n".join(lines) + "\n"
