@@ -1,4 +1,4 @@
-# Everything a contributor types. CI runs the same targets, so green here is green there.
+# Every command of a contributor. CI runs the same targets, so green here is green there.
 
 # s3s declares rustc 1.96; it builds and runs on 1.95 with this flag. From 1.96 on it changes nothing.
 FLAGS := --locked --ignore-rust-version
@@ -18,7 +18,7 @@ THREADS := $(LOOM) segments::interleavings -- --nocapture
 
 .PHONY: threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
-help: ## what there is
+help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: ## serve ./data: native API on 127.0.0.1:8080, S3 on 127.0.0.1:9000
@@ -99,7 +99,7 @@ fuzz: ## libFuzzer on every target, FUZZ_SECONDS each, FUZZ_JOBS at once; needs 
 	    $(TARGET)/fuzz/$(FUZZ_HOST)/release/TARGET $(TARGET)/fuzz/found/TARGET fuzz/corpus/TARGET \
 	        -artifact_prefix=$(TARGET)/fuzz/found/TARGET- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=1'
 
-mutants: ## takes away each sync, fence, lock, key and checksum in turn; a test must notice
+mutants: ## removes each sync, fence, lock, foreign key and checksum in turn; a test must fail
 	scripts/mutants
 
 bench: ## speed and memory beside every peer that is installed; tables and target/bench.json
@@ -107,7 +107,7 @@ bench: ## speed and memory beside every peer that is installed; tables and targe
 	cargo build --release $(FLAGS) --bin juststorage
 	JUSTSTORAGE_BENCH_BINARY=$(TARGET)/release/juststorage python3 benches/bench.py $(BENCH_FLAGS)
 
-check: lint deny manifests docs ## what CI looks at before the tests
+check: lint deny manifests docs ## what CI checks before the tests
 
 lint: ## formatting and clippy
 	scripts/prepare compiler lints
@@ -122,5 +122,5 @@ manifests: ## everything under deploy/
 	scripts/prepare tools promtool
 	$(CACHE)/tools/bin/python deploy/validate.py
 
-docs: ## links, metrics and commands named in the documents
+docs: ## links, settings, metrics, alerts, rules and decisions named in the documents
 	python3 scripts/check_docs.py
