@@ -9,6 +9,11 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
+# Says how long `make test` took on this machine.
+TOOK = $(CACHE)/test-took
+UNIT := --lib --test segments --test store --test limits --test lifecycle --test stuck --test promises --test protocol --test corpus \
+    --test api
+
 PROVE := cargo test $(FLAGS) --no-fail-fast
 CORE_PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak --test corpus
 BINARY_PROOFS := --test crash --test faults --test outside --test failover --test linearizable --test upgrade \
@@ -16,7 +21,7 @@ BINARY_PROOFS := --test crash --test faults --test outside --test failover --tes
 LOOM := --features juststorage-core/loom --lib
 THREADS := $(LOOM) segments::interleavings -- --nocapture
 
-.PHONY: threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
+.PHONY: unit threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,9 +35,16 @@ build: ## the release binary, as the container image has it
 install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 	install -D -s -m 755 $(TARGET)/release/juststorage $(DESTDIR)$(PREFIX)/bin/juststorage
 
+unit: ## tests that need no server program and no PostgreSQL: under a minute once built
+	cargo test --workspace $(FLAGS) $(UNIT) -- --skip postgres
+
 test: ## every test, on SQLite and PostgreSQL; installs what is missing
+	@mkdir -p $(CACHE)
+	@echo "test: $$(cat $(TOOK) 2>/dev/null || echo 'takes about 25 minutes on two cores the first time, half of it for builds and installs'). Groups: make unit, threads, prove, check; or cargo test --workspace --ignore-rust-version --test NAME"
+	@date +%s >$(TOOK).begun
 	scripts/prepare compiler postgres backup faults pooler python tools clients sdks
 	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
+	@echo "took $$(( ($$(date +%s) - $$(cat $(TOOK).begun)) / 60 )) minutes here the last time" >$(TOOK)
 
 threads: ## threads at one segment in every order, under loom
 	$(PROVE) --workspace $(THREADS)
