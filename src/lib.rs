@@ -13,6 +13,7 @@ pub mod data_dir;
 pub mod descriptors;
 pub mod failure;
 pub mod http;
+pub mod jwks;
 pub mod master_key;
 pub mod serve;
 pub mod shutdown;

@@ -27,6 +27,7 @@ use crate::data_dir::{DataDir, Held};
 use crate::descriptors::Descriptors;
 use crate::failure::Failure;
 use crate::http::{Connections, Front, Listener, NamespaceLabels, Observe, Patience, Server, Times, Tls};
+use crate::jwks::PublishedJwks;
 use crate::master_key;
 use crate::telemetry::Metrics;
 use crate::watch::{self, Watch};
@@ -102,7 +103,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     if config.lifecycle_day != Day::REAL {
         tracing::warn!(day = ?config.lifecycle_day.length(), "a day of lifecycle rules is shortened: for tests only");
     }
-    let access = let_tokens_in(access, &config, &watch)?;
+    let access = let_tokens_in(access, &config, &watch).await?;
     let superseded = CancellationToken::new();
     let supervisor = start_workers(&parts, writer, &config, &superseded);
     let upkeep = keep_metrics(metrics.clone());
@@ -148,8 +149,8 @@ fn encrypt(config: &Config, watch: &Watch) -> Result<[Option<Tls>; 2], Failure> 
     Ok(both.map(Some))
 }
 
-/// Accepts JSON web tokens, if configured; watches the file of their signing keys.
-fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result<Access, Failure> {
+/// Accepts JSON web tokens, if configured; follows the file or the URL of their signing keys.
+async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result<Access, Failure> {
     let Some(JwtConfig { source, rules }) = &config.access.jwt else { return Ok(access) };
     let invalid = |error: Invalid| ConfigError::new(error.field, error.reason);
     match source {
@@ -157,7 +158,7 @@ fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result<Acces
             let keys = JwtKeys::of_secret(secret.as_bytes()).map_err(invalid)?;
             Ok(access.with_jwt(keys, rules.clone()))
         }
-        JwtSource::Jwks(path) => {
+        JwtSource::File(path) => {
             let [text] = watch::read([path])
                 .map_err(|error| Failure::Config(ConfigError::new("JUSTSTORAGE_JWT_JWKS", error)))?;
             let access = access.with_jwt(JwtKeys::of_jwks(&text).map_err(invalid)?, rules.clone());
@@ -166,6 +167,16 @@ fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result<Acces
                 follower.replace_jwt_keys(JwtKeys::of_jwks(text).map_err(|invalid| invalid.to_string())?);
                 Ok(())
             });
+            Ok(access)
+        }
+        JwtSource::Url(url, pace) => {
+            let source = PublishedJwks::new(url.clone())
+                .map_err(|error| Failure::Config(ConfigError::new("JUSTSTORAGE_JWT_JWKS", error)))?;
+            let access = access.with_published_jwt_keys(*pace, rules.clone());
+            let follower = access.clone();
+            watch.run(async move { follower.follow_key_set(&source).await });
+            // An unreachable provider does not keep the store from serving clients that need no token.
+            access.key_set_tried().await;
             Ok(access)
         }
     }

@@ -168,6 +168,11 @@ fn describe() {
     describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
     describe_gauge!("activestorage_retained_segments", "Data files without references that are kept for now");
     describe_gauge!("activestorage_retained_bytes", Unit::Bytes, "Bytes of these data files");
+    describe_counter!("activestorage_jwks_fetches_total", "Fetches of the JWK set at a URL, by result");
+    describe_gauge!(
+        "activestorage_jwks_fetched_timestamp_seconds",
+        "When the JWK set at a URL was fetched last"
+    );
     describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
     describe_histogram!(
         "activestorage_commit_duration_seconds",
@@ -188,6 +193,9 @@ fn describe() {
     }
     for reason in ["stalled", "slow"] {
         counter!("activestorage_bodies_cut_total", "reason" => reason).absolute(0);
+    }
+    for result in ["done", "failed"] {
+        counter!("activestorage_jwks_fetches_total", "result" => result).absolute(0);
     }
     for pool in ["memory", "transfers"] {
         counter!("activestorage_pool_waits_total", "pool" => pool).absolute(0);

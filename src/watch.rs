@@ -66,6 +66,12 @@ impl Watch {
         });
     }
 
+    /// Runs `work` until it ends, or the watch does.
+    pub fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.0.token().clone();
+        tokio::spawn(async move { stopped.run_until_cancelled(work).await });
+    }
+
     /// Ends the watch.
     pub fn end(self) {
         drop(self);

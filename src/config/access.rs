@@ -1,9 +1,8 @@
 //! Authentication settings. The defaults are open only on loopback addresses.
 
-use std::path::PathBuf;
+use juststorage_core::application::access::{AuthMode, MasterKey, RootKey};
 
-use juststorage_core::application::access::{AuthMode, JwtRules, MasterKey, RootKey, SECRET_BYTES_MIN};
-
+use super::jwt::JwtConfig;
 use super::listen::is_loopback;
 use super::{ConfigError, ListenConfig, Settings, StorageConfig};
 
@@ -31,53 +30,6 @@ pub struct AccessConfig {
     pub root_is_default: bool,
     /// Accepted JSON web tokens, if any.
     pub jwt: Option<JwtConfig>,
-}
-
-/// Accepted JSON web tokens.
-#[derive(Clone)]
-pub struct JwtConfig {
-    /// Their signing keys.
-    pub source: JwtSource,
-    /// `JUSTSTORAGE_JWT_ISSUER` and `JUSTSTORAGE_JWT_AUDIENCE`.
-    pub rules: JwtRules,
-}
-
-/// Source of the signing keys of JSON web tokens.
-#[derive(Clone)]
-pub enum JwtSource {
-    /// `JUSTSTORAGE_JWT_SECRET`.
-    Secret(String),
-    /// `JUSTSTORAGE_JWT_JWKS`.
-    Jwks(PathBuf),
-}
-
-impl JwtConfig {
-    /// Validates `settings`.
-    fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
-        const SECRET: &str = "JUSTSTORAGE_JWT_SECRET";
-        const JWKS: &str = "JUSTSTORAGE_JWT_JWKS";
-        let source = match (&settings.jwt_secret, &settings.jwt_jwks) {
-            (None, None) => {
-                let alone = |setting, value: &Option<String>| {
-                    let reason = || format!("means nothing without {SECRET} or {JWKS}");
-                    if value.is_none() { Ok(()) } else { Err(ConfigError::new(setting, reason())) }
-                };
-                alone("JUSTSTORAGE_JWT_ISSUER", &settings.jwt_issuer)?;
-                alone("JUSTSTORAGE_JWT_AUDIENCE", &settings.jwt_audience)?;
-                return Ok(None);
-            }
-            (Some(_), Some(_)) => {
-                return Err(ConfigError::new(JWKS, format!("cannot be set along with {SECRET}")));
-            }
-            (Some(secret), None) if secret.len() < SECRET_BYTES_MIN => {
-                return Err(ConfigError::new(SECRET, format!("must have at least {SECRET_BYTES_MIN} bytes")));
-            }
-            (Some(secret), None) => JwtSource::Secret(secret.clone()),
-            (None, Some(path)) => JwtSource::Jwks(PathBuf::from(path)),
-        };
-        let rules = JwtRules { issuer: settings.jwt_issuer.clone(), audience: settings.jwt_audience.clone() };
-        Ok(Some(Self { source, rules }))
-    }
 }
 
 impl AccessConfig {

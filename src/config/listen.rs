@@ -133,8 +133,12 @@ impl ListenConfig {
     }
 }
 
-/// A timeout of clients: `seconds` unless set.
-fn timeout(setting: &'static str, text: Option<&str>, seconds: u64) -> Result<Duration, ConfigError> {
+/// A timeout: `seconds` unless set.
+pub(super) fn timeout(
+    setting: &'static str,
+    text: Option<&str>,
+    seconds: u64,
+) -> Result<Duration, ConfigError> {
     match text.map(duration::parse) {
         None => Ok(Duration::from_secs(seconds)),
         Some(Ok(time)) if time >= Duration::from_millis(100) => Ok(time),

@@ -7,6 +7,7 @@ pub mod access;
 pub mod amount;
 pub mod duration;
 pub mod environment;
+pub mod jwt;
 pub mod limits;
 pub mod listen;
 pub mod logging;
@@ -18,7 +19,8 @@ use std::time::Duration;
 
 use juststorage_core::domain::lifecycle::Day;
 
-pub use access::{AccessConfig, JwtConfig, JwtSource, MasterKeySource};
+pub use access::{AccessConfig, MasterKeySource};
+pub use jwt::{JwtConfig, JwtSource};
 pub use limits::LimitsConfig;
 pub use listen::{ListenConfig, TlsConfig};
 pub use logging::{LogConfig, LogFormat};

@@ -272,10 +272,48 @@ pub struct Settings {
     )]
     pub jwt_secret: Option<String>,
 
-    /// Accepts JSON web tokens signed with a key of this JWK set (RS256, ES256, EdDSA, HS256). Read
-    /// again when it changes [default: none]
-    #[arg(long, global = true, env = "JUSTSTORAGE_JWT_JWKS", value_name = "FILE", hide_short_help = true)]
+    /// Accepts JSON web tokens signed with a key of this JWK set (RS256, ES256, EdDSA, HS256): a file, read again when
+    /// it changes, or the https URL where an identity provider publishes it (http only to a loopback address) [default:
+    /// none]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_JWKS",
+        value_name = "FILE|URL",
+        hide_short_help = true
+    )]
     pub jwt_jwks: Option<String>,
+
+    /// How often the JWK set is fetched from its URL: 1s to 24h [default: 5m]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_JWKS_REFRESH",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub jwt_jwks_refresh: Option<String>,
+
+    /// Minimum time between two fetches of the JWK set: after a failed one, and when a token names a key that is not in
+    /// the set [default: 30s]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_JWKS_REFRESH_MIN",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub jwt_jwks_refresh_min: Option<String>,
+
+    /// Maximum duration of a fetch of the JWK set: 100ms to 60s [default: 5s]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_JWKS_TIMEOUT",
+        value_name = "DURATION",
+        hide_short_help = true
+    )]
+    pub jwt_jwks_timeout: Option<String>,
 
     /// Required issuer of JSON web tokens (`iss`) [default: any]
     #[arg(long, global = true, env = "JUSTSTORAGE_JWT_ISSUER", value_name = "TEXT", hide_short_help = true)]
@@ -290,6 +328,72 @@ pub struct Settings {
         hide_short_help = true
     )]
     pub jwt_audience: Option<String>,
+
+    /// Name of the claim that identifies the holder of a JSON web token in logs. Dots lead into other claims, as in
+    /// realm_access.roles; a dot inside a name is written `\.` [default: sub]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_CLAIM_SUBJECT",
+        value_name = "PATH",
+        hide_short_help = true
+    )]
+    pub jwt_claim_subject: Option<String>,
+
+    /// Name of the claim with the tenant [default: tenant]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_CLAIM_TENANT",
+        value_name = "PATH",
+        hide_short_help = true
+    )]
+    pub jwt_claim_tenant: Option<String>,
+
+    /// Name of the claim with a list of tenants [default: tenants]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_CLAIM_TENANTS",
+        value_name = "PATH",
+        hide_short_help = true
+    )]
+    pub jwt_claim_tenants: Option<String>,
+
+    /// Name of the claim with the namespaces, or prefixes such as `team-*`; a token without it opens all namespaces of
+    /// its tenant [default: namespaces]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_CLAIM_NAMESPACES",
+        value_name = "PATH",
+        hide_short_help = true
+    )]
+    pub jwt_claim_namespaces: Option<String>,
+
+    /// Name of the claim with the rights: read, write, delete, admin; other words are ignored [default: scope]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_CLAIM_RIGHTS",
+        value_name = "PATH",
+        hide_short_help = true
+    )]
+    pub jwt_claim_rights: Option<String>,
+
+    /// Tenant of JSON web tokens that name no tenant [default: none; they are refused]
+    #[arg(long, global = true, env = "JUSTSTORAGE_JWT_TENANT", value_name = "NAME", hide_short_help = true)]
+    pub jwt_tenant: Option<String>,
+
+    /// Prefix of rights in that claim, such as `store:` for `store:read`; words without it are ignored [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_JWT_RIGHTS_PREFIX",
+        value_name = "TEXT",
+        hide_short_help = true
+    )]
+    pub jwt_rights_prefix: Option<String>,
 
     /// The master key before this one, until `key rotate-master` has run. Prefer the environment [default: none]
     #[arg(
@@ -437,6 +541,16 @@ impl Settings {
             log_format: filled(self.log_format).or(filled(lower.log_format)),
             jwt_secret: filled(self.jwt_secret).or(filled(lower.jwt_secret)),
             jwt_jwks: filled(self.jwt_jwks).or(filled(lower.jwt_jwks)),
+            jwt_jwks_refresh: filled(self.jwt_jwks_refresh).or(filled(lower.jwt_jwks_refresh)),
+            jwt_jwks_refresh_min: filled(self.jwt_jwks_refresh_min).or(filled(lower.jwt_jwks_refresh_min)),
+            jwt_jwks_timeout: filled(self.jwt_jwks_timeout).or(filled(lower.jwt_jwks_timeout)),
+            jwt_claim_subject: filled(self.jwt_claim_subject).or(filled(lower.jwt_claim_subject)),
+            jwt_claim_tenant: filled(self.jwt_claim_tenant).or(filled(lower.jwt_claim_tenant)),
+            jwt_claim_tenants: filled(self.jwt_claim_tenants).or(filled(lower.jwt_claim_tenants)),
+            jwt_claim_namespaces: filled(self.jwt_claim_namespaces).or(filled(lower.jwt_claim_namespaces)),
+            jwt_claim_rights: filled(self.jwt_claim_rights).or(filled(lower.jwt_claim_rights)),
+            jwt_tenant: filled(self.jwt_tenant).or(filled(lower.jwt_tenant)),
+            jwt_rights_prefix: filled(self.jwt_rights_prefix).or(filled(lower.jwt_rights_prefix)),
             limit_requests_per_second: filled(self.limit_requests_per_second)
                 .or(filled(lower.limit_requests_per_second)),
             limit_concurrent_requests: filled(self.limit_concurrent_requests)

@@ -130,7 +130,7 @@ type Change = fn(&mut Settings);
 
 #[test]
 fn what_is_not_supported_is_refused_and_not_ignored() {
-    let cases: [(&str, Change); 12] = [
+    let cases: [(&str, Change); 24] = [
         ("JUSTSTORAGE_JWT_SECRET", |s| s.jwt_secret = Some("x".into())),
         ("JUSTSTORAGE_JWT_JWKS", |s| {
             s.jwt_jwks = Some("x".into());
@@ -138,6 +138,42 @@ fn what_is_not_supported_is_refused_and_not_ignored() {
         }),
         ("JUSTSTORAGE_JWT_ISSUER", |s| s.jwt_issuer = Some("x".into())),
         ("JUSTSTORAGE_JWT_AUDIENCE", |s| s.jwt_audience = Some("x".into())),
+        ("JUSTSTORAGE_JWT_CLAIM_RIGHTS", |s| s.jwt_claim_rights = Some("roles".into())),
+        ("JUSTSTORAGE_JWT_TENANT", |s| s.jwt_tenant = Some("acme".into())),
+        ("JUSTSTORAGE_JWT_JWKS_REFRESH", |s| s.jwt_jwks_refresh = Some("5m".into())),
+        ("JUSTSTORAGE_JWT_JWKS_TIMEOUT", |s| {
+            s.jwt_jwks = Some("keys.json".into());
+            s.jwt_jwks_timeout = Some("5s".into());
+        }),
+        ("JUSTSTORAGE_JWT_JWKS_TIMEOUT", |s| {
+            published(s);
+            s.jwt_jwks_timeout = Some("61s".into());
+        }),
+        ("JUSTSTORAGE_JWT_JWKS_REFRESH", |s| {
+            published(s);
+            s.jwt_jwks_refresh = Some("500ms".into());
+        }),
+        ("JUSTSTORAGE_JWT_JWKS_REFRESH", |s| {
+            published(s);
+            s.jwt_jwks_refresh = Some("25h".into());
+        }),
+        ("JUSTSTORAGE_JWT_JWKS_REFRESH_MIN", |s| {
+            published(s);
+            (s.jwt_jwks_refresh, s.jwt_jwks_refresh_min) = (Some("1m".into()), Some("2m".into()));
+        }),
+        ("JUSTSTORAGE_JWT_CLAIM_TENANT", |s| {
+            published(s);
+            s.jwt_claim_tenant = Some("a..b".into());
+        }),
+        ("JUSTSTORAGE_JWT_CLAIM_SUBJECT", |s| {
+            published(s);
+            s.jwt_claim_subject = Some(r"a\b".into());
+        }),
+        ("JUSTSTORAGE_JWT_TENANT", |s| {
+            published(s);
+            s.jwt_tenant = Some("No Tenant".into());
+        }),
+        ("JUSTSTORAGE_JWT_RIGHTS_PREFIX", |s| s.jwt_rights_prefix = Some("store:".into())),
         ("JUSTSTORAGE_MASTER_KEY_PREVIOUS", |s| s.master_key_previous = Some("ab".repeat(32))),
         ("JUSTSTORAGE_TLS_KEY", |s| s.tls_cert = Some("x".into())),
         ("JUSTSTORAGE_HOT_URL", |s| s.hot_url = Some("s3://bucket/prefix".into())),
@@ -154,6 +190,50 @@ fn what_is_not_supported_is_refused_and_not_ignored() {
     assert!(Config::new(&set(|s| s.s3_sigv2 = Some(true))).unwrap().listen.s3_sigv2);
     assert!(!Config::new(&set(|s| s.s3_acls = None)).unwrap().listen.s3_acls);
     assert!(Config::new(&set(|s| s.s3_acls = Some(true))).unwrap().listen.s3_acls);
+}
+
+fn published(settings: &mut Settings) {
+    settings.jwt_jwks = Some("https://id.example.com/keys".into());
+}
+
+/// Whoever can change the answer on its way can sign tokens: plain HTTP stays on this machine.
+#[test]
+fn keys_come_over_tls_or_from_this_machine() {
+    let jwks = |place: &str| set(|s| s.jwt_jwks = Some(place.into()));
+    for good in [
+        "https://id.example.com/realms/acme/protocol/openid-connect/certs",
+        "https://10.0.0.7:8443/keys?tenant=acme",
+        "http://127.0.0.1:5556/dex/keys",
+        "http://[::1]:5556/keys",
+        "http://localhost/keys",
+    ] {
+        let config = Config::new(&jwks(good)).unwrap().access.jwt.unwrap();
+        let JwtSource::Url(url, pace) = config.source else { panic!("{good} is a file") };
+        assert_eq!(url.to_string(), good);
+        let seconds = [pace.every, pace.least, pace.timeout].map(|time| time.as_secs());
+        assert_eq!(seconds, [300, 30, 5]);
+    }
+    for bad in [
+        "http://id.example.com/keys",
+        "http://10.0.0.7/keys",
+        "http://localhost.example.com/keys",
+        "https://user:hush@id.example.com/keys",
+        "https://",
+        "https://id.example.com/keys#x",
+        "file:///etc/keys.json",
+        "ftp://id.example.com/keys",
+    ] {
+        let error = refused(&jwks(bad));
+        assert_eq!(error.setting, "JUSTSTORAGE_JWT_JWKS", "{bad}");
+        assert!(!error.to_string().contains("hush"), "{error}");
+    }
+    let file = Config::new(&jwks("keys.json")).unwrap().access.jwt.unwrap();
+    assert!(matches!(file.source, JwtSource::File(_)));
+    // A short pace shortens the least time between two fetches too.
+    let mut short = jwks("http://localhost/keys");
+    short.jwt_jwks_refresh = Some("2s".into());
+    let JwtSource::Url(_, pace) = Config::new(&short).unwrap().access.jwt.unwrap().source else { panic!() };
+    assert_eq!((pace.every.as_secs(), pace.least.as_secs()), (2, 2));
 }
 
 #[test]

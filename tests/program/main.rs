@@ -7,6 +7,7 @@ mod audit;
 mod commands;
 mod harness;
 mod headers;
+mod identity;
 mod refusals;
 mod secure;
 mod serve;

@@ -48,6 +48,16 @@ pub(crate) fn scrub_finished(at: Timestamp, damaged: u64) {
     gauge!("activestorage_scrub_damaged_blobs").set(damaged as f64);
 }
 
+/// A published JWK set was fetched, well or not.
+#[allow(clippy::cast_precision_loss)] // as above
+pub(crate) fn key_set_fetched(succeeded: bool, at: Timestamp) {
+    let result = if succeeded { "done" } else { "failed" };
+    counter!("activestorage_jwks_fetches_total", "result" => result).increment(1);
+    if succeeded {
+        gauge!("activestorage_jwks_fetched_timestamp_seconds").set(at.seconds() as f64);
+    }
+}
+
 /// One batch went through the metadata store.
 #[allow(clippy::cast_precision_loss)] // a batch is at most a few hundred
 pub(crate) fn commit_batch(mutations: usize, seconds: f64) {

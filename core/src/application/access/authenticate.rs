@@ -10,9 +10,11 @@ use subtle::ConstantTimeEq as _;
 use super::jwks::JwtKeys;
 use super::jwt::{JwtRules, JwtVerifier};
 use super::presign::Maker;
+use super::published::KeySetPace;
 use super::seal::MasterKeys;
 use crate::application::error::{Error, Result};
 use crate::application::ports::clock::Clock;
+use crate::application::ports::key_set::KeySetSource;
 use crate::application::ports::metadata::{Credential, CredentialKind, MetadataStore};
 use crate::domain::address::{SpaceAddress, Tenant};
 use crate::domain::principal::{Principal, Proof, Right, Tenants};
@@ -107,6 +109,27 @@ impl Access {
         Self { jwt: Some(Arc::new(JwtVerifier::new(keys, rules))), ..self }
     }
 
+    /// Lets JSON web tokens in, signed with a key of a set that [`Self::follow_key_set`] fetches. Until it has, nobody
+    /// can tell whether a token is good, and requests with one are told to try again.
+    #[must_use]
+    pub fn with_published_jwt_keys(self, pace: KeySetPace, rules: JwtRules) -> Self {
+        Self { jwt: Some(Arc::new(JwtVerifier::of_published(pace, rules))), ..self }
+    }
+
+    /// Fetches the set of keys at its pace, for ever. Without effect where the keys are not published.
+    pub async fn follow_key_set(&self, source: &dyn KeySetSource) {
+        if let Some((jwt, published)) = self.jwt.as_deref().and_then(|jwt| Some((jwt, jwt.published()?))) {
+            match published.follow(source, jwt, self.clock.as_ref()).await {}
+        }
+    }
+
+    /// Waits until the set of keys was fetched once, well or not: at most as long as one fetch may take.
+    pub async fn key_set_tried(&self) {
+        if let Some(published) = self.jwt.as_ref().and_then(|jwt| jwt.published()) {
+            published.first().await;
+        }
+    }
+
     /// From now on these are the keys of JSON web tokens, for tokens that were seen before too. Without
     /// effect where no such tokens are let in.
     pub fn replace_jwt_keys(&self, keys: JwtKeys) {
@@ -135,6 +158,9 @@ impl Access {
     pub async fn bearer(&self, token: &str) -> Result<Principal> {
         const REFUSED: Error = Error::Unauthenticated("the token is not valid");
         if let Some(jwt) = self.jwt.as_ref().filter(|_| !token.starts_with(TOKEN_PREFIX)) {
+            if jwt.has_no_keys_yet() {
+                return Err(Error::Unavailable);
+            }
             return jwt.verify(token, self.clock.now()).await.map_err(|reason| {
                 tracing::debug!(reason, "JSON web token refused");
                 REFUSED
@@ -213,6 +239,9 @@ impl Access {
     pub(super) async fn still_may(&self, maker: &Maker, right: Right, space: &SpaceAddress) -> Result<bool> {
         match maker {
             Maker::Nobody => Ok(self.mode == AuthMode::Disabled),
+            Maker::JwtKey(_) if self.jwt.as_ref().is_some_and(|jwt| jwt.has_no_keys_yet()) => {
+                Err(Error::Unavailable)
+            }
             Maker::JwtKey(key_id) => Ok(self.jwt.as_ref().is_some_and(|jwt| jwt.has_key(key_id.as_deref()))),
             Maker::Key(lookup) => {
                 let known = self.known(lookup).await?.filter(|known| known.holds(self.clock.now()));

@@ -4,12 +4,11 @@
 //! another one is refused before anything is computed, so that neither `none` nor an RSA key used as an
 //! HMAC secret can work (RFC 8725 section 3.1).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
-use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
-use serde::Deserialize;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
+use serde_json::Value;
 
+use super::jwt::provider;
 use crate::domain::invalid::Invalid;
 
 /// Shortest shared secret in bytes (RFC 7518 section 3.2: at least the size of the hash).
@@ -20,6 +19,9 @@ const RSA_BITS_MIN: usize = 2048;
 
 /// Length of an Ed25519 public key, and of a coordinate on P-256, in bytes.
 const POINT_BYTES: usize = 32;
+
+/// Length of an uncompressed point on P-256 (SEC 1 section 2.3.3).
+const UNCOMPRESSED_BYTES: usize = 1 + 2 * POINT_BYTES;
 
 /// The y coordinates, little-endian and not all reduced, of the points of Ed25519 whose order is at most 8: 0, 1, -1,
 /// the same plus the field's prime where that still fits, and the two of order 8. Under such a key a signature of
@@ -59,39 +61,10 @@ fn is_weak(key: &[u8]) -> bool {
 }
 
 /// One key and the algorithm that it is for.
-enum Algorithm {
-    Hs256(hmac::Key),
-    Rs256 { modulus: Vec<u8>, exponent: Vec<u8> },
-    Es256(UnparsedPublicKey<Vec<u8>>),
-    EdDsa(UnparsedPublicKey<Vec<u8>>),
-}
-
-impl Algorithm {
-    /// Its name in a token's header (RFC 7518 section 3.1, RFC 8037 section 3.1).
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Hs256(_) => "HS256",
-            Self::Rs256 { .. } => "RS256",
-            Self::Es256(_) => "ES256",
-            Self::EdDsa(_) => "EdDSA",
-        }
-    }
-
-    fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        match self {
-            // In constant time.
-            Self::Hs256(key) => hmac::verify(key, message, signature).is_ok(),
-            Self::Rs256 { modulus, exponent } => RsaPublicKeyComponents { n: modulus, e: exponent }
-                .verify(&signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
-                .is_ok(),
-            Self::Es256(key) | Self::EdDsa(key) => key.verify(message, signature).is_ok(),
-        }
-    }
-}
-
-struct Key {
+pub(super) struct Key {
     id: Option<String>,
-    algorithm: Algorithm,
+    pub(super) algorithm: Algorithm,
+    pub(super) key: DecodingKey,
 }
 
 /// The keys that tokens may be signed with. Never printed.
@@ -108,31 +81,46 @@ impl std::fmt::Debug for JwtKeys {
 }
 
 impl JwtKeys {
+    /// No key: of a published set that has not been fetched yet.
+    pub(super) fn none() -> Self {
+        Self { keys: Vec::new(), shared: false }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// One secret, for HS256.
     pub fn of_secret(secret: &[u8]) -> Result<Self, Invalid> {
-        let algorithm = hs256(secret)
+        provider::install();
+        let key = DecodingKey::from_secret(secret)
+            .ok()
+            .and_then(|key| strong(Algorithm::HS256, key))
             .ok_or_else(|| Invalid::new("JUSTSTORAGE_JWT_SECRET", "must have at least 32 bytes"))?;
-        Ok(Self { keys: vec![Key { id: None, algorithm }], shared: true })
+        Ok(Self { keys: vec![Key { id: None, algorithm: Algorithm::HS256, key }], shared: true })
     }
 
     /// The keys of a JWK set. Keys for other uses than signatures, and of other kinds than RSA, P-256,
     /// Ed25519 and shared secrets, are left out; a key that is none is refused, as is a set without keys.
     pub fn of_jwks(json: &str) -> Result<Self, Invalid> {
+        provider::install();
         let invalid = |reason| Invalid::new("JUSTSTORAGE_JWT_JWKS", reason);
         // The message could repeat what stands there: a secret, perhaps.
         let set: JwkSet = serde_json::from_str(json)
             .map_err(|_| invalid("must be a JSON object with an array `keys` of JSON web keys"))?;
         let mut keys = Vec::new();
-        for jwk in set.keys.into_iter().filter(Jwk::is_for_signatures) {
-            let id = jwk.kid.clone();
+        for jwk in set.keys.into_iter().filter(is_for_signatures) {
+            let Some(algorithm) = algorithm(&jwk) else { continue };
+            let id = jwk.common.key_id.clone();
             if id.is_some() && keys.iter().any(|key: &Key| key.id == id) {
                 return Err(invalid("two keys have the same `kid`"));
             }
-            if let Some(algorithm) = jwk.algorithm().ok_or_else(|| {
+            let key = DecodingKey::from_jwk(&jwk).ok().and_then(|key| strong(algorithm, key));
+            let key = key.ok_or_else(|| {
                 invalid("a key cannot be used: a value is missing, too short, weak or no base64url")
-            })? {
-                keys.push(Key { id, algorithm });
-            }
+            })?;
+            keys.push(Key { id, algorithm, key });
         }
         if keys.is_empty() {
             return Err(invalid("has no key for RS256, ES256, EdDSA or HS256 signatures"));
@@ -143,26 +131,13 @@ impl JwtKeys {
         Ok(Self { keys, shared: false })
     }
 
-    /// Whether `signature` is that of `message` under the key that a token names. `key_id` may be left out
-    /// only where there is one key.
-    pub(super) fn verifies(
-        &self,
-        key_id: Option<&str>,
-        algorithm: &str,
-        message: &[u8],
-        signature: &[u8],
-    ) -> bool {
-        self.key(key_id).is_some_and(|key| {
-            key.algorithm.name() == algorithm && key.algorithm.verifies(message, signature)
-        })
-    }
-
     /// Whether there is still a key that a token may name so.
     pub(super) fn has(&self, key_id: Option<&str>) -> bool {
         self.key(key_id).is_some()
     }
 
-    fn key(&self, key_id: Option<&str>) -> Option<&Key> {
+    /// The key that a token names. The id may be left out only where there is one key.
+    pub(super) fn key(&self, key_id: Option<&str>) -> Option<&Key> {
         match key_id {
             Some(id) if !self.shared => self.keys.iter().find(|key| key.id.as_deref() == Some(id)),
             _ => self.keys.first().filter(|_| self.keys.len() == 1),
@@ -170,65 +145,53 @@ impl JwtKeys {
     }
 }
 
-fn hs256(secret: &[u8]) -> Option<Algorithm> {
-    let fits = secret.len() >= SECRET_BYTES_MIN;
-    fits.then(|| Algorithm::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret)))
+fn is_for_signatures(jwk: &Jwk) -> bool {
+    let signs = |operation: &KeyOperations| matches!(operation, KeyOperations::Verify | KeyOperations::Sign);
+    let (purpose, operations) = (&jwk.common.public_key_use, &jwk.common.key_operations);
+    purpose.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
+        && operations.as_ref().is_none_or(|operations| operations.iter().any(signs))
 }
 
-#[derive(Deserialize)]
-struct JwkSet {
-    keys: Vec<Jwk>,
+/// The one algorithm that a key is for, by its kind; `None` for a key that is of no use here.
+fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+        AlgorithmParameters::OctetKey(_) => Algorithm::HS256,
+        // Of an unknown kind, or of a known one that lacks a value.
+        AlgorithmParameters::Other(key) => {
+            let text = |name| key.fields.get(name).and_then(Value::as_str);
+            match (text("kty")?, text("crv")) {
+                ("RSA", _) => Algorithm::RS256,
+                ("EC", Some("P-256")) => Algorithm::ES256,
+                ("OKP", Some("Ed25519")) => Algorithm::EdDSA,
+                ("oct", _) => Algorithm::HS256,
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    jwk.common.key_algorithm.is_none_or(|named| named == algorithm.into()).then_some(algorithm)
 }
 
-/// The members of a key that matter here (RFC 7517 section 4, RFC 7518 section 6, RFC 8037 section 2).
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    purpose: Option<String>,
-    key_ops: Option<Vec<String>>,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-    k: Option<String>,
-}
-
-impl Jwk {
-    fn is_for_signatures(&self) -> bool {
-        self.purpose.as_deref().is_none_or(|purpose| purpose == "sig")
-            && self.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify" || op == "sign"))
-    }
-
-    /// The key's one algorithm. `Some(None)` for a key of another kind, `None` for one that is broken.
-    #[allow(clippy::option_option)] // three cases: usable, of no use here, broken
-    fn algorithm(&self) -> Option<Option<Algorithm>> {
-        let is_for = |name: &str| self.alg.as_deref().is_none_or(|alg| alg == name);
-        let bytes =
-            |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?.trim_end_matches('=')).ok();
-        let point = |text: &Option<String>| bytes(text).filter(|bytes| bytes.len() == POINT_BYTES);
-        Some(match (self.kty.as_str(), self.crv.as_deref()) {
-            ("RSA", _) if is_for("RS256") => {
-                let modulus: Vec<u8> = bytes(&self.n)?.into_iter().skip_while(|byte| *byte == 0).collect();
-                if modulus.len() * 8 < RSA_BITS_MIN {
-                    return None;
-                }
-                Some(Algorithm::Rs256 { modulus, exponent: bytes(&self.e)? })
-            }
-            ("EC", Some("P-256")) if is_for("ES256") => {
-                // An uncompressed point (SEC 1 section 2.3.3).
-                let public = [vec![4], point(&self.x)?, point(&self.y)?].concat();
-                Some(Algorithm::Es256(UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, public)))
-            }
-            ("OKP", Some("Ed25519")) if is_for("EdDSA") || is_for("Ed25519") => {
-                let public = point(&self.x).filter(|public| !is_weak(public))?;
-                Some(Algorithm::EdDsa(UnparsedPublicKey::new(&signature::ED25519, public)))
-            }
-            ("oct", _) if is_for("HS256") => Some(hs256(&bytes(&self.k)?)?),
-            _ => None,
-        })
+/// `key`, unless it is too short or one that anybody can sign for.
+fn strong(algorithm: Algorithm, key: DecodingKey) -> Option<DecodingKey> {
+    match (algorithm, key.kind()) {
+        (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            let modulus: Vec<u8> = n.iter().copied().skip_while(|byte| *byte == 0).collect();
+            let strong = modulus.len() * 8 >= RSA_BITS_MIN;
+            strong.then(|| DecodingKey::from_rsa_raw_components(&modulus, e))
+        }
+        (Algorithm::HS256, DecodingKeyKind::SecretOrDer(secret)) => {
+            (secret.len() >= SECRET_BYTES_MIN).then_some(key)
+        }
+        (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => {
+            (point.len() == UNCOMPRESSED_BYTES).then_some(key)
+        }
+        (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(point)) => {
+            (point.len() == POINT_BYTES && !is_weak(point)).then_some(key)
+        }
+        _ => None,
     }
 }

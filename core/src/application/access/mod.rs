@@ -7,11 +7,13 @@ mod jwks;
 mod jwt;
 pub mod keys;
 pub mod presign;
+mod published;
 mod seal;
 
 pub use authenticate::{Access, AuthMode, RootKey, S3Identity};
 pub use jwks::{JwtKeys, SECRET_BYTES_MIN};
-pub use jwt::{JwtRules, LEEWAY};
+pub use jwt::{ClaimNames, ClaimPath, JwtRules, LEEWAY};
 pub use keys::{NewKey, NewKeyRequest};
 pub use presign::{PRESIGNED_MAX, PresignRequest, PresignTarget, Presigned, PresignedCall};
+pub use published::KeySetPace;
 pub use seal::{MasterKey, MasterKeys};

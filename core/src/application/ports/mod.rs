@@ -2,6 +2,7 @@
 //! suite in `testing` that all of them pass.
 
 pub mod clock;
+pub mod key_set;
 pub mod metadata;
 pub mod segments;
 pub mod volume;

@@ -1,7 +1,8 @@
 //! Good tokens of every algorithm, and a corpus of hostile ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use base64::engine::general_purpose::STANDARD;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
@@ -11,6 +12,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::address::{Namespace, SpaceAddress};
+use crate::domain::principal::Rights;
+
+mod shapes;
 
 /// 2023-11-14T22:13:20Z.
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -18,25 +22,8 @@ const NOW_S: i64 = 1_700_000_000;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// Made for these tests, known to everybody, used for nothing else. PKCS #8, DER, base64.
-const RSA: &str = "\
-    MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQCv31FjDvCud7BTexWd3Hp+79pIxOQktb/KYRPy7g2uDIfjbdPw \
-    CUH740Q3rSxmHbFt5S+s4E/ady8KYTUqZ/6RSIBW81JvI2Rx7Ulj6yznCgZwtiQ4653EiJiSIAawnXtx+nYXTlvUODykfeTJRx5z \
-    VJhsAg6KfmO9I2HQxV0DWRIAPKhkN/1zxcSXQtqAfqZuRSltHaRAYbPtGEz+ptL9Wzlhi4QzyxQJKlpsdiptpIqWgwF7VgCtf1zB \
-    v1KKdU/izYsfhy5xFgIxvAgPgcZgl8Dl2r7phSemHOCtg523VwrO4XNdurxBrLCCr+7gORUXJ0ILSLjBSKR5mBE4dksbAgMBAAEC \
-    ggEADbc1yqrknEabSrdjpS8HopSkCl7IiBBgh7DwdFaaXIN/qX3sNGEUc0dzD4CC4OfZ6X8hK7NGpvv6gC26jrcThFMKJz3MpPw2 \
-    nifqPE+f7di7Tdj2lDXT1PruIx86RlXRxb7JrOGgibllCVMEH6pbNpVXWb0DU0uuDZcPzs9FhLgxUhL+YejD4F6CEgrNXLm3G/+c \
-    WhxLml73PIciynLkLNlpdqVqLDQ944eqyVSTgJ6HFByQlvBFsBp7b4BAhfyh1kfT002JWx/Bqlj+mmrEKMxZilkGQGsbK1Sa4mlA \
-    JGKzYd27EPFNu36611R+TkV95NsWJzVXuREW5qSLTGUzIQKBgQDoib0hdnmVlqUz6qOaY/8d9UBesQSovR3/UQw+CX2ydk2bgqNf \
-    Iogcb4+m+MO7vhpyjbHzb8lzBt+1TlzoQilNLwRhRjGtMhkEvmjlh/a0wzDcICOdy760U7fy2hRiAzmN/UM6o2beo1Fj5hYe0ESo \
-    TvOHzEMU502RBRHg1vAOMQKBgQDBnfOoiumkdq2KfGTHBad2J6PA+0a6KiEdRNM+HH7liW2R2MCIwwDYqDPBE3WvFtHI9qcLxBSP \
-    orVQsvY5SMo9wq3Cj5YV39C5BmZ4qQicVJk3FQbKF1iT9RdumfoMsGqigbjSXT7YUb+1fjsQfMGTyIDpqi+EYC0Qw4pzDRnfCwKB \
-    gQCrSgKyKoYnJV+tnXJD4NLkq2puFfD7psr47ieZbv5TPgeuvI1BH7upTpg/g1ES81ah+TQSwM5gV7jj4cRYJZwsyaxtRvqCvLtn \
-    HidApGWbA4jzLQ1vR8zDIkQGtJN9GykDKYKjKAg3iZADiVHUAtAANp/28QSc2kDtyRFBULJlkQKBgBIpAYimduGxK/fYUQ+FzT48 \
-    25QnPWwKtY5sPTAPNivLZxaN8Qki2Tp5FFmgvKIOjuC9mc91tcP/K+iE0Klw1V9Tmj6sfxRQKOCh5AyfNiqLmM9czoU4CVvfWjJK \
-    iPSVu3rAlhhNHK7nhAa+70VNnk6BOO4xw0E0UCXJYXwHF40fAoGBAJJrasaZEhX0dT3mgGDukwEq3leG3kpqIz9BmKd3h9ZuybLs \
-    5S7KFQxMTzBK1ticCepv+XEUAezelYE9qcHIi2kYnW9DoE1lwjcCJCFEtbVEj9eQvWwPNXcduGY8hv01NOxIlWmIrWtrepj+G9hQ \
-    4tD3ofOzlB3iJhpq/Tp+VZAz";
+/// Made for tests, known to everybody, used for nothing else. PKCS #8, DER, base64.
+const RSA: &str = include_str!("tests/rsa.pkcs8");
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -56,7 +43,7 @@ impl Signers {
         let ec = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
         let ed = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
         Self {
-            rsa: RsaKeyPair::from_pkcs8(&STANDARD.decode(RSA.replace(' ', "")).unwrap()).unwrap(),
+            rsa: RsaKeyPair::from_pkcs8(&STANDARD.decode(RSA.replace('\n', "")).unwrap()).unwrap(),
             ec: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, ec.as_ref(), &random).unwrap(),
             ed: Ed25519KeyPair::from_pkcs8(ed.as_ref()).unwrap(),
             random,
@@ -191,7 +178,8 @@ async fn tokens_end_with_their_key() {
 #[tokio::test]
 async fn issuer_and_audience_are_checked_where_they_matter() {
     let (signers, open) = verifier(JwtRules::default());
-    let rules = JwtRules { issuer: Some("https://id".into()), audience: Some("store".into()) };
+    let rules =
+        JwtRules { issuer: Some("https://id".into()), audience: Some("store".into()), ..JwtRules::default() };
     let strict = JwtVerifier::new(signers.keys(), rules);
     let token = |iss: Value, aud: Value| {
         let mut claims = with("iss", iss);
@@ -203,6 +191,8 @@ async fn issuer_and_audience_are_checked_where_they_matter() {
     assert!(strict.verify(&token(json!("https://id"), json!("store")), NOW).await.is_ok());
     for bad in [
         token(json!("https://evil"), json!("store")),
+        token(json!(["https://evil", "https://id"]), json!("store")),
+        token(Value::Null, json!("store")),
         token(json!("https://id"), json!("other")),
         token(json!("https://id"), json!([])),
         token(json!("https://id"), json!(7)),
@@ -320,6 +310,8 @@ async fn hostile_tokens_are_refused() {
     for (name, value) in [
         ("crit", json!(["exp"])),
         ("crit", json!([])),
+        ("crit", json!(["b64"])),
+        ("b64", json!(false)),
         ("typ", json!("logout+jwt")),
         ("typ", json!("JWE")),
         ("typ", json!(7)),
@@ -400,9 +392,11 @@ async fn hostile_tokens_are_refused() {
         corpus.push(("no token", text));
     }
     // A member twice: issuer and store could read different ones.
-    let twice = claims().to_string().replace('{', r#"{"tenant":"evil","#);
-    let message = format!("{}.{}", encode(Signers::header("h").to_string()), encode(twice));
-    corpus.push(("a claim twice", format!("{message}.{}", encode(mac(SECRET, message.as_bytes())))));
+    for twice in [r#"{"tenant":"evil","#, r#"{"x":[{"a":1,"a":2}],"#] {
+        let twice = claims().to_string().replace('{', twice);
+        let message = format!("{}.{}", encode(Signers::header("h").to_string()), encode(twice));
+        corpus.push(("a claim twice", format!("{message}.{}", encode(mac(SECRET, message.as_bytes())))));
+    }
     // Any character changed anywhere.
     for at in 0..good.len() {
         let mut bytes = good.clone().into_bytes();
