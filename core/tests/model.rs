@@ -1,16 +1,21 @@
 //! Random operations on the real store and on a map, compared after every step, on SQLite and PostgreSQL, with
 //! kills, power cuts and failing syncs in between: at any step of any operation, and of the recovery after it.
 //!
+//! Versions of keys have a model of their own: lists of them, which the rules of the domain alone change (`history`).
+//!
 //! A failure shrinks to a short list of operations and prints its seed; `PROPTEST_CASES` sets how many runs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "common/history.rs"]
+mod history;
 #[path = "common/play.rs"]
 mod play;
 
 use std::cell::Cell;
 use std::time::Instant;
 
+use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::testing::disk::{Dice, Kind};
 use play::{Engine, Operation, Play, operation};
 use proptest::prelude::*;
@@ -92,4 +97,50 @@ fn the_store_behaves_as_a_map_on_sqlite() {
 #[test]
 fn the_store_behaves_as_a_map_on_postgres() {
     behaves_as_a_map(Engine::Postgres, 8);
+}
+
+/// Batches come to what the rules say of their changes one by one, whatever statements share.
+fn versions_follow_the_rules(engine: Engine, cases: u32) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let url = match engine {
+        Engine::Sqlite => format!("sqlite://{}", directory.path().join("metadata.db").display()),
+        Engine::Postgres => juststorage_core::testing::postgres::shared().create_database(),
+    };
+    let store = runtime.block_on(async {
+        let store = SqlMetadata::connect(&url).await.unwrap();
+        store.migrate().await.unwrap();
+        store
+    });
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(cases);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let done = Cell::new(0);
+    let result = TestRunner::new(config).run(&history::acts(), |acts| {
+        runtime.block_on(async {
+            let mut play = history::Play::new(&store).await;
+            for act in &acts {
+                play.act(act).await;
+            }
+            play.finish().await;
+        });
+        done.set(done.get() + acts.len());
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{engine:?}: {error}");
+    }
+    println!(
+        "figures: versions: {engine:?}: {cases} runs, {} batches and changes of versioning, 0 differences",
+        done.get()
+    );
+}
+
+#[test]
+fn versions_follow_the_rules_on_sqlite() {
+    versions_follow_the_rules(Engine::Sqlite, 64);
+}
+
+#[test]
+fn versions_follow_the_rules_on_postgres() {
+    versions_follow_the_rules(Engine::Postgres, 16);
 }

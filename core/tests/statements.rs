@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use juststorage_core::domain::state::{ObjectState, SegmentState};
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::testing::postgres;
 
@@ -181,7 +182,8 @@ const WHAT_WAITS: [&str; 6] = [
     "objects_deleting",
     "objects_writing",
     "segments_condemned",
-    "segments_sparse",
+    // From its sparsest end, up to a limit.
+    "segments_by_live_share",
     "autoindex_gc_candidates",
     "autoindex_move_candidates",
 ];
@@ -252,4 +254,78 @@ async fn every_statement_is_understood_by_sqlite() {
 #[tokio::test]
 async fn every_statement_is_understood_by_postgres() {
     prepare_all(&postgres::shared().create_database()).await;
+}
+
+/// The names of states that begin at a place, one or a list.
+fn states_behind(pieces: &[Piece], at: usize) -> Vec<String> {
+    let mut states = Vec::new();
+    for piece in &pieces[at..] {
+        match piece {
+            Piece::Fragment(name) => states.push(name.clone()),
+            Piece::Literal(text) if text == ", " => {}
+            Piece::Literal(_) => break,
+        }
+    }
+    states
+}
+
+/// What a statement does to the states of a table: from which, to which (`None`: the row goes).
+fn transitions(pieces: &[Piece]) -> Option<(&'static str, Vec<String>, Option<String>)> {
+    let Some(Piece::Literal(head)) = pieces.first() else { return None };
+    let table = ["objects", "segments"].into_iter().find(|table| {
+        head.starts_with(&format!("UPDATE {table} SET state = "))
+            || head.starts_with(&format!("DELETE FROM {table} "))
+    })?;
+    // The last comparison: an inner select of the same statement says the same.
+    let compares = |piece: &Piece| matches!(piece, Piece::Literal(text) if text.ends_with("state = ") || text.ends_with("state IN ("));
+    let compared = (1..pieces.len())
+        .rev()
+        .find(|at| compares(&pieces[*at]))
+        .or_else(|| (head.starts_with("DELETE") && compares(&pieces[0])).then_some(0));
+    let from = compared.map(|at| states_behind(pieces, at + 1)).unwrap_or_default();
+    let to = head.starts_with("UPDATE").then(|| states_behind(pieces, 1).remove(0));
+    Some((table, from, to))
+}
+
+/// Every statement that changes a state, or removes a row that has one, names the state that it begins from, and goes
+/// where the domain lets that state go.
+#[test]
+fn statements_change_states_as_the_domain_allows() {
+    let object = |name: &str| ObjectState::ALL.into_iter().find(|state| state.as_str() == name);
+    let segment = |name: &str| SegmentState::ALL.into_iter().find(|state| state.as_str() == name);
+    let mut seen = 0;
+    for (place, pieces) in statements() {
+        let Some((table, from, to)) = transitions(&pieces) else { continue };
+        assert!(!from.is_empty(), "{place}: from which state?");
+        for from in from {
+            let allowed = if table == "objects" {
+                let from = object(&from).unwrap_or_else(|| panic!("{place}: {from}"));
+                from.may_become(to.as_deref().map(|to| object(to).unwrap()))
+            } else {
+                let from = segment(&from).unwrap_or_else(|| panic!("{place}: {from}"));
+                from.may_become(to.as_deref().map(|to| segment(to).unwrap()))
+            };
+            assert!(allowed, "{place}: {table} from {from} to {to:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 14, "only {seen} changes of states were found");
+}
+
+/// A state, a kind or a class stands in a statement by its name.
+#[test]
+fn no_statement_writes_a_state_as_a_number() {
+    for (place, pieces) in statements() {
+        for piece in &pieces {
+            let Piece::Literal(text) = piece else { continue };
+            for column in ["state", "kind", "class", "tier", "versioning"] {
+                for comparison in [" = ", " <> ", " IN ("] {
+                    for (at, found) in text.match_indices(&format!("{column}{comparison}")) {
+                        let next = text[at + found.len()..].chars().next();
+                        assert!(!next.is_some_and(|c| c.is_ascii_digit()), "{place}: {text}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -40,6 +40,7 @@ files! {
     "0014_storage_class.sql",
     "0016_leaf_verdicts.sql",
     "0017_drafts.sql",
+    "0018_live_share.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

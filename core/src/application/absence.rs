@@ -5,10 +5,11 @@
 //! about any leaf then, and the server is not ready until the files are back. The same holds where nothing can be read.
 
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{MetadataStore, SegmentState};
+use crate::application::ports::metadata::MetadataStore;
 use crate::application::ports::segments::Presence;
 use crate::application::store::Tiers;
 use crate::domain::blob::SegmentId;
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 /// Places in the order of ids from which segments are looked for. They lie on shelves by their ids, so that several

@@ -14,7 +14,7 @@ use crate::application::error::{Error, Result};
 use crate::application::high_water;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    LeafRecord, MetadataStore, NewContent, PutObject, SegmentRecord, SegmentState, StagedLeaf,
+    LeafRecord, MetadataStore, NewContent, PutObject, SegmentRecord, StagedLeaf,
 };
 use crate::application::ports::segments::{FoundRecord, SegmentError, SegmentKind};
 use crate::application::store::Tiers;
@@ -26,6 +26,7 @@ use crate::domain::etag::Etag;
 use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::{DedupDomain, DedupScope};
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 /// The namespace in which rebuilt objects lie.

@@ -10,10 +10,11 @@ use crate::application::store::Store;
 use crate::application::{metrics, workers};
 use crate::domain::acl::CannedAcl;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
-use crate::domain::object::{ObjectState, Tags};
+use crate::domain::object::Tags;
 use crate::domain::principal::{Principal, Proof, Right, Tenants};
 use crate::domain::settings::{BucketOwnerEnforced, Declared, Setting};
 use crate::domain::space::{Bucket, Space};
+use crate::domain::state::ObjectState;
 use crate::domain::storage_class::StorageClass;
 
 /// What a new bucket is like.

@@ -19,6 +19,7 @@ use crate::domain::limits::{Quota, QuotaPart};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::space::{DedupScope, Space};
 use crate::domain::storage_class::StorageClass;
+use crate::domain::versioning::{KeyVersions, Version, needs_null_version, overwrite};
 
 /// One segment store for each storage class.
 #[derive(Clone)]
@@ -108,16 +109,29 @@ impl Store {
         let held = self.metadata.holdings(&address.tenant).await?;
         if let Err(part) = quota.admit(held, size.unwrap_or(0), None) {
             // What it replaces may make room.
-            let current = match key {
-                Some(key) => self.metadata.find(&Target::Latest(address.clone(), key.clone())).await?,
+            let replaced = match key {
+                Some(key) => self.freed_by_overwrite(address, key).await?,
                 None => None,
             };
-            let replaced = current.and_then(|found| found.object.makes_way(found.object.versioning));
             if replaced.is_none() || quota.admit(held, size.unwrap_or(0), replaced).is_err() {
                 return Err(quota_exceeded(part));
             }
         }
         Ok(Some(quota))
+    }
+
+    /// The bytes that a new version of a key would free as things are; `None` if every version stays.
+    async fn freed_by_overwrite(&self, address: &SpaceAddress, key: &Key) -> Result<Option<u64>> {
+        let target = Target::Latest(address.clone(), key.clone());
+        let Some(latest) = self.metadata.find(&target).await? else { return Ok(None) };
+        let (versioning, latest) = (latest.object.versioning, Version::from(&latest.object));
+        let null_behind = if needs_null_version(versioning, Some(&latest)) {
+            let target = Target::Version(address.clone(), key.clone(), VersionRef::Null);
+            self.metadata.find(&target).await?.map(|found| Version::from(&found.object))
+        } else {
+            None
+        };
+        Ok(overwrite(versioning, &KeyVersions::new(Some(latest), null_behind)).freed())
     }
 
     /// `body`, no faster than `who`'s tenant may send.

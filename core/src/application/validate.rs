@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use crate::application::absence;
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{KeptSegment, MetadataStore, SegmentRecord, SegmentState};
+use crate::application::ports::metadata::{KeptSegment, MetadataStore, SegmentRecord};
 use crate::application::ports::segments::SegmentError;
 use crate::application::store::Tiers;
 use crate::application::verify::{LeafCheck, MISSING, UNREADABLE, Verdict, still_there};
 use crate::domain::blob::{Location, SegmentId};
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 /// Rows of one page.

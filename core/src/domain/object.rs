@@ -62,55 +62,6 @@ impl fmt::Display for ObjectId {
     }
 }
 
-/// `(none) → WRITING → COMMITTED → DELETING → (row gone)`. Only COMMITTED is visible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObjectState {
-    /// Somebody is sending its bytes; dies with its writer.
-    Writing,
-    /// Acknowledged and visible.
-    Committed,
-    /// Deleted or replaced; its row keeps the blob alive until GC takes it.
-    Deleting,
-}
-
-impl ObjectState {
-    /// Every state, in order.
-    pub const ALL: [Self; 3] = [Self::Writing, Self::Committed, Self::Deleting];
-
-    /// The number kept in the database.
-    pub fn code(self) -> i16 {
-        match self {
-            Self::Writing => 1,
-            Self::Committed => 2,
-            Self::Deleting => 3,
-        }
-    }
-
-    /// Reads the number kept in the database.
-    pub fn from_code(code: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.code() == code)
-    }
-
-    /// Its name in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Writing => "writing",
-            Self::Committed => "committed",
-            Self::Deleting => "deleting",
-        }
-    }
-
-    /// Whether a row may go from this state to `next`; `None` is the row's end.
-    pub fn may_become(self, next: Option<Self>) -> bool {
-        matches!(
-            (self, next),
-            (Self::Writing, Some(Self::Committed) | None)
-                | (Self::Committed, Some(Self::Deleting))
-                | (Self::Deleting, None)
-        )
-    }
-}
-
 /// The standard headers that are stored with an object and sent back with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -275,18 +226,6 @@ impl Object {
         self.content.is_none()
     }
 
-    /// How many bytes it gives back when a new version of its key comes, of which it is the latest, in a space with
-    /// this versioning. A null version behind the latest one is not looked for: to count it as kept errs on the
-    /// side of the quota.
-    pub fn makes_way(&self, versioning: Versioning) -> Option<u64> {
-        let goes = match versioning {
-            Versioning::Off => true,
-            Versioning::Enabled => false,
-            Versioning::Suspended => self.is_null_version,
-        };
-        goes.then(|| self.size())
-    }
-
     /// The version id S3 shows: none in a space that never had versioning.
     pub fn s3_version_id(&self) -> Option<String> {
         match (self.versioning, self.is_null_version) {
@@ -319,22 +258,6 @@ pub struct Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn states_go_one_way() {
-        use ObjectState::{Committed, Deleting, Writing};
-        let allowed: Vec<_> = ObjectState::ALL
-            .into_iter()
-            .flat_map(|from| {
-                [None, Some(Writing), Some(Committed), Some(Deleting)].into_iter().map(move |to| (from, to))
-            })
-            .filter(|(from, to)| from.may_become(*to))
-            .collect();
-        assert_eq!(
-            allowed,
-            [(Writing, None), (Writing, Some(Committed)), (Committed, Some(Deleting)), (Deleting, None)]
-        );
-    }
 
     #[test]
     fn later_versions_have_larger_ids_whatever_the_clock_says() {

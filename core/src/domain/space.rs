@@ -57,6 +57,13 @@ pub struct Space {
     pub created_at: Timestamp,
 }
 
+impl Space {
+    /// Whether it keeps and locks versions as a space does that a write has just made: not at all.
+    pub fn is_as_made(&self) -> bool {
+        self.versioning == Versioning::default() && self.object_lock.is_none()
+    }
+}
+
 /// An S3 bucket: a name for a space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {

@@ -11,9 +11,10 @@ use crate::domain::checksum::ChecksumAlgorithm;
 use crate::domain::multipart::PART_BYTES_MAX;
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::object_lock::ObjectLock;
-use crate::domain::precondition::{Preconditions, WriteDecision};
+use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{Principal, Right};
 use crate::domain::storage_class::StorageClass;
+use crate::domain::versioning::{Denial, Version, check_lock_asked, check_write};
 
 /// Which entity tag the client expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,12 +95,11 @@ impl Store {
     ) -> Result<()> {
         let Some(key) = key.filter(|_| !preconditions.is_empty()) else { return Ok(()) };
         let found = self.metadata.find(&entered.target(key.clone(), None)).await?;
-        let current = found.as_ref().map(|found| &found.object).filter(|object| !object.is_delete_marker());
-        match preconditions.decide_write(current.map(|object| (&object.etag, object.created_at))) {
-            WriteDecision::Proceed => Ok(()),
-            WriteDecision::Failed => Err(Error::PreconditionFailed("the current object does not match")),
-            WriteDecision::Missing => Err(Error::NoSuchObject),
-        }
+        let latest = found.map(|found| Version::from(&found.object));
+        check_write(preconditions, latest.as_ref()).map_err(|denial| match denial {
+            Denial::NoSuchObject => Error::NoSuchObject,
+            _ => Error::PreconditionFailed("the current object does not match"),
+        })
     }
 
     /// Refuses a lock that is over already, or that is asked for where there are none, or by a stranger: no ACL lets
@@ -108,8 +108,8 @@ impl Store {
         if entered.as_stranger && !lock.is_empty() {
             return Err(authorize::refuse(Right::Write));
         }
-        let lockless = entered.space.as_ref().is_some_and(|space| space.object_lock.is_none());
-        if lockless && !lock.is_empty() {
+        // Of a space that was not looked up the transaction decides.
+        if entered.space.is_some() && check_lock_asked(entered.space.as_ref(), lock).is_err() {
             return Err(Error::NoObjectLock);
         }
         Ok(lock.validate(self.clock.now())?)

@@ -18,8 +18,8 @@ use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    ExpireObject, Expiry, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, Refusal,
-    Target, UpdateObject, WriterId,
+    ExpireObject, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, Refusal, Target,
+    UpdateObject, WriterId,
 };
 use crate::domain::address::SpaceAddress;
 use crate::domain::lifecycle::{Candidate, Day, Lifecycle, Position, Verdict};
@@ -28,6 +28,7 @@ use crate::domain::object::{Object, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::versioning::Expiry;
 
 /// Versions or uploads of one step: short enough that a foreground commit waiting behind it is not felt.
 const PAGE: u32 = 256;

@@ -36,7 +36,10 @@ pub(super) async fn adopt(
             let applied = commit::apply(&mut tx, writer, &mutations, now, Fences::First).await?;
             // A single that was not committed into is still open: it holds nothing that counts.
             tx.query(sql!(
-                "UPDATE segments SET state = 2, writer = NULL, size = $2 WHERE id = $1 AND state = 1"
+                "UPDATE segments SET state = ",
+                sealed,
+                ", writer = NULL, size = $2 WHERE id = $1 AND state = ",
+                open
             ))
             .bind(segment.id.0)
             .bind(rows::signed(segment.size)?)

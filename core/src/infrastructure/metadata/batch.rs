@@ -1,11 +1,12 @@
 //! What the changes of one transaction share: the statements that several of them need, and what is known by now,
 //! so that it is asked once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::commit::Applied;
 use super::dialect::{Fault, sql};
 use super::limits::Ledger;
+use super::statement::Row;
 use super::tally::{Tally, lost};
 use super::transaction::Transaction;
 use super::{rows, segments, spaces};
@@ -14,7 +15,7 @@ use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::blob::SegmentId;
 use crate::domain::object::{Object, ObjectId};
-use crate::domain::space::{Bucket, Space, SpaceId, Versioning};
+use crate::domain::space::{Bucket, Space, SpaceId};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -153,34 +154,57 @@ impl<'t> Batch<'t> {
 
     /// The latest version of a key, a delete marker too. It stays so until the end of the transaction.
     pub(super) async fn latest(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        let mut found = self.latest_of(space, &[key]).await?;
+        if found.is_empty() {
+            found = self.look_again_for_latest(space, &[key]).await?;
+        }
+        Ok(found.pop())
+    }
+
+    /// The latest versions of keys for which [`Self::latest_of`] found none, if they have any after all.
+    ///
+    /// On PostgreSQL a statement that had to wait for a row looks again at that row, and not at the one that the
+    /// other transaction put in its place: it finds nothing although the key is there all the time. A statement that
+    /// waits for nobody sees one state of the database, so what it does not see is not there.
+    pub(super) async fn look_again_for_latest(
+        &mut self,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        if self.tx.sees_only_its_own() {
+            return Ok(found);
+        }
+        let mut missing = keys.to_vec();
         for _ in 0..LOOKS_MAX {
-            let found = self.latest_of(space, &[key]).await?.pop();
-            if found.is_some() || !self.has_latest(space, key).await? {
+            let there = self.keys_with_latest(space, &missing).await?;
+            missing.retain(|key| there.contains(key.as_str()));
+            let objects = self.latest_of(space, &missing).await?;
+            missing.retain(|key| !objects.iter().any(|object| object.key.as_ref() == Some(key)));
+            found.extend(objects);
+            if missing.is_empty() {
                 return Ok(found);
             }
         }
-        Err(Fault::Collision(format!("the latest version of {key} kept changing")))
+        Err(Fault::Collision(format!("the latest version of {} kept changing", list_of(&missing))))
     }
 
-    /// Whether a key has a latest version, without waiting for anybody.
-    ///
-    /// On PostgreSQL a statement that had to wait for a row looks again at that row, and not at the one that the
-    /// other transaction put in its place: it finds nothing although the key is there all the time. This statement
-    /// sees one state of the database, so what it does not see is not there.
-    pub(super) async fn has_latest(&mut self, space: SpaceId, key: &Key) -> Result<bool, Fault> {
-        if self.tx.sees_only_its_own() {
-            return Ok(false);
+    async fn keys_with_latest(&mut self, space: SpaceId, keys: &[&Key]) -> Result<HashSet<String>, Fault> {
+        let mut found = HashSet::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "SELECT key FROM objects WHERE space_id = $1 AND key IN (",
+                    list,
+                    ") AND key <> '' AND is_latest = TRUE"
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(Row::first::<String>).await?);
         }
-        let found = self
-            .tx
-            .query(sql!(
-                "SELECT 1 FROM objects WHERE space_id = $1 AND key = $2 AND key <> '' AND is_latest = TRUE"
-            ))
-            .bind(space.0)
-            .bind(key.as_str())
-            .optional()
-            .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 
     /// The latest versions of those of the keys that have any.
@@ -204,100 +228,143 @@ impl<'t> Batch<'t> {
         Ok(found)
     }
 
-    /// The null version of a key. As with [`Self::latest`], another transaction may put a new one in its place.
+    /// The null version of a key. It stays so until the end of the transaction.
     pub(super) async fn null_version(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        Ok(self.null_versions_of(space, &[key]).await?.pop())
+    }
+
+    /// The null versions of those of the keys that have any. As with [`Self::latest`], another transaction may put a new
+    /// one in the place of one that is looked at.
+    pub(super) async fn null_versions_of(
+        &mut self,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        let mut missing = keys.to_vec();
         for _ in 0..LOOKS_MAX {
-            let found = self.look_at_null_version(space, key).await?;
-            if found.is_some() || !self.has_null_version(space, key).await? {
+            let objects = self.look_at_null_versions(space, &missing).await?;
+            missing.retain(|key| !objects.iter().any(|object| object.key.as_ref() == Some(key)));
+            found.extend(objects);
+            if self.tx.sees_only_its_own() {
+                return Ok(found);
+            }
+            let there = self.keys_with_null_version(space, &missing).await?;
+            missing.retain(|key| there.contains(key.as_str()));
+            if missing.is_empty() {
                 return Ok(found);
             }
         }
-        Err(Fault::Collision(format!("the null version of {key} kept changing")))
+        Err(Fault::Collision(format!("the null version of {} kept changing", list_of(&missing))))
     }
 
-    async fn has_null_version(&mut self, space: SpaceId, key: &Key) -> Result<bool, Fault> {
-        if self.tx.sees_only_its_own() {
-            return Ok(false);
-        }
-        let found = self
-            .tx
-            .query(sql!(
-                "SELECT 1 FROM objects WHERE space_id = $1 AND key = $2 AND is_null_version AND state = 2 LIMIT 1"
-            ))
-            .bind(space.0)
-            .bind(key.as_str())
-            .optional()
-            .await?;
-        Ok(found.is_some())
-    }
-
-    async fn look_at_null_version(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
-        self.tx
-            .query(sql!(
-                object,
-                " WHERE o.space_id = $1 AND o.key = $2 AND o.is_null_version AND o.state = 2 \
-                 ORDER BY o.id DESC LIMIT 1",
-                for_update_of_object
-            ))
-            .bind(space.0)
-            .bind(key.as_str())
-            .find(rows::object)
-            .await
-    }
-
-    /// The version that a new latest version of a key replaces for good, by the space's versioning.
-    pub(super) async fn replaced(
+    async fn keys_with_null_version(
         &mut self,
-        space: &Space,
-        key: &Key,
-        latest: Option<&Object>,
-    ) -> Result<Option<Object>, Fault> {
-        match (space.versioning, latest) {
-            (Versioning::Enabled, _) | (Versioning::Off, None) => Ok(None),
-            (Versioning::Off, Some(latest)) => Ok(Some(latest.clone())),
-            (Versioning::Suspended, Some(latest)) if latest.is_null_version => Ok(Some(latest.clone())),
-            // Only the null version is replaced, wherever it is among the versions.
-            (Versioning::Suspended, _) => self.null_version(space.id, key).await,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<HashSet<String>, Fault> {
+        let mut found = HashSet::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "SELECT key FROM objects WHERE space_id = $1 AND key IN (",
+                    list,
+                    ") AND is_null_version AND state = ",
+                    committed
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(Row::first::<String>).await?);
         }
+        Ok(found)
+    }
+
+    async fn look_at_null_versions(&mut self, space: SpaceId, keys: &[&Key]) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    object,
+                    " WHERE o.space_id = $1 AND o.key IN (",
+                    list,
+                    ") AND o.is_null_version AND o.state = ",
+                    committed,
+                    " ORDER BY o.key, o.id DESC",
+                    for_update_of_object
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(rows::object).await?);
+        }
+        Ok(found)
     }
 
     /// A visible object by its id.
     pub(super) async fn object(&mut self, id: ObjectId) -> Result<Option<Object>, Fault> {
         self.tx
-            .query(sql!(object, " WHERE o.id = $1 AND o.state = 2", for_update_of_object))
+            .query(sql!(object, " WHERE o.id = $1 AND o.state = ", committed, for_update_of_object))
             .bind(id.0)
             .find(rows::object)
             .await
     }
 
-    /// The id that a new version of a key takes: the one proposed, if it is larger than all there are.
-    pub(super) async fn next_id(
-        &mut self,
-        space: SpaceId,
-        key: &Key,
-        latest: Option<&Object>,
-        proposed: ObjectId,
-    ) -> Result<ObjectId, Fault> {
-        if latest.is_none_or(|latest| latest.id < proposed) {
-            return Ok(proposed);
-        }
-        // Rows that wait for GC keep their ids, and may lie beyond the latest version.
-        let newest = self
-            .tx
+    /// The largest id that a key has: also of rows that wait for GC, which keep theirs.
+    pub(super) async fn newest_of(&mut self, space: SpaceId, key: &Key) -> Result<Option<ObjectId>, Fault> {
+        self.tx
             .query(sql!("SELECT id FROM objects WHERE space_id = $1 AND key = $2 ORDER BY id DESC LIMIT 1"))
             .bind(space.0)
             .bind(key.as_str())
             .find(|row| row.first().map(ObjectId))
-            .await?;
-        Ok(proposed.after(newest))
+            .await
     }
 
-    /// COMMITTED → DELETING. Whoever calls it has asked [`held`](super::refusals::held) first.
+    /// The newest version that a key has beside one. It stays so until the end of the transaction: another one may be
+    /// deleting the very same version.
+    pub(super) async fn newest_beside(
+        &mut self,
+        space: SpaceId,
+        key: &Key,
+        id: ObjectId,
+    ) -> Result<Option<ObjectId>, Fault> {
+        self.tx
+            .query(sql!(
+                "SELECT id FROM objects WHERE space_id = $1 AND key = $2 AND state = ",
+                committed,
+                " AND id <> $3 \
+                 ORDER BY id DESC LIMIT 1",
+                for_update
+            ))
+            .bind(space.0)
+            .bind(key.as_str())
+            .bind(id.0)
+            .find(|row| row.first().map(ObjectId))
+            .await
+    }
+
+    /// A version becomes the latest of its key, which has none.
+    pub(super) async fn promote(&mut self, id: ObjectId) -> Result<(), Fault> {
+        self.tx
+            .query(sql!("UPDATE objects SET is_latest = TRUE WHERE id = $1 AND state = ", committed))
+            .bind(id.0)
+            .execute()
+            .await
+            .map(drop)
+    }
+
+    /// COMMITTED → DELETING, as a plan says.
     pub(super) async fn retire(&mut self, objects: &[&Object]) -> Result<(), Fault> {
         for portion in self.tx.portions(objects) {
             let statement = self.tx.query_list(
                 sql!(
-                    "UPDATE objects SET state = 3, is_latest = FALSE WHERE state = 2 AND id IN (",
+                    "UPDATE objects SET state = ",
+                    deleting,
+                    ", is_latest = FALSE WHERE state = ",
+                    committed,
+                    " AND id IN (",
                     list,
                     ")"
                 ),
@@ -316,14 +383,20 @@ impl<'t> Batch<'t> {
     }
 
     /// No longer the latest versions, but versions still.
-    pub(super) async fn demote(&mut self, objects: &[&Object]) -> Result<(), Fault> {
-        for portion in self.tx.portions(objects) {
+    pub(super) async fn demote(&mut self, ids: &[ObjectId]) -> Result<(), Fault> {
+        for portion in self.tx.portions(ids) {
             let statement = self.tx.query_list(
-                sql!("UPDATE objects SET is_latest = FALSE WHERE state = 2 AND id IN (", list, ")"),
+                sql!(
+                    "UPDATE objects SET is_latest = FALSE WHERE state = ",
+                    committed,
+                    " AND id IN (",
+                    list,
+                    ")"
+                ),
                 0,
                 portion.len(),
             );
-            statement.bind_all(portion.iter().map(|object| object.id.0)).execute().await?;
+            statement.bind_all(portion.iter().map(|id| id.0)).execute().await?;
         }
         Ok(())
     }
@@ -336,7 +409,7 @@ impl<'t> Batch<'t> {
         let announced: Vec<_> = announced.into_iter().collect();
         for portion in self.tx.portions(&announced) {
             let statement = self.tx.query_list(
-                sql!("DELETE FROM objects WHERE state = 1 AND id IN (", list, ")"),
+                sql!("DELETE FROM objects WHERE state = ", writing, " AND id IN (", list, ")"),
                 0,
                 portion.len(),
             );
@@ -390,8 +463,13 @@ impl<'t> Batch<'t> {
         let sealed = self
             .tx
             .query(sql!(
-                "UPDATE segments SET state = 2, writer = NULL, size = $3 \
-                 WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
+                "UPDATE segments SET state = ",
+                sealed,
+                ", writer = NULL, size = $3 \
+                 WHERE id = $1 AND writer = $2 AND state = ",
+                open,
+                " AND kind = ",
+                pack
             ))
             .bind(pack.0)
             .bind(self.writer.0)
@@ -406,4 +484,8 @@ impl<'t> Batch<'t> {
         self.sealed.push(pack);
         Ok(Ok(Outcome::Sealed))
     }
+}
+
+fn list_of(keys: &[&Key]) -> String {
+    keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
 }

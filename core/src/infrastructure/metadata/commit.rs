@@ -1,18 +1,23 @@
 //! A batch of changes in one transaction.
 //!
 //! A change is first decided (bucket, conditions, segment, source), then made: one that is refused has
-//! written nothing but, at most, that its own single segment is whole.
+//! written nothing but, at most, that its own single segment is whole. Which versions go and stay is decided by
+//! [`versioning`](crate::domain::versioning).
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::batch::{Batch, Fences};
 use super::database::Database;
+use super::delete::{Deleted, KeyDeletion};
 use super::dialect::Fault;
 use super::limits::Ledger;
 use super::tally::condemn_if_empty;
 use super::transaction::{Transaction, transaction};
+use super::versions::{Made, Versions, Wanted};
 use super::{delete, expire, kept, parts, put, update};
-use crate::application::ports::metadata::{MetadataError, Mutation, Outcome, PutObject, Refusal, WriterId};
+use crate::application::ports::metadata::{
+    DeleteObject, MetadataError, Mutation, Outcome, PutObject, Refusal, WriterId,
+};
 use crate::domain::address::Tenant;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::watch;
@@ -89,13 +94,14 @@ pub(super) async fn apply(
     let mut batch = Batch::new(tx, writer, mutations, now, fences, ledger);
     let mut applied = Vec::with_capacity(mutations.len());
     while let Some(mutation) = mutations.get(applied.len()) {
+        let changes: Vec<_> = mutations[applied.len()..].iter().map_while(Change::of).collect();
+        if !changes.is_empty() {
+            applied.extend(change_keys(&mut batch, &changes).await?);
+            continue;
+        }
         applied.push(match mutation {
-            Mutation::Put(_) => {
-                let puts = puts_at_once(&mutations[applied.len()..]);
-                applied.extend(put::put_all(&mut batch, &puts).await?);
-                continue;
-            }
-            Mutation::Delete(delete) => delete::delete(&mut batch, delete).await?,
+            Mutation::Put(_) => return Err(Fault::failed("a put is planned with others")),
+            Mutation::Delete(delete) => delete::delete_version(&mut batch, delete).await?,
             Mutation::Expire(expire) => expire::expire(&mut batch, expire).await?,
             Mutation::Update(update) => update::update(&mut batch, update).await?,
             Mutation::PutPart(part) => parts::put_part(&mut batch, part).await?,
@@ -127,17 +133,93 @@ fn tenant_with_quota(mutation: &Mutation) -> Option<&Tenant> {
     }
 }
 
-/// The puts that a batch begins with, up to the first that writes a key which one before it writes: none of
-/// them can be told by its outcome which came first, so they are done together.
-fn puts_at_once(mutations: &[Mutation]) -> Vec<&PutObject> {
-    let mut keys = HashSet::new();
-    let mut puts = Vec::new();
-    for mutation in mutations {
-        let Mutation::Put(put) = mutation else { break };
-        if put.key.as_ref().is_some_and(|key| !keys.insert((&put.space, key))) {
-            break;
+/// A change that is planned together with others beside it, whatever keys they concern.
+enum Change<'a> {
+    Put(&'a PutObject),
+    Delete(&'a DeleteObject, KeyDeletion<'a>),
+}
+
+impl<'a> Change<'a> {
+    fn of(mutation: &'a Mutation) -> Option<Self> {
+        match mutation {
+            Mutation::Put(put) => Some(Self::Put(put)),
+            Mutation::Delete(delete) => KeyDeletion::of(delete).map(|of_key| Self::Delete(delete, of_key)),
+            _ => None,
         }
-        puts.push(&**put);
     }
-    puts
+
+    fn wants(&self) -> Wanted<'a> {
+        match *self {
+            Self::Put(put) => Wanted {
+                space: &put.space,
+                bucket: put.bucket.as_ref(),
+                key: put.key.as_ref(),
+                certain: put.preconditions.if_match.is_some(),
+            },
+            Self::Delete(delete, KeyDeletion { address, key, .. }) => {
+                Wanted { space: address, bucket: delete.bucket.as_ref(), key: Some(key), certain: true }
+            }
+        }
+    }
+}
+
+/// What a change was planned to be.
+enum Step {
+    Put(Result<usize, Refusal>),
+    Delete(Result<Deleted, Refusal>),
+}
+
+/// Changes of keys: loaded together, planned one after another, written together.
+async fn change_keys(batch: &mut Batch<'_>, changes: &[Change<'_>]) -> Result<Vec<Applied>, Fault> {
+    let wanted: Vec<_> = changes.iter().map(Change::wants).collect();
+    let mut versions = Versions::load(batch, &wanted).await?;
+    let mut steps = Vec::with_capacity(changes.len());
+    for change in changes {
+        steps.push(match change {
+            Change::Put(put) => Step::Put(put::put(batch, &mut versions, put).await?),
+            Change::Delete(delete, of_key) => {
+                let space = delete::entered(batch, delete.bucket.as_ref(), of_key.address).await?;
+                Step::Delete(match space {
+                    Ok(space) => delete::delete_key(batch, &mut versions, *of_key, space).await?,
+                    Err(refusal) => Err(refusal),
+                })
+            }
+        });
+    }
+    outcomes(batch, versions, steps).await
+}
+
+/// Writes down what the delete of one key was planned to be.
+pub(super) async fn settled(
+    batch: &mut Batch<'_>,
+    versions: Versions<'_>,
+    deleted: Result<Deleted, Refusal>,
+) -> Result<Applied, Fault> {
+    let outcome = outcomes(batch, versions, vec![Step::Delete(deleted)]).await?.pop();
+    outcome.ok_or_else(|| Fault::failed("a delete came to nothing"))
+}
+
+/// Writes the plans down, and says what each came to.
+async fn outcomes(
+    batch: &mut Batch<'_>,
+    versions: Versions<'_>,
+    steps: Vec<Step>,
+) -> Result<Vec<Applied>, Fault> {
+    let written = versions.write(batch).await?;
+    let outcomes = steps.into_iter().map(|step| match step {
+        Step::Put(Err(refusal)) | Step::Delete(Err(refusal)) => Ok(Err(refusal)),
+        Step::Put(Ok(at)) => written.made(at).map(|Made { object, dropped }| {
+            Ok(Outcome::Object { object: Box::new(object.clone()), dropped: *dropped })
+        }),
+        Step::Delete(Ok(Deleted::Nothing)) => Ok(Ok(Outcome::Deleted { object: None, marker_made: false })),
+        Step::Delete(Ok(Deleted::Removed(gone))) => {
+            let object = Some(Box::new(written.which(gone)?.clone()));
+            Ok(Ok(Outcome::Deleted { object, marker_made: false }))
+        }
+        Step::Delete(Ok(Deleted::Marked(at))) => {
+            let object = Some(Box::new(written.made(at)?.object.clone()));
+            Ok(Ok(Outcome::Deleted { object, marker_made: true }))
+        }
+    });
+    outcomes.collect()
 }

@@ -13,6 +13,7 @@ use crate::application::ports::metadata::{NewContent, Refusal, StagedLeaf};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, ContentHash, SegmentId};
 use crate::domain::object::{Content, ObjectId};
+use crate::domain::placement::takes_over;
 use crate::domain::range::Span;
 use crate::domain::space::{DedupDomain, SpaceId};
 use crate::domain::storage_class::StorageClass;
@@ -302,8 +303,7 @@ async fn settle_duplicate(
         return Err(another_size(blob));
     }
     let tier = batch.tier(old.segment).await?;
-    // Damaged bytes are replaced; and bytes that have just been written to a hotter tier save a move.
-    if old.quarantined || tier < location.tier {
+    if takes_over(location.tier, tier, old.quarantined) {
         batch
             .tx
             .query(sql!(
@@ -323,7 +323,7 @@ async fn settle_duplicate(
     if leaf.kind == SegmentKind::Single {
         batch
             .tx
-            .query(sql!("UPDATE segments SET state = 3 WHERE id = $1 AND state = 2"))
+            .query(sql!("UPDATE segments SET state = ", condemned, " WHERE id = $1 AND state = ", sealed))
             .bind(location.segment.0)
             .execute()
             .await?;

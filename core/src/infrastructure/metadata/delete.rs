@@ -1,41 +1,106 @@
 //! Deletes: of a key, by the space's versioning, and of one version.
 
-use uuid::Uuid;
-
 use super::batch::Batch;
 use super::commit::Applied;
-use super::dialect::{Fault, sql};
-use super::put;
-use super::refusals::{held, refuse_delete, refuse_delete_of_key};
-use super::statement::Row;
+use super::dialect::Fault;
+use super::versions::{NewVersion, Versions, Which};
 use crate::application::ports::metadata::{DeleteObject, Outcome, Refusal, Target, VersionRef};
-use crate::domain::address::{Key, SpaceAddress, Tenant};
+use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::limits::Quota;
 use crate::domain::object::{Object, ObjectId};
-use crate::domain::space::{Space, SpaceId, Versioning};
+use crate::domain::precondition::Preconditions;
+use crate::domain::space::Space;
+use crate::domain::versioning::{Deletion, Version, plan_delete, plan_removal, successor};
 
-pub(super) async fn delete(batch: &mut Batch<'_>, delete: &DeleteObject) -> Result<Applied, Fault> {
-    match &delete.target {
-        Target::Latest(address, key) => {
-            let space = match named_space(batch, delete, address).await? {
+/// The delete of a key.
+#[derive(Clone, Copy)]
+pub(super) struct KeyDeletion<'a> {
+    pub(super) address: &'a SpaceAddress,
+    pub(super) key: &'a Key,
+    pub(super) conditions: &'a Preconditions,
+    pub(super) bypass: bool,
+    pub(super) marker_id: ObjectId,
+    pub(super) quota: Option<&'a (Tenant, Quota)>,
+}
+
+impl<'a> KeyDeletion<'a> {
+    /// What a client asks for, if it is a key that it names.
+    pub(super) fn of(delete: &'a DeleteObject) -> Option<Self> {
+        let Target::Latest(address, key) = &delete.target else { return None };
+        Some(Self {
+            address,
+            key,
+            conditions: &delete.preconditions,
+            bypass: delete.bypass_governance,
+            marker_id: delete.marker_id,
+            quota: delete.quota.as_ref(),
+        })
+    }
+}
+
+/// What the delete of a key comes to.
+pub(super) enum Deleted {
+    /// Nothing was there.
+    Nothing,
+    /// This version goes.
+    Removed(Which),
+    /// This one is the marker.
+    Marked(usize),
+}
+
+/// Plans the delete of a key, in a space that has been entered.
+pub(super) async fn delete_key<'a>(
+    batch: &mut Batch<'_>,
+    versions: &mut Versions<'a>,
+    delete: KeyDeletion<'a>,
+    space: Option<Space>,
+) -> Result<Result<Deleted, Refusal>, Fault> {
+    let KeyDeletion { address, key, conditions, bypass, marker_id, quota } = delete;
+    let there = versions.of(address, Some(key));
+    let plan = match plan_delete(space.as_ref(), &there, conditions, bypass, batch.now) {
+        Ok(plan) => plan,
+        Err(denial) => return Ok(Err(denial.into())),
+    };
+    Ok(Ok(match (plan, space) {
+        (Deletion::Mark { overwrite, hides }, Some(space)) => {
+            if let Err(refusal) = batch.ledger.admit_marker(quota, overwrite.freed(), hides) {
+                return Ok(Err(refusal));
+            }
+            let marker = NewVersion::marker(address, space, key, marker_id);
+            Deleted::Marked(versions.replace(batch, marker, &overwrite).await?)
+        }
+        (Deletion::Remove(gone), _) => Deleted::Removed(versions.remove_latest(address, key, gone)),
+        (Deletion::Nothing | Deletion::Mark { .. }, _) => Deleted::Nothing,
+    }))
+}
+
+/// The space of a delete, if there is one and the bucket names it.
+pub(super) async fn entered(
+    batch: &mut Batch<'_>,
+    bucket: Option<&BucketName>,
+    address: &SpaceAddress,
+) -> Result<Result<Option<Space>, Refusal>, Fault> {
+    let space = batch.space_of(address, bucket).await?;
+    let stands = batch.bucket_stands(bucket, space.as_ref().map(|space| space.id)).await?;
+    Ok(if stands { Ok(space) } else { Err(Refusal::NoSuchBucket) })
+}
+
+/// The delete of one version, by its version id or its id.
+pub(super) async fn delete_version(batch: &mut Batch<'_>, delete: &DeleteObject) -> Result<Applied, Fault> {
+    let object = match &delete.target {
+        Target::Version(address, key, version) => {
+            let space = match entered(batch, delete.bucket.as_ref(), address).await? {
                 Ok(space) => space,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            delete_latest(batch, delete, space, key).await
-        }
-        Target::Version(address, key, version) => {
-            let object = match named_space(batch, delete, address).await? {
-                Ok(None) => None,
-                Ok(Some(space)) => match version {
-                    VersionRef::Null => batch.null_version(space.id, key).await?,
-                    VersionRef::Id(id) => batch
-                        .object(*id)
-                        .await?
-                        .filter(|object| object.space == space.id && object.key.as_ref() == Some(key)),
-                },
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            delete_version(batch, delete, object).await
+            match (space, version) {
+                (None, _) => None,
+                (Some(space), VersionRef::Null) => batch.null_version(space.id, key).await?,
+                (Some(space), VersionRef::Id(id)) => batch
+                    .object(*id)
+                    .await?
+                    .filter(|object| object.space == space.id && object.key.as_ref() == Some(key)),
+            }
         }
         Target::Id(id) => {
             let object = batch.object(*id).await?;
@@ -43,127 +108,33 @@ pub(super) async fn delete(batch: &mut Batch<'_>, delete: &DeleteObject) -> Resu
             if object.is_some() && !batch.bucket_stands(delete.bucket.as_ref(), space).await? {
                 return Ok(Err(Refusal::NoSuchBucket));
             }
-            delete_version(batch, delete, object).await
+            object
         }
-    }
-}
-
-/// The target's space, if it exists and the bucket names it.
-async fn named_space(
-    batch: &mut Batch<'_>,
-    delete: &DeleteObject,
-    address: &SpaceAddress,
-) -> Result<Result<Option<Space>, Refusal>, Fault> {
-    let space = batch.space_of(address, delete.bucket.as_ref()).await?;
-    let stands = batch.bucket_stands(delete.bucket.as_ref(), space.as_ref().map(|space| space.id)).await?;
-    Ok(if stands { Ok(space) } else { Err(Refusal::NoSuchBucket) })
-}
-
-fn deleted(object: Option<Object>, marker_made: bool) -> Outcome {
-    Outcome::Deleted { object: object.map(Box::new), marker_made }
-}
-
-async fn delete_latest(
-    batch: &mut Batch<'_>,
-    delete: &DeleteObject,
-    space: Option<Space>,
-    key: &Key,
-) -> Result<Applied, Fault> {
-    let latest = match &space {
-        Some(space) => batch.latest(space.id, key).await?,
-        None => None,
+        Target::Latest(..) => return Err(Fault::failed("the delete of a key is planned with others")),
     };
-    if let Some(refusal) = refuse_delete_of_key(&delete.preconditions, latest.as_ref()) {
-        return Ok(Err(refusal));
-    }
-    let Some(space) = space else { return Ok(Ok(deleted(None, false))) };
-    let gone = latest.as_ref().is_none_or(Object::is_delete_marker);
-    if gone && !delete.preconditions.is_empty() {
-        // The client would delete what it knows. That is gone already, so no marker is made, and no second one.
-        return Ok(Ok(deleted(None, false)));
-    }
-    let quota = delete.quota.as_ref();
-    hide(batch, &space, latest, key, delete.marker_id, delete.bypass_governance, quota).await
+    remove(batch, object, &delete.preconditions, delete.bypass_governance).await
 }
 
-/// Deletes a key whose latest version is `latest`: for good without versioning, by a marker with it.
-pub(super) async fn hide(
-    batch: &mut Batch<'_>,
-    space: &Space,
-    latest: Option<Object>,
-    key: &Key,
-    marker_id: ObjectId,
-    bypass: bool,
-    quota: Option<&(Tenant, Quota)>,
-) -> Result<Applied, Fault> {
-    let replaced = batch.replaced(space, key, latest.as_ref()).await?;
-    if let Some(refusal) = held(replaced.as_ref(), batch.now, bypass) {
-        return Ok(Err(refusal));
-    }
-    if space.versioning == Versioning::Off {
-        if let Some(latest) = &latest {
-            batch.retire(&[latest]).await?;
-        }
-        return Ok(Ok(deleted(latest, false)));
-    }
-    let hides = latest.as_ref().is_some_and(|latest| !latest.is_delete_marker());
-    let makes_way = replaced.as_ref().map(Object::size);
-    if let Err(refusal) = batch.ledger.admit_marker(quota, makes_way, hides) {
-        return Ok(Err(refusal));
-    }
-    let marker = put::publish_marker(batch, space, latest, key, marker_id).await?;
-    Ok(Ok(deleted(Some(marker), true)))
-}
-
-async fn delete_version(
-    batch: &mut Batch<'_>,
-    delete: &DeleteObject,
-    object: Option<Object>,
-) -> Result<Applied, Fault> {
-    if let Some(refusal) = refuse_delete(&delete.preconditions, object.as_ref()) {
-        return Ok(Err(refusal));
-    }
-    remove(batch, object, delete.bypass_governance).await
-}
-
-/// Removes one version, if there is one; the newest that is left becomes the latest.
+/// Removes one version, if there is one.
 pub(super) async fn remove(
     batch: &mut Batch<'_>,
     object: Option<Object>,
+    conditions: &Preconditions,
     bypass: bool,
 ) -> Result<Applied, Fault> {
-    if let Some(refusal) = held(object.as_ref(), batch.now, bypass) {
-        return Ok(Err(refusal));
+    let version = object.as_ref().map(Version::from);
+    if let Err(denial) = plan_removal(version.as_ref(), conditions, bypass, batch.now) {
+        return Ok(Err(denial.into()));
     }
     if let Some(object) = &object {
+        let left = match &object.key {
+            Some(key) if object.is_latest => batch.newest_beside(object.space, key, object.id).await?,
+            _ => None,
+        };
         batch.retire(&[object]).await?;
-        if let (true, Some(key)) = (object.is_latest, &object.key) {
-            promote(batch, object.space, key).await?;
+        if let Some(next) = successor(object.is_latest, left) {
+            batch.promote(next).await?;
         }
     }
-    Ok(Ok(deleted(object, false)))
-}
-
-/// The newest version that is left becomes the latest.
-async fn promote(batch: &mut Batch<'_>, space: SpaceId, key: &Key) -> Result<(), Fault> {
-    // Held before it is changed: another transaction may be deleting the very same version.
-    let next = batch
-        .tx
-        .query(sql!(
-            "SELECT id FROM objects WHERE space_id = $1 AND key = $2 AND state = 2 ORDER BY id DESC LIMIT 1",
-            for_update
-        ))
-        .bind(space.0)
-        .bind(key.as_str())
-        .find(Row::first::<Uuid>)
-        .await?;
-    if let Some(next) = next {
-        batch
-            .tx
-            .query(sql!("UPDATE objects SET is_latest = TRUE WHERE id = $1 AND state = 2"))
-            .bind(next)
-            .execute()
-            .await?;
-    }
-    Ok(())
+    Ok(Ok(Outcome::Deleted { object: object.map(Box::new), marker_made: false }))
 }

@@ -72,6 +72,13 @@ macro_rules! piece {
     (postgres for_share) => {
         " FOR SHARE"
     };
+    // Keeps others from changing the row and from relying on what it is like, but not from referring to it.
+    (postgres for_no_key_update) => {
+        " FOR NO KEY UPDATE"
+    };
+    (sqlite for_no_key_update) => {
+        ""
+    };
     // Keeps others from removing the row.
     (postgres for_key_share) => {
         " FOR KEY SHARE"
@@ -90,6 +97,50 @@ macro_rules! piece {
     };
     (sqlite for_key_share) => {
         ""
+    };
+    // The numbers that the domain gives to states, kinds and settings; a test holds each to its constant. They stand in
+    // the text, not among its values: PostgreSQL uses a partial index only if the text implies its condition ("Partial
+    // Indexes" in its manual), SQLite would prepare the statement again for each value.
+    // `ObjectState`:
+    ($engine:ident writing) => {
+        "1"
+    };
+    ($engine:ident committed) => {
+        "2"
+    };
+    ($engine:ident deleting) => {
+        "3"
+    };
+    // `SegmentState`:
+    ($engine:ident open) => {
+        "1"
+    };
+    ($engine:ident sealed) => {
+        "2"
+    };
+    ($engine:ident condemned) => {
+        "3"
+    };
+    ($engine:ident orphaned) => {
+        "4"
+    };
+    // `SegmentKind`:
+    ($engine:ident single) => {
+        "1"
+    };
+    ($engine:ident pack) => {
+        "2"
+    };
+    // `Versioning::Off`:
+    ($engine:ident unversioned) => {
+        "0"
+    };
+    // `StorageClass`; under the hot one the parts of an upload count that has no class:
+    ($engine:ident cold) => {
+        "1"
+    };
+    ($engine:ident hot) => {
+        "2"
     };
     ($engine:ident rows) => {
         "{rows}"
@@ -270,6 +321,15 @@ macro_rules! piece {
     ($engine:ident segment) => {
         "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes FROM segments g"
     };
+    // What `segments::sparse_packs` reads.
+    ($engine:ident segment_with_dead_bytes) => {
+        "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes, g.dead_bytes FROM segments g"
+    };
+    // The thousandths of a segment's payload that are live, as `placement::live_share` has it and the index
+    // `segments_by_live_share` is ordered by.
+    ($engine:ident live_share) => {
+        "COALESCE(g.live_bytes * 1000 / NULLIF(g.live_bytes + g.dead_bytes, 0), 1000)"
+    };
     // What `kept::kept` reads.
     ($engine:ident kept) => {
         "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes, k.records FROM kept_segments k \
@@ -417,6 +477,11 @@ pub(super) fn after_prefix(prefix: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::application::ports::segments::SegmentKind;
+    use crate::domain::space::Versioning;
+    use crate::domain::state::{ObjectState, SegmentState};
+    use crate::domain::storage_class::StorageClass;
+    use crate::infrastructure::metadata::rows::kind_code;
 
     #[test]
     fn the_end_of_a_prefix_is_the_next_text() {
@@ -426,6 +491,26 @@ mod tests {
         assert_eq!(after_prefix("\u{10ffff}"), None);
         // Surrogates are no characters: the next one lies behind them.
         assert_eq!(after_prefix("\u{d7ff}"), Some("\u{e000}".to_owned()));
+    }
+
+    #[test]
+    fn numbers_in_statements_are_those_of_the_domain() {
+        for (number, code) in [
+            (joined!(sqlite: writing), ObjectState::Writing.code()),
+            (joined!(sqlite: committed), ObjectState::Committed.code()),
+            (joined!(sqlite: deleting), ObjectState::Deleting.code()),
+            (joined!(sqlite: open), SegmentState::Open.code()),
+            (joined!(sqlite: sealed), SegmentState::Sealed.code()),
+            (joined!(sqlite: condemned), SegmentState::Condemned.code()),
+            (joined!(sqlite: orphaned), SegmentState::Orphaned.code()),
+            (joined!(sqlite: single), kind_code(SegmentKind::Single)),
+            (joined!(sqlite: pack), kind_code(SegmentKind::Pack)),
+            (joined!(sqlite: unversioned), Versioning::Off.code()),
+            (joined!(sqlite: cold), StorageClass::Cold.code()),
+            (joined!(sqlite: hot), StorageClass::Hot.code()),
+        ] {
+            assert_eq!(number, code.to_string());
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::transaction::{Transaction, transaction};
 use crate::application::ports::metadata::{Move, Swept};
 use crate::domain::blob::{BlobId, ContentHash, Location, SegmentId};
 use crate::domain::object::ObjectId;
+use crate::domain::placement::tier_of;
 use crate::domain::space::SpaceId;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -45,9 +46,13 @@ pub(super) async fn purge(db: &Database, limit: u32) -> Result<u64, Fault> {
     transaction!(db, |tx| {
         let purged = tx
             .query(sql!(
-                "DELETE FROM objects WHERE id IN (SELECT id FROM objects WHERE state = 3 ORDER BY id LIMIT $1",
+                "DELETE FROM objects WHERE id IN (SELECT id FROM objects WHERE state = ",
+                deleting,
+                " ORDER BY id LIMIT $1",
                 for_update_skip_locked,
-                ") AND state = 3 RETURNING blob_id, space_id, class, upload_id"
+                ") AND state = ",
+                deleting,
+                " RETURNING blob_id, space_id, class, upload_id"
             ))
             .bind(i64::from(limit))
             .map(purged)
@@ -58,7 +63,7 @@ pub(super) async fn purge(db: &Database, limit: u32) -> Result<u64, Fault> {
 
 /// DELETING rows.
 pub(super) async fn deleting(db: &Database, limit: u32) -> Result<Vec<ObjectId>, Fault> {
-    db.read(sql!("SELECT id FROM objects WHERE state = 3 ORDER BY id LIMIT $1"))
+    db.read(sql!("SELECT id FROM objects WHERE state = ", deleting, " ORDER BY id LIMIT $1"))
         .bind(i64::from(limit))
         .map(|row| row.first().map(ObjectId))
         .await
@@ -71,7 +76,9 @@ pub(super) async fn purge_these(db: &Database, objects: &[ObjectId]) -> Result<u
         for object in objects {
             let gone = tx
                 .query(sql!(
-                    "DELETE FROM objects WHERE id = $1 AND state = 3 RETURNING blob_id, space_id, class, upload_id"
+                    "DELETE FROM objects WHERE id = $1 AND state = ",
+                    deleting,
+                    " RETURNING blob_id, space_id, class, upload_id"
                 ))
                 .bind(object.0)
                 .map(purged)
@@ -240,17 +247,20 @@ async fn tier(tx: &mut Transaction, segment: SegmentId) -> Result<StorageClass, 
     rows::class(&row, "tier")
 }
 
-/// The hottest class that any visible object asks of a leaf, by itself or inside a composite; `None` if
-/// there is no such object.
+/// The tier that a leaf belongs on, by the classes that visible objects ask of it, by themselves or as composites.
 async fn wanted(tx: &mut Transaction, blob: BlobId) -> Result<Option<StorageClass>, Fault> {
-    tx.query(sql!(
-        "SELECT w.class FROM (SELECT o.class FROM objects o WHERE o.blob_id = $1 AND o.state = 2 \
-         UNION ALL SELECT o.class FROM extents e JOIN objects o ON o.blob_id = e.parent_id \
-         WHERE e.child_id = $1 AND o.state = 2) w ORDER BY w.class DESC LIMIT 1"
-    ))
-    .bind(blob.0)
-    .find(|row| rows::class(row, "class"))
-    .await
+    let classes = tx
+        .query(sql!(
+            "SELECT o.class FROM objects o WHERE o.blob_id = $1 AND o.state = ",
+            committed,
+            " UNION SELECT o.class FROM extents e JOIN objects o ON o.blob_id = e.parent_id \
+             WHERE e.child_id = $1 AND o.state = ",
+            committed
+        ))
+        .bind(blob.0)
+        .map(|row| rows::class(row, "class"))
+        .await?;
+    Ok(tier_of(classes))
 }
 
 async fn queue_move(tx: &mut Transaction, blob: BlobId, segment: SegmentId) -> Result<(), Fault> {

@@ -52,7 +52,8 @@ pub(super) async fn retained(db: &Database) -> Result<Retained, Fault> {
     let row = db
         .read(sql!(
             "SELECT COUNT(*) AS segments, CAST(COALESCE(SUM(g.size), 0) AS BIGINT) AS bytes \
-             FROM segments g WHERE g.state = 3"
+             FROM segments g WHERE g.state = ",
+            condemned
         ))
         .one()
         .await?;

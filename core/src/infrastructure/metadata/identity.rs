@@ -78,8 +78,11 @@ async fn record(db: &Database, fresh: StoreId, now: Timestamp) -> Result<StoreRe
         .await?;
         let row = tx
             .query(sql!(
-                "SELECT id, sealed, (SELECT t.id FROM store_tiers t WHERE t.tier = 2) AS hot, \
-                 (SELECT t.id FROM store_tiers t WHERE t.tier = 1) AS cold FROM store"
+                "SELECT id, sealed, (SELECT t.id FROM store_tiers t WHERE t.tier = ",
+                hot,
+                ") AS hot, (SELECT t.id FROM store_tiers t WHERE t.tier = ",
+                cold,
+                ") AS cold FROM store"
             ))
             .one()
             .await?;

@@ -37,7 +37,11 @@ pub(super) async fn keep_open(db: &Database, now: Timestamp) -> Result<u64, Faul
     transaction!(db, |tx| {
         tx.query(sql!(
             "INSERT INTO kept_segments (segment_id, kept_at) SELECT g.id, $1 FROM segments g \
-             WHERE g.writer IS NOT NULL AND g.state IN (1, 4) ON CONFLICT (segment_id) DO NOTHING"
+             WHERE g.writer IS NOT NULL AND g.state IN (",
+            open,
+            ", ",
+            orphaned,
+            ") ON CONFLICT (segment_id) DO NOTHING"
         ))
         .bind(now.millis())
         .execute()
@@ -82,7 +86,7 @@ pub(super) async fn no_longer(tx: &mut Transaction, id: SegmentId) -> Result<(),
 /// By the name of its own: nobody registers under it, so that it counts as a dead writer's.
 pub(super) async fn set_aside(db: &Database, id: SegmentId) -> Result<(), Fault> {
     transaction!(db, |tx| {
-        tx.query(sql!("UPDATE segments SET writer = id WHERE id = $1 AND state = 4"))
+        tx.query(sql!("UPDATE segments SET writer = id WHERE id = $1 AND state = ", orphaned))
             .bind(id.0)
             .execute()
             .await?;

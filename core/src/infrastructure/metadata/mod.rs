@@ -33,7 +33,6 @@ mod page;
 mod parts;
 mod put;
 mod recount;
-mod refusals;
 mod relocate;
 mod rows;
 mod sample;
@@ -52,6 +51,7 @@ mod update;
 mod uploads;
 mod usage;
 mod validate;
+mod versions;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -18,7 +18,7 @@ use crate::domain::object::{Listed, Object, ObjectId};
 use crate::domain::range::Span;
 
 pub(super) async fn find_by_id(db: &Database, id: ObjectId) -> Result<Option<Found>, Fault> {
-    db.read(sql!(found, " WHERE o.id = $1 AND o.state = 2")).bind(id.0).find(rows::found).await
+    db.read(sql!(found, " WHERE o.id = $1 AND o.state = ", committed)).bind(id.0).find(rows::found).await
 }
 
 pub(super) async fn find_version(
@@ -31,7 +31,8 @@ pub(super) async fn find_version(
         VersionRef::Id(id) => db
             .read(sql!(
                 found,
-                " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.id = $4 AND o.state = 2"
+                " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.id = $4 AND o.state = ",
+                committed
             ))
             .bind(space.namespace.as_str())
             .bind(space.tenant.as_str())
@@ -41,7 +42,9 @@ pub(super) async fn find_version(
             .read(sql!(
                 found,
                 " WHERE s.namespace = $1 AND s.tenant = $2 AND o.key = $3 AND o.is_null_version \
-                 AND o.state = 2 ORDER BY o.id DESC LIMIT 1"
+                 AND o.state = ",
+                committed,
+                " ORDER BY o.id DESC LIMIT 1"
             ))
             .bind(space.namespace.as_str())
             .bind(space.tenant.as_str())
@@ -51,7 +54,7 @@ pub(super) async fn find_version(
 }
 
 pub(super) async fn completed_by(db: &Database, id: UploadId) -> Result<Option<Object>, Fault> {
-    db.read(sql!(object, " WHERE o.upload_id = $1 AND o.state = 2 ORDER BY o.id DESC LIMIT 1"))
+    db.read(sql!(object, " WHERE o.upload_id = $1 AND o.state = ", committed, " ORDER BY o.id DESC LIMIT 1"))
         .bind(id.0)
         .find(rows::object)
         .await
@@ -97,7 +100,9 @@ async fn rest_of_key(db: &Database, query: &ListQuery, key: &str, after: Uuid) -
         sql!(
             page_of_objects,
             listed,
-            " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.state = 2 ORDER BY o.id DESC LIMIT $4",
+            " WHERE o.space_id = $1 AND o.key = $2 AND o.id < $3 AND o.state = ",
+            committed,
+            " ORDER BY o.id DESC LIMIT $4",
             end_of_page
         )
     } else if query.versioned && !key.is_empty() {
@@ -168,14 +173,17 @@ async fn later_keys(
         (true, Some(_)) => sql!(
             page_of_objects,
             listed,
-            " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.state = 2 \
-             ORDER BY o.key, o.id DESC LIMIT $3",
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.key < $4 AND o.state = ",
+            committed,
+            " ORDER BY o.key, o.id DESC LIMIT $3",
             end_of_page
         ),
         (true, None) => sql!(
             page_of_objects,
             listed,
-            " WHERE o.space_id = $1 AND o.key > $2 AND o.state = 2 ORDER BY o.key, o.id DESC LIMIT $3",
+            " WHERE o.space_id = $1 AND o.key > $2 AND o.state = ",
+            committed,
+            " ORDER BY o.key, o.id DESC LIMIT $3",
             end_of_page
         ),
     };
@@ -250,11 +258,13 @@ pub(super) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
             walk_begins_in,
             "objects o",
             walk_first,
-            "o.state = 2",
+            "o.state = ",
+            committed,
             walk_goes_on_in,
             "objects o",
             walk_next,
-            "o.state = 2",
+            "o.state = ",
+            committed,
             walk_ends,
             end_of_page
         ),

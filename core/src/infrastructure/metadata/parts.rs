@@ -8,8 +8,7 @@ use super::commit::Applied;
 use super::content::{self, Placed};
 use super::dialect::{Fault, sql};
 use super::extents::{self, Written};
-use super::put::{NewVersion, publish, refuse_lock};
-use super::refusals::refuse;
+use super::versions::{Bytes, NewVersion, Versions};
 use super::{completions, drafts, garbage, rows, uploads};
 use crate::application::ports::metadata::{CompleteUpload, Draft, NewContent, Outcome, PutPart, Refusal};
 use crate::domain::blob::{BlobId, ContentHash};
@@ -22,6 +21,7 @@ use crate::domain::multipart::{
 use crate::domain::object::Content;
 use crate::domain::range::Span;
 use crate::domain::space::SpaceId;
+use crate::domain::versioning::plan_put;
 
 pub(super) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<Applied, Fault> {
     let Some(counts) = uploads::hold(batch.tx, put.upload).await? else {
@@ -142,13 +142,17 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         Some(key) => batch.latest(space.id, key).await?,
         None => None,
     };
-    if let Some(refusal) = refuse(&complete.preconditions, latest.as_ref()) {
-        return Ok(Err(refusal));
-    }
-    let (key, attributes) = (upload.key.as_ref(), &upload.attributes);
-    if let Some(refusal) = refuse_lock(batch, Some(&space), latest.as_ref(), key, attributes).await? {
-        return Ok(Err(refusal));
-    }
+    let address = &upload.space.address;
+    let mut versions = match &upload.key {
+        Some(key) => Versions::of_one(batch, &space, address, key, latest).await?,
+        None => Versions::default(),
+    };
+    let there = versions.of(address, upload.key.as_ref());
+    let plan =
+        match plan_put(Some(&space), &there, &complete.preconditions, &upload.attributes.lock, batch.now) {
+            Ok(plan) => plan,
+            Err(denial) => return Ok(Err(denial.into())),
+        };
 
     let size = parts.iter().map(|part| part.size).sum();
     let hashes: Vec<_> = parts.iter().map(|part| part.content).collect();
@@ -157,8 +161,8 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         return Ok(Err(Refusal::Changed));
     };
     let held = all.parts.iter().map(|part| part.size).sum();
-    let replaced = latest.as_ref().and_then(|latest| latest.makes_way(space.versioning));
-    if let Err(refusal) = batch.ledger.admit_completion(complete.quota.as_ref(), held, size, replaced) {
+    let quota = complete.quota.as_ref();
+    if let Err(refusal) = batch.ledger.admit_completion(quota, held, size, plan.freed()) {
         return Ok(Err(refusal));
     }
 
@@ -176,15 +180,19 @@ pub(super) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     completions::remember(batch.tx, complete.upload, &completed).await?;
     uploads::end(batch.tx, complete.upload, Some(content.blob)).await?;
     let new = NewVersion {
+        address,
+        space: Some(space),
         key: upload.key.as_ref(),
         id: complete.id,
         etag: etag_of_parts(&parts, hash),
-        attributes: &upload.attributes,
+        attributes: Some(&upload.attributes),
         checksum,
         completes: Some(upload.id),
-        latest,
+        announced: None,
+        bytes: Bytes::Placed(content),
     };
-    let object = publish(batch, &space, new, &Placed::of(content)).await?;
+    let at = versions.replace(batch, new, &plan).await?;
+    let object = versions.write(batch).await?.made(at)?.object.clone();
     Ok(Ok(Outcome::Object { object: Box::new(object), dropped: None }))
 }
 

@@ -12,7 +12,9 @@ pub(super) async fn recount(db: &Database) -> Result<(), Fault> {
         tx.query(sql!(
             "INSERT INTO usage (space_id, class, upload_bytes) \
              SELECT t.space_id, t.class, SUM(t.bytes) FROM (\
-             SELECT u.space_id AS space_id, COALESCE(u.class, 2) AS class, p.size AS bytes \
+             SELECT u.space_id AS space_id, COALESCE(u.class, ",
+            hot,
+            ") AS class, p.size AS bytes \
              FROM uploads u JOIN upload_parts p ON p.upload_id = u.id \
              UNION ALL SELECT space_id, class, -upload_bytes FROM usage WHERE upload_bytes <> 0) t \
              WHERE TRUE GROUP BY t.space_id, t.class HAVING SUM(t.bytes) <> 0 ORDER BY t.space_id, t.class \
@@ -23,7 +25,9 @@ pub(super) async fn recount(db: &Database) -> Result<(), Fault> {
         .await?;
         tx.query(sql!(
             "INSERT INTO usage (space_id, class, markers) SELECT t.space_id, t.class, SUM(t.markers) FROM (\
-             SELECT space_id, class, COUNT(*) AS markers FROM objects WHERE state = 2 AND blob_id IS NULL \
+             SELECT space_id, class, COUNT(*) AS markers FROM objects WHERE state = ",
+            committed,
+            " AND blob_id IS NULL \
              GROUP BY space_id, class \
              UNION ALL SELECT space_id, class, -markers FROM usage WHERE markers <> 0) t \
              WHERE TRUE GROUP BY t.space_id, t.class HAVING SUM(t.markers) <> 0 ORDER BY t.space_id, t.class \

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::dialect::Fault;
 use super::statement::Row;
 use crate::application::ports::metadata::{
-    Credential, CredentialKind, Found, LeafRecord, MetadataError, SegmentRecord, SegmentState,
+    Credential, CredentialKind, Found, LeafRecord, MetadataError, SegmentRecord,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::acl::CannedAcl;
@@ -18,6 +18,7 @@ use crate::domain::object::{Attributes, Content, Headers, Listed, Object, Object
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::settings::SettingsRevision;
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
 
@@ -265,6 +266,8 @@ pub(super) fn part(row: &Row) -> Result<Part, Fault> {
     })
 }
 
+const KINDS: [SegmentKind; 2] = [SegmentKind::Single, SegmentKind::Pack];
+
 /// A segment's kind as a number.
 pub(super) fn kind_code(kind: SegmentKind) -> i16 {
     match kind {
@@ -279,18 +282,8 @@ pub(super) fn segment(row: &Row) -> Result<SegmentRecord, Fault> {
     Ok(SegmentRecord {
         id: SegmentId(id),
         tier: reader.class("tier")?,
-        kind: reader.parse("kind", |code: i16| match code {
-            1 => Some(SegmentKind::Single),
-            2 => Some(SegmentKind::Pack),
-            _ => None,
-        })?,
-        state: reader.parse("state", |code: i16| match code {
-            // An orphan is open as far as anyone but its dead writer is concerned.
-            1 | 4 => Some(SegmentState::Open),
-            2 => Some(SegmentState::Sealed),
-            3 => Some(SegmentState::Condemned),
-            _ => None,
-        })?,
+        kind: reader.parse("kind", |code: i16| KINDS.into_iter().find(|kind| kind_code(*kind) == code))?,
+        state: reader.parse("state", SegmentState::from_code)?,
         size: reader.count("size")?,
         live_bytes: reader.count("live_bytes")?,
     })

@@ -14,7 +14,13 @@ pub(super) async fn sample(db: &Database, class: StorageClass, limit: u32) -> Re
     let half = i64::from(limit.div_ceil(2));
     let mut segments = db
         .read(sql!(
-            "SELECT id FROM segments WHERE tier = $1 AND state IN (1, 2, 4) AND size > 0 ORDER BY id LIMIT $2"
+            "SELECT id FROM segments WHERE tier = $1 AND state IN (",
+            open,
+            ", ",
+            sealed,
+            ", ",
+            orphaned,
+            ") AND size > 0 ORDER BY id LIMIT $2"
         ))
         .bind(class.code())
         .bind(half)
@@ -22,7 +28,13 @@ pub(super) async fn sample(db: &Database, class: StorageClass, limit: u32) -> Re
         .await?;
     let last = db
         .read(sql!(
-            "SELECT id FROM segments WHERE tier = $1 AND state IN (1, 2, 4) AND size > 0 \
+            "SELECT id FROM segments WHERE tier = $1 AND state IN (",
+            open,
+            ", ",
+            sealed,
+            ", ",
+            orphaned,
+            ") AND size > 0 \
              ORDER BY id DESC LIMIT $2"
         ))
         .bind(class.code())

@@ -12,6 +12,7 @@ use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::object::ObjectId;
+use crate::domain::placement::is_sparse;
 use crate::domain::space::Versioning;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -53,12 +54,20 @@ pub(super) async fn fence(
 ) -> Result<bool, Fault> {
     let statement = match kind {
         SegmentKind::Single => sql!(
-            "UPDATE segments SET state = 2, writer = NULL, size = $3 \
-             WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 1"
+            "UPDATE segments SET state = ",
+            sealed,
+            ", writer = NULL, size = $3 \
+             WHERE id = $1 AND writer = $2 AND state = ",
+            open,
+            " AND kind = ",
+            single
         ),
         SegmentKind::Pack => sql!(
             "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END \
-             WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
+             WHERE id = $1 AND writer = $2 AND state = ",
+            open,
+            " AND kind = ",
+            pack
         ),
     };
     let fenced =
@@ -71,7 +80,9 @@ pub(super) async fn dead_writers(db: &Database, now: Timestamp) -> Result<Vec<Wr
     db.read(sql!(
         "SELECT w.id FROM writers w WHERE w.expires_at <= $1 \
          UNION SELECT g.writer FROM segments g WHERE g.writer IS NOT NULL \
-         AND (g.state = 4 OR NOT EXISTS (SELECT 1 FROM writers w WHERE w.id = g.writer))"
+         AND (g.state = ",
+        orphaned,
+        " OR NOT EXISTS (SELECT 1 FROM writers w WHERE w.id = g.writer))"
     ))
     .bind(now.millis())
     .map(|row| row.first().map(WriterId))
@@ -81,25 +92,26 @@ pub(super) async fn dead_writers(db: &Database, now: Timestamp) -> Result<Vec<Wr
 pub(super) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftover, Fault> {
     transaction!(db, |tx| {
         // From here on its commits find no open segment of theirs; one under way ends first.
-        tx.query(sql!("UPDATE segments SET state = 4 WHERE writer = $1 AND state = 1"))
+        tx.query(sql!("UPDATE segments SET state = ", orphaned, " WHERE writer = $1 AND state = ", open))
             .bind(writer.0)
             .execute()
             .await?;
         let removed = tx
-            .query(sql!("DELETE FROM objects WHERE writer = $1 AND state = 1"))
+            .query(sql!("DELETE FROM objects WHERE writer = $1 AND state = ", writing))
             .bind(writer.0)
             .execute()
             .await?;
         tx.query(sql!("DELETE FROM writers WHERE id = $1")).bind(writer.0).execute().await?;
         let segments = tx
-            .query(sql!(segment, " WHERE g.writer = $1 AND g.state = 4 ORDER BY g.id"))
+            .query(sql!(segment, " WHERE g.writer = $1 AND g.state = ", orphaned, " ORDER BY g.id"))
             .bind(writer.0)
             .map(rows::segment)
             .await?;
         let kept = tx
             .query(sql!(
                 "SELECT k.segment_id FROM kept_segments k JOIN segments g ON g.id = k.segment_id \
-                 WHERE g.writer = $1 AND g.state = 4"
+                 WHERE g.writer = $1 AND g.state = ",
+                orphaned
             ))
             .bind(writer.0)
             .map(|row| row.first().map(SegmentId))
@@ -119,8 +131,11 @@ pub(super) async fn settle(
             let kept = kept::looked_at(&mut tx, id, mended).await?;
             let dead = if kept { 0 } else { mended.unknown_bytes };
             tx.query(sql!(
-                "UPDATE segments SET state = 2, writer = NULL, size = $2, dead_bytes = dead_bytes + $3 \
-                 WHERE id = $1 AND state = 4"
+                "UPDATE segments SET state = ",
+                sealed,
+                ", writer = NULL, size = $2, dead_bytes = dead_bytes + $3 \
+                 WHERE id = $1 AND state = ",
+                orphaned
             ))
             .bind(id.0)
             .bind(rows::signed(mended.size)?)
@@ -139,8 +154,14 @@ pub(super) async fn settle(
 /// size yet, and no backup of the database can name it.
 async fn condemn_unused(tx: &mut Transaction, id: SegmentId, now: Timestamp) -> Result<(), Fault> {
     tx.query(sql!(
-        "UPDATE segments SET state = 3, writer = NULL, \
-         condemned_at = CASE WHEN size = 0 THEN 0 ELSE $2 END WHERE id = $1 AND state IN (1, 4) \
+        "UPDATE segments SET state = ",
+        condemned,
+        ", writer = NULL, \
+         condemned_at = CASE WHEN size = 0 THEN 0 ELSE $2 END WHERE id = $1 AND state IN (",
+        open,
+        ", ",
+        orphaned,
+        ") \
          AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1)"
     ))
     .bind(id.0)
@@ -172,7 +193,9 @@ pub(super) async fn register(
 ) -> Result<(), Fault> {
     let entered = tx
         .query(sql!(
-            "INSERT INTO segments (id, tier, kind, state, writer, created_at) SELECT $1, $2, $3, 1, $4, $5 \
+            "INSERT INTO segments (id, tier, kind, state, writer, created_at) SELECT $1, $2, $3, ",
+            open,
+            ", $4, $5 \
              WHERE NOT EXISTS (SELECT 1 FROM incarnations i WHERE i.writer = $4 AND i.token <> $6)"
         ))
         .bind(id.0)
@@ -206,7 +229,9 @@ pub(super) async fn announce(db: &Database, new: Announcement<'_>) -> Result<(),
         let space = spaces::ensure_space(&mut tx, new.space, new.now).await?;
         tx.query(sql!(
             "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, size, etag, class, \
-             writer, segment_id, created_at) VALUES ($1, $2, $3, 1, FALSE, $4, 0, '', $5, $6, $7, $8)"
+             writer, segment_id, created_at) VALUES ($1, $2, $3, ",
+            writing,
+            ", FALSE, $4, 0, '', $5, $6, $7, $8)"
         ))
         .bind(space.id.0)
         .bind(new.key.map_or("", Key::as_str))
@@ -223,7 +248,10 @@ pub(super) async fn announce(db: &Database, new: Announcement<'_>) -> Result<(),
 
 pub(super) async fn abandon(db: &Database, id: ObjectId, segment: SegmentId) -> Result<(), Fault> {
     transaction!(db, |tx| {
-        tx.query(sql!("DELETE FROM objects WHERE id = $1 AND state = 1")).bind(id.0).execute().await?;
+        tx.query(sql!("DELETE FROM objects WHERE id = $1 AND state = ", writing))
+            .bind(id.0)
+            .execute()
+            .await?;
         // It is open still only if nothing was committed into it.
         condemn_unused(&mut tx, segment, NEVER_NAMED).await?;
     })
@@ -238,7 +266,9 @@ pub(super) async fn condemned(
 ) -> Result<Vec<SegmentRecord>, Fault> {
     db.read(sql!(
         segment,
-        " WHERE g.state = 3 AND g.condemned_at <= CASE WHEN EXISTS (SELECT 1 FROM backup_holds h \
+        " WHERE g.state = ",
+        condemned,
+        " AND g.condemned_at <= CASE WHEN EXISTS (SELECT 1 FROM backup_holds h \
          WHERE h.expires_at > $2) THEN 0 ELSE $1 END ORDER BY g.condemned_at, g.id LIMIT $3"
     ))
     .bind(before.millis())
@@ -250,7 +280,11 @@ pub(super) async fn condemned(
 
 pub(super) async fn is_unnamed(db: &Database, id: SegmentId) -> Result<bool, Fault> {
     let named = db
-        .read(sql!("SELECT 1 FROM segments g WHERE g.id = $1 AND (g.state <> 3 OR g.condemned_at <> 0)"))
+        .read(sql!(
+            "SELECT 1 FROM segments g WHERE g.id = $1 AND (g.state <> ",
+            condemned,
+            " OR g.condemned_at <> 0)"
+        ))
         .bind(id.0)
         .optional()
         .await?;
@@ -260,21 +294,32 @@ pub(super) async fn is_unnamed(db: &Database, id: SegmentId) -> Result<bool, Fau
 pub(super) async fn forget(db: &Database, ids: &[SegmentId]) -> Result<(), Fault> {
     transaction!(db, |tx| {
         for id in ids {
-            tx.query(sql!("DELETE FROM segments WHERE id = $1 AND state = 3")).bind(id.0).execute().await?;
+            tx.query(sql!("DELETE FROM segments WHERE id = $1 AND state = ", condemned))
+                .bind(id.0)
+                .execute()
+                .await?;
         }
     })
 }
 
+/// The sparsest packs first; whether one is sparse enough is for the domain to say.
 pub(super) async fn sparse_packs(db: &Database, limit: u32) -> Result<Vec<SegmentRecord>, Fault> {
-    db.read(sql!(
-        segment,
-        " WHERE g.kind = 2 AND g.state = 2 AND g.live_bytes < g.dead_bytes \
-         AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = g.id) \
-         ORDER BY g.live_bytes LIMIT $1"
-    ))
-    .bind(i64::from(limit))
-    .map(rows::segment)
-    .await
+    let packs = db
+        .read(sql!(
+            segment_with_dead_bytes,
+            " WHERE g.kind = ",
+            pack,
+            " AND g.state = ",
+            sealed,
+            " AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = g.id) ORDER BY ",
+            live_share,
+            ", g.id LIMIT $1"
+        ))
+        .bind(i64::from(limit))
+        .map(|row| Ok((rows::segment(row)?, rows::count(row, "dead_bytes")?)))
+        .await?;
+    let sparse = packs.into_iter().filter(|(pack, dead_bytes)| is_sparse(pack.live_bytes, *dead_bytes));
+    Ok(sparse.map(|(pack, _)| pack).collect())
 }
 
 pub(super) async fn leaves_in(

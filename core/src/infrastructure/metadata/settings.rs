@@ -11,6 +11,7 @@ use crate::domain::object_lock::LockConfig;
 use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
 use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::versioning::check_lockable;
 
 /// Sets a document, or removes the one of a kind.
 pub(super) async fn write(
@@ -130,11 +131,13 @@ pub(super) async fn set_object_lock(
     transaction!(db, |tx| {
         match named(&mut tx, address, bucket).await? {
             None => Err(Refusal::NoSuchBucket),
-            Some(space) if space.versioning != Versioning::Enabled => Err(Refusal::WrongVersioning),
-            Some(space) => {
-                write_lock(&mut tx, space.id, config).await?;
-                Ok(())
-            }
+            Some(space) => match check_lockable(&space) {
+                Ok(()) => {
+                    write_lock(&mut tx, space.id, config).await?;
+                    Ok(())
+                }
+                Err(denial) => Err(denial.into()),
+            },
         }
     })
 }
@@ -148,9 +151,10 @@ pub(super) async fn lock_space(tx: &mut Transaction, space: Space) -> Result<Spa
 
 async fn write_lock(tx: &mut Transaction, space: SpaceId, config: LockConfig) -> Result<(), Fault> {
     let document = serde_json::to_string(&config).map_err(|error| Fault::failed(error.to_string()))?;
-    tx.query(sql!("UPDATE spaces SET object_lock = $2, versioning = 1 WHERE id = $1"))
+    tx.query(sql!("UPDATE spaces SET object_lock = $2, versioning = $3 WHERE id = $1"))
         .bind(space.0)
         .bind(document)
+        .bind(Versioning::Enabled.code())
         .execute()
         .await?;
     Ok(())
@@ -168,11 +172,12 @@ pub(super) async fn next_lifecycle(
         "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
          s.created_at, t.document, p.revision, p.begun_at, p.place FROM space_settings t \
          JOIN spaces s ON s.id = t.space_id LEFT JOIN lifecycle_passes p ON p.space_id = s.id \
-         WHERE t.kind = 2 AND (p.space_id IS NULL OR p.place IS NOT NULL OR p.begun_at < $1 \
+         WHERE t.kind = $3 AND (p.space_id IS NULL OR p.place IS NOT NULL OR p.begun_at < $1 \
          OR p.revision <> s.settings) ORDER BY COALESCE(p.touched_at, 0), s.id LIMIT $2"
     ))
     .bind(before.millis())
     .bind(i64::from(limit))
+    .bind(SettingKind::Lifecycle.code())
     .map(|row| {
         let space = rows::space(row)?;
         let address = space.address.clone();

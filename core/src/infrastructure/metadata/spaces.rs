@@ -10,6 +10,7 @@ use crate::domain::address::{BucketName, SpaceAddress, Tenant};
 use crate::domain::space::{Bucket, Space, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::versioning::plan_versioning;
 
 pub(super) async fn space(db: &Database, place: &Place) -> Result<Option<Space>, Fault> {
     match place {
@@ -81,23 +82,26 @@ pub(super) async fn set_versioning(
     now: Timestamp,
 ) -> Result<Result<Space, Refusal>, Fault> {
     transaction!(db, |tx| {
-        // Not held before it is changed: two who held it would wait for each other.
         make_space(&mut tx, address, now).await?;
-        // Decided by the statement itself: the lock may be turned on until its row is held.
-        let changed = tx
-            .query(sql!(
-                "UPDATE spaces SET versioning = CASE WHEN $3 = 0 AND versioning <> 0 THEN 2 ELSE $3 END \
-                 WHERE namespace = $1 AND tenant = $2 AND (object_lock IS NULL OR $3 = 1)"
-            ))
+        // Held as the change holds it: what decides stays as it is until the end, and two who change it go one after
+        // the other.
+        let space = tx
+            .query(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2", for_no_key_update))
             .bind(address.namespace.as_str())
             .bind(address.tenant.as_str())
-            .bind(versioning.code())
-            .execute()
-            .await?;
-        if changed == 1 {
-            Ok(ensure_space(&mut tx, address, now).await?)
-        } else {
-            Err(Refusal::WrongVersioning)
+            .find(rows::space)
+            .await?
+            .ok_or_else(|| Fault::failed("a space vanished while it was made"))?;
+        match plan_versioning(&space, versioning) {
+            Ok(versioning) => {
+                tx.query(sql!("UPDATE spaces SET versioning = $2 WHERE id = $1"))
+                    .bind(space.id.0)
+                    .bind(versioning.code())
+                    .execute()
+                    .await?;
+                Ok(Space { versioning, ..space })
+            }
+            Err(denial) => Err(denial.into()),
         }
     })
 }
@@ -240,7 +244,11 @@ async fn holds_objects(tx: &mut Transaction, space: i64) -> Result<bool, Fault> 
         return Ok(true);
     }
     let keyless = tx
-        .query(sql!("SELECT 1 FROM objects WHERE space_id = $1 AND key = '' AND state = 2 LIMIT 1"))
+        .query(sql!(
+            "SELECT 1 FROM objects WHERE space_id = $1 AND key = '' AND state = ",
+            committed,
+            " LIMIT 1"
+        ))
         .bind(space)
         .optional()
         .await?;

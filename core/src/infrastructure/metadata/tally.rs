@@ -156,7 +156,10 @@ impl Tally {
                 .query(sql!(
                     "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END, \
                      live_bytes = live_bytes + $4, dead_bytes = dead_bytes + $5 \
-                     WHERE id = $1 AND writer = $2 AND state = 1 AND kind = 2"
+                     WHERE id = $1 AND writer = $2 AND state = ",
+                    open,
+                    " AND kind = ",
+                    pack
                 ))
                 .bind(pack.0)
                 .bind(writer.0)
@@ -231,8 +234,11 @@ pub(super) async fn condemn_if_empty(
     now: Timestamp,
 ) -> Result<(), Fault> {
     tx.query(sql!(
-        "UPDATE segments SET state = 3, condemned_at = $2 WHERE id = $1 AND state = 2 \
-         AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1) \
+        "UPDATE segments SET state = ",
+        condemned,
+        ", condemned_at = $2 WHERE id = $1 AND state = ",
+        sealed,
+        " AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1) \
          AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = $1)"
     ))
     .bind(segment.0)

@@ -4,19 +4,20 @@ use super::batch::Batch;
 use super::commit::Applied;
 use super::content;
 use super::dialect::{Fault, sql};
-use super::refusals::{held, refuse};
 use super::rows;
 use crate::application::ports::metadata::{Outcome, Refusal, UpdateObject};
 use crate::domain::object::Object;
 use crate::domain::object_lock::{Locked, ObjectLock};
 use crate::domain::storage_class::ClassName;
+use crate::domain::versioning::{Version, check_held, check_write};
 
 pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Result<Applied, Fault> {
     // A delete marker carries nothing that could be changed.
     let found = batch.object(update.id).await?.filter(|object| !object.is_delete_marker());
     let Some(before) = found else { return Ok(Err(Refusal::NoSuchObject)) };
-    if let Some(refusal) = refuse(&update.preconditions, Some(&before)) {
-        return Ok(Err(refusal));
+    let version = Version::from(&before);
+    if let Err(denial) = check_write(&update.preconditions, Some(&version)) {
+        return Ok(Err(denial.into()));
     }
     let lock = match lock_after(batch, update, &before).await? {
         Ok(lock) => lock,
@@ -40,15 +41,16 @@ pub(super) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
     }
     // A version that is held reads tomorrow as it reads today; tags and ACL are not part of it, as in S3.
     let rewritten = after.headers != before.headers || after.metadata != before.metadata;
-    if let Some(refusal) = held(Some(&before).filter(|_| rewritten), batch.now, false) {
-        return Ok(Err(refusal));
+    if let Err(denial) = check_held(Some(&version).filter(|_| rewritten), batch.now, false) {
+        return Ok(Err(denial.into()));
     }
     batch
         .tx
         .query(sql!(
             "UPDATE objects SET class = $2, headers = $3, metadata = $4, tags = $5, object_lock = $6, \
              acl = $7, class_name = $8 \
-             WHERE id = $1 AND state = 2"
+             WHERE id = $1 AND state = ",
+            committed
         ))
         .bind(after.id.0)
         .bind(after.class.code())

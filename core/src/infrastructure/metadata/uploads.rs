@@ -19,6 +19,7 @@ use crate::domain::object::Attributes;
 use crate::domain::space::{Space, SpaceId};
 use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::versioning::check_lock_asked;
 
 /// What a new upload is made of.
 pub(super) struct NewUpload<'a> {
@@ -39,18 +40,19 @@ pub(super) async fn create(db: &Database, new: NewUpload<'_>) -> Result<Result<U
         };
         if stands {
             let space = spaces::ensure_space(&mut tx, new.space, new.now).await?;
-            if !new.attributes.lock.is_empty() && space.object_lock.is_none() {
-                Err(Refusal::NoObjectLock)
-            } else {
-                insert(&mut tx, &new, &space).await?;
-                Ok(Upload {
-                    id: new.id,
-                    space,
-                    key: new.key.cloned(),
-                    attributes: new.attributes.clone(),
-                    checksum: new.checksum,
-                    created_at: new.now,
-                })
+            match check_lock_asked(Some(&space), &new.attributes.lock) {
+                Err(denial) => Err(denial.into()),
+                Ok(()) => {
+                    insert(&mut tx, &new, &space).await?;
+                    Ok(Upload {
+                        id: new.id,
+                        space,
+                        key: new.key.cloned(),
+                        attributes: new.attributes.clone(),
+                        checksum: new.checksum,
+                        created_at: new.now,
+                    })
+                }
             }
         } else {
             Err(Refusal::NoSuchBucket)

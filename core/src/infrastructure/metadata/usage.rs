@@ -39,7 +39,9 @@ pub(super) async fn usage(
 pub(super) async fn writing(db: &Database) -> Result<Vec<(SpaceAddress, u64)>, Fault> {
     db.read(sql!(
         "SELECT s.namespace, s.tenant, COUNT(*) AS writes FROM objects o JOIN spaces s ON s.id = o.space_id \
-         WHERE o.state = 1 GROUP BY s.namespace, s.tenant ORDER BY s.namespace, s.tenant"
+         WHERE o.state = ",
+        writing,
+        " GROUP BY s.namespace, s.tenant ORDER BY s.namespace, s.tenant"
     ))
     .map(|row| Ok((rows::address(row)?, rows::count(row, "writes")?)))
     .await

@@ -93,8 +93,14 @@ fn figures() -> Vec<(&'static str, Sql)> {
                  SELECT space_id, class, objects, logical_bytes AS logical, physical_bytes AS physical, \
                  deleting FROM usage \
                  UNION ALL SELECT space_id, class, \
-                 CASE WHEN state = 2 AND blob_id IS NOT NULL THEN -1 ELSE 0 END, \
-                 CASE WHEN state = 2 THEN -size ELSE 0 END, 0, CASE WHEN state = 3 THEN -1 ELSE 0 END \
+                 CASE WHEN state = ",
+                committed,
+                " AND blob_id IS NOT NULL THEN -1 ELSE 0 END, \
+                 CASE WHEN state = ",
+                committed,
+                " THEN -size ELSE 0 END, 0, CASE WHEN state = ",
+                deleting,
+                " THEN -1 ELSE 0 END \
                  FROM objects \
                  UNION ALL SELECT b.space_id, g.tier, 0, 0, -b.size, 0 \
                  FROM blobs b JOIN segments g ON g.id = b.segment_id) t \
@@ -109,9 +115,13 @@ fn figures() -> Vec<(&'static str, Sql)> {
                  || ': bytes of open uploads, delete markers are off by ' \
                  || CAST(SUM(t.bytes) AS TEXT) || ', ' || CAST(SUM(t.markers) AS TEXT) FROM (\
                  SELECT space_id, class, upload_bytes AS bytes, markers FROM usage \
-                 UNION ALL SELECT u.space_id, COALESCE(u.class, 2), -p.size, 0 \
+                 UNION ALL SELECT u.space_id, COALESCE(u.class, ",
+                hot,
+                "), -p.size, 0 \
                  FROM uploads u JOIN upload_parts p ON p.upload_id = u.id \
-                 UNION ALL SELECT space_id, class, 0, -1 FROM objects WHERE state = 2 AND blob_id IS NULL) t \
+                 UNION ALL SELECT space_id, class, 0, -1 FROM objects WHERE state = ",
+                committed,
+                " AND blob_id IS NULL) t \
                  GROUP BY t.space_id, t.class HAVING SUM(t.bytes) <> 0 OR SUM(t.markers) <> 0"
             ),
         ),
@@ -133,7 +143,9 @@ fn versions() -> Vec<(&'static str, Sql)> {
             "latest-missing",
             sql!(
                 "SELECT 'space ' || CAST(o.space_id AS TEXT) || ' key ' || o.key FROM objects o \
-                 WHERE o.state = 2 AND o.key <> '' GROUP BY o.space_id, o.key \
+                 WHERE o.state = ",
+                committed,
+                " AND o.key <> '' GROUP BY o.space_id, o.key \
                  HAVING SUM(CASE WHEN o.is_latest THEN 1 ELSE 0 END) <> 1"
             ),
         ),
@@ -142,21 +154,26 @@ fn versions() -> Vec<(&'static str, Sql)> {
             sql!(
                 "SELECT 'space ' || CAST(o.space_id AS TEXT) || ' key ' || o.key FROM objects o \
                  WHERE o.is_latest AND o.key <> '' AND EXISTS (SELECT 1 FROM objects n \
-                 WHERE n.space_id = o.space_id AND n.key = o.key AND n.id > o.id AND n.state = 2)"
+                 WHERE n.space_id = o.space_id AND n.key = o.key AND n.id > o.id AND n.state = ",
+                committed,
+                ")"
             ),
         ),
         (
             "latest-not-committed",
             sql!(
                 "SELECT 'space ' || CAST(o.space_id AS TEXT) || ' key ' || o.key FROM objects o \
-                 WHERE o.is_latest AND o.state <> 2"
+                 WHERE o.is_latest AND o.state <> ",
+                committed
             ),
         ),
         (
             "null-versions",
             sql!(
                 "SELECT 'space ' || CAST(o.space_id AS TEXT) || ' key ' || o.key || ' has several' \
-                 FROM objects o WHERE o.state = 2 AND o.key <> '' AND o.is_null_version \
+                 FROM objects o WHERE o.state = ",
+                committed,
+                " AND o.key <> '' AND o.is_null_version \
                  GROUP BY o.space_id, o.key HAVING COUNT(*) > 1"
             ),
         ),
@@ -164,7 +181,11 @@ fn versions() -> Vec<(&'static str, Sql)> {
             "versions-without-versioning",
             sql!(
                 "SELECT 'space ' || CAST(o.space_id AS TEXT) || ' key ' || o.key FROM objects o \
-                 JOIN spaces s ON s.id = o.space_id WHERE s.versioning = 0 AND o.state = 2 AND o.key <> '' \
+                 JOIN spaces s ON s.id = o.space_id WHERE s.versioning = ",
+                unversioned,
+                " AND o.state = ",
+                committed,
+                " AND o.key <> '' \
                  GROUP BY o.space_id, o.key HAVING COUNT(*) > 1"
             ),
         ),
@@ -234,15 +255,17 @@ fn garbage() -> Vec<(&'static str, Sql)> {
             "blob-in-condemned-segment",
             sql!(
                 "SELECT 'a leaf of domain ' || b.domain || ' and ' || CAST(b.size AS TEXT) || ' bytes' \
-                 FROM blobs b JOIN segments g ON g.id = b.segment_id WHERE g.state = 3"
+                 FROM blobs b JOIN segments g ON g.id = b.segment_id WHERE g.state = ",
+                condemned
             ),
         ),
         (
             "segment-forgotten",
             sql!(
                 "SELECT 'a sealed segment of ' || CAST(g.size AS TEXT) || ' bytes holds nothing' \
-                 FROM segments g WHERE g.state = 2 \
-                 AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = g.id) \
+                 FROM segments g WHERE g.state = ",
+                sealed,
+                " AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = g.id) \
                  AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = g.id)"
             ),
         ),
@@ -250,7 +273,11 @@ fn garbage() -> Vec<(&'static str, Sql)> {
             "segment-writer",
             sql!(
                 "SELECT 'a segment in state ' || CAST(g.state AS TEXT) FROM segments g \
-                 WHERE (g.writer IS NOT NULL) <> (g.state IN (1, 4))"
+                 WHERE (g.writer IS NOT NULL) <> (g.state IN (",
+                open,
+                ", ",
+                orphaned,
+                "))"
             ),
         ),
         (

@@ -1,12 +1,11 @@
 //! Deduplication, copies, slices, damage.
 
 use super::bench::{Bench, etag, object};
-use crate::application::ports::metadata::{
-    MetadataStore, NewContent, Outcome, Refusal, SegmentState, StagedLeaf,
-};
+use crate::application::ports::metadata::{MetadataStore, NewContent, Outcome, Refusal, StagedLeaf};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, ContentHash, Extent, Hash, Location, SegmentId};
 use crate::domain::range::Span;
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 async fn state(store: &dyn MetadataStore, id: SegmentId) -> Option<SegmentState> {

@@ -3,12 +3,13 @@
 use super::bench::{Bench, etag, object};
 use super::uploads::{claims, complete, new_upload, part};
 use crate::application::ports::metadata::{
-    MetadataStore, Move, Mutation, NewContent, Relocation, SegmentState, UpdateObject,
+    MetadataStore, Move, Mutation, NewContent, Relocation, UpdateObject,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, Hash, SegmentId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::range::Span;
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 async fn state(store: &dyn MetadataStore, id: SegmentId) -> Option<SegmentState> {

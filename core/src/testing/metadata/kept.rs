@@ -1,9 +1,10 @@
 //! A database that is older than its tiers, and segments that cannot be mended now.
 
 use super::bench::Bench;
-use crate::application::ports::metadata::{KeptSegment, MetadataStore, Mutation, SegmentState};
+use crate::application::ports::metadata::{KeptSegment, MetadataStore, Mutation};
 use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::blob::SegmentId;
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 const TIER: StorageClass = StorageClass::Hot;

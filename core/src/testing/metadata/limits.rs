@@ -5,6 +5,7 @@ use futures::future::join_all;
 use super::bench::Bench;
 use crate::application::ports::metadata::{MetadataStore, Mutation, PutObject, Refusal};
 use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart, Setting};
+use crate::domain::space::Versioning;
 
 /// As it was set, whole; and a tenant of which nothing is said is not listed.
 pub async fn what_is_said_of_a_tenant_comes_back(store: &dyn MetadataStore) {
@@ -70,5 +71,25 @@ pub async fn what_is_replaced_makes_room(store: &dyn MetadataStore) {
     assert_eq!(put("a", b"98").await, Ok(()));
     let held = store.holdings(&bench.space.tenant).await.unwrap();
     assert_eq!(held, Holdings { bytes: 2, objects: 1 });
+    bench.finish().await;
+}
+
+/// Where versioning is suspended the null version is replaced wherever it lies, and gives its bytes back.
+pub async fn a_null_version_behind_the_latest_makes_room(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    bench.has_put("a", b"01234567").await;
+    bench.set_versioning(Versioning::Enabled).await;
+    bench.has_put("a", b"89").await;
+    let quota = Some(Quota { bytes: Some(10), objects: Some(2) });
+    let put = async |body: &[u8]| {
+        let put = PutObject { quota, ..bench.put("a", body) };
+        bench.one(Mutation::Put(Box::new(put))).await.map(drop)
+    };
+    assert_eq!(put(b"01234567").await, Err(Refusal::QuotaExceeded(QuotaPart::Bytes)), "nothing makes way");
+    bench.set_versioning(Versioning::Suspended).await;
+    assert_eq!(put(b"012345678").await, Err(Refusal::QuotaExceeded(QuotaPart::Bytes)));
+    assert_eq!(put(b"abcdefgh").await, Ok(()));
+    let held = store.holdings(&bench.space.tenant).await.unwrap();
+    assert_eq!(held, Holdings { bytes: 10, objects: 2 });
     bench.finish().await;
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::bench::{Bench, key, object, refusal};
 use super::uploads::{self, new_upload, part};
 use crate::application::ports::metadata::{
-    DeleteObject, ExpireObject, Expiry, MetadataStore, Mutation, Outcome, PutObject, Refusal, Target,
-    UpdateObject, VersionRef,
+    DeleteObject, ExpireObject, MetadataStore, Mutation, Outcome, PutObject, Refusal, Target, UpdateObject,
+    VersionRef,
 };
 use crate::domain::multipart::{PartClaim, PartNumber};
 use crate::domain::object::{Attributes, Object, ObjectId};
@@ -16,6 +16,7 @@ use crate::domain::object_lock::{
 use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::Versioning;
+use crate::domain::versioning::Expiry;
 
 const DAY: Duration = Duration::from_hours(24);
 

@@ -127,6 +127,7 @@ macro_rules! metadata_promises {
         $promise!(limits, what_is_said_of_a_tenant_comes_back);
         $promise!(limits, a_quota_holds_against_many_at_once);
         $promise!(limits, what_is_replaced_makes_room);
+        $promise!(limits, a_null_version_behind_the_latest_makes_room);
     };
 }
 

@@ -1,11 +1,10 @@
 //! Passes of the scrubber, what it marks, and segments that come back without their rows.
 
 use super::bench::{Bench, object};
-use crate::application::ports::metadata::{
-    LeafRecord, MetadataStore, ScrubPass, SegmentRecord, SegmentState,
-};
+use crate::application::ports::metadata::{LeafRecord, MetadataStore, ScrubPass, SegmentRecord};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, Hash, SegmentId};
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 /// A pass goes on from where it was taken to, by whoever says rightly where that is; the next begins after it.

@@ -4,11 +4,12 @@ use uuid::Uuid;
 
 use super::bench::{Bench, etag, key, object, refusal};
 use crate::application::ports::metadata::{
-    MetadataStore, Mutation, NewContent, Refusal, SegmentRecord, SegmentState, WriterId,
+    MetadataStore, Mutation, NewContent, Refusal, SegmentRecord, WriterId,
 };
 use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::blob::{Hash, SegmentId};
 use crate::domain::object::ObjectId;
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 async fn record(store: &dyn MetadataStore, id: SegmentId) -> Option<SegmentRecord> {
@@ -117,7 +118,7 @@ pub async fn what_a_dead_writer_left_is_returned_until_settled(store: &dyn Metad
     let mut expected = vec![packed, empty, single];
     expected.sort();
     assert_eq!(left.segments.iter().map(|segment| segment.id).collect::<Vec<_>>(), expected);
-    assert!(left.segments.iter().all(|segment| segment.state == SegmentState::Open));
+    assert!(left.segments.iter().all(|segment| segment.state == SegmentState::Orphaned));
 
     // It was not dead, only slow: it must notice.
     store.heartbeat(dead.writer, bench.later(1000)).await.unwrap();

@@ -17,6 +17,7 @@ use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::DedupDomain;
 use crate::domain::storage_class::StorageClass;
+use crate::domain::versioning::{Denial, Expiry};
 
 /// A new version of a key, or a keyless object.
 #[derive(Clone, Debug)]
@@ -76,17 +77,6 @@ pub struct ExpireObject {
     pub expiry: Expiry,
     /// The id of a delete marker, if one must be made.
     pub marker_id: ObjectId,
-}
-
-/// What is to be done with a version whose time has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
-    /// Delete its key, as a client would, if it still is the latest version.
-    Current,
-    /// Remove it, if another version still is the latest.
-    Noncurrent,
-    /// Remove it, a delete marker, if it is all there is of its key.
-    LoneMarker,
 }
 
 /// Changes what an object carries, in place.
@@ -268,4 +258,16 @@ pub enum Refusal {
     /// that did not end. Those that shared its batch were made without it.
     #[error("the change failed: {0}")]
     Failed(String),
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::ConditionFailed => Self::PreconditionFailed,
+            Denial::NoSuchObject => Self::NoSuchObject,
+            Denial::Locked => Self::Locked,
+            Denial::NoObjectLock => Self::NoObjectLock,
+            Denial::WrongVersioning => Self::WrongVersioning,
+        }
+    }
 }

@@ -35,8 +35,8 @@ mod spaces;
 mod upkeep;
 
 pub use changes::{
-    CompleteUpload, DeleteObject, Draft, ExpireObject, Expiry, Mutation, Outcome, PutObject, PutPart,
-    Refusal, UpdateObject,
+    CompleteUpload, DeleteObject, Draft, ExpireObject, Mutation, Outcome, PutObject, PutPart, Refusal,
+    UpdateObject,
 };
 pub use content::{NewContent, StagedLeaf};
 pub use error::MetadataError;
@@ -44,7 +44,7 @@ pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use keys::{Credential, CredentialKind};
 pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Place, Target, VersionRef};
-pub use segments::{KeptSegment, LeafRecord, Leftover, SegmentRecord, SegmentState, WriterId};
+pub use segments::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
 pub use spaces::{BucketDeletion, LifecyclePass, SpaceUsage};
 pub use upkeep::{Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept};
 

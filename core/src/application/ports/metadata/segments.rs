@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, Hash, Location, SegmentId};
 use crate::domain::space::DedupDomain;
+use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
 /// A server process (or a long command) that stages bytes. What a dead writer left behind is reclaimed.
@@ -28,17 +29,6 @@ pub struct SegmentRecord {
     pub size: u64,
     /// Payload bytes in it that a blob refers to: maintained, checked by `validate`.
     pub live_bytes: u64,
-}
-
-/// `open → sealed → condemned → (row gone)`; an open one may be condemned directly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SegmentState {
-    /// Its writer is at it.
-    Open,
-    /// Whole; never written again.
-    Sealed,
-    /// No blob refers to it; its file is to be removed, then its row.
-    Condemned,
 }
 
 /// A leaf as `validate`, the mover and compaction see it.
