@@ -141,7 +141,9 @@ impl Problem {
                 CompleteRefusal::TooSmall { .. } => (StatusCode::BAD_REQUEST, "part_too_small"),
                 CompleteRefusal::TooManyPieces { .. } => (StatusCode::BAD_REQUEST, "too_many_pieces"),
                 CompleteRefusal::Size { .. } => (StatusCode::BAD_REQUEST, "size_mismatch"),
-                CompleteRefusal::ChecksumKind(_) => (StatusCode::BAD_REQUEST, "checksum_mismatch"),
+                CompleteRefusal::ChecksumKind(_) | CompleteRefusal::OtherChecksum { .. } => {
+                    (StatusCode::BAD_REQUEST, "checksum_mismatch")
+                }
                 CompleteRefusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "object_too_large"),
             },
             Error::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),

@@ -7,7 +7,7 @@
 
 mod operations;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 
 use self::operations::OPERATIONS;
 pub(crate) use self::operations::Operation;
@@ -62,6 +62,11 @@ const HOISTED: &[&str] = &[
     "x-amz-checksum-crc64nvme",
     "x-amz-checksum-sha1",
     "x-amz-checksum-sha256",
+    "x-amz-checksum-sha512",
+    "x-amz-checksum-md5",
+    "x-amz-checksum-xxhash64",
+    "x-amz-checksum-xxhash3",
+    "x-amz-checksum-xxhash128",
     "x-amz-acl",
     "x-amz-storage-class",
     "x-amz-tagging",
@@ -170,6 +175,9 @@ pub(crate) fn admit(
     query: &[(String, String)],
 ) -> Result<&'static Operation, Refusal> {
     let has = |key: &str| query.iter().any(|(present, _)| present == key);
+    if let Some(refusal) = misused(method, level, has) {
+        return Err(refusal);
+    }
     let operation = OPERATIONS
         .iter()
         .find(|op| op.method == *method && op.level == level && op.selectors.iter().all(|key| has(key)))
@@ -221,6 +229,29 @@ pub(crate) fn admit(
     }
 }
 
+/// Keys of S3's that select nothing here, and that S3 answers with an error of their own.
+fn misused(method: &Method, level: Level, has: impl Fn(&str) -> bool) -> Option<Refusal> {
+    let bad = |message: &str| Some(Refusal::new(StatusCode::BAD_REQUEST, "InvalidRequest", message));
+    match *method {
+        _ if level != Level::Object => None,
+        Method::PUT if has("partNumber") && !has("uploadId") => {
+            let why = "This operation does not accept partNumber without uploadId";
+            Some(Refusal::invalid_argument(why).with("ArgumentName", "partNumber"))
+        }
+        Method::PUT if has("uploadId") && !has("partNumber") => {
+            let why = "The specified method is not allowed against this resource.";
+            Some(Refusal::method_not_allowed(why.to_owned()).with("ResourceType", "UPLOAD"))
+        }
+        Method::GET if has("uploads") && !has("uploadId") => {
+            bad("Key is not expected for the GET method ?uploads subresource")
+        }
+        Method::GET if has("versions") => {
+            bad("There is no such thing as the ?versions sub-resource for a key")
+        }
+        _ => None,
+    }
+}
+
 /// No operation at all: 501 if a key asks for one that we do not know, 405 if the request is plain.
 fn nothing_selected(method: &Method, level: Level, query: &[(String, String)]) -> Refusal {
     let noun = level.noun();
@@ -234,7 +265,7 @@ fn nothing_selected(method: &Method, level: Level, query: &[(String, String)]) -
 }
 
 /// A client's own text in a message: shortened, and without characters that XML cannot hold.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
@@ -251,11 +282,6 @@ const REFUSED_HEADERS: &[(&str, &str)] = &[
     ("x-amz-request-route", "WriteGetObjectResponse"),
     ("x-amz-bucket-namespace", "A namespace of buckets"),
     ("x-amz-if-match-initiated-time", "A condition on the beginning of an upload"),
-    ("x-amz-checksum-md5", "The checksum algorithm MD5"),
-    ("x-amz-checksum-sha512", "The checksum algorithm SHA512"),
-    ("x-amz-checksum-xxhash64", "The checksum algorithm XXHASH64"),
-    ("x-amz-checksum-xxhash3", "The checksum algorithm XXHASH3"),
-    ("x-amz-checksum-xxhash128", "The checksum algorithm XXHASH128"),
 ];
 
 /// Headers that S3 has, and that change nothing here but what is said of them elsewhere. A name that ends in `-`
@@ -301,6 +327,11 @@ const KNOWN_HEADERS: &[&str] = &[
     "x-amz-checksum-mode",
     "x-amz-checksum-sha1",
     "x-amz-checksum-sha256",
+    "x-amz-checksum-sha512",
+    "x-amz-checksum-md5",
+    "x-amz-checksum-xxhash64",
+    "x-amz-checksum-xxhash3",
+    "x-amz-checksum-xxhash128",
     "x-amz-checksum-type",
     "x-amz-object-lock-legal-hold",
     "x-amz-object-lock-mode",
@@ -330,6 +361,10 @@ const KNOWN_HEADERS: &[&str] = &[
     "x-amz-request-payer",
 ];
 
+/// Headers of MinIO's own. Its clients ask by them for what S3 has not: `x-minio-force-delete` deletes all under a
+/// prefix, or a bucket with all in it.
+const MINIO: &str = "x-minio-";
+
 /// Conditions that S3 has on one operation; the others would ignore them.
 const DELETE_CONDITIONS: &[&str] = &["x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
 
@@ -339,6 +374,9 @@ fn is_in(list: &[&str], name: &str) -> bool {
 
 /// Which operations lock what they write: the others would ignore the headers. A copy is a put here.
 const LOCKING: &[&str] = &["PutObject", "CreateMultipartUpload"];
+
+/// Which operations copy where a source is named.
+const COPYING: &[&str] = &["PutObject", "UploadPart"];
 
 /// What a form posts: an object, whose fields are a put's headers.
 pub(crate) fn put_object() -> Option<&'static Operation> {
@@ -356,7 +394,8 @@ fn refused_header(name: &str) -> Option<&'static str> {
 /// Refuses a request whose headers ask for what is not offered. ACLs are looked at later, by [`crate::acl`]:
 /// what is said of them depends on the bucket.
 pub(crate) fn check_headers(operation: &Operation, headers: &HeaderMap) -> Result<(), Refusal> {
-    for name in headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
+    let extending = |name: &&str| name.starts_with("x-amz-") || name.starts_with(MINIO);
+    for name in headers.keys().map(http::HeaderName::as_str).filter(extending) {
         let lockless = (name.starts_with("x-amz-object-lock-") && !LOCKING.contains(&operation.name))
             || (name == "x-amz-bucket-object-lock-enabled" && operation.name != "CreateBucket");
         if lockless {
@@ -371,6 +410,11 @@ pub(crate) fn check_headers(operation: &Operation, headers: &HeaderMap) -> Resul
         if let Some(what) = refused_header(name) {
             let refusal = Refusal::not_implemented(format!("{what} is not implemented (header {name})."));
             return Err(refusal.with("Header", name));
+        }
+        if name == "x-amz-copy-source" && !COPYING.contains(&operation.name) {
+            let refusal =
+                Refusal::invalid_argument("You can only specify a copy source header for copy requests.");
+            return Err(refusal.with("ArgumentName", name));
         }
         let reads = matches!(operation.method, Method::GET | Method::HEAD);
         let conditional = operation.name == "DeleteObject" && DELETE_CONDITIONS.contains(&name);
@@ -548,7 +592,8 @@ mod tests {
             "x-amz-server-side-encryption-customer-key",
             "x-amz-bucket-object-lock-enabled",
             "x-amz-write-offset-bytes",
-            "x-amz-checksum-sha512",
+            "x-amz-checksum-blake3",
+            "x-minio-force-delete",
         ] {
             assert_eq!(with(name, "v").unwrap_err().status, 501, "{name}");
         }

@@ -234,6 +234,7 @@ fn translate_code(error: Error) -> S3Error {
                 CompleteRefusal::Part(number) => {
                     with_member(bad_request("InvalidPart", text), "PartNumber", &number.to_string())
                 }
+                CompleteRefusal::OtherChecksum { .. } => bad_request("BadDigest", text),
                 CompleteRefusal::TooSmall { number, size } => {
                     let error =
                         with_member(bad_request("EntityTooSmall", text), "ProposedSize", &size.to_string());

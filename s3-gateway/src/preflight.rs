@@ -11,8 +11,9 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 use juststorage_core::application::store::Store;
 use juststorage_core::domain::address::BucketName;
-use juststorage_core::domain::cors::{CorsGrant, CorsRequest};
+use juststorage_core::domain::cors::{CorsAnswer, CorsGrant, CorsRequest, is_header_name, is_method};
 
+use crate::allowlist::quoted;
 use crate::dto::{joined, text};
 use crate::errors::{Refusal, translate};
 
@@ -65,31 +66,46 @@ impl Asked {
         if self.named.is_none() {
             return insufficient("Access-Control-Request-Method");
         }
-        let grant = if self.headers.len() > HEADERS_MAX { None } else { self.granted(store).await? };
-        let Some(grant) = grant else {
-            return Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "AccessForbidden",
+        let bad = |message: String| Err(Refusal::new(StatusCode::BAD_REQUEST, "BadRequest", message));
+        if let Some(method) = self.named.as_deref().filter(|method| !is_method(method)) {
+            return bad(format!("Invalid Access-Control-Request-Method: {}", quoted(method)));
+        }
+        if let Some(header) = self.headers.iter().find(|header| !is_header_name(header)) {
+            let header = quoted(header);
+            return bad(format!("Access-Control-Request-Headers \"{header}\" contains invalid character."));
+        }
+        let forbidden = |message: &str| Err(Refusal::new(StatusCode::FORBIDDEN, "AccessForbidden", message));
+        let too_many = self.headers.len() > HEADERS_MAX;
+        match if too_many { CorsAnswer::Refused } else { self.granted(store).await? } {
+            CorsAnswer::Granted(grant) => {
+                let mut response = Response::new(s3s::Body::empty());
+                write(&grant, response.headers_mut());
+                Ok(response)
+            }
+            CorsAnswer::NoBucket => {
+                let message = "The specified bucket does not exist";
+                Err(Refusal::new(StatusCode::NOT_FOUND, "NoSuchBucket", message))
+            }
+            CorsAnswer::NoRules => forbidden("CORSResponse: CORS is not enabled for this bucket."),
+            CorsAnswer::Refused => forbidden(
                 "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of Origin, \
                  request method / Access-Control-Request-Method or Access-Control-Request-Headers are not \
                  whitelisted by the resource's CORS spec.",
-            ));
-        };
-        let mut response = Response::new(s3s::Body::empty());
-        write(&grant, response.headers_mut());
-        Ok(response)
+            ),
+        }
     }
 
     /// Adds to an answer what lets a page read it, if it may.
     pub(crate) async fn grant(&self, store: &Store, headers: &mut HeaderMap) {
         // An answer without these headers is one that a page cannot read: the safe side.
-        if let Ok(Some(grant)) = self.granted(store).await {
+        if let Ok(CorsAnswer::Granted(grant)) = self.granted(store).await {
             write(&grant, headers);
         }
     }
 
-    async fn granted(&self, store: &Store) -> Result<Option<CorsGrant>, Refusal> {
-        let (Some(bucket), Some(origin)) = (&self.bucket, &self.origin) else { return Ok(None) };
+    async fn granted(&self, store: &Store) -> Result<CorsAnswer, Refusal> {
+        let Some(bucket) = &self.bucket else { return Ok(CorsAnswer::NoBucket) };
+        let Some(origin) = &self.origin else { return Ok(CorsAnswer::Refused) };
         let method = self.named.as_deref().unwrap_or(self.method.as_str());
         let request = CorsRequest { origin, method, headers: &self.headers };
         store.cors(bucket, request).await.map_err(|error| {

@@ -12,7 +12,7 @@ use crate::application::objects::ObjectRef;
 use crate::application::ports::metadata::{Found, Place};
 use crate::application::store::{Entered, Store};
 use crate::domain::address::BucketName;
-use crate::domain::cors::{CorsGrant, CorsRequest};
+use crate::domain::cors::{CorsAnswer, CorsRequest};
 use crate::domain::object::Object;
 use crate::domain::object_lock::LockConfig;
 use crate::domain::principal::{Principal, Right};
@@ -132,11 +132,16 @@ impl Store {
     }
 
     /// What a bucket grants to a page of another origin. Nobody needs to prove anything: a browser asks this
-    /// before it sends credentials. A bucket that does not exist grants nothing.
-    pub async fn cors(&self, bucket: &BucketName, request: CorsRequest<'_>) -> Result<Option<CorsGrant>> {
-        let Some(space) = self.metadata.space(&Place::Bucket(bucket.clone())).await? else { return Ok(None) };
+    /// before it sends credentials.
+    pub async fn cors(&self, bucket: &BucketName, request: CorsRequest<'_>) -> Result<CorsAnswer> {
+        let Some(space) = self.metadata.space(&Place::Bucket(bucket.clone())).await? else {
+            return Ok(CorsAnswer::NoBucket);
+        };
         let settings = self.settings_at(space.id, space.settings).await?;
-        Ok(settings.cors.as_ref().and_then(|cors| cors.grant(request)))
+        Ok(match &settings.cors {
+            None => CorsAnswer::NoRules,
+            Some(cors) => cors.grant(request).map_or(CorsAnswer::Refused, CorsAnswer::Granted),
+        })
     }
 
     /// What is set on a place; nothing where it was reached without a bucket.

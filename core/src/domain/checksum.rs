@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
 use sha2::Digest as _;
+use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh64::Xxh64;
 
 use super::invalid::Invalid;
 
@@ -23,11 +25,32 @@ pub enum ChecksumAlgorithm {
     Sha1,
     /// SHA-256: composite only, for multipart.
     Sha256,
+    /// SHA-512: composite only, for multipart.
+    Sha512,
+    /// MD5: composite only, for multipart.
+    Md5,
+    /// XXH64 with seed 0: composite only, for multipart.
+    XxHash64,
+    /// XXH3 of 64 bits: composite only, for multipart.
+    XxHash3,
+    /// XXH3 of 128 bits: composite only, for multipart.
+    XxHash128,
 }
 
 impl ChecksumAlgorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
+    pub const ALL: [Self; 10] = [
+        Self::Crc32,
+        Self::Crc32c,
+        Self::Crc64Nvme,
+        Self::Sha1,
+        Self::Sha256,
+        Self::Sha512,
+        Self::Md5,
+        Self::XxHash64,
+        Self::XxHash3,
+        Self::XxHash128,
+    ];
 
     /// S3's name for it.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +60,11 @@ impl ChecksumAlgorithm {
             Self::Crc64Nvme => "CRC64NVME",
             Self::Sha1 => "SHA1",
             Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+            Self::Md5 => "MD5",
+            Self::XxHash64 => "XXHASH64",
+            Self::XxHash3 => "XXHASH3",
+            Self::XxHash128 => "XXHASH128",
         }
     }
 
@@ -55,7 +83,7 @@ impl ChecksumAlgorithm {
         match self {
             Self::Crc32 | Self::Crc32c => true,
             Self::Crc64Nvme => kind == ChecksumKind::FullObject,
-            Self::Sha1 | Self::Sha256 => kind == ChecksumKind::Composite,
+            _ => kind == ChecksumKind::Composite,
         }
     }
 
@@ -64,16 +92,18 @@ impl ChecksumAlgorithm {
             Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
             Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
             Self::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
-            Self::Sha1 | Self::Sha256 => None,
+            _ => None,
         }
     }
 
     fn digest_bytes(self) -> usize {
         match self {
             Self::Crc32 | Self::Crc32c => 4,
-            Self::Crc64Nvme => 8,
+            Self::Crc64Nvme | Self::XxHash64 | Self::XxHash3 => 8,
+            Self::Md5 | Self::XxHash128 => 16,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha512 => 64,
         }
     }
 }
@@ -274,15 +304,27 @@ enum State {
     Crc(crc_fast::Digest),
     Sha1(sha1::Sha1),
     Sha256(sha2::Sha256),
+    Sha512(sha2::Sha512),
+    Md5(md5::Md5),
+    XxHash64(Xxh64),
+    // Half a kilobyte.
+    XxHash3(Box<Xxh3>),
 }
 
 impl ChecksumHasher {
     /// Of no bytes yet.
     pub fn new(algorithm: ChecksumAlgorithm) -> Self {
-        let state = match (algorithm, algorithm.crc()) {
-            (_, Some(crc)) => State::Crc(crc_fast::Digest::new(crc)),
-            (ChecksumAlgorithm::Sha1, None) => State::Sha1(sha1::Sha1::new()),
-            (_, None) => State::Sha256(sha2::Sha256::new()),
+        use ChecksumAlgorithm as A;
+        let state = match algorithm {
+            A::Crc32 => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
+            A::Crc32c => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
+            A::Crc64Nvme => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
+            A::Sha1 => State::Sha1(sha1::Sha1::new()),
+            A::Sha256 => State::Sha256(sha2::Sha256::new()),
+            A::Sha512 => State::Sha512(sha2::Sha512::new()),
+            A::Md5 => State::Md5(md5::Md5::new()),
+            A::XxHash64 => State::XxHash64(Xxh64::new(0)),
+            A::XxHash3 | A::XxHash128 => State::XxHash3(Box::new(Xxh3::new())),
         };
         Self { algorithm, state }
     }
@@ -293,6 +335,10 @@ impl ChecksumHasher {
             State::Crc(digest) => digest.update(bytes),
             State::Sha1(digest) => digest.update(bytes),
             State::Sha256(digest) => digest.update(bytes),
+            State::Sha512(digest) => digest.update(bytes),
+            State::Md5(digest) => digest.update(bytes),
+            State::XxHash64(digest) => digest.update(bytes),
+            State::XxHash3(digest) => digest.update(bytes),
         }
     }
 
@@ -302,6 +348,13 @@ impl ChecksumHasher {
             State::Crc(digest) => encode_crc(digest.finalize(), self.algorithm),
             State::Sha1(digest) => STANDARD.encode(digest.finalize()),
             State::Sha256(digest) => STANDARD.encode(digest.finalize()),
+            State::Sha512(digest) => STANDARD.encode(digest.finalize()),
+            State::Md5(digest) => STANDARD.encode(digest.finalize()),
+            State::XxHash64(digest) => STANDARD.encode(digest.digest().to_be_bytes()),
+            State::XxHash3(digest) if self.algorithm == ChecksumAlgorithm::XxHash128 => {
+                STANDARD.encode(digest.digest128().to_be_bytes())
+            }
+            State::XxHash3(digest) => STANDARD.encode(digest.digest().to_be_bytes()),
         };
         Checksum { algorithm: self.algorithm, kind: ChecksumKind::FullObject, value }
     }
@@ -317,7 +370,7 @@ mod tests {
         hasher.finish()
     }
 
-    /// The check values of the CRC catalogue ("123456789"), and the published SHA digests.
+    /// The check values of the CRC catalogue ("123456789"), the published digests, and what libxxhash says.
     #[test]
     fn values_are_the_published_ones() {
         let expected = [
@@ -326,7 +379,16 @@ mod tests {
             (ChecksumAlgorithm::Crc64Nvme, "rosUhgp5mIg="),
             (ChecksumAlgorithm::Sha1, "98O8HYCOBHMq32eZZczDTKeuNEE="),
             (ChecksumAlgorithm::Sha256, "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="),
+            (
+                ChecksumAlgorithm::Sha512,
+                "2eZ2LdHI6vbWGzxhkvxAjU1tXxF20MKRabwk5xw/J0rSf81YEbMT1oH35V7ALXPUmclUVba1u1A6z1dPuo/+hQ==",
+            ),
+            (ChecksumAlgorithm::Md5, "JfnnlDI7RTiF9RgfG2JNCw=="),
+            (ChecksumAlgorithm::XxHash64, "jLhB20DmroM="),
+            (ChecksumAlgorithm::XxHash3, "ctyxi2ehff8="),
+            (ChecksumAlgorithm::XxHash128, "MxGUd+3l3NXpcWQnaB1YYA=="),
         ];
+        assert_eq!(expected.map(|(algorithm, _)| algorithm), ChecksumAlgorithm::ALL);
         for (algorithm, _) in &expected {
             let checksum = of(*algorithm, b"123456789");
             assert_eq!(Checksum::declared(*algorithm, &checksum.value), Ok(checksum.clone()));
@@ -399,7 +461,9 @@ mod tests {
     #[test]
     fn tables_of_s3_are_kept() {
         assert!(!ChecksumAlgorithm::Crc64Nvme.allows(ChecksumKind::Composite));
-        assert!(!ChecksumAlgorithm::Sha1.allows(ChecksumKind::FullObject));
+        for algorithm in ChecksumAlgorithm::ALL.into_iter().filter(|algorithm| algorithm.crc().is_none()) {
+            assert!(!algorithm.allows(ChecksumKind::FullObject) && algorithm.allows(ChecksumKind::Composite));
+        }
         assert!(Checksum::declared(ChecksumAlgorithm::Crc32, "AAAA").is_err());
         assert!(Checksum::declared(ChecksumAlgorithm::Crc32, "not base64").is_err());
     }

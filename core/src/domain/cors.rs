@@ -51,6 +51,19 @@ pub struct CorsRequest<'r> {
     pub headers: &'r [String],
 }
 
+/// What a bucket says to a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CorsAnswer {
+    /// There is no such bucket.
+    NoBucket,
+    /// It has no rules.
+    NoRules,
+    /// No rule fits.
+    Refused,
+    /// The first rule that fits grants this.
+    Granted(CorsGrant),
+}
+
 /// What the browser is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsGrant {
@@ -80,7 +93,7 @@ impl CorsConfig {
             if rule.id.as_ref().is_some_and(|id| id.chars().count() > 255) {
                 return refuse("a rule's id must be at most 255 characters".to_owned());
             }
-            if let Some(method) = rule.methods.iter().find(|method| !METHODS.contains(&method.as_str())) {
+            if let Some(method) = rule.methods.iter().find(|method| !is_method(method)) {
                 return refuse(format!("found unsupported HTTP method in CORS config: {}", shown(method)));
             }
             if let Some(origin) = rule.origins.iter().find(|origin| wildcards(origin) > 1) {
@@ -98,9 +111,12 @@ impl CorsConfig {
             if rule.expose.iter().any(|header| wildcards(header) > 0) {
                 return refuse("ExposeHeader can not have wildcards".to_owned());
             }
-            let texts = rule.origins.iter().chain(&rule.headers).chain(&rule.expose);
-            if texts.into_iter().any(|text| !text.bytes().all(|byte| (0x20..0x7f).contains(&byte))) {
-                return refuse("origins and headers must consist of visible ASCII characters".to_owned());
+            let names = rule.headers.iter().chain(&rule.expose);
+            if let Some(header) = names.into_iter().find(|name| !is_header_name(&name.replace('*', ""))) {
+                return refuse(format!("AllowedHeader \"{}\" contains invalid character", shown(header)));
+            }
+            if rule.origins.iter().any(|text| !text.bytes().all(|byte| (0x20..0x7f).contains(&byte))) {
+                return refuse("origins must consist of visible ASCII characters".to_owned());
             }
         }
         Ok(())
@@ -124,6 +140,16 @@ impl CorsConfig {
             })
         })
     }
+}
+
+/// Whether a method is one that a rule may allow.
+pub fn is_method(name: &str) -> bool {
+    METHODS.contains(&name)
+}
+
+/// Whether `name` consists of the characters of a header's name (RFC 9110 section 5.6.2).
+pub fn is_header_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn wildcards(text: &str) -> usize {
@@ -204,7 +230,21 @@ mod tests {
         assert!(with(rule(&["*.*"], &["GET"], &[])).is_err());
         assert!(with(rule(&["*"], &["GET"], &["x-*-*"])).is_err());
         assert!(with(rule(&[], &["GET"], &[])).is_err());
-        assert!(with(rule(&["*"], &["GET"], &["a\nb"])).is_err());
+        for header in [
+            "a\nb",
+            "invalid header",
+            "X:Y",
+            "X(Custom)",
+            "Bad/Header",
+            "X[Key]",
+            "Bad=Name",
+            "bad@char",
+            "ä",
+        ] {
+            assert!(with(rule(&["*"], &["GET"], &[header])).is_err(), "{header}");
+            let exposing = CorsRule { expose: vec![header.to_owned()], ..rule(&["*"], &["GET"], &[]) };
+            assert!(with(exposing).is_err(), "{header}");
+        }
         assert!(CorsConfig::default().validate().is_err());
     }
 }

@@ -139,6 +139,14 @@ pub enum CompleteRefusal {
     /// A part was never uploaded, or its tag or checksum differs.
     #[error("part {0} was not found, or its entity tag or checksum does not match")]
     Part(PartNumber),
+    /// A part is named with the checksum of another algorithm than it has.
+    #[error("the {} of part {number} is not what it was sent with", .algorithm.as_str())]
+    OtherChecksum {
+        /// Which part.
+        number: PartNumber,
+        /// The algorithm that the client names.
+        algorithm: ChecksumAlgorithm,
+    },
     /// A part other than the last is under 5 MiB.
     #[error("part {number} has {size} bytes, fewer than the minimum of 5 MiB for all but the last")]
     TooSmall {
@@ -250,9 +258,8 @@ pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, C
             .ok()
             .map(|found| &parts[found])
             .filter(|part| claim.etag.as_ref().is_none_or(|etag| *etag == part.etag))
-            // A checksum that cannot be confirmed is not confirmed.
-            .filter(|part| claim.checksum.is_none() || claim.checksum == part.checksum)
             .ok_or(CompleteRefusal::Part(claim.number))?;
+        confirm_checksum(part, claim)?;
         total = total.saturating_add(part.size);
         selected.push(part.clone());
     }
@@ -263,6 +270,19 @@ pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, C
         return Err(CompleteRefusal::TooSmall { number: part.number, size: part.size });
     }
     if total > OBJECT_BYTES_MAX { Err(CompleteRefusal::TooLarge) } else { Ok(selected) }
+}
+
+/// Refuses the checksum that a client names a part by, if it is not the part's own. One that cannot be confirmed is not
+/// confirmed.
+fn confirm_checksum(part: &Part, claim: &PartClaim) -> Result<(), CompleteRefusal> {
+    let Some(claimed) = &claim.checksum else { return Ok(()) };
+    match &part.checksum {
+        Some(own) if own == claimed => Ok(()),
+        Some(own) if own.algorithm != claimed.algorithm => {
+            Err(CompleteRefusal::OtherChecksum { number: claim.number, algorithm: claimed.algorithm })
+        }
+        _ => Err(CompleteRefusal::Part(claim.number)),
+    }
 }
 
 /// The first part whose checksum a client of S3 leaves out although its upload declared composite ones: S3 refuses
@@ -338,6 +358,12 @@ mod tests {
         };
         assert!(with(Some("AAAAAA=="), Some("AAAAAA==")) && with(Some("AAAAAA=="), None) && with(None, None));
         assert!(!with(Some("AAAAAA=="), Some("AAAAAQ==")) && !with(None, Some("AAAAAA==")));
+        let other = Checksum::declared(ChecksumAlgorithm::XxHash64, "70bbN1HY6Zk=").unwrap();
+        let parts = [Part { checksum: Some(sum("AAAAAA==")), ..part(1, 7) }];
+        let claims = [PartClaim { checksum: Some(other), ..claim(1) }];
+        let refused =
+            CompleteRefusal::OtherChecksum { number: PartNumber(1), algorithm: ChecksumAlgorithm::XxHash64 };
+        assert_eq!(select_parts(&parts, &claims), Err(refused));
     }
 
     #[test]

@@ -11,8 +11,9 @@ use s3s::{S3Error, S3Result};
 use sha1::Sha1;
 use sha2::Sha256;
 
+use super::signature::{credential, is_date};
 use super::{look_up, sigv2_is_off};
-use crate::errors::{Refusal, bad_request, fail, refusal, wrong_argument};
+use crate::errors::{Refusal, fail, refusal, wrong_argument};
 
 /// Finds a field by its name in lower case.
 pub(crate) type Field<'f> = &'f (dyn Fn(&str) -> Option<&'f str> + Sync);
@@ -33,12 +34,12 @@ pub(crate) fn proves(field: Field<'_>) -> bool {
 
 /// Who signed the form's policy. `sigv2` is whether signatures of version 2 are accepted.
 pub(crate) async fn verify(access: &Access, sigv2: bool, field: Field<'_>) -> S3Result<Principal> {
-    let Some(policy) = field("policy") else {
-        return Err(fail(
-            StatusCode::FORBIDDEN,
-            "AccessDenied",
-            "Access Denied: a signed policy is required.",
-        ));
+    let policy = match field("policy") {
+        None if !proves(field) => {
+            let message = "Access Denied: a signed policy is required.";
+            return Err(fail(StatusCode::FORBIDDEN, "AccessDenied", message));
+        }
+        policy => policy.filter(|policy| !policy.is_empty()).ok_or_else(|| missing("policy"))?,
     };
     if field("x-amz-security-token").is_some() {
         return Err(refusal(Refusal::invalid_token()));
@@ -87,7 +88,7 @@ async fn version_2(access: &Access, policy: &str, field: Field<'_>) -> S3Result<
 }
 
 async fn version_4(access: &Access, policy: &str, field: Field<'_>) -> S3Result<Principal> {
-    let value = |name: &'static str| field(name).ok_or_else(|| missing(name));
+    let value = |name: &'static str| field(name).filter(|v| !v.is_empty()).ok_or_else(|| missing(name));
     let signature = value("x-amz-signature")?;
     let algorithm = value("x-amz-algorithm")?;
     if algorithm != "AWS4-HMAC-SHA256" {
@@ -95,23 +96,20 @@ async fn version_4(access: &Access, policy: &str, field: Field<'_>) -> S3Result<
         return Err(wrong_argument("x-amz-algorithm", algorithm, why));
     }
     let date = value("x-amz-date")?;
-    let credential = value("x-amz-credential")?;
-    let malformed = || {
-        bad_request(
-            "AuthorizationQueryParametersError",
-            "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \
-             \"<YOUR-AKID>/YYYYMMDD/REGION/s3/aws4_request\".",
-        )
-    };
-    let scope: Vec<_> = credential.split('/').collect();
-    let [access_key, day, region, "s3", "aws4_request"] = scope.as_slice() else { return Err(malformed()) };
-    if day.len() != 8 || !date.starts_with(day) {
-        return Err(malformed());
+    if !is_date(date) {
+        let why = "X-Amz-Date must be formatted via ISO8601 Long format";
+        return Err(wrong_argument("X-Amz-Date", date, why));
     }
-    let identity = look_up(access, access_key).await?;
+    let named = value("x-amz-credential")?;
+    let malformed = |why: String| wrong_argument("x-amz-credential", named, why);
+    let (access_key, day, region) = credential(named).map_err(malformed)?;
+    if !date.starts_with(&day) {
+        return Err(malformed(format!("Invalid credential date \"{day}\": it is not that of X-Amz-Date.")));
+    }
+    let identity = look_up(access, &access_key).await?;
     let signature = hex::decode(signature.trim()).map_err(|_| mismatch())?;
     let mut key = format!("AWS4{}", identity.secret_key).into_bytes();
-    for step in [day, region, "s3", "aws4_request"] {
+    for step in [day.as_str(), region.as_str(), "s3", "aws4_request"] {
         key = hmac_sha256(&key, step)?.finalize().into_bytes().to_vec();
     }
     hmac_sha256(&key, policy)?.verify_slice(&signature).map_err(|_| mismatch())?;

@@ -48,7 +48,8 @@ pub(crate) async fn admit(
     let Some(mut claims) = Claims::of(parts)? else { return Ok(None) };
     put_back(&mut parts.headers, &claims.headers, empty);
     if claims.presigned {
-        take_from_query(&mut parts.headers, &claims.headers, parts.uri.query().unwrap_or_default());
+        let query = parts.uri.query().map(query_pairs).unwrap_or_default();
+        take_from_query(&mut parts.headers, &claims.headers, &query);
     }
     let readable = !claims.region.is_empty()
         && claims.region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -112,15 +113,14 @@ fn put_back(headers: &mut HeaderMap, signed: &[String], empty: bool) {
 
 /// The SDK for JavaScript v2 signs headers and then moves them into the query of the URL: a signed header that was not
 /// sent is the one in the query.
-fn take_from_query(headers: &mut HeaderMap, signed: &[String], query: &str) {
-    for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+fn take_from_query(headers: &mut HeaderMap, signed: &[String], query: &[(String, String)]) {
+    for (key, value) in query {
         let name = key.to_ascii_lowercase();
-        let Some(name) = signed.iter().find(|signed| **signed == name && !headers.contains_key(*signed))
-        else {
+        if !signed.contains(&name) || headers.contains_key(&name) {
             continue;
-        };
-        let value = percent_encoding::percent_decode_str(value).collect::<Vec<u8>>();
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(&value)) {
+        }
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes()))
+        {
             headers.insert(name, value);
         }
     }

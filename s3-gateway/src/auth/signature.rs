@@ -212,7 +212,7 @@ fn of_query(query: &[(String, String)]) -> Result<Claims, Refusal> {
 }
 
 /// Key, day and region of a credential. The error says what is wrong with it.
-fn credential(text: &str) -> Result<(String, String, String), String> {
+pub(super) fn credential(text: &str) -> Result<(String, String, String), String> {
     let fields: Vec<_> = text.split('/').collect();
     let [access_key, day, region, service, terminal] = fields.as_slice() else {
         return Err(
@@ -242,7 +242,7 @@ fn signed_headers(names: &str) -> Vec<String> {
 }
 
 /// Whether this is a moment as `20260102T030405Z` writes it.
-fn is_date(text: &str) -> bool {
+pub(super) fn is_date(text: &str) -> bool {
     text.len() == 16 && text.is_ascii() && time::PrimitiveDateTime::parse(text, AMZ_DATE).is_ok()
 }
 

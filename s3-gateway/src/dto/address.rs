@@ -8,6 +8,7 @@ use juststorage_core::domain::object::ObjectId;
 use s3s::S3Result;
 use s3s::dto::CopySource;
 
+use super::attributes::is_encoded;
 use super::text;
 use crate::errors::{fail, invalid_argument, not_implemented, translate, wrong_argument};
 
@@ -47,6 +48,8 @@ pub(crate) fn object(bucket: &str, key: &str, version: Option<&str>) -> S3Result
     })
 }
 
+const COPY_SOURCE: &str = "x-amz-copy-source";
+
 /// The source of a copy.
 pub(crate) struct CopyFrom<'a> {
     pub(crate) bucket: &'a str,
@@ -57,6 +60,9 @@ pub(crate) struct CopyFrom<'a> {
 impl CopyFrom<'_> {
     /// The source in core's types.
     pub(crate) fn reference(&self) -> S3Result<ObjectRef> {
+        if BucketName::new(self.bucket).is_err() {
+            return Err(wrong_argument(COPY_SOURCE, self.bucket, "Invalid copy source bucket name"));
+        }
         object(self.bucket, self.key, self.version)
     }
 }
@@ -66,7 +72,10 @@ impl CopyFrom<'_> {
 pub(crate) fn copy_source(headers: &HeaderMap) -> S3Result<CopySource> {
     let unreadable =
         || invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey");
-    let value = text(headers, "x-amz-copy-source").ok_or_else(unreadable)?;
+    let value = text(headers, COPY_SOURCE).ok_or_else(unreadable)?;
+    if !is_encoded(value) {
+        return Err(wrong_argument(COPY_SOURCE, value, "Invalid copy source encoding"));
+    }
     CopySource::parse(&value.replace('+', "%20")).map_err(|_| unreadable())
 }
 
@@ -101,6 +110,12 @@ mod tests {
             assert_eq!((read, at), (key, version), "{header}");
         }
         assert!(copy_source(&HeaderMap::new()).is_err());
+        for bad in ["%", "buck/%1", "buck/%zz", "100%/k", "buck/%c3%"] {
+            let error = copy_source(&crate::dto::headers(&[("x-amz-copy-source", bad)])).unwrap_err();
+            assert_eq!(error.code().as_str(), "InvalidArgument", "{bad}");
+        }
+        let nowhere = CopyFrom { bucket: "my-buc@k", key: "k", version: None };
+        assert_eq!(nowhere.reference().unwrap_err().code().as_str(), "InvalidArgument");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::errors::{bad_request, with_member, writable, wrong_argument};
 /// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
 pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3Result<Attributes> {
     let (class, class_name) = storage_class(headers)?.unzip();
+    check_redirect(headers)?;
     Ok(Attributes {
         headers: stored_headers(headers),
         metadata: user_metadata(headers, metadata),
@@ -22,6 +23,19 @@ pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3R
         lock: super::lock::asked(headers)?,
         acl: acl::asked(headers),
     })
+}
+
+/// Refuses a redirect that leads nowhere.
+pub(crate) fn check_redirect(headers: &HeaderMap) -> S3Result<()> {
+    match text(headers, "x-amz-website-redirect-location") {
+        Some(target) if !["/", "http://", "https://"].iter().any(|begin| target.starts_with(begin)) => {
+            Err(bad_request(
+                "InvalidRedirectLocation",
+                "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The standard headers that are stored.
@@ -61,13 +75,30 @@ pub(crate) fn user_metadata(headers: &HeaderMap, decoded: Option<Metadata>) -> U
     metadata
 }
 
-/// `x-amz-tagging`: tags written as a URL's query.
+/// `x-amz-tagging`: tags written as a URL's query. One that is none, or names a tag twice, is a wrong header; what a tag
+/// may hold is judged as in a document.
 pub(crate) fn tags(header: &str) -> S3Result<Tags> {
+    let pairs = crate::allowlist::query_pairs(header);
+    let mut keys: Vec<_> = pairs.iter().map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    let twice = keys.windows(2).any(|pair| pair[0] == pair[1]);
+    if twice || keys.contains(&"") || !is_encoded(header) {
+        let why = "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters \
+                   without tag name duplicates.";
+        return Err(wrong_argument("x-amz-tagging", header, why));
+    }
     let mut tags = Tags::new();
-    for (key, value) in crate::allowlist::query_pairs(header) {
+    for (key, value) in pairs {
         insert(&mut tags, key, value)?;
     }
     Ok(tags)
+}
+
+/// Whether every `%` begins an octet, and all octets are UTF-8.
+pub(crate) fn is_encoded(text: &str) -> bool {
+    let octet =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    text.split('%').skip(1).all(octet) && percent_encoding::percent_decode_str(text).decode_utf8().is_ok()
 }
 
 /// S3 accepts letters, numbers, spaces and some signs, and reserves keys that begin with `aws:` ("Categorizing your
@@ -185,12 +216,30 @@ mod tests {
     }
 
     #[test]
+    fn redirects_lead_somewhere() {
+        let check = |target| check_redirect(&headers(&[("x-amz-website-redirect-location", target)]));
+        for good in ["/other", "http://a", "https://a/b"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in ["google.com", "ftp://a", "httpx://a"] {
+            assert_eq!(check(bad).unwrap_err().code().as_str(), "InvalidRedirectLocation", "{bad}");
+        }
+        assert!(check_redirect(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
     fn tags_are_written_as_a_query() {
         let read = tags("a=1&b%2Fc=x+y&empty=").unwrap();
         assert_eq!(read["a"], "1");
         assert_eq!(read["b/c"], "x y");
         assert_eq!(read["empty"], "");
-        assert_eq!(tags("a=1&a=2").unwrap_err().code().as_str(), "InvalidTag");
+        assert!(tags("&&").unwrap().is_empty());
+        for wrong in ["a=1&a=2", "=", "=1", "a%", "a%2", "a=%zz", "a=%ff"] {
+            assert_eq!(tags(wrong).unwrap_err().code().as_str(), "InvalidArgument", "{wrong}");
+        }
+        for wrong in ["a?=1", "a=1!", "aws:a=1"] {
+            assert_eq!(tags(wrong).unwrap_err().code().as_str(), "InvalidTag", "{wrong}");
+        }
     }
 
     #[test]

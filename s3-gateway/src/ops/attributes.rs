@@ -13,7 +13,7 @@ use crate::auth::{note_namespace, who};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::values::{self, count};
 use crate::dto::{address, joined};
-use crate::errors::{translate, wrong_argument};
+use crate::errors::{bad_request, translate, wrong_argument};
 
 /// The attributes that a request may name.
 const KNOWN: [&str; 5] = [
@@ -32,9 +32,13 @@ pub(crate) async fn get(
     // SDKs send one header, or one for each attribute.
     let asked = joined(&request.headers, "x-amz-object-attributes").unwrap_or_default();
     let asked: Vec<_> = asked.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    if let Some(unknown) =
-        asked.iter().find(|name| !KNOWN.contains(*name)).or(asked.is_empty().then_some(&""))
-    {
+    if asked.is_empty() {
+        return Err(bad_request(
+            "InvalidRequest",
+            "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty",
+        ));
+    }
+    if let Some(unknown) = asked.iter().find(|name| !KNOWN.contains(*name)) {
         let why = "Invalid attribute name specified.";
         return Err(wrong_argument("x-amz-object-attributes", unknown, why));
     }

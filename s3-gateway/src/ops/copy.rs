@@ -95,6 +95,7 @@ pub(crate) async fn object(
     let replaces = attributes::replaces(headers, "x-amz-metadata-directive")?;
     let replaces_tags = attributes::replaces(headers, "x-amz-tagging-directive")?;
     let (class, class_name) = attributes::storage_class(headers)?.unzip();
+    attributes::check_redirect(headers)?;
     let redirect = text(headers, "x-amz-website-redirect-location").is_some();
     let itself = source.bucket == input.bucket && source.key == input.key && source.version.is_none();
     if itself && !replaces && class.is_none() && !redirect {

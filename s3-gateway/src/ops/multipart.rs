@@ -11,7 +11,7 @@ use s3s::dto::{
     CompleteMultipartUploadOutput, CompletedPart, CreateMultipartUploadInput, CreateMultipartUploadOutput,
     UploadPartInput, UploadPartOutput,
 };
-use s3s::{S3Request, S3Response, S3Result};
+use s3s::{S3Error, S3Request, S3Response, S3Result};
 
 use super::lifecycle::expiration;
 use super::objects::body_length;
@@ -136,13 +136,27 @@ fn claim(part: &CompletedPart) -> S3Result<PartClaim> {
         (ChecksumAlgorithm::Crc64Nvme, &part.checksum_crc64nvme),
         (ChecksumAlgorithm::Sha1, &part.checksum_sha1),
         (ChecksumAlgorithm::Sha256, &part.checksum_sha256),
+        (ChecksumAlgorithm::Sha512, &part.checksum_sha512),
+        (ChecksumAlgorithm::Md5, &part.checksum_md5),
+        (ChecksumAlgorithm::XxHash64, &part.checksum_xxhash64),
+        (ChecksumAlgorithm::XxHash3, &part.checksum_xxhash3),
+        (ChecksumAlgorithm::XxHash128, &part.checksum_xxhash128),
     ];
-    let checksum = declared
-        .into_iter()
-        .find_map(|(algorithm, value)| Some(Checksum::declared(algorithm, value.as_ref()?)))
-        .transpose()
-        .map_err(|invalid| translate(invalid.into()))?;
+    let named: Vec<_> =
+        declared.into_iter().filter_map(|(algorithm, value)| Some((algorithm, value.as_deref()?))).collect();
+    let checksum = match named.as_slice() {
+        [] => None,
+        [(algorithm, value)] => Some(Checksum::declared(*algorithm, value).map_err(|_| wrong_sum(value))?),
+        several => {
+            let written = several.iter().map(|(algorithm, value)| format!("{}:{value};", algorithm.as_str()));
+            return Err(wrong_sum(&written.collect::<String>()));
+        }
+    };
     Ok(PartClaim { number, etag: Some(etag), checksum })
+}
+
+fn wrong_sum(value: &str) -> S3Error {
+    wrong_argument("Checksum", value, "Invalid Base64 or multiple checksums present in request")
 }
 
 /// The size that the client expects of the object.

@@ -19,7 +19,7 @@ use super::buckets::space_of;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, lock, values};
-use crate::errors::{fail, malformed_xml, translate};
+use crate::errors::{bad_request, fail, malformed_xml, translate};
 
 pub(crate) async fn get_config(
     api: &Api,
@@ -55,7 +55,11 @@ pub(crate) async fn put_config(
     mut request: S3Request<PutObjectLockConfigurationInput>,
 ) -> S3Result<S3Response<PutObjectLockConfigurationOutput>> {
     let bucket = address::bucket(&request.input.bucket)?;
-    let sent = request.input.object_lock_configuration.take().unwrap_or_default();
+    let sent = request
+        .input
+        .object_lock_configuration
+        .take()
+        .ok_or_else(|| bad_request("MissingRequestBodyError", "Request Body is empty"))?;
     if sent.object_lock_enabled.as_ref().map(ObjectLockEnabled::as_str) != Some(ObjectLockEnabled::ENABLED) {
         return Err(malformed_xml("ObjectLockEnabled must be Enabled"));
     }
@@ -119,7 +123,8 @@ pub(crate) async fn put_retention(
     api: &Api,
     mut request: S3Request<PutObjectRetentionInput>,
 ) -> S3Result<S3Response<PutObjectRetentionOutput>> {
-    let sent = request.input.retention.take().unwrap_or_default();
+    // Without a document nothing is asked for, least of all that the retention goes.
+    let sent = request.input.retention.take().ok_or_else(|| malformed_xml("it is empty"))?;
     let retention = match (sent.mode, sent.retain_until_date) {
         // An empty element takes the retention away.
         (None, None) => None,

@@ -196,6 +196,8 @@ fn headers(fields: &[(String, String)]) -> S3Result<HeaderMap> {
             "acl" => "x-amz-acl",
             name if HEADERS.contains(&name) => name,
             name if name.starts_with("x-amz-") && !SIGNING.contains(&name) => name,
+            // Such as a list of further keys to write to: refused by name with the headers.
+            name if name.starts_with("x-minio-") => name,
             _ => continue,
         };
         let invalid =

@@ -183,7 +183,6 @@ const DELETE_OBJECT: &[Element] =
     &[text("Key"), word("VersionId"), word("ETag"), word("LastModifiedTime"), number("Size")];
 const DELETE: &[Element] = &[boolean("Quiet"), node("Object", DELETE_OBJECT).many()];
 
-const ALGORITHM: &str = "This checksum algorithm";
 const PART: &[Element] = &[
     number("PartNumber"),
     word("ETag"),
@@ -192,11 +191,11 @@ const PART: &[Element] = &[
     word("ChecksumCRC64NVME"),
     word("ChecksumSHA1"),
     word("ChecksumSHA256"),
-    refused("ChecksumMD5", ALGORITHM),
-    refused("ChecksumSHA512", ALGORITHM),
-    refused("ChecksumXXHASH64", ALGORITHM),
-    refused("ChecksumXXHASH3", ALGORITHM),
-    refused("ChecksumXXHASH128", ALGORITHM),
+    word("ChecksumSHA512"),
+    word("ChecksumMD5"),
+    word("ChecksumXXHASH64"),
+    word("ChecksumXXHASH3"),
+    word("ChecksumXXHASH128"),
 ];
 
 /// Every request document that an operation takes.

@@ -76,7 +76,8 @@ async fn digests_and_lengths_that_do_not_match_store_nothing() {
     assert_eq!(put("content-md5", "nonsense").await, (400, "InvalidDigest".into()));
     assert_eq!(put("content-md5", "XrY7u+Ae7tCTyyK7j1rNww==").await, (400, "BadDigest".into()));
     assert_eq!(put("x-amz-checksum-crc32", "nonsense").await, (400, "InvalidRequest".into()));
-    assert_eq!(put("x-amz-checksum-sha512", "AA==").await, (501, "NotImplemented".into()));
+    assert_eq!(put("x-amz-checksum-sha512", "AA==").await, (400, "InvalidRequest".into()));
+    assert_eq!(put("x-amz-checksum-blake3", "AA==").await, (501, "NotImplemented".into()));
     assert_eq!(put("x-amz-sdk-checksum-algorithm", "CRC32").await, (400, "InvalidRequest".into()));
     // The signature names other bytes than were sent.
     let mut signed = s3.call("PUT", "/digests/k").body("body");
@@ -107,4 +108,49 @@ async fn xml_does_not_come_in_chunks() {
     let wrong = s3.call("PUT", "/made").header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==").body(location);
     assert_eq!(wrong.send().await.error(), (400, "BadDigest".into()));
     s3.call("PUT", "/made").header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==").send().await.ok();
+}
+
+/// Copies, parts, attributes and listings know every algorithm.
+#[tokio::test]
+async fn every_algorithm_is_offered_everywhere() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/all", b"").await.ok();
+    s3.put("/all/source", b"body").await.ok();
+    for algorithm in ChecksumAlgorithm::ALL {
+        let (name, right) = (algorithm.as_str(), checksum(algorithm, b"body"));
+        let element = format!("Checksum{name}");
+        let copy = s3.call("PUT", "/all/copy").header("x-amz-copy-source", "all/source");
+        let copy = copy.header("x-amz-checksum-algorithm", name).send().await.ok();
+        assert_eq!(copy.xml(&element).as_ref(), Some(&right));
+        let attributes = s3.call("GET", "/all/copy?attributes");
+        let attributes = attributes.header("x-amz-object-attributes", "Checksum").send().await.ok();
+        assert_eq!(attributes.xml(&element).as_ref(), Some(&right));
+        for listing in ["/all?prefix=copy", "/all?list-type=2&prefix=copy", "/all?versions&prefix=copy"] {
+            assert_eq!(s3.get(listing).await.ok().xml("ChecksumAlgorithm"), Some(name.into()), "{listing}");
+        }
+        let upload = s3.call("POST", "/all/parts?uploads").header("x-amz-checksum-algorithm", name);
+        let upload = upload.send().await.ok().xml("UploadId").unwrap();
+        let at = format!("/all/parts?uploadId={upload}");
+        let part = s3.call("PUT", format!("{at}&partNumber=1")).header("x-amz-copy-source", "all/source");
+        let part = part.send().await.ok();
+        assert_eq!(part.xml(&element).as_ref(), Some(&right));
+        let listed = s3.get(&at).await.ok();
+        assert_eq!(listed.xml(&element).as_ref(), Some(&right));
+        assert_eq!(listed.xml("ChecksumAlgorithm"), Some(name.into()));
+        assert_eq!(s3.get("/all?uploads").await.ok().xml("ChecksumAlgorithm"), Some(name.into()));
+        let etag = part.xml("ETag").unwrap();
+        let xml = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag>\
+             <{element}>{right}</{element}></Part></CompleteMultipartUpload>"
+        );
+        let done = s3.call("POST", &*at).body(xml).send().await.ok();
+        let whole = done.xml(&element).unwrap();
+        let attributes = s3.call("GET", "/all/parts?attributes");
+        let attributes =
+            attributes.header("x-amz-object-attributes", "Checksum,ObjectParts").send().await.ok();
+        assert_eq!(attributes.all(&element), [whole, right]);
+    }
+    let unknown = s3.call("POST", "/all/k?uploads").header("x-amz-checksum-algorithm", "BLAKE3").send().await;
+    assert_eq!(unknown.error(), (400, "InvalidRequest".into()));
 }

@@ -104,3 +104,20 @@ async fn a_plus_in_a_copy_source_is_a_blank() {
         assert_eq!(s3.get("/plus/parts").await.ok().text(), body, "part {source}");
     }
 }
+
+/// A condition on a copy's source that cannot be read lets nothing be copied: S3 would ignore it.
+#[tokio::test]
+async fn a_condition_on_a_source_that_says_no_date_copies_nothing() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/dated", b"").await.ok();
+    s3.put("/dated/k", b"old").await.ok();
+    for name in ["x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"] {
+        for value in ["", " ", "yesterday", "0"] {
+            let copy = s3.call("PUT", "/dated/copy").header("x-amz-copy-source", "dated/k");
+            let refused = copy.header(name, value).send().await;
+            assert_eq!(refused.error(), error(400, "InvalidArgument"), "{name}: {value:?}");
+        }
+    }
+    assert_eq!(s3.get("/dated/copy").await.status, 404);
+}

@@ -1,6 +1,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use juststorage_core::domain::checksum::{ChecksumAlgorithm, ChecksumHasher};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::Sha256;
@@ -177,6 +178,15 @@ async fn a_form_that_its_policy_does_not_allow_stores_nothing() {
             form(&changed("X-Amz-Credential", "NOBODY/20200102/us-east-1/s3/aws4_request"), "bytes"),
             (403, "InvalidAccessKeyId"),
         ),
+        (form(&changed("X-Amz-Credential", "malformed"), "bytes"), (400, "InvalidArgument")),
+        (
+            form(&changed("X-Amz-Credential", "A/20200102/us-east-1/ec2/aws4_request"), "bytes"),
+            (400, "InvalidArgument"),
+        ),
+        (form(&changed("X-Amz-Date", "yesterday"), "bytes"), (400, "InvalidArgument")),
+        (form(&changed("X-Amz-Date", "20200103T030405Z"), "bytes"), (400, "InvalidArgument")),
+        (form(&changed("X-Amz-Signature", ""), "bytes"), (400, "InvalidArgument")),
+        (form(&changed("Policy", ""), "bytes"), (400, "InvalidArgument")),
         (form(&[("key".to_owned(), "user/k".to_owned())], "bytes"), (403, "AccessDenied")),
         (form(&version_2(&s3, json!([{ "bucket": "strict" }])), "bytes"), (400, "InvalidRequest")),
         (whole[..whole.len() - 9].to_owned(), (400, "MalformedPOSTRequest")),
@@ -191,6 +201,52 @@ async fn a_form_that_its_policy_does_not_allow_stores_nothing() {
     let none = s3.call("POST", "/strict").header("content-type", "text/plain").body("x").send().await;
     assert_eq!(none.error(), (412, "PreconditionFailed".into()));
     post(&server, "/strict", &whole).await.ok();
+}
+
+#[tokio::test]
+async fn a_form_carries_a_checksum_of_every_algorithm() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/sums", b"").await.ok();
+    let signed = version_4(&s3, &[json!({ "bucket": "sums" }), json!(["starts-with", "$key", ""])]);
+    for algorithm in ChecksumAlgorithm::ALL {
+        let of = |bytes: &[u8]| {
+            let mut hasher = ChecksumHasher::new(algorithm);
+            hasher.update(bytes);
+            hasher.finish().value
+        };
+        let (name, key) =
+            (format!("x-amz-checksum-{}", algorithm.as_str().to_lowercase()), algorithm.as_str());
+        let wrong = with(&signed, &[("key", key), (&name, &of(b"other"))]);
+        assert_eq!(
+            post(&server, "/sums", &form(&wrong, "bytes")).await.error(),
+            (400, "BadDigest".into()),
+            "{name}"
+        );
+        assert_eq!(s3.get(&format!("/sums/{key}")).await.status, 404);
+        let right = with(&signed, &[("key", key), (&name, &of(b"bytes"))]);
+        let stored = post(&server, "/sums", &form(&right, "bytes")).await.ok();
+        assert_eq!(stored.header(&name), Some(of(b"bytes").as_str()));
+    }
+}
+
+/// MinIO would write the file to every key of the list.
+#[tokio::test]
+async fn a_field_of_minios_own_is_refused_by_name() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/fan", b"").await.ok();
+    let conditions = [
+        json!({ "bucket": "fan" }),
+        json!({ "key": "k" }),
+        json!(["starts-with", "$x-minio-fanout-list", ""]),
+    ];
+    let signed = version_4(&s3, &conditions);
+    let fields = with(&signed, &[("key", "k"), ("x-minio-fanout-list", "{\"key\":\"other\"}")]);
+    let refused = post(&server, "/fan", &form(&fields, "bytes")).await;
+    assert_eq!(refused.error(), (501, "NotImplemented".into()));
+    assert_eq!(refused.xml("Header").as_deref(), Some("x-minio-fanout-list"));
+    assert_eq!(s3.get("/fan/k").await.status, 404);
 }
 
 #[tokio::test]

@@ -174,6 +174,9 @@ async fn headers_that_are_not_known_are_refused_by_name() {
         ("DELETE", "/headers/k", "x-amz-if-match-initiated-time"),
         ("DELETE", "/headers", "x-amz-future-thing"),
         ("POST", "/headers/k?uploads", "x-amz-future-thing"),
+        ("DELETE", "/headers/k", "x-minio-force-delete"),
+        ("DELETE", "/headers", "x-minio-force-delete"),
+        ("PUT", "/headers/k", "x-minio-source-mtime"),
     ] {
         let refused = s3.call(method, target).header(name, "1").send().await;
         assert_eq!(refused.error(), (501, "NotImplemented".into()), "{method} {target} {name}");
@@ -183,4 +186,42 @@ async fn headers_that_are_not_known_are_refused_by_name() {
     assert_eq!(s3.get("/made").await.error().0, 404);
     let read = s3.call("GET", "/headers/k").header("x-amz-future-thing", "1").send().await.ok();
     assert_eq!(read.text(), "kept");
+}
+
+/// A read or a delete that names a source is a copy gone wrong; sub-resources on the wrong level are no objects.
+#[tokio::test]
+async fn what_s3_has_elsewhere_is_refused_with_its_codes() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/wrong", b"").await.ok();
+    s3.put("/wrong/k", b"kept").await.ok();
+    for (method, target) in
+        [("GET", "/wrong/k"), ("DELETE", "/wrong/k"), ("GET", "/wrong"), ("POST", "/wrong/k?uploadId=x")]
+    {
+        let refused = s3.call(method, target).header("x-amz-copy-source", "wrong/k").send().await;
+        assert_eq!(refused.error(), (400, "InvalidArgument".into()), "{method} {target}");
+        assert_eq!(refused.xml("ArgumentName"), Some("x-amz-copy-source".into()));
+    }
+    for target in ["/wrong/k?uploads", "/wrong/k?versions"] {
+        assert_eq!(s3.get(target).await.error(), (400, "InvalidRequest".into()), "{target}");
+    }
+    for names in ["", ","] {
+        let attributes = s3.call("GET", "/wrong/k?attributes").header("x-amz-object-attributes", names);
+        assert_eq!(attributes.send().await.error(), (400, "InvalidRequest".into()), "{names:?}");
+    }
+    for (source, code) in [
+        ("wrong/%zz", "InvalidArgument"),
+        ("100%/k", "InvalidArgument"),
+        ("my-buc@k/k", "InvalidArgument"),
+        ("192.168.1.1/k", "InvalidArgument"),
+        ("wrong", "InvalidArgument"),
+        ("wrong/", "InvalidArgument"),
+    ] {
+        let copy = s3.call("PUT", "/wrong/copy").header("x-amz-copy-source", source).send().await;
+        assert_eq!(copy.error(), (400, code.into()), "{source}");
+    }
+    let redirect = s3.call("PUT", "/wrong/copy").header("x-amz-website-redirect-location", "ftp://a");
+    assert_eq!(redirect.send().await.error(), (400, "InvalidRedirectLocation".into()));
+    assert_eq!(s3.get("/wrong/copy").await.status, 404);
+    assert_eq!(s3.get("/wrong/k").await.ok().text(), "kept");
 }

@@ -182,6 +182,37 @@ async fn checksums_of_uploads_are_composite_or_of_the_whole() {
     }
 }
 
+/// What a completion says of a part's checksum: no digest, two of them, another algorithm's, another value.
+#[tokio::test]
+async fn a_part_is_not_named_by_another_checksum() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/named", b"").await.ok();
+    let algorithm = ChecksumAlgorithm::Crc32c;
+    let declared = [("x-amz-checksum-algorithm", "CRC32C"), ("x-amz-checksum-type", "FULL_OBJECT")];
+    let upload = begin(&s3, "/named/k", &declared).await;
+    let (etag, sum) = summed(&s3, &format!("/named/k?uploadId={upload}"), 1, b"bytes", algorithm).await;
+    let named = async |sums: &str| {
+        let xml = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag>{sums}</Part>\
+             </CompleteMultipartUpload>"
+        );
+        complete(&s3, "/named/k", &upload, &xml, &[]).await
+    };
+    let sha1 = "<ChecksumSHA1>2jmj7l5rSw0yVb/vlWAYkK/YBwk=</ChecksumSHA1>";
+    let own = format!("<ChecksumCRC32C>{sum}</ChecksumCRC32C>");
+    for (sums, code) in [
+        ("<ChecksumCRC32C>nonsense</ChecksumCRC32C>", "InvalidArgument"),
+        (&format!("{own}{sha1}"), "InvalidArgument"),
+        (sha1, "BadDigest"),
+        ("<ChecksumXXHASH128>maoG0wFHmNhgAcMkRo1Jfw==</ChecksumXXHASH128>", "BadDigest"),
+        ("<ChecksumCRC32C>AAAAAA==</ChecksumCRC32C>", "InvalidPart"),
+    ] {
+        assert_eq!(named(sums).await.error(), (400, code.into()), "{sums}");
+    }
+    named(&own).await.ok();
+}
+
 #[tokio::test]
 async fn parts_are_copied_and_uploads_end() {
     let server = Server::start().await;
@@ -214,7 +245,9 @@ async fn parts_are_copied_and_uploads_end() {
     assert_eq!(number.error(), (400, "InvalidArgument".into()));
     // Half of the pair must not write an object.
     let half = s3.put(&format!("/ends/half?uploadId={upload}"), b"x").await;
-    assert_eq!(half.error(), (501, "NotImplemented".into()));
+    assert_eq!(half.error(), (405, "MethodNotAllowed".into()));
+    let half = s3.put("/ends/half?partNumber=1", b"x").await;
+    assert_eq!(half.error(), (400, "InvalidArgument".into()));
     assert_eq!(s3.get("/ends/half").await.status, 404);
 }
 

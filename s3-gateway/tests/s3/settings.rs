@@ -58,10 +58,13 @@ async fn browsers_are_told_what_the_rules_grant() {
         unsigned(server.address, "OPTIONS", "/pages", &[origin]).await.error(),
         (400, "BadRequest".into())
     );
-    // A bucket that does not exist answers like one without rules.
     let method = ("Access-Control-Request-Method", "GET");
     let unknown = unsigned(server.address, "OPTIONS", "/none-such/k", &[origin, method]).await;
-    assert_eq!(unknown.error(), (403, "AccessForbidden".into()));
+    assert_eq!(unknown.error(), (404, "NoSuchBucket".into()));
+    for (method, asked) in [("get", ""), ("PATCH", ""), ("GET", "x-a,invalid header"), ("GET", "X(Custom)")] {
+        let bad = preflight("http://other", method, asked).await;
+        assert_eq!(bad.error(), (400, "BadRequest".into()), "{method} {asked}");
+    }
 
     // The request itself: its refusal can be read too, and without an origin nothing is said.
     let denied = unsigned(server.address, "GET", "/pages/k", &[origin]).await;
@@ -72,7 +75,7 @@ async fn browsers_are_told_what_the_rules_grant() {
     assert_eq!(s3.get("/pages").await.ok().header("access-control-allow-origin"), None);
 
     assert_eq!(s3.call("DELETE", "/pages?cors").send().await.status, 204);
-    assert_eq!(preflight("http://other", "GET", "").await.status, 403);
+    assert_eq!(preflight("http://other", "GET", "").await.error(), (403, "AccessForbidden".into()));
     for bad in [
         "<CORSConfiguration/>",
         "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>PATCH</AllowedMethod>\
@@ -228,6 +231,8 @@ async fn locked_versions_stay_whoever_asks() {
         <DefaultRetention><Mode>GOVERNANCE</Mode><Years>1</Years></DefaultRetention></Rule>\
         </ObjectLockConfiguration>";
     s3.put("/locked?object-lock", default.as_bytes()).await.ok();
+    let empty = s3.put("/locked?object-lock", b"").await;
+    assert_eq!(empty.error(), (400, "MissingRequestBodyError".into()));
     assert_eq!(s3.get("/locked?object-lock").await.ok().xml("Years"), Some("1".into()));
 
     let put = s3.put("/locked/k", b"kept").await.ok();
@@ -240,6 +245,13 @@ async fn locked_versions_stay_whoever_asks() {
 
     let denied = (403, "AccessDenied".to_owned());
     assert_eq!(s3.call("DELETE", &*target).send().await.error(), denied);
+    // A body that got lost takes no retention away.
+    for document in ["retention", "legal-hold"] {
+        let empty = s3.call("PUT", format!("/locked/k?{document}"));
+        let empty = empty.header("x-amz-bypass-governance-retention", "true").send().await;
+        assert_eq!(empty.error(), (400, "MalformedXML".into()), "{document}");
+    }
+    assert!(s3.get("/locked/k?retention").await.ok().xml("RetainUntilDate").is_some());
     // Bypassing takes the right to administer.
     let ordinary = server.tenant("default", "read,write,delete").await;
     let bypass = async |client: &Client| {

@@ -27,8 +27,8 @@ pub(super) struct Digests {
     md5: Option<Md5>,
     lanes: Lanes,
     checksum: Option<ChecksumHasher>,
-    /// The checksum asked for is SHA-256 itself: computed once.
-    sha256_is_checksum: bool,
+    /// The checksum asked for, where it is one of the digests above: computed once.
+    again: Option<ChecksumAlgorithm>,
 }
 
 /// Digests of a whole body.
@@ -41,13 +41,15 @@ pub(super) struct Taken {
 impl Digests {
     /// Of no bytes; an MD5, if one is wanted, will be computed in `lanes`.
     pub(super) fn new(wanted: Wanted, lanes: &Lanes) -> Self {
-        let sha256_is_checksum = wanted.checksum == Some(ChecksumAlgorithm::Sha256);
+        let is_digest =
+            |a: &ChecksumAlgorithm| matches!(a, ChecksumAlgorithm::Sha256 | ChecksumAlgorithm::Md5);
+        let again = wanted.checksum.filter(is_digest);
         Self {
             sha256: Sha256::new(),
-            md5: wanted.md5.then(Md5::new),
+            md5: (wanted.md5 || again == Some(ChecksumAlgorithm::Md5)).then(Md5::new),
             lanes: lanes.clone(),
-            checksum: wanted.checksum.filter(|_| !sha256_is_checksum).map(ChecksumHasher::new),
-            sha256_is_checksum,
+            checksum: wanted.checksum.filter(|_| again.is_none()).map(ChecksumHasher::new),
+            again,
         }
     }
 
@@ -82,15 +84,18 @@ impl Digests {
 
     pub(super) fn finish(self) -> Taken {
         let hash = Hash(self.sha256.finalize().into());
-        let checksum = if self.sha256_is_checksum {
-            Some(Checksum {
-                algorithm: ChecksumAlgorithm::Sha256,
-                kind: ChecksumKind::FullObject,
-                value: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, hash.0),
-            })
-        } else {
-            self.checksum.map(ChecksumHasher::finish)
+        let md5 = self.md5.map(Md5::finalize);
+        let checksum = match (self.again, &md5) {
+            (Some(ChecksumAlgorithm::Md5), Some(md5)) => Some(of_digest(ChecksumAlgorithm::Md5, md5)),
+            (Some(algorithm), _) => Some(of_digest(algorithm, &hash.0)),
+            (None, _) => self.checksum.map(ChecksumHasher::finish),
         };
-        Taken { hash, md5: self.md5.map(Md5::finalize), checksum }
+        Taken { hash, md5, checksum }
     }
+}
+
+/// A digest of the whole body as a checksum.
+fn of_digest(algorithm: ChecksumAlgorithm, digest: &[u8]) -> Checksum {
+    let value = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, digest);
+    Checksum { algorithm, kind: ChecksumKind::FullObject, value }
 }
