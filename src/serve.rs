@@ -313,7 +313,7 @@ impl Running {
             commits.shut_down().await;
             if writer::is_superseded(parts.metadata.as_ref(), writer, parts.clock.now()).await {
                 tracing::error!(
-                    "another server has taken this one's place: what was begun here is left to it"
+                    "another server has taken this one's place and continues its unfinished work"
                 );
             // Whatever is still registered under our name is an upload that was cut off.
             } else if let Err(error) = take_over(parts).from(writer).await {

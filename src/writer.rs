@@ -44,7 +44,7 @@ pub async fn claim(
                 }
                 tracing::warn!(
                     directory = %data_dir.path().display(),
-                    "the server of this data directory may be running elsewhere: waiting until its word runs out"
+                    "the server of this data directory may be running elsewhere: waiting until its lease ends"
                 );
                 tokio::time::sleep(LOOK_AGAIN).await;
             }

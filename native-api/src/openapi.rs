@@ -126,10 +126,10 @@ fn read(operation: &mut Operation) {
             "`bytes=first-last`, `bytes=first-` or `bytes=-length`: a single range; anything else is ignored",
         ),
         ("If-Range", "The range counts only if this is the current tag"),
-        ("If-Match", "Only if the object has one of these tags"),
-        ("If-None-Match", "Only if the object has none of these tags; 304 otherwise"),
-        ("If-Modified-Since", "Only if written after this second; 304 otherwise"),
-        ("If-Unmodified-Since", "Only if not written after this second"),
+        ("If-Match", "Read only if the object has one of these tags"),
+        ("If-None-Match", "Read only if the object has none of these tags; otherwise 304"),
+        ("If-Modified-Since", "Read only if it was written after this time; otherwise 304"),
+        ("If-Unmodified-Since", "Read only if it was not written after this time"),
     ]
     .into_iter()
     .map(|(name, description)| header_parameter(name, description))
@@ -151,7 +151,7 @@ fn read(operation: &mut Operation) {
     if let Some(RefOr::T(whole)) = responses.get_mut("200") {
         whole.headers.extend(headers.map(|(name, text)| (name.to_owned(), header(text).into())));
         let mut partial = whole.clone();
-        "The range that was asked for".clone_into(&mut partial.description);
+        "The requested range".clone_into(&mut partial.description);
         let range = header("`bytes first-last/size`");
         partial.headers.insert("Content-Range".to_owned(), range.into());
         responses.insert("206".to_owned(), RefOr::T(partial));
@@ -195,9 +195,9 @@ fn add(operation: &mut Operation, parameters: &[Parameter]) {
 
 fn path_parameters() -> [Parameter; 3] {
     [
-        ("namespace", "Which service or collection"),
-        ("tenant", "Whose data"),
-        ("key", "The key, percent-encoded; `/` may stand as it is"),
+        ("namespace", "The service or collection"),
+        ("tenant", "The tenant"),
+        ("key", "The key, percent-encoded; `/` may stay as it is"),
     ]
     .map(|(name, description)| parameter(name, description, ParameterIn::Path, Required::True))
 }

@@ -68,10 +68,10 @@ fn root(settings: &Settings, loopback: bool) -> Result<RootKey, ConfigError> {
             ));
         }
         (Some(_), None) => {
-            return Err(ConfigError::new(SECRET_KEY, "must be set along with the access key"));
+            return Err(ConfigError::new(SECRET_KEY, "must be set together with the access key"));
         }
         (None, Some(_)) => {
-            return Err(ConfigError::new(ACCESS_KEY, "must be set along with the secret key"));
+            return Err(ConfigError::new(ACCESS_KEY, "must be set together with the secret key"));
         }
     };
     // SigV4 writes the access key between slashes, and the header that carries it splits at commas.
@@ -111,9 +111,7 @@ impl MasterKeySource {
         let previous = settings.master_key_previous.as_ref().map(|hex| read(PREVIOUS, hex)).transpose()?;
         match &settings.master_key {
             Some(hex) => Ok(Self::Given(read(MASTER_KEY, hex)?, previous)),
-            None if previous.is_some() => {
-                Err(ConfigError::new(PREVIOUS, format!("means nothing without {MASTER_KEY}")))
-            }
+            None if previous.is_some() => Err(ConfigError::new(PREVIOUS, format!("needs {MASTER_KEY}"))),
             None if storage.database.is_embedded() => Ok(Self::Kept),
             None => Err(ConfigError::new(
                 MASTER_KEY,

@@ -53,8 +53,8 @@ impl TlsConfig {
             (Some(certificate), Some(key)) => {
                 Ok(Some(Self { certificate: certificate.into(), key: key.into() }))
             }
-            (Some(_), None) => Err(ConfigError::new(KEY, format!("must be set along with {CERT}"))),
-            (None, Some(_)) => Err(ConfigError::new(CERT, format!("must be set along with {KEY}"))),
+            (Some(_), None) => Err(ConfigError::new(KEY, format!("must be set together with {CERT}"))),
+            (None, Some(_)) => Err(ConfigError::new(CERT, format!("must be set together with {KEY}"))),
         }
     }
 }

@@ -89,7 +89,11 @@ impl Spelling {
                 .try_recv()
                 .map_err(|_| unable(&format!("the request was not parsed: {ended:?}")))?,
         };
-        if learnt.is_empty() { Err(unable(&"hyper tells nothing of it")) } else { Ok(Self(Arc::new(learnt))) }
+        if learnt.is_empty() {
+            Err(unable(&"hyper kept no spelling of it"))
+        } else {
+            Ok(Self(Arc::new(learnt)))
+        }
     }
 
     /// Sets the spelling of an answer to a request of this version.

@@ -38,19 +38,19 @@ impl Tls {
 fn config(front: Front, certificate: &str, key: &str) -> Result<Arc<ServerConfig>, String> {
     let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| "the certificate file is no PEM")?;
+        .map_err(|_| "the certificate file is not PEM")?;
     if chain.is_empty() {
-        return Err("the certificate file holds no certificate".to_owned());
+        return Err("the certificate file contains no certificate".to_owned());
     }
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|_| "the key file holds no private key in PEM that could be read")?;
+        .map_err(|_| "the key file contains no readable private key in PEM")?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| format!("certificate and key cannot be used: {error}"))?;
+        .map_err(|error| format!("certificate and private key cannot be used: {error}"))?;
     config.alpn_protocols = match front {
         Front::Native => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         // The Host header that S3 clients sign is not in HTTP/2.
