@@ -26,7 +26,9 @@ use crate::config::{Config, ConfigError, JwtConfig, JwtSource, LimitsConfig, Tls
 use crate::data_dir::{DataDir, Held};
 use crate::descriptors::Descriptors;
 use crate::failure::Failure;
-use crate::http::{Connections, Front, Listener, NamespaceLabels, Observe, Patience, Server, Times, Tls};
+use crate::http::{
+    Connections, Front, Listener, NamespaceLabels, Observe, Patience, Proxies, Server, Times, Tls,
+};
 use crate::jwks::PublishedJwks;
 use crate::master_key;
 use crate::telemetry::Metrics;
@@ -76,8 +78,10 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     };
     let connections = Connections::new(descriptors.connections());
     let bind = |front, address| Listener::bind(front, address, times, connections.clone());
+    let proxies = Proxies::new(config.listen.trusted_proxies.clone());
     let native = bind(Front::Native, config.listen.native).await?.with_tls(native_tls);
-    let s3 = bind(Front::S3, config.listen.s3).await?.with_tls(s3_tls);
+    let native = native.with_proxies(proxies.clone());
+    let s3 = bind(Front::S3, config.listen.s3).await?.with_tls(s3_tls).with_proxies(proxies);
 
     // The lock says that whoever wrote under this name in this directory before is dead, and the claim that the directory
     // is no copy. What it left is settled before anything is served; this ends its registration, so ours begins behind it.

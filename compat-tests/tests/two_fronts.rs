@@ -18,6 +18,7 @@ on_both_databases!(
     a_bucket_names_a_space_that_exists,
     identical_content_is_stored_once,
     a_class_changed_natively_is_seen_by_s3,
+    what_a_policy_denies_is_denied_on_both_fronts,
 );
 
 /// The bucket of every case. `CreateBucket` makes the namespace of the same name, of the caller's tenant.
@@ -200,6 +201,65 @@ async fn identical_content_is_stored_once(database: Database) {
     }
     server.run_ok(&["gc"]);
     assert_same("the last one", &native.read("another", "d").await, &bytes);
+}
+
+/// The native API has no switch beside it: what a policy denies to everybody is denied there too, from the moment on
+/// that it is set, by key and by id.
+async fn what_a_policy_denies_is_denied_on_both_fronts(database: Database) {
+    let (_server, s3, native) = start(database).await;
+    let mut ids = Vec::new();
+    for key in ["shut/a", "open/a"] {
+        let made = native.put(BUCKET, key, Bytes::from_static(b"bytes")).await;
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let policy = |actions: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Deny","Principal":"*","Action":{actions},
+            "Resource":["arn:aws:s3:::{BUCKET}","arn:aws:s3:::{BUCKET}/shut/*"]}}}}"#
+        )
+    };
+    let set = async |actions: &str| {
+        s3.put_bucket_policy().bucket(BUCKET).policy(policy(actions)).send().await.unwrap();
+    };
+    set(r#"["s3:GetObject","s3:PutObject","s3:DeleteObject","s3:ListBucket"]"#).await;
+    let read = s3.get_object().bucket(BUCKET).key("shut/a").send().await;
+    assert_eq!(s3::refusal("a read over S3", read), (403, "AccessDenied".to_owned()));
+    assert_eq!(native.get(BUCKET, "shut/a").await.status(), StatusCode::FORBIDDEN);
+    let by_id = format!("/v1/objects/{}", ids[0]);
+    let problem = json(native.request(Method::GET, &by_id).send().await.unwrap(), StatusCode::FORBIDDEN);
+    assert_eq!(problem.await["code"], "denied_by_policy");
+    for (method, path) in [(Method::HEAD, &by_id), (Method::DELETE, &by_id)] {
+        let answer = native.request(method.clone(), path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{method} by id");
+    }
+    let patch = native.request(Method::PATCH, &by_id).json(&value!({"storage_class": "cold"}));
+    assert_eq!(patch.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert_eq!(native.delete(BUCKET, "shut/a").await, StatusCode::FORBIDDEN);
+    for class in [None, Some("hot")] {
+        let put = native.post(BUCKET, "shut/new").body("new");
+        let put = class.into_iter().fold(put, |put, class| put.header("X-Storage-Class", class));
+        assert_eq!(put.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{class:?}");
+    }
+    let begin = native.request(Method::POST, "/v1/uploads").json(&value!({
+        "namespace": BUCKET, "tenant": native.tenant, "key": "shut/upload",
+    }));
+    assert_eq!(begin.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    let copy = native.request(Method::POST, "/v1/objects/copy").json(&value!({
+        "source": {"id": ids[0]},
+        "destination": {"namespace": BUCKET, "tenant": native.tenant, "key": "open/copy"},
+    }));
+    assert_eq!(copy.send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    let list = format!("/v1/objects?namespace={BUCKET}&tenant={}", native.tenant);
+    assert_eq!(native.request(Method::GET, &list).send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    // What it does not speak of stays as it was, other spaces too.
+    assert_same("open/a", &native.read(BUCKET, "open/a").await, b"bytes");
+    native.put("another", "shut/a", Bytes::from_static(b"elsewhere")).await;
+
+    set(r#"["s3:DeleteObject"]"#).await;
+    assert_same("shut/a", &native.read(BUCKET, "shut/a").await, b"bytes");
+    assert_eq!(native.delete(BUCKET, "shut/a").await, StatusCode::FORBIDDEN);
+    s3.delete_bucket_policy().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(native.delete(BUCKET, "shut/a").await, StatusCode::NO_CONTENT);
 }
 
 async fn a_class_changed_natively_is_seen_by_s3(database: Database) {

@@ -23,7 +23,7 @@ OFFERED = set("""
     ListObjects ListObjectsV2 ListObjectVersions
     CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload AbortMultipartUpload
     ListParts ListMultipartUploads
-    GetBucketPolicy GetBucketPolicyStatus GetBucketEncryption GetBucketWebsite GetBucketReplication GetBucketLogging
+    GetBucketPolicy PutBucketPolicy DeleteBucketPolicy GetBucketPolicyStatus GetBucketEncryption GetBucketWebsite GetBucketReplication GetBucketLogging
     GetBucketNotificationConfiguration GetBucketAccelerateConfiguration GetBucketRequestPayment
     GetBucketLifecycle PutBucketLifecycle GetBucketNotification
 """.split())

@@ -15,6 +15,7 @@ use juststorage_core::application::spaces::NewBucket;
 use juststorage_core::application::uploads::{UploadRef, UploadRequest};
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{LifecycleWorker, Worker as _};
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{BucketName, Key};
 use juststorage_core::domain::lifecycle::{
     Day, Due, Expiration, Filter, Lifecycle, NoncurrentExpiration, Rule, Transition,
@@ -315,7 +316,7 @@ async fn a_tag_taken_away_saves_an_object() {
     let (at, rule) = bench.running.store.expiry(&read).await.unwrap().unwrap();
     assert!(at > read.created_at && rule == "r0");
     let change = Change { attributes: Some(AttributesPatch::tags(Tags::new())), ..Change::default() };
-    bench.running.store.update(&root(), &ObjectRef::Id(object.id), change).await.unwrap();
+    bench.running.store.update(&root(), Action::PutObject, &ObjectRef::Id(object.id), change).await.unwrap();
     assert_eq!(bench.after(5).await, 0);
     assert_eq!(bench.versions().await, ["k=1"]);
     bench.end().await;

@@ -15,8 +15,10 @@ use juststorage_core::application::objects::list::{Entry, ListRequest};
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::uploads::{Completion, CopyPartRequest, UploadRef, UploadRequest};
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{Key, Tenant};
 use juststorage_core::domain::blob::Hash;
+use juststorage_core::domain::context::Context;
 use juststorage_core::domain::multipart::{CompleteRefusal, PART_BYTES_MIN, PartClaim, PartNumber};
 use juststorage_core::domain::object::Attributes;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
@@ -271,7 +273,7 @@ async fn a_change_of_class_moves_the_bytes_and_reads_never_notice() {
         for (key, bytes) in &objects {
             running.put(key, bytes.clone()).await.unwrap();
             let change = Change { class: Some(class), ..Change::default() };
-            running.store.update(&root(), &object(key), change).await.unwrap();
+            running.store.update(&root(), Action::PutObject, &object(key), change).await.unwrap();
         }
         running.collect().await;
         for (key, bytes) in &objects {
@@ -350,6 +352,7 @@ async fn another_tenants_object_is_as_absent_as_none() {
         namespaces: None,
         rights: Rights::all(),
         proof: Proof::Nothing,
+        context: Context::default(),
     };
     let options = ReadOptions::default();
     for reference in [object("a"), object("nothing"), ObjectRef::Id(object_id)] {

@@ -149,6 +149,7 @@ impl Problem {
             Error::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Error::Conflict => (StatusCode::CONFLICT, "conflict"),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::PolicyDenies => (StatusCode::FORBIDDEN, "denied_by_policy"),
             Error::Locked => (StatusCode::FORBIDDEN, "object_locked"),
             Error::NoObjectLock => (StatusCode::BAD_REQUEST, "object_lock_not_enabled"),
             Error::WrongVersioning => (StatusCode::CONFLICT, "wrong_versioning"),

@@ -6,16 +6,14 @@
 use std::collections::BTreeSet;
 
 use http::HeaderMap;
-use juststorage_core::application::error::Error;
 use juststorage_core::application::store::Store;
 use juststorage_core::domain::acl::CannedAcl;
 use juststorage_core::domain::principal::Principal;
-use juststorage_core::domain::settings::{Declared, PublicAccess};
 use s3s::dto::{AccessControlPolicy, Grant, Grantee, Owner, Permission, Type};
 use s3s::{S3Error, S3Result};
 
 use crate::dto::address;
-use crate::errors::{Refusal, refusal, translate, wrong_argument};
+use crate::errors::{translate, wrong_argument};
 
 /// S3's groups (S3 User Guide, "Access control list (ACL) overview").
 const EVERYBODY: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
@@ -171,7 +169,7 @@ pub(crate) async fn check(
     let mut owner = who.tenant.clone();
     // Only strangers write to buckets of others, and there are some only where ACLs count.
     if let (true, true, Some(name)) = (store.heeds_acls(), headers.contains_key(FULL_CONTROL), bucket) {
-        owner = store.visit_bucket(who, &address::bucket(name)?).await.map_err(translate)?.address.tenant;
+        owner = store.owner_of(who, &address::bucket(name)?).await.map_err(translate)?;
     }
     match of_headers(headers, |id| id == owner.as_str()) {
         Ok(acl) if store.heeds_acls() || !acl.is_shared() => Ok(()),
@@ -199,20 +197,10 @@ pub(crate) async fn of_body(
     }
 }
 
-/// The refusal of an ACL: `AccessDenied` where the owner asked for public ACLs to be blocked (S3,
-/// `BlockPublicAcls`), otherwise that ACLs are not supported.
+/// The refusal of an ACL, which is the store's to give.
 async fn unsupported(store: &Store, who: &Principal, bucket: Option<&str>) -> S3Error {
-    let unsupported = refusal(Refusal::acl_not_supported());
-    let Some(Ok(name)) = bucket.map(address::bucket) else { return unsupported };
-    match store.bucket_settings(who, &name).await {
-        Ok((_, settings)) => match settings.public_access {
-            Some(Declared::Set(PublicAccess { block_public_acls: true, .. })) => translate(Error::AclBlocked),
-            _ => unsupported,
-        },
-        // Strangers may know of it, though not what is set on it.
-        Err(_) if store.visit_bucket(who, &name).await.is_ok() => unsupported,
-        Err(error) => translate(error),
-    }
+    let name = bucket.and_then(|name| address::bucket(name).ok());
+    translate(store.refuse_acl(who, name.as_ref()).await)
 }
 
 /// The grants that an ACL stands for, in S3's order.

@@ -8,7 +8,7 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 use crate::location::Locations;
 use crate::ops::{
     access, attributes, buckets, copy, cors, delete, lifecycle, listing, multipart, object_lock, objects,
-    tagging, unset, uploads, versioning,
+    policy, tagging, unset, uploads, versioning,
 };
 
 /// What every operation works with.
@@ -75,8 +75,9 @@ operations! {
     get_object_legal_hold: GetObjectLegalHoldInput => GetObjectLegalHoldOutput, object_lock::get_hold;
     put_object_legal_hold: PutObjectLegalHoldInput => PutObjectLegalHoldOutput, object_lock::put_hold;
 
-    get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput, unset::policy;
-    get_bucket_policy_status: GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput, unset::policy_status;
+    get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput, policy::get;
+    delete_bucket_policy: DeleteBucketPolicyInput => DeleteBucketPolicyOutput, policy::delete;
+    get_bucket_policy_status: GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput, policy::status;
     get_bucket_encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput, unset::encryption;
     get_bucket_website: GetBucketWebsiteInput => GetBucketWebsiteOutput, unset::website;
     get_bucket_replication: GetBucketReplicationInput => GetBucketReplicationOutput, unset::replication;

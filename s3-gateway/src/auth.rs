@@ -18,6 +18,8 @@ use http::header::{
 use http::{HeaderMap, StatusCode, Uri};
 use juststorage_core::application::access::{Access, S3Identity};
 use juststorage_core::application::store::Store;
+use juststorage_core::domain::address::BucketName;
+use juststorage_core::domain::context::{Context, Origin};
 use juststorage_core::domain::principal::Principal;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
@@ -26,6 +28,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 
 use crate::acl;
+use crate::allowlist::query_pairs;
 use crate::dto::{address, effective_headers, text};
 use crate::errors::{Refusal, fail, internal, translate};
 
@@ -144,7 +147,8 @@ impl S3Auth for Keys {
     }
 }
 
-/// Lets verified requests in, with their principal, and unsigned ones where ACLs count, with one without rights.
+/// Lets verified requests in, with their principal, and unsigned ones where something may be granted to everybody, with
+/// one without rights.
 pub(crate) struct Doorkeeper(pub(crate) Store);
 
 impl Doorkeeper {
@@ -154,6 +158,7 @@ impl Doorkeeper {
         signed: bool,
         bucket: Option<&str>,
         headers: &HeaderMap,
+        context: Context,
     ) -> S3Result<Principal> {
         let denied =
             || fail(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied: a signature is required.");
@@ -163,11 +168,18 @@ impl Doorkeeper {
                 identity.ok_or_else(denied)?.principal
             }
             // Nobody: gets what the bucket's owner grants to everybody, if anything.
-            (false, Some(bucket)) if self.0.heeds_acls() => {
-                self.0.anonymous(&address::bucket(bucket)?).await.map_err(translate)?
-            }
-            (false, _) => return Err(denied()),
+            (false, Some(bucket)) => match BucketName::new(bucket) {
+                Ok(bucket) if self.0.lets_strangers_ask(&bucket).await.map_err(translate)? => {
+                    self.0.anonymous(&bucket).await.map_err(translate)?
+                }
+                Err(_) if self.0.heeds_acls() => {
+                    return Err(address::bucket(bucket).err().unwrap_or_else(denied));
+                }
+                _ => return Err(denied()),
+            },
+            (false, None) => return Err(denied()),
         };
+        let who = who.asking(context);
         self.0.admit(&who).await.map_err(translate)?;
         if let (Some(bucket), Some(expected)) = (bucket, text(headers, "x-amz-expected-bucket-owner")) {
             check_owner(&self.0, &who, bucket, expected).await?;
@@ -184,8 +196,8 @@ pub(crate) async fn check_owner(
     bucket: &str,
     expected: &str,
 ) -> S3Result<()> {
-    let space = store.visit_bucket(who, &address::bucket(bucket)?).await.map_err(translate)?;
-    if space.address.tenant.as_str() == expected {
+    let owner = store.owner_of(who, &address::bucket(bucket)?).await.map_err(translate)?;
+    if owner.as_str() == expected {
         return Ok(());
     }
     Err(fail(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied: the bucket has another owner."))
@@ -195,20 +207,46 @@ pub(crate) async fn check_owner(
 /// ACL, or name the bucket's owner.
 pub(crate) fn hoisted<'h>(headers: &'h HeaderMap, uri: &Uri) -> Cow<'h, HeaderMap> {
     let query = uri.query().unwrap_or_default().to_ascii_lowercase();
-    if ["x-amz-acl", "x-amz-expected"].iter().any(|key| query.contains(key)) {
+    if ["x-amz-acl", "x-amz-expected", "x-amz-storage"].iter().any(|key| query.contains(key)) {
         Cow::Owned(effective_headers(headers, uri))
     } else {
         Cow::Borrowed(headers)
     }
 }
 
+/// What a request says of itself, for policies.
+pub(crate) fn context(origin: Option<&Origin>, headers: &HeaderMap, uri: Option<&Uri>) -> Context {
+    let origin = origin.copied().unwrap_or_default();
+    let header = |name| text(headers, name).map(str::to_owned);
+    let mut context = Context {
+        source_ip: origin.address,
+        secure: origin.secure,
+        referer: header("referer"),
+        acl: header("x-amz-acl"),
+        sets_acl: acl::says_anything(headers),
+        storage_class: header("x-amz-storage-class"),
+        ..Context::default()
+    };
+    for (key, value) in uri.and_then(Uri::query).map(query_pairs).unwrap_or_default() {
+        match key.as_str() {
+            "prefix" => context.prefix = Some(value),
+            "delimiter" => context.delimiter = Some(value),
+            "max-keys" => context.max_keys = Some(value),
+            _ => {}
+        }
+    }
+    context
+}
+
 #[async_trait::async_trait]
 impl S3Access for Doorkeeper {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let origin = cx.extensions_mut().get::<Origin>().copied();
         let signed = cx.credentials().is_some();
         let bucket = (cx.s3_op().name() != "CreateBucket").then(|| cx.s3_path().get_bucket_name()).flatten();
         let headers = hoisted(cx.headers(), cx.uri());
-        let who = self.admit(signed, bucket, &headers).await?;
+        let context = context(origin.as_ref(), &headers, Some(cx.uri()));
+        let who = self.admit(signed, bucket, &headers, context).await?;
         cx.extensions_mut().insert(who);
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use http::header::{ALLOW, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{Method, StatusCode};
 use juststorage_core::application::error::Error;
-use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::invalid::{Invalid, InvalidKind};
 use juststorage_core::domain::multipart::{CompleteRefusal, PART_BYTES_MIN};
 use juststorage_core::domain::object::Object;
 use s3s::{S3Error, S3ErrorCode};
@@ -214,6 +214,11 @@ fn translate_code(error: Error) -> S3Error {
             "AccessDenied",
             "Access Denied: the bucket's public access block refuses public ACLs.",
         ),
+        Error::PolicyBlocked => fail(
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "Access Denied: the bucket's public access block refuses public policies.",
+        ),
         Error::AclShared => bad_request(
             "InvalidBucketAclWithObjectOwnership",
             "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting: set the bucket's ACL \
@@ -276,7 +281,7 @@ fn translate_code(error: Error) -> S3Error {
         }
         Error::QuotaExceeded(_) => fail(StatusCode::FORBIDDEN, "QuotaExceeded", sentence(&message)),
         Error::Unauthenticated(_) => fail(StatusCode::FORBIDDEN, "AccessDenied", sentence(&message)),
-        Error::Forbidden(_) => {
+        Error::Forbidden(_) | Error::PolicyDenies => {
             fail(StatusCode::FORBIDDEN, "AccessDenied", format!("Access Denied: {message}."))
         }
         Error::Unavailable | Error::TierAbsent { .. } => fail(
@@ -313,10 +318,11 @@ pub(crate) fn internal() -> S3Error {
 /// The code for a value that breaks a rule, by the domain's name of the field.
 fn translate_invalid(invalid: &Invalid) -> S3Error {
     let code = match invalid.field {
-        "key" if invalid.reason.contains("1024") => "KeyTooLongError",
+        "key" if invalid.kind == InvalidKind::TooLong => "KeyTooLongError",
         "bucket" | "namespace" => "InvalidBucketName",
         "tags" => "InvalidTag",
-        "metadata" if invalid.reason.contains("2048") => "MetadataTooLarge",
+        "policy" => "MalformedPolicy",
+        "metadata" if invalid.kind == InvalidKind::TooLong => "MetadataTooLarge",
         "storage_class" => "InvalidStorageClass",
         "checksum" | "checksum_type" | "cors" | "lifecycle_rule" => "InvalidRequest",
         "lifecycle_schema" => "MalformedXML",
@@ -326,6 +332,8 @@ fn translate_invalid(invalid: &Invalid) -> S3Error {
     };
     let message = match code {
         "KeyTooLongError" => "Your key is too long".to_owned(),
+        // In the words of S3, as they stand.
+        "MalformedPolicy" => invalid.reason.to_string(),
         _ => sentence(&invalid.to_string()),
     };
     bad_request(code, message)
@@ -489,12 +497,17 @@ mod tests {
                 "NoSuchKey",
             ),
             (
-                Error::Invalid(Invalid::new("key", "must be at most 1024 bytes of UTF-8")),
+                Error::Invalid(Invalid::too_long("key", "must be at most 1024 bytes of UTF-8")),
                 400,
                 "KeyTooLongError",
             ),
             (Error::Invalid(Invalid::new("key", "must not contain NUL")), 400, "InvalidArgument"),
+            (Error::Invalid(Invalid::new("key", "1024 is in its text")), 400, "InvalidArgument"),
+            (Error::Invalid(Invalid::too_long("metadata", "x")), 400, "MetadataTooLarge"),
             (Error::Invalid(Invalid::new("tags", "must be at most 10")), 400, "InvalidTag"),
+            (Error::Invalid(Invalid::new("policy", "x")), 400, "MalformedPolicy"),
+            (Error::PolicyDenies, 403, "AccessDenied"),
+            (Error::PolicyBlocked, 403, "AccessDenied"),
         ];
         for (error, status, code) in cases {
             let translated = translate(error);

@@ -7,7 +7,7 @@ use s3s::route::S3Route;
 use s3s::{Body, S3Request, S3Response, S3Result};
 
 use crate::api::Api;
-use crate::auth::{Doorkeeper, hoisted};
+use crate::auth::{self, Doorkeeper, hoisted};
 use crate::errors::internal;
 use crate::ops;
 use crate::service::Target;
@@ -24,7 +24,7 @@ pub(crate) struct Routes {
 impl S3Route for Routes {
     fn is_match(&self, _: &Method, uri: &Uri, _: &HeaderMap, extensions: &mut Extensions) -> bool {
         extensions.get::<Target>().is_some_and(|target| match target.operation.name {
-            "GetObject" | "HeadObject" => true,
+            "GetObject" | "HeadObject" | "PutBucketPolicy" => true,
             "ListBuckets" => uri.path() != "/",
             operation => wire::takes_xml(operation),
         })
@@ -36,7 +36,8 @@ impl S3Route for Routes {
         let bucket = target.bucket.filter(|_| target.operation.name != "CreateBucket");
         let signed = request.credentials.is_some();
         let headers = hoisted(&request.headers, &request.uri);
-        let who = self.doorkeeper.admit(signed, bucket.as_deref(), &headers).await?;
+        let context = auth::context(request.extensions.get(), &headers, Some(&request.uri));
+        let who = self.doorkeeper.admit(signed, bucket.as_deref(), &headers, context).await?;
         request.extensions.insert(who);
         Ok(())
     }
@@ -49,6 +50,10 @@ impl S3Route for Routes {
             }
             ("HeadObject", Some(bucket), Some(key)) => {
                 ops::objects::head(&self.api, &request, bucket, key).await
+            }
+            ("PutBucketPolicy", Some(bucket), _) => {
+                let bucket = bucket.to_owned();
+                ops::policy::put(&self.api, request, &bucket).await
             }
             ("ListBuckets", ..) => ops::buckets::list_plain(&self.api, &request).await,
             _ => self.documents.call(request).await,

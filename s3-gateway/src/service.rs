@@ -237,7 +237,7 @@ impl S3Gateway {
         B::Error: Into<BoxError>,
     {
         let operation = target.operation.name;
-        let takes_xml = wire::takes_xml(operation);
+        let takes_document = wire::takes_document(operation);
         request::operation(operation);
         let (mut parts, body) = incoming.into_parts();
         if let ("PostObject", Some(bucket)) = (operation, &target.bucket) {
@@ -253,12 +253,12 @@ impl S3Gateway {
             // s3s would parse it, whatever its operation, before it asks who sends it.
             return Err(Refusal::not_implemented("A form is implemented for PostObject only."));
         }
-        if takes_xml && chunks::are_announced(&parts.headers) {
+        if takes_document && chunks::are_announced(&parts.headers) {
             return Err(wire::in_chunks());
         }
         let failure = Failure::default();
-        let xml_max = wire::bytes_max(operation);
-        if takes_xml && body.size_hint().lower() > xml_max {
+        let bytes_max = wire::bytes_max(operation);
+        if takes_document && body.size_hint().lower() > bytes_max {
             return Ok(answered(bounded::too_long()));
         }
         parts.extensions.insert(target);
@@ -277,8 +277,8 @@ impl S3Gateway {
         }
         let body = Box::pin(body.map_err(Into::into));
         let mut memory = None;
-        let body = if takes_xml {
-            let (body, kept) = Bounded::whole(body, xml_max, self.store.room(None), &failure);
+        let body = if takes_document {
+            let (body, kept) = Bounded::whole(body, bytes_max, self.store.room(None), &failure);
             memory = Some(kept);
             s3s::Body::http_body_unsync(body)
         } else if chunks::are_announced(&parts.headers) {

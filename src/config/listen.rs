@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use juststorage_core::domain::network::Network;
+
 use super::{ConfigError, Settings, amount, duration};
 
 /// The addresses of the two fronts, and the names by which clients reach them.
@@ -21,6 +23,8 @@ pub struct ListenConfig {
     pub s3_sigv2: bool,
     /// `JUSTSTORAGE_S3_ACLS`: whether public ACLs grant access; no.
     pub s3_acls: bool,
+    /// `JUSTSTORAGE_TRUSTED_PROXIES`: proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count; none.
+    pub trusted_proxies: Vec<Network>,
     /// `JUSTSTORAGE_REGION`: the region in answers; `us-east-1`.
     pub region: String,
     /// `JUSTSTORAGE_TLS_CERT` and `JUSTSTORAGE_TLS_KEY`: both fronts speak TLS; none.
@@ -98,6 +102,7 @@ impl ListenConfig {
         };
         let s3_sigv2 = settings.s3_sigv2 == Some(true);
         let s3_acls = settings.s3_acls == Some(true);
+        let trusted_proxies = networks(settings.trusted_proxies.as_deref().unwrap_or_default())?;
         Ok(Self {
             native,
             s3,
@@ -105,6 +110,7 @@ impl ListenConfig {
             s3_public_url,
             s3_sigv2,
             s3_acls,
+            trusted_proxies,
             region,
             tls,
             idle_timeout,
@@ -163,6 +169,18 @@ fn address(setting: &'static str, text: Option<&str>, port: u16) -> Result<Socke
             "must be an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080",
         )
     })
+}
+
+/// Addresses and ranges of them, behind commas.
+fn networks(text: &str) -> Result<Vec<Network>, ConfigError> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let read = |name| {
+        Network::parse(name).ok_or_else(|| {
+            let reason = "must be IP addresses or ranges of them, behind commas, such as 10.0.0.0/8,::1";
+            ConfigError::new("JUSTSTORAGE_TRUSTED_PROXIES", reason)
+        })
+    };
+    names.map(read).collect()
 }
 
 fn public_url(text: &str) -> Result<String, ConfigError> {

@@ -487,6 +487,18 @@ pub struct Settings {
         hide_short_help = true
     )]
     pub s3_acls: Option<bool>,
+
+    /// Addresses of the reverse proxies in front, or ranges of them, behind commas: what they say of their clients in
+    /// `X-Forwarded-For` and `X-Forwarded-Proto` counts for the conditions aws:SourceIp and aws:SecureTransport of bucket
+    /// policies [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_TRUSTED_PROXIES",
+        value_name = "LIST",
+        hide_short_help = true
+    )]
+    pub trusted_proxies: Option<String>,
 }
 
 impl Settings {
@@ -567,6 +579,7 @@ impl Settings {
             master_key_previous: filled(self.master_key_previous).or(filled(lower.master_key_previous)),
             s3_sigv2: self.s3_sigv2.or(lower.s3_sigv2),
             s3_acls: self.s3_acls.or(lower.s3_acls),
+            trusted_proxies: filled(self.trusted_proxies).or(filled(lower.trusted_proxies)),
         }
     }
 }

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use tower::Service;
 
 use super::patience::{Patience, Patient};
-use super::{Spelling, sending};
+use super::{Proxies, Spelling, sending};
 
 /// The client's address, in a request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,9 @@ impl Drop for UnderWay {
 pub(super) struct Arrival<S> {
     pub(super) inner: S,
     pub(super) peer: SocketAddr,
+    /// Whether the other side speaks TLS with this process.
+    pub(super) tls: bool,
+    pub(super) proxies: Proxies,
     pub(super) activity: Arc<Activity>,
     pub(super) spelling: Spelling,
     pub(super) patience: Patience,
@@ -115,7 +118,9 @@ where
             return Box::pin(std::future::ready(Ok(crowded())));
         }
         let under_way = InHand(Arc::new(self.activity.clone().begin()));
+        let origin = self.proxies.origin(self.peer.ip(), self.tls, request.headers());
         request.extensions_mut().insert(Peer(self.peer));
+        request.extensions_mut().insert(origin);
         request.extensions_mut().insert(under_way.clone());
         let (version, spelling, patience) = (request.version(), self.spelling.clone(), self.patience);
         let answer = self.inner.call(request.map(|body| Patient::new(body, patience)));

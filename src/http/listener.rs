@@ -23,7 +23,7 @@ use super::arrival::{Activity, Arrival};
 use super::connections::Slot;
 use super::head::{READ_BYTES_MAX, READ_LINES_MAX};
 use super::sending::{Noting, Streams};
-use super::{Connections, Front, Linger, Lingering, Patience, Patient, Spelling, Tls, counted};
+use super::{Connections, Front, Linger, Lingering, Patience, Patient, Proxies, Spelling, Tls, counted};
 use crate::failure::Failure;
 
 /// How long sent bytes may stay unacknowledged: a client that stops reading an answer, or whose machine is
@@ -52,6 +52,7 @@ pub struct Listener {
     front: Front,
     address: SocketAddr,
     tls: Option<Tls>,
+    proxies: Proxies,
     times: Times,
     connections: Arc<Connections>,
     spelling: Spelling,
@@ -83,13 +84,20 @@ impl Listener {
             Failure::unable(format!("listen on {address} for the {} front", front.as_str()), error)
         })?;
         let spelling = Spelling::learn().await?;
-        Ok(Self { socket, front, address, tls: None, times, connections, spelling })
+        let proxies = Proxies::default();
+        Ok(Self { socket, front, address, tls: None, proxies, times, connections, spelling })
     }
 
     /// Speaks TLS with every client if `tls` is given.
     #[must_use]
     pub fn with_tls(self, tls: Option<Tls>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// Trusts these proxies to name their clients.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// The address, with the actual port.
@@ -123,6 +131,7 @@ impl Listener {
                         };
                         let connection = Connection {
                             peer,
+                            proxies: self.proxies.clone(),
                             builder: builder.clone(),
                             times: self.times,
                             activity,
@@ -177,6 +186,7 @@ fn connection_builder(front: Front, times: Times) -> auto::Builder<Streams> {
 /// One accepted connection.
 struct Connection {
     peer: SocketAddr,
+    proxies: Proxies,
     builder: auto::Builder<Streams>,
     times: Times,
     activity: Arc<Activity>,
@@ -204,21 +214,21 @@ impl Connection {
         if !matches!(first, Ok(Ok(()))) {
             return;
         }
-        let Some(acceptor) = tls else { return self.speak(stream, service).await };
+        let Some(acceptor) = tls else { return self.speak(stream, false, service).await };
         let shaken = tokio::select! {
             shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => shaken,
             () = self.stop.cancelled() => return,
             () = self.place.leave.cancelled() => return,
         };
         match shaken {
-            Ok(Ok(stream)) => self.speak(stream, service).await,
+            Ok(Ok(stream)) => self.speak(stream, true, service).await,
             Ok(Err(error)) => tracing::debug!(%error, peer = %self.peer, "TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
         }
     }
 
     /// Speaks HTTP until either side ends it.
-    async fn speak<S>(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S)
+    async fn speak<S>(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, tls: bool, service: S)
     where
         S: Service<Request<Lingering<Patient<Incoming>>>, Response = Response<Body>, Error = Infallible>,
         S: Clone + Send + 'static,
@@ -229,6 +239,8 @@ impl Connection {
         let arrival = Arrival {
             inner: Linger(service),
             peer: self.peer,
+            tls,
+            proxies: self.proxies.clone(),
             activity: activity.clone(),
             spelling: self.spelling.clone(),
             patience,

@@ -117,6 +117,12 @@ pub enum Error {
     /// The caller may see the space but lacks this right.
     #[error("the {} right is required", .0.as_str())]
     Forbidden(Right),
+    /// 403: the bucket's policy denies it, whatever rights the caller has.
+    #[error("the bucket's policy denies this")]
+    PolicyDenies,
+    /// 403: the owner has blocked policies that grant something to everybody.
+    #[error("the bucket's public access block refuses this policy")]
+    PolicyBlocked,
     /// 429: the tenant asks for more than its limit. Try again after a while.
     #[error("the tenant's limit of {what} is reached")]
     Limited {

@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod limits;
 pub mod metrics;
 pub mod objects;
+mod policies;
 pub mod pools;
 pub mod ports;
 pub mod rebuild;

@@ -123,11 +123,6 @@ pub(super) fn denied(why: &'static str) {
     note(|notes| notes.denied = Some(why));
 }
 
-/// Notes that what rights denied was granted otherwise.
-pub(super) fn granted() {
-    note(|notes| notes.denied = None);
-}
-
 /// Keeps an admission until the end of the request.
 pub(super) fn hold(admission: Admission) {
     note(|notes| notes.admission = Some(admission));

@@ -1,7 +1,7 @@
 //! What owners set on spaces: documents, versioning, object lock.
 //!
-//! Reading takes [`Right::Read`], setting [`Right::Admin`], and so does bypassing a governance retention. What
-//! holds a version (retention, legal hold) is part of the object and is written with [`Right::Write`].
+//! Reading takes the right to read, setting the right to administer, and so does bypassing a governance retention. What
+//! holds a version (retention, legal hold) is part of the object and is written with the right to write.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +10,15 @@ use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
 use crate::application::objects::ObjectRef;
 use crate::application::ports::metadata::{Found, Place};
-use crate::application::store::{Entered, Store};
-use crate::domain::address::BucketName;
+use crate::application::store::{Entered, Store, Wish};
+use crate::domain::action::Action;
+use crate::domain::address::{BucketName, SpaceAddress};
 use crate::domain::cors::{CorsAnswer, CorsRequest};
+use crate::domain::invalid::Invalid;
 use crate::domain::object::Object;
 use crate::domain::object_lock::LockConfig;
-use crate::domain::principal::{Principal, Right};
+use crate::domain::policy::Policy;
+use crate::domain::principal::Principal;
 use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
 use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::timestamp::Timestamp;
@@ -50,23 +53,54 @@ impl SettingsCache {
 }
 
 impl Store {
-    /// The space that a bucket names, and all that is set on it.
+    /// The space that a bucket names, and all that is set on it, for who may do `action` there.
     pub async fn bucket_settings(
         &self,
         who: &Principal,
+        action: Action,
         bucket: &BucketName,
     ) -> Result<(Space, Arc<SpaceSettings>)> {
-        let space = self.head_bucket(who, bucket).await?;
-        let settings = self.settings_at(space.id, space.settings).await?;
-        Ok((space, settings))
+        let entered = self.enter(who, Wish::of(action, None), &Place::Bucket(bucket.clone())).await?;
+        Ok((entered.space.ok_or(Error::NoSuchBucket)?, entered.settings))
     }
 
     /// Sets a document of a bucket's space.
     pub async fn put_setting(&self, who: &Principal, bucket: &BucketName, setting: Setting) -> Result<()> {
         setting.validate()?;
-        let entered = self.enter_to_set(who, bucket).await?;
-        self.check_setting(&entered, &setting).await?;
-        self.metadata.put_setting(&entered.address, bucket, &setting).await?.map_err(refused)
+        let entered = self.enter_to_set(who, setting.kind().set_by(), bucket).await?;
+        self.check_setting(&entered, &setting)?;
+        let put = self.metadata.put_setting(&entered.address, bucket, &setting).await?.map_err(refused);
+        self.noted(setting.kind(), put)
+    }
+
+    /// Sets the policy of a bucket's space. Its resources are that bucket's, and the credentials of its tenant that it
+    /// names exist. Returns the space.
+    pub async fn put_policy(
+        &self,
+        who: &Principal,
+        bucket: &BucketName,
+        document: &str,
+    ) -> Result<SpaceAddress> {
+        let entered = self.enter_to_set(who, Action::PutBucketPolicy, bucket).await?;
+        let policy = Policy::parse(document)?;
+        if policy.bucket() != bucket.as_str() {
+            return Err(
+                Invalid::new("policy", "Policy has invalid resource: it is not of this bucket").into()
+            );
+        }
+        let tenant = &entered.address.tenant;
+        let named = policy.credentials_of(tenant);
+        if !named.is_empty() {
+            let known = self.metadata.list_credentials(Some(tenant)).await?;
+            if let Some(unknown) = named.iter().find(|id| known.iter().all(|known| known.id != **id)) {
+                return Err(Invalid::new("policy", format!("Invalid principal in policy: {unknown}")).into());
+            }
+        }
+        let setting = Setting::Policy(Arc::new(policy));
+        self.check_setting(&entered, &setting)?;
+        let put = self.metadata.put_setting(&entered.address, bucket, &setting).await?.map_err(refused);
+        self.noted(SettingKind::Policy, put)?;
+        Ok(entered.address)
     }
 
     /// Removes a document of a bucket's space; there need be none.
@@ -76,12 +110,21 @@ impl Store {
         bucket: &BucketName,
         kind: SettingKind,
     ) -> Result<()> {
-        let entered = self.enter_to_set(who, bucket).await?;
-        self.metadata.delete_setting(&entered.address, bucket, kind).await?.map_err(refused)
+        let entered = self.enter_to_set(who, kind.removed_by(), bucket).await?;
+        let deleted = self.metadata.delete_setting(&entered.address, bucket, kind).await?.map_err(refused);
+        self.noted(kind, deleted)
     }
 
-    async fn enter_to_set(&self, who: &Principal, bucket: &BucketName) -> Result<Entered> {
-        self.enter(who, Right::Admin, &Place::Bucket(bucket.clone())).await
+    /// `result` of setting or removing a document of this kind, which is noted.
+    pub(crate) fn noted(&self, kind: SettingKind, result: Result<()>) -> Result<()> {
+        if kind == SettingKind::Policy {
+            self.policied.changed();
+        }
+        result
+    }
+
+    async fn enter_to_set(&self, who: &Principal, action: Action, bucket: &BucketName) -> Result<Entered> {
+        self.enter(who, Wish::of(action, None), &Place::Bucket(bucket.clone())).await
     }
 
     /// Sets whether a bucket's space keeps versions. `Off` is refused where it once did, and anything but
@@ -92,7 +135,7 @@ impl Store {
         bucket: &BucketName,
         versioning: Versioning,
     ) -> Result<Space> {
-        let entered = self.enter_to_set(who, bucket).await?;
+        let entered = self.enter_to_set(who, Action::PutBucketVersioning, bucket).await?;
         let now = self.clock.now();
         self.metadata.set_versioning(&entered.address, versioning, now).await?.map_err(refused)
     }
@@ -104,19 +147,20 @@ impl Store {
         bucket: &BucketName,
         config: LockConfig,
     ) -> Result<()> {
-        let entered = self.enter_to_set(who, bucket).await?;
+        let entered = self.enter_to_set(who, Action::PutBucketObjectLockConfiguration, bucket).await?;
         self.metadata.set_object_lock(&entered.address, bucket, config).await?.map_err(refused)
     }
 
     /// An object of a space whose versions can be locked; what holds it is in it.
-    pub async fn lockable(&self, who: &Principal, object: &ObjectRef) -> Result<Object> {
-        if let ObjectRef::Key { place, .. } = object {
-            let entered = self.enter(who, Right::Read, place).await?;
-            if entered.space.is_some_and(|space| space.object_lock.is_none()) {
+    pub async fn lockable(&self, who: &Principal, action: Action, object: &ObjectRef) -> Result<Object> {
+        if let ObjectRef::Key { place, key, version } = object {
+            let entered = self.resolve(place).await?;
+            if entered.space.as_ref().is_some_and(|space| space.object_lock.is_none()) {
+                entered.allow(who, Wish::of(action, Some(key)).version(version.is_some()), None)?;
                 return Err(Error::NoObjectLock);
             }
         }
-        let Found { object, .. } = self.locate_content(who, Right::Read, object).await?.found;
+        let Found { object, .. } = self.locate_content(who, action, object).await?.found;
         Ok(object)
     }
 
@@ -144,17 +188,19 @@ impl Store {
         })
     }
 
-    /// What is set on a place; nothing where it was reached without a bucket.
-    pub(crate) async fn settings_of(&self, entered: &Entered) -> Result<Arc<SpaceSettings>> {
-        match &entered.space {
-            Some(space) => self.settings_at(space.id, space.settings).await,
-            None => Ok(Arc::default()),
-        }
+    /// What was set on the space of an object when that was looked up, or what has been since.
+    pub async fn settings_around(&self, object: &Object) -> Result<Arc<SpaceSettings>> {
+        self.settings_at(object.space, object.settings).await
     }
 
-    async fn settings_at(&self, space: SpaceId, revision: SettingsRevision) -> Result<Arc<SpaceSettings>> {
+    /// What is set on a space. Costs no look into the database unless it was changed since it was last looked at.
+    pub(crate) async fn settings_at(
+        &self,
+        space: SpaceId,
+        revision: SettingsRevision,
+    ) -> Result<Arc<SpaceSettings>> {
         if revision.is_untouched() {
-            return Ok(Arc::default());
+            return Ok(SpaceSettings::none());
         }
         if let Some(remembered) = self.settings.get(space, revision) {
             return Ok(remembered);

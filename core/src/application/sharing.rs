@@ -1,17 +1,17 @@
-//! What owners grant to strangers by ACLs, where the operator lets them count (decision 0013).
-//!
-//! Rights come first, and whoever has them is asked nothing more: this is looked at only where they do not
-//! suffice. Only what is reached through a bucket can be shared.
+//! Strangers at a bucket, and what owners may grant them: by its policy, and by ACLs where the operator lets them count
+//! (decision 0013). Only what is reached through a bucket can be shared.
 
-use crate::application::access::authorize;
+use crate::access::decide::By;
 use crate::application::error::{Error, Result};
 use crate::application::objects::ObjectRef;
+use crate::application::objects::update::Change;
 use crate::application::ports::metadata::Place;
-use crate::application::request;
-use crate::application::store::{Entered, Located, Store};
-use crate::domain::acl::{CannedAcl, Permission};
-use crate::domain::address::BucketName;
-use crate::domain::principal::{Principal, Right};
+use crate::application::store::{Entered, Located, Store, Wish};
+use crate::domain::acl::CannedAcl;
+use crate::domain::action::Action;
+use crate::domain::address::{BucketName, Tenant};
+use crate::domain::patch::AttributesPatch;
+use crate::domain::principal::Principal;
 use crate::domain::settings::{BucketOwnerEnforced, Declared, Setting};
 use crate::domain::space::Space;
 
@@ -21,89 +21,75 @@ impl Store {
         self.acls
     }
 
-    /// Who asks for something in `bucket` without proving to be anybody. What it takes up counts against the
-    /// bucket's tenant.
+    /// Who asks for something in `bucket` without proving to be anybody, if anything could be granted to them there.
+    /// What it takes up counts against the bucket's tenant. Costs no look into the database where nothing is granted to
+    /// anybody, however many ask.
     pub async fn anonymous(&self, bucket: &BucketName) -> Result<Principal> {
-        if !self.acls {
+        if !self.lets_strangers_ask(bucket).await? {
             return Err(Error::Unauthenticated("a signature is required"));
         }
         let entered = self.resolve(&Place::Bucket(bucket.clone())).await?;
         Ok(Principal::anonymous(entered.address.tenant))
     }
 
-    /// The space of a bucket, for those who may read it or are granted to list it.
+    /// Whether a request without a signature is looked at: where ACLs count, and where the bucket has a policy.
+    pub async fn lets_strangers_ask(&self, bucket: &BucketName) -> Result<bool> {
+        Ok(self.acls || self.policied.has_bucket(self.metadata.as_ref(), bucket).await?)
+    }
+
+    /// The space of a bucket, for those who may list it.
     pub async fn visit_bucket(&self, who: &Principal, name: &BucketName) -> Result<Space> {
-        let place = Place::Bucket(name.clone());
-        let entered = self.enter_shared(who, Right::Read, Some(Permission::Read), &place).await?;
-        entered.space.ok_or(Error::NoSuchBucket)
+        self.bucket_for(who, Action::ListBucket, name).await
     }
 
-    /// As [`Self::enter`], and whoever lacks the right may have been granted `permission` by the bucket's ACL; `None`
-    /// for what no ACL grants.
-    pub(crate) async fn enter_shared(
-        &self,
-        who: &Principal,
-        right: Right,
-        permission: Option<Permission>,
-        place: &Place,
-    ) -> Result<Entered> {
-        let entered = self.resolve(place).await?;
-        if self.acls && who.may(right, &entered.address).is_err() {
-            let acl = self.acl_of(&entered).await?;
-            if permission.is_some_and(|permission| acl.grants(permission, who.as_stranger())) {
-                return Ok(Entered { as_stranger: true, ..entered });
-            }
-            if is_visible(acl, who) {
-                return Err(authorize::refuse(right));
+    /// Whose a bucket is, for those to whom it is no secret: who may see it, and to whom something in it may be granted.
+    pub async fn owner_of(&self, who: &Principal, name: &BucketName) -> Result<Tenant> {
+        let entered = self.resolve(&Place::Bucket(name.clone())).await?;
+        if who.sees(&entered.address) || entered.is_open_to(who) {
+            return Ok(entered.address.tenant);
+        }
+        Err(entered.allow(who, Wish::of(Action::ListBucket, None), None).err().unwrap_or(Error::NoSuchBucket))
+    }
+
+    /// Sets the ACL of a bucket. To say that nothing is granted where nothing is takes no more than to know it, as long
+    /// as no policy says otherwise.
+    pub async fn put_bucket_acl(&self, who: &Principal, name: &BucketName, acl: CannedAcl) -> Result<()> {
+        let entered = self.resolve(&Place::Bucket(name.clone())).await?;
+        if !acl.is_shared() && entered.settings.acl == acl && entered.settings.policy.is_none() {
+            return entered.allow(who, Wish::of(Action::GetBucketAcl, None), None).map(drop);
+        }
+        self.put_setting(who, name, Setting::Acl(acl)).await
+    }
+
+    /// Sets the ACL of an object, unless it has that one already.
+    pub async fn put_object_acl(&self, who: &Principal, object: &ObjectRef, acl: CannedAcl) -> Result<()> {
+        if !acl.is_shared() {
+            let Located { found, .. } = self.locate_content(who, Action::PutObjectAcl, object).await?;
+            if found.object.acl == acl {
+                return Ok(());
             }
         }
-        entered.authorize(who, right)?;
-        Ok(entered)
+        let change = Change { attributes: Some(AttributesPatch::acl(acl)), ..Change::default() };
+        self.update(who, Action::PutObjectAcl, object, change).await.map(drop)
     }
 
-    /// As [`Self::locate_content`] with the right to read, and whoever lacks that may have been granted to read
-    /// by the object's own ACL.
-    pub(crate) async fn locate_readable(&self, who: &Principal, object: &ObjectRef) -> Result<Located> {
-        match self.locate_content(who, Right::Read, object).await {
-            Err(denied @ Error::Forbidden(_)) if self.acls => self.locate_shared(who, object, denied).await,
-            result => result,
-        }
-    }
-
-    async fn locate_shared(&self, who: &Principal, object: &ObjectRef, denied: Error) -> Result<Located> {
-        let ObjectRef::Key { place: place @ Place::Bucket(_), key, version } = object else {
-            return Err(denied);
+    /// Why an ACL that cannot be granted is refused in a bucket, or where none is named.
+    pub async fn refuse_acl(&self, who: &Principal, bucket: Option<&BucketName>) -> Error {
+        let Some(bucket) = bucket else { return Error::AclsDisabled };
+        let entered = match self.resolve(&Place::Bucket(bucket.clone())).await {
+            Ok(entered) => entered,
+            Err(error) => return error,
         };
-        let entered = self.resolve(place).await?;
-        let settings = self.settings_of(&entered).await?;
-        if !settings.heeds_acls() {
-            return Err(denied);
+        match entered.allow(who, Wish::of(Action::ListBucket, None), None) {
+            Ok(By::Rights) if !entered.settings.takes_shared_acls() => Error::AclBlocked,
+            // Strangers may know of it, though not what is set on it.
+            Ok(_) => Error::AclsDisabled,
+            Err(refused) => refused,
         }
-        let (acl, stranger) = (settings.acl, who.as_stranger());
-        let found = self.metadata.find(&entered.target(key.clone(), *version)).await?;
-        let granted = match &found {
-            Some(found) if !found.object.is_delete_marker() => {
-                found.object.acl.grants(Permission::Read, stranger)
-            }
-            // Whoever may list learns what is not there; to others it is as what they may not read (S3 `GetObject`).
-            _ => acl.grants(Permission::Read, stranger),
-        };
-        if granted {
-            request::granted();
-            let missing = if version.is_some() { Error::NoSuchVersion } else { Error::NoSuchObject };
-            return Located { found: found.ok_or(missing)?, bucket: entered.bucket }.content(object);
-        }
-        Err(denied)
-    }
-
-    /// The ACL of a place itself, as far as it counts.
-    async fn acl_of(&self, entered: &Entered) -> Result<CannedAcl> {
-        let settings = self.settings_of(entered).await?;
-        Ok(if settings.heeds_acls() { settings.acl } else { CannedAcl::Private })
     }
 
     /// Refuses an ACL that would grant what cannot be, or must not be, granted in a place.
-    pub(crate) async fn check_acl(&self, entered: &Entered, acl: CannedAcl) -> Result<()> {
+    pub(crate) fn check_acl(&self, entered: &Entered, acl: CannedAcl) -> Result<()> {
         if !acl.is_shared() {
             return Ok(());
         }
@@ -111,8 +97,7 @@ impl Store {
         if !self.acls || entered.bucket.is_none() {
             return Err(Error::AclsDisabled);
         }
-        let settings = self.settings_of(entered).await?;
-        match (settings.has_acls(), settings.takes_shared_acls()) {
+        match (entered.settings.has_acls(), entered.settings.takes_shared_acls()) {
             (false, _) => Err(Error::AclsDisabled),
             (true, false) => Err(Error::AclBlocked),
             (true, true) => Ok(()),
@@ -120,22 +105,17 @@ impl Store {
     }
 
     /// Refuses a document that contradicts what the space grants.
-    pub(crate) async fn check_setting(&self, entered: &Entered, setting: &Setting) -> Result<()> {
+    pub(crate) fn check_setting(&self, entered: &Entered, setting: &Setting) -> Result<()> {
         match setting {
-            Setting::Acl(acl) => self.check_acl(entered, *acl).await,
+            Setting::Acl(acl) => self.check_acl(entered, *acl),
             // S3 `PutBucketOwnershipControls`: first the ACL has to be private.
             Setting::Ownership(Declared::Set(BucketOwnerEnforced)) if self.acls => {
-                let shared = self.settings_of(entered).await?.acl.is_shared();
-                if shared { Err(Error::AclShared) } else { Ok(()) }
+                if entered.settings.acl.is_shared() { Err(Error::AclShared) } else { Ok(()) }
+            }
+            Setting::Policy(policy) if policy.is_public() && !entered.settings.takes_public_policies() => {
+                Err(Error::PolicyBlocked)
             }
             _ => Ok(()),
         }
     }
-}
-
-/// Whether a space is no secret to somebody without rights in it.
-fn is_visible(acl: CannedAcl, who: &Principal) -> bool {
-    [Permission::Read, Permission::Write]
-        .into_iter()
-        .any(|permission| acl.grants(permission, who.as_stranger()))
 }

@@ -6,9 +6,10 @@ use crate::application::access::authorize;
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{BucketDeletion, Place, SpaceUsage};
-use crate::application::store::Store;
+use crate::application::store::{Store, Wish};
 use crate::application::{metrics, workers};
 use crate::domain::acl::CannedAcl;
+use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::object::Tags;
 use crate::domain::principal::{Principal, Proof, Right, Tenants};
@@ -72,16 +73,17 @@ impl Store {
         Ok(bucket)
     }
 
-    /// The space that a bucket names.
-    pub async fn head_bucket(&self, who: &Principal, name: &BucketName) -> Result<Space> {
-        let entered = self.enter(who, Right::Read, &Place::Bucket(name.clone())).await?;
+    /// The space that a bucket names, for who may do `action` there.
+    pub async fn bucket_for(&self, who: &Principal, action: Action, name: &BucketName) -> Result<Space> {
+        let entered = self.enter(who, Wish::of(action, None), &Place::Bucket(name.clone())).await?;
         entered.space.ok_or(Error::NoSuchBucket)
     }
 
     /// Refuses whoever may not know of a bucket's space, whatever it would do there.
-    pub async fn face_bucket(&self, who: &Principal, name: &BucketName, right: Right) -> Result<()> {
+    pub async fn face_bucket(&self, who: &Principal, name: &BucketName, action: Action) -> Result<()> {
         let entered = self.resolve(&Place::Bucket(name.clone())).await?;
-        if who.sees(&entered.address) { Ok(()) } else { Err(authorize::refuse(right)) }
+        let faces = who.sees(&entered.address) || entered.settings.policy.is_some();
+        if faces { Ok(()) } else { Err(authorize::refuse(action.right())) }
     }
 
     /// The caller's buckets in order of name, after one: those of its tenant whose namespace it may see.
@@ -113,9 +115,14 @@ impl Store {
 
     /// Removes a bucket that holds nothing.
     pub async fn delete_bucket(&self, who: &Principal, name: &BucketName) -> Result<()> {
-        self.enter(who, Right::Delete, &Place::Bucket(name.clone())).await?;
+        let wish = Wish::of(Action::DeleteBucket, None);
+        self.enter(who, wish, &Place::Bucket(name.clone())).await?;
         match self.metadata.delete_bucket(name, self.clock.now()).await? {
-            BucketDeletion::Deleted => Ok(()),
+            BucketDeletion::Deleted => {
+                // A bucket of the same name begins without the policy of this one.
+                self.policied.changed();
+                Ok(())
+            }
             BucketDeletion::Missing => Err(Error::NoSuchBucket),
             BucketDeletion::NotEmpty => Err(Error::BucketNotEmpty),
         }

@@ -2,22 +2,27 @@
 
 use std::sync::Arc;
 
+use crate::access::decide::{By, Decision, Facts, Resource, Why, decide, is_open_to};
 use crate::application::access::authorize;
 use crate::application::commit::Committer;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, Ingest};
 use crate::application::limits::{Direction, TenantLimits};
 use crate::application::objects::ObjectRef;
+use crate::application::policies::Policied;
 use crate::application::pools::{Pools, Room};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
 use crate::application::settings::SettingsCache;
 use crate::application::{absence, metrics, request};
+use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::limits::{Quota, QuotaPart};
+use crate::domain::object::{Attributes, Object, Tags};
 use crate::domain::principal::{Principal, Right};
-use crate::domain::space::{DedupScope, Space};
+use crate::domain::settings::SpaceSettings;
+use crate::domain::space::{DedupScope, Space, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::versioning::{KeyVersions, Version, needs_null_version, overwrite};
 
@@ -54,6 +59,7 @@ pub struct Store {
     pub(crate) dedup: DedupScope,
     pub(crate) limits: TenantLimits,
     pub(crate) settings: SettingsCache,
+    pub(crate) policied: Policied,
     /// Whether what ACLs grant to strangers counts.
     pub(crate) acls: bool,
 }
@@ -69,8 +75,20 @@ impl Store {
         dedup: DedupScope,
     ) -> Self {
         let (limits, settings) = (TenantLimits::none(), SettingsCache::default());
-        let pools = ingest.pools().clone();
-        Self { metadata, tiers, clock, committer, ingest, pools, dedup, limits, settings, acls: false }
+        let (pools, policied) = (ingest.pools().clone(), Policied::default());
+        Self {
+            metadata,
+            tiers,
+            clock,
+            committer,
+            ingest,
+            pools,
+            dedup,
+            limits,
+            settings,
+            policied,
+            acls: false,
+        }
     }
 
     /// Memory for a body that a front gathers, out of the share of `tenant`, or of the tenant that the request counts
@@ -166,46 +184,75 @@ impl Store {
         }
     }
 
-    /// The space at `place`, if `who` may exercise `right` there. A bucket must exist; a space that does
-    /// not exist yet has an address all the same.
-    pub(crate) async fn enter(&self, who: &Principal, right: Right, place: &Place) -> Result<Entered> {
-        self.enter_shared(who, right, None, place).await
+    /// The space at `place`, if `who` may do `wish` there. A bucket must exist; a space that does not exist yet has an
+    /// address all the same.
+    pub(crate) async fn enter(&self, who: &Principal, wish: Wish<'_>, place: &Place) -> Result<Entered> {
+        let mut entered = self.resolve(place).await?;
+        entered.as_stranger = entered.allow(who, wish, None)? == By::Acl;
+        Ok(entered)
     }
 
-    /// The space at `place`, whoever asks: nobody is let in by this.
+    /// The space at `place`, whoever asks: nobody is let in by this. One that is named by its address is looked up only
+    /// where a policy may have something to say.
     pub(crate) async fn resolve(&self, place: &Place) -> Result<Entered> {
-        Ok(match place {
-            Place::Space(address) => Entered::at(address.clone()),
+        let (address, space, bucket) = match place {
+            Place::Space(address) => {
+                let asked = self.policied.has_space(self.metadata.as_ref(), address).await?;
+                let space = if asked { self.metadata.space(place).await? } else { None };
+                (address.clone(), space, None)
+            }
             Place::Bucket(name) => {
                 let space = self.metadata.space(place).await?.ok_or(Error::NoSuchBucket)?;
-                Entered {
-                    address: space.address.clone(),
-                    space: Some(space),
-                    bucket: Some(name.clone()),
-                    as_stranger: false,
-                }
+                (space.address.clone(), Some(space), Some(name.clone()))
             }
-        })
+        };
+        let settings = match &space {
+            Some(space) => self.settings_at(space.id, space.settings).await?,
+            None => SpaceSettings::none(),
+        };
+        Ok(Entered { settings, acls: self.acls, ..Entered::at(address, space, bucket) })
     }
 
-    /// The space of an object that `who` may exercise `right` on.
-    pub async fn space_of(&self, who: &Principal, right: Right, object: &ObjectRef) -> Result<SpaceAddress> {
-        Ok(self.locate(who, right, object).await?.found.object.address)
+    /// The space of an object that `who` may do `action` to.
+    pub async fn space_of(
+        &self,
+        who: &Principal,
+        action: Action,
+        object: &ObjectRef,
+    ) -> Result<SpaceAddress> {
+        Ok(self.locate(who, action, object).await?.found.object.address)
     }
 
-    /// The object that `who` may exercise `right` on, delete markers included.
-    pub(crate) async fn locate(&self, who: &Principal, right: Right, object: &ObjectRef) -> Result<Located> {
+    /// The object that `who` may do `action` to, delete markers included.
+    pub(crate) async fn locate(
+        &self,
+        who: &Principal,
+        action: Action,
+        object: &ObjectRef,
+    ) -> Result<Located> {
         match object {
             ObjectRef::Id(id) => {
                 let found = self.metadata.find(&Target::Id(*id)).await?.ok_or(Error::NoSuchObject)?;
-                authorize::check(who, right, &found.object.address, Error::NoSuchObject)?;
+                let entered = self.around(&found.object, None).await?;
+                // An id names a version, and the latest one is the object itself: what denies either denies it.
+                let object = &found.object;
+                if object.is_latest {
+                    entered.allow(who, Wish::of(action, object.key.as_ref()), Some(object))?;
+                }
+                if object.versioning != Versioning::Off || !object.is_latest {
+                    entered.allow(who, Wish::of(action, object.key.as_ref()).version(true), Some(object))?;
+                }
                 Ok(Located { found, bucket: None })
             }
-            ObjectRef::Key { place, key, version: None } => self.locate_latest(who, right, place, key).await,
+            ObjectRef::Key { place, key, version: None } => self.locate_latest(who, action, place, key).await,
             ObjectRef::Key { place, key, version: Some(version) } => {
-                let entered = self.enter(who, right, place).await?;
-                let target = Target::Version(entered.address, key.clone(), *version);
-                let found = self.metadata.find(&target).await?.ok_or(Error::NoSuchVersion)?;
+                let entered = self.resolve(place).await?;
+                let target = Target::Version(entered.address.clone(), key.clone(), *version);
+                let wish = Wish::of(action, Some(key)).version(true);
+                let Some(found) = self.metadata.find(&target).await? else {
+                    return Err(entered.absent(who, wish, Error::NoSuchVersion));
+                };
+                entered.admit(who, wish, &found.object)?;
                 Ok(Located { found, bucket: entered.bucket })
             }
         }
@@ -216,33 +263,66 @@ impl Store {
     async fn locate_latest(
         &self,
         who: &Principal,
-        right: Right,
+        action: Action,
         place: &Place,
         key: &Key,
     ) -> Result<Located> {
-        let found =
-            self.metadata.latest(place, key).await?.filter(|found| {
-                authorize::check(who, right, &found.object.address, Error::NoSuchObject).is_ok()
-            });
-        let Some(found) = found else {
-            self.enter(who, right, place).await?;
-            return Err(Error::NoSuchObject);
-        };
+        let wish = Wish::of(action, Some(key));
         let bucket = match place {
             Place::Bucket(name) => Some(name.clone()),
             Place::Space(_) => None,
         };
-        Ok(Located { found, bucket })
+        if let Some(found) = self.metadata.latest(place, key).await? {
+            self.around(&found.object, bucket.clone()).await?.admit(who, wish, &found.object)?;
+            return Ok(Located { found, bucket });
+        }
+        let entered = self.resolve(place).await?;
+        Err(entered.absent(who, wish, Error::NoSuchObject))
+    }
+
+    /// Lets `who`, who was let at `object`, do these to it, too, and nobody else.
+    pub(crate) async fn also(
+        &self,
+        who: &Principal,
+        actions: &[Action],
+        named: &ObjectRef,
+        object: &Object,
+    ) -> Result<()> {
+        let entered = self.around(object, named.bucket().cloned()).await?;
+        for action in actions {
+            let wish = Wish::of(*action, object.key.as_ref()).version(named.names_version());
+            entered.allow(who, wish, Some(object))?;
+        }
+        Ok(())
+    }
+
+    /// Whether `who` may go round a governance retention of `object`.
+    pub(crate) async fn may_bypass(
+        &self,
+        who: &Principal,
+        named: &ObjectRef,
+        object: &Object,
+    ) -> Result<bool> {
+        let entered = self.around(object, named.bucket().cloned()).await?;
+        let wish = Wish::of(Action::BypassGovernanceRetention, object.key.as_ref());
+        Ok(matches!(entered.decide(who, wish, Some(object)), Decision::Allowed(_)))
+    }
+
+    /// The space of an object that was found, as it stood then.
+    async fn around(&self, object: &Object, bucket: Option<BucketName>) -> Result<Entered> {
+        let settings = self.settings_at(object.space, object.settings).await?;
+        let entered = Entered::at(object.address.clone(), None, bucket);
+        Ok(Entered { settings, acls: self.acls, ..entered })
     }
 
     /// As [`Self::locate`], and a delete marker counts as absent.
     pub(crate) async fn locate_content(
         &self,
         who: &Principal,
-        right: Right,
+        action: Action,
         object: &ObjectRef,
     ) -> Result<Located> {
-        self.locate(who, right, object).await?.content(object)
+        self.locate(who, action, object).await?.content(object)
     }
 }
 
@@ -266,7 +346,27 @@ pub(crate) fn quota_exceeded(part: QuotaPart) -> Error {
     Error::QuotaExceeded(part)
 }
 
-/// A place that a principal was let into.
+/// What a request wants to do in a place.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    action: Action,
+    key: Option<&'a Key>,
+    version: bool,
+}
+
+impl<'a> Wish<'a> {
+    /// To do `action` to an object, or, without a key, to the space or to an object without one.
+    pub(crate) fn of(action: Action, key: Option<&'a Key>) -> Self {
+        Self { action, key, version: false }
+    }
+
+    /// The same, of a version that the request names, if it does.
+    pub(crate) fn version(self, named: bool) -> Self {
+        Self { version: named, ..self }
+    }
+}
+
+/// A place that a request is about.
 pub(crate) struct Entered {
     /// Its address.
     pub(crate) address: SpaceAddress,
@@ -274,21 +374,135 @@ pub(crate) struct Entered {
     pub(crate) space: Option<Space>,
     /// The bucket it was reached through.
     pub(crate) bucket: Option<BucketName>,
-    /// Whether it was let in by an ACL and not by its rights.
+    /// What is set on it.
+    pub(crate) settings: Arc<SpaceSettings>,
+    /// Whether ACLs count.
+    acls: bool,
+    /// Whether the principal was let in by an ACL, and not by its rights or by the bucket's policy.
     pub(crate) as_stranger: bool,
 }
 
+/// What an object that is not there is tagged with.
+static NO_TAGS: Tags = Tags::new();
+
 impl Entered {
-    /// A place that was entered before, by its address.
-    pub(crate) fn at(address: SpaceAddress) -> Self {
-        Self { address, space: None, bucket: None, as_stranger: false }
+    fn at(address: SpaceAddress, space: Option<Space>, bucket: Option<BucketName>) -> Self {
+        Self { address, space, bucket, settings: SpaceSettings::none(), acls: false, as_stranger: false }
     }
 
-    /// Lets in whoever may exercise `right` here, and nobody else. That a bucket exists is no secret, since its name
+    /// A place that is known already, by its address.
+    pub(crate) fn again(address: SpaceAddress, settings: Arc<SpaceSettings>) -> Self {
+        Self { settings, ..Self::at(address, None, None) }
+    }
+
+    /// Whether `who` may do `wish` here, to `object` if that is there.
+    pub(crate) fn decide(&self, who: &Principal, wish: Wish<'_>, object: Option<&Object>) -> Decision {
+        let key = wish.key.map(Key::as_str);
+        decide(
+            who,
+            wish.action,
+            &Resource { space: &self.address, key, version: wish.version },
+            &self.facts(object),
+        )
+    }
+
+    fn facts<'f>(&'f self, object: Option<&'f Object>) -> Facts<'f> {
+        Facts {
+            by_bucket: self.bucket.is_some(),
+            settings: &self.settings,
+            acls: self.acls,
+            object_acl: object.filter(|object| !object.is_delete_marker()).map(|object| object.acl),
+            tags: Some(object.map_or(&NO_TAGS, |object| &object.tags)),
+        }
+    }
+
+    /// Whether anything but rights could let `who` do anything here.
+    pub(crate) fn is_open_to(&self, who: &Principal) -> bool {
+        is_open_to(who, &self.facts(None))
+    }
+
+    /// Lets in whoever may do `wish` here, and nobody else. That a bucket exists is no secret, since its name
     /// cannot be taken: a stranger is refused, as on S3, before anything inside is looked at.
-    pub(crate) fn authorize(&self, who: &Principal, right: Right) -> Result<()> {
-        let hidden = if self.bucket.is_some() { Error::Forbidden(right) } else { Error::NoSuchObject };
-        authorize::check(who, right, &self.address, hidden)
+    pub(crate) fn allow(&self, who: &Principal, wish: Wish<'_>, object: Option<&Object>) -> Result<By> {
+        let why = match self.decide(who, wish, object) {
+            Decision::Allowed(by) => return Ok(by),
+            Decision::Refused(why) => why,
+        };
+        let hidden = |right| {
+            request::out_of_sight();
+            if self.bucket.is_some() { Error::Forbidden(right) } else { Error::NoSuchObject }
+        };
+        Err(match why {
+            // Natively, what is out of sight is not there, whatever is said about it.
+            Why::Policy if self.bucket.is_none() && !who.sees(&self.address) => hidden(wish.action.right()),
+            Why::Policy => {
+                request::denied("policy");
+                Error::PolicyDenies
+            }
+            Why::Right(right) => authorize::refuse(right),
+            Why::OutOfSight(right) => hidden(right),
+        })
+    }
+
+    /// Lets `who`, who was let in to write an object, write these of its attributes with it. Whom an ACL let in may write
+    /// them all: it knows no difference.
+    pub(crate) fn allow_attributes(
+        &self,
+        who: &Principal,
+        key: Option<&Key>,
+        attributes: &Attributes,
+    ) -> Result<()> {
+        if self.settings.policy.is_none() {
+            return Ok(());
+        }
+        let acl = who.context.sets_acl || attributes.acl.is_shared();
+        for (asked, action) in [
+            (acl, Action::PutObjectAcl),
+            (!attributes.tags.is_empty(), Action::PutObjectTagging),
+            (attributes.lock.retention.is_some(), Action::PutObjectRetention),
+            (attributes.lock.legal_hold.is_some(), Action::PutObjectLegalHold),
+        ] {
+            match self.decide(who, Wish::of(action, key), None) {
+                Decision::Refused(why) if asked && (why == Why::Policy || !self.as_stranger) => {
+                    return self.allow(who, Wish::of(action, key), None).map(drop);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets `who` at an object that is there. A delete marker is nothing that could be read: who may not list is
+    /// refused it.
+    fn admit(&self, who: &Principal, wish: Wish<'_>, object: &Object) -> Result<()> {
+        self.allow(who, wish, Some(object))?;
+        let reads = wish.action.right() == Right::Read;
+        if reads && object.is_delete_marker() && !self.may_list(who, wish) {
+            return Err(authorize::refuse(wish.action.right()));
+        }
+        Ok(())
+    }
+
+    /// The answer to who asks for what is not there: that it is not, to who may know, and to others the same as to what
+    /// they may not have (S3 `GetObject`).
+    fn absent(&self, who: &Principal, wish: Wish<'_>, missing: Error) -> Error {
+        match self.allow(who, wish, None) {
+            Err(refused) => refused,
+            Ok(_) if self.may_list(who, wish) => missing,
+            Ok(_) => authorize::refuse(wish.action.right()),
+        }
+    }
+
+    /// Whether `who` may know which keys are there; those that begin as the key of `wish`, where a policy tells them
+    /// apart. With a right of its own, and no policy, nothing is kept from it.
+    fn may_list(&self, who: &Principal, wish: Wish<'_>) -> bool {
+        if self.settings.policy.is_none() && who.may(wish.action.right(), &self.address).is_ok() {
+            return true;
+        }
+        let prefix = wish.key.map(Key::as_str).unwrap_or_default();
+        let asking = who.clone().asking(who.context.listing(prefix));
+        let wish = Wish::of(Action::ListBucket, None);
+        matches!(self.decide(&asking, wish, None), Decision::Allowed(_))
     }
 
     /// The target of a key in this place.

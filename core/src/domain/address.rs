@@ -69,7 +69,7 @@ impl Key {
             return Err(Invalid::new("key", "must not be empty"));
         }
         if text.len() > KEY_BYTES_MAX {
-            return Err(Invalid::new("key", "must be at most 1024 bytes of UTF-8"));
+            return Err(Invalid::too_long("key", "must be at most 1024 bytes of UTF-8"));
         }
         if text.contains('\0') {
             return Err(Invalid::new("key", "must not contain NUL"));

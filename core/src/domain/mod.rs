@@ -3,10 +3,12 @@
 //! Everything here can be tested with values alone. A value that exists has been validated.
 
 pub mod acl;
+pub mod action;
 pub mod address;
 pub mod blob;
 pub mod checksum;
 pub mod completion;
+pub mod context;
 pub mod cors;
 pub mod etag;
 pub mod identity;
@@ -15,11 +17,13 @@ pub mod invalid;
 pub mod lifecycle;
 pub mod limits;
 pub mod multipart;
+pub mod network;
 pub mod object;
 pub mod object_lock;
 pub mod pace;
 pub mod patch;
 pub mod placement;
+pub mod policy;
 pub mod precondition;
 pub mod principal;
 pub mod range;

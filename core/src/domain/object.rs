@@ -137,7 +137,8 @@ impl Attributes {
         }
         let bytes: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
         if bytes > USER_METADATA_BYTES_MAX {
-            return Err(Invalid::new("metadata", "must be at most 2048 bytes, names and values together"));
+            let reason = "must be at most 2048 bytes, names and values together";
+            return Err(Invalid::too_long("metadata", reason));
         }
         for (name, value) in &self.metadata {
             // RFC 9110 section 5.6.2: a field name is a token.

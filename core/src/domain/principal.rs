@@ -4,8 +4,10 @@ use std::fmt;
 
 use super::acl::Stranger;
 use super::address::{Namespace, SpaceAddress, Tenant};
+use super::context::Context;
 use super::invalid::Invalid;
 use super::timestamp::Timestamp;
+use uuid::Uuid;
 
 /// One kind of permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +149,8 @@ pub enum Proof {
     Nothing,
     /// A stored key.
     Key {
+        /// Its id, by which policies name it.
+        id: Uuid,
         /// Its public part, by which it is looked up again.
         lookup: String,
     },
@@ -158,7 +162,10 @@ pub enum Proof {
         expires_at: Timestamp,
     },
     /// A signed URL, which nothing derives from.
-    Url,
+    Url {
+        /// The id of the stored key that made it, if one did.
+        maker: Option<Uuid>,
+    },
     /// Nothing, though authentication is required: it gets what is granted to everybody.
     Missing,
 }
@@ -178,6 +185,8 @@ pub struct Principal {
     pub rights: Rights,
     /// By what it proved itself.
     pub proof: Proof,
+    /// What its request says of itself, which policies may ask for.
+    pub context: Context,
 }
 
 /// Why a principal may not do something.
@@ -199,6 +208,7 @@ impl Principal {
             namespaces: None,
             rights: Rights::all(),
             proof: Proof::Operator,
+            context: Context::default(),
         }
     }
 
@@ -212,6 +222,7 @@ impl Principal {
             namespaces: None,
             rights: Rights::default(),
             proof: Proof::Missing,
+            context: Context::default(),
         }
     }
 
@@ -238,13 +249,21 @@ impl Principal {
         self.reaches(tenant).then(|| Self { tenant: tenant.clone(), tenants: Tenants::Own, ..self })
     }
 
+    /// The same principal, whose request says this of itself.
+    #[must_use]
+    pub fn asking(self, context: Context) -> Self {
+        Self { context, ..self }
+    }
+
     /// Whether anything in `space` may be seen at all.
     pub fn sees(&self, space: &SpaceAddress) -> bool {
-        self.reaches(&space.tenant)
-            && self
-                .namespaces
-                .as_ref()
-                .is_none_or(|allowed| allowed.iter().any(|pattern| pattern.matches(&space.namespace)))
+        self.reaches(&space.tenant) && self.is_let_into(&space.namespace)
+    }
+
+    /// Whether `namespace` is among those allowed, whosever it is.
+    pub fn is_let_into(&self, namespace: &Namespace) -> bool {
+        let allowed = self.namespaces.as_ref();
+        allowed.is_none_or(|allowed| allowed.iter().any(|pattern| pattern.matches(namespace)))
     }
 
     /// Whether `right` may be exercised in `space`. Deny is the default.
@@ -270,6 +289,7 @@ mod tests {
             namespaces: None,
             rights: Rights::parse("read").unwrap(),
             proof: Proof::Nothing,
+            context: Context::default(),
         };
         assert_eq!(who.may(Right::Read, &space("a", "acme")), Ok(()));
         assert_eq!(who.may(Right::Write, &space("a", "acme")), Err(Denied::Forbidden(Right::Write)));

@@ -1,12 +1,16 @@
 //! What an owner has set on a space, each kind a document of its own that was validated when it was set.
 
+use std::sync::{Arc, LazyLock};
+
 use serde::{Deserialize, Serialize};
 
 use super::acl::CannedAcl;
+use super::action::Action;
 use super::cors::CorsConfig;
 use super::invalid::Invalid;
 use super::lifecycle::Lifecycle;
 use super::object::Tags;
+use super::policy::Policy;
 
 /// Most tags of a space (S3 `PutBucketTagging`).
 pub const SPACE_TAGS_MAX: usize = 50;
@@ -37,12 +41,21 @@ pub enum SettingKind {
     Ownership,
     /// [`SpaceSettings::acl`].
     Acl,
+    /// [`SpaceSettings::policy`].
+    Policy,
 }
 
 impl SettingKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Cors, Self::Lifecycle, Self::Tags, Self::PublicAccess, Self::Ownership, Self::Acl];
+    pub const ALL: [Self; 7] = [
+        Self::Cors,
+        Self::Lifecycle,
+        Self::Tags,
+        Self::PublicAccess,
+        Self::Ownership,
+        Self::Acl,
+        Self::Policy,
+    ];
 
     /// The number kept in the database.
     pub fn code(self) -> i16 {
@@ -53,12 +66,35 @@ impl SettingKind {
             Self::PublicAccess => 4,
             Self::Ownership => 5,
             Self::Acl => 6,
+            Self::Policy => 7,
         }
     }
 
     /// Reads the number kept in the database.
     pub fn from_code(code: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// The action that sets one.
+    pub fn set_by(self) -> Action {
+        match self {
+            Self::Cors => Action::PutBucketCORS,
+            Self::Lifecycle => Action::PutLifecycleConfiguration,
+            Self::Tags => Action::PutBucketTagging,
+            Self::PublicAccess => Action::PutBucketPublicAccessBlock,
+            Self::Ownership => Action::PutBucketOwnershipControls,
+            Self::Acl => Action::PutBucketAcl,
+            Self::Policy => Action::PutBucketPolicy,
+        }
+    }
+
+    /// The action that removes one.
+    pub fn removed_by(self) -> Action {
+        match self {
+            Self::Policy => Action::DeleteBucketPolicy,
+            // S3 has no others.
+            other => other.set_by(),
+        }
     }
 }
 
@@ -77,6 +113,8 @@ pub enum Setting {
     Ownership(Declared<BucketOwnerEnforced>),
     /// What the space itself grants to strangers.
     Acl(CannedAcl),
+    /// Who may do what, beside rights.
+    Policy(Arc<Policy>),
 }
 
 impl Setting {
@@ -89,6 +127,7 @@ impl Setting {
             Self::PublicAccess(_) => SettingKind::PublicAccess,
             Self::Ownership(_) => SettingKind::Ownership,
             Self::Acl(_) => SettingKind::Acl,
+            Self::Policy(_) => SettingKind::Policy,
         }
     }
 
@@ -98,7 +137,8 @@ impl Setting {
             Self::Cors(cors) => cors.validate(),
             Self::Lifecycle(lifecycle) => lifecycle.validate(),
             Self::Tags(tags) => validate_tags(tags),
-            Self::PublicAccess(_) | Self::Ownership(_) | Self::Acl(_) => Ok(()),
+            // A policy was looked at when it was read.
+            Self::PublicAccess(_) | Self::Ownership(_) | Self::Acl(_) | Self::Policy(_) => Ok(()),
         }
     }
 
@@ -111,6 +151,7 @@ impl Setting {
             Self::PublicAccess(declared) => serde_json::to_string(declared),
             Self::Ownership(declared) => serde_json::to_string(declared),
             Self::Acl(acl) => serde_json::to_string(acl),
+            Self::Policy(policy) => Ok(policy.text().to_owned()),
         }
     }
 
@@ -123,6 +164,9 @@ impl Setting {
             SettingKind::PublicAccess => Self::PublicAccess(serde_json::from_str(document)?),
             SettingKind::Ownership => Self::Ownership(serde_json::from_str(document)?),
             SettingKind::Acl => Self::Acl(serde_json::from_str(document)?),
+            SettingKind::Policy => {
+                Self::Policy(Arc::new(Policy::parse(document).map_err(serde::de::Error::custom)?))
+            }
         })
     }
 }
@@ -143,7 +187,8 @@ fn validate_tags(tags: &Tags) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// What an owner declared in place of the default. Neither gives anybody anything: it only takes away what ACLs grant.
+/// What an owner declared in place of the default. Neither gives anybody anything: it only takes away what ACLs and
+/// policies grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Declared<T> {
@@ -153,8 +198,7 @@ pub enum Declared<T> {
     Removed,
 }
 
-/// What an owner says of public access: what ACLs may grant, where the operator lets them count. There are no
-/// policies, public or not.
+/// What an owner says of public access: what policies may grant, and ACLs where the operator lets them count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // S3's own four
 pub struct PublicAccess {
@@ -169,12 +213,13 @@ pub struct PublicAccess {
 }
 
 impl PublicAccess {
-    /// What holds for every space.
-    pub const BLOCKED: Self = Self {
+    /// What holds of a space whose owner said nothing, where ACLs do not count: nobody gets anything by them, and
+    /// everything by a policy that grants it.
+    pub const DEFAULT: Self = Self {
         block_public_acls: true,
         ignore_public_acls: true,
-        block_public_policy: true,
-        restrict_public_buckets: true,
+        block_public_policy: false,
+        restrict_public_buckets: false,
     };
 }
 
@@ -191,15 +236,33 @@ pub struct SpaceSettings {
     pub lifecycle: Option<Lifecycle>,
     /// Its tags.
     pub tags: Option<Tags>,
-    /// What was said of public access; `None` for the default: [`PublicAccess::BLOCKED`], or, where ACLs count, nothing.
+    /// What was said of public access; `None` for the default: [`PublicAccess::DEFAULT`], or, where ACLs count, nothing.
     pub public_access: Option<Declared<PublicAccess>>,
     /// What was said of ownership; `None` for the default: enforced, or, where ACLs count, not.
     pub ownership: Option<Declared<BucketOwnerEnforced>>,
     /// What the space itself grants to strangers.
     pub acl: CannedAcl,
+    /// Who may do what, beside rights.
+    pub policy: Option<Arc<Policy>>,
 }
 
 impl SpaceSettings {
+    /// Those of a space on which nothing is set.
+    pub fn none() -> Arc<Self> {
+        static NONE: LazyLock<Arc<SpaceSettings>> = LazyLock::new(Arc::default);
+        NONE.clone()
+    }
+
+    /// Whether a policy that grants something to everybody may be set.
+    pub fn takes_public_policies(&self) -> bool {
+        !self.declared_access().is_some_and(|said| said.block_public_policy)
+    }
+
+    /// Whether what a public policy grants is for the owner's own credentials only.
+    pub fn restricts_public(&self) -> bool {
+        self.declared_access().is_some_and(|said| said.restrict_public_buckets)
+    }
+
     /// Whether the owner has ACLs at all: not once it declared that nobody but itself owns anything.
     pub fn has_acls(&self) -> bool {
         !matches!(self.ownership, Some(Declared::Set(BucketOwnerEnforced)))
@@ -234,6 +297,7 @@ impl FromIterator<Setting> for SpaceSettings {
                 Setting::PublicAccess(declared) => all.public_access = Some(declared),
                 Setting::Ownership(declared) => all.ownership = Some(declared),
                 Setting::Acl(acl) => all.acl = acl,
+                Setting::Policy(policy) => all.policy = Some(policy),
             }
         }
         all
@@ -248,15 +312,19 @@ mod tests {
 
     #[test]
     fn documents_read_back_what_was_written() {
+        let policy =
+            r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"arn:aws:s3:::b"}}"#;
+        let policy = Policy::parse(policy).unwrap();
         let rule = CorsRule { origins: vec!["*".into()], methods: vec!["GET".into()], ..CorsRule::default() };
         for setting in [
             Setting::Cors(CorsConfig { rules: vec![rule] }),
             Setting::Lifecycle(Lifecycle::default()),
             Setting::Tags([("a".to_owned(), "b".to_owned())].into()),
-            Setting::PublicAccess(Declared::Set(PublicAccess::BLOCKED)),
+            Setting::PublicAccess(Declared::Set(PublicAccess::DEFAULT)),
             Setting::PublicAccess(Declared::Removed),
             Setting::Ownership(Declared::Set(BucketOwnerEnforced)),
             Setting::Acl(CannedAcl::PublicReadWrite),
+            Setting::Policy(Arc::new(policy)),
         ] {
             let document = setting.to_document().unwrap();
             assert_eq!(Setting::from_document(setting.kind(), &document).unwrap(), setting, "{document}");

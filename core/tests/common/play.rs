@@ -13,6 +13,7 @@ use juststorage_core::application::objects::copy::CopyRequest;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::Key;
 use juststorage_core::domain::multipart::{PART_BYTES_MIN, PartClaim, PartNumber};
 use juststorage_core::domain::object::Attributes;
@@ -385,7 +386,7 @@ pub async fn apply(running: &Running, operation: &Operation) -> Result<()> {
         }
         Operation::Move { key, cold } => {
             let change = Change { class: Some(class(cold)), ..Change::default() };
-            running.store.update(&root(), &object(KEYS[key]), change).await.map(drop)
+            running.store.update(&root(), Action::PutObject, &object(KEYS[key]), change).await.map(drop)
         }
         Operation::Upload { key, last } => upload(running, KEYS[key], last).await,
         Operation::Abandon { key, content: index } => {

@@ -1,10 +1,12 @@
 //! The caller of a request.
 
+use axum::extract::Query;
 use http::header::AUTHORIZATION;
 use juststorage_core::application::access::AuthMode;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::request;
 use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::context::Context;
 use juststorage_core::domain::principal::Principal;
 
 use super::Call;
@@ -100,7 +102,38 @@ impl Call {
             }
         }
         api.store.admit(&principal).await?;
-        Ok(principal)
+        Ok(principal.asking(self.context()))
+    }
+
+    /// What the request says of itself, for policies: in S3's words, so that one policy holds for both fronts.
+    fn context(&self) -> Context {
+        let header = |name: &str| {
+            let value = self.headers.get(name).and_then(|value| value.to_str().ok());
+            value.map(str::to_owned)
+        };
+        let storage_class = header("x-storage-class").map(|class| match class.as_str() {
+            "hot" => "STANDARD".to_owned(),
+            "cold" => "STANDARD_IA".to_owned(),
+            _ => class,
+        });
+        let mut context = Context {
+            source_ip: self.origin.address,
+            secure: self.origin.secure,
+            referer: header("referer"),
+            storage_class,
+            ..Context::default()
+        };
+        let query = Query::<Vec<(String, String)>>::try_from_uri(&self.uri).map(|Query(pairs)| pairs);
+        for (name, value) in query.unwrap_or_default() {
+            let value = Some(value);
+            match name.as_str() {
+                "prefix" => context.prefix = value,
+                "delimiter" => context.delimiter = value,
+                "limit" => context.max_keys = value,
+                _ => {}
+            }
+        }
+        context
     }
 
     /// The token in `Authorization: Bearer` or `X-Api-Key`.

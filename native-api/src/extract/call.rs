@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use juststorage_core::application::metrics::NamespaceLabel;
 use juststorage_core::domain::address::{Namespace, Tenant};
+use juststorage_core::domain::context::Origin;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::multipart::{PartNumber, UploadId};
 use juststorage_core::domain::object::ObjectId;
@@ -24,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) uri: Uri,
     /// Its headers.
     pub(crate) headers: HeaderMap,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
     label: LabelSlot,
 }
 
@@ -60,7 +63,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let label = parts.extensions.get::<LabelSlot>().cloned().unwrap_or_default();
         let (method, uri) = (parts.method.clone(), parts.uri.clone());
-        Ok(Self { method, uri, headers: parts.headers.clone(), label })
+        let origin = parts.extensions.get().copied().unwrap_or_default();
+        Ok(Self { method, uri, headers: parts.headers.clone(), origin, label })
     }
 }
 

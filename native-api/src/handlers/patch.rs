@@ -9,8 +9,8 @@ use http::HeaderMap;
 use http::header::ETAG;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
-use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::update::Change;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::patch::{AttributesPatch, Patch};
 use juststorage_core::domain::storage_class::StorageClass;
 use serde::Deserialize;
@@ -128,16 +128,11 @@ pub(crate) async fn patch(
     let patch: PatchBody = call.json(&app.api, &proven, body).await?;
     let object = ObjectRef::Id(id.0);
     let class = patch.storage_class.as_deref().map(StorageClass::parse).transpose()?;
-    let attributes = if patch.changes_attributes() {
-        // Who changes a part of it is shown the whole, and so must be allowed to read it.
-        app.api.store.head(&who, &object, &ReadOptions::default()).await?;
-        Some(patch.attributes())
-    } else {
-        None
-    };
+    let shown = patch.changes_attributes();
+    let attributes = shown.then(|| patch.attributes());
     let preconditions = preconditions(&call.headers)?;
-    let changed =
-        app.api.store.update(&who, &object, Change { class, attributes, preconditions, lock: None }).await?;
+    let change = Change { class, attributes, preconditions, shown, ..Change::default() };
+    let changed = app.api.store.update(&who, Action::PutObject, &object, change).await?;
     call.about(&changed.address.namespace);
     let mut headers = HeaderMap::new();
     render::put(&mut headers, ETAG, changed.etag.to_string());

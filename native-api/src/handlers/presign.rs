@@ -116,7 +116,7 @@ pub(crate) async fn presign(State(app): State<App>, call: Call, body: Body) -> R
         (Some(id), None, None, None) if signed_call != PresignedCall::Put => {
             let id = ObjectId::parse(id)?;
             let who = call.caller_of(&app.api, &proven, Named::ById(Error::NoSuchObject)).await?;
-            let space = app.api.store.space_of(&who, signed_call.right(), &ObjectRef::Id(id)).await?;
+            let space = app.api.store.space_of(&who, signed_call.action(), &ObjectRef::Id(id)).await?;
             (who, space, PresignTarget::Id(id))
         }
         _ => {

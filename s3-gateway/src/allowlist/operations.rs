@@ -71,9 +71,9 @@ pub(super) static OPERATIONS: &[Operation] = &[
     offered("GetBucketAcl", Method::GET, Bucket, &["acl"], &[]),
     offered("GetBucketOwnershipControls", Method::GET, Bucket, &["ownershipControls"], &[]),
     offered("GetPublicAccessBlock", Method::GET, Bucket, &["publicAccessBlock"], &[]),
-    // Configurations that cannot exist here: what S3 answers when none is set.
     offered("GetBucketPolicy", Method::GET, Bucket, &["policy"], &[]),
     offered("GetBucketPolicyStatus", Method::GET, Bucket, &["policyStatus"], &[]),
+    // Configurations that cannot exist here: what S3 answers when none is set.
     offered("GetBucketEncryption", Method::GET, Bucket, &["encryption"], &[]),
     offered("GetBucketWebsite", Method::GET, Bucket, &["website"], &[]),
     offered("GetBucketReplication", Method::GET, Bucket, &["replication"], &[]),
@@ -105,7 +105,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     offered("PutBucketCors", Method::PUT, Bucket, &["cors"], &[]),
     offered("PutBucketLifecycleConfiguration", Method::PUT, Bucket, &["lifecycle"], &[]),
     offered("PutBucketTagging", Method::PUT, Bucket, &["tagging"], &[]),
-    refused("PutBucketPolicy", Method::PUT, Bucket, &["policy"]),
+    offered("PutBucketPolicy", Method::PUT, Bucket, &["policy"], &[]),
     refused("PutBucketWebsite", Method::PUT, Bucket, &["website"]),
     refused("PutBucketLogging", Method::PUT, Bucket, &["logging"]),
     refused("PutBucketNotificationConfiguration", Method::PUT, Bucket, &["notification"]),
@@ -142,7 +142,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     offered("DeleteBucketCors", Method::DELETE, Bucket, &["cors"], &[]),
     offered("DeleteBucketLifecycle", Method::DELETE, Bucket, &["lifecycle"], &[]),
     offered("DeleteBucketTagging", Method::DELETE, Bucket, &["tagging"], &[]),
-    refused("DeleteBucketPolicy", Method::DELETE, Bucket, &["policy"]),
+    offered("DeleteBucketPolicy", Method::DELETE, Bucket, &["policy"], &[]),
     refused("DeleteBucketWebsite", Method::DELETE, Bucket, &["website"]),
     refused("DeleteBucketReplication", Method::DELETE, Bucket, &["replication"]),
     refused("DeleteBucketEncryption", Method::DELETE, Bucket, &["encryption"]),

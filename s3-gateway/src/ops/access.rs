@@ -2,10 +2,8 @@
 //! turned them on (decision 0013); otherwise these operations answer fixed values, or what the owner declared.
 
 use http::StatusCode;
-use juststorage_core::application::objects::update::Change;
 use juststorage_core::domain::acl::CannedAcl;
-use juststorage_core::domain::address::Tenant;
-use juststorage_core::domain::patch::AttributesPatch;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::settings::{
     BucketOwnerEnforced, Declared, PublicAccess, Setting, SpaceSettings,
 };
@@ -32,7 +30,7 @@ pub(crate) async fn bucket_acl(
     api: &Api,
     request: S3Request<GetBucketAclInput>,
 ) -> S3Result<S3Response<GetBucketAclOutput>> {
-    let (space, settings) = settings_of(api, &request, &request.input.bucket).await?;
+    let (space, settings) = settings_of(api, &request, Action::GetBucketAcl, &request.input.bucket).await?;
     let owner = values::owner(&space.address.tenant);
     let acl = counting(api, &settings, settings.acl);
     Ok(S3Response::new(GetBucketAclOutput { grants: Some(acl::grants(acl, &owner)), owner: Some(owner) }))
@@ -44,9 +42,9 @@ pub(crate) async fn object_acl(
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let object = find(api, &request, &reference).await?;
+    let object = find(api, &request, Action::GetObjectAcl, &reference).await?;
     let owner = values::owner(&object.address.tenant);
-    let (_, settings) = settings_of(api, &request, &input.bucket).await?;
+    let settings = api.store.settings_around(&object).await.map_err(translate)?;
     let grants = Some(acl::grants(counting(api, &settings, object.acl), &owner));
     Ok(S3Response::new(GetObjectAclOutput { grants, owner: Some(owner), ..GetObjectAclOutput::default() }))
 }
@@ -61,14 +59,9 @@ pub(crate) async fn put_bucket_acl(
     request: S3Request<PutBucketAclInput>,
 ) -> S3Result<S3Response<PutBucketAclOutput>> {
     let (bucket, policy) = (&request.input.bucket, request.input.access_control_policy.as_ref());
-    let (space, settings) = settings_of(api, &request, bucket).await?;
-    let acl = asked(api, &request, bucket, policy, &space.address.tenant).await?;
-    // What grants nothing, and did not before, is set nowhere. It is taken back also where ACLs do not count, so that
-    // none comes back with them.
-    if acl.is_shared() || acl != settings.acl {
-        let bucket = address::bucket(bucket)?;
-        api.store.put_setting(who(&request)?, &bucket, Setting::Acl(acl)).await.map_err(translate)?;
-    }
+    let name = address::bucket(bucket)?;
+    let acl = asked(api, &request, bucket, policy).await?;
+    api.store.put_bucket_acl(who(&request)?, &name, acl).await.map_err(translate)?;
     Ok(S3Response::new(PutBucketAclOutput::default()))
 }
 
@@ -78,12 +71,8 @@ pub(crate) async fn put_object_acl(
 ) -> S3Result<S3Response<PutObjectAclOutput>> {
     let (input, policy) = (&request.input, request.input.access_control_policy.as_ref());
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let object = find(api, &request, &reference).await?;
-    let acl = asked(api, &request, &input.bucket, policy, &object.address.tenant).await?;
-    if acl.is_shared() || acl != object.acl {
-        let change = Change { attributes: Some(AttributesPatch::acl(acl)), ..Change::default() };
-        api.store.update(who(&request)?, &reference, change).await.map_err(translate)?;
-    }
+    let acl = asked(api, &request, &input.bucket, policy).await?;
+    api.store.put_object_acl(who(&request)?, &reference, acl).await.map_err(translate)?;
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }
 
@@ -93,12 +82,15 @@ async fn asked<T>(
     request: &S3Request<T>,
     bucket: &str,
     policy: Option<&AccessControlPolicy>,
-    owner: &Tenant,
 ) -> S3Result<CannedAcl> {
     match policy {
         None if acl::says_anything(&request.headers) => Ok(acl::asked(&request.headers)),
         None => Err(malformed_xml("an ACL is expected, in a header or in the body")),
-        Some(policy) => acl::of_body(&api.store, who(request)?, bucket, policy, owner.as_str()).await,
+        Some(policy) => {
+            let who = who(request)?;
+            let owner = api.store.owner_of(who, &address::bucket(bucket)?).await.map_err(translate)?;
+            acl::of_body(&api.store, who, bucket, policy, owner.as_str()).await
+        }
     }
 }
 
@@ -106,7 +98,8 @@ pub(crate) async fn ownership(
     api: &Api,
     request: S3Request<GetBucketOwnershipControlsInput>,
 ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
-    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
+    let action = Action::GetBucketOwnershipControls;
+    let (_, settings) = settings_of(api, &request, action, &request.input.bucket).await?;
     // Where ACLs count, a bucket has them until its owner says otherwise.
     let none = api.store.heeds_acls() && settings.ownership.is_none();
     if none || settings.ownership == Some(Declared::Removed) {
@@ -159,9 +152,10 @@ pub(crate) async fn public_access(
     api: &Api,
     request: S3Request<GetPublicAccessBlockInput>,
 ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
-    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
+    let action = Action::GetBucketPublicAccessBlock;
+    let (_, settings) = settings_of(api, &request, action, &request.input.bucket).await?;
     let said = match settings.public_access {
-        None if !api.store.heeds_acls() => PublicAccess::BLOCKED,
+        None if !api.store.heeds_acls() => PublicAccess::DEFAULT,
         Some(Declared::Set(said)) => said,
         None | Some(Declared::Removed) => {
             return Err(fail(

@@ -7,6 +7,7 @@ use http::header::CONTENT_TYPE;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::list::Cursor;
 use juststorage_core::application::spaces::NewBucket;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::settings::{Setting, SpaceSettings};
 use juststorage_core::domain::space::Space;
 use s3s::dto::{
@@ -25,22 +26,29 @@ use crate::errors::{internal, translate, writable, wrong_argument};
 /// Most buckets of one answer (S3 `ListBuckets`).
 const BUCKETS_MAX: u32 = 10_000;
 
-/// The space of a bucket that the caller may read.
-pub(crate) async fn space_of<T>(api: &Api, request: &S3Request<T>, bucket: &str) -> S3Result<Space> {
+/// The space of a bucket where the caller may do `action`.
+pub(crate) async fn space_of<T>(
+    api: &Api,
+    request: &S3Request<T>,
+    action: Action,
+    bucket: &str,
+) -> S3Result<Space> {
     let name = address::bucket(bucket)?;
-    let space = api.store.head_bucket(who(request)?, &name).await.map_err(translate)?;
+    let space = api.store.bucket_for(who(request)?, action, &name).await.map_err(translate)?;
     note_namespace(space.address.namespace.as_str());
     Ok(space)
 }
 
-/// The space of a bucket that the caller may read, and its settings.
+/// The space of a bucket where the caller may do `action`, and its settings.
 pub(crate) async fn settings_of<T>(
     api: &Api,
     request: &S3Request<T>,
+    action: Action,
     bucket: &str,
 ) -> S3Result<(Space, Arc<SpaceSettings>)> {
     let name = address::bucket(bucket)?;
-    let (space, settings) = api.store.bucket_settings(who(request)?, &name).await.map_err(translate)?;
+    let (space, settings) =
+        api.store.bucket_settings(who(request)?, action, &name).await.map_err(translate)?;
     note_namespace(space.address.namespace.as_str());
     Ok((space, settings))
 }
@@ -149,7 +157,7 @@ pub(crate) async fn create(
         // who asks for locks, which the bucket may not have.
         Err(Error::BucketExists { own: true, .. }) if api.region == "us-east-1" && !locking => {
             if acl::says_anything(&request.headers) && api.store.heeds_acls() {
-                api.store.put_setting(who, &name, Setting::Acl(acl)).await.map_err(translate)?;
+                api.store.put_bucket_acl(who, &name, acl).await.map_err(translate)?;
             }
             if !tags.is_empty() {
                 api.store.put_setting(who, &name, Setting::Tags(tags)).await.map_err(translate)?;
@@ -186,7 +194,7 @@ pub(crate) async fn location(
     api: &Api,
     request: S3Request<GetBucketLocationInput>,
 ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-    space_of(api, &request, &request.input.bucket).await?;
+    space_of(api, &request, Action::GetBucketLocation, &request.input.bucket).await?;
     let region = (api.region != "us-east-1").then(|| BucketLocationConstraint::from(api.region.clone()));
     Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
 }

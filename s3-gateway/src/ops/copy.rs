@@ -4,6 +4,7 @@ use http::HeaderMap;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::copy::{CopyRequest, SOURCE_DIFFERS};
 use juststorage_core::application::uploads::CopyPartRequest;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::principal::Principal;
 use juststorage_core::domain::range::ByteRange;
 use s3s::dto::{
@@ -54,7 +55,7 @@ async fn uncopied(
         Error::DeleteMarker { .. } => with_member(translate(error), "Key", source.key),
         // What is written may be missing too: its bucket, or the object that If-Match names.
         Error::NoSuchObject => match source.reference() {
-            Ok(reference) if api.store.object(who, &reference).await.is_err() => {
+            Ok(reference) if api.store.object(who, Action::GetObject, &reference).await.is_err() => {
                 with_member(translate(error), "Key", source.key)
             }
             _ => translate(error),

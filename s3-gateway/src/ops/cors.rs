@@ -1,6 +1,7 @@
 //! The CORS configuration of a bucket. [`crate::preflight`] applies it.
 
 use http::StatusCode;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::cors::{CorsConfig, CorsRule};
 use juststorage_core::domain::settings::{Setting, SettingKind};
 use s3s::dto::{
@@ -19,7 +20,7 @@ pub(crate) async fn get(
     api: &Api,
     request: S3Request<GetBucketCorsInput>,
 ) -> S3Result<S3Response<GetBucketCorsOutput>> {
-    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
+    let (_, settings) = settings_of(api, &request, Action::GetBucketCORS, &request.input.bucket).await?;
     let cors = settings.cors.as_ref().ok_or_else(|| {
         fail(StatusCode::NOT_FOUND, "NoSuchCORSConfiguration", "The CORS configuration does not exist")
     })?;

@@ -6,8 +6,9 @@ use futures::StreamExt as _;
 use http::StatusCode;
 use juststorage_core::application::error::Error as CoreError;
 use juststorage_core::application::objects::delete::Deletion;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
-use juststorage_core::domain::principal::{Principal, Right};
+use juststorage_core::domain::principal::Principal;
 use juststorage_core::domain::timestamp::Timestamp;
 use s3s::dto::{
     Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
@@ -90,7 +91,10 @@ pub(crate) async fn many(
     };
     if results.iter().any(denied) {
         // A stranger is refused as a whole, and not key by key.
-        api.store.face_bucket(who, &address::bucket(bucket)?, Right::Delete).await.map_err(translate)?;
+        api.store
+            .face_bucket(who, &address::bucket(bucket)?, Action::DeleteObject)
+            .await
+            .map_err(translate)?;
     }
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for (object, result) in results {

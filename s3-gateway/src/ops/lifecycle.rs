@@ -1,6 +1,7 @@
 //! Lifecycle rules of a bucket.
 
 use http::StatusCode;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::object::Object;
 use juststorage_core::domain::settings::{Setting, SettingKind};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,7 +22,8 @@ pub(crate) async fn get(
     api: &Api,
     request: S3Request<GetBucketLifecycleConfigurationInput>,
 ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
-    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
+    let (_, settings) =
+        settings_of(api, &request, Action::GetLifecycleConfiguration, &request.input.bucket).await?;
     let lifecycle = settings.lifecycle.as_ref().ok_or_else(|| {
         fail(
             StatusCode::NOT_FOUND,

@@ -11,6 +11,7 @@ pub(crate) mod listing;
 pub(crate) mod multipart;
 pub(crate) mod object_lock;
 pub(crate) mod objects;
+pub(crate) mod policy;
 pub(crate) mod tagging;
 pub(crate) mod unset;
 pub(crate) mod uploads;

@@ -12,6 +12,7 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::{Head, IfRange, ReadOptions};
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
 use juststorage_core::domain::etag::Etag;
 use juststorage_core::domain::object::Object;
@@ -70,9 +71,14 @@ pub(crate) async fn put(
     Ok(S3Response::new(output))
 }
 
-/// The object, if the caller may read it.
-pub(crate) async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
-    let object = api.store.object(who(request)?, object).await.map_err(translate)?;
+/// The object, if the caller may do `action` to it.
+pub(crate) async fn find<T>(
+    api: &Api,
+    request: &S3Request<T>,
+    action: Action,
+    object: &ObjectRef,
+) -> S3Result<Object> {
+    let object = api.store.object(who(request)?, action, object).await.map_err(translate)?;
     note_namespace(object.address.namespace.as_str());
     Ok(object)
 }

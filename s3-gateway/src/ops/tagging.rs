@@ -3,6 +3,7 @@
 use http::StatusCode;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::update::Change;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::object::{Object, Tags};
 use juststorage_core::domain::patch::AttributesPatch;
 use juststorage_core::domain::settings::{Setting, SettingKind};
@@ -26,7 +27,7 @@ pub(crate) async fn get(
 ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let object = find(api, &request, &reference).await?;
+    let object = find(api, &request, Action::GetObjectTagging, &reference).await?;
     let version_id = object.s3_version_id();
     Ok(S3Response::new(GetObjectTaggingOutput { tag_set: attributes::write_tags(&object.tags), version_id }))
 }
@@ -35,7 +36,7 @@ pub(crate) async fn get_bucket(
     api: &Api,
     request: S3Request<GetBucketTaggingInput>,
 ) -> S3Result<S3Response<GetBucketTaggingOutput>> {
-    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
+    let (_, settings) = settings_of(api, &request, Action::GetBucketTagging, &request.input.bucket).await?;
     let tags = settings.tags.as_ref().filter(|tags| !tags.is_empty());
     let tags =
         tags.ok_or_else(|| fail(StatusCode::NOT_FOUND, "NoSuchTagSet", "The TagSet does not exist"))?;
@@ -68,7 +69,8 @@ pub(crate) async fn put(
     let tags = attributes::tag_set(std::mem::take(&mut request.input.tagging.tag_set))?;
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let version_id = replace(api, &request, &reference, tags).await?.s3_version_id();
+    let version_id =
+        replace(api, &request, Action::PutObjectTagging, &reference, tags).await?.s3_version_id();
     Ok(S3Response::new(PutObjectTaggingOutput { version_id }))
 }
 
@@ -78,7 +80,8 @@ pub(crate) async fn delete(
 ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let version_id = replace(api, &request, &reference, Tags::new()).await?.s3_version_id();
+    let version_id =
+        replace(api, &request, Action::DeleteObjectTagging, &reference, Tags::new()).await?.s3_version_id();
     let output = DeleteObjectTaggingOutput { version_id };
     Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
 }
@@ -87,11 +90,10 @@ pub(crate) async fn delete(
 async fn replace<T>(
     api: &Api,
     request: &S3Request<T>,
+    action: Action,
     reference: &ObjectRef,
     tags: Tags,
 ) -> S3Result<Object> {
-    // Whose tags are replaced is read first, which needs the right to: the change itself follows the key.
-    find(api, request, reference).await?;
     let change = Change { attributes: Some(AttributesPatch::tags(tags)), ..Change::default() };
-    api.store.update(who(request)?, reference, change).await.map_err(translate)
+    api.store.update(who(request)?, action, reference, change).await.map_err(translate)
 }

@@ -2,6 +2,7 @@
 //! read every configuration (Terraform, s3cmd) work.
 
 use http::StatusCode;
+use juststorage_core::domain::action::Action;
 #[allow(clippy::wildcard_imports)] // a table over nearly all of it
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result};
@@ -12,45 +13,41 @@ use crate::errors::fail;
 
 /// An operation that answers 404 with a code of its own.
 macro_rules! absent {
-    ($($name:ident: $input:ty => $output:ty, $code:literal, $message:literal;)*) => {$(
+    ($($name:ident: $input:ty => $output:ty, $action:ident, $code:literal, $message:literal;)*) => {$(
         pub(crate) async fn $name(api: &Api, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
-            space_of(api, &request, &request.input.bucket).await?;
+            space_of(api, &request, Action::$action, &request.input.bucket).await?;
             Err(fail(StatusCode::NOT_FOUND, $code, $message))
         }
     )*};
 }
 
 absent! {
-    policy: GetBucketPolicyInput => GetBucketPolicyOutput,
-        "NoSuchBucketPolicy", "The bucket policy does not exist";
-    policy_status: GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput,
-        "NoSuchBucketPolicy", "The bucket policy does not exist";
-    encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput,
+    encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput, GetEncryptionConfiguration,
         "ServerSideEncryptionConfigurationNotFoundError",
         "The server side encryption configuration was not found";
-    website: GetBucketWebsiteInput => GetBucketWebsiteOutput,
+    website: GetBucketWebsiteInput => GetBucketWebsiteOutput, GetBucketWebsite,
         "NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration";
-    replication: GetBucketReplicationInput => GetBucketReplicationOutput,
+    replication: GetBucketReplicationInput => GetBucketReplicationOutput, GetReplicationConfiguration,
         "ReplicationConfigurationNotFoundError", "The replication configuration was not found";
 }
 
 /// An operation that answers an empty configuration.
 macro_rules! empty {
-    ($($name:ident: $input:ty => $output:expr, $type:ty;)*) => {$(
+    ($($name:ident: $input:ty => $output:expr, $type:ty, $action:ident;)*) => {$(
         pub(crate) async fn $name(api: &Api, request: S3Request<$input>) -> S3Result<S3Response<$type>> {
-            space_of(api, &request, &request.input.bucket).await?;
+            space_of(api, &request, Action::$action, &request.input.bucket).await?;
             Ok(S3Response::new($output))
         }
     )*};
 }
 
 empty! {
-    logging: GetBucketLoggingInput => GetBucketLoggingOutput::default(), GetBucketLoggingOutput;
+    logging: GetBucketLoggingInput => GetBucketLoggingOutput::default(), GetBucketLoggingOutput, GetBucketLogging;
     notification: GetBucketNotificationConfigurationInput =>
-        GetBucketNotificationConfigurationOutput::default(), GetBucketNotificationConfigurationOutput;
+        GetBucketNotificationConfigurationOutput::default(), GetBucketNotificationConfigurationOutput, GetBucketNotification;
     accelerate: GetBucketAccelerateConfigurationInput =>
-        GetBucketAccelerateConfigurationOutput::default(), GetBucketAccelerateConfigurationOutput;
+        GetBucketAccelerateConfigurationOutput::default(), GetBucketAccelerateConfigurationOutput, GetAccelerateConfiguration;
     request_payment: GetBucketRequestPaymentInput =>
         GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) },
-        GetBucketRequestPaymentOutput;
+        GetBucketRequestPaymentOutput, GetBucketRequestPayment;
 }

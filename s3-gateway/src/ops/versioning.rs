@@ -1,5 +1,6 @@
 //! Versioning of a bucket.
 
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::space::Versioning;
 use s3s::dto::{
     BucketVersioningStatus, GetBucketVersioningInput, GetBucketVersioningOutput, MFADelete,
@@ -17,7 +18,10 @@ pub(crate) async fn get(
     api: &Api,
     request: S3Request<GetBucketVersioningInput>,
 ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    let status = match space_of(api, &request, &request.input.bucket).await?.versioning {
+    let status = match space_of(api, &request, Action::GetBucketVersioning, &request.input.bucket)
+        .await?
+        .versioning
+    {
         Versioning::Off => None,
         Versioning::Enabled => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED)),
         Versioning::Suspended => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED)),

@@ -18,6 +18,7 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::{Body, Expected};
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
+use juststorage_core::domain::context::Context;
 use juststorage_core::domain::object::{Object, Tags};
 use juststorage_core::domain::principal::Principal;
 use percent_encoding::utf8_percent_encode;
@@ -97,13 +98,15 @@ impl Forms {
         let fields = complete(fields, bucket, file_name.as_deref())?;
         let field =
             |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
-        let anonymous = self.api.store.heeds_acls() && !auth::form::proves(&field);
+        let name = address::bucket(bucket)?;
+        let anonymous = !auth::form::proves(&field)
+            && self.api.store.lets_strangers_ask(&name).await.map_err(translate)?;
         let who = if anonymous {
-            self.api.store.anonymous(&address::bucket(bucket)?).await.map_err(crate::errors::translate)?
+            self.api.store.anonymous(&name).await.map_err(translate)?
         } else {
             auth::form::verify(&self.access, self.sigv2, &field).await?
         };
-        self.api.store.admit(&who).await.map_err(crate::errors::translate)?;
+        self.api.store.admit(&who).await.map_err(translate)?;
         if let Some(expected) = text(&request.headers, "x-amz-expected-bucket-owner") {
             auth::check_owner(&self.api.store, &who, bucket, expected).await?;
         }
@@ -117,6 +120,9 @@ impl Forms {
             wrong_argument("key", "", why)
         })?;
         let headers = headers(&fields)?;
+        let context = auth::context(request.extensions.get(), &headers, None);
+        let referer = text(&request.headers, "referer").map(str::to_owned);
+        let who = who.asking(Context { referer, ..context });
         let operation = allowlist::put_object().ok_or_else(internal)?;
         allowlist::check_headers(operation, &headers).map_err(refusal)?;
         acl::check(&self.api.store, &who, Some(bucket), &headers).await?;

@@ -6,7 +6,8 @@ mod encoding;
 mod reader;
 mod schema;
 
-pub(crate) use self::documents::{Documents, bytes_max, in_chunks, takes_xml};
+pub(crate) use self::documents::{Documents, bytes_max, in_chunks, read, takes_document, takes_xml};
+pub(crate) use self::reader::Digest;
 
 use s3s::S3Result;
 

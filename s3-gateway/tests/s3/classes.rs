@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{BucketName, Key, Tenant};
 use juststorage_core::domain::principal::Principal;
 use juststorage_core::domain::storage_class::StorageClass;
@@ -96,6 +97,10 @@ async fn reduced_redundancy_is_hot() {
     let place = Place::Bucket(BucketName::new("hot").unwrap());
     for key in ["k", "presigned"] {
         let object = ObjectRef::Key { place: place.clone(), key: Key::new(key).unwrap(), version: None };
-        assert_eq!(server.store.object(&who, &object).await.unwrap().class, StorageClass::Hot, "{key}");
+        assert_eq!(
+            server.store.object(&who, Action::GetObject, &object).await.unwrap().class,
+            StorageClass::Hot,
+            "{key}"
+        );
     }
 }

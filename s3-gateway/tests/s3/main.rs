@@ -17,6 +17,7 @@ mod further;
 mod listing;
 mod multipart;
 mod objects;
+mod policies;
 mod protocol;
 mod queries;
 mod server;

@@ -28,7 +28,7 @@ async fn unknown_sub_resources_never_run_the_plain_operation() {
             assert!(answer.xml("Message").is_some());
         }
     }
-    for query in ["policy", "website", "replication", "encryption", "futureThing"] {
+    for query in ["website", "replication", "encryption", "futureThing"] {
         for method in ["PUT", "DELETE"] {
             let answer = s3.call(method, format!("/subs?{query}")).send().await;
             assert_eq!(answer.error(), (501, "NotImplemented".into()), "{method} ?{query}");
@@ -222,8 +222,6 @@ async fn what_is_never_offered_is_refused_by_name() {
     s3.put("/refused", b"").await.ok();
     s3.put("/refused/k", b"kept").await.ok();
     let bucket = [
-        ("PUT", "policy", "PutBucketPolicy"),
-        ("DELETE", "policy", "DeleteBucketPolicy"),
         ("PUT", "website", "PutBucketWebsite"),
         ("DELETE", "website", "DeleteBucketWebsite"),
         ("PUT", "logging", "PutBucketLogging"),

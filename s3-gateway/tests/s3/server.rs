@@ -19,11 +19,12 @@ use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::metadata::CredentialKind;
 use juststorage_core::application::store::Store;
 use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::context::Origin;
 use juststorage_core::domain::principal::Rights;
 use juststorage_core::infrastructure::clock::SystemClock;
 use juststorage_core::testing::local::Local;
 use juststorage_core::testing::secrets::Watch;
-use juststorage_s3_gateway::{Gateway, service};
+use juststorage_s3_gateway::{Gateway, S3Gateway, service};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -38,6 +39,34 @@ pub(crate) struct Options {
     pub(crate) public_url: Option<&'static str>,
     /// The gateway believes that it is reached over its own TLS.
     pub(crate) tls: bool,
+}
+
+/// The gateway behind a listener that knows where its requests come from.
+#[derive(Clone)]
+struct From {
+    gateway: S3Gateway,
+    origin: Origin,
+}
+
+impl<B> tower::Service<http::Request<B>> for From
+where
+    S3Gateway: tower::Service<http::Request<B>>,
+{
+    type Response = <S3Gateway as tower::Service<http::Request<B>>>::Response;
+    type Error = <S3Gateway as tower::Service<http::Request<B>>>::Error;
+    type Future = <S3Gateway as tower::Service<http::Request<B>>>::Future;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        self.gateway.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.origin);
+        self.gateway.call(request)
+    }
 }
 
 /// A running gateway. Its files go with it.
@@ -91,8 +120,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let service = TowerToHyperService::new(gateway.clone());
+            while let Ok((stream, peer)) = listener.accept().await {
+                let origin = Origin { address: Some(peer.ip()), secure: Some(options.tls) };
+                let service = From { gateway: gateway.clone(), origin };
+                let service = TowerToHyperService::new(service);
                 tokio::spawn(async move {
                     let _ = Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)

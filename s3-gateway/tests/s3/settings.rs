@@ -160,7 +160,8 @@ async fn tags_ownership_and_public_access_are_kept() {
     assert_eq!(absent.error(), (404, "OwnershipControlsNotFoundError".into()));
 
     let read = s3.get("/kept?publicAccessBlock").await.ok();
-    assert_eq!(read.xml("RestrictPublicBuckets"), Some("true".into()));
+    assert_eq!(read.xml("IgnorePublicAcls"), Some("true".into()));
+    assert_eq!(read.xml("RestrictPublicBuckets"), Some("false".into()));
     let block = "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls>\
         <RestrictPublicBuckets>false</RestrictPublicBuckets></PublicAccessBlockConfiguration>";
     let acl = async || s3.call("PUT", "/kept/k").header("x-amz-acl", "public-read").body("x").send().await;

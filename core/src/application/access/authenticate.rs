@@ -6,6 +6,7 @@ use std::time::Duration;
 use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
 
 use super::jwks::JwtKeys;
 use super::jwt::{JwtRules, JwtVerifier};
@@ -17,6 +18,7 @@ use crate::application::ports::clock::Clock;
 use crate::application::ports::key_set::KeySetSource;
 use crate::application::ports::metadata::{Credential, CredentialKind, MetadataStore};
 use crate::domain::address::{SpaceAddress, Tenant};
+use crate::domain::context::Context;
 use crate::domain::principal::{Principal, Proof, Right, Tenants};
 use crate::domain::timestamp::Timestamp;
 
@@ -225,7 +227,8 @@ impl Access {
             tenants: Tenants::Own,
             namespaces: credential.namespaces.clone(),
             rights: credential.rights,
-            proof: Proof::Key { lookup: credential.lookup.clone() },
+            proof: Proof::Key { id: credential.id, lookup: credential.lookup.clone() },
+            context: Context::default(),
         };
         KnownKey { credential, secret_key, principal }
     }
@@ -235,19 +238,27 @@ impl Access {
         self.known.invalidate_all();
     }
 
-    /// Whether what `maker` made still stands: its key holds, and lets it exercise `right` in `space`.
-    pub(super) async fn still_may(&self, maker: &Maker, right: Right, space: &SpaceAddress) -> Result<bool> {
-        match maker {
-            Maker::Nobody => Ok(self.mode == AuthMode::Disabled),
+    /// The id of the stored key of `maker`, if that is one, as long as what it made still stands: its key holds, and
+    /// lets it exercise `right` in `space`.
+    pub(super) async fn still_may(
+        &self,
+        maker: &Maker,
+        right: Right,
+        space: &SpaceAddress,
+    ) -> Result<Option<Option<Uuid>>> {
+        let stands = match maker {
+            Maker::Nobody => self.mode == AuthMode::Disabled,
             Maker::JwtKey(_) if self.jwt.as_ref().is_some_and(|jwt| jwt.has_no_keys_yet()) => {
-                Err(Error::Unavailable)
+                return Err(Error::Unavailable);
             }
-            Maker::JwtKey(key_id) => Ok(self.jwt.as_ref().is_some_and(|jwt| jwt.has_key(key_id.as_deref()))),
+            Maker::JwtKey(key_id) => self.jwt.as_ref().is_some_and(|jwt| jwt.has_key(key_id.as_deref())),
             Maker::Key(lookup) => {
                 let known = self.known(lookup).await?.filter(|known| known.holds(self.clock.now()));
-                Ok(known.is_some_and(|known| known.principal.may(right, space).is_ok()))
+                let known = known.filter(|known| known.principal.may(right, space).is_ok());
+                return Ok(known.map(|known| Some(known.credential.id)));
             }
-        }
+        };
+        Ok(stands.then_some(None))
     }
 }
 

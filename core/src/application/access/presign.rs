@@ -13,7 +13,9 @@ use ring::hmac;
 use super::authenticate::Access;
 use super::authorize;
 use crate::application::error::{Error, Result};
+use crate::domain::action::Action;
 use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::context::Context;
 use crate::domain::invalid::Invalid;
 use crate::domain::object::ObjectId;
 use crate::domain::principal::{Principal, Proof, Right, Rights, Tenants};
@@ -56,13 +58,18 @@ impl PresignedCall {
         }
     }
 
+    /// What it does.
+    pub fn action(self) -> Action {
+        match self {
+            Self::Get => Action::GetObject,
+            Self::Put => Action::PutObject,
+            Self::Delete => Action::DeleteObject,
+        }
+    }
+
     /// The right that it takes.
     pub fn right(self) -> Right {
-        match self {
-            Self::Get => Right::Read,
-            Self::Put => Right::Write,
-            Self::Delete => Right::Delete,
-        }
+        self.action().right()
     }
 }
 
@@ -101,10 +108,10 @@ impl Maker {
     fn of(proof: &Proof) -> Option<Self> {
         match proof {
             Proof::Nothing => Some(Self::Nobody),
-            Proof::Key { lookup } => Some(Self::Key(lookup.clone())),
+            Proof::Key { lookup, .. } => Some(Self::Key(lookup.clone())),
             Proof::Jwt { key_id, .. } => Some(Self::JwtKey(key_id.clone())),
             // These make no URLs: an operator has no token, and a URL passes nothing on.
-            Proof::Operator | Proof::Url | Proof::Missing => None,
+            Proof::Operator | Proof::Url { .. } | Proof::Missing => None,
         }
     }
 
@@ -172,16 +179,15 @@ impl Access {
         let ends = Timestamp(signed.expires.saturating_mul(1000));
         let maker = Maker::parse(&signed.maker).filter(|_| signed_by_us && now < ends).ok_or(REFUSED)?;
         let right = request.call.right();
-        if !self.still_may(&maker, right, &request.space).await? {
-            return Err(REFUSED);
-        }
+        let maker = self.still_may(&maker, right, &request.space).await?.ok_or(REFUSED)?;
         Ok(Principal {
             name: format!("url:{}", signed.maker),
             tenant: request.space.tenant.clone(),
             tenants: Tenants::Own,
             namespaces: Some(vec![request.space.namespace.clone().into()]),
             rights: Rights::from_iter([right]),
-            proof: Proof::Url,
+            proof: Proof::Url { maker },
+            context: Context::default(),
         })
     }
 }

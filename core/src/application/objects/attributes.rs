@@ -2,10 +2,11 @@
 
 use super::ObjectRef;
 use crate::application::error::Result;
-use crate::application::store::Store;
+use crate::application::store::{Located, Store};
+use crate::domain::action::Action;
 use crate::domain::checksum::Checksum;
 use crate::domain::object::Object;
-use crate::domain::principal::{Principal, Right};
+use crate::domain::principal::Principal;
 
 /// A part of an object that was uploaded in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,10 @@ impl Store {
         after: u32,
         limit: u32,
     ) -> Result<(Object, Option<ObjectParts>)> {
-        let object = self.locate_content(who, Right::Read, object).await?.found.object;
+        // S3 `GetObjectAttributes` takes the right to read the object as well.
+        let Located { found, .. } = self.locate_content(who, Action::GetObjectAttributes, object).await?;
+        self.also(who, &[Action::GetObject], object, &found.object).await?;
+        let object = found.object;
         let Some(content) = object.content.filter(|content| content.hash.parts() > 0) else {
             return Ok((object, None));
         };

@@ -7,13 +7,14 @@ use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, digest_only};
 use crate::application::ports::metadata::{Found, Mutation, NewContent, Place, PutObject};
 use crate::application::store::Store;
-use crate::domain::acl::{CannedAcl, Permission};
+use crate::domain::acl::CannedAcl;
+use crate::domain::action::Action;
 use crate::domain::address::Key;
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::object::{Attributes, Headers, Object, ObjectId, Tags, UserMetadata};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::precondition::{Preconditions, ReadDecision};
-use crate::domain::principal::{Principal, Right};
+use crate::domain::principal::Principal;
 use crate::domain::range::Span;
 use crate::domain::storage_class::{ClassName, StorageClass};
 
@@ -62,23 +63,34 @@ impl Store {
 
     async fn copy_once(&self, who: &Principal, request: &CopyRequest) -> Result<(Object, Object)> {
         let source = self.copy_source(who, &request.source, &request.source_preconditions).await?;
-        let entered = self.enter_shared(who, Right::Write, Some(Permission::Write), &request.place).await?;
-        self.check_acl(&entered, request.acl).await?;
-        let class = self.class_in(&entered, request.class).await?;
         let (headers, metadata) = request
             .replace
             .clone()
             .unwrap_or_else(|| (source.object.headers.clone(), source.object.metadata.clone()));
-        let tags = request.replace_tags.clone().unwrap_or_else(|| source.object.tags.clone());
-        let attributes = Attributes {
+        let tags = match &request.replace_tags {
+            Some(tags) => tags.clone(),
+            None => {
+                let tags = source.object.tags.clone();
+                // S3 `CopyObject`: tags that are copied are read. An ACL knows no difference.
+                let told_apart = self.settings_around(&source.object).await?.policy.is_some();
+                if told_apart && !tags.is_empty() {
+                    let reads = [Action::GetObjectTagging];
+                    self.also(who, &reads, &request.source, &source.object).await?;
+                }
+                tags
+            }
+        };
+        let mut attributes = Attributes {
             headers,
             metadata,
             tags,
-            class: Some(class),
+            class: None,
             class_name: request.class_name,
             lock: request.lock,
             acl: request.acl,
         };
+        let entered = self.enter_to_put(who, &request.place, request.key.as_ref(), &attributes).await?;
+        attributes.class = Some(self.class_in(&entered, request.class).await?);
         self.precheck_lock(&entered, &attributes.lock)?;
         attributes.validate()?;
         let domain = self.dedup.domain(&entered.address);
@@ -115,7 +127,7 @@ impl Store {
         source: &ObjectRef,
         preconditions: &Preconditions,
     ) -> Result<Found> {
-        let found = self.locate_readable(who, source).await?.found;
+        let found = self.locate_content(who, Action::GetObject, source).await?.found;
         match preconditions.decide_copy_source(&found.object.etag, found.object.created_at) {
             ReadDecision::Proceed => Ok(found),
             ReadDecision::NotModified | ReadDecision::Failed => {

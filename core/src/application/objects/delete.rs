@@ -1,9 +1,11 @@
 //! Deleting objects.
 
 use super::ObjectRef;
+use crate::access::decide::Decision;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{DeleteObject, Mutation, Outcome, Target};
-use crate::application::store::Store;
+use crate::application::store::{Store, Wish};
+use crate::domain::action::Action;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{Principal, Right};
@@ -29,8 +31,7 @@ impl Store {
         self.delete_bypassing(who, object, preconditions, false).await
     }
 
-    /// As [`Self::delete`]; with `bypass`, a governance retention does not hold if `who` has
-    /// [`Right::Admin`].
+    /// As [`Self::delete`]; with `bypass`, a governance retention does not hold if `who` may go round it.
     pub async fn delete_bypassing(
         &self,
         who: &Principal,
@@ -38,18 +39,21 @@ impl Store {
         preconditions: Preconditions,
         bypass: bool,
     ) -> Result<Deletion> {
-        let (target, bucket) = match object {
+        let (target, bucket, may_bypass) = match object {
             ObjectRef::Id(id) => {
-                let located = self.locate(who, Right::Delete, object).await?;
-                (Target::Id(*id), located.bucket)
+                let located = self.locate(who, Action::DeleteObject, object).await?;
+                (Target::Id(*id), located.bucket, who.rights.has(Right::Admin))
             }
             ObjectRef::Key { place, key, version } => {
-                let entered = self.enter(who, Right::Delete, place).await?;
-                (entered.target(key.clone(), *version), entered.bucket)
+                let wish = |action| Wish::of(action, Some(key)).version(version.is_some());
+                let entered = self.enter(who, wish(Action::DeleteObject), place).await?;
+                let bypass = entered.decide(who, wish(Action::BypassGovernanceRetention), None);
+                let target = entered.target(key.clone(), *version);
+                (target, entered.bucket, matches!(bypass, Decision::Allowed(_)))
             }
         };
         let marker_id = ObjectId::fresh(self.clock.now());
-        let bypass_governance = bypass && who.rights.has(Right::Admin);
+        let bypass_governance = bypass && may_bypass;
         let quota = match &target {
             Target::Latest(address, _) => {
                 let quota = self.limits.quota(&address.tenant).await?;

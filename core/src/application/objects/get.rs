@@ -11,12 +11,13 @@ use crate::application::metrics;
 use crate::application::ports::metadata::Found;
 use crate::application::ports::segments::{ReadRequest, SegmentError};
 use crate::application::store::Store;
+use crate::domain::action::Action;
 use crate::domain::blob::Extent;
 use crate::domain::checksum::Checksum;
 use crate::domain::etag::Etag;
 use crate::domain::object::Object;
 use crate::domain::precondition::{Preconditions, ReadDecision};
-use crate::domain::principal::{Principal, Right};
+use crate::domain::principal::Principal;
 use crate::domain::range::{ByteRange, Span};
 use crate::domain::timestamp::Timestamp;
 
@@ -79,21 +80,20 @@ pub struct Download {
 }
 
 impl Store {
-    /// An object, to those who have the right to read. Whoever is granted to read by an ACL gets the bytes and what
-    /// goes with them, and nothing else: see [`Self::head`].
-    pub async fn object(&self, who: &Principal, object: &ObjectRef) -> Result<Object> {
-        Ok(self.locate_content(who, Right::Read, object).await?.found.object)
+    /// An object, to those who may do `action` to it.
+    pub async fn object(&self, who: &Principal, action: Action, object: &ObjectRef) -> Result<Object> {
+        Ok(self.locate_content(who, action, object).await?.found.object)
     }
 
     /// What an object carries, under the same conditions as reading it.
     pub async fn head(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Head> {
-        let found = self.locate_readable(who, object).await?.found;
+        let found = self.locate_content(who, Action::GetObject, object).await?.found;
         self.decide(found.object, options).await
     }
 
     /// Reads an object, or a range or part of it.
     pub async fn get(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Download> {
-        let Found { object, leaf } = self.locate_readable(who, object).await?.found;
+        let Found { object, leaf } = self.locate_content(who, Action::GetObject, object).await?.found;
         let head = self.decide(object, options).await?;
         let extents = self.extents_of(&head.object, leaf, head.span).await?;
         // Until its last byte is taken it may hold a segment's file, and a chunk in memory.

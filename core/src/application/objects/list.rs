@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::rolling::{Rolled, Rolling};
 use crate::application::error::Result;
 use crate::application::ports::metadata::{ListQuery, Place};
-use crate::application::store::Store;
-use crate::domain::acl::Permission;
+use crate::application::store::{Store, Wish};
+use crate::domain::action::Action;
 use crate::domain::invalid::Invalid;
 use crate::domain::object::{Listed, Object, ObjectId};
-use crate::domain::principal::{Principal, Right};
+use crate::domain::principal::Principal;
 use crate::domain::space::{Space, Versioning};
 
 /// Most entries of one page.
@@ -156,7 +156,8 @@ impl Store {
         fetch: impl Fn(ListQuery) -> F,
         cursor_of: impl Fn(&T) -> Cursor,
     ) -> Result<ListPage<T>> {
-        let entered = self.enter_shared(who, Right::Read, Some(Permission::Read), &request.place).await?;
+        let action = if request.versions { Action::ListBucketVersions } else { Action::ListBucket };
+        let entered = self.enter(who, Wish::of(action, None), &request.place).await?;
         let space = match entered.space {
             Some(space) => Some(space),
             None => self.metadata.space(&request.place).await?,

@@ -10,7 +10,7 @@ pub mod rolling;
 pub mod update;
 
 use crate::application::ports::metadata::{Place, VersionRef};
-use crate::domain::address::Key;
+use crate::domain::address::{BucketName, Key};
 use crate::domain::object::ObjectId;
 
 /// Which object a request means, as the client addressed it.
@@ -33,6 +33,19 @@ impl ObjectRef {
     /// The latest version of a key.
     pub fn latest(place: Place, key: Key) -> Self {
         Self::Key { place, key, version: None }
+    }
+
+    /// The bucket that it is reached through.
+    pub(crate) fn bucket(&self) -> Option<&BucketName> {
+        match self {
+            Self::Key { place: Place::Bucket(name), .. } => Some(name),
+            Self::Key { place: Place::Space(_), .. } | Self::Id(_) => None,
+        }
+    }
+
+    /// Whether it names a version of a key.
+    pub(crate) fn names_version(&self) -> bool {
+        matches!(self, Self::Key { version: Some(_), .. })
     }
 
     /// Whether it means one object and no other, however often its key is overwritten.

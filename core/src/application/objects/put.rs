@@ -4,8 +4,8 @@ use crate::application::access::authorize;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Intent};
 use crate::application::ports::metadata::{Mutation, Outcome, Place, PutObject};
-use crate::application::store::{Entered, Store};
-use crate::domain::acl::Permission;
+use crate::application::store::{Entered, Store, Wish};
+use crate::domain::action::Action;
 use crate::domain::address::Key;
 use crate::domain::checksum::ChecksumAlgorithm;
 use crate::domain::multipart::PART_BYTES_MAX;
@@ -50,8 +50,8 @@ impl Store {
     /// `100 Continue` need not send it in vain; the conditions are decided again inside the transaction.
     pub async fn put(&self, who: &Principal, request: PutRequest, body: Body) -> Result<Object> {
         request.attributes.validate()?;
-        let entered = self.enter_shared(who, Right::Write, Some(Permission::Write), &request.place).await?;
-        self.check_acl(&entered, request.attributes.acl).await?;
+        let entered =
+            self.enter_to_put(who, &request.place, request.key.as_ref(), &request.attributes).await?;
         self.precheck_lock(&entered, &request.attributes.lock)?;
         self.precheck(&entered, request.key.as_ref(), &request.preconditions).await?;
         let quota = self.check_quota(&entered.address, request.key.as_ref(), body.length).await?;
@@ -84,6 +84,20 @@ impl Store {
         };
         let mutation = Mutation::Put(Box::new(put));
         object_of(self.committer.commit_bytes(mutation, landed.payload, landed.announced).await?)
+    }
+
+    /// The place of an object that `who` may write there, with all that it should carry.
+    pub(crate) async fn enter_to_put(
+        &self,
+        who: &Principal,
+        place: &Place,
+        key: Option<&Key>,
+        attributes: &Attributes,
+    ) -> Result<Entered> {
+        let entered = self.enter(who, Wish::of(Action::PutObject, key), place).await?;
+        entered.allow_attributes(who, key, attributes)?;
+        self.check_acl(&entered, attributes.acl)?;
+        Ok(entered)
     }
 
     /// Refuses early what the transaction would refuse late. Saves a client its upload; decides nothing.

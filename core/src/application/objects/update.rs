@@ -4,11 +4,12 @@ use super::ObjectRef;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Mutation, Outcome, UpdateObject};
 use crate::application::store::Store;
+use crate::domain::action::Action;
 use crate::domain::object::{Attributes, Object};
 use crate::domain::object_lock::{LockChange, ObjectLock};
 use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
-use crate::domain::principal::{Principal, Right};
+use crate::domain::principal::Principal;
 use crate::domain::storage_class::StorageClass;
 
 /// How often a change follows a key that is being overwritten, before the client is told to try again.
@@ -23,31 +24,42 @@ pub struct Change {
     pub attributes: Option<AttributesPatch>,
     /// What must hold of the object.
     pub preconditions: Preconditions,
-    /// A change of what holds the version. A bypass counts only for those with [`Right::Admin`].
+    /// A change of what holds the version. A bypass counts only for those who may go round it.
     pub lock: Option<LockChange>,
+    /// Whether the answer shows all of the object to who changed a part of it, who must be allowed to read it then.
+    pub shown: bool,
 }
 
 impl Store {
-    /// Changes an object in place: same id, same bytes, same tag. Of changes at once none is lost: each is applied to
-    /// what the one before it left.
-    pub async fn update(&self, who: &Principal, object: &ObjectRef, change: Change) -> Result<Object> {
+    /// Changes an object in place, for who may do `action` to it: same id, same bytes, same tag. Of changes at once none
+    /// is lost: each is applied to what the one before it left.
+    pub async fn update(
+        &self,
+        who: &Principal,
+        action: Action,
+        object: &ObjectRef,
+        change: Change,
+    ) -> Result<Object> {
         if let Some(attributes) = &change.attributes {
             // What breaks a rule by itself is refused whatever it is applied to; the whole is looked at then.
             attributes.merged(Attributes::default()).validate()?;
         }
-        let mut located = self.locate_content(who, Right::Write, object).await?;
+        let mut located = self.locate_content(who, action, object).await?;
         if let Some(acl) = change.attributes.as_ref().and_then(|attributes| attributes.acl) {
             match object {
-                ObjectRef::Key { place, .. } => self.check_acl(&self.resolve(place).await?, acl).await?,
+                ObjectRef::Key { place, .. } => self.check_acl(&self.resolve(place).await?, acl)?,
                 // By its id nothing is reached through a bucket, and so nothing can be shared.
                 ObjectRef::Id(_) if acl.is_shared() => return Err(Error::AclsDisabled),
                 ObjectRef::Id(_) => {}
             }
         }
-        let Change { class, attributes, preconditions, mut lock } = change;
+        if change.shown {
+            self.also(who, &[Action::GetObject], object, &located.found.object).await?;
+        }
+        let Change { class, attributes, preconditions, mut lock, shown: _ } = change;
         if let Some(LockChange::Retention { retention, bypass }) = &mut lock {
             ObjectLock { retention: *retention, legal_hold: None }.validate(self.clock.now())?;
-            *bypass &= who.rights.has(Right::Admin);
+            *bypass = *bypass && self.may_bypass(who, object, &located.found.object).await?;
         }
         // A client that names no version means the one that is current when the change is made. If that was replaced
         // after it was looked up, the change is for the new one.
@@ -65,7 +77,7 @@ impl Store {
                 Err(error) => return Err(error),
                 Ok(_) => return Err(Error::Internal),
             }
-            located = self.locate_content(who, Right::Write, object).await?;
+            located = self.locate_content(who, action, object).await?;
         }
         Err(Error::Conflict)
     }

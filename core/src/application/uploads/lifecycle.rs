@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Completion, ListUploadsRequest, UploadRef, UploadRequest, UploadsPage, reach};
+use super::{Completion, ListUploadsRequest, UploadRef, UploadRequest, UploadsPage};
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
 use crate::application::objects::put::object_of;
 use crate::application::objects::rolling::{Rolled, Rolling};
 use crate::application::ports::metadata::{CompleteUpload, Draft, ListUploadsQuery, Mutation};
-use crate::application::store::{Entered, Store};
-use crate::domain::acl::Permission;
+use crate::application::store::{Entered, Store, Wish};
+use crate::domain::action::Action;
 use crate::domain::checksum::of_completion;
 use crate::domain::completion::Completed;
 use crate::domain::invalid::Invalid;
@@ -21,7 +21,8 @@ use crate::domain::multipart::{
     CompleteRefusal, PORTION_PIECES_MAX, PartClaim, Upload, UploadId, UploadParts, undeclared,
 };
 use crate::domain::object::{Object, ObjectId};
-use crate::domain::principal::{Principal, Right};
+use crate::domain::principal::Principal;
+use crate::domain::settings::SpaceSettings;
 
 /// How often a completion is tried whose parts change meanwhile, or which another completion of the same upload disturbs.
 const COMPLETE_ATTEMPTS: usize = 4;
@@ -35,8 +36,8 @@ impl Store {
         {
             return Err(Invalid::new("checksum_type", "is not available for this checksum algorithm").into());
         }
-        let entered = self.enter_shared(who, Right::Write, Some(Permission::Write), &request.place).await?;
-        self.check_acl(&entered, request.attributes.acl).await?;
+        let entered =
+            self.enter_to_put(who, &request.place, request.key.as_ref(), &request.attributes).await?;
         self.precheck_lock(&entered, &request.attributes.lock)?;
         let class = self.class_in(&entered, request.attributes.class).await?;
         self.ingest.reserve.check(class, 0)?;
@@ -59,7 +60,8 @@ impl Store {
 
     /// Uploads under way in a space, by key.
     pub async fn list_uploads(&self, who: &Principal, request: &ListUploadsRequest) -> Result<UploadsPage> {
-        let entered = self.enter_shared(who, Right::Read, Some(Permission::Read), &request.place).await?;
+        let entered =
+            self.enter(who, Wish::of(Action::ListBucketMultipartUploads, None), &request.place).await?;
         let space = match entered.space {
             Some(space) => Some(space),
             None => self.metadata.space(&request.place).await?,
@@ -107,7 +109,7 @@ impl Store {
         reference: &UploadRef,
         completion: Completion,
     ) -> Result<Object> {
-        let (upload, bucket) = match self.find_upload(who, Right::Write, reference).await {
+        let (upload, bucket) = match self.find_upload(who, Action::PutObject, reference).await {
             Err(Error::NoSuchUpload) => return self.completed(who, reference, &completion).await,
             found => found?,
         };
@@ -168,8 +170,9 @@ impl Store {
     /// The object that an upload was completed to, if `asked` is what it was completed of.
     async fn completed(&self, who: &Principal, reference: &UploadRef, asked: &Completion) -> Result<Object> {
         let object = self.metadata.completed_by(reference.id).await?.ok_or(Error::NoSuchUpload)?;
-        let named = self.enter_named(who, Right::Write, reference).await?;
-        reach(who, Right::Write, named, &object.address, object.key.as_ref())?;
+        let named = self.enter_named(who, Action::PutObject, reference).await?;
+        let space = (&object.address, object.space, object.settings);
+        self.reach(who, Action::PutObject, named, space, object.key.as_ref()).await?;
         let Some(first) = self.metadata.completion(reference.id).await? else {
             // Completed before it was remembered of what: of the parts only their number can be told.
             confirm_number(&object, asked.claims.as_deref())?;
@@ -184,7 +187,7 @@ impl Store {
         confirm_whole(&object, asked, Some(&first))?;
         if asked.preconditions.as_asked() != first.conditions {
             let key = object.key.clone();
-            let entered = Entered::at(object.address.clone());
+            let entered = Entered::again(object.address.clone(), SpaceSettings::none());
             self.precheck(&entered, key.as_ref(), &asked.preconditions).await?;
         }
         Ok(object)
@@ -192,7 +195,7 @@ impl Store {
 
     /// Ends an upload without an object. Its parts' space is reclaimed by GC.
     pub async fn abort_upload(&self, who: &Principal, reference: &UploadRef) -> Result<()> {
-        let (upload, _) = self.find_upload(who, Right::Delete, reference).await?;
+        let (upload, _) = self.find_upload(who, Action::AbortMultipartUpload, reference).await?;
         if self.metadata.abort_upload(upload.id).await? { Ok(()) } else { Err(Error::NoSuchUpload) }
     }
 }

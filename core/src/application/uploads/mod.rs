@@ -5,19 +5,19 @@ mod parts;
 
 pub use parts::CopyPartRequest;
 
-use crate::application::access::authorize;
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
 use crate::application::ports::metadata::Place;
-use crate::application::store::{Entered, Store};
-use crate::domain::acl::Permission;
+use crate::application::store::{Entered, Store, Wish};
+use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind, ExpectedChecksum};
 use crate::domain::multipart::{Part, PartClaim, Upload, UploadId};
 use crate::domain::object::Attributes;
 use crate::domain::precondition::Preconditions;
-use crate::domain::principal::{Principal, Right};
-use crate::domain::space::Space;
+use crate::domain::principal::Principal;
+use crate::domain::settings::SettingsRevision;
+use crate::domain::space::{Space, SpaceId};
 
 /// What an upload will write.
 #[derive(Clone, Debug)]
@@ -98,47 +98,52 @@ pub struct UploadsPage {
 }
 
 impl Store {
-    /// The upload, if `who` may exercise `right` on it, and the bucket it was reached through.
+    /// The upload, if `who` may do `action` to it, and the bucket it was reached through.
     async fn find_upload(
         &self,
         who: &Principal,
-        right: Right,
+        action: Action,
         reference: &UploadRef,
     ) -> Result<(Upload, Option<BucketName>)> {
-        let named = self.enter_named(who, right, reference).await?;
+        let named = self.enter_named(who, action, reference).await?;
         let upload = self.metadata.find_upload(reference.id).await?.ok_or(Error::NoSuchUpload)?;
-        let bucket = reach(who, right, named, &upload.space.address, upload.key.as_ref())?;
+        let space = (&upload.space.address, upload.space.id, upload.space.settings);
+        let bucket = self.reach(who, action, named, space, upload.key.as_ref()).await?;
         Ok((upload, bucket))
     }
 
-    /// The place and key that a request names beside its upload, if `who` may exercise `right` there, or is granted
-    /// to write there. Strangers may send what they may put; to look at an upload or to end it takes rights.
+    /// The place and key that a request names beside its upload, if `who` may do `action` there. Strangers may send what
+    /// they may put; to look at an upload or to end it is another action.
     async fn enter_named<'r>(
         &self,
         who: &Principal,
-        right: Right,
+        action: Action,
         reference: &'r UploadRef,
     ) -> Result<Option<(Entered, &'r Key)>> {
         let Some((place, key)) = &reference.at else { return Ok(None) };
-        let permission = (right == Right::Write).then_some(Permission::Write);
-        Ok(Some((self.enter_shared(who, right, permission, place).await?, key)))
+        Ok(Some((self.enter(who, Wish::of(action, Some(key)), place).await?, key)))
     }
-}
 
-/// Lets `who`, who was let into the place that its request names, at an upload or its object; returns the bucket
-/// that it was reached through.
-fn reach(
-    who: &Principal,
-    right: Right,
-    named: Option<(Entered, &Key)>,
-    address: &SpaceAddress,
-    key: Option<&Key>,
-) -> Result<Option<BucketName>> {
-    match named {
-        Some((entered, named)) if entered.address == *address && key == Some(named) => Ok(entered.bucket),
-        named => {
-            authorize::check(who, right, address, Error::NoSuchUpload)?;
-            if named.is_some() { Err(Error::NoSuchUpload) } else { Ok(None) }
+    /// Lets `who`, who was let into the place that its request names, at an upload or its object; returns the bucket
+    /// that it was reached through.
+    async fn reach(
+        &self,
+        who: &Principal,
+        action: Action,
+        named: Option<(Entered, &Key)>,
+        (address, space, settings): (&SpaceAddress, SpaceId, SettingsRevision),
+        key: Option<&Key>,
+    ) -> Result<Option<BucketName>> {
+        match named {
+            Some((entered, named)) if entered.address == *address && key == Some(named) => Ok(entered.bucket),
+            named => {
+                let there = Entered::again(address.clone(), self.settings_at(space, settings).await?);
+                there.allow(who, Wish::of(action, key), None).map_err(|refused| match refused {
+                    Error::NoSuchObject => Error::NoSuchUpload,
+                    refused => refused,
+                })?;
+                if named.is_some() { Err(Error::NoSuchUpload) } else { Ok(None) }
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::application::objects::list::PAGE_MAX;
 use crate::application::objects::put::EtagStyle;
 use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutPart};
 use crate::application::store::{Store, quota_exceeded};
+use crate::domain::action::Action;
 use crate::domain::address::Tenant;
 use crate::domain::blob::ContentHash;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
@@ -17,7 +18,7 @@ use crate::domain::limits::Quota;
 use crate::domain::multipart::{PART_BYTES_MAX, Part, PartNumber, Upload};
 use crate::domain::object::Object;
 use crate::domain::precondition::Preconditions;
-use crate::domain::principal::{Principal, Right};
+use crate::domain::principal::Principal;
 use crate::domain::range::{ByteRange, Span};
 
 /// A part's bytes come from a stored object.
@@ -43,7 +44,7 @@ impl Store {
         checksum: Option<ChecksumAlgorithm>,
         body: Body,
     ) -> Result<Part> {
-        let (upload, _) = self.find_upload(who, Right::Write, reference).await?;
+        let (upload, _) = self.find_upload(who, Action::PutObject, reference).await?;
         let checksum = match (upload.checksum, checksum) {
             (Some((own, _)), Some(sent)) if own != sent => {
                 return Err(
@@ -130,7 +131,7 @@ impl Store {
         number: PartNumber,
         request: &CopyPartRequest,
     ) -> Result<(Object, Part)> {
-        let (upload, _) = self.find_upload(who, Right::Write, reference).await?;
+        let (upload, _) = self.find_upload(who, Action::PutObject, reference).await?;
         let source = self.copy_source(who, &request.source, &request.source_preconditions).await?;
         let content = source.object.content.ok_or(Error::NoSuchObject)?;
         let span = match request.range {
@@ -183,7 +184,7 @@ impl Store {
         after: Option<PartNumber>,
         limit: u32,
     ) -> Result<PartsPage> {
-        let (upload, _) = self.find_upload(who, Right::Read, reference).await?;
+        let (upload, _) = self.find_upload(who, Action::ListMultipartUploadParts, reference).await?;
         let limit = limit.min(PAGE_MAX);
         let mut parts = self.metadata.list_parts(upload.id, after, limit + 1).await?;
         let more = parts.len() > limit as usize;

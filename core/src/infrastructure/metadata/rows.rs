@@ -121,6 +121,14 @@ pub(super) fn json<T: serde::Serialize + Default + PartialEq>(value: &T) -> Resu
     serde_json::to_string(value).map(Some).map_err(|error| Fault::failed(error.to_string()))
 }
 
+/// A bucket's name and the address of its space.
+pub(super) fn named_space(row: &Row) -> Result<(BucketName, SpaceAddress), Fault> {
+    let name: String = row.get("name")?;
+    let reader = Reader::new(row, "buckets", &name);
+    let bucket = reader.parse("name", |text: String| BucketName::new(&text).ok())?;
+    Ok((bucket, reader.address()?))
+}
+
 pub(super) fn object(row: &Row) -> Result<Object, Fault> {
     let id: Uuid = row.get("id")?;
     let reader = Reader::new(row, "objects", id);

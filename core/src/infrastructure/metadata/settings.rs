@@ -103,6 +103,17 @@ pub(super) async fn read(db: &Database, space: SpaceId) -> Result<(SettingsRevis
     Ok((revision, read.into_iter().filter_map(|(_, setting)| setting).collect()))
 }
 
+/// Every bucket whose space has a policy, and that space.
+pub(super) async fn policied(db: &Database) -> Result<Vec<(BucketName, SpaceAddress)>, Fault> {
+    db.read(sql!(
+        "SELECT u.name, s.namespace, s.tenant FROM space_settings t JOIN spaces s ON s.id = t.space_id \
+         JOIN buckets u ON u.space_id = s.id WHERE t.kind = $1"
+    ))
+    .bind(SettingKind::Policy.code())
+    .map(rows::named_space)
+    .await
+}
+
 fn setting(space: SpaceId, kind: i16, document: &str) -> Result<Setting, Fault> {
     let corrupt = |column| {
         Fault::Final(MetadataError::Corrupt {

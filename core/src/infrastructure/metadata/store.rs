@@ -130,6 +130,10 @@ impl MetadataStore for SqlMetadata {
         Ok(settings::read(&self.db, space).await?)
     }
 
+    async fn policied(&self) -> Answer<Vec<(BucketName, SpaceAddress)>> {
+        Ok(settings::policied(&self.db).await?)
+    }
+
     async fn next_lifecycle(
         &self,
         before: Timestamp,

@@ -24,7 +24,7 @@ pub async fn documents_replace_their_kind_and_move_the_revision(store: &dyn Meta
     assert!(space.settings.is_untouched());
     assert_eq!(store.settings(space.id).await.unwrap(), (space.settings, SpaceSettings::default()));
     let mut last = space.settings;
-    let access = Setting::PublicAccess(Declared::Set(PublicAccess::BLOCKED));
+    let access = Setting::PublicAccess(Declared::Set(PublicAccess::DEFAULT));
     for setting in [tags("1"), access.clone(), tags("2")] {
         store.put_setting(&bench.space, &name, &setting).await.unwrap().unwrap();
         let now = bench.space().await.settings;

@@ -54,7 +54,6 @@ fn row(
 const READ: &[&str] = &["read"];
 const WRITE: &[&str] = &["write"];
 const DELETE: &[&str] = &["delete"];
-const READ_WRITE: &[&str] = &["read", "write"];
 const ADMIN: &[&str] = &["admin"];
 
 /// Operations that read a configuration, and what they answer where none is set.
@@ -132,7 +131,7 @@ pub(super) fn rows() -> Vec<Row> {
         },
         Row {
             body: |_| "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>".into(),
-            ..row("PutObjectTagging", READ_WRITE, "PUT", |f| format!("/{}/k?tagging", f.bucket), 200)
+            ..row("PutObjectTagging", WRITE, "PUT", |f| format!("/{}/k?tagging", f.bucket), 200)
         },
         Row { body: |_| "new".into(), ..row("PutObject", WRITE, "PUT", |f| format!("/{}/k", f.bucket), 200) },
         Row {
@@ -165,6 +164,16 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row("DeleteBucketCors", ADMIN, "DELETE", |f| format!("/{}?cors", f.bucket), 204),
         row("DeleteBucketLifecycle", ADMIN, "DELETE", |f| format!("/{}?lifecycle", f.bucket), 204),
+        row("DeleteBucketPolicy", ADMIN, "DELETE", |f| format!("/{}?policy", f.bucket), 204),
+        Row {
+            body: |f| {
+                format!(
+                    r#"{{"Statement":{{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::{}/public/*"}}}}"#,
+                    f.bucket
+                )
+            },
+            ..row("PutBucketPolicy", ADMIN, "PUT", |f| format!("/{}?policy", f.bucket), 204)
+        },
         row("DeleteBucketTagging", ADMIN, "DELETE", |f| format!("/{}?tagging", f.bucket), 204),
         row(
             "DeleteBucketOwnershipControls",
@@ -228,7 +237,7 @@ pub(super) fn rows() -> Vec<Row> {
         },
         Row {
             headers: |_| vec![("x-amz-acl", "private".into())],
-            ..row("PutObjectAcl", READ, "PUT", |f| format!("/{}/k?acl", f.bucket), 200)
+            ..row("PutObjectAcl", WRITE, "PUT", |f| format!("/{}/k?acl", f.bucket), 200)
         },
         Row {
             body: |_| {
@@ -253,25 +262,13 @@ pub(super) fn rows() -> Vec<Row> {
                        </Retention>"
                     .into()
             },
-            ..row(
-                "PutObjectRetention",
-                READ_WRITE,
-                "PUT",
-                |f| format!("/{}-locked/k?retention", f.bucket),
-                200,
-            )
+            ..row("PutObjectRetention", WRITE, "PUT", |f| format!("/{}-locked/k?retention", f.bucket), 200)
         },
         Row {
             body: |_| "<LegalHold><Status>ON</Status></LegalHold>".into(),
-            ..row(
-                "PutObjectLegalHold",
-                READ_WRITE,
-                "PUT",
-                |f| format!("/{}-locked/k?legal-hold", f.bucket),
-                200,
-            )
+            ..row("PutObjectLegalHold", WRITE, "PUT", |f| format!("/{}-locked/k?legal-hold", f.bucket), 200)
         },
-        row("DeleteObjectTagging", READ_WRITE, "DELETE", |f| format!("/{}/k?tagging", f.bucket), 204),
+        row("DeleteObjectTagging", WRITE, "DELETE", |f| format!("/{}/k?tagging", f.bucket), 204),
         row("DeleteObject", DELETE, "DELETE", |f| format!("/{}/k", f.bucket), 204),
     ];
     macro_rules! configuration {

@@ -11,6 +11,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{JwtRules, Refused, Verified};
 use crate::domain::address::Tenant;
+use crate::domain::context::Context;
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::{NamespacePattern, Principal, Proof, Right, Rights, Tenants};
 use crate::domain::timestamp::Timestamp;
@@ -138,7 +139,8 @@ pub(super) fn judge(claims: &Claims, key_id: Option<String>, rules: &JwtRules) -
     };
     let name = format!("jwt:{subject}");
     let proof = Proof::Jwt { key_id, expires_at };
-    let principal = Principal { name, tenant, tenants, namespaces, rights, proof };
+    let principal =
+        Principal { name, tenant, tenants, namespaces, rights, proof, context: Context::default() };
     Ok(Verified { principal, not_before, expires_at })
 }
 

@@ -1,0 +1,3 @@
+//! Who may do what: one function decides, for both fronts.
+
+pub mod decide;
