@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use juststorage_core::application::ports::metadata::{MetadataError, MetadataStore};
+use juststorage_core::application::ports::metadata::{
+    Catalogue, Leases, MetadataError, MetadataStore, Objects,
+};
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::metadata_promises;
 use juststorage_core::testing::metadata as suite;

@@ -5,7 +5,7 @@
 //! about any leaf then, and the server is not ready until the files are back. The same holds where nothing can be read.
 
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::MetadataStore;
+use crate::application::ports::metadata::Catalogue;
 use crate::application::ports::segments::Presence;
 use crate::application::store::Tiers;
 use crate::domain::blob::SegmentId;
@@ -36,7 +36,7 @@ impl Look {
 /// Fails with [`Error::TierAbsent`] if files of a tier are absent or unreadable in bulk, and if it is not the tier at all. `but` was found so already and
 /// does not count.
 pub(crate) async fn check(
-    metadata: &dyn MetadataStore,
+    metadata: &(impl Catalogue + ?Sized),
     tiers: &Tiers,
     tier: StorageClass,
     but: Option<SegmentId>,
@@ -59,7 +59,7 @@ pub(crate) async fn check(
 
 /// Looks for a sample of the segments on a tier in which blobs lie.
 async fn look(
-    metadata: &dyn MetadataStore,
+    metadata: &(impl Catalogue + ?Sized),
     tiers: &Tiers,
     tier: StorageClass,
     but: Option<SegmentId>,

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::application::error::Result;
-use crate::application::ports::metadata::{MetadataStore, WriterId};
+use crate::application::ports::metadata::{Catalogue, WriterId};
 use crate::application::store::Tiers;
 
 /// Notes the commits of one writer, beside them: no commit waits for it.
@@ -22,7 +22,7 @@ pub(crate) struct HighWater {
 
 impl HighWater {
     /// Begins to note. Needs a tokio runtime.
-    pub(crate) fn start(metadata: Arc<dyn MetadataStore>, tiers: Tiers, writer: WriterId) -> Self {
+    pub(crate) fn start(metadata: Arc<dyn Catalogue>, tiers: Tiers, writer: WriterId) -> Self {
         let committed = Arc::new(Notify::new());
         let waiting = committed.clone();
         let noting = tokio::spawn(async move {
@@ -51,13 +51,13 @@ impl Drop for HighWater {
 }
 
 /// Notes how many commits of `writer` the database has, if they are counted. An older note is no reason to fail.
-pub(crate) async fn note(metadata: &dyn MetadataStore, tiers: &Tiers, writer: WriterId) {
+pub(crate) async fn note(metadata: &(impl Catalogue + ?Sized), tiers: &Tiers, writer: WriterId) {
     if let Err(error) = try_note(metadata, tiers, writer).await {
         tracing::debug!(%error, "the number of commits could not be noted");
     }
 }
 
-async fn try_note(metadata: &dyn MetadataStore, tiers: &Tiers, writer: WriterId) -> Result<()> {
+async fn try_note(metadata: &(impl Catalogue + ?Sized), tiers: &Tiers, writer: WriterId) -> Result<()> {
     let counts = metadata.commit_counts().await?;
     if let Some((_, commits)) = counts.into_iter().find(|(counted, _)| *counted == writer) {
         tiers.hot.note_commits(writer.0, commits).await?;
@@ -77,7 +77,7 @@ pub(crate) struct Behind {
 }
 
 /// Whether the database is older than the tiers: the writer that lost the most.
-pub(crate) async fn behind(metadata: &dyn MetadataStore, tiers: &Tiers) -> Result<Option<Behind>> {
+pub(crate) async fn behind(metadata: &(impl Catalogue + ?Sized), tiers: &Tiers) -> Result<Option<Behind>> {
     // The notes first: one that is written meanwhile is of a commit that the count then has.
     let notes = tiers.hot.commit_notes().await?;
     if notes.is_empty() {
@@ -92,7 +92,7 @@ pub(crate) async fn behind(metadata: &dyn MetadataStore, tiers: &Tiers) -> Resul
 }
 
 /// From here on the database is taken as it is: every note says what it counts.
-pub(crate) async fn accept(metadata: &dyn MetadataStore, tiers: &Tiers) -> Result<()> {
+pub(crate) async fn accept(metadata: &(impl Catalogue + ?Sized), tiers: &Tiers) -> Result<()> {
     let notes = tiers.hot.commit_notes().await?;
     let counts = metadata.commit_counts().await?;
     for (writer, noted) in notes {

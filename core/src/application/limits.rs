@@ -14,7 +14,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 
 use super::error::{Error, Result};
 use super::fairness::Turns;
-use super::ports::metadata::MetadataStore;
+use super::ports::metadata::Spaces;
 use super::{metrics, request};
 use crate::domain::address::Tenant;
 use crate::domain::limits::{Limits, Quota};
@@ -35,7 +35,7 @@ const CONCURRENCY_RETRY: Duration = Duration::from_secs(1);
 pub struct TenantLimits(Option<Arc<Inner>>);
 
 struct Inner {
-    metadata: Arc<dyn MetadataStore>,
+    metadata: Arc<dyn Spaces>,
     defaults: Limits,
     turns: Turns,
     /// What paces count from.
@@ -91,7 +91,7 @@ impl TenantLimits {
 
     /// `defaults` for every tenant of which nothing else is said. `turns` is how many requests are worked on at
     /// once before tenants have to take turns.
-    pub fn new(metadata: Arc<dyn MetadataStore>, defaults: Limits, turns: usize) -> Self {
+    pub fn new(metadata: Arc<dyn Spaces>, defaults: Limits, turns: usize) -> Self {
         Self(Some(Arc::new(Inner {
             metadata,
             defaults,

@@ -4,7 +4,7 @@ use futures::stream::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::application::error::Result;
-use crate::application::ports::metadata::{LeafRecord, MetadataStore};
+use crate::application::ports::metadata::{Catalogue, LeafRecord};
 use crate::application::ports::segments::{ReadRequest, SegmentError};
 use crate::application::store::Tiers;
 use crate::domain::blob::Hash;
@@ -96,7 +96,7 @@ impl LeafCheck {
 
 /// Whether a leaf still lies where it was read: garbage collection and the movers work on meanwhile, and what
 /// they removed behind a reader is no damage.
-pub(crate) async fn still_there(metadata: &dyn MetadataStore, leaf: &LeafRecord) -> Result<bool> {
+pub(crate) async fn still_there(metadata: &(impl Catalogue + ?Sized), leaf: &LeafRecord) -> Result<bool> {
     let now = metadata.find_leaf(leaf.id).await?;
     Ok(now.is_some_and(|now| now.location == leaf.location))
 }

@@ -10,7 +10,7 @@ use super::{BATCH_MAX, LostPacks, Pending, content_of};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::remove_if_nobodys;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, WriterId};
+use crate::application::ports::metadata::{Catalogue, Mutation, NewContent, WriterId};
 use crate::application::ports::segments::{PackWriter, Record, SegmentKind};
 use crate::application::store::Tiers;
 use crate::domain::blob::SegmentId;
@@ -20,7 +20,7 @@ use crate::domain::storage_class::StorageClass;
 pub(crate) const PACK_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) struct Packer {
-    metadata: Arc<dyn MetadataStore>,
+    metadata: Arc<dyn Catalogue>,
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     writer: WriterId,
@@ -34,7 +34,7 @@ pub(super) struct Packer {
 
 impl Packer {
     pub(super) fn new(
-        metadata: Arc<dyn MetadataStore>,
+        metadata: Arc<dyn Catalogue>,
         tiers: Tiers,
         clock: Arc<dyn Clock>,
         writer: WriterId,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::application::ports::metadata::MetadataStore;
+use crate::application::ports::metadata::Catalogue;
 use crate::application::ports::segments::SegmentStore;
 use crate::domain::blob::SegmentId;
 use crate::domain::object::ObjectId;
@@ -13,7 +13,7 @@ use crate::domain::object::ObjectId;
 /// Abandoning is safe when the commit's fate is unknown: it touches only a row that is still WRITING and a
 /// segment that is still open, and the commit ends both states in its transaction.
 pub struct Announced {
-    metadata: Arc<dyn MetadataStore>,
+    metadata: Arc<dyn Catalogue>,
     tier: Arc<dyn SegmentStore>,
     id: ObjectId,
     segment: SegmentId,
@@ -22,7 +22,7 @@ pub struct Announced {
 
 impl Announced {
     pub(super) fn new(
-        metadata: Arc<dyn MetadataStore>,
+        metadata: Arc<dyn Catalogue>,
         tier: Arc<dyn SegmentStore>,
         id: ObjectId,
         segment: SegmentId,
@@ -65,7 +65,7 @@ impl Drop for Announced {
 /// writer was taken for dead before it made the file, garbage collection may have looked for it already, found none,
 /// and be about to forget the segment: then nobody else would remove it.
 pub(crate) async fn remove_if_nobodys(
-    metadata: &dyn MetadataStore,
+    metadata: &(impl Catalogue + ?Sized),
     tier: &dyn SegmentStore,
     segment: SegmentId,
 ) {

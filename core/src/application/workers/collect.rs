@@ -17,7 +17,7 @@ use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, Swept};
+use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, Swept, Upkeep};
 use crate::application::store::Tiers;
 use crate::domain::timestamp::Timestamp;
 
@@ -25,25 +25,20 @@ use crate::domain::timestamp::Timestamp;
 const ROWS: u32 = 256;
 
 /// Removes what nothing refers to.
-pub struct GarbageCollector {
-    metadata: Arc<dyn MetadataStore>,
+pub struct GarbageCollector<M: ?Sized = dyn MetadataStore> {
+    metadata: Arc<M>,
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     retention: Duration,
 }
 
-impl GarbageCollector {
+impl<M: Upkeep + ?Sized> GarbageCollector<M> {
     /// Over the store's parts. The files of segments that nothing names any more are kept for `retention`.
-    pub fn new(
-        metadata: Arc<dyn MetadataStore>,
-        tiers: Tiers,
-        clock: Arc<dyn Clock>,
-        retention: Duration,
-    ) -> Self {
+    pub fn new(metadata: Arc<M>, tiers: Tiers, clock: Arc<dyn Clock>, retention: Duration) -> Self {
         Self { metadata, tiers, clock, retention }
     }
 
-    async fn purge(&self, shelf: &mut Shelf) -> Result<u64> {
+    async fn purge(&self, shelf: &mut Shelf<M>) -> Result<u64> {
         if !shelf.any("object") {
             match self.metadata.purge_deleting(ROWS).await.map_err(Trouble::from) {
                 Ok(purged) => return Ok(purged),
@@ -65,7 +60,7 @@ impl GarbageCollector {
         shelf.together_or_each(items, run, |total, purged| *total += purged).await
     }
 
-    async fn sweep(&self, shelf: &mut Shelf, now: Timestamp) -> Result<Swept> {
+    async fn sweep(&self, shelf: &mut Shelf<M>, now: Timestamp) -> Result<Swept> {
         if !shelf.any("blob") {
             match self.metadata.sweep(ROWS, now).await.map_err(Trouble::from) {
                 Ok(swept) => return Ok(swept),
@@ -88,7 +83,7 @@ impl GarbageCollector {
     }
 
     /// Removes the files of condemned segments, then their rows. How many.
-    async fn unlink(&self, shelf: &mut Shelf, now: Timestamp) -> Result<u64> {
+    async fn unlink(&self, shelf: &mut Shelf<M>, now: Timestamp) -> Result<u64> {
         // With no retention at all a clock that was ahead for a while keeps nothing either.
         let before = if self.retention.is_zero() { Timestamp(i64::MAX) } else { now.minus(self.retention) };
         let limit = shelf.page(ROWS);
@@ -144,7 +139,7 @@ fn add(total: &mut Swept, swept: Swept) {
 }
 
 #[async_trait]
-impl Worker for GarbageCollector {
+impl<M: Upkeep + ?Sized> Worker for GarbageCollector<M> {
     fn name(&self) -> &'static str {
         "gc"
     }

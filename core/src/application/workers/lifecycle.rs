@@ -18,8 +18,8 @@ use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    ExpireObject, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, Refusal, Target,
-    UpdateObject, WriterId,
+    ExpireObject, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, Objects, Refusal,
+    Spaces, Target, UpdateObject, Upkeep, Uploads, WriterId,
 };
 use crate::domain::address::SpaceAddress;
 use crate::domain::lifecycle::{Candidate, Day, Lifecycle, Position, Verdict};
@@ -41,8 +41,8 @@ const LOOKS_A_DAY: u32 = 10;
 const REST_MAX: Duration = Duration::from_secs(60);
 
 /// Applies lifecycle rules.
-pub struct LifecycleWorker {
-    metadata: Arc<dyn MetadataStore>,
+pub struct LifecycleWorker<M: ?Sized = dyn MetadataStore> {
+    metadata: Arc<M>,
     clock: Arc<dyn Clock>,
     writer: WriterId,
     day: Day,
@@ -71,9 +71,9 @@ struct Judged {
     noncurrent: u32,
 }
 
-impl LifecycleWorker {
+impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
     /// By days of this length. `writer` is named in commits; it stages nothing and need not be registered.
-    pub fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, writer: WriterId, day: Day) -> Self {
+    pub fn new(metadata: Arc<M>, clock: Arc<dyn Clock>, writer: WriterId, day: Day) -> Self {
         Self { metadata, clock, writer, day, since: None }
     }
 
@@ -102,7 +102,7 @@ impl LifecycleWorker {
         pass: &LifecyclePass,
         stage: Stage,
         now: Timestamp,
-        shelf: &mut Shelf,
+        shelf: &mut Shelf<M>,
     ) -> Result<(Option<Stage>, u64), Trouble> {
         match stage {
             Stage::Versions(after) => {
@@ -122,7 +122,7 @@ impl LifecycleWorker {
         &self,
         mut pass: LifecyclePass,
         now: Timestamp,
-        shelf: &mut Shelf,
+        shelf: &mut Shelf<M>,
     ) -> Result<Step, Trouble> {
         // A place that this version did not write is no place: the pass begins anew, which does no harm.
         let place = pass.place.as_deref().and_then(|place| serde_json::from_str(place).ok());
@@ -142,7 +142,7 @@ impl LifecycleWorker {
     }
 
     /// Forgets the due objects and uploads that are gone.
-    async fn forget_gone(&self, shelf: &mut Shelf) -> Result<()> {
+    async fn forget_gone(&self, shelf: &mut Shelf<M>) -> Result<()> {
         for (item, id) in shelf.due_ids("object") {
             if self.metadata.find(&Target::Id(ObjectId(id))).await?.is_none() {
                 shelf.done(&item);
@@ -161,7 +161,7 @@ impl LifecycleWorker {
         pass: &LifecyclePass,
         after: Option<Judged>,
         now: Timestamp,
-        shelf: &mut Shelf,
+        shelf: &mut Shelf<M>,
     ) -> Result<(Option<Judged>, u64), Trouble> {
         let query = ListQuery {
             space: pass.space.id,
@@ -234,7 +234,7 @@ impl LifecycleWorker {
         &self,
         mut mutations: Vec<Mutation>,
         now: Timestamp,
-        shelf: &mut Shelf,
+        shelf: &mut Shelf<M>,
     ) -> Result<u64, Trouble> {
         mutations.retain(|mutation| subject(mutation).is_none_or(|id| !shelf.holds(&object_name(id))));
         if mutations.is_empty() {
@@ -270,7 +270,7 @@ impl LifecycleWorker {
         pass: &LifecyclePass,
         after: Option<(String, uuid::Uuid)>,
         now: Timestamp,
-        shelf: &mut Shelf,
+        shelf: &mut Shelf<M>,
     ) -> Result<(Option<(String, uuid::Uuid)>, u64), Trouble> {
         let query = ListUploadsQuery {
             space: pass.space.id,
@@ -337,7 +337,7 @@ fn object_name(id: ObjectId) -> String {
 }
 
 #[async_trait]
-impl Worker for LifecycleWorker {
+impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> Worker for LifecycleWorker<M> {
     fn name(&self) -> &'static str {
         "lifecycle"
     }

@@ -19,7 +19,8 @@ use crate::application::high_water;
 use crate::application::ingest::{PACKED_BYTES_MAX, remove_if_nobodys};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    LeafRecord, MetadataError, MetadataStore, Mutation, Relocation, SegmentRecord, StagedLeaf, WriterId,
+    Catalogue, LeafRecord, MetadataError, MetadataStore, Mutation, Objects, Relocation, SegmentRecord,
+    StagedLeaf, Upkeep, WriterId,
 };
 use crate::application::ports::segments::{ReadRequest, Record, SegmentError, SegmentKind};
 use crate::application::store::Tiers;
@@ -36,29 +37,35 @@ const PACKS: u32 = 16;
 const BATCH_BYTES_MAX: u64 = 8 << 20;
 
 /// Copies leaves and points their rows at the copies.
-#[derive(Clone)]
-pub struct Rewriter {
-    metadata: Arc<dyn MetadataStore>,
+pub struct Rewriter<M: ?Sized = dyn MetadataStore> {
+    metadata: Arc<M>,
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     writer: WriterId,
 }
 
-impl Rewriter {
+// Derived, it would ask the store itself to be `Clone`.
+impl<M: ?Sized> Clone for Rewriter<M> {
+    fn clone(&self) -> Self {
+        Self {
+            metadata: self.metadata.clone(),
+            tiers: self.tiers.clone(),
+            clock: self.clock.clone(),
+            writer: self.writer,
+        }
+    }
+}
+
+impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
     /// For `writer`, which must be registered.
-    pub fn new(
-        metadata: Arc<dyn MetadataStore>,
-        tiers: Tiers,
-        clock: Arc<dyn Clock>,
-        writer: WriterId,
-    ) -> Self {
+    pub fn new(metadata: Arc<M>, tiers: Tiers, clock: Arc<dyn Clock>, writer: WriterId) -> Self {
         Self { metadata, tiers, clock, writer }
     }
 
     /// Copies `leaves` to `to`, each by itself. How many were pointed at their copies; of the others those that are
     /// damaged were quarantined, those that failed were put aside, and the rest changed meanwhile or lies on a tier,
     /// or should, that is away.
-    async fn rewrite(&self, leaves: Vec<LeafRecord>, to: StorageClass, shelf: &mut Shelf) -> Result<u64> {
+    async fn rewrite(&self, leaves: Vec<LeafRecord>, to: StorageClass, shelf: &mut Shelf<M>) -> Result<u64> {
         let (small, large): (Vec<_>, Vec<_>) =
             leaves.into_iter().partition(|leaf| leaf.location.length <= PACKED_BYTES_MAX as u64);
         let mut done = 0;
@@ -87,7 +94,7 @@ impl Rewriter {
         &self,
         leaves: Vec<LeafRecord>,
         to: StorageClass,
-        shelf: &mut Shelf,
+        shelf: &mut Shelf<M>,
     ) -> Result<u64> {
         let (mut kept, mut records) = (Vec::new(), Vec::new());
         for leaf in leaves {
@@ -244,12 +251,12 @@ impl Rewriter {
         Ok(segment)
     }
 
-    async fn shelf(&self, worker: &'static str) -> Result<Shelf> {
+    async fn shelf(&self, worker: &'static str) -> Result<Shelf<M>> {
         Shelf::open(&self.metadata, worker, self.clock.now()).await
     }
 
     /// Forgets the due leaves that are gone, and those of which `still` says that they are no longer this worker's.
-    async fn forget_gone(&self, shelf: &mut Shelf, still: impl Fn(&LeafRecord) -> bool) -> Result<()> {
+    async fn forget_gone(&self, shelf: &mut Shelf<M>, still: impl Fn(&LeafRecord) -> bool) -> Result<()> {
         for (item, blob) in shelf.due_blobs() {
             if !self.metadata.find_leaf(blob).await?.is_some_and(|leaf| still(&leaf)) {
                 shelf.done(&item);
@@ -299,10 +306,10 @@ fn relocation(
 }
 
 /// Carries out changes of storage class.
-pub struct Mover(pub Rewriter);
+pub struct Mover<M: ?Sized = dyn MetadataStore>(pub Rewriter<M>);
 
 #[async_trait]
-impl Worker for Mover {
+impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Mover<M> {
     fn name(&self) -> &'static str {
         "mover"
     }
@@ -333,11 +340,11 @@ impl Worker for Mover {
 }
 
 /// Empties packs of which less than half is live.
-pub struct Compactor(pub Rewriter);
+pub struct Compactor<M: ?Sized = dyn MetadataStore>(pub Rewriter<M>);
 
-impl Compactor {
+impl<M: Objects + Catalogue + Upkeep + ?Sized> Compactor<M> {
     /// Empties a pack as far as one step goes. How many leaves were copied out of it.
-    async fn compact(&self, pack: &SegmentRecord, shelf: &mut Shelf) -> Result<u64> {
+    async fn compact(&self, pack: &SegmentRecord, shelf: &mut Shelf<M>) -> Result<u64> {
         let limit = shelf.page(LEAVES);
         let mut leaves = self.0.metadata.leaves_in(pack.id, limit).await?;
         let whole_pack = leaves.len() < limit as usize;
@@ -356,7 +363,7 @@ impl Compactor {
 }
 
 #[async_trait]
-impl Worker for Compactor {
+impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Compactor<M> {
     fn name(&self) -> &'static str {
         "compaction"
     }

@@ -21,7 +21,7 @@ use crate::application::absence;
 use crate::application::error::Result;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{LeafRecord, MetadataStore, ScrubPass};
+use crate::application::ports::metadata::{Catalogue, LeafRecord, MetadataStore, ScrubPass, Upkeep};
 use crate::application::store::Tiers;
 use crate::application::validate::Finding;
 use crate::application::verify::{LeafCheck, MISSING, UNREADABLE, Verdict};
@@ -48,8 +48,8 @@ fn name(leaf: &LeafRecord) -> String {
 }
 
 /// Reads every leaf, slowly, and quarantines what is damaged.
-pub struct Scrubber {
-    metadata: Arc<dyn MetadataStore>,
+pub struct Scrubber<M: ?Sized = dyn MetadataStore> {
+    metadata: Arc<M>,
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     every: Duration,
@@ -68,14 +68,9 @@ pub struct Advanced {
     pub findings: Vec<Finding>,
 }
 
-impl Scrubber {
+impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
     /// Over the store's parts. A pass begins `every` so long after the last one began; zero: never by itself.
-    pub fn new(
-        metadata: Arc<dyn MetadataStore>,
-        tiers: Tiers,
-        clock: Arc<dyn Clock>,
-        every: Duration,
-    ) -> Self {
+    pub fn new(metadata: Arc<M>, tiers: Tiers, clock: Arc<dyn Clock>, every: Duration) -> Self {
         Self { metadata, tiers, clock, every, unfinished: Mutex::new(None), ahead: Mutex::new(None) }
     }
 
@@ -152,7 +147,7 @@ impl Scrubber {
         &self,
         pass: &ScrubPass,
         unfinished: &mut Option<LeafCheck>,
-        shelf: &mut Shelf,
+        shelf: &mut Shelf<M>,
         findings: &mut Vec<Finding>,
     ) -> Result<u64> {
         let mut ahead = self.ahead.lock().await;
@@ -185,7 +180,7 @@ impl Scrubber {
     }
 
     /// Reads again what was put aside and is due.
-    async fn retry(&self, shelf: &mut Shelf, findings: &mut Vec<Finding>) -> Result<()> {
+    async fn retry(&self, shelf: &mut Shelf<M>, findings: &mut Vec<Finding>) -> Result<()> {
         for (item, blob) in shelf.due_blobs() {
             let Some(leaf) = self.metadata.find_leaf(blob).await? else {
                 shelf.done(&item);
@@ -271,7 +266,7 @@ impl Scrubber {
 }
 
 #[async_trait]
-impl Worker for Scrubber {
+impl<M: Catalogue + Upkeep + ?Sized> Worker for Scrubber<M> {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{MetadataError, MetadataStore, Stuck};
+use crate::application::ports::metadata::{MetadataError, Stuck, Upkeep};
 use crate::application::ports::segments::SegmentError;
 use crate::domain::blob::BlobId;
 use crate::domain::storage_class::StorageClass;
@@ -75,8 +75,8 @@ impl From<MetadataError> for Trouble {
 }
 
 /// What one worker has put aside, as it was when the step began.
-pub(crate) struct Shelf {
-    metadata: Arc<dyn MetadataStore>,
+pub(crate) struct Shelf<M: ?Sized> {
+    metadata: Arc<M>,
     worker: &'static str,
     now: Timestamp,
     items: HashMap<String, Stuck>,
@@ -91,13 +91,9 @@ pub(crate) struct Shelf {
     failed: u64,
 }
 
-impl Shelf {
+impl<M: Upkeep + ?Sized> Shelf<M> {
     /// What `worker` has put aside.
-    pub(crate) async fn open(
-        metadata: &Arc<dyn MetadataStore>,
-        worker: &'static str,
-        now: Timestamp,
-    ) -> Result<Self> {
+    pub(crate) async fn open(metadata: &Arc<M>, worker: &'static str, now: Timestamp) -> Result<Self> {
         let items = metadata.stuck(Some(worker), ROWS_MAX).await?;
         let items = items.into_iter().map(|stuck| (stuck.item.clone(), stuck)).collect();
         let (cleared, away, closed) = (Vec::new(), HashSet::new(), HashSet::new());

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::worker::{Step, Worker};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{MetadataError, MetadataStore};
+use crate::application::ports::metadata::{Leases, MetadataError, MetadataStore};
 
 /// How long a lease holds unless renewed. Renewed before every step, so a step must be shorter.
 const LEASE: Duration = Duration::from_secs(60);
@@ -20,17 +20,17 @@ const LEASE: Duration = Duration::from_secs(60);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// Runs workers until it is shut down.
-pub struct Supervisor {
-    metadata: Arc<dyn MetadataStore>,
+pub struct Supervisor<M: ?Sized = dyn MetadataStore> {
+    metadata: Arc<M>,
     clock: Arc<dyn Clock>,
     holder: Uuid,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Supervisor {
+impl<M: Leases + ?Sized> Supervisor<M> {
     /// For one process, which holds its leases as `holder`.
-    pub fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, holder: Uuid) -> Self {
+    pub fn new(metadata: Arc<M>, clock: Arc<dyn Clock>, holder: Uuid) -> Self {
         Self { metadata, clock, holder, stop: CancellationToken::new(), tasks: TaskTracker::new() }
     }
 
@@ -95,7 +95,7 @@ enum Turn {
 /// By the time that all who want the lease go by.
 async fn acquire(
     worker: &dyn Worker,
-    metadata: &dyn MetadataStore,
+    metadata: &(impl Leases + ?Sized),
     clock: &dyn Clock,
     holder: Uuid,
 ) -> Result<bool, MetadataError> {
@@ -103,7 +103,12 @@ async fn acquire(
     metadata.acquire_lease(worker.name(), holder, now, now.plus(LEASE)).await
 }
 
-async fn turn(worker: &dyn Worker, metadata: &dyn MetadataStore, clock: &dyn Clock, holder: Uuid) -> Turn {
+async fn turn(
+    worker: &dyn Worker,
+    metadata: &(impl Leases + ?Sized),
+    clock: &dyn Clock,
+    holder: Uuid,
+) -> Turn {
     if worker.exclusive() {
         match acquire(worker, metadata, clock, holder).await {
             Ok(true) => {}

@@ -12,7 +12,9 @@ use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::high_water::{self, Behind};
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{Leftover, MetadataError, MetadataStore, SegmentRecord, WriterId};
+use crate::application::ports::metadata::{
+    Catalogue, Leases, Leftover, MetadataError, MetadataStore, SegmentRecord, Upkeep, WriterId,
+};
 use crate::application::ports::segments::{Mended, SegmentError, SegmentKind};
 use crate::application::store::Tiers;
 
@@ -20,16 +22,16 @@ use crate::application::store::Tiers;
 pub const WRITER_LEASE: Duration = Duration::from_secs(60);
 
 /// Repeats that this writer lives.
-pub struct Heartbeat {
-    metadata: Arc<dyn MetadataStore>,
+pub struct Heartbeat<M: ?Sized = dyn MetadataStore> {
+    metadata: Arc<M>,
     clock: Arc<dyn Clock>,
     writer: WriterId,
     superseded: CancellationToken,
 }
 
-impl Heartbeat {
+impl<M: Leases + ?Sized> Heartbeat<M> {
     /// For this process's writer.
-    pub fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, writer: WriterId) -> Self {
+    pub fn new(metadata: Arc<M>, clock: Arc<dyn Clock>, writer: WriterId) -> Self {
         Self { metadata, clock, writer, superseded: CancellationToken::new() }
     }
 
@@ -42,7 +44,7 @@ impl Heartbeat {
 }
 
 #[async_trait]
-impl Worker for Heartbeat {
+impl<M: Leases + ?Sized> Worker for Heartbeat<M> {
     fn name(&self) -> &'static str {
         "heartbeat"
     }
@@ -70,17 +72,28 @@ impl Worker for Heartbeat {
 const NAME: &str = "take-over";
 
 /// Reclaims what dead writers staged and never committed.
-#[derive(Clone)]
-pub struct TakeOver {
-    metadata: Arc<dyn MetadataStore>,
+pub struct TakeOver<M: ?Sized = dyn MetadataStore> {
+    metadata: Arc<M>,
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     own: Option<WriterId>,
 }
 
-impl TakeOver {
+// Derived, it would ask the store itself to be `Clone`.
+impl<M: ?Sized> Clone for TakeOver<M> {
+    fn clone(&self) -> Self {
+        Self {
+            metadata: self.metadata.clone(),
+            tiers: self.tiers.clone(),
+            clock: self.clock.clone(),
+            own: self.own,
+        }
+    }
+}
+
+impl<M: Leases + Catalogue + Upkeep + ?Sized> TakeOver<M> {
     /// Over the store's parts.
-    pub fn new(metadata: Arc<dyn MetadataStore>, tiers: Tiers, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(metadata: Arc<M>, tiers: Tiers, clock: Arc<dyn Clock>) -> Self {
         Self { metadata, tiers, clock, own: None }
     }
 
@@ -131,7 +144,7 @@ impl TakeOver {
         &self,
         writer: WriterId,
         leftover: Leftover,
-        shelf: &mut Shelf,
+        shelf: &mut Shelf<M>,
         all: bool,
     ) -> Result<u64> {
         let mut segments = 0;
@@ -214,7 +227,7 @@ fn tell_of_unknown(segment: &SegmentRecord, mended: &Mended, kept: bool) {
 }
 
 #[async_trait]
-impl Worker for TakeOver {
+impl<M: Leases + Catalogue + Upkeep + ?Sized> Worker for TakeOver<M> {
     fn name(&self) -> &'static str {
         NAME
     }

@@ -9,28 +9,28 @@ use super::stuck::{Shelf, Trouble};
 use super::worker::{Step, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::MetadataStore;
+use crate::application::ports::metadata::{MetadataStore, Upkeep, Uploads};
 use crate::domain::multipart::UploadId;
 
 /// Uploads of one step.
 const UPLOADS: u32 = 64;
 
 /// Aborts uploads that were begun too long ago.
-pub struct UploadExpiry {
-    metadata: Arc<dyn MetadataStore>,
+pub struct UploadExpiry<M: ?Sized = dyn MetadataStore> {
+    metadata: Arc<M>,
     clock: Arc<dyn Clock>,
     age_max: Duration,
 }
 
-impl UploadExpiry {
+impl<M: Uploads + Upkeep + ?Sized> UploadExpiry<M> {
     /// Uploads older than `age_max` are aborted.
-    pub fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, age_max: Duration) -> Self {
+    pub fn new(metadata: Arc<M>, clock: Arc<dyn Clock>, age_max: Duration) -> Self {
         Self { metadata, clock, age_max }
     }
 }
 
 #[async_trait]
-impl Worker for UploadExpiry {
+impl<M: Uploads + Upkeep + ?Sized> Worker for UploadExpiry<M> {
     fn name(&self) -> &'static str {
         "upload-expiry"
     }

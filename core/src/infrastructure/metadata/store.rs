@@ -11,10 +11,10 @@ use super::{
     limits, objects, relocate, scrub, segments, settings, spaces, stuck, uploads, usage, validate,
 };
 use crate::application::ports::metadata::{
-    BucketDeletion, Credential, Draft, Found, Hold, Inconsistency, KeptSegment, LeafRecord, Leftover,
-    LifecyclePass, ListQuery, ListUploadsQuery, MetadataError, MetadataStore, Move, Mutation, Outcome, Place,
-    PutObject, Refusal, Relocation, Retained, ScrubPass, SegmentRecord, SpaceUsage, Stuck, Swept, Target,
-    WriterId,
+    BucketDeletion, Catalogue, Credential, Credentials, Draft, Found, Hold, Inconsistency, KeptSegment,
+    LeafRecord, Leases, Leftover, LifecyclePass, ListQuery, ListUploadsQuery, MetadataError, MetadataStore,
+    Move, Mutation, Objects, Outcome, Place, PutObject, Refusal, Relocation, Retained, ScrubPass,
+    SegmentRecord, SpaceUsage, Spaces, Stuck, Swept, Target, Upkeep, Uploads, WriterId,
 };
 use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -34,7 +34,7 @@ use crate::domain::timestamp::Timestamp;
 type Answer<T> = Result<T, MetadataError>;
 
 #[async_trait]
-impl MetadataStore for SqlMetadata {
+impl Objects for SqlMetadata {
     async fn commit(
         &self,
         writer: WriterId,
@@ -85,7 +85,70 @@ impl MetadataStore for SqlMetadata {
     async fn walk(&self, query: &ListQuery, delimiter: &str) -> Answer<Vec<String>> {
         Ok(objects::walk(&self.db, query, delimiter).await?)
     }
+}
 
+#[async_trait]
+impl Uploads for SqlMetadata {
+    async fn create_upload(
+        &self,
+        id: UploadId,
+        space: &SpaceAddress,
+        bucket: Option<&BucketName>,
+        key: Option<&Key>,
+        attributes: &Attributes,
+        checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+        now: Timestamp,
+    ) -> Answer<Result<Upload, Refusal>> {
+        let new = NewUpload { id, space, bucket, key, attributes, checksum, now };
+        Ok(uploads::create(&self.db, new).await?)
+    }
+
+    async fn find_upload(&self, id: UploadId) -> Answer<Option<Upload>> {
+        Ok(uploads::find(&self.db, id).await?)
+    }
+
+    async fn completed_by(&self, id: UploadId) -> Answer<Option<Object>> {
+        Ok(objects::completed_by(&self.db, id).await?)
+    }
+
+    async fn completion(&self, id: UploadId) -> Answer<Option<Completed>> {
+        Ok(completions::find(&self.db, id).await?)
+    }
+
+    async fn upload_parts(&self, id: UploadId) -> Answer<Option<UploadParts>> {
+        Ok(uploads::parts(&self.db, id).await?)
+    }
+
+    async fn draft_composite(
+        &self,
+        id: UploadId,
+        domain: &DedupDomain,
+        read: &UploadParts,
+        parts: &[Part],
+        now: Timestamp,
+    ) -> Answer<Option<Draft>> {
+        Ok(drafts::write(&self.db, id, domain, read, parts, now).await?)
+    }
+
+    async fn list_parts(&self, id: UploadId, after: Option<PartNumber>, limit: u32) -> Answer<Vec<Part>> {
+        Ok(uploads::list_parts(&self.db, id, after, limit).await?)
+    }
+
+    async fn list_uploads(&self, query: &ListUploadsQuery) -> Answer<Vec<Upload>> {
+        Ok(uploads::list(&self.db, query).await?)
+    }
+
+    async fn abort_upload(&self, id: UploadId) -> Answer<bool> {
+        Ok(uploads::abort(&self.db, id).await?)
+    }
+
+    async fn stale_uploads(&self, before: Timestamp, limit: u32) -> Answer<Vec<UploadId>> {
+        Ok(uploads::stale(&self.db, before, limit).await?)
+    }
+}
+
+#[async_trait]
+impl Spaces for SqlMetadata {
     async fn space(&self, place: &Place) -> Answer<Option<Space>> {
         self.lookups.space(place).await
     }
@@ -170,99 +233,33 @@ impl MetadataStore for SqlMetadata {
         Ok(spaces::delete_bucket(&self.db, name).await?)
     }
 
-    async fn create_upload(
-        &self,
-        id: UploadId,
-        space: &SpaceAddress,
-        bucket: Option<&BucketName>,
-        key: Option<&Key>,
-        attributes: &Attributes,
-        checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
-        now: Timestamp,
-    ) -> Answer<Result<Upload, Refusal>> {
-        let new = NewUpload { id, space, bucket, key, attributes, checksum, now };
-        Ok(uploads::create(&self.db, new).await?)
+    async fn tenant_limits(&self, tenant: &Tenant) -> Answer<Option<Overrides>> {
+        Ok(limits::find(&self.db, tenant).await?)
     }
 
-    async fn find_upload(&self, id: UploadId) -> Answer<Option<Upload>> {
-        Ok(uploads::find(&self.db, id).await?)
+    async fn list_tenant_limits(&self) -> Answer<Vec<(Tenant, Overrides)>> {
+        Ok(limits::list(&self.db).await?)
     }
 
-    async fn completed_by(&self, id: UploadId) -> Answer<Option<Object>> {
-        Ok(objects::completed_by(&self.db, id).await?)
+    async fn set_tenant_limits(&self, tenant: &Tenant, said: &Overrides, now: Timestamp) -> Answer<()> {
+        Ok(limits::set(&self.db, tenant, said, now).await?)
     }
 
-    async fn completion(&self, id: UploadId) -> Answer<Option<Completed>> {
-        Ok(completions::find(&self.db, id).await?)
+    async fn holdings(&self, tenant: &Tenant) -> Answer<Holdings> {
+        Ok(limits::holdings(&self.db, tenant).await?)
     }
 
-    async fn upload_parts(&self, id: UploadId) -> Answer<Option<UploadParts>> {
-        Ok(uploads::parts(&self.db, id).await?)
+    async fn usage(&self, tenant: Option<&Tenant>, namespace: Option<&Namespace>) -> Answer<Vec<SpaceUsage>> {
+        Ok(usage::usage(&self.db, tenant, namespace).await?)
     }
 
-    async fn draft_composite(
-        &self,
-        id: UploadId,
-        domain: &DedupDomain,
-        read: &UploadParts,
-        parts: &[Part],
-        now: Timestamp,
-    ) -> Answer<Option<Draft>> {
-        Ok(drafts::write(&self.db, id, domain, read, parts, now).await?)
+    async fn writing(&self) -> Answer<Vec<(SpaceAddress, u64)>> {
+        Ok(usage::writing(&self.db).await?)
     }
+}
 
-    async fn list_parts(&self, id: UploadId, after: Option<PartNumber>, limit: u32) -> Answer<Vec<Part>> {
-        Ok(uploads::list_parts(&self.db, id, after, limit).await?)
-    }
-
-    async fn list_uploads(&self, query: &ListUploadsQuery) -> Answer<Vec<Upload>> {
-        Ok(uploads::list(&self.db, query).await?)
-    }
-
-    async fn abort_upload(&self, id: UploadId) -> Answer<bool> {
-        Ok(uploads::abort(&self.db, id).await?)
-    }
-
-    async fn stale_uploads(&self, before: Timestamp, limit: u32) -> Answer<Vec<UploadId>> {
-        Ok(uploads::stale(&self.db, before, limit).await?)
-    }
-
-    async fn heartbeat(&self, writer: WriterId, until: Timestamp) -> Answer<()> {
-        Ok(segments::heartbeat(&self.db, writer, self.writes_as.token(writer), until).await?)
-    }
-
-    async fn dead_writers(&self, now: Timestamp) -> Answer<Vec<WriterId>> {
-        Ok(segments::dead_writers(&self.db, now).await?)
-    }
-
-    async fn take_over(&self, writer: WriterId) -> Answer<Leftover> {
-        Ok(segments::take_over(&self.db, writer).await?)
-    }
-
-    async fn set_aside(&self, id: SegmentId) -> Answer<()> {
-        Ok(kept::set_aside(&self.db, id).await?)
-    }
-
-    async fn count_commits(&self, writer: WriterId) -> Answer<()> {
-        Ok(kept::count_commits(&self.db, writer).await?)
-    }
-
-    async fn commit_counts(&self) -> Answer<Vec<(WriterId, u64)>> {
-        Ok(kept::commit_counts(&self.db).await?)
-    }
-
-    async fn keep_open_segments(&self, now: Timestamp) -> Answer<u64> {
-        Ok(kept::keep_open(&self.db, now).await?)
-    }
-
-    async fn kept_segments(&self) -> Answer<Vec<KeptSegment>> {
-        Ok(kept::kept(&self.db).await?)
-    }
-
-    async fn settle_segment(&self, id: SegmentId, mended: Option<Mended>, now: Timestamp) -> Answer<()> {
-        Ok(segments::settle(&self.db, id, mended, now).await?)
-    }
-
+#[async_trait]
+impl Catalogue for SqlMetadata {
     async fn open_segment(
         &self,
         writer: WriterId,
@@ -293,16 +290,137 @@ impl MetadataStore for SqlMetadata {
         Ok(segments::abandon(&self.db, id, segment).await?)
     }
 
-    async fn condemned(&self, before: Timestamp, now: Timestamp, limit: u32) -> Answer<Vec<SegmentRecord>> {
-        Ok(segments::condemned(&self.db, before, now, limit).await?)
+    async fn settle_segment(&self, id: SegmentId, mended: Option<Mended>, now: Timestamp) -> Answer<()> {
+        Ok(segments::settle(&self.db, id, mended, now).await?)
+    }
+
+    async fn take_over(&self, writer: WriterId) -> Answer<Leftover> {
+        Ok(segments::take_over(&self.db, writer).await?)
+    }
+
+    async fn set_aside(&self, id: SegmentId) -> Answer<()> {
+        Ok(kept::set_aside(&self.db, id).await?)
+    }
+
+    async fn find_segment(&self, id: SegmentId) -> Answer<Option<SegmentRecord>> {
+        Ok(segments::find(&self.db, id).await?)
+    }
+
+    async fn scan_segments(&self, after: Option<SegmentId>, limit: u32) -> Answer<Vec<SegmentRecord>> {
+        Ok(segments::scan(&self.db, after, limit).await?)
     }
 
     async fn is_unnamed(&self, id: SegmentId) -> Answer<bool> {
         Ok(segments::is_unnamed(&self.db, id).await?)
     }
 
+    async fn find_leaf(&self, blob: BlobId) -> Answer<Option<LeafRecord>> {
+        Ok(segments::find_leaf(&self.db, blob).await?)
+    }
+
+    async fn leaves_in(&self, segment: SegmentId, limit: u32) -> Answer<Vec<LeafRecord>> {
+        Ok(segments::leaves_in(&self.db, segment, limit).await?)
+    }
+
+    async fn scan_leaves(&self, after: Option<BlobId>, limit: u32) -> Answer<Vec<LeafRecord>> {
+        Ok(segments::scan_leaves(&self.db, after, limit).await?)
+    }
+
+    async fn relocate(
+        &self,
+        writer: WriterId,
+        relocations: Vec<Relocation>,
+        now: Timestamp,
+    ) -> Answer<Vec<bool>> {
+        Ok(relocate::relocate(&self.db, writer, &relocations, now).await?)
+    }
+
+    async fn quarantine(&self, blob: BlobId, at: Location) -> Answer<()> {
+        Ok(garbage::quarantine(&self.db, blob, at).await?)
+    }
+
+    async fn release(&self, blob: BlobId, at: Location) -> Answer<()> {
+        Ok(scrub::release(&self.db, blob, at).await?)
+    }
+
+    async fn quarantined(&self, after: Option<BlobId>, limit: u32) -> Answer<Vec<LeafRecord>> {
+        Ok(scrub::quarantined(&self.db, after, limit).await?)
+    }
+
+    async fn adopt_segment(
+        &self,
+        segment: SegmentRecord,
+        objects: Vec<PutObject>,
+        now: Timestamp,
+    ) -> Answer<Option<u64>> {
+        Ok(adopt::adopt(&self.db, segment, objects, now).await?)
+    }
+
+    async fn count_commits(&self, writer: WriterId) -> Answer<()> {
+        Ok(kept::count_commits(&self.db, writer).await?)
+    }
+
+    async fn commit_counts(&self) -> Answer<Vec<(WriterId, u64)>> {
+        Ok(kept::commit_counts(&self.db).await?)
+    }
+
+    async fn keep_open_segments(&self, now: Timestamp) -> Answer<u64> {
+        Ok(kept::keep_open(&self.db, now).await?)
+    }
+
+    async fn kept_segments(&self) -> Answer<Vec<KeptSegment>> {
+        Ok(kept::kept(&self.db).await?)
+    }
+
+    async fn inconsistencies(&self) -> Answer<Vec<Inconsistency>> {
+        Ok(validate::inconsistencies(&self.db).await?)
+    }
+}
+
+#[async_trait]
+impl Upkeep for SqlMetadata {
+    async fn purge_deleting(&self, limit: u32) -> Answer<u64> {
+        Ok(garbage::purge(&self.db, limit).await?)
+    }
+
+    async fn deleting(&self, limit: u32) -> Answer<Vec<ObjectId>> {
+        Ok(garbage::deleting(&self.db, limit).await?)
+    }
+
+    async fn purge(&self, objects: &[ObjectId]) -> Answer<u64> {
+        Ok(garbage::purge_these(&self.db, objects).await?)
+    }
+
+    async fn sweep(&self, limit: u32, now: Timestamp) -> Answer<Swept> {
+        Ok(garbage::sweep(&self.db, limit, now).await?)
+    }
+
+    async fn candidates(&self, limit: u32) -> Answer<Vec<BlobId>> {
+        Ok(garbage::candidates(&self.db, limit).await?)
+    }
+
+    async fn sweep_these(&self, blobs: &[BlobId], now: Timestamp) -> Answer<Swept> {
+        Ok(garbage::sweep_these(&self.db, blobs, now).await?)
+    }
+
+    async fn condemned(&self, before: Timestamp, now: Timestamp, limit: u32) -> Answer<Vec<SegmentRecord>> {
+        Ok(segments::condemned(&self.db, before, now, limit).await?)
+    }
+
     async fn retained(&self) -> Answer<Retained> {
         Ok(holds::retained(&self.db).await?)
+    }
+
+    async fn forget_segments(&self, ids: &[SegmentId]) -> Answer<()> {
+        Ok(segments::forget(&self.db, ids).await?)
+    }
+
+    async fn moves(&self, limit: u32) -> Answer<Vec<Move>> {
+        Ok(garbage::moves(&self.db, limit).await?)
+    }
+
+    async fn sparse_packs(&self, limit: u32) -> Answer<Vec<SegmentRecord>> {
+        Ok(segments::sparse_packs(&self.db, limit).await?)
     }
 
     async fn begin_hold(&self, hold: &Hold) -> Answer<()> {
@@ -341,71 +459,6 @@ impl MetadataStore for SqlMetadata {
         Ok(stuck::count(&self.db).await?)
     }
 
-    async fn forget_segments(&self, ids: &[SegmentId]) -> Answer<()> {
-        Ok(segments::forget(&self.db, ids).await?)
-    }
-
-    async fn purge_deleting(&self, limit: u32) -> Answer<u64> {
-        Ok(garbage::purge(&self.db, limit).await?)
-    }
-
-    async fn deleting(&self, limit: u32) -> Answer<Vec<ObjectId>> {
-        Ok(garbage::deleting(&self.db, limit).await?)
-    }
-
-    async fn purge(&self, objects: &[ObjectId]) -> Answer<u64> {
-        Ok(garbage::purge_these(&self.db, objects).await?)
-    }
-
-    async fn sweep(&self, limit: u32, now: Timestamp) -> Answer<Swept> {
-        Ok(garbage::sweep(&self.db, limit, now).await?)
-    }
-
-    async fn candidates(&self, limit: u32) -> Answer<Vec<BlobId>> {
-        Ok(garbage::candidates(&self.db, limit).await?)
-    }
-
-    async fn sweep_these(&self, blobs: &[BlobId], now: Timestamp) -> Answer<Swept> {
-        Ok(garbage::sweep_these(&self.db, blobs, now).await?)
-    }
-
-    async fn moves(&self, limit: u32) -> Answer<Vec<Move>> {
-        Ok(garbage::moves(&self.db, limit).await?)
-    }
-
-    async fn sparse_packs(&self, limit: u32) -> Answer<Vec<SegmentRecord>> {
-        Ok(segments::sparse_packs(&self.db, limit).await?)
-    }
-
-    async fn leaves_in(&self, segment: SegmentId, limit: u32) -> Answer<Vec<LeafRecord>> {
-        Ok(segments::leaves_in(&self.db, segment, limit).await?)
-    }
-
-    async fn relocate(
-        &self,
-        writer: WriterId,
-        relocations: Vec<Relocation>,
-        now: Timestamp,
-    ) -> Answer<Vec<bool>> {
-        Ok(relocate::relocate(&self.db, writer, &relocations, now).await?)
-    }
-
-    async fn find_leaf(&self, blob: BlobId) -> Answer<Option<LeafRecord>> {
-        Ok(segments::find_leaf(&self.db, blob).await?)
-    }
-
-    async fn quarantine(&self, blob: BlobId, at: Location) -> Answer<()> {
-        Ok(garbage::quarantine(&self.db, blob, at).await?)
-    }
-
-    async fn release(&self, blob: BlobId, at: Location) -> Answer<()> {
-        Ok(scrub::release(&self.db, blob, at).await?)
-    }
-
-    async fn quarantined(&self, after: Option<BlobId>, limit: u32) -> Answer<Vec<LeafRecord>> {
-        Ok(scrub::quarantined(&self.db, after, limit).await?)
-    }
-
     async fn scrub_pass(&self) -> Answer<Option<ScrubPass>> {
         Ok(scrub::pass(&self.db).await?)
     }
@@ -417,16 +470,10 @@ impl MetadataStore for SqlMetadata {
     async fn advance_scrub(&self, from: &ScrubPass, to: &ScrubPass) -> Answer<bool> {
         Ok(scrub::advance(&self.db, from, to).await?)
     }
+}
 
-    async fn adopt_segment(
-        &self,
-        segment: SegmentRecord,
-        objects: Vec<PutObject>,
-        now: Timestamp,
-    ) -> Answer<Option<u64>> {
-        Ok(adopt::adopt(&self.db, segment, objects, now).await?)
-    }
-
+#[async_trait]
+impl Credentials for SqlMetadata {
     async fn create_credential(&self, credential: &Credential) -> Answer<()> {
         Ok(credentials::create(&self.db, credential).await?)
     }
@@ -456,21 +503,16 @@ impl MetadataStore for SqlMetadata {
     async fn reseal_credential(&self, id: Uuid, was: &[u8], sealed: &[u8]) -> Answer<bool> {
         Ok(credentials::reseal(&self.db, id, was, sealed).await?)
     }
+}
 
-    async fn tenant_limits(&self, tenant: &Tenant) -> Answer<Option<Overrides>> {
-        Ok(limits::find(&self.db, tenant).await?)
+#[async_trait]
+impl Leases for SqlMetadata {
+    async fn heartbeat(&self, writer: WriterId, until: Timestamp) -> Answer<()> {
+        Ok(segments::heartbeat(&self.db, writer, self.writes_as.token(writer), until).await?)
     }
 
-    async fn list_tenant_limits(&self) -> Answer<Vec<(Tenant, Overrides)>> {
-        Ok(limits::list(&self.db).await?)
-    }
-
-    async fn set_tenant_limits(&self, tenant: &Tenant, said: &Overrides, now: Timestamp) -> Answer<()> {
-        Ok(limits::set(&self.db, tenant, said, now).await?)
-    }
-
-    async fn holdings(&self, tenant: &Tenant) -> Answer<Holdings> {
-        Ok(limits::holdings(&self.db, tenant).await?)
+    async fn dead_writers(&self, now: Timestamp) -> Answer<Vec<WriterId>> {
+        Ok(segments::dead_writers(&self.db, now).await?)
     }
 
     async fn lease_time(&self, own: Timestamp) -> Answer<Timestamp> {
@@ -493,33 +535,12 @@ impl MetadataStore for SqlMetadata {
     async fn release_lease(&self, name: &str, holder: Uuid) -> Answer<()> {
         Ok(leases::release(&self.db, name, holder).await?)
     }
+}
 
-    async fn usage(&self, tenant: Option<&Tenant>, namespace: Option<&Namespace>) -> Answer<Vec<SpaceUsage>> {
-        Ok(usage::usage(&self.db, tenant, namespace).await?)
-    }
-
-    async fn writing(&self) -> Answer<Vec<(SpaceAddress, u64)>> {
-        Ok(usage::writing(&self.db).await?)
-    }
-
+#[async_trait]
+impl MetadataStore for SqlMetadata {
     async fn check(&self) -> Answer<()> {
         Ok(usage::check(&self.db).await?)
-    }
-
-    async fn find_segment(&self, id: SegmentId) -> Answer<Option<SegmentRecord>> {
-        Ok(segments::find(&self.db, id).await?)
-    }
-
-    async fn scan_segments(&self, after: Option<SegmentId>, limit: u32) -> Answer<Vec<SegmentRecord>> {
-        Ok(segments::scan(&self.db, after, limit).await?)
-    }
-
-    async fn scan_leaves(&self, after: Option<BlobId>, limit: u32) -> Answer<Vec<LeafRecord>> {
-        Ok(segments::scan_leaves(&self.db, after, limit).await?)
-    }
-
-    async fn inconsistencies(&self) -> Answer<Vec<Inconsistency>> {
-        Ok(validate::inconsistencies(&self.db).await?)
     }
 
     async fn close(&self) {

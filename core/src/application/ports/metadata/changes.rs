@@ -136,7 +136,7 @@ pub struct CompleteUpload {
     pub bucket: Option<BucketName>,
     /// The parts it consists of; `None` for all that have arrived.
     pub claims: Option<Vec<PartClaim>>,
-    /// The upload's parts as [`MetadataStore::upload_parts`](super::MetadataStore::upload_parts) read them. If they have
+    /// The upload's parts as [`Uploads::upload_parts`](super::Uploads::upload_parts) read them. If they have
     /// changed since, the completion is refused with [`Refusal::Changed`]; `None`: they are read inside the transaction,
     /// while other writes wait.
     pub read: Option<Arc<UploadParts>>,

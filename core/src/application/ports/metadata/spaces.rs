@@ -1,11 +1,128 @@
 //! Spaces: their figures, their buckets' end, and the passes of lifecycle rules through them.
 
-use crate::domain::address::SpaceAddress;
+use async_trait::async_trait;
+
+use super::{MetadataError, Place, Refusal};
+use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::lifecycle::Lifecycle;
-use crate::domain::settings::SettingsRevision;
-use crate::domain::space::Space;
+use crate::domain::limits::{Holdings, Overrides};
+use crate::domain::object_lock::LockConfig;
+use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
+use crate::domain::space::{Bucket, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
+
+/// Spaces, the buckets that name them, what their owners have set, and what their tenants may keep and do keep.
+#[async_trait]
+pub trait Spaces: Send + Sync + 'static {
+    /// The space at a place, if it exists.
+    async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError>;
+
+    /// Sets whether a space's keys keep versions; the space is made if it does not exist. What was versioned
+    /// once can only be suspended: `Off` means [`Versioning::Suspended`] there. Where versions can be locked,
+    /// anything but enabled is [`Refusal::WrongVersioning`].
+    async fn set_versioning(
+        &self,
+        space: &SpaceAddress,
+        versioning: Versioning,
+        now: Timestamp,
+    ) -> Result<Result<Space, Refusal>, MetadataError>;
+
+    /// From now on versions in this space can be locked, and new ones get what `config` says; cannot be
+    /// undone. [`Refusal::WrongVersioning`] unless versioning is enabled there, [`Refusal::NoSuchBucket`] if
+    /// `bucket` does not name the space.
+    async fn set_object_lock(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        config: LockConfig,
+    ) -> Result<Result<(), Refusal>, MetadataError>;
+
+    /// Sets a document of a space, in place of the one of its kind. [`Refusal::NoSuchBucket`] if `bucket` does
+    /// not name the space.
+    async fn put_setting(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        setting: &Setting,
+    ) -> Result<Result<(), Refusal>, MetadataError>;
+
+    /// Removes a document of a space, if there is one; refuses as [`Self::put_setting`].
+    async fn delete_setting(
+        &self,
+        space: &SpaceAddress,
+        bucket: &BucketName,
+        kind: SettingKind,
+    ) -> Result<Result<(), Refusal>, MetadataError>;
+
+    /// All documents of a space, and the revision that they are of.
+    async fn settings(&self, space: SpaceId) -> Result<(SettingsRevision, SpaceSettings), MetadataError>;
+
+    /// Every bucket whose space has a policy, and that space.
+    async fn policied(&self) -> Result<Vec<(BucketName, SpaceAddress)>, MetadataError>;
+
+    /// The spaces that the lifecycle worker should turn to, the longest untouched first: those with lifecycle
+    /// rules, of which a pass is under way, or whose last pass began before `before` or applied other rules. One
+    /// whose rules cannot be read has the error in its place.
+    async fn next_lifecycle(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(SpaceAddress, Result<LifecyclePass, MetadataError>)>, MetadataError>;
+
+    /// Writes down how far a pass has come.
+    async fn save_lifecycle(&self, pass: &LifecyclePass, now: Timestamp) -> Result<(), MetadataError>;
+
+    /// Names a space, made if it does not exist; `Err` in the inner result holds the bucket that has the
+    /// name already. `locking` makes a space whose versions can be locked, with versioning enabled.
+    async fn create_bucket(
+        &self,
+        name: &BucketName,
+        space: &SpaceAddress,
+        locking: bool,
+        now: Timestamp,
+    ) -> Result<Result<Bucket, Bucket>, MetadataError>;
+
+    /// Buckets in order of name; of one tenant, or of all.
+    async fn list_buckets(
+        &self,
+        tenant: Option<&Tenant>,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Bucket>, MetadataError>;
+
+    /// Removes a bucket whose space holds nothing; uploads under way there are aborted.
+    async fn delete_bucket(&self, name: &BucketName, now: Timestamp)
+    -> Result<BucketDeletion, MetadataError>;
+
+    /// What is said about a tenant's limits, if anything ever was.
+    async fn tenant_limits(&self, tenant: &Tenant) -> Result<Option<Overrides>, MetadataError>;
+
+    /// All tenants of whose limits something is said, by name.
+    async fn list_tenant_limits(&self) -> Result<Vec<(Tenant, Overrides)>, MetadataError>;
+
+    /// Says this and nothing else about a tenant's limits.
+    async fn set_tenant_limits(
+        &self,
+        tenant: &Tenant,
+        overrides: &Overrides,
+        now: Timestamp,
+    ) -> Result<(), MetadataError>;
+
+    /// What a tenant keeps, from the maintained figures of its spaces.
+    async fn holdings(&self, tenant: &Tenant) -> Result<Holdings, MetadataError>;
+
+    /// The maintained figures, by space and class; of one tenant, one namespace, or all.
+    async fn usage(
+        &self,
+        tenant: Option<&Tenant>,
+        namespace: Option<&Namespace>,
+    ) -> Result<Vec<SpaceUsage>, MetadataError>;
+
+    /// How many writes are announced and neither committed nor abandoned, by space.
+    async fn writing(&self) -> Result<Vec<(SpaceAddress, u64)>, MetadataError>;
+}
 
 /// A space's figures, maintained with every commit and checked by `validate`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,99 @@
 //! What upkeep finds to do, what it has done, and what it could not do: garbage, moves, scrubbing, validation.
 
+use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::catalogue::LeafRecord;
 use super::content::StagedLeaf;
-use super::segments::LeafRecord;
-use crate::domain::blob::{BlobId, Location};
+use super::{MetadataError, SegmentRecord};
+use crate::domain::blob::{BlobId, Location, SegmentId};
+use crate::domain::object::ObjectId;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
+
+/// What background work finds to do: what is deleted, unreferred, on the wrong tier, sparse, or failed.
+#[async_trait]
+pub trait Upkeep: Send + Sync + 'static {
+    /// Removes up to `limit` DELETING rows and makes their blobs candidates. How many.
+    async fn purge_deleting(&self, limit: u32) -> Result<u64, MetadataError>;
+
+    /// DELETING rows, in order of id.
+    async fn deleting(&self, limit: u32) -> Result<Vec<ObjectId>, MetadataError>;
+
+    /// As [`Self::purge_deleting`], of these rows.
+    async fn purge(&self, objects: &[ObjectId]) -> Result<u64, MetadataError>;
+
+    /// Looks at up to `limit` candidates: a blob that nothing refers to goes, a composite's children become
+    /// candidates, a segment left without blobs is condemned (a pack only once sealed). A blob still
+    /// referred to whose tier no longer fits its objects is queued to move.
+    async fn sweep(&self, limit: u32, now: Timestamp) -> Result<Swept, MetadataError>;
+
+    /// Candidates, in order of id.
+    async fn candidates(&self, limit: u32) -> Result<Vec<BlobId>, MetadataError>;
+
+    /// As [`Self::sweep`], of these candidates.
+    async fn sweep_these(&self, blobs: &[BlobId], now: Timestamp) -> Result<Swept, MetadataError>;
+
+    /// Condemned segments whose files may be removed at `now`, the longest condemned first: those condemned at
+    /// `before` or earlier, but none of them while a [`Hold`] lives; and those that no backup of the database can
+    /// name, since no blob of theirs was ever committed, always.
+    async fn condemned(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SegmentRecord>, MetadataError>;
+
+    /// How many segments are condemned and not removed yet, and their bytes.
+    async fn retained(&self) -> Result<Retained, MetadataError>;
+
+    /// The files of these condemned segments are gone.
+    async fn forget_segments(&self, ids: &[SegmentId]) -> Result<(), MetadataError>;
+
+    /// Leaves queued to move, that still should.
+    async fn moves(&self, limit: u32) -> Result<Vec<Move>, MetadataError>;
+
+    /// Sealed packs in which fewer payload bytes are live than dead, emptiest first. A pack that never lost a
+    /// blob is not among them, however much of it is framing.
+    async fn sparse_packs(&self, limit: u32) -> Result<Vec<SegmentRecord>, MetadataError>;
+
+    /// Stores a hold: until it expires or is ended no condemned segment is removed, by any process.
+    async fn begin_hold(&self, hold: &Hold) -> Result<(), MetadataError>;
+
+    /// Ends a hold. Whether there was one.
+    async fn end_hold(&self, id: Uuid) -> Result<bool, MetadataError>;
+
+    /// All holds, the oldest first; those that have expired too, until [`Self::expire_holds`].
+    async fn holds(&self) -> Result<Vec<Hold>, MetadataError>;
+
+    /// Removes the holds that have expired at `now`, and returns them.
+    async fn expire_holds(&self, now: Timestamp) -> Result<Vec<Hold>, MetadataError>;
+
+    /// The items of one worker that failed and were put aside, or of all workers; in order of worker and item.
+    async fn stuck(&self, worker: Option<&str>, limit: u32) -> Result<Vec<Stuck>, MetadataError>;
+
+    /// Puts an item aside, or replaces what is known of it.
+    async fn put_aside(&self, stuck: &Stuck) -> Result<(), MetadataError>;
+
+    /// These items of a worker succeeded, or are gone.
+    async fn clear_stuck(&self, worker: &str, items: &[String]) -> Result<(), MetadataError>;
+
+    /// Makes the items with this name due at `now`, or all items. How many.
+    async fn retry_stuck(&self, item: Option<&str>, now: Timestamp) -> Result<u64, MetadataError>;
+
+    /// How many items each worker has put aside. Workers without any are left out.
+    async fn count_stuck(&self) -> Result<Vec<(String, u64)>, MetadataError>;
+
+    /// The scrub pass under way, or the last one; `None` if there never was one.
+    async fn scrub_pass(&self) -> Result<Option<ScrubPass>, MetadataError>;
+
+    /// Begins a scrub pass at `now` unless one is under way; the pass under way either way.
+    async fn begin_scrub(&self, now: Timestamp) -> Result<ScrubPass, MetadataError>;
+
+    /// Takes a pass from `from`, as it was read, to `to`. Whether it did: not if somebody else took it on
+    /// meanwhile, whose progress then counts.
+    async fn advance_scrub(&self, from: &ScrubPass, to: &ScrubPass) -> Result<bool, MetadataError>;
+}
 
 /// What one sweep of GC's candidates did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

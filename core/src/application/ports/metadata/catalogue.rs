@@ -1,0 +1,203 @@
+//! Segments and the leaves in them, as those see them who write, move, remove and verify them.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{Inconsistency, MetadataError, PutObject, Relocation};
+use crate::application::ports::segments::{Mended, SegmentKind};
+use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::blob::{BlobId, Hash, Location, SegmentId};
+use crate::domain::object::ObjectId;
+use crate::domain::space::DedupDomain;
+use crate::domain::state::SegmentState;
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+
+/// Which segments there are, whose they are, and which leaves lie where.
+#[async_trait]
+pub trait Catalogue: Send + Sync + 'static {
+    /// Registers a segment before its file exists, so that no file is ever unaccounted for.
+    async fn open_segment(
+        &self,
+        writer: WriterId,
+        id: SegmentId,
+        tier: StorageClass,
+        kind: SegmentKind,
+        now: Timestamp,
+    ) -> Result<(), MetadataError>;
+
+    /// Registers a single segment and, with it, the WRITING row that says who is writing what.
+    async fn announce(
+        &self,
+        writer: WriterId,
+        id: ObjectId,
+        segment: SegmentId,
+        tier: StorageClass,
+        space: &SpaceAddress,
+        key: Option<&Key>,
+        now: Timestamp,
+    ) -> Result<(), MetadataError>;
+
+    /// The write came to nothing: its WRITING row goes, its segment is condemned.
+    async fn abandon(&self, id: ObjectId, segment: SegmentId) -> Result<(), MetadataError>;
+
+    /// A taken-over segment was mended and sealed, or, with `None`, is to be removed. Of one that is kept and was
+    /// found to hold nothing unknown this is forgotten; the unknown bytes of any other count as dead.
+    async fn settle_segment(
+        &self,
+        id: SegmentId,
+        mended: Option<Mended>,
+        now: Timestamp,
+    ) -> Result<(), MetadataError>;
+
+    /// Takes over what a dead writer left: removes its WRITING rows and its registration, keeps its open
+    /// segments (now nobody can commit into them) and returns them. They are returned again until each is
+    /// [`Self::settle_segment`]d.
+    async fn take_over(&self, writer: WriterId) -> Result<Leftover, MetadataError>;
+
+    /// A taken-over segment cannot be mended now: it stays as it is, apart from its writer, who may live again, and is
+    /// found by [`Leases::dead_writers`](super::Leases::dead_writers) later.
+    async fn set_aside(&self, id: SegmentId) -> Result<(), MetadataError>;
+
+    /// A segment's row.
+    async fn find_segment(&self, id: SegmentId) -> Result<Option<SegmentRecord>, MetadataError>;
+
+    /// A page of all segments, in order of id, after one.
+    async fn scan_segments(
+        &self,
+        after: Option<SegmentId>,
+        limit: u32,
+    ) -> Result<Vec<SegmentRecord>, MetadataError>;
+
+    /// Whether the file of a segment may be removed at once: it has no row, or it is condemned and no backup of
+    /// the database can name it.
+    async fn is_unnamed(&self, id: SegmentId) -> Result<bool, MetadataError>;
+
+    /// A leaf as it is now: whoever misses bytes asks again, since compaction and moves change where they lie.
+    async fn find_leaf(&self, blob: BlobId) -> Result<Option<LeafRecord>, MetadataError>;
+
+    /// The leaves in a segment.
+    async fn leaves_in(&self, segment: SegmentId, limit: u32) -> Result<Vec<LeafRecord>, MetadataError>;
+
+    /// A page of all leaves, in order of id, after one.
+    async fn scan_leaves(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<LeafRecord>, MetadataError>;
+
+    /// Points leaves at their copies, for `writer`; those that moved or went meanwhile are left alone.
+    /// Returns whether each was pointed. Segments left without blobs are condemned.
+    async fn relocate(
+        &self,
+        writer: WriterId,
+        relocations: Vec<Relocation>,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, MetadataError>;
+
+    /// Marks a leaf as damaged if it still lies at `at`, so that the next upload of the same bytes replaces it.
+    /// A leaf that has moved since is not what was found damaged.
+    async fn quarantine(&self, blob: BlobId, at: Location) -> Result<(), MetadataError>;
+
+    /// Takes the mark off a leaf that lies at `at`: its bytes were read and are sound after all, restored from a
+    /// backup perhaps.
+    async fn release(&self, blob: BlobId, at: Location) -> Result<(), MetadataError>;
+
+    /// A page of the leaves marked as damaged, in order of id, after one.
+    async fn quarantined(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<LeafRecord>, MetadataError>;
+
+    /// Enters a whole segment that no row names, with an object for each of its leaves: for a store whose
+    /// database was lost. All in one transaction, so that the segment is never seen as one that a dead writer
+    /// left. Every one of `objects` must bring content staged in this segment. Returns how many objects were
+    /// made; `None`, and nothing is changed, if the segment has a row.
+    async fn adopt_segment(
+        &self,
+        segment: SegmentRecord,
+        objects: Vec<PutObject>,
+        now: Timestamp,
+    ) -> Result<Option<u64>, MetadataError>;
+
+    /// From now on the commits of `writer` are counted, if they are not yet.
+    async fn count_commits(&self, writer: WriterId) -> Result<(), MetadataError>;
+
+    /// How many transactions with changes or relocations of each counted writer have committed.
+    async fn commit_counts(&self) -> Result<Vec<(WriterId, u64)>, MetadataError>;
+
+    /// The database is older than the tiers: keeps every segment that is open, of whichever writer, from being
+    /// condemned and compacted. How many.
+    async fn keep_open_segments(&self, now: Timestamp) -> Result<u64, MetadataError>;
+
+    /// Segments that are kept, in order of id.
+    async fn kept_segments(&self) -> Result<Vec<KeptSegment>, MetadataError>;
+
+    /// Compares maintained figures and redundant columns with what they stand for. Reads everything: for
+    /// `validate` only.
+    async fn inconsistencies(&self) -> Result<Vec<Inconsistency>, MetadataError>;
+}
+
+/// A server process (or a long command) that stages bytes. What a dead writer left behind is reclaimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WriterId(pub Uuid);
+
+/// A segment as the metadata store knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentRecord {
+    /// Its name.
+    pub id: SegmentId,
+    /// Where it lies.
+    pub tier: StorageClass,
+    /// Its shape.
+    pub kind: SegmentKind,
+    /// Whether it is being written, whole, or about to be removed.
+    pub state: SegmentState,
+    /// In bytes: of an open pack as far as committed; 0 for an open single.
+    pub size: u64,
+    /// Payload bytes in it that a blob refers to: maintained, checked by `validate`.
+    pub live_bytes: u64,
+}
+
+/// A leaf as `validate`, the mover and compaction see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeafRecord {
+    /// Its row.
+    pub id: BlobId,
+    /// Where it is stored once.
+    pub domain: DedupDomain,
+    /// Its SHA-256.
+    pub hash: Hash,
+    /// Where it lies.
+    pub location: Location,
+    /// Whether its bytes were found damaged.
+    pub quarantined: bool,
+}
+
+/// For people: what it is, and where.
+impl fmt::Display for LeafRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Location { tier, segment, offset, length } = &self.location;
+        let (hash, tier) = (self.hash, tier.as_str());
+        write!(
+            f,
+            "blob sha256:{hash} of {length} bytes in segment {segment} at byte {offset} on the {tier} tier"
+        )
+    }
+}
+
+/// A segment that is kept although this database may know nothing of what it holds: the database was found to be
+/// older than the tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSegment {
+    /// Its row.
+    pub segment: SegmentRecord,
+    /// Whole records in it that the database does not know; `None` until it was looked at.
+    pub unknown_records: Option<u64>,
+}
+
+/// What a dead writer left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Its open segments.
+    pub segments: Vec<SegmentRecord>,
+    /// Those of them that are kept, whatever they hold.
+    pub kept: Vec<SegmentId>,
+    /// How many WRITING rows were removed.
+    pub writes: u64,
+}
