@@ -52,9 +52,11 @@ fn pieces(rest: &str) -> Vec<Piece> {
 }
 
 fn sources() -> Vec<(String, String)> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/infrastructure/metadata");
-    let mut sources: Vec<_> = std::fs::read_dir(directory)
-        .unwrap()
+    let rooms = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/infrastructure/metadata");
+    let rooms =
+        std::fs::read_dir(rooms).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let mut sources: Vec<_> = rooms
+        .flat_map(|room| std::fs::read_dir(room).unwrap())
         .map(|entry| entry.unwrap().path())
         .map(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();

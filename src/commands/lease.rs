@@ -1,15 +1,10 @@
 //! Work that one process of the store does at a time.
 
-use std::time::Duration;
-
 use juststorage_core::application::ports::metadata::WriterId;
-use juststorage_core::application::workers::{Step, Worker};
+use juststorage_core::application::workers::{LEASE, Step, Worker};
 
 use crate::compose::Parts;
 use crate::failure::Failure;
-
-/// Duration of a lease, which is renewed before every step.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// Runs `worker` until it finds nothing more, unless a server holds its lease: two processes would copy the same
 /// blobs twice.

@@ -163,9 +163,45 @@ impl fmt::Display for BucketName {
     }
 }
 
+/// The least text that is larger, by bytes, than every text with this prefix; `None` if there is none: for the empty prefix,
+/// or one of nothing but the largest character. In terms of characters, since bytes of UTF-8 sort as the code points do.
+pub fn after_prefix(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    while let Some(last) = text.pop() {
+        let next = (last as u32 + 1..=char::MAX as u32).find_map(char::from_u32);
+        if let Some(next) = next {
+            text.push(next);
+            return Some(text);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_text() {
+        for (prefix, after) in [
+            ("", None),
+            ("\u{10ffff}", None),
+            ("a/", Some("a0")),
+            ("a\u{10ffff}", Some("b")),
+            ("é", Some("ê")),
+            // Surrogates are no characters: the next one lies behind them.
+            ("\u{d7ff}", Some("\u{e000}")),
+        ] {
+            assert_eq!(after_prefix(prefix).as_deref(), after, "{prefix:?}");
+        }
+        for prefix in ["a", "a/", "z~", "é", "\u{d7ff}"] {
+            let above = after_prefix(prefix).unwrap();
+            assert!(
+                above > format!("{prefix}\u{10ffff}\u{10ffff}") && !above.starts_with(prefix),
+                "{prefix}"
+            );
+        }
+    }
 
     #[test]
     fn names_follow_the_pattern() {

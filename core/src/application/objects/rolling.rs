@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use super::list::{Cursor, PAGE_MAX};
 use crate::application::error::Result;
+use crate::domain::address::after_prefix;
 
 /// Items asked for where the next may be rolled up: most of what more would bring might be skipped. As long as
 /// none is, each request asks for [`MORE`] times as many as the one before.
@@ -170,7 +171,7 @@ impl<T> Page<'_, T> {
 
     /// Where keys may lie behind the line that was added last, a common prefix.
     fn next_prefix(&self) -> Option<String> {
-        self.after().and_then(|common| successor(common.key()))
+        self.after().and_then(|common| after_prefix(common.key()))
     }
 
     /// Adds the lines at which keys that a walk yielded begin.
@@ -221,7 +222,7 @@ fn begin(
         None if from_start => Some((Bound::Unbounded, None)),
         None => Some((Bound::Included(prefix.to_owned()), None)),
         Some(Cursor::Key(key)) => Some((Bound::Excluded(key.clone()), None)),
-        Some(Cursor::Prefix(common)) => successor(common).map(|next| (Bound::Included(next), None)),
+        Some(Cursor::Prefix(common)) => after_prefix(common).map(|next| (Bound::Included(next), None)),
         Some(Cursor::Version(key, id)) => Some((Bound::Excluded(key.clone()), Some(*id))),
     }
 }
@@ -232,24 +233,6 @@ pub fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) ->
     let rest = key.strip_prefix(prefix)?;
     let at = rest.find(delimiter)?;
     Some(&key[..prefix.len() + at + delimiter.len()])
-}
-
-/// The least string of UTF-8 above every string that begins with `prefix`; `None` if there is none (the
-/// empty prefix, or nothing but the largest character).
-pub(crate) fn successor(prefix: &str) -> Option<String> {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        // Code points sort like their UTF-8; surrogates are skipped as they are no characters.
-        let next = match last {
-            '\u{d7ff}' => Some('\u{e000}'),
-            last => char::from_u32(u32::from(last) + 1),
-        };
-        if let Some(next) = next {
-            chars.push(next);
-            return Some(chars.into_iter().collect());
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -336,21 +319,6 @@ mod tests {
         let (lines, asked) = pages(&keys, "", Some("/"), 1000).await;
         assert_eq!(lines.len(), 50);
         assert!(asked <= FEW + 50, "{asked} keys read for 50 lines");
-    }
-
-    #[test]
-    fn successor_is_above_everything_with_the_prefix() {
-        for prefix in ["a", "a/", "z~", "é", "\u{d7ff}", "a\u{10ffff}"] {
-            let above = successor(prefix).unwrap();
-            assert!(
-                above.as_str() > format!("{prefix}\u{10ffff}\u{10ffff}").as_str()
-                    || prefix.ends_with('\u{10ffff}')
-            );
-            assert!(!above.starts_with(prefix));
-        }
-        assert_eq!(successor("a\u{10ffff}"), Some("b".to_owned()));
-        assert_eq!(successor("\u{10ffff}"), None);
-        assert_eq!(successor(""), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use collect::GarbageCollector;
 pub use lifecycle::LifecycleWorker;
 pub use rewrite::{Compactor, Mover, Rewriter};
 pub use scrub::Scrubber;
-pub use supervisor::Supervisor;
+pub use supervisor::{LEASE, Supervisor};
 pub use takeover::{Heartbeat, TakeOver};
 pub use upkeep::{NAMES, Upkeep};
 pub use uploads::UploadExpiry;

@@ -14,7 +14,7 @@ use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Leases, MetadataError, MetadataStore};
 
 /// How long a lease holds unless renewed. Renewed before every step, so a step must be shorter.
-const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_secs(60);
 
 /// The longest rest after repeated failures.
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);

@@ -1,57 +1,17 @@
 //! The metadata store on SQLite and PostgreSQL: one logic, two engines.
 //!
-//! Statements are written once, beside the function that uses them; [`dialect`] holds the little that
-//! differs, [`database`] makes one of two drivers. Embedded SQLite serves one machine; any number of
+//! Four rooms: `session` opens the engines and asks them, `write` changes what is stored, `read` looks at it, `upkeep` serves
+//! background work; `store` hands each method of the port to its room.
+//!
+//! Statements are written once, beside the function that uses them; [`dialect`](session::dialect) holds the little that
+//! differs, [`database`](session::database) makes one of two drivers. Embedded SQLite serves one machine; any number of
 //! processes may share a PostgreSQL.
 
-mod adopt;
-mod ballast;
-mod batch;
-mod commit;
-mod completions;
-mod content;
-mod credentials;
-mod database;
-mod delete;
-mod dialect;
-mod drafts;
-mod expire;
-mod extents;
-mod garbage;
-mod holds;
-mod identity;
-#[cfg(feature = "testing")]
-mod inspect;
-mod kept;
-mod leases;
-mod limits;
-mod lookups;
-mod migrate;
-mod objects;
-mod open;
-mod page;
-mod parts;
-mod put;
-mod recount;
-mod relocate;
-mod rows;
-mod sample;
-mod scrub;
-mod segments;
-mod server;
+mod read;
 mod session;
-mod settings;
-mod spaces;
-mod statement;
 mod store;
-mod stuck;
-mod tally;
-mod transaction;
-mod update;
-mod uploads;
-mod usage;
-mod validate;
-mod versions;
+mod upkeep;
+mod write;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,10 +21,10 @@ use uuid::Uuid;
 
 use crate::application::ports::metadata::{MetadataError, WriterId};
 use crate::application::ports::volume::Volume;
-use database::Database;
+use session::database::Database;
 
-pub use migrate::MigrationReport;
-pub use open::Connections;
+pub use session::migrate::MigrationReport;
+pub use session::open::Connections;
 
 /// The metadata store.
 ///
@@ -73,7 +33,7 @@ pub use open::Connections;
 #[derive(Clone)]
 pub struct SqlMetadata {
     db: Database,
-    lookups: lookups::Lookups,
+    lookups: read::lookups::Lookups,
     writes_as: WritesAs,
     time: LeaseTime,
 }
@@ -113,7 +73,7 @@ impl SqlMetadata {
     /// As [`Self::connect`], with as many connections to PostgreSQL as the operator says, and in that manner.
     pub async fn connect_with(url: &str, connections: Connections) -> Result<Self, MetadataError> {
         let db = Database::connect(url, connections).await?;
-        let lookups = lookups::Lookups::start(&db);
+        let lookups = read::lookups::Lookups::start(&db);
         Ok(Self { db, lookups, writes_as: WritesAs::default(), time: LeaseTime::Passed })
     }
 
@@ -125,7 +85,7 @@ impl SqlMetadata {
 
     /// The version of the schema; 0 if there is no store in the database.
     pub async fn schema_version(&self) -> Result<i64, MetadataError> {
-        Ok(migrate::version(&self.db).await?)
+        Ok(session::migrate::version(&self.db).await?)
     }
 
     /// Leases and the words of writers go by the clock of the database where it is a server: machines that share it need not
@@ -149,13 +109,13 @@ impl SqlMetadata {
     /// Fails with [`MetadataError::NewerSchema`] if a newer program has been here, and changes nothing then.
     pub async fn migrate(&self) -> Result<MigrationReport, MetadataError> {
         let report = loop {
-            match migrate::migrate(&self.db).await {
+            match session::migrate::migrate(&self.db).await {
                 Err(fault) if self.db.makes_room(&fault).await => {}
                 result => break result?,
             }
         };
         // A figure that is off for a while is no reason not to start: a full disk is one that deletes must go on with.
-        if let Err(fault) = recount::recount(&self.db).await {
+        if let Err(fault) = upkeep::recount::recount(&self.db).await {
             tracing::warn!(?fault, "open parts and delete markers could not be counted again");
         }
         Ok(report)

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::database::Database;
-use super::segments::Announcement;
-use super::uploads::NewUpload;
-use super::{
-    LeaseTime, SqlMetadata, adopt, commit, completions, credentials, drafts, garbage, holds, kept, leases,
-    limits, objects, relocate, scrub, segments, settings, spaces, stuck, uploads, usage, validate,
-};
+use super::read::{objects, usage, validate};
+use super::session::database::Database;
+use super::upkeep::segments::Announcement;
+use super::upkeep::{garbage, holds, kept, leases, relocate, scrub, segments, stuck};
+use super::write::uploads::NewUpload;
+use super::write::{adopt, commit, completions, credentials, drafts, limits, settings, spaces, uploads};
+use super::{LeaseTime, SqlMetadata};
 use crate::application::ports::metadata::{
     BucketDeletion, Catalogue, Credential, Credentials, Draft, Found, Hold, Inconsistency, KeptSegment,
     LeafRecord, Leases, Leftover, LifecyclePass, ListQuery, ListUploadsQuery, MetadataError, MetadataStore,

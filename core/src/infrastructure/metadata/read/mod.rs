@@ -1,0 +1,10 @@
+//! What is asked and changes nothing.
+
+#[cfg(feature = "testing")]
+pub(crate) mod inspect;
+pub(crate) mod lookups;
+pub(crate) mod objects;
+pub(crate) mod rows;
+pub(crate) mod sample;
+pub(crate) mod usage;
+pub(crate) mod validate;

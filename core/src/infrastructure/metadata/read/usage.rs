@@ -1,0 +1,53 @@
+//! Figures for people and metrics.
+
+use super::rows;
+use crate::application::ports::metadata::SpaceUsage;
+use crate::domain::address::{Namespace, SpaceAddress, Tenant};
+use crate::infrastructure::metadata::session::database::Database;
+use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+
+pub(crate) async fn usage(
+    db: &Database,
+    tenant: Option<&Tenant>,
+    namespace: Option<&Namespace>,
+) -> Result<Vec<SpaceUsage>, Fault> {
+    db.read(sql!(
+        "SELECT s.namespace, s.tenant, u.class, u.objects, u.logical_bytes, u.physical_bytes, u.deleting, \
+         CASE WHEN u.upload_bytes > 0 THEN u.upload_bytes ELSE 0 END AS upload_bytes, \
+         CASE WHEN u.markers > 0 THEN u.markers ELSE 0 END AS markers \
+         FROM usage u JOIN spaces s ON s.id = u.space_id \
+         WHERE (s.tenant = $1 OR $1 IS NULL) AND (s.namespace = $2 OR $2 IS NULL) \
+         ORDER BY s.namespace, s.tenant, u.class"
+    ))
+    .bind(tenant.map(Tenant::as_str))
+    .bind(namespace.map(Namespace::as_str))
+    .map(|row| {
+        Ok(SpaceUsage {
+            address: rows::address(row)?,
+            class: rows::class(row, "class")?,
+            objects: rows::count(row, "objects")?,
+            logical_bytes: rows::count(row, "logical_bytes")?,
+            physical_bytes: rows::count(row, "physical_bytes")?,
+            upload_bytes: rows::count(row, "upload_bytes")?,
+            delete_markers: rows::count(row, "markers")?,
+            deleting: rows::count(row, "deleting")?,
+        })
+    })
+    .await
+}
+
+pub(crate) async fn writing(db: &Database) -> Result<Vec<(SpaceAddress, u64)>, Fault> {
+    db.read(sql!(
+        "SELECT s.namespace, s.tenant, COUNT(*) AS writes FROM objects o JOIN spaces s ON s.id = o.space_id \
+         WHERE o.state = ",
+        writing,
+        " GROUP BY s.namespace, s.tenant ORDER BY s.namespace, s.tenant"
+    ))
+    .map(|row| Ok((rows::address(row)?, rows::count(row, "writes")?)))
+    .await
+}
+
+pub(crate) async fn check(db: &Database) -> Result<(), Fault> {
+    db.read(sql!("SELECT COUNT(*) FROM leases")).one().await?;
+    Ok(())
+}

@@ -1,0 +1,504 @@
+//! Where the two engines differ: fragments of SQL, how a transaction begins, what an error means.
+
+use std::borrow::Cow;
+
+use sqlx::error::ErrorKind;
+
+use crate::application::ports::metadata::MetadataError;
+
+/// One statement in both engines' words. Made by [`sql!`] only, so that the test which prepares every
+/// statement finds every statement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sql {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+/// A statement: string literals and names of fragments, put together at compile time.
+///
+/// `rows` stands for the list of a multi-row `VALUES`, `list` for the values of an `IN`; both are filled in at
+/// run time.
+macro_rules! sql {
+    ($($piece:tt),+ $(,)?) => {
+        $crate::infrastructure::metadata::session::dialect::Sql {
+            sqlite: $crate::infrastructure::metadata::session::dialect::joined!(sqlite: $($piece),+),
+            postgres: $crate::infrastructure::metadata::session::dialect::joined!(postgres: $($piece),+),
+        }
+    };
+}
+
+/// Pieces as one text, in one engine's words.
+macro_rules! joined {
+    ($engine:ident: $($piece:tt),+) => {
+        concat!($($crate::infrastructure::metadata::session::dialect::piece!($engine $piece)),+)
+    };
+}
+
+/// A piece of a statement, put together of others by [`joined!`] where they share a text. (By its path, since it is
+/// looked for where the statement stands.) SQLite has one writer at a time, which holds the whole database from its
+/// `BEGIN IMMEDIATE`: there is nothing to lock row by row.
+macro_rules! piece {
+    ($engine:ident $text:literal) => {
+        $text
+    };
+    // Keeps others from changing the row, or from referring to it, until the end of the transaction.
+    (postgres for_update) => {
+        " FOR UPDATE"
+    };
+    // The same for `objects o` of a join.
+    (postgres for_update_of_object) => {
+        " FOR UPDATE OF o"
+    };
+    // For `buckets u` joined with its `spaces s`: keeps others from removing the one and from changing the other.
+    (postgres for_share_of_bucket) => {
+        " FOR KEY SHARE OF u FOR SHARE OF s"
+    };
+    (sqlite for_share_of_bucket) => {
+        ""
+    };
+    // For `buckets u` joined with its `spaces s`: keeps others from being in the one and from relying on what the other
+    // is like, but not from referring to that.
+    (postgres for_update_of_bucket) => {
+        " FOR UPDATE OF u FOR NO KEY UPDATE OF s"
+    };
+    (sqlite for_update_of_bucket) => {
+        ""
+    };
+    // Leaves rows that others hold for another time.
+    (postgres for_update_skip_locked) => {
+        " FOR UPDATE SKIP LOCKED"
+    };
+    // Keeps others from changing the row; does not disturb those who refer to it.
+    (postgres for_share) => {
+        " FOR SHARE"
+    };
+    // Keeps others from changing the row and from relying on what it is like, but not from referring to it.
+    (postgres for_no_key_update) => {
+        " FOR NO KEY UPDATE"
+    };
+    (sqlite for_no_key_update) => {
+        ""
+    };
+    // Keeps others from removing the row.
+    (postgres for_key_share) => {
+        " FOR KEY SHARE"
+    };
+    (sqlite for_update) => {
+        ""
+    };
+    (sqlite for_update_of_object) => {
+        ""
+    };
+    (sqlite for_update_skip_locked) => {
+        ""
+    };
+    (sqlite for_share) => {
+        ""
+    };
+    (sqlite for_key_share) => {
+        ""
+    };
+    // The numbers that the domain gives to states, kinds and settings; a test holds each to its constant. They stand in
+    // the text, not among its values: PostgreSQL uses a partial index only if the text implies its condition ("Partial
+    // Indexes" in its manual), SQLite would prepare the statement again for each value.
+    // `ObjectState`:
+    ($engine:ident writing) => {
+        "1"
+    };
+    ($engine:ident committed) => {
+        "2"
+    };
+    ($engine:ident deleting) => {
+        "3"
+    };
+    // `SegmentState`:
+    ($engine:ident open) => {
+        "1"
+    };
+    ($engine:ident sealed) => {
+        "2"
+    };
+    ($engine:ident condemned) => {
+        "3"
+    };
+    ($engine:ident orphaned) => {
+        "4"
+    };
+    // `SegmentKind`:
+    ($engine:ident single) => {
+        "1"
+    };
+    ($engine:ident pack) => {
+        "2"
+    };
+    // `Versioning::Off`:
+    ($engine:ident unversioned) => {
+        "0"
+    };
+    // `StorageClass`; under the hot one the parts of an upload count that has no class:
+    ($engine:ident cold) => {
+        "1"
+    };
+    ($engine:ident hot) => {
+        "2"
+    };
+    ($engine:ident rows) => {
+        "{rows}"
+    };
+    ($engine:ident list) => {
+        "{list}"
+    };
+    // A version but for its id and its space, and its content.
+    ($engine:ident version_columns) => {
+        "o.key, o.blob_id, o.size, o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, \
+         o.acl, o.class_name, o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts"
+    };
+    ($engine:ident object_columns) => {
+        $crate::infrastructure::metadata::session::dialect::joined!($engine:
+            "o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, ",
+            version_columns
+        )
+    };
+    ($engine:ident object_joins) => {
+        " JOIN spaces s ON s.id = o.space_id LEFT JOIN blobs b ON b.id = o.blob_id"
+    };
+    // What `rows::object` reads.
+    ($engine:ident object) => {
+        $crate::infrastructure::metadata::session::dialect::joined!($engine:
+            "SELECT ",
+            object_columns,
+            " FROM objects o",
+            object_joins
+        )
+    };
+    // Around a select of `listed`, of the space that the first value names: its rows as one value (SQLite's),
+    // in the order of `page::COLUMNS`, behind the space's.
+    (sqlite page_of_objects) => {
+        "SELECT (SELECT json_array(id, namespace, tenant, versioning, settings) FROM spaces WHERE id = $1), \
+         json_group_array(json_array(hex(id), key, hex(blob_id), size, etag, class, headers, metadata, tags, \
+         checksum, object_lock, acl, class_name, is_latest, is_null_version, created_at, hex(hash), parts)) FROM ("
+    };
+    // What `rows::object` reads, for one page of one space.
+    (sqlite listed) => {
+        $crate::infrastructure::metadata::session::dialect::joined!(sqlite:
+            "SELECT o.id, ",
+            version_columns,
+            " FROM objects o LEFT JOIN blobs b ON b.id = o.blob_id"
+        )
+    };
+    (postgres listed) => {
+        $crate::infrastructure::metadata::session::dialect::joined!(postgres: object)
+    };
+    // The same through the index of what a listing shows, which the planner would not choose for itself: one
+    // seek over a million delete markers, and a second one for every row.
+    (sqlite listed_live) => {
+        $crate::infrastructure::metadata::session::dialect::joined!(sqlite:
+            "SELECT o.id, ",
+            version_columns,
+            " FROM ",
+            live_objects,
+            " LEFT JOIN blobs b ON b.id = o.blob_id"
+        )
+    };
+    (postgres listed_live) => {
+        $crate::infrastructure::metadata::session::dialect::joined!(postgres: object)
+    };
+    // `objects o`, of which only keys are read that a listing shows.
+    (sqlite live_objects) => {
+        "objects o INDEXED BY objects_live"
+    };
+    (postgres live_objects) => {
+        "objects o"
+    };
+    // `objects o`, of which only keys are read, in a space without delete markers.
+    (sqlite latest_objects) => {
+        "objects o INDEXED BY objects_latest"
+    };
+    (postgres latest_objects) => {
+        "objects o"
+    };
+    // The same around a select of what `objects::list_latest` reads.
+    (sqlite page_of_latest) => {
+        "SELECT json_group_array(json_array(key, size, etag, class, checksum, created_at, class_name)) FROM ("
+    };
+    (postgres page_of_latest) => {
+        ""
+    };
+    // The same around a select of keys.
+    (sqlite page_of_keys) => {
+        "SELECT json_group_array(key) FROM ("
+    };
+    (postgres page_of_keys) => {
+        ""
+    };
+    // From one common prefix to the next (`objects::walk`): which objects, twice, and which of them count, twice.
+    ($engine:ident walk_begins_in) => {
+        "WITH RECURSIVE walk (key, n) AS (SELECT (SELECT o.key FROM "
+    };
+    ($engine:ident walk_first) => {
+        " WHERE o.space_id = $1 AND o.key >= $2 AND o.key < $3 AND "
+    };
+    ($engine:ident walk_goes_on_in) => {
+        " ORDER BY o.key LIMIT 1), 1 UNION ALL SELECT (SELECT o.key FROM "
+    };
+    ($engine:ident walk_next) => {
+        $crate::infrastructure::metadata::session::dialect::joined!($engine:
+            " WHERE o.space_id = $1 AND o.key >= substr(w.key, 1, $4 + NULLIF(",
+            position_in,
+            "(substr(w.key, $4 + 1), $5), 0) - 1) || $6 AND o.key < $3 AND "
+        )
+    };
+    ($engine:ident walk_ends) => {
+        " ORDER BY o.key LIMIT 1), w.n + 1 FROM walk w WHERE w.n < $7 AND w.key IS NOT NULL) \
+         SELECT key FROM walk WHERE key IS NOT NULL"
+    };
+    // Where a text holds another, in characters from 1; 0 if it does not.
+    (sqlite position_in) => {
+        "instr"
+    };
+    (postgres position_in) => {
+        "strpos"
+    };
+    (sqlite end_of_page) => {
+        ")"
+    };
+    (postgres page_of_objects) => {
+        ""
+    };
+    (postgres end_of_page) => {
+        ""
+    };
+    // What `rows::found` reads.
+    ($engine:ident found) => {
+        $crate::infrastructure::metadata::session::dialect::joined!($engine:
+            "SELECT ",
+            object_columns,
+            ", b.segment_id, b.seg_offset, g.tier FROM objects o",
+            object_joins,
+            " LEFT JOIN segments g ON g.id = b.segment_id"
+        )
+    };
+    ($engine:ident space_columns) => {
+        "s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, s.created_at"
+    };
+    // What `rows::space` reads.
+    ($engine:ident space) => {
+        $crate::infrastructure::metadata::session::dialect::joined!($engine:
+            "SELECT ",
+            space_columns,
+            " FROM spaces s"
+        )
+    };
+    // What `rows::bucket` reads.
+    ($engine:ident bucket) => {
+        $crate::infrastructure::metadata::session::dialect::joined!($engine:
+            "SELECT ",
+            space_columns,
+            ", u.name, u.created_at AS named_at FROM buckets u JOIN spaces s ON s.id = u.space_id"
+        )
+    };
+    // What `rows::upload` reads.
+    ($engine:ident upload) => {
+        $crate::infrastructure::metadata::session::dialect::joined!($engine:
+            "SELECT ",
+            space_columns,
+            ", u.id AS upload_id, u.key, u.class, u.headers, u.metadata, u.tags, u.object_lock AS \
+             upload_lock, u.acl, u.class_name, u.checksum_algorithm, u.checksum_kind, u.created_at AS begun_at FROM uploads u \
+             JOIN spaces s ON s.id = u.space_id"
+        )
+    };
+    // What `rows::part` reads.
+    ($engine:ident part) => {
+        "SELECT p.number, p.blob_id, b.hash, b.parts, p.size, p.etag, p.md5, p.checksum, p.created_at \
+         FROM upload_parts p JOIN blobs b ON b.id = p.blob_id"
+    };
+    // Of how many extents each part of an upload consists that was copied from a composite.
+    ($engine:ident pieces_of_parts) => {
+        "SELECT p.number, COUNT(*) AS pieces FROM upload_parts p JOIN extents e ON e.parent_id = p.blob_id \
+         WHERE p.upload_id = $1 GROUP BY p.number"
+    };
+    // What `rows::segment` reads.
+    ($engine:ident segment) => {
+        "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes FROM segments g"
+    };
+    // What `segments::sparse_packs` reads.
+    ($engine:ident segment_with_dead_bytes) => {
+        "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes, g.dead_bytes FROM segments g"
+    };
+    // The thousandths of a segment's payload that are live, as `placement::live_share` has it and the index
+    // `segments_by_live_share` is ordered by.
+    ($engine:ident live_share) => {
+        "COALESCE(g.live_bytes * 1000 / NULLIF(g.live_bytes + g.dead_bytes, 0), 1000)"
+    };
+    // What `kept::kept` reads.
+    ($engine:ident kept) => {
+        "SELECT g.id, g.tier, g.kind, g.state, g.size, g.live_bytes, k.records FROM kept_segments k \
+         JOIN segments g ON g.id = k.segment_id"
+    };
+    // What `rows::leaf` reads.
+    ($engine:ident leaf) => {
+        "SELECT b.id, b.domain, b.hash, b.size, b.segment_id, b.seg_offset, b.quarantined, g.tier \
+         FROM blobs b JOIN segments g ON g.id = b.segment_id"
+    };
+    // Milliseconds since 1970 by the database's clock.
+    (postgres database_now) => {
+        "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+    };
+    (sqlite database_now) => {
+        "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    };
+    // What a tenant keeps, given as $1.
+    ($engine:ident holdings) => {
+        "SELECT CAST(COALESCE(SUM(u.logical_bytes + CASE WHEN u.upload_bytes > 0 THEN u.upload_bytes ELSE 0 END), 0) \
+         AS BIGINT) AS bytes, \
+         CAST(COALESCE(SUM(u.objects + CASE WHEN u.markers > 0 THEN u.markers ELSE 0 END), 0) AS BIGINT) AS objects \
+         FROM spaces s JOIN usage u ON u.space_id = s.id WHERE s.tenant = $1"
+    };
+    // What `limits::overrides` reads.
+    ($engine:ident tenant_limits) => {
+        "SELECT tenant, requests_per_second, concurrent_requests, upload_bytes_per_second, \
+         download_bytes_per_second, quota_bytes, quota_objects FROM tenant_limits"
+    };
+    // What `rows::credential` reads.
+    ($engine:ident credential) => {
+        "SELECT id, kind, lookup, secret, tenant, namespaces, rights, description, created_at, expires_at, \
+         revoked_at FROM credentials"
+    };
+}
+
+pub(crate) use {joined, piece, sql};
+
+/// Why a transaction or a read did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// It ran into another transaction; from the beginning it may succeed.
+    Collision(String),
+    /// Trying again will not help, at least not now.
+    Final(MetadataError),
+}
+
+impl Fault {
+    pub(crate) fn failed(what: impl Into<String>) -> Self {
+        Self::Final(MetadataError::Failed(what.into()))
+    }
+
+    /// Whether the database itself is in trouble, so that no other transaction would fare better.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Final(MetadataError::Unavailable(_) | MetadataError::Full(_)))
+    }
+}
+
+impl From<Fault> for MetadataError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Collision(what) => Self::Contended(what),
+            Fault::Final(error) => error,
+        }
+    }
+}
+
+impl From<MetadataError> for Fault {
+    fn from(error: MetadataError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            sqlx::Error::Database(database) => match database.kind() {
+                // A key, a bucket, a blob or a latest version that another transaction brought first; a
+                // reference to a row that another transaction removed. A fresh look decides anew.
+                ErrorKind::UniqueViolation | ErrorKind::ForeignKeyViolation => Self::Collision(text),
+                _ => of_code(database.code(), text),
+            },
+            sqlx::Error::PoolTimedOut => Self::Final(MetadataError::Unavailable(
+                "no connection in time: the server is away, or every connection is in use".to_owned(),
+            )),
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed
+            | sqlx::Error::Protocol(_) => Self::Final(MetadataError::Unavailable(text)),
+            _ => Self::Final(MetadataError::Failed(text)),
+        }
+    }
+}
+
+/// SQLite's codes are numbers (sqlite.org/rescode.html), PostgreSQL's have five characters ("PostgreSQL
+/// Error Codes", appendix A of its manual).
+fn of_code(code: Option<Cow<'_, str>>, text: String) -> Fault {
+    let code = code.unwrap_or_default();
+    if let (true, Ok(number)) = (code.len() < 5, code.parse::<u32>()) {
+        // The low byte is the primary result code.
+        return match number & 0xff {
+            // BUSY and LOCKED: another process held the write lock for longer than the busy timeout.
+            5 | 6 => Fault::Collision(text),
+            13 => Fault::Final(MetadataError::Full(text)),
+            // NOMEM; READONLY, IOERR, CANTOPEN, PROTOCOL: the file or its directory cannot be used just now.
+            7 | 8 | 10 | 14 | 15 => Fault::Final(MetadataError::Unavailable(text)),
+            _ => Fault::Final(MetadataError::Failed(text)),
+        };
+    }
+    match code.as_ref() {
+        // Serialization failure, deadlock, lock timeout.
+        "40001" | "40P01" | "55P03" => Fault::Collision(text),
+        "53100" => Fault::Final(MetadataError::Full(text)),
+        // Statement timeout; shutdown, crash, start-up; too many connections; out of memory; a standby.
+        "57014" | "57P01" | "57P02" | "57P03" | "53300" | "53200" | "25006" => {
+            Fault::Final(MetadataError::Unavailable(text))
+        }
+        // A prepared statement that is another client's, or another server session's.
+        "26000" | "42P05" => Fault::Final(MetadataError::Unavailable(format!(
+            "{text}: a pooler in transaction mode mixes up prepared statements; set JUSTSTORAGE_DATABASE_PREPARED=false, \
+             or let it track them (PgBouncer 1.21 and newer: max_prepared_statements)"
+        ))),
+        class if class.starts_with("08") => Fault::Final(MetadataError::Unavailable(text)),
+        _ => Fault::Final(MetadataError::Failed(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::application::ports::segments::SegmentKind;
+    use crate::domain::space::Versioning;
+    use crate::domain::state::{ObjectState, SegmentState};
+    use crate::domain::storage_class::StorageClass;
+    use crate::infrastructure::metadata::read::rows::kind_code;
+
+    #[test]
+    fn numbers_in_statements_are_those_of_the_domain() {
+        for (number, code) in [
+            (joined!(sqlite: writing), ObjectState::Writing.code()),
+            (joined!(sqlite: committed), ObjectState::Committed.code()),
+            (joined!(sqlite: deleting), ObjectState::Deleting.code()),
+            (joined!(sqlite: open), SegmentState::Open.code()),
+            (joined!(sqlite: sealed), SegmentState::Sealed.code()),
+            (joined!(sqlite: condemned), SegmentState::Condemned.code()),
+            (joined!(sqlite: orphaned), SegmentState::Orphaned.code()),
+            (joined!(sqlite: single), kind_code(SegmentKind::Single)),
+            (joined!(sqlite: pack), kind_code(SegmentKind::Pack)),
+            (joined!(sqlite: unversioned), Versioning::Off.code()),
+            (joined!(sqlite: cold), StorageClass::Cold.code()),
+            (joined!(sqlite: hot), StorageClass::Hot.code()),
+        ] {
+            assert_eq!(number, code.to_string());
+        }
+    }
+
+    #[test]
+    fn codes_of_both_engines_are_understood() {
+        let fault = |code: &'static str| of_code(Some(code.into()), String::new());
+        assert!(matches!(fault("5"), Fault::Collision(_)));
+        assert!(matches!(fault("517"), Fault::Collision(_)));
+        assert!(matches!(fault("13"), Fault::Final(MetadataError::Full(_))));
+        assert!(matches!(fault("40001"), Fault::Collision(_)));
+        assert!(matches!(fault("57P01"), Fault::Final(MetadataError::Unavailable(_))));
+        assert!(matches!(fault("08006"), Fault::Final(MetadataError::Unavailable(_))));
+        assert!(matches!(fault("53100"), Fault::Final(MetadataError::Full(_))));
+        assert!(matches!(fault("42601"), Fault::Final(MetadataError::Failed(_))));
+    }
+}

@@ -1,0 +1,12 @@
+//! The two engines: how they are opened, asked and told apart.
+
+pub(crate) mod ballast;
+pub(crate) mod database;
+pub(crate) mod dialect;
+pub(crate) mod migrate;
+pub(crate) mod open;
+pub(crate) mod page;
+pub(crate) mod postgres;
+pub(crate) mod server;
+pub(crate) mod statement;
+pub(crate) mod transaction;

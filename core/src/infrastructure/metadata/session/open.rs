@@ -1,0 +1,132 @@
+//! How each engine is opened: what it is told about durability, waiting and memory.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::{PgConnectOptions, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+
+use super::ballast::Ballast;
+use super::dialect::Fault;
+use super::postgres::{self, Reach};
+use super::server::Server;
+use crate::application::ports::metadata::MetadataError;
+
+/// What the operator says about connections to PostgreSQL. Embedded SQLite has none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// How many at most.
+    pub most: u32,
+    /// Whether statements are prepared by name and kept: not behind a pooler that cannot keep two clients' names apart.
+    pub prepared: bool,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { most: 16, prepared: true }
+    }
+}
+
+/// Reading connections to SQLite at least and at most; between, one for each core. More would wait for a core while
+/// what they have cached displaces what the others have. The writer is one more.
+const SQLITE_READERS_MIN: u32 = 2;
+const SQLITE_READERS_MAX: u32 = 16;
+
+/// What all reading connections to SQLite keep of the database, in KiB.
+const SQLITE_READERS_KIB: u32 = 32 << 10;
+
+/// How long to wait for a connection before the database counts as unavailable.
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long SQLite waits for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Prepared statements kept per connection: more than this module has.
+const STATEMENTS_KEPT: usize = 256;
+
+/// The writer and the readers of one file.
+pub(crate) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool, Ballast), MetadataError> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(MetadataError::Failed("an in-memory SQLite database forgets everything".to_owned()));
+    }
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(Fault::from)?
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENTS_KEPT)
+        .pragma("temp_store", "MEMORY")
+        // The page cache of the kernel is behind the connections' own: mapping the file would count it to
+        // this process once for every connection, and each change of the mapping interrupts every thread.
+        .pragma("mmap_size", "0")
+        .pragma("trusted_schema", "OFF");
+    let ballast = Ballast::beside(options.get_filename());
+    ballast.make_room_to_open();
+    // WAL with synchronous=FULL: every commit syncs the log before it returns, so an acknowledged write
+    // survives a power cut. A larger log between checkpoints means fewer syncs of the database file.
+    let writing = options
+        .clone()
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", "-32768")
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("journal_size_limit", "67108864")
+        .thread_name(|_| "metadata-writer".to_owned());
+    let cores = u32::try_from(crate::cores()).unwrap_or(u32::MAX);
+    let readers = cores.clamp(SQLITE_READERS_MIN, SQLITE_READERS_MAX);
+    let reading = options
+        .pragma("cache_size", format!("-{}", SQLITE_READERS_KIB / readers))
+        .pragma("query_only", "ON")
+        .thread_name(|n| format!("metadata-reader-{n}"));
+    let pool = |connections| {
+        PoolOptions::<Sqlite>::new()
+            .max_connections(connections)
+            // A file does not go away, and a fresh connection has a cold cache.
+            .test_before_acquire(false)
+            // SQLite rolls back by itself when a write fails, on a full disk for one
+            // (sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction"). sqlx goes on
+            // counting that transaction and refuses every later one: such a connection is replaced.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
+            .idle_timeout(None)
+            .max_lifetime(None)
+    };
+    // Whoever waits for the writer may have to wait for another process behind it.
+    let writer = pool(1).acquire_timeout(ACQUIRE_TIMEOUT + BUSY_TIMEOUT);
+    let writer = loop {
+        match writer.clone().connect_with(writing.clone()).await.map_err(Fault::from) {
+            Ok(writer) => break writer,
+            // It must be possible to open what is to be emptied.
+            Err(Fault::Final(MetadataError::Full(_) | MetadataError::Unavailable(_)))
+                if ballast.is_starved() && ballast.release() => {}
+            Err(fault) => return Err(fault.into()),
+        }
+    };
+    let readers = pool(readers).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(reading);
+    Ok((writer, readers, ballast))
+}
+
+/// The connections to one server. Connects once, and finds out what is in between.
+pub(crate) async fn postgres(url: &str, connections: Connections) -> Result<Server, MetadataError> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(Fault::from)?
+        .application_name("juststorage")
+        // Startup parameters are what poolers refuse; no column is a float.
+        .extra_float_digits(None::<i8>)
+        .statement_cache_capacity(if connections.prepared { STATEMENTS_KEPT } else { 0 });
+    let terms = postgres::first(&options, connections.prepared).await?;
+    let shared = terms.reach == Reach::Shared;
+    let pool = PoolOptions::<Postgres>::new()
+        .max_connections(connections.most)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            let terms = terms.clone();
+            Box::pin(async move { postgres::hold(connection, &terms).await })
+        })
+        .connect_lazy_with(options);
+    Ok(Server::new(pool, shared, connections.prepared))
+}

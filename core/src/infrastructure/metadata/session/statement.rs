@@ -1,0 +1,360 @@
+//! Statements of either engine: their values, how they run, and the rows that come back.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Decode, Encode, Row as _, SqlSafeStr as _, SqlStr, Type};
+
+use super::dialect::{Fault, Sql};
+use super::page;
+use super::postgres;
+use super::server::Server;
+use crate::application::ports::metadata::MetadataError;
+
+/// How long any answer of PostgreSQL may take: a machine that vanished does not say so.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Rows of one statement at most, measured best for each engine.
+pub(crate) const SQLITE_ROWS: usize = 32;
+pub(crate) const POSTGRES_ROWS: usize = 64;
+
+/// A value that both engines can be given.
+pub(crate) trait Value<'q>:
+    Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + Send + 'q
+{
+}
+
+impl<'q, T> Value<'q> for T where
+    T: Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + Send + 'q
+{
+}
+
+/// A value that can be read from both engines' rows, and out of a page (see [`Row::Paged`]).
+pub(crate) trait Field:
+    for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres> + page::FromPage
+{
+}
+
+impl<T> Field for T where
+    T: for<'r> Decode<'r, Sqlite>
+        + Type<Sqlite>
+        + for<'r> Decode<'r, Postgres>
+        + Type<Postgres>
+        + page::FromPage
+{
+}
+
+/// A row of either engine.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+    /// One of many that SQLite put into one value: every row of a result crosses a thread, which for a page
+    /// of a listing costs several times what finding it does.
+    Paged(page::Paged),
+}
+
+impl Row {
+    /// The value of a column.
+    pub(crate) fn get<T: Field>(&self, column: &str) -> Result<T, Fault> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Paged(row) => row.get(column),
+        }
+    }
+
+    /// The value of the first column.
+    pub(crate) fn first<T: Field>(&self) -> Result<T, Fault> {
+        self.at(0)
+    }
+
+    /// The value of a column by its place.
+    pub(crate) fn at<T: Field>(&self, column: usize) -> Result<T, Fault> {
+        match self {
+            Self::Sqlite(row) => Ok(row.try_get(column)?),
+            Self::Postgres(row) => Ok(row.try_get(column)?),
+            Self::Paged(row) => row.at(column),
+        }
+    }
+}
+
+/// The rows of a page, as the engine gives them.
+pub(crate) enum Page {
+    /// All as one JSON array.
+    Text(String),
+    /// One by one.
+    Rows(Vec<Row>),
+}
+
+/// How PostgreSQL is asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// How long an answer may take.
+    pub(crate) patience: Duration,
+    /// Whether statements are prepared by name and kept.
+    pub(crate) prepared: bool,
+}
+
+impl Manner {
+    /// As a server is usually asked.
+    pub(crate) fn of(server: &Server) -> Self {
+        Self { patience: PATIENCE, prepared: server.prepared }
+    }
+}
+
+/// Where a statement runs. PostgreSQL's answer is waited for no longer than is said in a transaction, and than
+/// [`PATIENCE`] outside of one.
+pub(crate) enum On<'c> {
+    SqlitePool(&'c SqlitePool),
+    Sqlite(&'c mut sqlx::SqliteConnection),
+    PostgresPool(&'c Server),
+    Postgres(&'c mut sqlx::PgConnection, Manner),
+}
+
+impl On<'_> {
+    /// A statement in the words of this engine.
+    fn words(&self, sql: Sql) -> &'static str {
+        match self {
+            Self::SqlitePool(_) | Self::Sqlite(_) => sql.sqlite,
+            Self::PostgresPool(_) | Self::Postgres(..) => sql.postgres,
+        }
+    }
+}
+
+/// A statement with its values, about to run.
+pub(crate) struct Statement<'c>(Bound<'c>);
+
+enum Bound<'c> {
+    Sqlite(SqliteOn<'c>, Query<'static, Sqlite, SqliteArguments>),
+    Postgres(PostgresOn<'c>, Query<'static, Postgres, PgArguments>, Duration),
+}
+
+enum SqliteOn<'c> {
+    Pool(&'c SqlitePool),
+    One(&'c mut sqlx::SqliteConnection),
+}
+
+enum PostgresOn<'c> {
+    Pool(&'c Server),
+    One(&'c mut sqlx::PgConnection),
+}
+
+/// Runs a query wherever it should run.
+macro_rules! run {
+    ($statement:expr, $method:ident) => {
+        match $statement.0 {
+            Bound::Sqlite(SqliteOn::Pool(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
+            Bound::Sqlite(SqliteOn::One(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
+            Bound::Postgres(PostgresOn::Pool(on), query, patience) if on.shared => {
+                // Boxed, so that those who ask directly carry none of it.
+                Box::pin(async move {
+                    let mut tx = on.begin(postgres::BEGIN).await?;
+                    let answer = patiently(patience, query.$method(&mut *tx)).await?;
+                    patiently(patience, tx.commit()).await?;
+                    Ok::<_, Fault>(answer)
+                })
+                .await?
+                .into()
+            }
+            Bound::Postgres(PostgresOn::Pool(on), query, patience) => {
+                on.ask(patience, query.$method(&on.pool)).await?.into()
+            }
+            Bound::Postgres(PostgresOn::One(on), query, patience) => {
+                patiently(patience, query.$method(on)).await?.into()
+            }
+        }
+    };
+}
+
+impl<'c> Statement<'c> {
+    /// As it stands.
+    pub(crate) fn new(on: On<'c>, sql: Sql) -> Self {
+        let text = on.words(sql).into_sql_str();
+        Self::of(on, text)
+    }
+
+    /// With its fragment `rows` filled in: as many rows of so many columns.
+    pub(crate) fn with_rows(on: On<'c>, sql: Sql, rows: usize, columns: usize) -> Self {
+        let text = AssertSqlSafe(numbered_rows(on.words(sql), rows, columns)).into_sql_str();
+        Self::of(on, text)
+    }
+
+    /// With its fragment `list` filled in: as many values, bound behind `fixed` others.
+    pub(crate) fn with_list(on: On<'c>, sql: Sql, fixed: usize, values: usize) -> Self {
+        let text = AssertSqlSafe(numbered_list(on.words(sql), fixed, values)).into_sql_str();
+        Self::of(on, text)
+    }
+
+    /// No value is ever part of a text: it is a [`Sql`]'s, with numbered placeholders at most.
+    fn of(on: On<'c>, text: SqlStr) -> Self {
+        Self(match on {
+            On::SqlitePool(pool) => Bound::Sqlite(SqliteOn::Pool(pool), sqlx::query(text)),
+            On::Sqlite(one) => Bound::Sqlite(SqliteOn::One(one), sqlx::query(text)),
+            On::PostgresPool(server) => {
+                let query = sqlx::query(text).persistent(server.prepared);
+                Bound::Postgres(PostgresOn::Pool(server), query, PATIENCE)
+            }
+            On::Postgres(one, Manner { patience, prepared }) => {
+                Bound::Postgres(PostgresOn::One(one), sqlx::query(text).persistent(prepared), patience)
+            }
+        })
+    }
+
+    /// The next value.
+    pub(crate) fn bind<'q>(self, value: impl Value<'q>) -> Self {
+        Self(match self.0 {
+            Bound::Sqlite(on, query) => Bound::Sqlite(on, query.bind(value)),
+            Bound::Postgres(on, query, patience) => Bound::Postgres(on, query.bind(value), patience),
+        })
+    }
+
+    /// The next values.
+    pub(crate) fn bind_all<'q>(self, values: impl IntoIterator<Item = impl Value<'q>>) -> Self {
+        values.into_iter().fold(self, Self::bind)
+    }
+
+    /// Runs it; how many rows it changed.
+    pub(crate) async fn execute(self) -> Result<u64, Fault> {
+        let affected: Affected = run!(self, execute);
+        Ok(affected.0)
+    }
+
+    /// Every row.
+    pub(crate) async fn all(self) -> Result<Vec<Row>, Fault> {
+        let rows: Rows = run!(self, fetch_all);
+        Ok(rows.0)
+    }
+
+    /// Every row of a statement that is made of `page_of_objects`, a select and `end_of_page`.
+    pub(crate) async fn paged(self) -> Result<Vec<Row>, Fault> {
+        match &self.0 {
+            Bound::Sqlite(..) => {
+                let page = self.one().await?;
+                page::rows_of(page.at::<Option<String>>(0)?.as_deref(), &page.at::<String>(1)?)
+            }
+            Bound::Postgres(..) => self.all().await,
+        }
+    }
+
+    /// The rows of a statement that is made of `page_of_latest` or `page_of_keys`, a select and `end_of_page`.
+    pub(crate) async fn page(self) -> Result<Page, Fault> {
+        Ok(match &self.0 {
+            Bound::Sqlite(..) => Page::Text(self.one().await?.first()?),
+            Bound::Postgres(..) => Page::Rows(self.all().await?),
+        })
+    }
+
+    /// The first row, if there is one.
+    pub(crate) async fn optional(self) -> Result<Option<Row>, Fault> {
+        let row: OptionalRow = run!(self, fetch_optional);
+        Ok(row.0)
+    }
+
+    /// The first row, of a statement that always has one.
+    pub(crate) async fn one(self) -> Result<Row, Fault> {
+        self.optional().await?.ok_or_else(|| Fault::failed("a statement that always has a row had none"))
+    }
+
+    /// Every row, read by `map`.
+    pub(crate) async fn map<T>(self, map: impl Fn(&Row) -> Result<T, Fault> + Send) -> Result<Vec<T>, Fault> {
+        self.all().await?.iter().map(map).collect()
+    }
+
+    /// The first row, if there is one, read by `map`.
+    pub(crate) async fn find<T>(
+        self,
+        map: impl Fn(&Row) -> Result<T, Fault> + Send,
+    ) -> Result<Option<T>, Fault> {
+        self.optional().await?.as_ref().map(map).transpose()
+    }
+}
+
+struct Affected(u64);
+struct Rows(Vec<Row>);
+struct OptionalRow(Option<Row>);
+
+impl From<sqlx::sqlite::SqliteQueryResult> for Affected {
+    fn from(result: sqlx::sqlite::SqliteQueryResult) -> Self {
+        Self(result.rows_affected())
+    }
+}
+
+impl From<sqlx::postgres::PgQueryResult> for Affected {
+    fn from(result: sqlx::postgres::PgQueryResult) -> Self {
+        Self(result.rows_affected())
+    }
+}
+
+impl From<Vec<SqliteRow>> for Rows {
+    fn from(rows: Vec<SqliteRow>) -> Self {
+        Self(rows.into_iter().map(Row::Sqlite).collect())
+    }
+}
+
+impl From<Vec<PgRow>> for Rows {
+    fn from(rows: Vec<PgRow>) -> Self {
+        Self(rows.into_iter().map(Row::Postgres).collect())
+    }
+}
+
+impl From<Option<SqliteRow>> for OptionalRow {
+    fn from(row: Option<SqliteRow>) -> Self {
+        Self(row.map(Row::Sqlite))
+    }
+}
+
+impl From<Option<PgRow>> for OptionalRow {
+    fn from(row: Option<PgRow>) -> Self {
+        Self(row.map(Row::Postgres))
+    }
+}
+
+/// Gives up on an answer that does not come.
+pub(crate) fn patiently<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, sqlx::Error>> + Send,
+) -> impl Future<Output = Result<T, Fault>> + Send {
+    tokio::time::timeout(patience, answer).map(|answer| match answer {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(MetadataError::Unavailable("the database did not answer in time".to_owned()).into()),
+    })
+}
+
+/// Portions of `most` rows, a power of two, and of smaller powers of two at the end.
+pub(crate) fn portions<T>(mut rows: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = most.min(1 << rows.len().checked_ilog2()?);
+        let (portion, rest) = rows.split_at(size);
+        rows = rest;
+        Some(portion)
+    })
+}
+
+/// `INSERT … VALUES {rows} …` with its placeholders numbered.
+fn numbered_rows(text: &str, rows: usize, columns: usize) -> Arc<str> {
+    let mut list = String::new();
+    for row in 0..rows {
+        list.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            let comma = if column == 0 { "" } else { ", " };
+            let _ = write!(list, "{comma}${}", row * columns + column + 1);
+        }
+        list.push(')');
+    }
+    text.replace("{rows}", &list).into()
+}
+
+/// `… IN ({list})` with its placeholders numbered behind `fixed` others.
+fn numbered_list(text: &str, fixed: usize, values: usize) -> Arc<str> {
+    let mut list = String::new();
+    for value in 0..values {
+        let comma = if value == 0 { "" } else { ", " };
+        let _ = write!(list, "{comma}${}", fixed + value + 1);
+    }
+    text.replace("{list}", &list).into()
+}

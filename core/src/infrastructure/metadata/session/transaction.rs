@@ -1,0 +1,111 @@
+//! Transactions, and trying them again.
+
+use std::time::Duration;
+
+use sqlx::postgres::Postgres;
+use sqlx::sqlite::Sqlite;
+
+use super::dialect::{Fault, Sql};
+use super::statement::{Manner, On, POSTGRES_ROWS, SQLITE_ROWS, Statement, patiently, portions};
+use crate::application::ports::metadata::MetadataError;
+use crate::infrastructure::watch::{self, Step};
+
+/// A transaction, rolled back unless committed.
+pub(crate) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>, Manner),
+}
+
+impl Transaction {
+    fn on(&mut self) -> On<'_> {
+        // On SQLite nobody else's changes come between the statements of a transaction.
+        if !self.sees_only_its_own() {
+            watch::point();
+        }
+        match self {
+            Self::Sqlite(tx) => On::Sqlite(tx),
+            Self::Postgres(tx, manner) => On::Postgres(tx, *manner),
+        }
+    }
+
+    /// A statement inside the transaction.
+    pub(crate) fn query(&mut self, sql: Sql) -> Statement<'_> {
+        Statement::new(self.on(), sql)
+    }
+
+    /// A statement whose fragment `rows` is a list of `rows` times `columns` values.
+    pub(crate) fn query_rows(&mut self, sql: Sql, rows: usize, columns: usize) -> Statement<'_> {
+        Statement::with_rows(self.on(), sql, rows, columns)
+    }
+
+    /// A statement whose fragment `list` is a list of `values` values, bound behind `fixed` others.
+    pub(crate) fn query_list(&mut self, sql: Sql, fixed: usize, values: usize) -> Statement<'_> {
+        Statement::with_list(self.on(), sql, fixed, values)
+    }
+
+    /// Cuts what multi-row statements are to carry into their portions. A portion has a power of two of rows,
+    /// so that few different texts are in use and all of them stay prepared.
+    pub(crate) fn portions<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = &'r [T]> + use<'r, T> {
+        portions(rows, if matches!(self, Self::Sqlite(_)) { SQLITE_ROWS } else { POSTGRES_ROWS })
+    }
+
+    /// Whether no other transaction can change anything while this one lasts.
+    pub(crate) fn sees_only_its_own(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// Makes it durable.
+    pub(crate) async fn commit(self) -> Result<(), Fault> {
+        let step = |step| watch::step(&step).map_err(|cut| MetadataError::Unavailable(cut.to_string()));
+        step(Step::Commit)?;
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx, manner) => patiently(manner.patience, tx.commit()).await?,
+        }
+        Ok(step(Step::Committed)?)
+    }
+}
+
+/// Tries a transaction again that collided with another, a bounded number of times, or found no room where some was kept
+/// back. Evaluates to
+/// `Result<T, Fault>`, where the last expression of the body is the `T`.
+///
+/// A macro, since a closure that borrows its surroundings cannot promise a future that is `Send` for every
+/// lifetime of the transaction.
+macro_rules! transaction {
+    ($database:expr, |$tx:ident| $body:expr) => {{
+        let mut attempts = 0_u32;
+        loop {
+            let attempt = async {
+                #[allow(unused_mut)]
+                let mut $tx = $database.begin().await?;
+                let value = $body;
+                $tx.commit().await?;
+                Ok::<_, $crate::infrastructure::metadata::session::dialect::Fault>(value)
+            };
+            match attempt.await {
+                Err($crate::infrastructure::metadata::session::dialect::Fault::Collision(_))
+                    if attempts < $crate::infrastructure::metadata::session::transaction::ATTEMPTS_MAX =>
+                {
+                    attempts += 1;
+                    $crate::infrastructure::metadata::session::transaction::pause(attempts).await;
+                }
+                Err(fault) if $database.makes_room(&fault).await => {}
+                result => break result,
+            }
+        }
+    }};
+}
+
+pub(crate) use transaction;
+
+/// How often a transaction that collides is tried again.
+pub(crate) const ATTEMPTS_MAX: u32 = 12;
+
+/// A short, growing, uneven rest, so that those who collided do not meet again.
+pub(crate) async fn pause(attempt: u32) {
+    watch::collided();
+    let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    let millis = (1_u64 << attempt.min(7)) * (128 + spread) / 256;
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}

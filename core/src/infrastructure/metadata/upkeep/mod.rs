@@ -1,0 +1,11 @@
+//! What background work asks and does.
+
+pub(crate) mod garbage;
+pub(crate) mod holds;
+pub(crate) mod kept;
+pub(crate) mod leases;
+pub(crate) mod recount;
+pub(crate) mod relocate;
+pub(crate) mod scrub;
+pub(crate) mod segments;
+pub(crate) mod stuck;

@@ -1,0 +1,370 @@
+//! Segments and those who write them.
+
+use uuid::Uuid;
+
+use super::kept;
+use crate::application::ports::metadata::{LeafRecord, Leftover, MetadataError, SegmentRecord, WriterId};
+use crate::application::ports::segments::{Mended, SegmentKind};
+use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::blob::{BlobId, SegmentId};
+use crate::domain::object::ObjectId;
+use crate::domain::placement::is_sparse;
+use crate::domain::space::Versioning;
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+use crate::infrastructure::metadata::read::rows;
+use crate::infrastructure::metadata::session::database::Database;
+use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+use crate::infrastructure::metadata::write::spaces;
+use crate::infrastructure::metadata::write::tally::{NEVER_NAMED, condemn_if_empty};
+
+/// Fails if another start of the same writer than the one with `token` was entered.
+pub(crate) async fn heartbeat(
+    db: &Database,
+    writer: WriterId,
+    token: Uuid,
+    until: Timestamp,
+) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        let said = tx
+            .query(sql!(
+                "INSERT INTO writers (id, expires_at) SELECT $1, $2 WHERE NOT EXISTS \
+                 (SELECT 1 FROM incarnations i WHERE i.writer = $1 AND i.token <> $3) \
+                 ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at"
+            ))
+            .bind(writer.0)
+            .bind(until.millis())
+            .bind(token)
+            .execute()
+            .await?;
+        superseded_unless(said == 1)?;
+    })
+}
+
+fn superseded_unless(own: bool) -> Result<(), Fault> {
+    if own { Ok(()) } else { Err(MetadataError::Superseded.into()) }
+}
+
+/// Makes sure that a segment is still this writer's to commit into; a single is whole thereby.
+pub(crate) async fn fence(
+    tx: &mut Transaction,
+    writer: WriterId,
+    segment: SegmentId,
+    kind: SegmentKind,
+    size: u64,
+) -> Result<bool, Fault> {
+    let statement = match kind {
+        SegmentKind::Single => sql!(
+            "UPDATE segments SET state = ",
+            sealed,
+            ", writer = NULL, size = $3 \
+             WHERE id = $1 AND writer = $2 AND state = ",
+            open,
+            " AND kind = ",
+            single
+        ),
+        SegmentKind::Pack => sql!(
+            "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END \
+             WHERE id = $1 AND writer = $2 AND state = ",
+            open,
+            " AND kind = ",
+            pack
+        ),
+    };
+    let fenced =
+        tx.query(statement).bind(segment.0).bind(writer.0).bind(rows::signed(size)?).execute().await?;
+    Ok(fenced == 1)
+}
+
+/// Also those whose segments were taken over and not settled: whoever did that may have died itself.
+pub(crate) async fn dead_writers(db: &Database, now: Timestamp) -> Result<Vec<WriterId>, Fault> {
+    db.read(sql!(
+        "SELECT w.id FROM writers w WHERE w.expires_at <= $1 \
+         UNION SELECT g.writer FROM segments g WHERE g.writer IS NOT NULL \
+         AND (g.state = ",
+        orphaned,
+        " OR NOT EXISTS (SELECT 1 FROM writers w WHERE w.id = g.writer))"
+    ))
+    .bind(now.millis())
+    .map(|row| row.first().map(WriterId))
+    .await
+}
+
+pub(crate) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftover, Fault> {
+    transaction!(db, |tx| {
+        // From here on its commits find no open segment of theirs; one under way ends first.
+        tx.query(sql!("UPDATE segments SET state = ", orphaned, " WHERE writer = $1 AND state = ", open))
+            .bind(writer.0)
+            .execute()
+            .await?;
+        let removed = tx
+            .query(sql!("DELETE FROM objects WHERE writer = $1 AND state = ", writing))
+            .bind(writer.0)
+            .execute()
+            .await?;
+        tx.query(sql!("DELETE FROM writers WHERE id = $1")).bind(writer.0).execute().await?;
+        let segments = tx
+            .query(sql!(segment, " WHERE g.writer = $1 AND g.state = ", orphaned, " ORDER BY g.id"))
+            .bind(writer.0)
+            .map(rows::segment)
+            .await?;
+        let kept = tx
+            .query(sql!(
+                "SELECT k.segment_id FROM kept_segments k JOIN segments g ON g.id = k.segment_id \
+                 WHERE g.writer = $1 AND g.state = ",
+                orphaned
+            ))
+            .bind(writer.0)
+            .map(|row| row.first().map(SegmentId))
+            .await?;
+        Leftover { segments, kept, writes: removed }
+    })
+}
+
+pub(crate) async fn settle(
+    db: &Database,
+    id: SegmentId,
+    mended: Option<Mended>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        if let Some(mended) = &mended {
+            let kept = kept::looked_at(&mut tx, id, mended).await?;
+            let dead = if kept { 0 } else { mended.unknown_bytes };
+            tx.query(sql!(
+                "UPDATE segments SET state = ",
+                sealed,
+                ", writer = NULL, size = $2, dead_bytes = dead_bytes + $3 \
+                 WHERE id = $1 AND state = ",
+                orphaned
+            ))
+            .bind(id.0)
+            .bind(rows::signed(mended.size)?)
+            .bind(rows::signed(dead)?)
+            .execute()
+            .await?;
+            condemn_if_empty(&mut tx, id, now).await?;
+        } else {
+            kept::no_longer(&mut tx, id).await?;
+            condemn_unused(&mut tx, id, now).await?;
+        }
+    })
+}
+
+/// Condemns an open or orphaned segment, unless a blob lies in it. One that nothing was ever committed into has no
+/// size yet, and no backup of the database can name it.
+async fn condemn_unused(tx: &mut Transaction, id: SegmentId, now: Timestamp) -> Result<(), Fault> {
+    tx.query(sql!(
+        "UPDATE segments SET state = ",
+        condemned,
+        ", writer = NULL, \
+         condemned_at = CASE WHEN size = 0 THEN 0 ELSE $2 END WHERE id = $1 AND state IN (",
+        open,
+        ", ",
+        orphaned,
+        ") \
+         AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1)"
+    ))
+    .bind(id.0)
+    .bind(now.millis())
+    .execute()
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn open(
+    db: &Database,
+    (writer, token): (WriterId, Uuid),
+    id: SegmentId,
+    tier: StorageClass,
+    kind: SegmentKind,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    transaction!(db, |tx| register(&mut tx, (writer, token), id, tier, kind, now).await?)
+}
+
+/// Enters a segment as open. Fails if another start of the same writer than the one with `token` was entered.
+pub(crate) async fn register(
+    tx: &mut Transaction,
+    (writer, token): (WriterId, Uuid),
+    id: SegmentId,
+    tier: StorageClass,
+    kind: SegmentKind,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let entered = tx
+        .query(sql!(
+            "INSERT INTO segments (id, tier, kind, state, writer, created_at) SELECT $1, $2, $3, ",
+            open,
+            ", $4, $5 \
+             WHERE NOT EXISTS (SELECT 1 FROM incarnations i WHERE i.writer = $4 AND i.token <> $6)"
+        ))
+        .bind(id.0)
+        .bind(tier.code())
+        .bind(rows::kind_code(kind))
+        .bind(writer.0)
+        .bind(now.millis())
+        .bind(token)
+        .execute()
+        .await?;
+    superseded_unless(entered == 1)
+}
+
+/// What a writer is about to write, and where.
+pub(crate) struct Announcement<'a> {
+    pub(crate) writer: WriterId,
+    /// Of the start of the writer that this process is.
+    pub(crate) token: Uuid,
+    pub(crate) id: ObjectId,
+    pub(crate) segment: SegmentId,
+    pub(crate) tier: StorageClass,
+    pub(crate) space: &'a SpaceAddress,
+    pub(crate) key: Option<&'a Key>,
+    pub(crate) now: Timestamp,
+}
+
+pub(crate) async fn announce(db: &Database, new: Announcement<'_>) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        register(&mut tx, (new.writer, new.token), new.segment, new.tier, SegmentKind::Single, new.now)
+            .await?;
+        let space = spaces::ensure_space(&mut tx, new.space, new.now).await?;
+        tx.query(sql!(
+            "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, size, etag, class, \
+             writer, segment_id, created_at) VALUES ($1, $2, $3, ",
+            writing,
+            ", FALSE, $4, 0, '', $5, $6, $7, $8)"
+        ))
+        .bind(space.id.0)
+        .bind(new.key.map_or("", Key::as_str))
+        .bind(new.id.0)
+        .bind(space.versioning != Versioning::Enabled)
+        .bind(new.tier.code())
+        .bind(new.writer.0)
+        .bind(new.segment.0)
+        .bind(new.now.millis())
+        .execute()
+        .await?;
+    })
+}
+
+pub(crate) async fn abandon(db: &Database, id: ObjectId, segment: SegmentId) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        tx.query(sql!("DELETE FROM objects WHERE id = $1 AND state = ", writing))
+            .bind(id.0)
+            .execute()
+            .await?;
+        // It is open still only if nothing was committed into it.
+        condemn_unused(&mut tx, segment, NEVER_NAMED).await?;
+    })
+}
+
+/// The statement that chooses also looks for holds: one that is stored before it keeps everything that it would choose.
+pub(crate) async fn condemned(
+    db: &Database,
+    before: Timestamp,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<SegmentRecord>, Fault> {
+    db.read(sql!(
+        segment,
+        " WHERE g.state = ",
+        condemned,
+        " AND g.condemned_at <= CASE WHEN EXISTS (SELECT 1 FROM backup_holds h \
+         WHERE h.expires_at > $2) THEN 0 ELSE $1 END ORDER BY g.condemned_at, g.id LIMIT $3"
+    ))
+    .bind(before.millis())
+    .bind(now.millis())
+    .bind(i64::from(limit))
+    .map(rows::segment)
+    .await
+}
+
+pub(crate) async fn is_unnamed(db: &Database, id: SegmentId) -> Result<bool, Fault> {
+    let named = db
+        .read(sql!(
+            "SELECT 1 FROM segments g WHERE g.id = $1 AND (g.state <> ",
+            condemned,
+            " OR g.condemned_at <> 0)"
+        ))
+        .bind(id.0)
+        .optional()
+        .await?;
+    Ok(named.is_none())
+}
+
+pub(crate) async fn forget(db: &Database, ids: &[SegmentId]) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        for id in ids {
+            tx.query(sql!("DELETE FROM segments WHERE id = $1 AND state = ", condemned))
+                .bind(id.0)
+                .execute()
+                .await?;
+        }
+    })
+}
+
+/// The sparsest packs first; whether one is sparse enough is for the domain to say.
+pub(crate) async fn sparse_packs(db: &Database, limit: u32) -> Result<Vec<SegmentRecord>, Fault> {
+    let packs = db
+        .read(sql!(
+            segment_with_dead_bytes,
+            " WHERE g.kind = ",
+            pack,
+            " AND g.state = ",
+            sealed,
+            " AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = g.id) ORDER BY ",
+            live_share,
+            ", g.id LIMIT $1"
+        ))
+        .bind(i64::from(limit))
+        .map(|row| Ok((rows::segment(row)?, rows::count(row, "dead_bytes")?)))
+        .await?;
+    let sparse = packs.into_iter().filter(|(pack, dead_bytes)| is_sparse(pack.live_bytes, *dead_bytes));
+    Ok(sparse.map(|(pack, _)| pack).collect())
+}
+
+pub(crate) async fn leaves_in(
+    db: &Database,
+    segment: SegmentId,
+    limit: u32,
+) -> Result<Vec<LeafRecord>, Fault> {
+    db.read(sql!(leaf, " WHERE b.segment_id = $1 ORDER BY b.seg_offset, b.id LIMIT $2"))
+        .bind(segment.0)
+        .bind(i64::from(limit))
+        .map(rows::leaf)
+        .await
+}
+
+pub(crate) async fn find(db: &Database, id: SegmentId) -> Result<Option<SegmentRecord>, Fault> {
+    db.read(sql!(segment, " WHERE g.id = $1")).bind(id.0).find(rows::segment).await
+}
+
+pub(crate) async fn scan(
+    db: &Database,
+    after: Option<SegmentId>,
+    limit: u32,
+) -> Result<Vec<SegmentRecord>, Fault> {
+    // No segment has the nil id.
+    db.read(sql!(segment, " WHERE g.id > $1 ORDER BY g.id LIMIT $2"))
+        .bind(after.map_or(Uuid::nil(), |id| id.0))
+        .bind(i64::from(limit))
+        .map(rows::segment)
+        .await
+}
+
+pub(crate) async fn find_leaf(db: &Database, blob: BlobId) -> Result<Option<LeafRecord>, Fault> {
+    db.read(sql!(leaf, " WHERE b.id = $1")).bind(blob.0).find(rows::leaf).await
+}
+
+pub(crate) async fn scan_leaves(
+    db: &Database,
+    after: Option<BlobId>,
+    limit: u32,
+) -> Result<Vec<LeafRecord>, Fault> {
+    db.read(sql!(leaf, " WHERE b.id > $1 ORDER BY b.id LIMIT $2"))
+        .bind(after.map_or(Uuid::nil(), |id| id.0))
+        .bind(i64::from(limit))
+        .map(rows::leaf)
+        .await
+}

@@ -1,0 +1,493 @@
+//! What the changes of one transaction share: the statements that several of them need, and what is known by now,
+//! so that it is asked once.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::commit::Applied;
+use super::limits::Ledger;
+use super::spaces;
+use super::tally::{Tally, lost};
+use crate::application::ports::metadata::{Mutation, NewContent, Outcome, Refusal, WriterId};
+use crate::application::ports::segments::SegmentKind;
+use crate::domain::address::{BucketName, Key, SpaceAddress};
+use crate::domain::blob::SegmentId;
+use crate::domain::object::{Object, ObjectId};
+use crate::domain::space::{Bucket, Space, SpaceId};
+use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
+use crate::infrastructure::metadata::read::rows;
+use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::statement::Row;
+use crate::infrastructure::metadata::session::transaction::Transaction;
+use crate::infrastructure::metadata::upkeep::segments;
+
+/// How often a transaction looks for a version that others keep replacing, before it begins again.
+const LOOKS_MAX: u32 = 8;
+
+/// When a batch makes sure that the packs it commits into are still its writer's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fences {
+    /// With the last statements, which change the packs' rows anyway: if one is not, the whole transaction fails.
+    /// That saves every batch a statement, for the price of a second transaction when a writer was taken for dead.
+    Last,
+    /// Before anything is written: then what would go into a lost pack is refused by itself.
+    First,
+}
+
+/// A transaction under way, and what it has learnt so far.
+pub(crate) struct Batch<'t> {
+    pub(crate) tx: &'t mut Transaction,
+    pub(crate) writer: WriterId,
+    pub(crate) now: Timestamp,
+    pub(crate) tally: Tally,
+    /// What tenants with quotas keep.
+    pub(crate) ledger: Ledger,
+    /// The size each pack has reached with this batch.
+    pack_sizes: BTreeMap<SegmentId, u64>,
+    fences: Fences,
+    /// Whether each pack is still this writer's.
+    fenced: HashMap<SegmentId, bool>,
+    spaces: HashMap<SpaceAddress, Space>,
+    buckets: HashMap<BucketName, Option<SpaceId>>,
+    /// A segment's tier never changes.
+    tiers: HashMap<SegmentId, StorageClass>,
+    /// Packs that this batch sealed.
+    pub(crate) sealed: Vec<SegmentId>,
+}
+
+impl<'t> Batch<'t> {
+    pub(crate) fn new(
+        tx: &'t mut Transaction,
+        writer: WriterId,
+        mutations: &[Mutation],
+        now: Timestamp,
+        fences: Fences,
+        ledger: Ledger,
+    ) -> Self {
+        let mut pack_sizes = BTreeMap::new();
+        for mutation in mutations {
+            let content = match mutation {
+                Mutation::Put(put) => &put.content,
+                Mutation::PutPart(part) => &part.content,
+                _ => continue,
+            };
+            if let NewContent::Staged(leaf) = content
+                && leaf.kind == SegmentKind::Pack
+            {
+                let size = pack_sizes.entry(leaf.location.segment).or_insert(0);
+                *size = leaf.segment_size.max(*size);
+            }
+        }
+        Self {
+            tx,
+            writer,
+            now,
+            tally: Tally::default(),
+            ledger,
+            pack_sizes,
+            fences,
+            fenced: HashMap::new(),
+            spaces: HashMap::new(),
+            buckets: HashMap::new(),
+            tiers: HashMap::new(),
+            sealed: Vec::new(),
+        }
+    }
+
+    /// The space, if it exists.
+    pub(crate) async fn space(&mut self, address: &SpaceAddress) -> Result<Option<Space>, Fault> {
+        if let Some(space) = self.spaces.get(address) {
+            return Ok(Some(space.clone()));
+        }
+        let space = spaces::lock_space(self.tx, address).await?;
+        if let Some(space) = &space {
+            self.spaces.insert(address.clone(), space.clone());
+        }
+        Ok(space)
+    }
+
+    /// The space, made if it does not exist.
+    pub(crate) async fn ensure_space(&mut self, address: &SpaceAddress) -> Result<Space, Fault> {
+        if let Some(space) = self.space(address).await? {
+            return Ok(space);
+        }
+        let space = spaces::ensure_space(self.tx, address, self.now).await?;
+        self.spaces.insert(address.clone(), space.clone());
+        Ok(space)
+    }
+
+    /// Whether a bucket, if one is named, names this space.
+    pub(crate) async fn bucket_stands(
+        &mut self,
+        bucket: Option<&BucketName>,
+        space: Option<SpaceId>,
+    ) -> Result<bool, Fault> {
+        let Some(name) = bucket else { return Ok(true) };
+        let named = self.named_by(name).await?;
+        Ok(named.is_some() && named == space)
+    }
+
+    /// The space at `address`. The bucket that the request went through is looked up first: that tells its space,
+    /// too, in one statement.
+    pub(crate) async fn space_of(
+        &mut self,
+        address: &SpaceAddress,
+        bucket: Option<&BucketName>,
+    ) -> Result<Option<Space>, Fault> {
+        if let Some(bucket) = bucket {
+            self.named_by(bucket).await?;
+        }
+        self.space(address).await
+    }
+
+    /// The space that a bucket names, which is known from then on.
+    async fn named_by(&mut self, name: &BucketName) -> Result<Option<SpaceId>, Fault> {
+        if let Some(known) = self.buckets.get(name) {
+            return Ok(*known);
+        }
+        let bucket = spaces::lock_bucket(self.tx, name).await?;
+        let named = bucket.as_ref().map(|bucket| bucket.space.id);
+        self.buckets.insert(name.clone(), named);
+        if let Some(Bucket { space, .. }) = bucket {
+            self.spaces.entry(space.address.clone()).or_insert(space);
+        }
+        Ok(named)
+    }
+
+    /// The latest version of a key, a delete marker too. It stays so until the end of the transaction.
+    pub(crate) async fn latest(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        let mut found = self.latest_of(space, &[key]).await?;
+        if found.is_empty() {
+            found = self.look_again_for_latest(space, &[key]).await?;
+        }
+        Ok(found.pop())
+    }
+
+    /// The latest versions of keys for which [`Self::latest_of`] found none, if they have any after all.
+    ///
+    /// On PostgreSQL a statement that had to wait for a row looks again at that row, and not at the one that the
+    /// other transaction put in its place: it finds nothing although the key is there all the time. A statement that
+    /// waits for nobody sees one state of the database, so what it does not see is not there.
+    pub(crate) async fn look_again_for_latest(
+        &mut self,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        if self.tx.sees_only_its_own() {
+            return Ok(found);
+        }
+        let mut missing = keys.to_vec();
+        for _ in 0..LOOKS_MAX {
+            let there = self.keys_with_latest(space, &missing).await?;
+            missing.retain(|key| there.contains(key.as_str()));
+            let objects = self.latest_of(space, &missing).await?;
+            missing.retain(|key| !objects.iter().any(|object| object.key.as_ref() == Some(key)));
+            found.extend(objects);
+            if missing.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(Fault::Collision(format!("the latest version of {} kept changing", list_of(&missing))))
+    }
+
+    async fn keys_with_latest(&mut self, space: SpaceId, keys: &[&Key]) -> Result<HashSet<String>, Fault> {
+        let mut found = HashSet::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "SELECT key FROM objects WHERE space_id = $1 AND key IN (",
+                    list,
+                    ") AND key <> '' AND is_latest = TRUE"
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(Row::first::<String>).await?);
+        }
+        Ok(found)
+    }
+
+    /// The latest versions of those of the keys that have any.
+    pub(crate) async fn latest_of(&mut self, space: SpaceId, keys: &[&Key]) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    object,
+                    " WHERE o.space_id = $1 AND o.key IN (",
+                    list,
+                    ") AND o.key <> '' AND o.is_latest = TRUE ORDER BY o.key",
+                    for_update_of_object
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(rows::object).await?);
+        }
+        Ok(found)
+    }
+
+    /// The null version of a key. It stays so until the end of the transaction.
+    pub(crate) async fn null_version(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        Ok(self.null_versions_of(space, &[key]).await?.pop())
+    }
+
+    /// The null versions of those of the keys that have any. As with [`Self::latest`], another transaction may put a new
+    /// one in the place of one that is looked at.
+    pub(crate) async fn null_versions_of(
+        &mut self,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        let mut missing = keys.to_vec();
+        for _ in 0..LOOKS_MAX {
+            let objects = self.look_at_null_versions(space, &missing).await?;
+            missing.retain(|key| !objects.iter().any(|object| object.key.as_ref() == Some(key)));
+            found.extend(objects);
+            if self.tx.sees_only_its_own() {
+                return Ok(found);
+            }
+            let there = self.keys_with_null_version(space, &missing).await?;
+            missing.retain(|key| there.contains(key.as_str()));
+            if missing.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(Fault::Collision(format!("the null version of {} kept changing", list_of(&missing))))
+    }
+
+    async fn keys_with_null_version(
+        &mut self,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<HashSet<String>, Fault> {
+        let mut found = HashSet::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "SELECT key FROM objects WHERE space_id = $1 AND key IN (",
+                    list,
+                    ") AND is_null_version AND state = ",
+                    committed
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(Row::first::<String>).await?);
+        }
+        Ok(found)
+    }
+
+    async fn look_at_null_versions(&mut self, space: SpaceId, keys: &[&Key]) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    object,
+                    " WHERE o.space_id = $1 AND o.key IN (",
+                    list,
+                    ") AND o.is_null_version AND o.state = ",
+                    committed,
+                    " ORDER BY o.key, o.id DESC",
+                    for_update_of_object
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(rows::object).await?);
+        }
+        Ok(found)
+    }
+
+    /// A visible object by its id.
+    pub(crate) async fn object(&mut self, id: ObjectId) -> Result<Option<Object>, Fault> {
+        self.tx
+            .query(sql!(object, " WHERE o.id = $1 AND o.state = ", committed, for_update_of_object))
+            .bind(id.0)
+            .find(rows::object)
+            .await
+    }
+
+    /// The largest id that a key has: also of rows that wait for GC, which keep theirs.
+    pub(crate) async fn newest_of(&mut self, space: SpaceId, key: &Key) -> Result<Option<ObjectId>, Fault> {
+        self.tx
+            .query(sql!("SELECT id FROM objects WHERE space_id = $1 AND key = $2 ORDER BY id DESC LIMIT 1"))
+            .bind(space.0)
+            .bind(key.as_str())
+            .find(|row| row.first().map(ObjectId))
+            .await
+    }
+
+    /// The newest version that a key has beside one. It stays so until the end of the transaction: another one may be
+    /// deleting the very same version.
+    pub(crate) async fn newest_beside(
+        &mut self,
+        space: SpaceId,
+        key: &Key,
+        id: ObjectId,
+    ) -> Result<Option<ObjectId>, Fault> {
+        self.tx
+            .query(sql!(
+                "SELECT id FROM objects WHERE space_id = $1 AND key = $2 AND state = ",
+                committed,
+                " AND id <> $3 \
+                 ORDER BY id DESC LIMIT 1",
+                for_update
+            ))
+            .bind(space.0)
+            .bind(key.as_str())
+            .bind(id.0)
+            .find(|row| row.first().map(ObjectId))
+            .await
+    }
+
+    /// A version becomes the latest of its key, which has none.
+    pub(crate) async fn promote(&mut self, id: ObjectId) -> Result<(), Fault> {
+        self.tx
+            .query(sql!("UPDATE objects SET is_latest = TRUE WHERE id = $1 AND state = ", committed))
+            .bind(id.0)
+            .execute()
+            .await
+            .map(drop)
+    }
+
+    /// COMMITTED → DELETING, as a plan says.
+    pub(crate) async fn retire(&mut self, objects: &[&Object]) -> Result<(), Fault> {
+        for portion in self.tx.portions(objects) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "UPDATE objects SET state = ",
+                    deleting,
+                    ", is_latest = FALSE WHERE state = ",
+                    committed,
+                    " AND id IN (",
+                    list,
+                    ")"
+                ),
+                0,
+                portion.len(),
+            );
+            let changed = statement.bind_all(portion.iter().map(|object| object.id.0)).execute().await?;
+            if changed != portion.len() as u64 {
+                return Err(Fault::Collision(format!("one of {changed} objects is no longer committed")));
+            }
+            for object in portion {
+                self.tally.retired(object)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// No longer the latest versions, but versions still.
+    pub(crate) async fn demote(&mut self, ids: &[ObjectId]) -> Result<(), Fault> {
+        for portion in self.tx.portions(ids) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "UPDATE objects SET is_latest = FALSE WHERE state = ",
+                    committed,
+                    " AND id IN (",
+                    list,
+                    ")"
+                ),
+                0,
+                portion.len(),
+            );
+            statement.bind_all(portion.iter().map(|id| id.0)).execute().await?;
+        }
+        Ok(())
+    }
+
+    /// WRITING → gone, because what it announced is there or will never be.
+    pub(crate) async fn unannounce(
+        &mut self,
+        announced: impl IntoIterator<Item = ObjectId>,
+    ) -> Result<(), Fault> {
+        let announced: Vec<_> = announced.into_iter().collect();
+        for portion in self.tx.portions(&announced) {
+            let statement = self.tx.query_list(
+                sql!("DELETE FROM objects WHERE state = ", writing, " AND id IN (", list, ")"),
+                0,
+                portion.len(),
+            );
+            statement.bind_all(portion.iter().map(|id| id.0)).execute().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a segment is still this writer's to commit into; a single is whole thereby.
+    pub(crate) async fn fence(
+        &mut self,
+        segment: SegmentId,
+        kind: SegmentKind,
+        size: u64,
+    ) -> Result<bool, Fault> {
+        if kind == SegmentKind::Single {
+            return segments::fence(self.tx, self.writer, segment, kind, size).await;
+        }
+        if let Some(known) = self.fenced.get(&segment) {
+            return Ok(*known);
+        }
+        let size = self.pack_sizes.get(&segment).copied().unwrap_or(size);
+        if self.fences == Fences::Last {
+            self.tally.grown(segment, self.writer, size);
+            return Ok(true);
+        }
+        let ours = segments::fence(self.tx, self.writer, segment, kind, size).await?;
+        self.fenced.insert(segment, ours);
+        Ok(ours)
+    }
+
+    /// The tier of a segment that a blob lies in.
+    pub(crate) async fn tier(&mut self, segment: SegmentId) -> Result<StorageClass, Fault> {
+        if let Some(tier) = self.tiers.get(&segment) {
+            return Ok(*tier);
+        }
+        let tier = self
+            .tx
+            .query(sql!("SELECT tier FROM segments WHERE id = $1"))
+            .bind(segment.0)
+            .find(|row| rows::class(row, "tier"))
+            .await?
+            .ok_or_else(|| Fault::Collision(format!("segment {segment} is gone")))?;
+        self.tiers.insert(segment, tier);
+        Ok(tier)
+    }
+
+    /// Says that this writer's pack is whole, and how long it is.
+    pub(crate) async fn seal_pack(&mut self, pack: SegmentId, size: u64) -> Result<Applied, Fault> {
+        let grown = self.tally.settled(pack);
+        let sealed = self
+            .tx
+            .query(sql!(
+                "UPDATE segments SET state = ",
+                sealed,
+                ", writer = NULL, size = $3 \
+                 WHERE id = $1 AND writer = $2 AND state = ",
+                open,
+                " AND kind = ",
+                pack
+            ))
+            .bind(pack.0)
+            .bind(self.writer.0)
+            .bind(rows::signed(size)?)
+            .execute()
+            .await?;
+        if sealed != 1 {
+            // What this batch put into it must be refused as well.
+            return if grown { Err(lost(pack)) } else { Ok(Err(Refusal::SegmentLost)) };
+        }
+        self.fenced.insert(pack, false);
+        self.sealed.push(pack);
+        Ok(Ok(Outcome::Sealed))
+    }
+}
+
+fn list_of(keys: &[&Key]) -> String {
+    keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
+}

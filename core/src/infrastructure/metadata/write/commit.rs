@@ -1,0 +1,226 @@
+//! A batch of changes in one transaction.
+//!
+//! A change is first decided (bucket, conditions, segment, source), then made: one that is refused has
+//! written nothing but, at most, that its own single segment is whole. Which versions go and stay is decided by
+//! [`versioning`](crate::domain::versioning).
+
+use std::collections::BTreeSet;
+
+use super::batch::{Batch, Fences};
+use super::delete::{Deleted, KeyDeletion};
+use super::limits::Ledger;
+use super::tally::condemn_if_empty;
+use super::versions::{Made, Versions, Wanted};
+use super::{delete, expire, parts, put, update};
+use crate::application::ports::metadata::{
+    DeleteObject, MetadataError, Mutation, Outcome, PutObject, Refusal, WriterId,
+};
+use crate::domain::address::Tenant;
+use crate::domain::timestamp::Timestamp;
+use crate::infrastructure::metadata::session::database::Database;
+use crate::infrastructure::metadata::session::dialect::Fault;
+use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+use crate::infrastructure::metadata::upkeep::kept;
+use crate::infrastructure::watch;
+
+/// What one change came to.
+pub(crate) type Applied = Result<Outcome, Refusal>;
+
+pub(crate) async fn commit(
+    db: &Database,
+    writer: WriterId,
+    batch: &[Mutation],
+    now: Timestamp,
+) -> Result<Vec<Applied>, Fault> {
+    let hopeful = async {
+        let mut tx = db.begin().await?;
+        let applied = counted(&mut tx, writer, batch, now, Fences::Last).await?;
+        tx.commit().await?;
+        Ok::<_, Fault>(applied)
+    };
+    match hopeful.await {
+        Err(fault) if !fault.is_outage() || db.makes_room(&fault).await => watch::collided(),
+        result => return result,
+    }
+    match transaction!(db, |tx| counted(&mut tx, writer, batch, now, Fences::First).await?) {
+        // One of them cannot be done: by themselves, the others can.
+        Err(fault) if batch.len() > 1 && !fault.is_outage() => one_by_one(db, writer, batch, now).await,
+        result => result,
+    }
+}
+
+async fn one_by_one(
+    db: &Database,
+    writer: WriterId,
+    batch: &[Mutation],
+    now: Timestamp,
+) -> Result<Vec<Applied>, Fault> {
+    let mut applied = Vec::with_capacity(batch.len());
+    for mutation in batch.chunks(1) {
+        match transaction!(db, |tx| counted(&mut tx, writer, mutation, now, Fences::First).await?) {
+            Ok(one) => applied.extend(one),
+            Err(fault) if fault.is_outage() => return Err(fault),
+            Err(fault) => applied.push(Err(Refusal::Failed(fault_text(fault)))),
+        }
+    }
+    Ok(applied)
+}
+
+fn fault_text(fault: Fault) -> String {
+    MetadataError::from(fault).to_string()
+}
+
+/// As [`apply`], and counts the transaction.
+async fn counted(
+    tx: &mut Transaction,
+    writer: WriterId,
+    mutations: &[Mutation],
+    now: Timestamp,
+    fences: Fences,
+) -> Result<Vec<Applied>, Fault> {
+    let applied = apply(tx, writer, mutations, now, fences).await?;
+    kept::count(tx, writer).await?;
+    Ok(applied)
+}
+
+/// As [`commit`], inside a transaction that is under way.
+pub(crate) async fn apply(
+    tx: &mut Transaction,
+    writer: WriterId,
+    mutations: &[Mutation],
+    now: Timestamp,
+    fences: Fences,
+) -> Result<Vec<Applied>, Fault> {
+    let ledger = Ledger::open(tx, tenants_with_quota(mutations), now).await?;
+    let mut batch = Batch::new(tx, writer, mutations, now, fences, ledger);
+    let mut applied = Vec::with_capacity(mutations.len());
+    while let Some(mutation) = mutations.get(applied.len()) {
+        let changes: Vec<_> = mutations[applied.len()..].iter().map_while(Change::of).collect();
+        if !changes.is_empty() {
+            applied.extend(change_keys(&mut batch, &changes).await?);
+            continue;
+        }
+        applied.push(match mutation {
+            Mutation::Put(_) => return Err(Fault::failed("a put is planned with others")),
+            Mutation::Delete(delete) => delete::delete_version(&mut batch, delete).await?,
+            Mutation::Expire(expire) => expire::expire(&mut batch, expire).await?,
+            Mutation::Update(update) => update::update(&mut batch, update).await?,
+            Mutation::PutPart(part) => parts::put_part(&mut batch, part).await?,
+            Mutation::Complete(complete) => parts::complete(&mut batch, complete).await?,
+            Mutation::SealPack(pack, size) => batch.seal_pack(*pack, *size).await?,
+        });
+    }
+    let tally = std::mem::take(&mut batch.tally);
+    let sealed = std::mem::take(&mut batch.sealed);
+    tally.write(tx).await?;
+    for pack in sealed {
+        condemn_if_empty(tx, pack, now).await?;
+    }
+    Ok(applied)
+}
+
+/// The tenants that may not keep as much as they like.
+fn tenants_with_quota(mutations: &[Mutation]) -> BTreeSet<&Tenant> {
+    mutations.iter().filter_map(tenant_with_quota).collect()
+}
+
+fn tenant_with_quota(mutation: &Mutation) -> Option<&Tenant> {
+    match mutation {
+        Mutation::Put(put) => put.quota.as_ref().map(|_| &put.space.tenant),
+        Mutation::PutPart(part) => part.quota.as_ref().map(|(tenant, _)| tenant),
+        Mutation::Complete(complete) => complete.quota.as_ref().map(|(tenant, _)| tenant),
+        Mutation::Delete(delete) => delete.quota.as_ref().map(|(tenant, _)| tenant),
+        _ => None,
+    }
+}
+
+/// A change that is planned together with others beside it, whatever keys they concern.
+enum Change<'a> {
+    Put(&'a PutObject),
+    Delete(&'a DeleteObject, KeyDeletion<'a>),
+}
+
+impl<'a> Change<'a> {
+    fn of(mutation: &'a Mutation) -> Option<Self> {
+        match mutation {
+            Mutation::Put(put) => Some(Self::Put(put)),
+            Mutation::Delete(delete) => KeyDeletion::of(delete).map(|of_key| Self::Delete(delete, of_key)),
+            _ => None,
+        }
+    }
+
+    fn wants(&self) -> Wanted<'a> {
+        match *self {
+            Self::Put(put) => Wanted {
+                space: &put.space,
+                bucket: put.bucket.as_ref(),
+                key: put.key.as_ref(),
+                certain: put.preconditions.if_match.is_some(),
+            },
+            Self::Delete(delete, KeyDeletion { address, key, .. }) => {
+                Wanted { space: address, bucket: delete.bucket.as_ref(), key: Some(key), certain: true }
+            }
+        }
+    }
+}
+
+/// What a change was planned to be.
+enum Step {
+    Put(Result<usize, Refusal>),
+    Delete(Result<Deleted, Refusal>),
+}
+
+/// Changes of keys: loaded together, planned one after another, written together.
+async fn change_keys(batch: &mut Batch<'_>, changes: &[Change<'_>]) -> Result<Vec<Applied>, Fault> {
+    let wanted: Vec<_> = changes.iter().map(Change::wants).collect();
+    let mut versions = Versions::load(batch, &wanted).await?;
+    let mut steps = Vec::with_capacity(changes.len());
+    for change in changes {
+        steps.push(match change {
+            Change::Put(put) => Step::Put(put::put(batch, &mut versions, put).await?),
+            Change::Delete(delete, of_key) => {
+                let space = delete::entered(batch, delete.bucket.as_ref(), of_key.address).await?;
+                Step::Delete(match space {
+                    Ok(space) => delete::delete_key(batch, &mut versions, *of_key, space).await?,
+                    Err(refusal) => Err(refusal),
+                })
+            }
+        });
+    }
+    outcomes(batch, versions, steps).await
+}
+
+/// Writes down what the delete of one key was planned to be.
+pub(crate) async fn settled(
+    batch: &mut Batch<'_>,
+    versions: Versions<'_>,
+    deleted: Result<Deleted, Refusal>,
+) -> Result<Applied, Fault> {
+    let outcome = outcomes(batch, versions, vec![Step::Delete(deleted)]).await?.pop();
+    outcome.ok_or_else(|| Fault::failed("a delete came to nothing"))
+}
+
+/// Writes the plans down, and says what each came to.
+async fn outcomes(
+    batch: &mut Batch<'_>,
+    versions: Versions<'_>,
+    steps: Vec<Step>,
+) -> Result<Vec<Applied>, Fault> {
+    let written = versions.write(batch).await?;
+    let outcomes = steps.into_iter().map(|step| match step {
+        Step::Put(Err(refusal)) | Step::Delete(Err(refusal)) => Ok(Err(refusal)),
+        Step::Put(Ok(at)) => written.made(at).map(|Made { object, dropped }| {
+            Ok(Outcome::Object { object: Box::new(object.clone()), dropped: *dropped })
+        }),
+        Step::Delete(Ok(Deleted::Nothing)) => Ok(Ok(Outcome::Deleted { object: None, marker_made: false })),
+        Step::Delete(Ok(Deleted::Removed(gone))) => {
+            let object = Some(Box::new(written.which(gone)?.clone()));
+            Ok(Ok(Outcome::Deleted { object, marker_made: false }))
+        }
+        Step::Delete(Ok(Deleted::Marked(at))) => {
+            let object = Some(Box::new(written.made(at)?.object.clone()));
+            Ok(Ok(Outcome::Deleted { object, marker_made: true }))
+        }
+    });
+    outcomes.collect()
+}

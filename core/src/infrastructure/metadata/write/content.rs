@@ -1,0 +1,432 @@
+//! Where the bytes of a new object or part come from: deduplication, copies, slices.
+
+use std::collections::{BTreeMap, HashMap};
+
+use uuid::Uuid;
+
+use super::batch::Batch;
+use super::extents;
+use crate::application::ports::metadata::{NewContent, Refusal, StagedLeaf};
+use crate::application::ports::segments::SegmentKind;
+use crate::domain::blob::{BlobId, ContentHash, SegmentId};
+use crate::domain::object::{Content, ObjectId};
+use crate::domain::placement::takes_over;
+use crate::domain::range::Span;
+use crate::domain::space::{DedupDomain, SpaceId};
+use crate::domain::storage_class::StorageClass;
+use crate::infrastructure::metadata::read::rows;
+use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::transaction::Transaction;
+
+/// Content that was found fit, before anything is written.
+pub(crate) enum Source<'a> {
+    Staged(&'a StagedLeaf),
+    Existing(Content),
+    Slice(Content, Span),
+}
+
+impl Source<'_> {
+    /// In bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Staged(leaf) => leaf.location.length,
+            Self::Existing(content) => content.size,
+            Self::Slice(_, span) => span.length(),
+        }
+    }
+
+    /// Of how many stretches of leaves it consists.
+    pub(crate) async fn pieces(&self, tx: &mut Transaction) -> Result<u64, Fault> {
+        match self {
+            Self::Staged(_) => Ok(1),
+            Self::Existing(content) => extents::pieces_of(tx, content, Span::whole(content.size)).await,
+            Self::Slice(content, span) => extents::pieces_of(tx, content, *span).await,
+        }
+    }
+}
+
+/// Content as it now lies in the store.
+pub(crate) struct Placed {
+    pub(crate) content: Content,
+    /// The single segment that turned out to be a duplicate.
+    pub(crate) dropped: Option<SegmentId>,
+    /// A leaf's tier, where it is known without asking.
+    tier: Option<StorageClass>,
+}
+
+impl Placed {
+    /// Content that was there, or made, without new bytes.
+    pub(crate) fn of(content: Content) -> Self {
+        Self { content, dropped: None, tier: None }
+    }
+}
+
+/// Makes sure that the content can be had: the last thing that may refuse a change.
+pub(crate) async fn check<'a>(
+    batch: &mut Batch<'_>,
+    domain: &DedupDomain,
+    content: &'a NewContent,
+) -> Result<Result<Source<'a>, Refusal>, Fault> {
+    match content {
+        NewContent::Staged(leaf) => {
+            let ours = batch.fence(leaf.location.segment, leaf.kind, leaf.segment_size).await?;
+            Ok(if ours { Ok(Source::Staged(leaf)) } else { Err(Refusal::SegmentLost) })
+        }
+        NewContent::Existing(blob) => {
+            Ok(existing(batch, domain, *blob).await?.map(Source::Existing).ok_or(Refusal::SourceGone))
+        }
+        NewContent::Slice(blob, span) => {
+            let Some(content) = existing(batch, domain, *blob).await? else {
+                return Ok(Err(Refusal::SourceGone));
+            };
+            if *span == Span::whole(content.size) {
+                return Ok(Ok(Source::Existing(content)));
+            }
+            if span.start >= span.end || span.end > content.size {
+                return Err(Fault::failed("a slice must lie inside its blob"));
+            }
+            Ok(Ok(Source::Slice(content, *span)))
+        }
+    }
+}
+
+/// A blob of a domain, which GC then leaves alone until the end of the transaction.
+async fn existing(
+    batch: &mut Batch<'_>,
+    domain: &DedupDomain,
+    blob: BlobId,
+) -> Result<Option<Content>, Fault> {
+    batch
+        .tx
+        .query(sql!("SELECT hash, parts, size FROM blobs WHERE id = $1 AND domain = $2", for_key_share))
+        .bind(blob.0)
+        .bind(domain.as_str())
+        .find(|row| Ok(Content { blob, hash: rows::content_hash(row)?, size: rows::count(row, "size")? }))
+        .await
+}
+
+/// Holds the content of an object, so that its leaves move before or after this transaction, and not meanwhile.
+pub(crate) async fn hold(batch: &mut Batch<'_>, blob: BlobId) -> Result<(), Fault> {
+    if !batch.tx.sees_only_its_own() {
+        batch
+            .tx
+            .query(sql!("SELECT b.id FROM blobs b WHERE b.id = $1", for_key_share))
+            .bind(blob.0)
+            .optional()
+            .await?;
+    }
+    Ok(())
+}
+
+/// Writes down what [`check`] found fit.
+pub(crate) async fn place(
+    batch: &mut Batch<'_>,
+    domain: &DedupDomain,
+    space: SpaceId,
+    source: Source<'_>,
+) -> Result<Placed, Fault> {
+    let placed = place_all(batch, vec![(domain, space, source)]).await?.pop();
+    placed.ok_or_else(|| Fault::failed("content was not placed"))
+}
+
+/// Writes down much that [`check`] found fit.
+pub(crate) async fn place_all(
+    batch: &mut Batch<'_>,
+    sources: Vec<(&DedupDomain, SpaceId, Source<'_>)>,
+) -> Result<Vec<Placed>, Fault> {
+    let mut newcomers = Vec::with_capacity(sources.len());
+    for (domain, space, source) in &sources {
+        if let Source::Staged(leaf) = source {
+            let fresh = ObjectId::fresh(batch.now).0;
+            newcomers.push(Newcomer { fresh, domain, space: *space, leaf });
+        }
+    }
+    let mut residents = claim(batch, &newcomers).await?;
+    let mut newcomers = newcomers.into_iter();
+    let mut placed = Vec::with_capacity(sources.len());
+    for (domain, space, source) in sources {
+        placed.push(match source {
+            Source::Staged(_) => {
+                let new = newcomers.next().ok_or_else(|| Fault::failed("a staged leaf was lost"))?;
+                match residents.remove(&new.fresh) {
+                    None => settle_new(batch, &new)?,
+                    Some(resident) => {
+                        let (duplicate, now) = settle_duplicate(batch, &new, resident).await?;
+                        for other in residents.values_mut().filter(|other| other.id == now.id) {
+                            other.clone_from(&now);
+                        }
+                        duplicate
+                    }
+                }
+            }
+            Source::Existing(content) => Placed::of(content),
+            Source::Slice(source, span) => {
+                let hash = ContentHash::slice(source.hash, span);
+                let (content, is_new) = place_composite(batch, domain, space, hash, span.length()).await?;
+                if is_new {
+                    extents::slice(batch.tx, content.blob, &source, span).await?;
+                }
+                Placed::of(content)
+            }
+        });
+    }
+    Ok(placed)
+}
+
+/// A staged leaf, and the id that its blob gets if its domain has no such blob yet.
+struct Newcomer<'a> {
+    fresh: Uuid,
+    domain: &'a DedupDomain,
+    space: SpaceId,
+    leaf: &'a StagedLeaf,
+}
+
+/// A blob that was there first.
+#[derive(Clone)]
+struct Resident {
+    id: Uuid,
+    size: i64,
+    segment: SegmentId,
+    quarantined: bool,
+    space: SpaceId,
+}
+
+/// Makes a blob of every leaf that its domain does not have; the blobs that were there, by the fresh id of
+/// the leaf that found its place taken. Those are held, so that GC cannot take them before this commits.
+async fn claim(batch: &mut Batch<'_>, newcomers: &[Newcomer<'_>]) -> Result<HashMap<Uuid, Resident>, Fault> {
+    const COLUMNS: usize = 9;
+    let mut residents = HashMap::new();
+    for portion in batch.tx.portions(newcomers) {
+        let mut statement = batch.tx.query_rows(
+            sql!(
+                "INSERT INTO blobs (id, domain, hash, parts, size, segment_id, seg_offset, space_id, \
+                 created_at) VALUES ",
+                rows,
+                " ON CONFLICT (domain, hash, parts) DO NOTHING"
+            ),
+            portion.len(),
+            COLUMNS,
+        );
+        for new in portion {
+            let location = new.leaf.location;
+            statement = statement
+                .bind(new.fresh)
+                .bind(new.domain.as_str().to_owned())
+                .bind(new.leaf.hash.0.to_vec())
+                .bind(0_i64)
+                .bind(rows::signed(location.length)?)
+                .bind(location.segment.0)
+                .bind(rows::signed(location.offset)?)
+                .bind(new.space.0)
+                .bind(batch.now.millis());
+        }
+        // Most content is new, and then nothing more is to be asked.
+        if statement.execute().await? != portion.len() as u64 {
+            residents_of(batch, portion, &mut residents).await?;
+        }
+    }
+    Ok(residents)
+}
+
+/// The blobs that were there before some of these leaves.
+async fn residents_of(
+    batch: &mut Batch<'_>,
+    newcomers: &[Newcomer<'_>],
+    residents: &mut HashMap<Uuid, Resident>,
+) -> Result<(), Fault> {
+    let mut by_domain: BTreeMap<&str, Vec<&Newcomer<'_>>> = BTreeMap::new();
+    for new in newcomers {
+        by_domain.entry(new.domain.as_str()).or_default().push(new);
+    }
+    for (domain, newcomers) in by_domain {
+        let mut named = HashMap::with_capacity(newcomers.len());
+        for portion in batch.tx.portions(&newcomers) {
+            let statement = batch.tx.query_list(
+                sql!(
+                    "SELECT id, hash, size, segment_id, quarantined, space_id FROM blobs \
+                     WHERE domain = $1 AND parts = 0 AND hash IN (",
+                    list,
+                    ") ORDER BY hash",
+                    for_update
+                ),
+                1,
+                portion.len(),
+            );
+            let hashes = portion.iter().map(|new| new.leaf.hash.0.to_vec());
+            let found = statement.bind(domain.to_owned()).bind_all(hashes).map(|row| {
+                let resident = Resident {
+                    id: row.get("id")?,
+                    size: row.get("size")?,
+                    segment: SegmentId(row.get("segment_id")?),
+                    quarantined: row.get("quarantined")?,
+                    space: SpaceId(row.get("space_id")?),
+                };
+                Ok((row.get::<Vec<u8>>("hash")?, resident))
+            });
+            named.extend(found.await?);
+        }
+        for new in newcomers {
+            let resident = named.get(&new.leaf.hash.0[..]).ok_or_else(|| {
+                // Between the two statements another transaction removed it.
+                Fault::Collision(format!("the blob of {:?} went", new.leaf.hash))
+            })?;
+            if resident.id != new.fresh {
+                residents.insert(new.fresh, resident.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settle_new(batch: &mut Batch<'_>, new: &Newcomer<'_>) -> Result<Placed, Fault> {
+    let location = new.leaf.location;
+    batch.tally.placed(new.space, location.tier, location.segment, location.length)?;
+    Ok(Placed { content: new.content(new.fresh), dropped: None, tier: Some(location.tier) })
+}
+
+impl Newcomer<'_> {
+    fn content(&self, blob: Uuid) -> Content {
+        let hash = ContentHash::Leaf(self.leaf.hash);
+        Content { blob: BlobId(blob), hash, size: self.leaf.location.length }
+    }
+}
+
+/// What a leaf that its domain has already comes to, and what becomes of the blob that was there.
+async fn settle_duplicate(
+    batch: &mut Batch<'_>,
+    new: &Newcomer<'_>,
+    old: Resident,
+) -> Result<(Placed, Resident), Fault> {
+    let (leaf, location, blob) = (new.leaf, new.leaf.location, old.id);
+    let content = new.content(blob);
+    if old.size != rows::signed(location.length)? {
+        return Err(another_size(blob));
+    }
+    let tier = batch.tier(old.segment).await?;
+    if takes_over(location.tier, tier, old.quarantined) {
+        batch
+            .tx
+            .query(sql!(
+                "UPDATE blobs SET segment_id = $2, seg_offset = $3, quarantined = FALSE WHERE id = $1"
+            ))
+            .bind(blob)
+            .bind(location.segment.0)
+            .bind(rows::signed(location.offset)?)
+            .execute()
+            .await?;
+        batch.tally.removed(old.space, tier, old.segment, location.length, batch.now)?;
+        batch.tally.placed(old.space, location.tier, location.segment, location.length)?;
+        let placed = Placed { content, dropped: None, tier: Some(location.tier) };
+        return Ok((placed, Resident { segment: location.segment, quarantined: false, ..old }));
+    }
+    let mut dropped = None;
+    if leaf.kind == SegmentKind::Single {
+        batch
+            .tx
+            .query(sql!("UPDATE segments SET state = ", condemned, " WHERE id = $1 AND state = ", sealed))
+            .bind(location.segment.0)
+            .execute()
+            .await?;
+        dropped = Some(location.segment);
+    } else {
+        batch.tally.wasted(location.segment, location.length)?;
+    }
+    Ok((Placed { content, dropped, tier: Some(tier) }, old))
+}
+
+/// The composite of this name, if the domain has it. GC then leaves it alone until the end of the transaction.
+pub(crate) async fn composite(
+    batch: &mut Batch<'_>,
+    domain: &DedupDomain,
+    hash: ContentHash,
+    size: u64,
+) -> Result<Option<Content>, Fault> {
+    let found = batch
+        .tx
+        .query(sql!(
+            "SELECT id, size FROM blobs WHERE domain = $1 AND hash = $2 AND parts = $3",
+            for_key_share
+        ))
+        .bind(domain.as_str())
+        .bind(&hash.hash().0[..])
+        .bind(i64::from(hash.parts()))
+        .find(|row| Ok((BlobId(row.get("id")?), rows::count(row, "size")?)))
+        .await?;
+    match found {
+        Some((blob, other)) if other != size => Err(another_size(blob.0)),
+        found => Ok(found.map(|(blob, _)| Content { blob, hash, size })),
+    }
+}
+
+fn another_size(blob: Uuid) -> Fault {
+    Fault::failed(format!("blob {blob} and new content of another size share a hash"))
+}
+
+/// The composite of this name, made if the domain has none. Whether it is new: then its extents are to be written.
+pub(crate) async fn place_composite(
+    batch: &mut Batch<'_>,
+    domain: &DedupDomain,
+    space: SpaceId,
+    hash: ContentHash,
+    size: u64,
+) -> Result<(Content, bool), Fault> {
+    let fresh = ObjectId::fresh(batch.now).0;
+    let row = batch
+        .tx
+        .query(sql!(
+            "INSERT INTO blobs (id, domain, hash, parts, size, space_id, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (domain, hash, parts) DO UPDATE SET size = blobs.size RETURNING id, size"
+        ))
+        .bind(fresh)
+        .bind(domain.as_str())
+        .bind(&hash.hash().0[..])
+        .bind(i64::from(hash.parts()))
+        .bind(rows::signed(size)?)
+        .bind(space.0)
+        .bind(batch.now.millis())
+        .one()
+        .await?;
+    let blob: Uuid = row.get("id")?;
+    if rows::count(&row, "size")? != size {
+        return Err(another_size(blob));
+    }
+    let content = Content { blob: BlobId(blob), hash, size };
+    Ok((content, blob == fresh))
+}
+
+/// Queues the leaves of an object's content that do not lie where its class asks for; whether they should
+/// move is for the mover to find out, which sees all objects.
+pub(crate) async fn suspect_tier(
+    batch: &mut Batch<'_>,
+    placed: &Placed,
+    class: StorageClass,
+) -> Result<(), Fault> {
+    if placed.tier == Some(class) {
+        return Ok(());
+    }
+    suspect_blob_tier(batch, &placed.content, class).await
+}
+
+/// The same for content whose tier is not known.
+pub(crate) async fn suspect_blob_tier(
+    batch: &mut Batch<'_>,
+    content: &Content,
+    class: StorageClass,
+) -> Result<(), Fault> {
+    let statement = match content.hash {
+        ContentHash::Leaf(_) => sql!(
+            "INSERT INTO move_candidates (blob_id) SELECT b.id FROM blobs b \
+             JOIN segments g ON g.id = b.segment_id WHERE b.id = $1 AND g.tier <> $2 \
+             ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
+        ),
+        ContentHash::Composite(..) => sql!(
+            "INSERT INTO move_candidates (blob_id) SELECT DISTINCT e.child_id FROM extents e \
+             JOIN blobs b ON b.id = e.child_id JOIN segments g ON g.id = b.segment_id \
+             WHERE e.parent_id = $1 AND g.tier <> $2 ORDER BY e.child_id \
+             ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
+        ),
+    };
+    batch.tx.query(statement).bind(content.blob.0).bind(class.code()).execute().await?;
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Keys of both fronts.
+
+use uuid::Uuid;
+
+use crate::application::ports::metadata::{Credential, CredentialKind};
+use crate::domain::address::Tenant;
+use crate::domain::timestamp::Timestamp;
+use crate::infrastructure::metadata::read::rows;
+use crate::infrastructure::metadata::session::database::Database;
+use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+
+pub(crate) async fn create(db: &Database, credential: &Credential) -> Result<(), Fault> {
+    transaction!(db, |tx| insert(&mut tx, credential).await?)
+}
+
+async fn insert(tx: &mut Transaction, credential: &Credential) -> Result<(), Fault> {
+    let namespaces = credential
+        .namespaces
+        .as_ref()
+        .map(|names| serde_json::to_string(&names.iter().map(ToString::to_string).collect::<Vec<_>>()))
+        .transpose()
+        .map_err(|error| Fault::failed(error.to_string()))?;
+    let kind = match credential.kind {
+        CredentialKind::Api => 1_i16,
+        CredentialKind::S3 => 2_i16,
+    };
+    tx.query(sql!(
+        "INSERT INTO credentials (id, kind, lookup, secret, tenant, namespaces, rights, description, \
+         created_at, expires_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    ))
+    .bind(credential.id)
+    .bind(kind)
+    .bind(credential.lookup.as_str())
+    .bind(credential.secret.as_slice())
+    .bind(credential.tenant.as_str())
+    .bind(namespaces.as_deref())
+    .bind(credential.rights.to_string())
+    .bind(credential.description.as_str())
+    .bind(credential.created_at.millis())
+    .bind(credential.expires_at.map(Timestamp::millis))
+    .bind(credential.revoked_at.map(Timestamp::millis))
+    .execute()
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn find(db: &Database, lookup: &str) -> Result<Option<Credential>, Fault> {
+    db.read(sql!(credential, " WHERE lookup = $1")).bind(lookup).find(rows::credential).await
+}
+
+pub(crate) async fn list(db: &Database, tenant: Option<&Tenant>) -> Result<Vec<Credential>, Fault> {
+    match tenant {
+        Some(tenant) => {
+            db.read(sql!(credential, " WHERE tenant = $1 ORDER BY created_at, id"))
+                .bind(tenant.as_str())
+                .map(rows::credential)
+                .await
+        }
+        None => db.read(sql!(credential, " ORDER BY created_at, id")).map(rows::credential).await,
+    }
+}
+
+pub(crate) async fn revoke(db: &Database, id: Uuid, now: Timestamp) -> Result<bool, Fault> {
+    transaction!(db, |tx| {
+        let revoked = tx
+            .query(sql!("UPDATE credentials SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL"))
+            .bind(id)
+            .bind(now.millis())
+            .execute()
+            .await?;
+        revoked == 1
+    })
+}
+
+pub(crate) async fn rotate(
+    db: &Database,
+    old: Uuid,
+    now: Timestamp,
+    ends: Timestamp,
+    new: &Credential,
+) -> Result<bool, Fault> {
+    transaction!(db, |tx| {
+        let ended = tx
+            .query(sql!(
+                "UPDATE credentials SET revoked_at = $2, \
+                 expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END \
+                 WHERE id = $1 AND revoked_at IS NULL"
+            ))
+            .bind(old)
+            .bind((ends <= now).then(|| now.millis()))
+            .bind(ends.millis())
+            .execute()
+            .await?;
+        if ended == 1 {
+            insert(&mut tx, new).await?;
+        }
+        ended == 1
+    })
+}
+
+pub(crate) async fn reseal(db: &Database, id: Uuid, was: &[u8], sealed: &[u8]) -> Result<bool, Fault> {
+    transaction!(db, |tx| {
+        let changed = tx
+            .query(sql!("UPDATE credentials SET secret = $3 WHERE id = $1 AND secret = $2"))
+            .bind(id)
+            .bind(was)
+            .bind(sealed)
+            .execute()
+            .await?;
+        changed == 1
+    })
+}

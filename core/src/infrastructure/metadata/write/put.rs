@@ -1,0 +1,52 @@
+//! Puts: a new version of a key, or an object without one.
+
+use super::batch::Batch;
+use super::content::{self, Source};
+use super::limits::Ledger;
+use super::versions::{NewVersion, Versions};
+use crate::application::ports::metadata::{NewContent, PutObject, Refusal};
+use crate::domain::versioning::plan_put;
+use crate::infrastructure::metadata::session::dialect::Fault;
+
+/// Plans a put over what is there and planned. Where its version is found among those that are made.
+pub(crate) async fn put<'a>(
+    batch: &mut Batch<'_>,
+    versions: &mut Versions<'a>,
+    put: &'a PutObject,
+) -> Result<Result<usize, Refusal>, Fault> {
+    let space = batch.space(&put.space).await?;
+    if !batch.bucket_stands(put.bucket.as_ref(), space.as_ref().map(|space| space.id)).await? {
+        return Ok(Err(Refusal::NoSuchBucket));
+    }
+    let there = versions.of(&put.space, put.key.as_ref());
+    let plan = match plan_put(space.as_ref(), &there, &put.preconditions, &put.attributes.lock, batch.now) {
+        Ok(plan) => plan,
+        Err(denial) => return Ok(Err(denial.into())),
+    };
+    let source = match admit(batch, put, plan.freed()).await? {
+        Ok(source) => source,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    Ok(Ok(versions.replace(batch, NewVersion::of_put(put, space, source), &plan).await?))
+}
+
+/// Whether the tenant may keep the bytes, and they can be had.
+async fn admit<'a>(
+    batch: &mut Batch<'_>,
+    put: &'a PutObject,
+    freed: Option<u64>,
+) -> Result<Result<Source<'a>, Refusal>, Fault> {
+    let admit = |ledger: &mut Ledger, size| ledger.admit(&put.space.tenant, put.quota.as_ref(), size, freed);
+    // Before its segment is fenced: of a segment that is whole and holds nothing nobody would take care. (If
+    // it is lost after all, the rest of the batch has that much less room, until the client tries again.)
+    if let NewContent::Staged(leaf) = &put.content
+        && let Err(refusal) = admit(&mut batch.ledger, leaf.location.length)
+    {
+        return Ok(Err(refusal));
+    }
+    Ok(match content::check(batch, &put.domain, &put.content).await? {
+        Ok(Source::Staged(leaf)) => Ok(Source::Staged(leaf)),
+        Ok(there) => admit(&mut batch.ledger, there.size()).map(|()| there),
+        refused => refused,
+    })
+}

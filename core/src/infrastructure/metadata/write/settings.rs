@@ -1,0 +1,241 @@
+//! What owners set on spaces: documents, object lock, and how far lifecycle rules have been applied.
+
+use super::spaces;
+use crate::application::ports::metadata::{LifecyclePass, MetadataError, Refusal};
+use crate::domain::address::{BucketName, SpaceAddress};
+use crate::domain::object_lock::LockConfig;
+use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
+use crate::domain::space::{Space, SpaceId, Versioning};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::versioning::check_lockable;
+use crate::infrastructure::metadata::read::rows;
+use crate::infrastructure::metadata::session::database::Database;
+use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::statement::Row;
+use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+
+/// Sets a document, or removes the one of a kind.
+pub(crate) async fn write(
+    db: &Database,
+    address: &SpaceAddress,
+    bucket: &BucketName,
+    kind: SettingKind,
+    setting: Option<&Setting>,
+) -> Result<Result<(), Refusal>, Fault> {
+    let document = setting.map(Setting::to_document).transpose().map_err(|e| Fault::failed(e.to_string()))?;
+    transaction!(db, |tx| {
+        match named(&mut tx, address, bucket).await? {
+            None => Err(Refusal::NoSuchBucket),
+            Some(space) => {
+                // The space's row first: whoever writes another document of it waits here.
+                tx.query(sql!("UPDATE spaces SET settings = settings + 1 WHERE id = $1"))
+                    .bind(space.id.0)
+                    .execute()
+                    .await?;
+                match &document {
+                    Some(document) => put_document(&mut tx, space.id, kind, document).await?,
+                    None => {
+                        tx.query(sql!("DELETE FROM space_settings WHERE space_id = $1 AND kind = $2"))
+                            .bind(space.id.0)
+                            .bind(kind.code())
+                            .execute()
+                            .await?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    })
+}
+
+async fn put_document(
+    tx: &mut Transaction,
+    space: SpaceId,
+    kind: SettingKind,
+    document: &str,
+) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO space_settings (space_id, kind, document) VALUES ($1, $2, $3) \
+         ON CONFLICT (space_id, kind) DO UPDATE SET document = excluded.document"
+    ))
+    .bind(space.0)
+    .bind(kind.code())
+    .bind(document)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The space, if the bucket names it.
+async fn named(
+    tx: &mut Transaction,
+    address: &SpaceAddress,
+    bucket: &BucketName,
+) -> Result<Option<Space>, Fault> {
+    let named = tx
+        .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_key_share))
+        .bind(bucket.as_str())
+        .find(Row::first::<i64>)
+        .await?;
+    let space = tx
+        .query(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2", for_update))
+        .bind(address.namespace.as_str())
+        .bind(address.tenant.as_str())
+        .find(rows::space)
+        .await?;
+    Ok(space.filter(|space| named == Some(space.id.0)))
+}
+
+pub(crate) async fn read(db: &Database, space: SpaceId) -> Result<(SettingsRevision, SpaceSettings), Fault> {
+    // One statement, so that the documents are of the revision that stands beside them.
+    let read = db
+        .read(sql!(
+            "SELECT s.settings, t.kind, t.document FROM spaces s \
+             LEFT JOIN space_settings t ON t.space_id = s.id WHERE s.id = $1"
+        ))
+        .bind(space.0)
+        .map(|row| {
+            let revision = SettingsRevision(row.get("settings")?);
+            let Some(kind) = row.get::<Option<i16>>("kind")? else { return Ok((revision, None)) };
+            Ok((revision, Some(setting(space, kind, &row.get::<String>("document")?)?)))
+        })
+        .await?;
+    let revision = read.first().map_or(SettingsRevision::default(), |(revision, _)| *revision);
+    Ok((revision, read.into_iter().filter_map(|(_, setting)| setting).collect()))
+}
+
+/// Every bucket whose space has a policy, and that space.
+pub(crate) async fn policied(db: &Database) -> Result<Vec<(BucketName, SpaceAddress)>, Fault> {
+    db.read(sql!(
+        "SELECT u.name, s.namespace, s.tenant FROM space_settings t JOIN spaces s ON s.id = t.space_id \
+         JOIN buckets u ON u.space_id = s.id WHERE t.kind = $1"
+    ))
+    .bind(SettingKind::Policy.code())
+    .map(rows::named_space)
+    .await
+}
+
+fn setting(space: SpaceId, kind: i16, document: &str) -> Result<Setting, Fault> {
+    let corrupt = |column| {
+        Fault::Final(MetadataError::Corrupt {
+            table: "space_settings",
+            column,
+            row: format!("{}/{kind}", space.0),
+        })
+    };
+    let kind = SettingKind::from_code(kind).ok_or_else(|| corrupt("kind"))?;
+    Setting::from_document(kind, document).map_err(|_| corrupt("document"))
+}
+
+/// Removes every document of a space whose last name is gone.
+pub(crate) async fn clear(tx: &mut Transaction, space: i64) -> Result<(), Fault> {
+    tx.query(sql!("DELETE FROM space_settings WHERE space_id = $1")).bind(space).execute().await?;
+    tx.query(sql!("DELETE FROM lifecycle_passes WHERE space_id = $1")).bind(space).execute().await?;
+    Ok(())
+}
+
+pub(crate) async fn set_object_lock(
+    db: &Database,
+    address: &SpaceAddress,
+    bucket: &BucketName,
+    config: LockConfig,
+) -> Result<Result<(), Refusal>, Fault> {
+    transaction!(db, |tx| {
+        match named(&mut tx, address, bucket).await? {
+            None => Err(Refusal::NoSuchBucket),
+            Some(space) => match check_lockable(&space) {
+                Ok(()) => {
+                    write_lock(&mut tx, space.id, config).await?;
+                    Ok(())
+                }
+                Err(denial) => Err(denial.into()),
+            },
+        }
+    })
+}
+
+/// Makes a space one whose versions can be locked, with versioning enabled.
+pub(crate) async fn lock_space(tx: &mut Transaction, space: Space) -> Result<Space, Fault> {
+    let config = space.object_lock.unwrap_or_default();
+    write_lock(tx, space.id, config).await?;
+    Ok(Space { versioning: Versioning::Enabled, object_lock: Some(config), ..space })
+}
+
+async fn write_lock(tx: &mut Transaction, space: SpaceId, config: LockConfig) -> Result<(), Fault> {
+    let document = serde_json::to_string(&config).map_err(|error| Fault::failed(error.to_string()))?;
+    tx.query(sql!("UPDATE spaces SET object_lock = $2, versioning = $3 WHERE id = $1"))
+        .bind(space.0)
+        .bind(document)
+        .bind(Versioning::Enabled.code())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// A space, and its pass or why its rules cannot be read.
+pub(crate) type DueSpace = (SpaceAddress, Result<LifecyclePass, MetadataError>);
+
+pub(crate) async fn next_lifecycle(
+    db: &Database,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<DueSpace>, Fault> {
+    db.read(sql!(
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+         s.created_at, t.document, p.revision, p.begun_at, p.place FROM space_settings t \
+         JOIN spaces s ON s.id = t.space_id LEFT JOIN lifecycle_passes p ON p.space_id = s.id \
+         WHERE t.kind = $3 AND (p.space_id IS NULL OR p.place IS NOT NULL OR p.begun_at < $1 \
+         OR p.revision <> s.settings) ORDER BY COALESCE(p.touched_at, 0), s.id LIMIT $2"
+    ))
+    .bind(before.millis())
+    .bind(i64::from(limit))
+    .bind(SettingKind::Lifecycle.code())
+    .map(|row| {
+        let space = rows::space(row)?;
+        let address = space.address.clone();
+        Ok((address, pass(row, space).map_err(MetadataError::from)))
+    })
+    .await
+}
+
+fn pass(row: &Row, space: Space) -> Result<LifecyclePass, Fault> {
+    let document = row.get::<String>("document")?;
+    let Setting::Lifecycle(lifecycle) = setting(space.id, SettingKind::Lifecycle.code(), &document)? else {
+        return Err(Fault::failed("a lifecycle document is none"));
+    };
+    // A pass that applied other rules begins anew.
+    let under_way = row.get::<Option<i64>>("revision")? == Some(space.settings.0);
+    let place = row.get::<Option<String>>("place")?.filter(|_| under_way);
+    let begun_at = row.get::<Option<i64>>("begun_at")?.filter(|_| place.is_some());
+    Ok(LifecyclePass {
+        lifecycle,
+        revision: space.settings,
+        begun_at: Timestamp(begun_at.unwrap_or_default()),
+        place,
+        space,
+    })
+}
+
+pub(crate) async fn save_lifecycle(db: &Database, pass: &LifecyclePass, now: Timestamp) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        // A space that lost its rules meanwhile keeps no pass.
+        let stands = spaces::lock_space(&mut tx, &pass.space.address)
+            .await?
+            .is_some_and(|space| space.id == pass.space.id);
+        if stands {
+            tx.query(sql!(
+                "INSERT INTO lifecycle_passes (space_id, revision, begun_at, touched_at, place) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (space_id) DO UPDATE SET \
+                 revision = excluded.revision, begun_at = excluded.begun_at, \
+                 touched_at = excluded.touched_at, place = excluded.place"
+            ))
+            .bind(pass.space.id.0)
+            .bind(pass.revision.0)
+            .bind(pass.begun_at.millis())
+            .bind(now.millis())
+            .bind(pass.place.as_deref())
+            .execute()
+            .await?;
+        }
+    })
+}
