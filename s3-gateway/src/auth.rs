@@ -4,6 +4,7 @@
 pub(crate) mod bucket_path;
 pub(crate) mod chunks;
 pub(crate) mod form;
+mod mac;
 pub(crate) mod old_dates;
 pub(crate) mod resign;
 mod signature;

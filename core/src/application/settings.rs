@@ -3,8 +3,10 @@
 //! Reading takes the right to read, setting the right to administer, and so does bypassing a governance retention. What
 //! holds a version (retention, legal hold) is part of the object and is written with the right to write.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use moka::Entry;
+use moka::sync::Cache;
 
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
@@ -24,31 +26,32 @@ use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::timestamp::Timestamp;
 
 /// Spaces whose documents are remembered.
-const REMEMBERED_MAX: usize = 1024;
+const REMEMBERED_MAX: u64 = 1024;
 
 /// Documents by space and revision. A space's row tells its revision with every request, so what is
 /// remembered is never out of date, on whichever server it was changed.
-#[derive(Clone, Default)]
-pub(crate) struct SettingsCache(Arc<Mutex<HashMap<SpaceId, Remembered>>>);
+#[derive(Clone)]
+pub(crate) struct SettingsCache(Cache<SpaceId, Remembered>);
 
 type Remembered = (SettingsRevision, Arc<SpaceSettings>);
 
+impl Default for SettingsCache {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED_MAX))
+    }
+}
+
 impl SettingsCache {
     fn get(&self, space: SpaceId, revision: SettingsRevision) -> Option<Arc<SpaceSettings>> {
-        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // One that is newer was read after this request found the space: better still.
-        remembered.get(&space).filter(|(known, _)| *known >= revision).map(|(_, settings)| settings.clone())
+        self.0.get(&space).filter(|(known, _)| *known >= revision).map(|(_, settings)| settings)
     }
 
     fn put(&self, space: SpaceId, revision: SettingsRevision, settings: Arc<SpaceSettings>) {
-        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED_MAX && !remembered.contains_key(&space) {
-            remembered.clear();
-        }
-        let entry = remembered.entry(space).or_insert_with(|| (revision, settings.clone()));
-        if entry.0 < revision {
-            *entry = (revision, settings);
-        }
+        self.0.entry(space).and_upsert_with(|known| match known.map(Entry::into_value) {
+            Some(newer) if newer.0 >= revision => newer,
+            _ => (revision, settings),
+        });
     }
 }
 

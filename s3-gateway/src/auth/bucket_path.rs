@@ -6,14 +6,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::Uri;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use juststorage_core::application::access::Access;
+use ring::hmac;
 use s3s_sigv2::{Mode, create_string_to_sign};
-use sha1::Sha1;
 
+use super::mac;
 use crate::allowlist::query_pairs;
 use crate::dto::text;
 
@@ -45,9 +45,8 @@ pub(crate) async fn admit(parts: &mut Parts, access: &Access) {
         .collect();
     let ended = format!("{path}/");
     let signed = create_string_to_sign(mode, parts.method.as_str(), &ended, Some(&pairs), &headers, None);
-    let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(identity.secret_key.as_bytes()) else { return };
-    mac.update(signed.as_bytes());
-    if mac.verify_slice(&claimed).is_err() {
+    let key = mac::version_2_key(&identity.secret_key);
+    if hmac::verify(&key, signed.as_bytes(), &claimed).is_err() {
         return;
     }
     if let Some(uri) = with_path(&parts.uri, &ended) {

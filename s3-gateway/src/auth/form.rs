@@ -3,16 +3,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::StatusCode;
 use juststorage_core::application::access::Access;
 use juststorage_core::domain::principal::Principal;
+use ring::hmac;
 use s3s::{S3Error, S3Result};
-use sha1::Sha1;
-use sha2::Sha256;
 
 use super::signature::{credential, is_date};
-use super::{look_up, sigv2_is_off};
+use super::{look_up, mac, sigv2_is_off};
 use crate::errors::{Refusal, fail, refusal, wrong_argument};
 
 /// Finds a field by its name in lower case.
@@ -81,9 +79,8 @@ async fn version_2(access: &Access, policy: &str, field: Field<'_>) -> S3Result<
     let signature = field("signature").ok_or_else(|| missing("signature"))?;
     let identity = look_up(access, access_key).await?;
     let signature = STANDARD.decode(signature.trim()).map_err(|_| mismatch())?;
-    let mut mac = Hmac::<Sha1>::new_from_slice(identity.secret_key.as_bytes()).map_err(|_| mismatch())?;
-    mac.update(policy.as_bytes());
-    mac.verify_slice(&signature).map_err(|_| mismatch())?;
+    let key = mac::version_2_key(&identity.secret_key);
+    hmac::verify(&key, policy.as_bytes(), &signature).map_err(|_| mismatch())?;
     Ok(identity.principal)
 }
 
@@ -108,16 +105,7 @@ async fn version_4(access: &Access, policy: &str, field: Field<'_>) -> S3Result<
     }
     let identity = look_up(access, &access_key).await?;
     let signature = hex::decode(signature.trim()).map_err(|_| mismatch())?;
-    let mut key = format!("AWS4{}", identity.secret_key).into_bytes();
-    for step in [day.as_str(), region.as_str(), "s3", "aws4_request"] {
-        key = hmac_sha256(&key, step)?.finalize().into_bytes().to_vec();
-    }
-    hmac_sha256(&key, policy)?.verify_slice(&signature).map_err(|_| mismatch())?;
+    let key = mac::version_4_key(&identity.secret_key, &format!("{day}/{region}/s3/aws4_request"));
+    hmac::verify(&key, policy.as_bytes(), &signature).map_err(|_| mismatch())?;
     Ok(identity.principal)
-}
-
-fn hmac_sha256(key: &[u8], text: &str) -> S3Result<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| mismatch())?;
-    mac.update(text.as_bytes());
-    Ok(mac)
 }

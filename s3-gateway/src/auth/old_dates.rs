@@ -7,16 +7,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::{AUTHORIZATION, DATE, HeaderValue};
 use http::request::Parts;
 use juststorage_core::application::access::Access;
+use ring::hmac;
 use s3s_sigv2::{Mode, create_string_to_sign};
-use sha1::Sha1;
 use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use super::AMZ_DATE;
+use super::{AMZ_DATE, mac};
 use crate::allowlist::query_pairs;
 use crate::dto::text;
 
@@ -34,16 +33,16 @@ pub(crate) async fn admit(parts: &mut Parts, bucket: Option<&str>, access: &Acce
     let Ok(claimed) = STANDARD.decode(signature) else { return };
     // A key that cannot be looked up now is s3s's to refuse.
     let Ok(Some(identity)) = access.s3(&access_key).await else { return };
-    let secret = identity.secret_key.as_bytes();
-    if signed(parts, bucket, secret).is_none_or(|mac| mac.verify_slice(&claimed).is_err()) {
+    let key = mac::version_2_key(&identity.secret_key);
+    if hmac::verify(&key, to_sign(parts, bucket).as_bytes(), &claimed).is_err() {
         return;
     }
     let Some(date) = date.format(AMZ_DATE).ok().and_then(|date| HeaderValue::try_from(date).ok()) else {
         return;
     };
     parts.headers.insert("x-amz-date", date);
-    let Some(mac) = signed(parts, bucket, secret) else { return };
-    let authorization = format!("AWS {access_key}:{}", STANDARD.encode(mac.finalize().into_bytes()));
+    let signature = hmac::sign(&key, to_sign(parts, bucket).as_bytes());
+    let authorization = format!("AWS {access_key}:{}", STANDARD.encode(signature));
     if let Ok(authorization) = HeaderValue::try_from(authorization) {
         parts.headers.insert(AUTHORIZATION, authorization);
     }
@@ -77,8 +76,8 @@ fn read(date: &str) -> Option<OffsetDateTime> {
         .map(|date| date.to_offset(time::UtcOffset::UTC))
 }
 
-/// The signature of a request as it stands, to be compared or written down.
-fn signed(parts: &Parts, bucket: Option<&str>, secret: &[u8]) -> Option<Hmac<Sha1>> {
+/// What is signed of a request as it stands.
+fn to_sign(parts: &Parts, bucket: Option<&str>) -> String {
     let mut pairs = parts.uri.query().map(query_pairs).unwrap_or_default();
     pairs.sort();
     let headers: Vec<_> = parts
@@ -87,10 +86,7 @@ fn signed(parts: &Parts, bucket: Option<&str>, secret: &[u8]) -> Option<Hmac<Sha
         .filter_map(|(name, value)| value.to_str().ok().map(|value| (name.as_str(), value)))
         .collect();
     let (method, path) = (parts.method.as_str(), parts.uri.path());
-    let text = create_string_to_sign(Mode::HeaderAuth, method, path, Some(&pairs), &headers, bucket);
-    let mut mac = Hmac::<Sha1>::new_from_slice(secret).ok()?;
-    mac.update(text.as_bytes());
-    Some(mac)
+    create_string_to_sign(Mode::HeaderAuth, method, path, Some(&pairs), &headers, bucket)
 }
 
 #[cfg(test)]

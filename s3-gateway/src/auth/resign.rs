@@ -13,15 +13,16 @@
 
 use std::fmt::Write as _;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 use juststorage_core::application::access::Access;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use super::chunks::Signer;
+use super::mac;
 use super::signature::{ALGORITHM, Claims};
 use crate::allowlist::query_pairs;
 use crate::dto::text;
@@ -65,15 +66,15 @@ pub(crate) async fn admit(
     let anew = utf8_percent_encode(&decoded, UNRESERVED_OR_SLASH).to_string();
     let secret = identity.secret_key.as_str();
     let claimed = hex::decode(&claims.signature).unwrap_or_default();
+    let key = mac::version_4_key(secret, &claims.scope(&claims.region));
     let right = [parts.uri.path(), &anew].into_iter().any(|path| {
-        mac(&claims, &claims.region, secret, &request(parts, &claims, path))
-            .is_some_and(|sent| sent.verify_slice(&claimed).is_ok())
+        let signed = to_sign(&claims, &claims.region, &request(parts, &claims, path));
+        hmac::verify(&key, signed.as_bytes(), &claimed).is_ok()
     });
     if !right {
         return Ok(None);
     }
     let signer = if claims.payload.starts_with("STREAMING-AWS4-HMAC-") {
-        let Some(key) = key(&claims, &claims.region, secret) else { return Ok(None) };
         let signer = Signer::new(key, &claims);
         unsign_chunks(&mut parts.headers, &mut claims);
         Some(signer)
@@ -85,10 +86,9 @@ pub(crate) async fn admit(
         let credential = format!("{}/{}", claims.access_key, claims.scope(&region));
         set_query(&mut parts.uri, "X-Amz-Credential", &credential);
     }
-    let Some(expected) = mac(&claims, &region, secret, &request(parts, &claims, &anew)) else {
-        return Ok(None);
-    };
-    claims.signature = hex::encode(expected.finalize().into_bytes());
+    let signed = to_sign(&claims, &region, &request(parts, &claims, &anew));
+    let key = mac::version_4_key(secret, &claims.scope(&region));
+    claims.signature = hex::encode(hmac::sign(&key, signed.as_bytes()));
     if claims.presigned {
         set_query(&mut parts.uri, "X-Amz-Signature", &claims.signature);
     } else if let Ok(header) = HeaderValue::try_from(claims.header(&region)) {
@@ -201,24 +201,8 @@ fn request(parts: &Parts, claims: &Claims, path: &str) -> String {
     )
 }
 
-fn keyed(key: &[u8], text: &str) -> Option<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
-    mac.update(text.as_bytes());
-    Some(mac)
-}
-
-/// The key that signs for this scope.
-fn key(claims: &Claims, region: &str, secret: &str) -> Option<Vec<u8>> {
-    let mut key = format!("AWS4{secret}").into_bytes();
-    for step in claims.scope(region).split('/') {
-        key = keyed(&key, step)?.finalize().into_bytes().to_vec();
-    }
-    Some(key)
-}
-
-/// The signature of a canonical request, not yet read out.
-fn mac(claims: &Claims, region: &str, secret: &str, request: &str) -> Option<Hmac<Sha256>> {
+/// What is signed: where and when the request is for, and the digest of its canonical form.
+fn to_sign(claims: &Claims, region: &str, request: &str) -> String {
     let digest = hex::encode(Sha256::digest(request.as_bytes()));
-    let signed = format!("{ALGORITHM}\n{}\n{}\n{digest}", claims.date, claims.scope(region));
-    keyed(&key(claims, region, secret)?, &signed)
+    format!("{ALGORITHM}\n{}\n{}\n{digest}", claims.date, claims.scope(region))
 }

@@ -1,12 +1,9 @@
 //! Encryption of stored S3 secrets with the master key.
 
-use aes_gcm::aead::{Aead, KeyInit};
-use aes_gcm::{Aes256Gcm, Key, Nonce};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 
 use crate::domain::invalid::Invalid;
-
-const NONCE_BYTES: usize = 12;
 
 /// The key under which S3 secrets are kept (AES-256-GCM). Never printed.
 #[derive(Clone)]
@@ -30,24 +27,26 @@ impl MasterKey {
     /// Encrypts `secret`, bound to `lookup` so that two stored secrets cannot be swapped. The nonce comes
     /// first in the result.
     pub(super) fn seal(&self, lookup: &str, secret: &[u8]) -> Option<Vec<u8>> {
-        let mut nonce = [0; NONCE_BYTES];
+        let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).ok()?;
-        let payload = aes_gcm::aead::Payload { msg: secret, aad: lookup.as_bytes() };
-        let mut sealed = nonce.to_vec();
-        sealed.extend(self.cipher().encrypt(&Nonce::from(nonce), payload).ok()?);
-        Some(sealed)
+        let mut message = secret.to_vec();
+        let unique = Nonce::assume_unique_for_key(nonce);
+        self.cipher()?.seal_in_place_append_tag(unique, Aad::from(lookup), &mut message).ok()?;
+        Some([&nonce[..], &message].concat())
     }
 
     /// Decrypts what [`Self::seal`] made; `None` under another master key or after tampering.
     pub(super) fn open(&self, lookup: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, message) = sealed.split_at_checked(NONCE_BYTES)?;
-        let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
-        let payload = aes_gcm::aead::Payload { msg: message, aad: lookup.as_bytes() };
-        self.cipher().decrypt(&Nonce::from(nonce), payload).ok()
+        let (nonce, message) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut message = message.to_vec();
+        let opened = self.cipher()?.open_in_place(nonce, Aad::from(lookup), &mut message).ok()?;
+        Some(opened.to_vec())
     }
 
-    fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(&Key::<Aes256Gcm>::from(self.0))
+    // Nonces are random: with less than 2^32 secrets under one key, two are the same in one of 2^32 stores.
+    fn cipher(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, &self.0).map(LessSafeKey::new).ok()
     }
 }
 
@@ -114,6 +113,15 @@ mod tests {
         let resealed = both.seal("JSKEY", b"secret").unwrap();
         assert!(both.is_current("JSKEY", &resealed));
         assert_eq!(MasterKeys::from(new).open("JSKEY", &resealed), Some(b"secret".to_vec()));
+    }
+
+    /// As any library computes AES-256-GCM (this one is of Python's): what versions with another one sealed opens.
+    #[test]
+    fn what_other_libraries_sealed_opens() {
+        let key = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
+        let sealed = "000102030405060708090a0bdf4e6a85822bae8ed4c380ab37925f78af5c4c534128";
+        let sealed = hex::decode(sealed).unwrap();
+        assert_eq!(key.open("JSKEY", &sealed), Some(b"secret".to_vec()));
     }
 
     #[test]
