@@ -102,7 +102,7 @@ fn both_fronts_speak_tls_and_take_a_new_certificate() {
     let second = certificate(&server.native);
     let log = place.file("server.log");
     let broken = Instant::now();
-    while !std::fs::read_to_string(&log).unwrap().contains("what was in force stays so") {
+    while !std::fs::read_to_string(&log).unwrap().contains("their old content stays in force") {
         assert!(broken.elapsed() < Duration::from_secs(10), "nobody complains");
         std::thread::yield_now();
     }
