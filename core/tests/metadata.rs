@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use juststorage_core::application::ports::metadata::{
     Catalogue, Leases, MetadataError, MetadataStore, Objects,
 };
+use juststorage_core::application::reserve::METADATA_BYTES;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::metadata_promises;
 use juststorage_core::testing::metadata as suite;
@@ -238,6 +239,32 @@ async fn a_broken_reference_is_found_on_sqlite() {
     let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["reference-broken"], "{found:?}");
     assert!(found[0].detail.contains("buckets") && found[0].detail.contains("spaces"), "{found:?}");
+}
+
+/// What the reserve takes for a version is no less than the log grows by, also for one that is alone in its transaction:
+/// a new key, and a key that is written again.
+#[tokio::test]
+async fn one_version_fits_its_share_of_the_log() {
+    let (store, directory) = on_sqlite().await;
+    let bench = Bench::new(&store).await;
+    store.count_commits(bench.writer).await.unwrap();
+    let log = directory.path().join("metadata.db-wal");
+    let (mut most, mut before) = (0, log.metadata().unwrap().len());
+    // Fewer pages than a checkpoint waits for, so that the log only grows.
+    for number in 0..120 {
+        let name = format!("{}/{number}", "a-prefix-of-usual-length".repeat(4));
+        bench.has_put(&name, format!("body {number}").as_bytes()).await;
+        if number % 3 == 0 {
+            bench.has_put(&name, format!("another body {number}").as_bytes()).await;
+        }
+        let length = log.metadata().unwrap().len();
+        assert!(length >= before, "the log began anew, and nothing was measured");
+        most = most.max((length - before) / if number % 3 == 0 { 2 } else { 1 });
+        before = length;
+    }
+    println!("the log grows by {most} bytes for a version at most");
+    assert!((1..=METADATA_BYTES).contains(&most), "{most} bytes for one version");
+    MetadataStore::close(&store).await;
 }
 
 /// Nobody confuses a URL, and an in-memory database is no store.

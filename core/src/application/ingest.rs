@@ -16,7 +16,7 @@ use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, NewContent, StagedLeaf, WriterId};
 use crate::application::ports::segments::{Record, SegmentKind, SingleWriter};
 use crate::application::request;
-use crate::application::reserve::Reserve;
+use crate::application::reserve::{Reserve, Taken};
 use crate::application::store::Tiers;
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::blob::{ContentHash, Hash, Location, SegmentId};
@@ -121,6 +121,8 @@ pub(crate) struct Landed {
     pub(crate) hash: Hash,
     pub(crate) md5: Option<Md5Digest>,
     pub(crate) checksum: Option<Checksum>,
+    /// Room for what is not written yet: to be dropped once it is committed.
+    pub(crate) room: [Taken; 2],
 }
 
 impl Landed {
@@ -179,7 +181,7 @@ impl Ingest {
         if body.length.is_some_and(|length| length > intent.bytes_max) {
             return Err(Error::BodyTooLarge { max: intent.bytes_max });
         }
-        self.reserve.check(intent.class, body.length.unwrap_or(0))?;
+        self.reserve.check(intent.class, body.length.unwrap_or(0)).await?;
         let wanted = digests::Wanted {
             md5: intent.md5 || body.expected.md5.is_some(),
             checksum: body.expected.checksum.as_ref().map(|c| c.algorithm).or(intent.checksum),
@@ -196,8 +198,8 @@ impl Ingest {
             return self.stream_in(intent, wanted, source, first, transfer).await;
         }
         let Chunk { bytes, memory } = first;
-        self.reserve.take_metadata()?;
-        self.reserve.take(intent.class, bytes.len() as u64)?;
+        let version = self.reserve.take_metadata().await?;
+        let room = self.reserve.take(intent.class, bytes.len() as u64).await?;
         let digests = Digests::new(wanted, &self.lanes).update(bytes.clone()).await?;
         let (taken, base) = source.finish(digests).await?;
         let record = Record { domain: intent.domain.tag(), hash: taken.hash, payload: bytes };
@@ -208,6 +210,7 @@ impl Ingest {
             hash: taken.hash,
             md5: taken.md5.filter(|_| intent.md5),
             checksum: taken.checksum,
+            room: [version, room],
         })
     }
 
@@ -231,13 +234,16 @@ impl Ingest {
             self.tiers.of(tier).create_single(segment, intent.domain.tag(), source.length()).await?;
         let mut digests = Digests::new(wanted, &self.lanes);
         let mut chunk = first;
-        self.reserve.take_metadata()?;
+        let version = self.reserve.take_metadata().await?;
+        // Of the chunk that was handed to the writer last: it is in the file once the next one was taken.
+        let mut writing = Taken::default();
         while !chunk.bytes.is_empty() {
-            self.reserve.take(tier, chunk.bytes.len() as u64)?;
+            let room = self.reserve.take(tier, chunk.bytes.len() as u64).await?;
             let bytes = || chunk.bytes.clone();
             let work = async { tokio::try_join!(digests.update(bytes()), write(&mut writer, bytes())) };
             let (worked, next) = tokio::join!(work, source.next(CHUNK_BYTES));
             digests = worked?.0;
+            writing = room;
             chunk = next?;
         }
         let length = source.received();
@@ -256,6 +262,7 @@ impl Ingest {
             hash: taken.hash,
             md5: taken.md5.filter(|_| intent.md5),
             checksum: taken.checksum,
+            room: [version, writing],
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Room that uploads leave free, so that a full disk can be emptied: deletes, garbage collection, compaction and the next
 //! start write a little before they give anything back.
 //!
-//! Each file system is looked at four times a second. Between two looks every admitted byte counts as written, so a burst
-//! passes the reserve by no more than the bodies in memory.
+//! Each file system is looked at four times a second, and once more by whoever wants room while little is left. Whatever
+//! is admitted counts as written, beside what a look finds, until its [`Taken`] is dropped: no look forgets what is on its
+//! way. So a burst passes the reserve by no more than the database's log grows for what was not admitted.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,14 +22,24 @@ const EVERY: Duration = Duration::from_millis(250);
 const BYTES_MAX: u64 = 1 << 30;
 const PART: u64 = 20;
 
-/// What the database is taken to need for one more version, in bytes: a few pages, in its log and in its file.
-const METADATA_BYTES: u64 = 32 << 10;
+/// What the embedded database is taken to need for one more version, in bytes: each page that the version changes goes to
+/// the log as a whole. Measured for a put that is alone in its transaction: see `one_version_fits_its_share_of_the_log`.
+pub const METADATA_BYTES: u64 = 128 << 10;
+
+/// With less than this left, an admission looks for itself: what grows without asking (the log under background work, files
+/// of other programs) counts at once.
+const NEAR: u64 = 64 << 20;
 
 /// What is kept free, and whether there is more. Cheap to clone; all clones count together.
 #[derive(Clone, Default)]
-pub struct Reserve {
+pub struct Reserve(Arc<All>);
+
+#[derive(Default)]
+struct All {
     /// The hot tier's, the cold tier's, the database's: each may be the same file system as another.
-    watched: Arc<Vec<Watched>>,
+    watched: Vec<Watched>,
+    /// One look at a time; whoever finds another looking decides by what is known.
+    looking: tokio::sync::Mutex<()>,
 }
 
 /// One file system.
@@ -38,10 +48,48 @@ struct Watched {
     volume: Arc<dyn Volume>,
     /// As the operator says.
     asked: Option<u64>,
-    /// What may still be written until the next look.
-    left: AtomicU64,
+    account: Mutex<Account>,
+}
+
+/// What is known of a file system, and what was admitted to it.
+#[derive(Default)]
+struct Account {
+    /// Bytes that were free above the reserve at the last look; `None` before the first.
+    above: Option<u64>,
+    /// Bytes ever admitted, and those of them that were written or given up.
+    admitted: u64,
+    released: u64,
+    /// [`Self::released`] when the last look began: what was released since may not have been written when it looked.
+    released_then: u64,
     /// Whether it was said that there is too little.
-    short: AtomicBool,
+    short: bool,
+}
+
+impl Account {
+    /// What may still be admitted; without limit before the first look.
+    fn left(&self) -> u64 {
+        let under_way = self.admitted - self.released_then;
+        self.above.map_or(u64::MAX, |above| above.saturating_sub(under_way))
+    }
+}
+
+/// Room that was admitted and counts as written until this is dropped, once it is written or will not be.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct Taken {
+    reserve: Reserve,
+    /// By the place of the file system among those watched.
+    bytes: Vec<(usize, u64)>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        for (at, bytes) in &self.bytes {
+            if let Some(watched) = self.reserve.0.watched.get(*at) {
+                watched.account().released += bytes;
+            }
+        }
+    }
 }
 
 /// What of the store lies on a file system.
@@ -72,18 +120,16 @@ impl Reserve {
     /// Of these file systems `bytes` are kept free; without a number, the twentieth part, 1 GiB at most. Refuses nothing
     /// before [`Self::watch`].
     pub fn new(parts: Vec<(Part, Arc<dyn Volume>)>, bytes: Option<u64>) -> Self {
-        let watched = |(of, volume)| Watched {
-            of,
-            volume,
-            asked: bytes,
-            left: AtomicU64::new(u64::MAX),
-            short: AtomicBool::new(false),
-        };
-        Self { watched: Arc::new(parts.into_iter().map(watched).collect()) }
+        let watched = |(of, volume)| Watched { of, volume, asked: bytes, account: Mutex::default() };
+        let watched = parts.into_iter().map(watched).collect();
+        Self(Arc::new(All { watched, looking: tokio::sync::Mutex::default() }))
     }
 
     /// Looks now, and again and again until what it returns is dropped.
     pub async fn watch(&self) -> Watching {
+        for watched in &self.0.watched {
+            metrics::room(watched.of.as_str(), 0, 0);
+        }
         self.look_aside().await;
         let stop = CancellationToken::new();
         let (stopped, reserve) = (stop.clone(), self.clone());
@@ -97,7 +143,9 @@ impl Reserve {
         Watching { _stop: stop.drop_guard() }
     }
 
+    /// Looks on a thread that may block, unless somebody looks just now.
     async fn look_aside(&self) {
+        let Ok(_looking) = self.0.looking.try_lock() else { return };
         let reserve = self.clone();
         // It only fails by panicking.
         let _ = tokio::task::spawn_blocking(move || reserve.look()).await;
@@ -105,82 +153,115 @@ impl Reserve {
 
     /// Blocks.
     fn look(&self) {
-        for watched in self.watched.iter() {
-            let Some(room) = watched.volume.room() else { continue };
-            watched.note(room);
-        }
+        self.0.watched.iter().for_each(Watched::look);
     }
 
     /// Whether `bytes` more fit on a tier, by what is declared of them: spares a client its upload.
-    pub(crate) fn check(&self, class: StorageClass, bytes: u64) -> Result<()> {
-        self.each(class, |watched, tier| watched.has(if tier { bytes } else { METADATA_BYTES }))
+    pub(crate) async fn check(&self, class: StorageClass, bytes: u64) -> Result<()> {
+        let wanted = self.wanted(|part| match part {
+            Part::Tier(of) if of == class => bytes.max(1),
+            Part::Tier(_) => 0,
+            Part::Database => METADATA_BYTES,
+        });
+        self.look_if_near(&wanted).await;
+        if wanted.iter().all(|(at, bytes)| self.0.watched[*at].account().left() >= *bytes) {
+            Ok(())
+        } else {
+            Err(Error::Full)
+        }
     }
 
     /// Takes room for `bytes` that are about to be written to a tier.
-    pub(crate) fn take(&self, class: StorageClass, bytes: u64) -> Result<()> {
-        self.each(class, |watched, tier| !tier || watched.take(bytes))
+    pub(crate) async fn take(&self, class: StorageClass, bytes: u64) -> Result<Taken> {
+        self.admit(self.wanted(|part| if part == Part::Tier(class) { bytes.max(1) } else { 0 })).await
     }
 
-    /// Takes room for one more version, which brings no bytes.
-    pub(crate) fn take_metadata(&self) -> Result<()> {
-        let mut database = self.watched.iter().filter(|watched| watched.of == Part::Database);
-        if database.all(|watched| watched.take(METADATA_BYTES)) { Ok(()) } else { Err(Error::Full) }
+    /// Takes room for one more version, beside its bytes.
+    pub(crate) async fn take_metadata(&self) -> Result<Taken> {
+        self.admit(self.wanted(|part| if part == Part::Database { METADATA_BYTES } else { 0 })).await
     }
 
-    /// Asks the tier's file system (with `true`) and the database's.
-    fn each(&self, class: StorageClass, fits: impl Fn(&Watched, bool) -> bool) -> Result<()> {
-        let concerned = self.watched.iter().filter(|watched| match watched.of {
-            Part::Tier(of) => of == class,
-            Part::Database => true,
-        });
-        for watched in concerned {
-            if !fits(watched, matches!(watched.of, Part::Tier(_))) {
+    /// The file systems of which something is wanted, and how much.
+    fn wanted(&self, of: impl Fn(Part) -> u64) -> Vec<(usize, u64)> {
+        let parts = self.0.watched.iter().map(|watched| of(watched.of)).enumerate();
+        parts.filter(|(_, bytes)| *bytes > 0).collect()
+    }
+
+    async fn look_if_near(&self, wanted: &[(usize, u64)]) {
+        let near =
+            |(at, bytes): &(usize, u64)| self.0.watched[*at].account().left() < bytes.saturating_add(NEAR);
+        if wanted.iter().any(near) {
+            self.look_aside().await;
+        }
+    }
+
+    async fn admit(&self, wanted: Vec<(usize, u64)>) -> Result<Taken> {
+        self.look_if_near(&wanted).await;
+        // Where one of them refuses, the drop gives back what another admitted.
+        let mut taken = Taken { reserve: self.clone(), bytes: Vec::with_capacity(wanted.len()) };
+        for (at, bytes) in wanted {
+            if !self.0.watched[at].admit(bytes) {
                 return Err(Error::Full);
             }
+            taken.bytes.push((at, bytes));
         }
-        Ok(())
+        Ok(taken)
     }
 }
 
 impl Watched {
-    fn note(&self, room: Room) {
-        let reserve = self.asked.unwrap_or((room.total / PART).min(BYTES_MAX));
-        let left = room.free.saturating_sub(reserve);
-        self.left.store(left, Ordering::Relaxed);
-        metrics::room(self.of.as_str(), room.free, reserve);
-        let short = left < METADATA_BYTES;
-        if short != self.short.swap(short, Ordering::Relaxed) {
-            let (volume, free) = (self.of.as_str(), room.free);
-            if short {
-                tracing::error!(
-                    volume,
-                    free,
-                    reserve,
-                    "uploads are refused: less is free than the reserve (JUSTSTORAGE_RESERVE_BYTES); deletes and reads go on"
-                );
-            } else {
-                tracing::info!(volume, free, reserve, "there is room for uploads again");
-            }
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Blocks.
+    fn look(&self) {
+        let released = self.account().released;
+        if let Some(room) = self.volume.room() {
+            self.note(room, released);
         }
     }
 
-    fn has(&self, bytes: u64) -> bool {
-        self.left.load(Ordering::Relaxed) >= bytes.max(1)
+    /// `released` is how much was released when the look at `room` began.
+    fn note(&self, room: Room, released: u64) {
+        let reserve = self.asked.unwrap_or((room.total / PART).min(BYTES_MAX));
+        let above = room.free.saturating_sub(reserve);
+        metrics::room(self.of.as_str(), room.free, reserve);
+        let mut account = self.account();
+        (account.above, account.released_then) = (Some(above), released);
+        let short = above < METADATA_BYTES;
+        if short == std::mem::replace(&mut account.short, short) {
+            return;
+        }
+        drop(account);
+        let (volume, free) = (self.of.as_str(), room.free);
+        if short {
+            tracing::error!(
+                volume,
+                free,
+                reserve,
+                "uploads are refused: less is free than the reserve (JUSTSTORAGE_RESERVE_BYTES); deletes and reads go on"
+            );
+        } else {
+            tracing::info!(volume, free, reserve, "there is room for uploads again");
+        }
     }
 
-    fn take(&self, bytes: u64) -> bool {
-        let take = |left: u64| match left {
-            // Nothing is known of this one.
-            u64::MAX => Some(left),
-            _ => left.checked_sub(bytes.max(1)),
-        };
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    fn admit(&self, bytes: u64) -> bool {
+        let mut account = self.account();
+        let fits = account.left() >= bytes;
+        if fits {
+            account.admitted += bytes;
+        }
+        fits
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
 
@@ -200,39 +281,78 @@ mod tests {
         (Reserve::new(parts, bytes), volume)
     }
 
-    #[test]
-    fn a_burst_between_two_looks_does_not_pass_the_reserve() {
-        let (reserve, volume) = of(60 << 20, None);
-        // Nothing is refused before the first look.
-        assert!(reserve.take(StorageClass::Hot, 1 << 40).is_ok());
-        reserve.look();
-        // A twentieth is 50 MiB.
-        assert!(reserve.check(StorageClass::Hot, 10 << 20).is_ok());
-        assert!(reserve.check(StorageClass::Hot, (10 << 20) + 1).is_err());
-        for _ in 0..10 {
-            reserve.take(StorageClass::Hot, 1 << 20).unwrap();
+    /// Admits `count` times `bytes` to the hot tier.
+    async fn admitted(reserve: &Reserve, count: usize, bytes: u64) -> Vec<Taken> {
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(reserve.take(StorageClass::Hot, bytes).await.unwrap());
         }
-        assert!(matches!(reserve.take(StorageClass::Hot, 1), Err(Error::Full)));
-        assert!(reserve.take(StorageClass::Cold, 1 << 20).is_ok(), "another file system");
-        volume.0.store(55 << 20, Ordering::Relaxed);
-        reserve.look();
-        assert!(reserve.take(StorageClass::Hot, 5 << 20).is_ok());
-        assert!(reserve.take(StorageClass::Hot, 1).is_err());
+        all
     }
 
-    #[test]
-    fn the_database_has_a_reserve_too() {
-        let (reserve, volume) = of((5 << 20) + METADATA_BYTES, Some(5 << 20));
+    #[tokio::test]
+    async fn what_is_on_its_way_counts_whatever_a_look_finds() {
+        let (reserve, volume) = of(60 << 20, None);
+        // Nothing is refused before the first look.
+        drop(reserve.take(StorageClass::Hot, 1 << 40).await.unwrap());
         reserve.look();
-        assert!(reserve.take_metadata().is_ok());
-        assert!(reserve.take_metadata().is_err());
+        // A twentieth is 50 MiB.
+        assert!(reserve.check(StorageClass::Hot, 10 << 20).await.is_ok());
+        assert!(reserve.check(StorageClass::Hot, (10 << 20) + 1).await.is_err());
+        let taken = admitted(&reserve, 10, 1 << 20).await;
+        for _ in 0..2 {
+            assert!(matches!(reserve.take(StorageClass::Hot, 1).await, Err(Error::Full)));
+            // A look finds all 60 MiB free still: nothing of it is written yet.
+            reserve.look();
+        }
+        drop(reserve.take(StorageClass::Cold, 1 << 20).await.expect("another file system"));
+
+        // Half is written, and the database's log has grown by 1 MiB, which nobody had asked for.
+        volume.0.store(54 << 20, Ordering::Relaxed);
+        drop(taken);
+        assert!(reserve.take(StorageClass::Hot, (4 << 20) + 1).await.is_err());
+        drop(reserve.take(StorageClass::Hot, 4 << 20).await.unwrap());
+    }
+
+    /// What is released while a look is under way may have been written behind its back.
+    #[tokio::test]
+    async fn what_is_written_during_a_look_is_not_forgotten() {
+        let (reserve, volume) = of(60 << 20, None);
+        reserve.look();
+        let taken = admitted(&reserve, 2, 4 << 20).await;
+        let watched = &reserve.0.watched[0];
+        let (room, released) = (volume.room().unwrap(), watched.account().released);
+        drop(taken);
+        watched.note(room, released);
+        assert_eq!(watched.account().left(), 2 << 20, "a stale look freed what was written meanwhile");
+        watched.look();
+        assert_eq!(watched.account().left(), 10 << 20);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_by_one_file_system_gives_back_what_another_admitted() {
+        let (reserve, _) = of((50 << 20) + METADATA_BYTES, None);
+        reserve.look();
+        let all = reserve.wanted(|part| if part == Part::Database { METADATA_BYTES + 1 } else { 1 });
+        assert!(reserve.admit(all).await.is_err());
+        reserve.look();
+        assert_eq!(reserve.0.watched[0].account().left(), METADATA_BYTES);
+    }
+
+    #[tokio::test]
+    async fn the_database_has_a_reserve_too() {
+        let (reserve, _) = of((5 << 20) + METADATA_BYTES, Some(5 << 20));
+        reserve.look();
+        let taken = reserve.take_metadata().await.unwrap();
+        assert!(reserve.take_metadata().await.is_err());
+        drop(taken);
+        assert!(reserve.take_metadata().await.is_ok(), "it came to nothing");
         // Even where nothing is to be kept free: what is full is full.
         let (nothing, full) = of(0, Some(0));
         nothing.look();
-        assert!(nothing.check(StorageClass::Cold, 0).is_err());
+        assert!(nothing.check(StorageClass::Cold, 0).await.is_err());
+        assert!(nothing.check(StorageClass::Hot, 0).await.is_err());
         full.0.store(1 << 20, Ordering::Relaxed);
-        nothing.look();
-        assert!(nothing.check(StorageClass::Hot, 1 << 20).is_ok());
-        volume.0.store(0, Ordering::Relaxed);
+        assert!(nothing.check(StorageClass::Hot, 1 << 20).await.is_ok());
     }
 }

@@ -98,7 +98,7 @@ impl Store {
         if self.dedup.domain(&source.object.address) != domain {
             return self.copy_bytes(who, request, source, attributes).await;
         }
-        self.ingest.reserve.take_metadata()?;
+        let _room = self.ingest.reserve.take_metadata().await?;
         let size = source.object.size();
         let quota = self.check_quota(&entered.address, request.key.as_ref(), Some(size)).await?;
         let checksum = self.checksum_of(&source, request.checksum).await?;

@@ -82,6 +82,8 @@ impl Store {
             quota,
             announced: landed.announced.as_ref().map(Announced::id),
         };
+        // Given back once the object is durable.
+        let _room = landed.room;
         let mutation = Mutation::Put(Box::new(put));
         object_of(self.committer.commit_bytes(mutation, landed.payload, landed.announced).await?)
     }

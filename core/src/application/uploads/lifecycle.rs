@@ -40,7 +40,7 @@ impl Store {
             self.enter_to_put(who, &request.place, request.key.as_ref(), &request.attributes).await?;
         self.precheck_lock(&entered, &request.attributes.lock)?;
         let class = self.class_in(&entered, request.attributes.class).await?;
-        self.ingest.reserve.check(class, 0)?;
+        self.ingest.reserve.check(class, 0).await?;
         let mut attributes = request.attributes;
         attributes.class = Some(class);
         let now = self.clock.now();

@@ -118,6 +118,8 @@ impl Store {
             announced: landed.announced.as_ref().map(Announced::id),
             quota,
         };
+        // Given back once the part is durable.
+        let _room = landed.room;
         let mutation = Mutation::PutPart(Box::new(part));
         part_of(self.committer.commit_bytes(mutation, landed.payload, landed.announced).await?)
     }
@@ -153,7 +155,7 @@ impl Store {
             let part = self.land_part(&upload, number, EtagStyle::Md5, checksum, body, quota).await?;
             return Ok((source.object, part));
         }
-        self.ingest.reserve.take_metadata()?;
+        let _room = self.ingest.reserve.take_metadata().await?;
         let whole = span == Span::whole(content.size);
         let (new, etag) = if whole {
             (NewContent::Existing(content.blob), source.object.etag.clone())
