@@ -21,7 +21,7 @@ BINARY_PROOFS := --test crash --test faults --test outside --test failover --tes
 LOOM := --features juststorage-core/loom --lib
 THREADS := $(LOOM) segments::interleavings -- --nocapture
 
-.PHONY: unit threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
+.PHONY: stale unit threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -119,20 +119,23 @@ bench: ## speed and memory beside every peer that is installed; tables and targe
 	cargo build --release $(FLAGS) --bin juststorage
 	JUSTSTORAGE_BENCH_BINARY=$(TARGET)/release/juststorage python3 benches/bench.py $(BENCH_FLAGS)
 
-check: lint deny manifests docs ## what CI checks before the tests
+check: lint deny manifests docs stale ## what CI checks before the tests
 
 lint: ## formatting and clippy
 	scripts/prepare compiler lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FLAGS) -- -D warnings
 
-deny: ## licences, duplicates and origins of dependencies, if cargo-deny is installed
+deny: ## licences, duplicates and origins of dependencies, if cargo-deny is there: `scripts/prepare deny` builds it
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked -L error check bans licenses sources; \
-	else echo "deny: skipped; 'cargo install cargo-deny --locked' installs it"; fi
+	else echo "deny: skipped; 'scripts/prepare deny' builds cargo-deny"; fi
 
 manifests: ## everything under deploy/
 	scripts/prepare tools promtool
 	$(CACHE)/tools/bin/python deploy/validate.py
+
+stale: ## whether the list of mutants follows the code; builds nothing
+	scripts/mutants --check
 
 docs: ## links, settings, metrics, alerts, rules and decisions named in the documents
 	python3 scripts/check_docs.py
