@@ -150,6 +150,21 @@ pub enum StuckCommand {
         #[arg(long, conflicts_with = "item")]
         all: bool,
     },
+    /// Give up a segment that is kept because it may hold bytes that the database does not know
+    ///
+    /// `validate` names such segments (`segment-kept`). Without --yes this only says which records would be lost: those that no
+    /// object names. With it they are garbage, whose file goes once the retention has passed.
+    GiveUp {
+        /// The segment's id
+        #[arg(required_unless_present = "all")]
+        segment: Option<Uuid>,
+        /// All kept segments
+        #[arg(long, conflicts_with = "segment")]
+        all: bool,
+        /// Do it; without this nothing is changed
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// Credentials.

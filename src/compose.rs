@@ -82,6 +82,8 @@ impl Parts {
             let established = established.map_err(|error| describe(&storage, error))?;
             if purpose != Purpose::Serve {
                 writer::refuse_copy(metadata.as_ref(), &data_dir, &storage, clock.now()).await?;
+                let own = data_dir.known_writer()?.map(|(writer, _)| writer);
+                writer::refuse_apart(metadata.as_ref(), &tiers, own, &storage, clock.now()).await?;
             }
             Ok::<_, Failure>(established)
         };

@@ -85,9 +85,14 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
 
     // The lock says that whoever wrote under this name in this directory before is dead, and the claim that the directory
     // is no copy. What it left is settled before anything is served; this ends its registration, so ours begins behind it.
-    let writer =
-        writer::claim(parts.metadata.as_ref(), parts.clock.as_ref(), &parts.data_dir, parts.storage())
-            .await?;
+    let writer = writer::claim(
+        parts.metadata.as_ref(),
+        &parts.tiers,
+        parts.clock.as_ref(),
+        &parts.data_dir,
+        parts.storage(),
+    )
+    .await?;
     take_over(&parts).from(writer).await?;
     heartbeat(&parts, writer).step().await?;
 

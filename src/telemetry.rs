@@ -179,12 +179,15 @@ fn describe() {
         Unit::Seconds,
         "Duration of one durable transaction"
     );
+    describe_counter!("activestorage_refused_full_total", "Requests refused because there was no room");
+    describe_gauge!("activestorage_stuck_items", "Items of a worker that failed and were put aside");
+    describe_gauge!(
+        "activestorage_servers_apart",
+        "Tiers in which a server that lives has another directory than this one"
+    );
+    describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
+    juststorage_core::application::metrics::exist();
     for name in [
-        "activestorage_gc_runs_total",
-        "activestorage_gc_deleted_blobs_total",
-        "activestorage_gc_deleted_bytes_total",
-        "activestorage_refused_busy_total",
-        "activestorage_turns_awaited_total",
         "activestorage_answers_cut_total",
         "activestorage_connections_refused_total",
         "activestorage_connections_displaced_total",
@@ -196,9 +199,5 @@ fn describe() {
     }
     for result in ["done", "failed"] {
         counter!("activestorage_jwks_fetches_total", "result" => result).absolute(0);
-    }
-    for pool in ["memory", "transfers"] {
-        counter!("activestorage_pool_waits_total", "pool" => pool).absolute(0);
-        counter!("activestorage_pool_refused_total", "pool" => pool).absolute(0);
     }
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{MetadataError, MetadataStore, WriterId};
+use juststorage_core::application::store::Tiers;
+use juststorage_core::application::workers::neighbours::{self, Apart};
 use juststorage_core::domain::incarnation::{self, Incarnation, LastStart, Standing, Whereabouts};
+use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::domain::timestamp::Timestamp;
 use uuid::Uuid;
 
@@ -25,6 +28,7 @@ const FORGET_AFTER: Duration = Duration::from_hours(24 * 90);
 /// not count as a copy.
 pub async fn claim(
     metadata: &dyn MetadataStore,
+    tiers: &Tiers,
     clock: &dyn Clock,
     data_dir: &DataDir,
     storage: &StorageConfig,
@@ -50,6 +54,7 @@ pub async fn claim(
             }
         }
     };
+    refuse_apart(metadata, tiers, Some(writer), storage, clock.now()).await?;
     let known = last.as_ref().map_or(Incarnation::NONE, |last| last.incarnation);
     let ahead = if held.generation > known.generation { held } else { known };
     let mut next = ahead.next(Uuid::new_v4());
@@ -73,6 +78,36 @@ pub async fn claim(
         tracing::warn!(%error, "old starts of servers could not be deleted");
     }
     Ok(writer)
+}
+
+/// Refuses tiers that are not those to which the servers of this store that live write: copies, whose marks are the same.
+pub async fn refuse_apart(
+    metadata: &dyn MetadataStore,
+    tiers: &Tiers,
+    own: Option<WriterId>,
+    storage: &StorageConfig,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    if storage.database.is_embedded() {
+        // A copy of it is a store of its own.
+        return Ok(());
+    }
+    let now = metadata.lease_time(now).await?;
+    let apart = neighbours::apart(metadata, tiers, own, now).await?;
+    let Some(Apart { class, start }) = apart.first() else { return Ok(()) };
+    let (path, setting) = match class {
+        StorageClass::Hot => (storage.hot.path(), "JUSTSTORAGE_HOT_URL"),
+        StorageClass::Cold => (storage.cold.path(), "JUSTSTORAGE_COLD_URL"),
+    };
+    Err(Failure::Unable(format!(
+        "the {} tier in {} is a copy: the server that runs in {} on the machine {:?} writes to another directory. Neither \
+         would read what the other one stores. Give this process that server's directory ({setting}), or stop that server \
+         for good and wait for a minute",
+        class.as_str(),
+        path.display(),
+        start.place.path,
+        start.place.host
+    )))
 }
 
 /// Refuses a command in a copy of a data directory whose server has started or runs elsewhere.

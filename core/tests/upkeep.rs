@@ -222,6 +222,37 @@ async fn a_lost_database_is_rebuilt_from_segments() {
     running.close().await;
 }
 
+/// A pack that was never sealed, with a hole in it: every record before and behind comes back, and the hole is told.
+#[tokio::test]
+async fn records_behind_a_hole_are_entered() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let contents = [noise(1, 70_000), noise(2, 80_000), noise(3, 90_000), noise(4, 100)];
+    for (number, bytes) in contents.iter().enumerate() {
+        running.put(&format!("k{number}"), bytes.clone()).await.unwrap();
+    }
+    running.crash().await;
+    lose_database(folder.path());
+    let [pack] = &segment_files(folder.path())[..] else { panic!("more than one pack") };
+    let file = std::fs::read(pack).unwrap();
+    let payload = file.windows(64).position(|window| *window == contents[1][..64]).unwrap();
+    // The header of the second record, which is 64 bytes before its payload.
+    let pages = std::fs::File::options().write(true).open(pack).unwrap();
+    pages.write_all_at(&[0; 64], payload as u64 - 64).unwrap();
+
+    let running = Running::open(folder.path()).await;
+    let rebuilt = rebuild(&running, &["acme"]).await.unwrap();
+    assert_eq!((rebuilt.segments, rebuilt.objects, rebuilt.bytes), (1, 3, 160_100));
+    let codes: Vec<_> = rebuilt.findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["segment-damaged"], "{:?}", rebuilt.findings);
+    for bytes in [&contents[0], &contents[2], &contents[3]] {
+        assert!(recovered(&running, "acme", bytes).await.unwrap() == *bytes);
+    }
+    assert_eq!(recovered(&running, "acme", &contents[1]).await, None);
+    assert_eq!(running.findings().await, []);
+    running.close().await;
+}
+
 /// Bytes whose tenant nobody names stay behind a wall of their own; damaged ones are told and not entered, and
 /// a sound copy elsewhere is.
 #[tokio::test]

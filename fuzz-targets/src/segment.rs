@@ -81,10 +81,10 @@ async fn files(root: &Path, file: &[u8], id: SegmentId) {
     }
     std::fs::write(&path, file).unwrap();
     match store.salvage(id).await {
-        Ok((records, size)) => {
-            assert_eq!(std::fs::metadata(&path).unwrap().len(), size);
-            assert_eq!(store.inspect(id).await.unwrap(), records, "what was salvaged is listed");
-            assert_eq!(store.salvage(id).await.unwrap(), (records, size), "once is enough");
+        Ok(salvaged) => {
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), salvaged.size);
+            assert_eq!(store.inspect(id).await.unwrap(), salvaged.records, "what was salvaged is listed");
+            assert_eq!(store.salvage(id).await.unwrap(), salvaged, "once is enough");
         }
         Err(_) => assert_eq!(std::fs::read(&path).unwrap(), file, "a refused salvage changes nothing"),
     }

@@ -41,6 +41,7 @@ files! {
     "0016_leaf_verdicts.sql",
     "0017_drafts.sql",
     "0018_live_share.sql",
+    "0020_fenced_commits.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

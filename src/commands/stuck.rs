@@ -1,6 +1,10 @@
 //! `juststorage stuck`: items of background work that failed.
 
-use juststorage_core::application::ports::metadata::Stuck;
+use indicatif::HumanBytes;
+use juststorage_core::application::giving_up::{GivingUp, Unnamed};
+use juststorage_core::application::ports::metadata::{SegmentRecord, Stuck};
+use juststorage_core::application::ports::segments::FoundRecord;
+use juststorage_core::domain::blob::SegmentId;
 use serde_json::{Value, json};
 
 use super::output::{Output, rfc3339, table};
@@ -12,7 +16,11 @@ use crate::failure::Failure;
 /// Most rows shown.
 const ROWS_MAX: u32 = 10_000;
 
-/// Lists these items, or makes some of them due.
+/// Records of a kept segment that are shown to people, and that are listed for programs.
+const RECORDS_SHOWN: usize = 20;
+const RECORDS_MAX: usize = 10_000;
+
+/// Lists these items, makes some of them due, or gives up kept segments.
 pub(super) async fn run(
     storage: StorageConfig,
     command: Option<StuckCommand>,
@@ -22,6 +30,9 @@ pub(super) async fn run(
     let result = match command {
         None => list(&parts, output).await,
         Some(StuckCommand::Retry { item, all: _ }) => retry(&parts, item.as_deref(), output).await,
+        Some(StuckCommand::GiveUp { segment, all: _, yes }) => {
+            give_up(&parts, segment.map(SegmentId), yes, output).await
+        }
     };
     parts.metadata.close().await;
     result
@@ -57,6 +68,78 @@ async fn retry(parts: &Parts, item: Option<&str>, output: Output) -> Result<(), 
     output.print(&json!({ "due": due }), || {
         format!("items that are due now: {due}; a running server tries them within a minute, `gc` at once")
     })
+}
+
+/// What would be lost with kept segments; and, with `yes`, that it is.
+async fn give_up(parts: &Parts, only: Option<SegmentId>, yes: bool, output: Output) -> Result<(), Failure> {
+    let giving_up = GivingUp::new(parts.metadata.clone(), parts.tiers.clone());
+    let all = giving_up.look(only).await?;
+    if all.is_empty() {
+        let what = only
+            .map_or_else(|| "no segment is kept".to_owned(), |id| format!("the segment {id} is not kept"));
+        return Err(Failure::No(what));
+    }
+    if yes {
+        for Unnamed { kept, .. } in &all {
+            giving_up.give_up(kept.segment.id, parts.clock.now()).await?;
+        }
+    }
+    let printed = json!({ "given_up": yes, "segments": all.iter().map(unnamed_to_json).collect::<Vec<_>>() });
+    output.print(&printed, || {
+        let last = if yes {
+            "given up: what no object names in them is garbage now, whose files go once the retention has passed"
+        } else {
+            "nothing was changed: with --yes these records are given up for good"
+        };
+        all.iter().map(describe_unnamed).collect::<String>() + last
+    })
+}
+
+fn unnamed_to_json(unnamed: &Unnamed) -> Value {
+    let segment = &unnamed.kept.segment;
+    let hashes = |records: &[FoundRecord]| {
+        let shown = records.iter().take(RECORDS_MAX);
+        shown
+            .map(|record| json!({ "sha256": record.hash.to_string(), "bytes": record.length }))
+            .collect::<Vec<_>>()
+    };
+    let mut printed = json!({ "segment": segment.id.to_string(), "tier": segment.tier.as_str() });
+    match &unnamed.records {
+        Ok(records) => {
+            printed["records"] = records.len().into();
+            printed["bytes"] = bytes_of(records).into();
+            printed["lost"] = hashes(records).into();
+        }
+        Err(error) => printed["error"] = error.to_string().into(),
+    }
+    printed
+}
+
+fn describe_unnamed(unnamed: &Unnamed) -> String {
+    let SegmentRecord { id, tier, .. } = unnamed.kept.segment;
+    let tier = tier.as_str();
+    let records = match &unnamed.records {
+        Ok(records) => records,
+        Err(error) => {
+            return format!(
+                "segment {id} on the {tier} tier cannot be read, so what it holds is unknown: {error}\n"
+            );
+        }
+    };
+    let (count, bytes) = (records.len(), HumanBytes(bytes_of(records)));
+    let mut text =
+        format!("segment {id} on the {tier} tier: records that no object names: {count} ({bytes})\n");
+    for record in records.iter().take(RECORDS_SHOWN) {
+        text += &format!("  sha256 {}  {} bytes\n", record.hash, record.length);
+    }
+    if count > RECORDS_SHOWN {
+        text += &format!("  and {} more; --json lists {RECORDS_MAX}\n", count - RECORDS_SHOWN);
+    }
+    text
+}
+
+fn bytes_of(records: &[FoundRecord]) -> u64 {
+    records.iter().map(|record| record.length).sum()
 }
 
 fn json(stuck: &Stuck) -> Value {

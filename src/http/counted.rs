@@ -12,6 +12,11 @@ pub(super) fn answer_cut() {
     counter!("activestorage_answers_cut_total").increment(1);
 }
 
+/// A request was refused because a tier or the database has no room.
+pub(super) fn refused_full() {
+    counter!("activestorage_refused_full_total").increment(1);
+}
+
 /// The number of open connections.
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; connections are few
 pub(super) fn connections(open: usize) {

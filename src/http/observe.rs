@@ -21,7 +21,7 @@ use juststorage_core::application::request::{Noted, RequestNotes};
 use tower::{BoxError, Service, ServiceExt as _};
 use tracing::{Instrument as _, Span};
 
-use super::{Front, InHand, Peer, RequestId, head};
+use super::{Front, InHand, Peer, RequestId, counted, head};
 
 /// Namespaces with a label of their own in the metrics of requests; the others count as [`OTHER`].
 const NAMESPACES_MAX: usize = 200;
@@ -232,6 +232,9 @@ impl Drop for Observation {
             "method" => method, "status" => status, "namespace" => namespace.clone()
         )
         .increment(1);
+        if self.status == StatusCode::INSUFFICIENT_STORAGE.as_u16() {
+            counted::refused_full();
+        }
         metrics::histogram!(
             "activestorage_request_duration_seconds",
             "method" => method, "namespace" => namespace

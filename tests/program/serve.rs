@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -60,6 +61,29 @@ async fn probes_and_metrics_answer() {
     let metrics = get(format!("{}/metrics", server.native)).await.1;
     for name in ["activestorage_gc_runs_total", "activestorage_gc_deleted_blobs_total 0"] {
         assert!(metrics.contains(name), "{name} before the first event: {metrics}");
+    }
+
+    // An increase from nothing to 1 is none to Prometheus.
+    let alerts = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yaml");
+    let alerts = std::fs::read_to_string(alerts).unwrap();
+    let letters = |c: char| !(c.is_ascii_lowercase() || c == '_');
+    let named = alerts.split(letters).filter(|word| word.starts_with("activestorage_"));
+    // Of requests there is a series for each status and namespace.
+    let named: BTreeSet<_> = named.filter(|name| *name != "activestorage_requests_total").collect();
+    assert!(named.len() >= 10, "{named:?}");
+    for name in named {
+        let mut series = metrics.lines().filter(|line| line.starts_with(name)).peekable();
+        assert!(series.peek().is_some(), "no series of {name} before its first event: {metrics}");
+        if name.ends_with("_total") && name != "activestorage_gc_runs_total" {
+            for line in series {
+                assert!(line.ends_with(" 0"), "{line}");
+            }
+        }
+    }
+    for volume in ["hot", "cold", "database"] {
+        let free = format!("activestorage_free_bytes{{volume=\"{volume}\"}} ");
+        let free = metrics.lines().find_map(|line| line.strip_prefix(&free)).expect("a gauge of free bytes");
+        assert!(free.parse::<f64>().unwrap() > 0.0, "{volume}: {free}");
     }
 
     store(&server, "k", "v").await;

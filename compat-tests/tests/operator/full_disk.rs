@@ -50,7 +50,9 @@ async fn reads_and_deletes(server: &Server, known: &mut BTreeMap<String, Content
         assert_eq!((status, code.as_str()), (507, "storage_full"), "{length} bytes");
     }
     for at in 0..deletes {
-        let (key, _) = known.pop_last().expect("something is left to delete");
+        // A large one and a small one by turns.
+        let gone = if at % 2 == 0 { known.pop_last() } else { known.pop_first() };
+        let (key, _) = gone.expect("something is left to delete");
         if at % 2 == 0 {
             assert_eq!(native.delete(BUCKET, &key).await, 204, "{key}");
         } else {
@@ -77,9 +79,9 @@ async fn a_full_disk_is_emptied(database: Database) {
     // then is the reserve.
     let (mut known, mut refused, mut large) = (BTreeMap::new(), None, true);
     for number in 0..400_u64 {
-        let content =
-            Content::new(0xf0_0000 + number, if large && number % 3 == 0 { 2 << 20 } else { 40_000 });
-        let key = format!("{number:05}");
+        let size = if large && number % 3 == 0 { 2 << 20 } else { 40_000 };
+        let content = Content::new(0xf0_0000 + number, size);
+        let key = format!("{size:08}-{number:05}");
         let answer = native.post(BUCKET, &key).body(content.bytes()).send().await.unwrap();
         if answer.status() != 201 {
             let (status, code, _) = problem(answer).await;

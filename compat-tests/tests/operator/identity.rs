@@ -263,6 +263,96 @@ async fn replicas_that_share_no_tier_are_refused() {
     println!("A1 identity, replicas: one with a volume of its own refused, one with shared tiers serves");
 }
 
+/// Says in the database that the starts which were noted just now were noted long ago, so that their notes must be in sight;
+/// waits until there is one. Whether it could.
+async fn age_notes(server: &Server) -> bool {
+    const AGE: &str = "UPDATE incarnations SET noted_at = noted_at - 300000 \
+                       WHERE noted_at > extract(epoch FROM now()) * 1000 - 200000";
+    let age = || Command::new("psql").args(["-c", AGE]).arg(database_of(server)).output();
+    let Ok(first) = age() else { return false };
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let some = |said: &[u8]| !String::from_utf8_lossy(said).contains("UPDATE 0");
+    if !some(&first.stdout) {
+        wait::until("a start is noted", Duration::from_secs(60), async || {
+            some(&age().unwrap().stdout).then_some(())
+        })
+        .await;
+    }
+    true
+}
+
+async fn apart(server: &Server) -> String {
+    let metrics =
+        server.native().request(reqwest::Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    let value = metrics.lines().find_map(|line| line.strip_prefix("activestorage_servers_apart "));
+    value.expect("a gauge").to_owned()
+}
+
+/// Copies of the tiers, marks and all, beside the originals on one database: a copy of before the other server's start is
+/// refused, a copy of after it is told by the servers that run. Servers that share the tiers are told from those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_of_the_tiers_are_noticed() {
+    let mut server = Server::start(Database::Postgres).await;
+    put_all(&server.native()).await;
+    server.stop().await;
+    let place = tempfile::tempdir().unwrap();
+    let tiers_in = |name: &str| {
+        let tier = |class: &str| url(&place.path().join(name).join(class));
+        [("JUSTSTORAGE_HOT_URL", tier("hot")), ("JUSTSTORAGE_COLD_URL", tier("cold"))]
+    };
+    let copy_tiers = |server: &Server, name: &str| {
+        std::fs::create_dir(place.path().join(name)).unwrap();
+        for class in ["hot", "cold"] {
+            copy(&server.data().join(class), &place.path().join(name).join(class));
+        }
+    };
+    copy_tiers(&server, "before");
+    server.resume().await;
+    if !age_notes(&server).await {
+        eprintln!("NOT TESTED: copies of tiers, since there is no psql");
+        return;
+    }
+    let stale = beside(&server, Database::Postgres, &tiers_in("before"));
+    let said = stale.refused();
+    for named in ["is a copy", "JUSTSTORAGE_", server.data().to_str().unwrap()] {
+        assert!(said.contains(named), "{named}: {said}");
+    }
+    let said = stale.unable(&["scrub"]);
+    assert!(said.contains("is a copy"), "{said}");
+
+    // With the same directories it serves, and nobody says anything.
+    let own = |class: &str| url(&server.data().join(class));
+    let settings = [("JUSTSTORAGE_HOT_URL", own("hot")), ("JUSTSTORAGE_COLD_URL", own("cold"))];
+    let mut third = beside(&server, Database::Postgres, &settings);
+    third.resume().await;
+    assert!(age_notes(&server).await);
+    // Longer than the servers rest between two looks.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!((apart(&server).await, apart(&third).await), ("0".to_owned(), "0".to_owned()));
+    third.stop().await;
+
+    // A copy that has the running server's note in it starts; that server says so.
+    copy_tiers(&server, "after");
+    let mut twin = beside(&server, Database::Postgres, &tiers_in("after"));
+    twin.resume().await;
+    assert!(age_notes(&server).await);
+    wait::until("the copy is told", Duration::from_secs(60), async || {
+        (apart(&server).await == "2").then_some(())
+    })
+    .await;
+    assert_eq!(server.log().matches("a copy of it").count(), 2, "once for each tier: {}", server.log());
+    twin.stop().await;
+    wait::until("the copy is gone", Duration::from_secs(60), async || {
+        (apart(&server).await == "0").then_some(())
+    })
+    .await;
+    let lost = lost(&server.native()).await;
+    println!(
+        "A1 identity, copies of the tiers: one refused, one told by the running server; objects lost: {lost}"
+    );
+    assert_eq!(lost, 0);
+}
+
 /// A server whose place another one has taken ends by itself, with exit code 3. The other one is played by a statement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_lost_its_place_ends() {
@@ -274,6 +364,10 @@ async fn a_server_that_lost_its_place_ends() {
     native.put(NAMESPACE, "before", Bytes::from_static(b"acknowledged")).await;
     let taken = Command::new("psql")
         .args(["-qc", "UPDATE incarnations SET generation = generation + 1, token = gen_random_uuid()"])
+        .args([
+            "-qc",
+            "UPDATE commit_counts c SET token = i.token FROM incarnations i WHERE i.writer = c.writer",
+        ])
         .arg(database_of(&server))
         .status();
     let Ok(taken) = taken else {
@@ -281,6 +375,11 @@ async fn a_server_that_lost_its_place_ends() {
         return;
     };
     assert!(taken.success());
+    // At once, long before it next says that it lives: neither what takes no bytes nor what does.
+    assert_eq!(native.delete(NAMESPACE, "before").await, 503, "a delete after its place was taken");
+    let small = native.post(NAMESPACE, "small").body("small").send().await.unwrap();
+    assert_eq!(small.status(), 503, "a put after its place was taken");
+    assert_same("before", &native.read(NAMESPACE, "before").await, b"acknowledged");
     let large = native.post(NAMESPACE, "large").body(Content::new(7, 2 << 20).bytes()).send().await;
     assert!(
         !large.is_ok_and(|answer| answer.status().is_success()),

@@ -110,6 +110,16 @@ async fn an_older_backup_costs_nothing(database: Database) {
     );
 }
 
+/// One bit in the middle of SQLite's log, so that what is behind it is lost.
+fn flip_a_bit_of_the_log(server: &Server) {
+    let log =
+        std::fs::File::options().read(true).write(true).open(server.data().join("metadata.db-wal")).unwrap();
+    let middle = log.metadata().unwrap().len() / 2;
+    let mut byte = [0];
+    log.read_exact_at(&mut byte, middle).unwrap();
+    log.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+}
+
 /// One bit of SQLite's log flips after a kill: SQLite reads what lies before it and says nothing. The store does; with the
 /// bit put right everything is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,12 +129,7 @@ async fn a_lost_tail_of_the_log_is_noticed() {
     put(&server.native(), &mut acknowledged, 60).await;
     server.kill();
     let whole = server.copy_metadata();
-    let log =
-        std::fs::File::options().read(true).write(true).open(server.data().join("metadata.db-wal")).unwrap();
-    let middle = log.metadata().unwrap().len() / 2;
-    let mut byte = [0];
-    log.read_exact_at(&mut byte, middle).unwrap();
-    log.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+    flip_a_bit_of_the_log(&server);
     server.resume().await;
     assert_eq!(times(&server), 1, "{}", server.log());
     let missing = lost(&server.native(), &acknowledged).await;
@@ -139,5 +144,61 @@ async fn a_lost_tail_of_the_log_is_noticed() {
     println!(
         "A2 lost tail of the log: {} acknowledged, {missing} unreadable and said so; objects lost: 0",
         acknowledged.len()
+    );
+}
+
+/// The newer database is gone for good: what the kept segments hold beyond the older one is given up, by name, once
+/// somebody says so, and the store is whole without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_segment_is_given_up_when_asked() {
+    let mut server = Server::start_with(Database::Sqlite, Options::terse()).await;
+    let mut acknowledged = Acknowledged::new();
+    put(&server.native(), &mut acknowledged, 60).await;
+    server.kill();
+    flip_a_bit_of_the_log(&server);
+    server.resume().await;
+    assert_eq!(times(&server), 1, "{}", server.log());
+    let native = server.native();
+    let missing = lost(&native, &acknowledged).await;
+    let kept: Vec<_> = findings(&server.run(&["validate", "--json"]));
+    assert!(
+        kept.iter().any(|(code, detail)| code == "segment-kept" && detail.contains("stuck give-up")),
+        "{kept:?}"
+    );
+    let kept = kept.iter().filter(|(code, _)| code == "segment-kept").count();
+
+    let give_up = |more: &[&str]| -> Value {
+        serde_json::from_str(&server.run_ok(&[&["stuck", "give-up", "--json"], more].concat())).unwrap()
+    };
+    let told = give_up(&["--all"]);
+    assert_eq!((&told["given_up"], told["segments"].as_array().unwrap().len()), (&Value::Bool(false), kept));
+    let records = |segment: &Value| segment["lost"].as_array().unwrap().clone();
+    let told_lost: Vec<_> = told["segments"].as_array().unwrap().iter().flat_map(records).collect();
+    // Each object that is missing is named by its hash, and none that is there.
+    assert_eq!(told_lost.len(), missing, "{told}");
+    for (key, content) in &acknowledged {
+        let there = native.get(BUCKET, key).await.status() == 200;
+        let hash = sha256(&content.bytes());
+        assert_eq!(told_lost.iter().any(|record| record["sha256"] == hash.as_str()), !there, "{key}");
+    }
+    assert_eq!(findings(&server.run(&["validate", "--json"])).len(), kept, "a dry run changed something");
+
+    let segment = told["segments"][0]["segment"].as_str().unwrap().to_owned();
+    assert_eq!(give_up(&[&segment, "--yes"])["given_up"], true);
+    assert_eq!(
+        server.run(&["stuck", "give-up", &segment, "--yes"]).status.code(),
+        Some(1),
+        "it is not kept any more"
+    );
+    if kept > 1 {
+        give_up(&["--all", "--yes"]);
+    }
+    server.stop().await;
+    server.run_ok(&["gc", "--retention", "0s"]);
+    server.assert_valid();
+    server.resume().await;
+    assert_eq!(lost(&server.native(), &acknowledged).await, missing, "more was lost than was said");
+    println!(
+        "A2 kept segments given up: {kept}, with {missing} records that no object named, each told before"
     );
 }

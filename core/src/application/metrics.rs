@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge, histogram};
 
+use super::{verify, workers};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -11,6 +12,48 @@ use crate::domain::timestamp::Timestamp;
 /// that counts requests takes it from there as a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceLabel(pub Arc<str>);
+
+/// Makes every series that an alert names exist before its first event, at 0: an increase from nothing to 1 is none to
+/// Prometheus. But for those of which there is one for each status, namespace or space.
+pub fn exist() {
+    for name in [
+        "activestorage_gc_runs_total",
+        "activestorage_gc_deleted_blobs_total",
+        "activestorage_gc_deleted_bytes_total",
+        "activestorage_scrub_blobs_total",
+        "activestorage_scrub_bytes_total",
+        "activestorage_refused_busy_total",
+        "activestorage_refused_full_total",
+        "activestorage_turns_awaited_total",
+    ] {
+        counter!(name).absolute(0);
+    }
+    for tier in StorageClass::ALL {
+        let tier = tier.as_str();
+        counter!("activestorage_corrupt_reads_total", "storage_class" => tier).absolute(0);
+        counter!("activestorage_unreadable_reads_total", "storage_class" => tier).absolute(0);
+        for code in verify::CODES {
+            counter!("activestorage_scrub_damaged_total", "storage_class" => tier, "code" => code)
+                .absolute(0);
+        }
+    }
+    for worker in workers::NAMES {
+        counter!("activestorage_worker_items_total", "worker" => worker).absolute(0);
+        counter!("activestorage_worker_failures_total", "worker" => worker).absolute(0);
+        stuck(worker, 0);
+    }
+    for reason in ["request_rate", "concurrent_requests", "quota_bytes", "quota_objects"] {
+        counter!("activestorage_limited_total", "reason" => reason).absolute(0);
+    }
+    for pool in ["memory", "transfers"] {
+        counter!("activestorage_pool_waits_total", "pool" => pool).absolute(0);
+        counter!("activestorage_pool_refused_total", "pool" => pool).absolute(0);
+    }
+    retained(0, 0, 0);
+    servers_apart(0);
+    let _ = histogram!("activestorage_commit_batch_size");
+    let _ = histogram!("activestorage_commit_duration_seconds");
+}
 
 /// A read met bytes that do not match their checksum, or that are gone.
 pub(crate) fn corrupt_read(tier: StorageClass) {
@@ -121,6 +164,12 @@ pub(crate) fn worker_step(worker: &'static str, items: u64) {
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; 2^53 items are far
 pub(crate) fn stuck(worker: &'static str, items: u64) {
     gauge!("activestorage_stuck_items", "worker" => worker).set(items as f64);
+}
+
+/// Tiers in which a server that lives has another directory than this one.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; servers are few
+pub(crate) fn servers_apart(count: usize) {
+    gauge!("activestorage_servers_apart").set(count as f64);
 }
 
 /// Backups that hold removal, and segments that nothing names any more and whose files are still there.

@@ -8,6 +8,7 @@ pub mod access;
 pub mod commit;
 pub mod error;
 mod fairness;
+pub mod giving_up;
 mod high_water;
 pub mod identity;
 pub mod ingest;

@@ -16,7 +16,7 @@ use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
     LeafRecord, MetadataStore, NewContent, PutObject, SegmentRecord, StagedLeaf,
 };
-use crate::application::ports::segments::{FoundRecord, SegmentError, SegmentKind};
+use crate::application::ports::segments::{FoundRecord, Salvaged, SegmentError, SegmentKind};
 use crate::application::store::Tiers;
 use crate::application::validate::Finding;
 use crate::application::verify::{LeafCheck, Verdict};
@@ -110,7 +110,7 @@ impl Rebuilder {
         }
         let store = self.tiers.of(tier);
         // Nobody knows what of an unsealed pack was committed: every whole record is kept, a torn one cut.
-        let (found, size) = match store.salvage(id).await {
+        let Salvaged { records: found, size, holes } = match store.salvage(id).await {
             Ok(salvaged) => salvaged,
             // A single that was being written: nobody was told that it is there.
             Err(SegmentError::Missing(_)) => return Ok(store.delete(id).await?),
@@ -123,6 +123,14 @@ impl Rebuilder {
             }
             Err(error) => return Err(error.into()),
         };
+        for (offset, bytes) in holes {
+            let tier = tier.as_str();
+            let detail = format!(
+                "segment {id} on the {tier} tier: the {bytes} bytes at offset {offset} are no whole record; those before \
+                 and behind are entered"
+            );
+            rebuilt.findings.push(Finding { code: "segment-damaged", detail });
+        }
         // A pack of one record is as good as a single: what lies in it is never compacted, only removed.
         let kind = if found.len() == 1 { SegmentKind::Single } else { SegmentKind::Pack };
         let mut objects = Vec::with_capacity(found.len());

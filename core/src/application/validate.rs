@@ -86,8 +86,8 @@ impl Validator {
                 unknown_records.map_or("an unknown number of".to_owned(), |records| records.to_string());
             let detail = format!(
                 "segment {id} on the {tier} tier holds {records} records that the database does not know, since it was \
-                 older than the tier at a start: restore a newer database, or look for the bytes with `validate \
-                 --rebuild` over an empty one"
+                 older than the tier at a start: restore a newer database, look for the bytes with `validate --rebuild` \
+                 over an empty one, or give them up with `stuck give-up {id}`"
             );
             report.findings.push(Finding { code: "segment-kept", detail });
         }

@@ -18,6 +18,15 @@ pub(crate) const MISSING: &str = "segment-missing";
 /// That a leaf's bytes cannot be read.
 pub(crate) const UNREADABLE: &str = "blob-unreadable";
 
+/// That a leaf's bytes fail their checksum.
+const CORRUPT: &str = "blob-corrupt";
+
+/// That a leaf's bytes pass their checksums and are others all the same.
+const OTHER_BYTES: &str = "blob-hash-mismatch";
+
+/// The codes of all findings about a leaf.
+pub(crate) const CODES: [&str; 4] = [MISSING, UNREADABLE, CORRUPT, OTHER_BYTES];
+
 /// What a look at a leaf found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -63,14 +72,14 @@ impl LeafCheck {
             Ok(()) => self.done = end,
             Err(SegmentError::Missing(_)) => return Ok(Verdict::Damaged(MISSING)),
             Err(SegmentError::Unreadable { .. }) => return Ok(Verdict::Damaged(UNREADABLE)),
-            Err(SegmentError::Corrupt { .. }) => return Ok(Verdict::Damaged("blob-corrupt")),
+            Err(SegmentError::Corrupt { .. }) => return Ok(Verdict::Damaged(CORRUPT)),
             Err(error) => return Err(error),
         }
         if self.done < self.leaf.location.length {
             return Ok(Verdict::Unfinished);
         }
         let hash = Hash(self.hasher.clone().finalize().into());
-        Ok(if hash == self.leaf.hash { Verdict::Sound } else { Verdict::Damaged("blob-hash-mismatch") })
+        Ok(if hash == self.leaf.hash { Verdict::Sound } else { Verdict::Damaged(OTHER_BYTES) })
     }
 
     async fn read(&mut self, tiers: &Tiers, request: ReadRequest) -> Result<(), SegmentError> {

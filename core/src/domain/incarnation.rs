@@ -4,6 +4,8 @@
 //! writer, which the directory and the database both keep. A copy of the directory falls behind as soon as the
 //! original starts again; until then it is told by its place, while the original goes on saying that it lives.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::timestamp::Timestamp;
@@ -61,6 +63,28 @@ pub struct LastStart {
     pub place: Whereabouts,
     /// Until when the writer's word holds that it lives, if it has not ended.
     pub alive_until: Option<Timestamp>,
+}
+
+/// A start that noted itself in both tiers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedStart {
+    /// The writer's name.
+    pub writer: Uuid,
+    /// Of the start.
+    pub token: Uuid,
+    /// When the note was there.
+    pub noted_at: Timestamp,
+    /// Where its data directory lies.
+    pub place: Whereabouts,
+}
+
+/// After this time a note is in sight of every machine that shares the tier: network file systems keep what they know of a
+/// directory for a minute.
+pub const IN_SIGHT_AFTER: Duration = Duration::from_secs(120);
+
+/// Whether a server that lives writes to another directory of a tier than the one in which `seen` was noted of it.
+pub fn is_apart(start: &NotedStart, seen: Option<Uuid>, now: Timestamp) -> bool {
+    seen != Some(start.token) && start.noted_at.plus(IN_SIGHT_AFTER) <= now
 }
 
 /// What a directory may do.
@@ -128,6 +152,18 @@ mod tests {
             );
         }
         assert_eq!(judge(Incarnation::NONE, None, &here, Timestamp(100)), Standing::Own);
+    }
+
+    #[test]
+    fn a_server_whose_note_is_not_here_is_apart_once_it_must_be_in_sight() {
+        let (writer, token) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let start = NotedStart { writer, token, noted_at: Timestamp(1000), place: place("a", "boot", 1, 2) };
+        let in_sight = start.noted_at.plus(IN_SIGHT_AFTER);
+        for other in [None, Some(Uuid::from_u128(3))] {
+            assert!(is_apart(&start, other, in_sight));
+            assert!(!is_apart(&start, other, in_sight.minus(Duration::from_millis(1))));
+        }
+        assert!(!is_apart(&start, Some(token), in_sight));
     }
 
     #[test]

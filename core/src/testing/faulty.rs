@@ -11,8 +11,8 @@ use futures::stream::BoxStream;
 use uuid::Uuid;
 
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadRequest, Record, SegmentError, SegmentStore,
-    SingleWriter,
+    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadRequest, Record, Salvaged, SegmentError,
+    SegmentStore, SingleWriter,
 };
 use crate::domain::blob::{Hash, SegmentId};
 use crate::domain::identity::TierMark;
@@ -225,7 +225,7 @@ impl SegmentStore for FaultySegments {
         self.inner.recover(id, committed).await
     }
 
-    async fn salvage(&self, id: SegmentId) -> Result<(Vec<FoundRecord>, u64), SegmentError> {
+    async fn salvage(&self, id: SegmentId) -> Result<Salvaged, SegmentError> {
         self.meet_bad(id)?;
         self.inner.salvage(id).await
     }
@@ -271,6 +271,14 @@ impl SegmentStore for FaultySegments {
 
     async fn commit_notes(&self) -> Result<Vec<(Uuid, u64)>, SegmentError> {
         self.inner.commit_notes().await
+    }
+
+    async fn note_server(&self, writer: Uuid, token: Uuid) -> Result<(), SegmentError> {
+        self.inner.note_server(writer, token).await
+    }
+
+    async fn server_note(&self, writer: Uuid) -> Result<Option<Uuid>, SegmentError> {
+        self.inner.server_note(writer).await
     }
 
     async fn check(&self) -> Result<(), SegmentError> {

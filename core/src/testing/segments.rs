@@ -43,6 +43,7 @@ pub async fn run_all(store: Arc<dyn SegmentStore>) {
     many_at_once_do_not_mix(store).await;
     what_is_absent_is_told(store).await;
     marks_come_back(store).await;
+    servers_are_noted(store).await;
     store.check().await.unwrap();
     a_mark_is_kept_and_checked(store).await;
 }
@@ -293,6 +294,18 @@ pub async fn marks_come_back(store: &dyn SegmentStore) {
     let marks = store.commit_notes().await.unwrap();
     assert!(marks.contains(&(one, 999)) && marks.contains(&(other, u64::MAX)), "{marks:?}");
     assert_eq!(marks.iter().filter(|(writer, _)| [one, other].contains(writer)).count(), 2);
+}
+
+/// Of each writer the start that was noted last.
+pub async fn servers_are_noted(store: &dyn SegmentStore) {
+    let (one, other, never) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
+    let tokens = [Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4()];
+    for (writer, token) in [(one, tokens[0]), (other, tokens[1]), (one, tokens[2])] {
+        store.note_server(writer, token).await.unwrap();
+    }
+    assert_eq!(store.server_note(one).await.unwrap(), Some(tokens[2]));
+    assert_eq!(store.server_note(other).await.unwrap(), Some(tokens[1]));
+    assert_eq!(store.server_note(never).await.unwrap(), None);
 }
 
 /// A pack that was created and not written to.

@@ -240,7 +240,7 @@ pub fn segment_files(root: &Path) -> Vec<std::path::PathBuf> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             // Notes about commits are no data.
-            let notes = path.file_name().is_some_and(|name| name == "commits");
+            let notes = path.file_name().is_some_and(|name| name == "commits" || name == "servers");
             match path.is_dir() {
                 true if notes => {}
                 true => folders.push(path),

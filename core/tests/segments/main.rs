@@ -52,7 +52,7 @@ impl Tier {
             for entry in std::fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
                 // Notes about commits are no data.
-                let notes = path.file_name().is_some_and(|name| name == "commits");
+                let notes = path.file_name().is_some_and(|name| name == "commits" || name == "servers");
                 match path.is_dir() {
                     true if notes => {}
                     true => directories.push(path),

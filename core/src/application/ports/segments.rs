@@ -135,6 +135,17 @@ pub struct FoundRecord {
     pub length: u64,
 }
 
+/// What a segment holds about which nothing is known any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Salvaged {
+    /// Every whole record, in order of offset.
+    pub records: Vec<FoundRecord>,
+    /// Of the file, in bytes.
+    pub size: u64,
+    /// Stretches before and between the records that are no whole record: where each begins, and its bytes.
+    pub holes: Vec<(u64, u64)>,
+}
+
 /// One stretch of a leaf to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadRequest {
@@ -221,9 +232,9 @@ pub trait SegmentStore: Send + Sync + 'static {
     async fn recover(&self, id: SegmentId, committed: u64) -> Result<Mended, SegmentError>;
 
     /// As [`Self::recover`], of a segment about which nothing is known any more: a pack that is not sealed is
-    /// cut behind its last whole record and sealed. Returns what the segment holds, and the file's size. Fails
-    /// with [`SegmentError::Corrupt`], and changes nothing, if what lies before a whole record is none. Idempotent.
-    async fn salvage(&self, id: SegmentId) -> Result<(Vec<FoundRecord>, u64), SegmentError>;
+    /// cut behind its last whole record and sealed. What lies between whole records stays as it is. Fails with
+    /// [`SegmentError::Corrupt`], and changes nothing, if a record was begun and none is whole. Idempotent.
+    async fn salvage(&self, id: SegmentId) -> Result<Salvaged, SegmentError>;
 
     /// The blobs that a sealed segment holds, read from its index, or from its records if it has none.
     async fn inspect(&self, id: SegmentId) -> Result<Vec<FoundRecord>, SegmentError>;
@@ -240,6 +251,13 @@ pub trait SegmentStore: Send + Sync + 'static {
 
     /// What [`Self::note_commits`] noted, of every writer, as far as it can be read.
     async fn commit_notes(&self) -> Result<Vec<(Uuid, u64)>, SegmentError>;
+
+    /// Notes beside the segments, durably, that the start `token` of a server of `writer` writes to this tier. Replaces the
+    /// note of the start before.
+    async fn note_server(&self, writer: Uuid, token: Uuid) -> Result<(), SegmentError>;
+
+    /// The start that was noted last of `writer`; `None` if none was.
+    async fn server_note(&self, writer: Uuid) -> Result<Option<Uuid>, SegmentError>;
 
     /// What the tier's root says about itself; `None` if it carries no mark, or is not there.
     async fn mark(&self) -> Result<Option<TierMark>, SegmentError>;

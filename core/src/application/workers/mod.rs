@@ -2,6 +2,7 @@
 
 pub mod collect;
 pub mod lifecycle;
+pub mod neighbours;
 pub mod rewrite;
 pub mod scrub;
 pub(crate) mod stuck;
@@ -13,6 +14,7 @@ pub mod worker;
 
 pub use collect::GarbageCollector;
 pub use lifecycle::LifecycleWorker;
+pub use neighbours::Neighbours;
 pub use rewrite::{Compactor, Mover, Rewriter};
 pub use scrub::Scrubber;
 pub use supervisor::{LEASE, Supervisor};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Compactor, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Rewriter, Scrubber, TakeOver,
+    Compactor, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Neighbours, Rewriter, Scrubber, TakeOver,
     UploadExpiry, Worker,
 };
 use crate::application::ports::clock::Clock;
@@ -16,8 +16,17 @@ use crate::application::store::Tiers;
 use crate::domain::lifecycle::Day;
 
 /// The names of all workers, in the order of [`Upkeep::workers`].
-pub const NAMES: [&str; 8] =
-    ["heartbeat", "take-over", "gc", "mover", "compaction", "upload-expiry", "lifecycle", "scrub"];
+pub const NAMES: [&str; 9] = [
+    "heartbeat",
+    "neighbours",
+    "take-over",
+    "gc",
+    "mover",
+    "compaction",
+    "upload-expiry",
+    "lifecycle",
+    "scrub",
+];
 
 /// What the workers of one process work on, and how.
 pub struct Upkeep {
@@ -50,6 +59,7 @@ impl Upkeep {
             Arc::new(
                 Heartbeat::new(metadata.clone(), clock.clone(), writer).telling(self.superseded.clone()),
             ),
+            Arc::new(Neighbours::new(metadata.clone(), tiers.clone(), clock.clone(), writer)),
             Arc::new(TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).sparing(writer)),
             Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone(), clock.clone(), self.retention)),
             Arc::new(Mover(rewriter.clone())),

@@ -41,6 +41,7 @@ impl Objects for SqlMetadata {
         batch: Vec<Mutation>,
         now: Timestamp,
     ) -> Answer<Vec<Result<Outcome, Refusal>>> {
+        let writer = (writer, self.writes_as.token(writer));
         Ok(commit::commit(&self.db, writer, &batch, now).await?)
     }
 
@@ -332,6 +333,7 @@ impl Catalogue for SqlMetadata {
         relocations: Vec<Relocation>,
         now: Timestamp,
     ) -> Answer<Vec<bool>> {
+        let writer = (writer, self.writes_as.token(writer));
         Ok(relocate::relocate(&self.db, writer, &relocations, now).await?)
     }
 
@@ -370,6 +372,10 @@ impl Catalogue for SqlMetadata {
 
     async fn kept_segments(&self) -> Answer<Vec<KeptSegment>> {
         Ok(kept::kept(&self.db).await?)
+    }
+
+    async fn give_up_segment(&self, id: SegmentId, now: Timestamp) -> Answer<bool> {
+        Ok(kept::give_up(&self.db, id, now).await?)
     }
 
     async fn inconsistencies(&self) -> Answer<Vec<Inconsistency>> {

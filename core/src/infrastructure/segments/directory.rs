@@ -138,6 +138,10 @@ impl Directory {
         self.root.join("commits")
     }
 
+    pub(super) fn server_notes(&self) -> PathBuf {
+        self.root.join("servers")
+    }
+
     pub(super) fn staging(&self) -> PathBuf {
         self.root.join("staging")
     }

@@ -22,7 +22,7 @@ use super::single::LocalSingle;
 use super::walk;
 
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadRequest, SegmentError, SegmentStore,
+    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadRequest, Salvaged, SegmentError, SegmentStore,
     SingleWriter,
 };
 use crate::domain::blob::SegmentId;
@@ -130,7 +130,7 @@ impl SegmentStore for LocalSegments {
             .await
     }
 
-    async fn salvage(&self, id: SegmentId) -> Result<(Vec<FoundRecord>, u64), SegmentError> {
+    async fn salvage(&self, id: SegmentId) -> Result<Salvaged, SegmentError> {
         self.with_segment(id, true, walk::salvage).await
     }
 
@@ -201,6 +201,16 @@ impl SegmentStore for LocalSegments {
     async fn commit_notes(&self) -> Result<Vec<(Uuid, u64)>, SegmentError> {
         let directory = Arc::clone(&self.directory);
         blocking(move || notes::read(&directory)).await
+    }
+
+    async fn note_server(&self, writer: Uuid, token: Uuid) -> Result<(), SegmentError> {
+        let directory = Arc::clone(&self.directory);
+        blocking(move || notes::write_server(&directory, writer, token)).await
+    }
+
+    async fn server_note(&self, writer: Uuid) -> Result<Option<Uuid>, SegmentError> {
+        let directory = Arc::clone(&self.directory);
+        blocking(move || notes::read_server(&directory, writer)).await
     }
 
     /// Writes, syncs and removes a small file.

@@ -1,7 +1,7 @@
-//! Notes of how many commits each writer knows to be durable, beside the segments and outside the database. Everything
-//! here blocks.
+//! Notes of how many commits each writer knows to be durable, and of which of its starts writes here, beside the segments
+//! and outside the database. Everything here blocks.
 //!
-//! One small file for each writer, written in place: a note that a crash tore says nothing, which is allowed. Writing it
+//! Of commits, one small file for each writer, written in place: a note that a crash tore says nothing, which is allowed. Writing it
 //! costs no sync, but for the first one, which makes the file.
 
 use std::io::{self, ErrorKind, IoSlice};
@@ -46,6 +46,23 @@ pub(super) fn read(directory: &Directory) -> Result<Vec<(Uuid, u64)>, SegmentErr
         }
     }
     Ok(marks)
+}
+
+pub(super) fn write_server(directory: &Directory, writer: Uuid, token: Uuid) -> Result<(), SegmentError> {
+    directory.still_here()?;
+    let (notes, line) = (directory.server_notes(), format!("{token}\n"));
+    durable::create_directory(&notes)
+        .and_then(|()| durable::replace(&notes.join(writer.to_string()), line.as_bytes(), FILE_MODE))
+        .map_err(|error| directory.error("note which server writes here", error))
+}
+
+/// A note that is no start's token is as good as none.
+pub(super) fn read_server(directory: &Directory, writer: Uuid) -> Result<Option<Uuid>, SegmentError> {
+    match std::fs::read_to_string(directory.server_notes().join(writer.to_string())) {
+        Ok(line) => Ok(Uuid::try_parse(line.trim_end()).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(directory.error("read which server writes here", error)),
+    }
 }
 
 /// Always of one length, so that a note is written over the one before.

@@ -10,7 +10,7 @@ use super::format::{
 };
 use super::handles::Handle;
 use super::pack::write_index;
-use crate::application::ports::segments::{FoundRecord, Mended, SegmentError};
+use crate::application::ports::segments::{FoundRecord, Mended, Salvaged, SegmentError};
 use crate::infrastructure::durable;
 
 /// Bytes read at a time where much is passed by.
@@ -87,29 +87,44 @@ fn mended(size: u64, committed: u64, records: &[FoundRecord]) -> Mended {
     }
 }
 
-/// What a segment holds, and its size, a pack without an index being cut behind its last whole record and sealed.
-pub(super) fn salvage(
-    directory: &Directory,
-    handle: &Handle,
-) -> Result<(Vec<FoundRecord>, u64), SegmentError> {
+/// What a segment holds, a pack without an index being cut behind its last whole record and sealed. Between its records
+/// may lie something else: a damaged one, or one that the pages of an unsynced batch left incomplete.
+pub(super) fn salvage(directory: &Directory, handle: &Handle) -> Result<Salvaged, SegmentError> {
     let look = Look::new(handle)?;
+    let first = look.first_record();
     if let Some((_, records)) = look.index()? {
-        return Ok((records, look.size));
+        let holes = holes(first, &records);
+        return Ok(Salvaged { records, size: look.size, holes });
     }
-    let (records, end) = look.walk(look.first_record(), look.size)?;
-    let mut cut = look.size;
-    if let Some((end, damage)) = end {
-        if look.next_record(end + 1)?.is_some() {
-            return Err(look.corrupt(end, damage));
-        }
-        cut = end;
+    let records = look.whole_records(first)?;
+    let mut cut = first.min(look.size);
+    if let Some(last) = records.last() {
+        cut = format::record_end(last.offset, last.length).unwrap_or(look.size);
+    } else if let Some(begun) = look.next_record(first + 1)? {
+        // Nothing could be kept, so nothing is cut either.
+        return Err(look.corrupt(begun, Damage("no record of the segment is whole")));
     }
     let seal = || {
         durable::cut_file(&handle.file, cut)?;
         write_index(&handle.file, handle.id, &records, cut)
     };
     let size = seal().map_err(|error| directory.error("seal a segment", error))?;
-    Ok((records, size))
+    let holes = holes(first, &records);
+    Ok(Salvaged { records, size, holes })
+}
+
+/// Where no record of `records` is, before the last of them.
+fn holes(first: u64, records: &[FoundRecord]) -> Vec<(u64, u64)> {
+    let mut holes = Vec::new();
+    let mut end = first;
+    for record in records {
+        let begin = record.offset.saturating_sub(FRAME);
+        if begin > end {
+            holes.push((end, begin - end));
+        }
+        end = format::record_end(record.offset, record.length).unwrap_or(begin);
+    }
+    holes
 }
 
 impl<'a> Look<'a> {

@@ -1,12 +1,13 @@
 //! What goes, what stays, and what moves.
 
-use super::bench::{Bench, etag, object};
-use super::uploads::{claims, complete, new_upload, part};
+use super::bench::{Bench, etag, object, refusal};
+use super::uploads::{claims, complete, new_upload, number, part};
 use crate::application::ports::metadata::{
-    MetadataStore, Move, Mutation, NewContent, Relocation, UpdateObject,
+    MetadataStore, Move, Mutation, NewContent, PutPart, Refusal, Relocation, UpdateObject,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, Hash, SegmentId};
+use crate::domain::object::Content;
 use crate::domain::precondition::Preconditions;
 use crate::domain::range::Span;
 use crate::domain::state::SegmentState;
@@ -83,6 +84,55 @@ pub async fn composites_take_their_children_with_them(store: &dyn MetadataStore)
     assert_eq!(bench.collect().await, 2, "the composite and the leaf that nobody else has");
     assert_eq!(store.extents(composite.blob, Span::whole(composite.size)).await.unwrap(), []);
     assert!(bench.find("keeper").await.unwrap().leaf.is_some());
+    bench.finish().await;
+}
+
+/// A composite of `count` copies of a blob.
+async fn copies(bench: &Bench<'_>, name: &str, of: BlobId, count: i64) -> Content {
+    let upload = new_upload(bench, name).await;
+    let copy = |n| {
+        Mutation::PutPart(Box::new(PutPart {
+            upload,
+            number: number(n),
+            domain: bench.domain.clone(),
+            content: NewContent::Existing(of),
+            etag: etag(b"copied"),
+            md5: None,
+            checksum: None,
+            announced: None,
+            quota: None,
+        }))
+    };
+    let outcomes = bench.commit((1..=count).map(copy).collect()).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    object(complete(bench, upload, claims(&(1..=count).collect::<Vec<_>>())).await).content.unwrap()
+}
+
+/// Each transaction removes a bounded part of it. Meanwhile nothing can refer to it, whoever makes the same object again
+/// gets another composite, and the store agrees with itself.
+pub async fn a_large_composite_goes_in_pages(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let leaf = part(&bench, new_upload(&bench, "leaf").await, 1, "leaf", 5 << 20).await.blob;
+    let hundred = copies(&bench, "100", leaf, 100).await;
+    let composite = copies(&bench, "2500", hundred.blob, 25).await;
+    let pieces = async |of: Content| store.extents(of.blob, Span::whole(of.size)).await.unwrap().len();
+    assert_eq!(pieces(composite).await, 2500);
+    bench.collect().await;
+    bench.has_deleted(bench.delete("2500")).await;
+    assert_eq!(store.purge_deleting(7).await.unwrap(), 1);
+    let swept = store.sweep(7, bench.now()).await.unwrap();
+    assert_eq!((swept.examined, swept.blobs), (1, 0));
+    let left = pieces(composite).await;
+    assert_eq!(left, 1500, "a transaction removed {} extents", 2500 - left);
+
+    let copy = bench.put_content("copy", NewContent::Existing(composite.blob), etag(b""));
+    assert_eq!(refusal(bench.try_put(copy).await), Refusal::SourceGone);
+    let again = copies(&bench, "2500", hundred.blob, 25).await;
+    assert_eq!((again.hash, again.blob == composite.blob), (composite.hash, false));
+    assert_eq!(pieces(again).await, 2500);
+    assert_eq!(store.inconsistencies().await.unwrap(), []);
+    bench.collect().await;
+    assert_eq!((pieces(composite).await, pieces(again).await), (0, 2500));
     bench.finish().await;
 }
 

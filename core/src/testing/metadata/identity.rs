@@ -5,11 +5,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::bench::Bench;
-use crate::application::ports::metadata::{MetadataError, MetadataStore, WriterId};
+use crate::application::ports::metadata::{MetadataError, MetadataStore, Mutation, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::SegmentId;
 use crate::domain::identity::{StoreId, TierId};
-use crate::domain::incarnation::{Incarnation, Whereabouts};
+use crate::domain::incarnation::{Incarnation, NotedStart, Whereabouts};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -85,6 +85,20 @@ pub async fn a_start_ends_the_one_before(store: &dyn MetadataStore) {
     assert!(matches!(store.heartbeat(writer, until).await, Err(MetadataError::Superseded)));
     assert!(matches!(open(writer).await, Err(MetadataError::Superseded)));
     store.heartbeat(other, until).await.unwrap();
+    // Nor does it change anything that takes no bytes: not by itself, not among others, not by moving what is there.
+    let bench = Bench::new(store).await;
+    bench.has_put("k", b"body").await;
+    let delete = || Mutation::Delete(Box::new(bench.delete("k")));
+    for batch in [vec![delete()], vec![delete(), delete()]] {
+        let refused = store.commit(writer, batch, NOW).await;
+        assert!(matches!(refused, Err(MetadataError::Superseded)), "{refused:?}");
+    }
+    let moved = store.relocate(writer, Vec::new(), NOW).await;
+    assert!(matches!(moved, Err(MetadataError::Superseded)), "{moved:?}");
+    bench.assert_latest("k", Some(b"body")).await;
+    store.commit(other, vec![delete()], NOW).await.unwrap();
+    bench.assert_latest("k", None).await;
+    bench.finish().await;
 
     // What lives is not forgotten.
     store.take_over(other).await.unwrap();
@@ -95,6 +109,31 @@ pub async fn a_start_ends_the_one_before(store: &dyn MetadataStore) {
         store.settle_segment(segment.id, None, NOW).await.unwrap();
         store.forget_segments(&[segment.id]).await.unwrap();
     }
+    store.forget_starts(NOW.plus(Duration::from_secs(1))).await.unwrap();
+}
+
+/// A start shows once it is noted, as long as its writer lives, and until the next one.
+pub async fn noted_starts_show_while_their_writer_lives(store: &dyn MetadataStore) {
+    let writer = WriterId(Uuid::new_v4());
+    let one = Incarnation::NONE.next(Uuid::new_v4());
+    let two = one.next(Uuid::new_v4());
+    let (soon, until) = (NOW.plus(Duration::from_secs(1)), NOW.plus(Duration::from_secs(60)));
+    let shown = async |now| {
+        let all = store.noted_starts(now).await.unwrap();
+        all.into_iter().find(|start| start.writer == writer.0)
+    };
+    assert!(store.enter_start(writer, None, one, &place(), NOW).await.unwrap());
+    store.heartbeat(writer, until).await.unwrap();
+    assert_eq!(shown(NOW).await, None);
+    store.note_start(writer, two.token, soon).await.unwrap();
+    assert_eq!(shown(NOW).await, None, "another start's");
+    store.note_start(writer, one.token, soon).await.unwrap();
+    let expected = NotedStart { writer: writer.0, token: one.token, noted_at: soon, place: place() };
+    assert_eq!(shown(NOW).await, Some(expected));
+    assert_eq!(shown(until).await, None, "its word has run out");
+    assert!(store.enter_start(writer, Some(one.token), two, &place(), NOW).await.unwrap());
+    assert_eq!(shown(NOW).await, None, "the next start has noted nothing yet");
+    store.take_over(writer).await.unwrap();
     store.forget_starts(NOW.plus(Duration::from_secs(1))).await.unwrap();
 }
 

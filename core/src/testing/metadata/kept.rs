@@ -6,6 +6,7 @@ use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::blob::SegmentId;
 use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
 
 const TIER: StorageClass = StorageClass::Hot;
 
@@ -102,6 +103,43 @@ pub async fn unknown_bytes_are_dead_unless_the_segment_is_kept(store: &dyn Metad
     store.take_over(dead.writer).await.unwrap();
     store.settle_segment(known, Some(Mended { size: 10, ..Mended::default() }), bench.now()).await.unwrap();
     assert_eq!((state(store, known).await, kept(store, known).await), (Some(SegmentState::Condemned), None));
+    bench.finish().await;
+}
+
+/// What a kept segment holds beyond what the database knows is dead once it is given up; what the database knows stays.
+pub async fn a_kept_segment_is_given_up(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let unknown = Some(Mended { size: 1 << 41, unknown_records: 3, unknown_bytes: 1 << 40 });
+    let sparse = async |id| store.sparse_packs(10_000).await.unwrap().iter().any(|pack| pack.id == id);
+    let dead = bench.another_writer().await;
+    dead.has_put("known", b"known").await;
+    let pack = dead.pack(TIER);
+    let (empty, unsettled) =
+        (dead.open(SegmentKind::Pack, TIER).await, dead.open(SegmentKind::Single, TIER).await);
+    assert!(!store.give_up_segment(pack, bench.now()).await.unwrap(), "it is not kept");
+    store.keep_open_segments(bench.now()).await.unwrap();
+    store.take_over(dead.writer).await.unwrap();
+    for id in [pack, empty] {
+        store.settle_segment(id, unknown, bench.now()).await.unwrap();
+    }
+    for id in [pack, empty, unsettled] {
+        assert!(store.give_up_segment(id, bench.now()).await.unwrap());
+        assert!(!store.give_up_segment(id, bench.now()).await.unwrap(), "once is enough");
+        assert_eq!(kept(store, id).await, None);
+    }
+    assert_eq!(state(store, pack).await, Some(SegmentState::Sealed));
+    assert!(sparse(pack).await, "more of it is dead than alive");
+    dead.assert_latest("known", Some(b"known")).await;
+    assert_eq!(state(store, empty).await, Some(SegmentState::Condemned));
+    // A backup of the database may name it, so its file stays for the retention.
+    let condemned = store.condemned(Timestamp(0), bench.now(), 10_000).await.unwrap();
+    assert!(condemned.iter().all(|segment| segment.id != empty));
+    assert_eq!(state(store, unsettled).await, Some(SegmentState::Open));
+    store.settle_segment(unsettled, unknown, bench.now()).await.unwrap();
+    assert_eq!(state(store, unsettled).await, Some(SegmentState::Condemned));
+    for left in store.take_over(dead.writer).await.unwrap().segments {
+        store.settle_segment(left.id, None, bench.now()).await.unwrap();
+    }
     bench.finish().await;
 }
 

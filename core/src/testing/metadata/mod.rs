@@ -82,12 +82,14 @@ macro_rules! metadata_promises {
         $promise!(drafts, a_stale_draft_is_not_taken);
         $promise!(garbage, what_is_referred_to_stays);
         $promise!(garbage, what_is_deleted_goes);
+        $promise!(garbage, a_large_composite_goes_in_pages);
         $promise!(garbage, composites_take_their_children_with_them);
         $promise!(garbage, the_hottest_object_decides_the_tier);
         $promise!(garbage, relocation_follows_only_what_did_not_move);
         $promise!(garbage, sparse_packs_are_found_and_emptied);
         $promise!(identity, a_store_keeps_its_name_and_its_tiers);
         $promise!(identity, a_sealed_constant_is_replaced_by_who_knows_it);
+        $promise!(identity, noted_starts_show_while_their_writer_lives);
         $promise!(identity, a_start_ends_the_one_before);
         $promise!(identity, a_sample_is_of_segments_that_hold_bytes);
         $promise!(segments, a_pack_lives_from_open_to_gone);
@@ -101,6 +103,7 @@ macro_rules! metadata_promises {
         $promise!(stuck, the_named_are_purged_and_swept_and_nothing_else);
         $promise!(kept, commits_are_counted_once_asked_for);
         $promise!(kept, unknown_bytes_are_dead_unless_the_segment_is_kept);
+        $promise!(kept, a_kept_segment_is_given_up);
         $promise!(kept, what_is_set_aside_is_found_and_its_writer_lives);
         $promise!(scrub, a_pass_is_taken_on_by_one_at_a_time);
         $promise!(scrub, damage_is_listed_until_it_is_released);

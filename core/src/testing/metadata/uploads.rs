@@ -20,7 +20,8 @@ use crate::domain::storage_class::{ClassName, StorageClass};
 /// The least size of a part that is not the last.
 const MIN: u64 = 5 << 20;
 
-fn number(n: i64) -> PartNumber {
+/// A part's number.
+pub fn number(n: i64) -> PartNumber {
     PartNumber::new(n).unwrap()
 }
 

@@ -128,6 +128,10 @@ pub trait Catalogue: Send + Sync + 'static {
     /// Segments that are kept, in order of id.
     async fn kept_segments(&self) -> Result<Vec<KeptSegment>, MetadataError>;
 
+    /// A kept segment is kept no longer: its unknown bytes count as dead, and it is condemned at `now` if no blob lies in
+    /// it. Whether it was kept.
+    async fn give_up_segment(&self, id: SegmentId, now: Timestamp) -> Result<bool, MetadataError>;
+
     /// Compares maintained figures and redundant columns with what they stand for. Reads everything: for
     /// `validate` only.
     async fn inconsistencies(&self) -> Result<Vec<Inconsistency>, MetadataError>;

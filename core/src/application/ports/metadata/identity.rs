@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{MetadataError, WriterId};
 use crate::domain::blob::SegmentId;
 use crate::domain::identity::{StoreId, TierId};
-use crate::domain::incarnation::{Incarnation, LastStart, Whereabouts};
+use crate::domain::incarnation::{Incarnation, LastStart, NotedStart, Whereabouts};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -61,8 +61,8 @@ pub trait IdentityStore {
     /// Enters a start of `writer`, if the last one is still the one with the token `was`. Whether it was.
     ///
     /// From then on this connection writes as that incarnation: once another one of the same writer has been entered,
-    /// [`heartbeat`](super::Leases::heartbeat) and whatever registers a segment fail with
-    /// [`MetadataError::Superseded`].
+    /// [`heartbeat`](super::Leases::heartbeat), every commit and relocation, and whatever registers a segment fail
+    /// with [`MetadataError::Superseded`].
     async fn enter_start(
         &self,
         writer: WriterId,
@@ -71,6 +71,12 @@ pub trait IdentityStore {
         place: &Whereabouts,
         now: Timestamp,
     ) -> Result<bool, MetadataError>;
+
+    /// The start `token` of `writer` is noted in both tiers since `now`; nothing if another start was entered meanwhile.
+    async fn note_start(&self, writer: WriterId, token: Uuid, now: Timestamp) -> Result<(), MetadataError>;
+
+    /// The starts that are noted in the tiers, of writers whose word holds at `now` that they live.
+    async fn noted_starts(&self, now: Timestamp) -> Result<Vec<NotedStart>, MetadataError>;
 
     /// Forgets starts before `before` of writers that do not live.
     async fn forget_starts(&self, before: Timestamp) -> Result<(), MetadataError>;

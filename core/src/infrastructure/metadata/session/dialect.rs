@@ -382,9 +382,13 @@ impl Fault {
         Self::Final(MetadataError::Failed(what.into()))
     }
 
-    /// Whether the database itself is in trouble, so that no other transaction would fare better.
+    /// Whether the database itself is in trouble, or another server is in this one's place, so that no other transaction
+    /// would fare better.
     pub(crate) fn is_outage(&self) -> bool {
-        matches!(self, Self::Final(MetadataError::Unavailable(_) | MetadataError::Full(_)))
+        matches!(
+            self,
+            Self::Final(MetadataError::Unavailable(_) | MetadataError::Full(_) | MetadataError::Superseded)
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use crate::application::ports::metadata::{Move, Swept};
-use crate::domain::blob::{BlobId, ContentHash, Location, SegmentId};
+use crate::domain::blob::{BlobId, Location, SegmentId};
 use crate::domain::object::ObjectId;
 use crate::domain::placement::tier_of;
 use crate::domain::space::SpaceId;
@@ -152,6 +152,10 @@ pub(crate) async fn sweep_these(db: &Database, blobs: &[BlobId], now: Timestamp)
 async fn judge_all(tx: &mut Transaction, candidates: &[BlobId], now: Timestamp) -> Result<Swept, Fault> {
     let mut sweep = Sweep { now, ..Sweep::default() };
     for blob in candidates {
+        if sweep.pieces >= PIECES_AT_ONCE {
+            // The rest waits for the next transaction: who wants to commit comes between.
+            break;
+        }
         sweep.judge(tx, *blob).await?;
     }
     let Sweep { swept, tally, children, .. } = sweep;
@@ -160,11 +164,19 @@ async fn judge_all(tx: &mut Transaction, candidates: &[BlobId], now: Timestamp) 
     Ok(swept)
 }
 
+/// Extents of composites that one transaction removes at most: a composite of more goes in several.
+const PIECES_AT_ONCE: usize = 1000;
+
+/// The domain of a composite that goes in several transactions begins so. No upload, copy or completion finds it there.
+pub(crate) const GOING: &str = "going:";
+
 #[derive(Default)]
 struct Sweep {
     swept: Swept,
     tally: Tally,
-    /// Children of composites that went, or whose objects changed.
+    /// Extents removed so far.
+    pieces: usize,
+    /// Children of composites that went.
     children: Vec<BlobId>,
     now: Timestamp,
 }
@@ -173,10 +185,7 @@ impl Sweep {
     async fn judge(&mut self, tx: &mut Transaction, blob: BlobId) -> Result<(), Fault> {
         // Who holds the blob's row is about to refer to it, or gone in a moment: another time.
         let held = tx
-            .query(sql!(
-                "SELECT hash, parts, size, segment_id, space_id FROM blobs WHERE id = $1",
-                for_update_skip_locked
-            ))
+            .query(sql!("SELECT size, segment_id, space_id FROM blobs WHERE id = $1", for_update_skip_locked))
             .bind(blob.0)
             .optional()
             .await?;
@@ -205,17 +214,18 @@ impl Sweep {
             .await?
             .is_some();
         let segment = row.get::<Option<Uuid>>("segment_id")?.map(SegmentId);
-        if let ContentHash::Composite(..) = rows::content_hash(&row)? {
-            self.children.extend(children(tx, blob).await?);
-        }
         if referred {
-            if let Some(segment) = segment {
-                queue_move(tx, blob, segment).await?;
+            match segment {
+                Some(segment) => queue_move(tx, blob, segment).await?,
+                None => suspect_children(tx, blob).await?,
             }
             return forget_candidate(tx, blob).await;
         }
         if segment.is_none() {
-            tx.query(sql!("DELETE FROM extents WHERE parent_id = $1")).bind(blob.0).execute().await?;
+            if !self.remove_pieces(tx, blob).await? {
+                // It stays a candidate.
+                return Ok(());
+            }
             tx.query(sql!("DELETE FROM part_checksums WHERE blob_id = $1")).bind(blob.0).execute().await?;
         }
         tx.query(sql!("DELETE FROM move_candidates WHERE blob_id = $1")).bind(blob.0).execute().await?;
@@ -230,16 +240,60 @@ impl Sweep {
     }
 }
 
+impl Sweep {
+    /// Removes extents of a composite that nothing refers to, from its end, as many as this transaction may still remove;
+    /// what they name become candidates. Whether none is left. If some are, the composite leaves its domain, so that
+    /// nothing can refer to it again.
+    async fn remove_pieces(&mut self, tx: &mut Transaction, blob: BlobId) -> Result<bool, Fault> {
+        let most = PIECES_AT_ONCE.saturating_sub(self.pieces);
+        let gone = tx
+            .query(sql!(
+                "DELETE FROM extents WHERE parent_id = $1 AND (start, part) IN (SELECT e.start, e.part \
+                 FROM extents e WHERE e.parent_id = $1 ORDER BY e.start DESC, e.part DESC LIMIT $2) \
+                 RETURNING child_id"
+            ))
+            .bind(blob.0)
+            .bind(rows::signed(most as u64)?)
+            .map(|row| row.first().map(BlobId))
+            .await?;
+        self.pieces += gone.len();
+        let all = gone.len() < most;
+        self.children.extend(gone);
+        if all {
+            return Ok(true);
+        }
+        let left = tx
+            .query(sql!("SELECT 1 FROM extents WHERE parent_id = $1 LIMIT 1"))
+            .bind(blob.0)
+            .optional()
+            .await?;
+        if left.is_some() {
+            tx.query(sql!("UPDATE blobs SET domain = $2 WHERE id = $1"))
+                .bind(blob.0)
+                .bind(format!("{GOING}{}", blob.0))
+                .execute()
+                .await?;
+        }
+        Ok(left.is_none())
+    }
+}
+
 async fn forget_candidate(tx: &mut Transaction, blob: BlobId) -> Result<(), Fault> {
     tx.query(sql!("DELETE FROM gc_candidates WHERE blob_id = $1")).bind(blob.0).execute().await?;
     Ok(())
 }
 
-async fn children(tx: &mut Transaction, parent: BlobId) -> Result<Vec<BlobId>, Fault> {
-    tx.query(sql!("SELECT DISTINCT child_id FROM extents WHERE parent_id = $1"))
-        .bind(parent.0)
-        .map(|row| row.first().map(BlobId))
-        .await
+/// Makes the children of a composite GC's candidates.
+async fn suspect_children(tx: &mut Transaction, parent: BlobId) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO gc_candidates (blob_id) SELECT DISTINCT e.child_id FROM extents e \
+         WHERE e.parent_id = $1 ORDER BY e.child_id \
+         ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
+    ))
+    .bind(parent.0)
+    .execute()
+    .await?;
+    Ok(())
 }
 
 async fn tier(tx: &mut Transaction, segment: SegmentId) -> Result<StorageClass, Fault> {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use uuid::Uuid;
+
 use super::{kept, segments};
 use crate::application::ports::metadata::{Relocation, WriterId};
 use crate::application::ports::segments::SegmentKind;
@@ -16,7 +18,7 @@ use crate::infrastructure::metadata::write::tally::{NEVER_NAMED, Tally};
 
 pub(crate) async fn relocate(
     db: &Database,
-    writer: WriterId,
+    (writer, token): (WriterId, Uuid),
     relocations: &[Relocation],
     now: Timestamp,
 ) -> Result<Vec<bool>, Fault> {
@@ -49,7 +51,7 @@ pub(crate) async fn relocate(
                 .await?;
             }
         }
-        kept::count(&mut tx, writer).await?;
+        kept::count(&mut tx, (writer, token)).await?;
         pointed
     })
 }

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::batch::{Batch, Fences};
 use super::delete::{Deleted, KeyDeletion};
 use super::limits::Ledger;
@@ -26,9 +28,10 @@ use crate::infrastructure::watch;
 /// What one change came to.
 pub(crate) type Applied = Result<Outcome, Refusal>;
 
+/// For a writer, as the start of it that has the token.
 pub(crate) async fn commit(
     db: &Database,
-    writer: WriterId,
+    writer: (WriterId, Uuid),
     batch: &[Mutation],
     now: Timestamp,
 ) -> Result<Vec<Applied>, Fault> {
@@ -51,7 +54,7 @@ pub(crate) async fn commit(
 
 async fn one_by_one(
     db: &Database,
-    writer: WriterId,
+    writer: (WriterId, Uuid),
     batch: &[Mutation],
     now: Timestamp,
 ) -> Result<Vec<Applied>, Fault> {
@@ -70,15 +73,15 @@ fn fault_text(fault: Fault) -> String {
     MetadataError::from(fault).to_string()
 }
 
-/// As [`apply`], and counts the transaction.
+/// As [`apply`], and counts the transaction, which is fenced thereby.
 async fn counted(
     tx: &mut Transaction,
-    writer: WriterId,
+    writer: (WriterId, Uuid),
     mutations: &[Mutation],
     now: Timestamp,
     fences: Fences,
 ) -> Result<Vec<Applied>, Fault> {
-    let applied = apply(tx, writer, mutations, now, fences).await?;
+    let applied = apply(tx, writer.0, mutations, now, fences).await?;
     kept::count(tx, writer).await?;
     Ok(applied)
 }

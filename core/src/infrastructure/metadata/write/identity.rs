@@ -5,14 +5,16 @@ use uuid::Uuid;
 
 use crate::application::ports::metadata::{IdentityStore, MetadataError, StoreRecord, TierSample, WriterId};
 use crate::domain::identity::{StoreId, TierId};
-use crate::domain::incarnation::{Incarnation, LastStart, Whereabouts};
+use crate::domain::incarnation::{Incarnation, LastStart, NotedStart, Whereabouts};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::SqlMetadata;
 use crate::infrastructure::metadata::read::{rows, sample};
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::transaction;
+use crate::infrastructure::metadata::upkeep::kept;
 
 type Answer<T> = Result<T, MetadataError>;
 
@@ -60,6 +62,14 @@ impl IdentityStore for SqlMetadata {
             self.writes_as.set(writer, next.token);
         }
         Ok(entered)
+    }
+
+    async fn note_start(&self, writer: WriterId, token: Uuid, now: Timestamp) -> Answer<()> {
+        Ok(note_start(&self.db, writer, token, now).await?)
+    }
+
+    async fn noted_starts(&self, now: Timestamp) -> Answer<Vec<NotedStart>> {
+        Ok(noted_starts(&self.db, now).await?)
     }
 
     async fn forget_starts(&self, before: Timestamp) -> Answer<()> {
@@ -156,20 +166,53 @@ async fn last_start(db: &Database, writer: WriterId) -> Result<Option<LastStart>
     ))
     .bind(writer.0)
     .find(|row| {
-        let bits = |column| row.get::<i64>(column).map(i64::cast_unsigned);
         Ok(LastStart {
             incarnation: Incarnation {
                 generation: rows::count(row, "generation")?,
                 token: row.get("token")?,
             },
-            place: Whereabouts {
-                host: row.get("host")?,
-                boot: row.get("boot")?,
-                device: bits("device")?,
-                inode: bits("inode")?,
-                path: row.get("path")?,
-            },
+            place: place(row)?,
             alive_until: row.get::<Option<i64>>("expires_at")?.map(Timestamp),
+        })
+    })
+    .await
+}
+
+fn place(row: &Row) -> Result<Whereabouts, Fault> {
+    let bits = |column| row.get::<i64>(column).map(i64::cast_unsigned);
+    Ok(Whereabouts {
+        host: row.get("host")?,
+        boot: row.get("boot")?,
+        device: bits("device")?,
+        inode: bits("inode")?,
+        path: row.get("path")?,
+    })
+}
+
+async fn note_start(db: &Database, writer: WriterId, token: Uuid, now: Timestamp) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        tx.query(sql!("UPDATE incarnations SET noted_at = $3 WHERE writer = $1 AND token = $2"))
+            .bind(writer.0)
+            .bind(token)
+            .bind(now.millis())
+            .execute()
+            .await?;
+    })
+}
+
+async fn noted_starts(db: &Database, now: Timestamp) -> Result<Vec<NotedStart>, Fault> {
+    db.read(sql!(
+        "SELECT i.writer, i.token, i.host, i.boot, i.device, i.inode, i.path, i.noted_at \
+         FROM writers w JOIN incarnations i ON i.writer = w.id \
+         WHERE w.expires_at > $1 AND i.noted_at IS NOT NULL ORDER BY i.writer"
+    ))
+    .bind(now.millis())
+    .map(|row| {
+        Ok(NotedStart {
+            writer: row.get("writer")?,
+            token: row.get("token")?,
+            noted_at: Timestamp(row.get("noted_at")?),
+            place: place(row)?,
         })
     })
     .await
@@ -191,7 +234,8 @@ async fn enter_start(
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                  ON CONFLICT (writer) DO UPDATE SET generation = excluded.generation, token = excluded.token, \
                  host = excluded.host, boot = excluded.boot, device = excluded.device, inode = excluded.inode, \
-                 path = excluded.path, started_at = excluded.started_at WHERE incarnations.token = $10"
+                 path = excluded.path, started_at = excluded.started_at, noted_at = NULL \
+                 WHERE incarnations.token = $10"
             ))
             .bind(writer.0)
             .bind(rows::signed(next.generation)?)
@@ -205,6 +249,9 @@ async fn enter_start(
             .bind(was.unwrap_or_else(Uuid::nil))
             .execute()
             .await?;
+        if entered == 1 {
+            kept::only_for(&mut tx, writer, next.token).await?;
+        }
         entered == 1
     })
 }
