@@ -369,7 +369,7 @@ async fn with_rules(bad: &Bad, name: &str) -> SpaceAddress {
         ..Rule::default()
     };
     let setting = Setting::Lifecycle(Lifecycle { rules: vec![rule], small_objects_move: true });
-    metadata.put_setting(&address, &bucket, &setting).await.unwrap().unwrap();
+    metadata.put_setting(&address, &bucket, &setting, None).await.unwrap().unwrap();
     address
 }
 
@@ -408,7 +408,7 @@ async fn objects_under_rules() {
         ..Rule::default()
     };
     let setting = Setting::Lifecycle(Lifecycle { rules: vec![rule], small_objects_move: true });
-    metadata.put_setting(&space(), &bucket, &setting).await.unwrap().unwrap();
+    metadata.put_setting(&space(), &bucket, &setting, None).await.unwrap().unwrap();
     bad.running.clock.advance(3 * DAY_MILLIS);
     bad.fails("UPDATE", "objects", three[0].0.0).await;
     bad.run("lifecycle").await;

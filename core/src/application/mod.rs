@@ -6,6 +6,7 @@
 mod absence;
 pub mod access;
 pub mod commit;
+mod entered;
 pub mod error;
 mod fairness;
 pub mod giving_up;

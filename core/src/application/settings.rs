@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
 use crate::application::objects::ObjectRef;
-use crate::application::ports::metadata::{Found, Place};
+use crate::application::ports::metadata::{Found, Place, Refusal};
 use crate::application::store::{Entered, Store, Wish};
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, SpaceAddress};
@@ -24,6 +24,9 @@ use crate::domain::principal::Principal;
 use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
 use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::timestamp::Timestamp;
+
+/// How often a setting is decided again whose space's settings change meanwhile, before the client is told to try again.
+const ATTEMPTS_MAX: usize = 16;
 
 /// Spaces whose documents are remembered.
 const REMEMBERED_MAX: u64 = 1024;
@@ -70,10 +73,23 @@ impl Store {
     /// Sets a document of a bucket's space.
     pub async fn put_setting(&self, who: &Principal, bucket: &BucketName, setting: Setting) -> Result<()> {
         setting.validate()?;
-        let entered = self.enter_to_set(who, setting.kind().set_by(), bucket).await?;
-        self.check_setting(&entered, &setting)?;
-        let put = self.metadata.put_setting(&entered.address, bucket, &setting).await?.map_err(refused);
-        self.noted(setting.kind(), put)
+        self.decide_and_set(who, bucket, &setting).await
+    }
+
+    /// Decides on what is set as it stands, and sets `setting` only if that still stands then: of two owners' settings at
+    /// once, neither is decided without the other.
+    async fn decide_and_set(&self, who: &Principal, bucket: &BucketName, setting: &Setting) -> Result<()> {
+        let kind = setting.kind();
+        for _ in 0..ATTEMPTS_MAX {
+            let entered = self.enter_to_set(who, kind.set_by(), bucket).await?;
+            self.check_setting(&entered, setting)?;
+            let at = entered.space.as_ref().map(|space| space.settings);
+            match self.metadata.put_setting(&entered.address, bucket, setting, at).await? {
+                Err(Refusal::Changed) => {}
+                done => return self.noted(kind, done.map_err(refused)),
+            }
+        }
+        Err(Error::Conflict)
     }
 
     /// Sets the policy of a bucket's space. Its resources are that bucket's, and the credentials of its tenant that it
@@ -99,10 +115,7 @@ impl Store {
                 return Err(Invalid::new("policy", format!("Invalid principal in policy: {unknown}")).into());
             }
         }
-        let setting = Setting::Policy(Arc::new(policy));
-        self.check_setting(&entered, &setting)?;
-        let put = self.metadata.put_setting(&entered.address, bucket, &setting).await?.map_err(refused);
-        self.noted(SettingKind::Policy, put)?;
+        self.decide_and_set(who, bucket, &Setting::Policy(Arc::new(policy))).await?;
         Ok(entered.address)
     }
 

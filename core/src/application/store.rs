@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::decide::{By, Decision, Facts, Resource, Why, decide, is_open_to};
-use crate::application::access::authorize;
+use crate::access::decide::{By, Decision};
 use crate::application::commit::Committer;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, Ingest};
@@ -12,19 +11,21 @@ use crate::application::objects::ObjectRef;
 use crate::application::policies::Policied;
 use crate::application::pools::{Pools, Room};
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{Found, MetadataError, MetadataStore, Place, Target, VersionRef};
+use crate::application::ports::metadata::{MetadataError, MetadataStore, Place, Target, VersionRef};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
 use crate::application::settings::SettingsCache;
 use crate::application::{absence, metrics, request};
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::limits::{Quota, QuotaPart};
-use crate::domain::object::{Attributes, Object, Tags};
-use crate::domain::principal::{Principal, Right};
+use crate::domain::object::Object;
+use crate::domain::principal::Principal;
 use crate::domain::settings::SpaceSettings;
-use crate::domain::space::{DedupScope, Space, Versioning};
+use crate::domain::space::{DedupScope, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::versioning::{KeyVersions, Version, needs_null_version, overwrite};
+
+pub(crate) use crate::application::entered::{Entered, Located, Wish};
 
 /// One segment store for each storage class.
 #[derive(Clone)]
@@ -344,195 +345,6 @@ pub(crate) fn quota_exceeded(part: QuotaPart) -> Error {
     });
     request::denied("quota");
     Error::QuotaExceeded(part)
-}
-
-/// What a request wants to do in a place.
-#[derive(Clone, Copy)]
-pub(crate) struct Wish<'a> {
-    action: Action,
-    key: Option<&'a Key>,
-    version: bool,
-}
-
-impl<'a> Wish<'a> {
-    /// To do `action` to an object, or, without a key, to the space or to an object without one.
-    pub(crate) fn of(action: Action, key: Option<&'a Key>) -> Self {
-        Self { action, key, version: false }
-    }
-
-    /// The same, of a version that the request names, if it does.
-    pub(crate) fn version(self, named: bool) -> Self {
-        Self { version: named, ..self }
-    }
-}
-
-/// A place that a request is about.
-pub(crate) struct Entered {
-    /// Its address.
-    pub(crate) address: SpaceAddress,
-    /// The space, where it was looked up.
-    pub(crate) space: Option<Space>,
-    /// The bucket it was reached through.
-    pub(crate) bucket: Option<BucketName>,
-    /// What is set on it.
-    pub(crate) settings: Arc<SpaceSettings>,
-    /// Whether ACLs count.
-    acls: bool,
-    /// Whether the principal was let in by an ACL, and not by its rights or by the bucket's policy.
-    pub(crate) as_stranger: bool,
-}
-
-/// What an object that is not there is tagged with.
-static NO_TAGS: Tags = Tags::new();
-
-impl Entered {
-    fn at(address: SpaceAddress, space: Option<Space>, bucket: Option<BucketName>) -> Self {
-        Self { address, space, bucket, settings: SpaceSettings::none(), acls: false, as_stranger: false }
-    }
-
-    /// A place that is known already, by its address.
-    pub(crate) fn again(address: SpaceAddress, settings: Arc<SpaceSettings>) -> Self {
-        Self { settings, ..Self::at(address, None, None) }
-    }
-
-    /// Whether `who` may do `wish` here, to `object` if that is there.
-    pub(crate) fn decide(&self, who: &Principal, wish: Wish<'_>, object: Option<&Object>) -> Decision {
-        let key = wish.key.map(Key::as_str);
-        decide(
-            who,
-            wish.action,
-            &Resource { space: &self.address, key, version: wish.version },
-            &self.facts(object),
-        )
-    }
-
-    fn facts<'f>(&'f self, object: Option<&'f Object>) -> Facts<'f> {
-        Facts {
-            by_bucket: self.bucket.is_some(),
-            settings: &self.settings,
-            acls: self.acls,
-            object_acl: object.filter(|object| !object.is_delete_marker()).map(|object| object.acl),
-            tags: Some(object.map_or(&NO_TAGS, |object| &object.tags)),
-        }
-    }
-
-    /// Whether anything but rights could let `who` do anything here.
-    pub(crate) fn is_open_to(&self, who: &Principal) -> bool {
-        is_open_to(who, &self.facts(None))
-    }
-
-    /// Lets in whoever may do `wish` here, and nobody else. That a bucket exists is no secret, since its name
-    /// cannot be taken: a stranger is refused, as on S3, before anything inside is looked at.
-    pub(crate) fn allow(&self, who: &Principal, wish: Wish<'_>, object: Option<&Object>) -> Result<By> {
-        let why = match self.decide(who, wish, object) {
-            Decision::Allowed(by) => return Ok(by),
-            Decision::Refused(why) => why,
-        };
-        let hidden = |right| {
-            request::out_of_sight();
-            if self.bucket.is_some() { Error::Forbidden(right) } else { Error::NoSuchObject }
-        };
-        Err(match why {
-            // Natively, what is out of sight is not there, whatever is said about it.
-            Why::Policy if self.bucket.is_none() && !who.sees(&self.address) => hidden(wish.action.right()),
-            Why::Policy => {
-                request::denied("policy");
-                Error::PolicyDenies
-            }
-            Why::Right(right) => authorize::refuse(right),
-            Why::OutOfSight(right) => hidden(right),
-        })
-    }
-
-    /// Lets `who`, who was let in to write an object, write these of its attributes with it. Whom an ACL let in may write
-    /// them all: it knows no difference.
-    pub(crate) fn allow_attributes(
-        &self,
-        who: &Principal,
-        key: Option<&Key>,
-        attributes: &Attributes,
-    ) -> Result<()> {
-        if self.settings.policy.is_none() {
-            return Ok(());
-        }
-        let acl = who.context.sets_acl || attributes.acl.is_shared();
-        for (asked, action) in [
-            (acl, Action::PutObjectAcl),
-            (!attributes.tags.is_empty(), Action::PutObjectTagging),
-            (attributes.lock.retention.is_some(), Action::PutObjectRetention),
-            (attributes.lock.legal_hold.is_some(), Action::PutObjectLegalHold),
-        ] {
-            match self.decide(who, Wish::of(action, key), None) {
-                Decision::Refused(why) if asked && (why == Why::Policy || !self.as_stranger) => {
-                    return self.allow(who, Wish::of(action, key), None).map(drop);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets `who` at an object that is there. A delete marker is nothing that could be read: who may not list is
-    /// refused it.
-    fn admit(&self, who: &Principal, wish: Wish<'_>, object: &Object) -> Result<()> {
-        self.allow(who, wish, Some(object))?;
-        let reads = wish.action.right() == Right::Read;
-        if reads && object.is_delete_marker() && !self.may_list(who, wish) {
-            return Err(authorize::refuse(wish.action.right()));
-        }
-        Ok(())
-    }
-
-    /// The answer to who asks for what is not there: that it is not, to who may know, and to others the same as to what
-    /// they may not have (S3 `GetObject`).
-    fn absent(&self, who: &Principal, wish: Wish<'_>, missing: Error) -> Error {
-        match self.allow(who, wish, None) {
-            Err(refused) => refused,
-            Ok(_) if self.may_list(who, wish) => missing,
-            Ok(_) => authorize::refuse(wish.action.right()),
-        }
-    }
-
-    /// Whether `who` may know which keys are there; those that begin as the key of `wish`, where a policy tells them
-    /// apart. With a right of its own, and no policy, nothing is kept from it.
-    fn may_list(&self, who: &Principal, wish: Wish<'_>) -> bool {
-        if self.settings.policy.is_none() && who.may(wish.action.right(), &self.address).is_ok() {
-            return true;
-        }
-        let prefix = wish.key.map(Key::as_str).unwrap_or_default();
-        let asking = who.clone().asking(who.context.listing(prefix));
-        let wish = Wish::of(Action::ListBucket, None);
-        matches!(self.decide(&asking, wish, None), Decision::Allowed(_))
-    }
-
-    /// The target of a key in this place.
-    pub(crate) fn target(&self, key: crate::domain::address::Key, version: Option<VersionRef>) -> Target {
-        match version {
-            None => Target::Latest(self.address.clone(), key),
-            Some(version) => Target::Version(self.address.clone(), key, version),
-        }
-    }
-}
-
-/// An object that a principal was let at.
-pub(crate) struct Located {
-    /// The object.
-    pub(crate) found: Found,
-    /// The bucket it was reached through.
-    pub(crate) bucket: Option<BucketName>,
-}
-
-impl Located {
-    /// What `object` led to, unless that is a delete marker, which counts as absent.
-    pub(crate) fn content(self, object: &ObjectRef) -> Result<Self> {
-        if self.found.object.is_delete_marker() {
-            let addressed = matches!(object, ObjectRef::Key { version: Some(_), .. } | ObjectRef::Id(_));
-            let marker = &self.found.object;
-            let version_id = marker.s3_version_id();
-            return Err(Error::DeleteMarker { version_id, addressed, made: marker.created_at });
-        }
-        Ok(self)
-    }
 }
 
 /// The port's failures, sorted by what the caller should do. The cause is logged here, once.

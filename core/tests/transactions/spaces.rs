@@ -127,7 +127,7 @@ pub(super) async fn a_setting_and_a_bucket_that_goes(store: Store) -> Pair {
     let (setting, through) = (bench.clone(), name.clone());
     let set: Work<String> = Box::pin(async move {
         let tags = Setting::Tags([("k".to_owned(), "v".to_owned())].into());
-        said(setting.store.put_setting(&setting.space, &through, &tags).await.unwrap())
+        said(setting.store.put_setting(&setting.space, &through, &tags, None).await.unwrap())
     });
     pair(&bench, set, remove(&bench, &name), move |answers| {
         Box::pin(async move {

@@ -67,19 +67,12 @@ impl Store {
             .replace
             .clone()
             .unwrap_or_else(|| (source.object.headers.clone(), source.object.metadata.clone()));
-        let tags = match &request.replace_tags {
-            Some(tags) => tags.clone(),
-            None => {
-                let tags = source.object.tags.clone();
-                // S3 `CopyObject`: tags that are copied are read. An ACL knows no difference.
-                let told_apart = self.settings_around(&source.object).await?.policy.is_some();
-                if told_apart && !tags.is_empty() {
-                    let reads = [Action::GetObjectTagging];
-                    self.also(who, &reads, &request.source, &source.object).await?;
-                }
-                tags
-            }
-        };
+        let copies_tags = request.replace_tags.is_none() && !source.object.tags.is_empty();
+        // S3 `CopyObject`: tags that are copied are read. An ACL knows no difference.
+        if copies_tags && self.settings_around(&source.object).await?.policy.is_some() {
+            self.also(who, &[Action::GetObjectTagging], &request.source, &source.object).await?;
+        }
+        let tags = request.replace_tags.clone().unwrap_or_else(|| source.object.tags.clone());
         let mut attributes = Attributes {
             headers,
             metadata,

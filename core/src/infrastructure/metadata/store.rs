@@ -177,8 +177,9 @@ impl Spaces for SqlMetadata {
         space: &SpaceAddress,
         bucket: &BucketName,
         setting: &Setting,
+        at: Option<SettingsRevision>,
     ) -> Answer<Result<(), Refusal>> {
-        Ok(settings::write(&self.db, space, bucket, setting.kind(), Some(setting)).await?)
+        Ok(settings::write(&self.db, space, bucket, setting.kind(), Some(setting), at).await?)
     }
 
     async fn delete_setting(
@@ -187,7 +188,7 @@ impl Spaces for SqlMetadata {
         bucket: &BucketName,
         kind: SettingKind,
     ) -> Answer<Result<(), Refusal>> {
-        Ok(settings::write(&self.db, space, bucket, kind, None).await?)
+        Ok(settings::write(&self.db, space, bucket, kind, None, None).await?)
     }
 
     async fn settings(&self, space: SpaceId) -> Answer<(SettingsRevision, SpaceSettings)> {

@@ -26,7 +26,7 @@ pub async fn documents_replace_their_kind_and_move_the_revision(store: &dyn Meta
     let mut last = space.settings;
     let access = Setting::PublicAccess(Declared::Set(PublicAccess::DEFAULT));
     for setting in [tags("1"), access.clone(), tags("2")] {
-        store.put_setting(&bench.space, &name, &setting).await.unwrap().unwrap();
+        store.put_setting(&bench.space, &name, &setting, None).await.unwrap().unwrap();
         let now = bench.space().await.settings;
         assert!(now > last);
         last = now;
@@ -36,6 +36,8 @@ pub async fn documents_replace_their_kind_and_move_the_revision(store: &dyn Meta
     assert_eq!(bench.has_put("k", b"1").await.settings, last, "an object tells the revision of its space");
     store.delete_setting(&bench.space, &name, SettingKind::Tags).await.unwrap().unwrap();
     store.delete_setting(&bench.space, &name, SettingKind::Cors).await.unwrap().unwrap();
+    let stale = store.put_setting(&bench.space, &name, &tags("3"), Some(last)).await.unwrap();
+    assert_eq!(stale, Err(Refusal::Changed), "what was decided on settings that are gone");
     let (revision, settings) = store.settings(space.id).await.unwrap();
     assert!(revision > last && settings.tags.is_none() && settings.public_access.is_some());
     bench.finish().await;
@@ -47,10 +49,10 @@ pub async fn documents_are_set_through_the_bucket_that_names_the_space(store: &d
     let name = bench.bucket().await;
     let stranger = Bench::new(store).await;
     stranger.bucket().await;
-    let wrong = store.put_setting(&stranger.space, &name, &tags("1")).await.unwrap();
+    let wrong = store.put_setting(&stranger.space, &name, &tags("1"), None).await.unwrap();
     assert_eq!(wrong, Err(Refusal::NoSuchBucket));
     assert!(stranger.space().await.settings.is_untouched());
-    store.put_setting(&bench.space, &name, &tags("1")).await.unwrap().unwrap();
+    store.put_setting(&bench.space, &name, &tags("1"), None).await.unwrap().unwrap();
     let before = bench.space().await;
     store.delete_bucket(&name, bench.now()).await.unwrap();
     let after = bench.space().await;
@@ -70,7 +72,7 @@ pub async fn lifecycle_passes_are_found_until_done(store: &dyn MetadataStore) {
         due.into_iter().find(|(space, _)| *space == bench.space).map(|(_, pass)| pass.unwrap())
     };
     assert_eq!(next(Timestamp(i64::MAX)).await, None);
-    store.put_setting(&bench.space, &name, &Setting::Lifecycle(rules())).await.unwrap().unwrap();
+    store.put_setting(&bench.space, &name, &Setting::Lifecycle(rules()), None).await.unwrap().unwrap();
     let begun = bench.now();
     let mut pass = next(begun).await.unwrap();
     assert_eq!((pass.lifecycle.clone(), pass.place.clone()), (rules(), None));
@@ -81,7 +83,11 @@ pub async fn lifecycle_passes_are_found_until_done(store: &dyn MetadataStore) {
     assert_eq!((again.place, again.begun_at), (Some("here".to_owned()), begun));
     let mut changed = rules();
     changed.rules[0].expiration = Some(Expiration::Days(2));
-    store.put_setting(&bench.space, &name, &Setting::Lifecycle(changed.clone())).await.unwrap().unwrap();
+    store
+        .put_setting(&bench.space, &name, &Setting::Lifecycle(changed.clone()), None)
+        .await
+        .unwrap()
+        .unwrap();
     let mut anew = next(Timestamp(0)).await.unwrap();
     assert_eq!((anew.place.clone(), anew.lifecycle.clone()), (None, changed));
     anew.begun_at = begun;

@@ -40,11 +40,13 @@ pub trait Spaces: Send + Sync + 'static {
 
     /// Sets a document of a space, in place of the one of its kind. [`Refusal::NoSuchBucket`] if `bucket` does
     /// not name the space.
+    /// [`Refusal::Changed`] if the settings of the space are at another revision than `at`.
     async fn put_setting(
         &self,
         space: &SpaceAddress,
         bucket: &BucketName,
         setting: &Setting,
+        at: Option<SettingsRevision>,
     ) -> Result<Result<(), Refusal>, MetadataError>;
 
     /// Removes a document of a space, if there is one; refuses as [`Self::put_setting`].

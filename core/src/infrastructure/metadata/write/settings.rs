@@ -21,11 +21,13 @@ pub(crate) async fn write(
     bucket: &BucketName,
     kind: SettingKind,
     setting: Option<&Setting>,
+    at: Option<SettingsRevision>,
 ) -> Result<Result<(), Refusal>, Fault> {
     let document = setting.map(Setting::to_document).transpose().map_err(|e| Fault::failed(e.to_string()))?;
     transaction!(db, |tx| {
         match named(&mut tx, address, bucket).await? {
             None => Err(Refusal::NoSuchBucket),
+            Some(space) if at.is_some_and(|at| at != space.settings) => Err(Refusal::Changed),
             Some(space) => {
                 // The space's row first: whoever writes another document of it waits here.
                 tx.query(sql!("UPDATE spaces SET settings = settings + 1 WHERE id = $1"))
