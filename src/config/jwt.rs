@@ -50,14 +50,14 @@ impl JwtConfig {
     pub fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
         let source = match (&settings.jwt_secret, &settings.jwt_jwks) {
             (None, None) => {
-                let why = format!("means nothing without {SECRET} or {JWKS}");
+                let why = format!("needs {SECRET} or {JWKS}");
                 return match dependent(settings).chain(of_url(settings)).find(|(_, value)| value.is_some()) {
                     Some((setting, _)) => Err(ConfigError::new(setting, why)),
                     None => Ok(None),
                 };
             }
             (Some(_), Some(_)) => {
-                return Err(ConfigError::new(JWKS, format!("cannot be set along with {SECRET}")));
+                return Err(ConfigError::new(JWKS, format!("cannot be set together with {SECRET}")));
             }
             (Some(secret), None) if secret.len() < SECRET_BYTES_MIN => {
                 return Err(ConfigError::new(SECRET, format!("must have at least {SECRET_BYTES_MIN} bytes")));

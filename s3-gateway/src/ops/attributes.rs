@@ -1,4 +1,4 @@
-//! GetObjectAttributes.
+//! `GetObjectAttributes`.
 
 use juststorage_core::application::objects::attributes::ObjectParts;
 use juststorage_core::application::objects::list::PAGE_MAX;

@@ -60,7 +60,7 @@ pub(crate) async fn list(
     page(api, &request, &request.input).await.map(S3Response::new)
 }
 
-/// `GET //`: ListBuckets outside of s3s's routes.
+/// `GET //`: `ListBuckets` outside of s3s's routes.
 pub(crate) async fn list_plain(api: &Api, request: &S3Request<Body>) -> S3Result<S3Response<Body>> {
     let mut input = ListBucketsInput::default();
     for (key, value) in request.uri.query().map(crate::allowlist::query_pairs).unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! One object: PutObject, GetObject, HeadObject.
+//! One object: `PutObject`, `GetObject`, `HeadObject`.
 
 use futures::StreamExt as _;
 use http::header::{
