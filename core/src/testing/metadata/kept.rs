@@ -134,7 +134,7 @@ pub async fn a_kept_segment_is_given_up(store: &dyn MetadataStore) {
     // A backup of the database may name it, so its file stays for the retention.
     let condemned = store.condemned(Timestamp(0), bench.now(), 10_000).await.unwrap();
     assert!(condemned.iter().all(|segment| segment.id != empty));
-    assert_eq!(state(store, unsettled).await, Some(SegmentState::Open));
+    assert_eq!(state(store, unsettled).await, Some(SegmentState::Orphaned));
     store.settle_segment(unsettled, unknown, bench.now()).await.unwrap();
     assert_eq!(state(store, unsettled).await, Some(SegmentState::Condemned));
     for left in store.take_over(dead.writer).await.unwrap().segments {
