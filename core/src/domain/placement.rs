@@ -9,7 +9,9 @@ pub const LIVE_SHARE_MIN: u64 = 500;
 /// The thousandths of a pack's payload that blobs refer to; all of a pack without payload.
 pub fn live_share(live_bytes: u64, dead_bytes: u64) -> u64 {
     let payload = u128::from(live_bytes) + u128::from(dead_bytes);
-    (u128::from(live_bytes) * 1000).checked_div(payload).map_or(1000, |share| share as u64)
+    (u128::from(live_bytes) * 1000)
+        .checked_div(payload)
+        .map_or(1000, |share| u64::try_from(share).unwrap_or(1000))
 }
 
 /// Whether a sealed pack should be rewritten.

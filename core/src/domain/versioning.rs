@@ -261,6 +261,7 @@ impl Expiry {
 
 /// What is there of a version that a lifecycle rule has judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // four facts, independent of one another
 pub struct Judged {
     /// Whether its tags are those that were judged.
     pub has_same_tags: bool,

@@ -41,19 +41,18 @@ pub(crate) async fn create(db: &Database, new: NewUpload<'_>) -> Result<Result<U
         };
         if stands {
             let space = spaces::ensure_space(&mut tx, new.space, new.now).await?;
-            match check_lock_asked(Some(&space), &new.attributes.lock) {
-                Err(denial) => Err(denial.into()),
-                Ok(()) => {
-                    insert(&mut tx, &new, &space).await?;
-                    Ok(Upload {
-                        id: new.id,
-                        space,
-                        key: new.key.cloned(),
-                        attributes: new.attributes.clone(),
-                        checksum: new.checksum,
-                        created_at: new.now,
-                    })
-                }
+            if let Err(denial) = check_lock_asked(Some(&space), &new.attributes.lock) {
+                Err(denial.into())
+            } else {
+                insert(&mut tx, &new, &space).await?;
+                Ok(Upload {
+                    id: new.id,
+                    space,
+                    key: new.key.cloned(),
+                    attributes: new.attributes.clone(),
+                    checksum: new.checksum,
+                    created_at: new.now,
+                })
             }
         } else {
             Err(Refusal::NoSuchBucket)

@@ -310,16 +310,13 @@ impl<'a> Versions<'a> {
     }
 
     fn retire(&mut self, gone: ObjectId) -> Which {
-        match self.by_id.get(&gone).copied() {
-            Some(at) => {
-                let planned = &mut self.planned[at];
-                (planned.state, planned.is_latest) = (ObjectState::Deleting, false);
-                Which::Planned(at)
-            }
-            None => {
-                self.retired.push(gone);
-                Which::Stored(gone)
-            }
+        if let Some(at) = self.by_id.get(&gone).copied() {
+            let planned = &mut self.planned[at];
+            (planned.state, planned.is_latest) = (ObjectState::Deleting, false);
+            Which::Planned(at)
+        } else {
+            self.retired.push(gone);
+            Which::Stored(gone)
         }
     }
 
