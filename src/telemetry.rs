@@ -61,6 +61,7 @@ impl Metrics {
                 tracing::warn!("another metrics recorder is installed: /metrics will be empty");
             }
             describe();
+            exist();
             handle
         });
         Self(handle.clone())
@@ -89,7 +90,7 @@ fn builder() -> PrometheusBuilder {
     })
 }
 
-/// Describes every metric, and creates the series that dashboards need before their first event.
+/// Describes every metric.
 fn describe() {
     describe_counter!("activestorage_requests_total", "Requests answered, by method, status and namespace");
     describe_histogram!(
@@ -186,6 +187,10 @@ fn describe() {
         "Tiers in which a server that lives has another directory than this one"
     );
     describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
+}
+
+/// Creates the series that dashboards and alerts need before their first event.
+fn exist() {
     juststorage_core::application::metrics::exist();
     for name in [
         "activestorage_answers_cut_total",

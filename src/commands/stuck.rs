@@ -127,15 +127,14 @@ fn describe_unnamed(unnamed: &Unnamed) -> String {
         }
     };
     let (count, bytes) = (records.len(), HumanBytes(bytes_of(records)));
-    let mut text =
-        format!("segment {id} on the {tier} tier: records that no object names: {count} ({bytes})\n");
-    for record in records.iter().take(RECORDS_SHOWN) {
-        text += &format!("  sha256 {}  {} bytes\n", record.hash, record.length);
-    }
+    let mut lines =
+        vec![format!("segment {id} on the {tier} tier: records that no object names: {count} ({bytes})\n")];
+    let shown = records.iter().take(RECORDS_SHOWN);
+    lines.extend(shown.map(|record| format!("  sha256 {}  {} bytes\n", record.hash, record.length)));
     if count > RECORDS_SHOWN {
-        text += &format!("  and {} more; --json lists {RECORDS_MAX}\n", count - RECORDS_SHOWN);
+        lines.push(format!("  and {} more; --json lists {RECORDS_MAX}\n", count - RECORDS_SHOWN));
     }
-    text
+    lines.concat()
 }
 
 fn bytes_of(records: &[FoundRecord]) -> u64 {
