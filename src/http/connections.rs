@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::Activity;
+use super::linger::Unwanted;
 use super::{Front, counted};
 
 /// Connections of the native front beyond all others, for probes and metrics.
@@ -18,6 +19,7 @@ const PROBES_MAX: usize = 16;
 pub struct Connections {
     max: usize,
     open: Mutex<Open>,
+    unwanted: Unwanted,
 }
 
 #[derive(Default)]
@@ -40,6 +42,11 @@ impl Slot {
     pub(super) fn probes_only(&self) -> bool {
         self.id.is_none()
     }
+
+    /// The pace at which all connections read what was refused.
+    pub(super) fn unwanted(&self) -> Unwanted {
+        self.connections.unwanted.clone()
+    }
 }
 
 impl Drop for Slot {
@@ -56,7 +63,7 @@ impl Drop for Slot {
 impl Connections {
     /// At most `max` at once, and a few for probes.
     pub fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { max: max.max(1), open: Mutex::default() })
+        Arc::new(Self { max: max.max(1), open: Mutex::default(), unwanted: Unwanted::new() })
     }
 
     /// Accepts a connection of `front` if there is room, or if room can be made.

@@ -6,8 +6,8 @@
 //! read and dropped for a while, which nginx calls a lingering close.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,14 +16,53 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use juststorage_core::domain::pace::Pace;
+use tokio::time::Instant;
 use tower::Service;
 
 /// How long a client may continue to send a body that is dropped.
 const LINGER_MAX: Duration = Duration::from_secs(10);
 
+/// Bytes of each body that are read and dropped at once. Most bodies of refused requests are no longer.
+const AT_ONCE: u64 = 1 << 20;
+
+/// Bytes per second of all bodies that are read and dropped beyond [`AT_ONCE`] of each. Without a limit, clients that send
+/// what was refused take the processor from those that are served.
+const PER_SECOND: u64 = 256 << 20;
+
+/// The pace at which all connections together read what was refused.
+#[derive(Clone)]
+pub(super) struct Unwanted(Arc<(Instant, Mutex<Pace>)>);
+
+impl Unwanted {
+    pub(super) fn new() -> Self {
+        Self(Arc::new((Instant::now(), Mutex::default())))
+    }
+
+    /// Reads the rest of a body and drops it.
+    async fn read<B: Body<Data = Bytes> + Unpin>(&self, body: &mut B) {
+        let mut dropped = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            dropped += bytes;
+            if dropped > AT_ONCE {
+                tokio::time::sleep(self.take(bytes)).await;
+            }
+        }
+    }
+
+    fn take(&self, bytes: u64) -> Duration {
+        let (begun, pace) = &*self.0;
+        pace.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, PER_SECOND, begun.elapsed())
+    }
+}
+
 /// Wraps the service of a front, so that every answer reaches its client.
 #[derive(Clone)]
-pub struct Linger<S>(pub S);
+pub(super) struct Linger<S> {
+    pub(super) inner: S,
+    pub(super) unwanted: Unwanted,
+}
 
 impl<S, B, R> Service<Request<B>> for Linger<S>
 where
@@ -36,7 +75,7 @@ where
     type Future = BoxFuture<'static, Result<Response<R>, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+        self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
@@ -45,7 +84,9 @@ where
         let waits = lingers && waits(request.headers());
         let asked = Arc::new(AtomicBool::new(!waits));
         let rest = asked.clone();
-        let answer = self.0.call(request.map(|body| Lingering { body: Some(body), asked: rest, lingers }));
+        let unwanted = self.unwanted.clone();
+        let lingering = |body| Lingering { body: Some(body), asked: rest, lingers, unwanted };
+        let answer = self.inner.call(request.map(lingering));
         Box::pin(async move {
             let mut response = answer.await?;
             // Whether this client now sends its body or not is its choice (RFC 9110 section 10.1.1), so where
@@ -64,6 +105,7 @@ pub struct Lingering<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static
     /// Whether the client sends already: one that waits for `100 Continue` does not.
     asked: Arc<AtomicBool>,
     lingers: bool,
+    unwanted: Unwanted,
 }
 
 fn waits(headers: &HeaderMap) -> bool {
@@ -102,9 +144,9 @@ impl<B: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static> Drop for Linge
         let Some(mut body) = self.body.take().filter(|body| sends && !body.is_end_stream()) else { return };
         // Outside of a runtime there is no connection to save either.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let unwanted = self.unwanted.clone();
             runtime.spawn(async move {
-                let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-                let _ = tokio::time::timeout(LINGER_MAX, rest).await;
+                let _ = tokio::time::timeout(LINGER_MAX, unwanted.read(&mut body)).await;
             });
         }
     }
@@ -143,7 +185,7 @@ mod tests {
             }
             Ok::<_, Infallible>(Response::new(()))
         });
-        let answer = Linger(service).oneshot(request).await.unwrap();
+        let answer = Linger { inner: service, unwanted: Unwanted::new() }.oneshot(request).await.unwrap();
         // The rest is read by a task of its own, on this very thread.
         for _ in 0..10 {
             tokio::task::yield_now().await;
@@ -156,6 +198,24 @@ mod tests {
         for read in 0..=3 {
             assert_eq!(after(read, false).await, (3, false));
         }
+    }
+
+    /// Two bodies of 512 MiB that nobody wants are read at one pace, and one of a mebibyte at once.
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_wants_is_read_at_a_pace() {
+        let unwanted = Unwanted::new();
+        let read = async |mebibytes: usize| {
+            let frames = futures::stream::iter(0..mebibytes)
+                .map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 1 << 20]))));
+            unwanted.read(&mut StreamBody::new(frames)).await;
+        };
+        let begun = Instant::now();
+        read(1).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        tokio::join!(read(512), read(512));
+        let took = begun.elapsed().as_millis();
+        // 1,022 MiB at 256 MiB/s, of which a quarter of a second is not waited for.
+        assert!((3_700..3_800).contains(&took), "{took} ms");
     }
 
     #[tokio::test]

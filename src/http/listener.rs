@@ -22,8 +22,9 @@ use tower::Service;
 use super::arrival::{Activity, Arrival};
 use super::connections::Slot;
 use super::head::{READ_BYTES_MAX, READ_LINES_MAX};
+use super::linger::Linger;
 use super::sending::{Noting, Streams};
-use super::{Connections, Front, Linger, Lingering, Patience, Patient, Proxies, Spelling, Tls, counted};
+use super::{Connections, Front, Lingering, Patience, Patient, Proxies, Spelling, Tls, counted};
 use crate::failure::Failure;
 
 /// How long sent bytes may stay unacknowledged: a client that stops reading an answer, or whose machine is
@@ -237,7 +238,7 @@ impl Connection {
         let Times { idle, patience } = self.times;
         let activity = self.activity;
         let arrival = Arrival {
-            inner: Linger(service),
+            inner: Linger { inner: service, unwanted: self.place.unwanted() },
             peer: self.peer,
             tls,
             proxies: self.proxies.clone(),

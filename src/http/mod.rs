@@ -16,7 +16,7 @@ mod tls;
 
 pub use arrival::{InHand, Peer};
 pub use connections::Connections;
-pub use linger::{Linger, Lingering};
+pub use linger::Lingering;
 pub use listener::{Listener, Server, Times};
 pub use observe::{NamespaceLabels, Observe};
 pub use origin::Proxies;
