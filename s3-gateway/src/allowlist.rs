@@ -236,7 +236,8 @@ fn misused(method: &Method, level: Level, has: impl Fn(&str) -> bool) -> Option<
         _ if level != Level::Object => None,
         Method::PUT if has("partNumber") && !has("uploadId") => {
             let why = "This operation does not accept partNumber without uploadId";
-            Some(Refusal::invalid_argument(why).with("ArgumentName", "partNumber"))
+            let refusal = Refusal::invalid_argument(why).with("ArgumentName", "partNumber");
+            Some(refusal.with("ArgumentValue", "partNumber"))
         }
         Method::PUT if has("uploadId") && !has("partNumber") => {
             let why = "The specified method is not allowed against this resource.";
@@ -375,6 +376,9 @@ fn is_in(list: &[&str], name: &str) -> bool {
 /// Which operations lock what they write: the others would ignore the headers. A copy is a put here.
 const LOCKING: &[&str] = &["PutObject", "CreateMultipartUpload"];
 
+/// What `x-amz-object-ownership` may say on S3.
+const OWNERSHIPS: [&str; 3] = ["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"];
+
 /// Which operations copy where a source is named.
 const COPYING: &[&str] = &["PutObject", "UploadPart"];
 
@@ -424,6 +428,13 @@ pub(crate) fn check_headers(operation: &Operation, headers: &HeaderMap) -> Resul
         }
     }
     let ownership = headers.get_all("x-amz-object-ownership");
+    let known =
+        |value: &&http::HeaderValue| OWNERSHIPS.iter().any(|name| value.as_bytes() == name.as_bytes());
+    if let Some(wrong) = ownership.iter().find(|value| !known(value)) {
+        let wrong = String::from_utf8_lossy(wrong.as_bytes()).into_owned();
+        let message = format!("Invalid x-amz-object-ownership header: {}", quoted(&wrong));
+        return Err(Refusal::invalid_argument(message).with("ArgumentName", "x-amz-object-ownership"));
+    }
     if ownership.iter().any(|value| value.as_bytes() != b"BucketOwnerEnforced") {
         return Err(Refusal::not_implemented(
             "Object ownership other than BucketOwnerEnforced is not implemented.",

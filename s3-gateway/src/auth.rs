@@ -31,7 +31,7 @@ use time::format_description::BorrowedFormatItem;
 use crate::acl;
 use crate::allowlist::query_pairs;
 use crate::dto::{address, effective_headers, text};
-use crate::errors::{Refusal, fail, internal, translate};
+use crate::errors::{Refusal, fail, internal, translate, with_member};
 
 /// What is found out about a request on its way, between s3s's callbacks and the answer.
 #[derive(Default)]
@@ -69,11 +69,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// The key with this name, if there is one that holds.
 async fn look_up(access: &Access, access_key: &str) -> S3Result<S3Identity> {
     access.s3(access_key).await.map_err(translate)?.ok_or_else(|| {
-        fail(
-            StatusCode::FORBIDDEN,
-            "InvalidAccessKeyId",
-            "The AWS Access Key Id you provided does not exist in our records.",
-        )
+        let message = "The AWS Access Key Id you provided does not exist in our records.";
+        let error = fail(StatusCode::FORBIDDEN, "InvalidAccessKeyId", message);
+        with_member(error, "AWSAccessKeyId", access_key)
     })
 }
 

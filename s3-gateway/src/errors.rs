@@ -384,7 +384,7 @@ pub(crate) fn render(refusal: &Refusal, context: &Context<'_>) -> String {
 pub(crate) fn complete(body: &[u8], given: &[(String, String)], context: &Context<'_>) -> Option<Vec<u8>> {
     const END: &[u8] = b"</Error>";
     let head = body.strip_suffix(END)?;
-    let mut completed = head.to_vec();
+    let mut completed = String::from_utf8_lossy(head).replace("&quot;", "\"").into_bytes();
     // git-annex, for one, fails on an error without a message.
     if !head.windows(9).any(|window| window == b"<Message>") {
         completed.extend_from_slice(b"<Message>The request failed.</Message>");
@@ -418,7 +418,8 @@ fn tail(context: &Context<'_>) -> String {
     )
 }
 
-/// Text as XML holds it; characters that XML 1.0 cannot hold become U+FFFD.
+/// An element's text as XML holds it; characters that XML 1.0 cannot hold become U+FFFD. Quotes stay as they are, as S3
+/// writes them.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -426,7 +427,6 @@ pub(crate) fn escape(text: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
             c if unwritable(c) => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
@@ -529,6 +529,9 @@ mod tests {
         let text = String::from_utf8(completed).unwrap();
         assert!(text.contains("<Message>") && text.contains("<RequestId>R</RequestId><HostId>H</HostId>"));
         assert!(text.contains("<Resource>/b/a&amp;b\u{fffd}</Resource>") && text.ends_with("</Error>"));
+        let quoted = b"<Error><Code>X</Code><Message>a &quot;b&quot; &lt;</Message></Error>";
+        let text = String::from_utf8(complete(quoted, &[], &context).unwrap()).unwrap();
+        assert!(text.contains("<Message>a \"b\" &lt;</Message>"), "MinIO's clients look for the quotes");
         assert!(complete(b"<ListBucketResult/>", &[], &context).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! What is taken from s3s once it has verified the signature. Reads of objects: it refuses ranges, lists of entity
 //! tags and dates that HTTP tells a server to ignore or understand. `GET //`, which it takes for a bucket without
-//! name. And every operation that takes an XML document, which it does not read as XML ([`crate::wire`]).
+//! name. And every operation that takes an XML document, which it does not read as XML ([`crate::wire`]). Copies and deletes with
+//! conditions that S3 takes and s3s does not: a tag without quotes, a date that is none.
 
 use http::{Extensions, HeaderMap, Method, Uri};
 use s3s::route::S3Route;
@@ -8,6 +9,7 @@ use s3s::{Body, S3Request, S3Response, S3Result};
 
 use crate::api::Api;
 use crate::auth::{self, Doorkeeper, hoisted};
+use crate::dto::conditions::are_odd;
 use crate::errors::internal;
 use crate::ops;
 use crate::service::Target;
@@ -22,8 +24,10 @@ pub(crate) struct Routes {
 
 #[async_trait::async_trait]
 impl S3Route for Routes {
-    fn is_match(&self, _: &Method, uri: &Uri, _: &HeaderMap, extensions: &mut Extensions) -> bool {
+    fn is_match(&self, _: &Method, uri: &Uri, headers: &HeaderMap, extensions: &mut Extensions) -> bool {
         extensions.get::<Target>().is_some_and(|target| match target.operation.name {
+            "DeleteObject" => are_odd(headers),
+            "PutObject" | "UploadPart" => headers.contains_key("x-amz-copy-source") && are_odd(headers),
             "GetObject" | "HeadObject" | "PutBucketPolicy" => true,
             "ListBuckets" => uri.path() != "/",
             operation => wire::takes_xml(operation),
@@ -56,6 +60,7 @@ impl S3Route for Routes {
                 ops::policy::put(&self.api, request, &bucket).await
             }
             ("ListBuckets", ..) => ops::buckets::list_plain(&self.api, &request).await,
+            ("PutObject" | "UploadPart" | "DeleteObject", ..) => self.documents.conditional(request).await,
             _ => self.documents.call(request).await,
         }
     }

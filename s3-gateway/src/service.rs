@@ -96,6 +96,8 @@ fn builder(api: Api, sigv2: bool, domain: Option<&Arc<str>>) -> S3ServiceBuilder
     // What is signed contains this header's value whether it is named or not, so that it cannot be swapped;
     // and it stands for a signed `Date` where a client sends no other.
     config.unsigned_amz_header_allowlist.push("x-amz-date".to_owned());
+    // It may be one of ours ([`auth::resign`], which refuses an unsigned one of the client's).
+    config.unsigned_amz_header_allowlist.push("x-amz-trailer".to_owned());
     let mut builder = S3ServiceBuilder::new(api);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     if let Some(domain) = domain {
@@ -353,7 +355,11 @@ fn finish(
             let completed =
                 body.bytes().filter(|_| failed).and_then(|bytes| errors::complete(&bytes, &members, context));
             let body: ResponseBody = match completed {
-                Some(completed) => full(completed),
+                Some(completed) => {
+                    // s3s leaves it out where an error has headers of its own.
+                    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+                    full(completed)
+                }
                 None => body.map_err(BoxError::from).boxed_unsync(),
             };
             (parts, body)

@@ -169,15 +169,16 @@ impl Store {
 
     /// An object of a space whose versions can be locked; what holds it is in it.
     pub async fn lockable(&self, who: &Principal, action: Action, object: &ObjectRef) -> Result<Object> {
-        if let ObjectRef::Key { place, key, version } = object {
-            let entered = self.resolve(place).await?;
-            if entered.space.as_ref().is_some_and(|space| space.object_lock.is_none()) {
-                entered.allow(who, Wish::of(action, Some(key)).version(version.is_some()), None)?;
-                return Err(Error::NoObjectLock);
+        let lockless = match object {
+            ObjectRef::Key { place, .. } => {
+                let entered = self.resolve(place).await?;
+                entered.space.is_some_and(|space| space.object_lock.is_none())
             }
-        }
+            ObjectRef::Id(_) => false,
+        };
+        // A missing key is the graver fault, as S3 has it. This also decides whether the caller may know.
         let Found { object, .. } = self.locate_content(who, action, object).await?.found;
-        Ok(object)
+        if lockless { Err(Error::NoObjectLock) } else { Ok(object) }
     }
 
     /// When a lifecycle rule removes an object, and which: for current versions only. Costs no look into the

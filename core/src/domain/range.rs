@@ -56,14 +56,14 @@ impl ByteRange {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let refuse =
             || Invalid::new("range", "must be a single bytes=first-last, bytes=first- or bytes=-length");
-        let spec = text.trim().strip_prefix("bytes=").ok_or_else(refuse)?.trim();
+        let spec = text.trim().strip_prefix("bytes=").ok_or_else(refuse)?;
         let (first, last) = spec.split_once('-').ok_or_else(refuse)?;
         let number = |digits: &str| {
             let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
             // A number past u64 is past any object: saturate rather than refuse.
             plain.then(|| digits.parse().unwrap_or(u64::MAX))
         };
-        match (first.trim(), last.trim()) {
+        match (first, last) {
             ("", last) => number(last).map(Self::Suffix).ok_or_else(refuse),
             (first, "") => number(first).map(|first| Self::From { first, last: None }).ok_or_else(refuse),
             (first, last) => match (number(first), number(last)) {
@@ -125,6 +125,9 @@ mod tests {
             "bytes=0-1,3-4",
             "items=0-1",
             "bytes=+1-2",
+            "bytes= -1",
+            "bytes=0 -1",
+            "bytes=0- 1",
         ] {
             assert_eq!(ByteRange::from_header(text), None, "{text}");
         }

@@ -37,7 +37,7 @@ pub(crate) async fn verify(access: &Access, sigv2: bool, field: Field<'_>) -> S3
             let message = "Access Denied: a signed policy is required.";
             return Err(fail(StatusCode::FORBIDDEN, "AccessDenied", message));
         }
-        policy => policy.filter(|policy| !policy.is_empty()).ok_or_else(|| missing("policy"))?,
+        policy => policy.ok_or_else(|| missing("policy"))?,
     };
     if field("x-amz-security-token").is_some() {
         return Err(refusal(Refusal::invalid_token()));

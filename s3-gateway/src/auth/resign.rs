@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use juststorage_core::application::access::Access;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::hmac;
@@ -37,6 +37,10 @@ const STAND_IN: &str = "us-east-1";
 
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const TRAILER: HeaderName = HeaderName::from_static("x-amz-trailer");
+/// The announcement of a trailer that does not come.
+const NO_TRAILER: HeaderValue = HeaderValue::from_static("x-juststorage-none");
+
+const UNSIGNED_CHUNKS: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 
 /// Refuses what says nothing valid of its signature, and makes the rest readable for s3s, which judges it. `empty` is
 /// whether the request has no body. Where the chunks of the body are signed and s3s cannot verify them any more, what
@@ -48,6 +52,7 @@ pub(crate) async fn admit(
 ) -> Result<Option<Signer>, Refusal> {
     let Some(mut claims) = Claims::of(parts)? else { return Ok(None) };
     put_back(&mut parts.headers, &claims.headers, empty);
+    name_trailer(&mut parts.headers, &claims)?;
     if claims.presigned {
         let query = parts.uri.query().map(query_pairs).unwrap_or_default();
         take_from_query(&mut parts.headers, &claims.headers, &query);
@@ -111,6 +116,30 @@ fn put_back(headers: &mut HeaderMap, signed: &[String], empty: bool) {
     }
 }
 
+/// A body of unsigned chunks may come without a trailer; s3s wants one announced. An announcement of the client's own
+/// must be signed like every `x-amz-` header: s3s, which is told to let this one pass, does not look.
+fn name_trailer(headers: &mut HeaderMap, claims: &Claims) -> Result<(), Refusal> {
+    let bad = |code, message| Err(Refusal::new(StatusCode::BAD_REQUEST, code, message));
+    match claims.payload.as_str() {
+        _ if headers.contains_key(TRAILER) && claims.headers.iter().any(|name| name == TRAILER.as_str()) => {
+            Ok(())
+        }
+        _ if headers.contains_key(TRAILER) => {
+            let message = "There were headers present in the request which were not signed";
+            Err(Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", message))
+        }
+        UNSIGNED_CHUNKS => {
+            headers.insert(TRAILER, NO_TRAILER);
+            Ok(())
+        }
+        payload if payload.ends_with("-TRAILER") => bad(
+            "MalformedTrailerError",
+            "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// The SDK for JavaScript v2 signs headers and then moves them into the query of the URL: a signed header that was not
 /// sent is the one in the query.
 fn take_from_query(headers: &mut HeaderMap, signed: &[String], query: &[(String, String)]) {
@@ -141,11 +170,10 @@ fn put_in_order(headers: &mut HeaderMap, claims: &Claims) {
 
 /// Makes of signed chunks such without signature, whose announcement always names a trailer.
 fn unsign_chunks(headers: &mut HeaderMap, claims: &mut Claims) {
-    const UNSIGNED: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
-    UNSIGNED.clone_into(&mut claims.payload);
-    headers.insert(CONTENT_SHA256, HeaderValue::from_static(UNSIGNED));
+    UNSIGNED_CHUNKS.clone_into(&mut claims.payload);
+    headers.insert(CONTENT_SHA256, HeaderValue::from_static(UNSIGNED_CHUNKS));
     if !headers.contains_key(TRAILER) {
-        headers.insert(TRAILER, HeaderValue::from_static("x-juststorage-none"));
+        headers.insert(TRAILER, NO_TRAILER);
         claims.headers.push(TRAILER.as_str().to_owned());
         claims.headers.sort();
     }

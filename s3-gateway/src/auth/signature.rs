@@ -109,16 +109,18 @@ fn query_error(message: impl Into<String>) -> Refusal {
 }
 
 fn of_header(parts: &Parts, header: &HeaderValue) -> Result<Option<Claims>, Refusal> {
-    let unsupported =
-        || Refusal::invalid_argument("Unsupported Authorization Type").with("ArgumentName", "Authorization");
-    let header = header.to_str().map_err(|_| unsupported())?.trim();
+    let unsupported = |kind: &str| {
+        let refusal = Refusal::invalid_argument("Unsupported Authorization Type");
+        refusal.with("ArgumentName", "Authorization").with("ArgumentValue", kind)
+    };
+    let header = header.to_str().map_err(|_| unsupported(""))?.trim();
     // An empty header says nothing, and version 2 is judged elsewhere.
     if header.is_empty() || header.strip_prefix("AWS ").is_some_and(|fields| fields.contains(':')) {
         return Ok(None);
     }
     let (algorithm, fields) = header.split_once(char::is_whitespace).unwrap_or((header, ""));
     if !algorithm.starts_with("AWS4-") {
-        return Err(unsupported());
+        return Err(unsupported(algorithm));
     }
     if algorithm != ALGORITHM {
         return Err(bad(

@@ -65,7 +65,8 @@ const CONDITIONS: [&str; 5] = [
 ];
 
 /// Headers that some member repeats.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
+    "x-amz-content-sha256",
     "authorization",
     "date",
     "range",
@@ -169,7 +170,12 @@ pub(crate) fn of(
                 ("MaxAllowedSkewMilliseconds", Some(SKEW_MAX_MILLISECONDS.to_owned())),
             ]
         }
-        "AuthorizationHeaderMalformed" => vec![("Region", Some(region.to_owned()))],
+        "AuthorizationHeaderMalformed" if message.contains("the region ") => {
+            vec![("Region", Some(region.to_owned()))]
+        }
+        "XAmzContentSHA256Mismatch" => {
+            vec![("ClientComputedContentSHA256", asked.header("x-amz-content-sha256"))]
+        }
         "AccessDenied" if message.contains("which were not signed") => {
             vec![("HeadersNotSigned", Some(asked.unsigned()))]
         }
@@ -255,13 +261,15 @@ mod tests {
             ("NoSuchUpload", "<UploadId>u</UploadId>"),
             ("NoSuchBucket", "<BucketName>b</BucketName>"),
             ("InvalidRange", "<RangeRequested>bytes=9-</RangeRequested>"),
-            ("AuthorizationHeaderMalformed", "<Region>eu-1</Region>"),
+            ("AuthorizationHeaderMalformed", ""),
             ("MethodNotAllowed", "<Method>GET</Method><ResourceType>OBJECT</ResourceType>"),
             ("AccessDenied", ""),
         ];
         for (code, members) in cases {
             assert_eq!(derived(code, "", &get), members, "{code}");
         }
+        let region = derived("AuthorizationHeaderMalformed", "the region \"/\" is none.", &get);
+        assert_eq!(region, "<Region>eu-1</Region>");
         let not_read = r#"invalid header: x-amz-a: "b""#;
         let members = "<ArgumentName>x-amz-a</ArgumentName><ArgumentValue>b</ArgumentValue>";
         assert_eq!(derived("InvalidArgument", not_read, &get), members);

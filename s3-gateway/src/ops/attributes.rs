@@ -2,6 +2,7 @@
 
 use juststorage_core::application::objects::attributes::ObjectParts;
 use juststorage_core::application::objects::list::PAGE_MAX;
+use juststorage_core::domain::action::Action;
 use s3s::dto::{
     Checksum, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts,
     ObjectAttributes, ObjectPart, StorageClass,
@@ -33,6 +34,10 @@ pub(crate) async fn get(
     let asked = joined(&request.headers, "x-amz-object-attributes").unwrap_or_default();
     let asked: Vec<_> = asked.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     if asked.is_empty() {
+        // What is not there is the graver fault.
+        let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
+        let who = who(&request)?;
+        api.store.object(who, Action::GetObjectAttributes, &reference).await.map_err(translate)?;
         return Err(bad_request(
             "InvalidRequest",
             "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty",

@@ -162,8 +162,12 @@ fn wrong_sum(value: &str) -> S3Error {
 /// The size that the client expects of the object.
 fn expected_size(headers: &HeaderMap) -> S3Result<Option<u64>> {
     let Some(size) = text(headers, "x-amz-mp-object-size") else { return Ok(None) };
-    let why = "x-amz-mp-object-size must be an integer.";
-    size.parse().map(Some).map_err(|_| wrong_argument("x-amz-mp-object-size", size, why))
+    size.parse().map(Some).map_err(|_| {
+        let negative =
+            size.strip_prefix('-').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        let what = if negative { "less than zero" } else { "invalid" };
+        bad_request("InvalidRequest", format!("Value for x-amz-mp-object-size header is {what}: '{size}'"))
+    })
 }
 
 pub(crate) async fn abort(

@@ -12,7 +12,7 @@ use super::buckets::space_of;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::address;
-use crate::errors::{bad_request, not_implemented, translate};
+use crate::errors::{bad_request, malformed_xml, not_implemented, translate};
 
 pub(crate) async fn get(
     api: &Api,
@@ -40,7 +40,8 @@ pub(crate) async fn put(
     let versioning = match asked.status.as_ref().map(BucketVersioningStatus::as_str) {
         Some(BucketVersioningStatus::ENABLED) => Versioning::Enabled,
         Some(BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
-        _ => {
+        Some(_) => return Err(malformed_xml("Status must be Enabled or Suspended")),
+        None => {
             return Err(bad_request(
                 "IllegalVersioningConfigurationException",
                 "The Versioning element must be specified: Enabled or Suspended.",

@@ -91,6 +91,9 @@ impl Forms {
         frames: BoxStream<'static, Result<Bytes, BoxError>>,
     ) -> S3Result<Response<s3s::Body>> {
         let boundary = text(&request.headers, "content-type").and_then(form::boundary).ok_or_else(|| {
+            if is_form(&request.method, &request.headers) {
+                return unreadable(FormError::Malformed("Its type names no boundary."));
+            }
             let what = "Bucket POST must be of the enclosure-type multipart/form-data";
             with_member(fail(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", what), "Condition", what)
         })?;

@@ -16,7 +16,7 @@ use s3s::{Body, S3Request, S3Response, S3Result};
 use super::reader::{self, Digest};
 use super::schema;
 use crate::body;
-use crate::dto::checksums;
+use crate::dto::{checksums, conditions};
 use crate::errors::{Refusal, bad_request, fail, internal};
 use crate::service::Target;
 
@@ -49,7 +49,8 @@ pub(crate) fn takes_document(operation: &str) -> bool {
 /// Refuses an aws-chunked body for an operation with XML: S3 has chunks for objects and parts only, and s3s answers
 /// 500 to badly framed ones.
 pub(crate) fn in_chunks() -> Refusal {
-    Refusal::not_implemented("A chunked body is not implemented for this operation.")
+    let why = "The value of x-amz-content-sha256 header is invalid: this operation takes no body in chunks.";
+    Refusal::new(http::StatusCode::BAD_REQUEST, "InvalidRequest", why)
 }
 
 /// Reads documents and runs their operations.
@@ -67,6 +68,15 @@ impl Documents {
         let bytes = read(body, &request.headers, document.digest).await?;
         // What an operation says of a missing document depends on what it may do without.
         let plain = if bytes.is_empty() { Bytes::new() } else { reader::normalise(&bytes, document)?.into() };
+        self.carry_out(request, plain).await
+    }
+
+    /// Answers a request without a body whose conditions s3s reads only once they are written anew.
+    pub(crate) async fn conditional(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
+        self.carry_out(apart(request).0, Bytes::new()).await
+    }
+
+    async fn carry_out(&self, request: S3Request<()>, plain: Bytes) -> S3Result<S3Response<Body>> {
         let answer = self.open.call(opened(request, plain)?).await.map_err(|error| {
             tracing::error!(%error, "an S3 request could not be answered");
             internal()
@@ -147,6 +157,7 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap, digest: Digest) ->
 /// The request with its document in the plain form, and without its signature.
 fn opened(request: S3Request<()>, document: Bytes) -> S3Result<Request<Body>> {
     let (mut headers, mut extensions) = (request.headers, request.extensions);
+    conditions::write_plainly(&mut headers);
     for name in [AUTHORIZATION, CONTENT_TYPE, CONTENT_ENCODING, TRANSFER_ENCODING, EXPECT] {
         headers.remove(name);
     }

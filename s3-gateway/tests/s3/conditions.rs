@@ -105,19 +105,60 @@ async fn a_plus_in_a_copy_source_is_a_blank() {
     }
 }
 
-/// A condition on a copy's source that cannot be read lets nothing be copied: S3 would ignore it.
+/// A date that is none says nothing, as on S3; one in ISO 8601 is one.
 #[tokio::test]
-async fn a_condition_on_a_source_that_says_no_date_copies_nothing() {
+async fn dates_among_the_conditions_on_a_source_are_read_as_s3_reads_them() {
+    const SINCE: &str = "x-amz-copy-source-if-modified-since";
+    const NOT_SINCE: &str = "x-amz-copy-source-if-unmodified-since";
     let server = Server::start().await;
     let s3 = server.root();
     s3.put("/dated", b"").await.ok();
     s3.put("/dated/k", b"old").await.ok();
-    for name in ["x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"] {
-        for value in ["", " ", "yesterday", "0"] {
-            let copy = s3.call("PUT", "/dated/copy").header("x-amz-copy-source", "dated/k");
-            let refused = copy.header(name, value).send().await;
-            assert_eq!(refused.error(), error(400, "InvalidArgument"), "{name}: {value:?}");
+    let copy = async |name: &str, value: &str| {
+        let copy = s3.call("PUT", "/dated/copy").header("x-amz-copy-source", "dated/k");
+        copy.header(name, value).send().await
+    };
+    for name in [SINCE, NOT_SINCE] {
+        for value in ["", " ", "Invalid Date", "0"] {
+            copy(name, value).await.ok();
         }
     }
-    assert_eq!(s3.get("/dated/copy").await.status, 404);
+    let failed = error(412, "PreconditionFailed");
+    for past in ["Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z", "1994-11-06T09:49:37+01:00"] {
+        copy(SINCE, past).await.ok();
+        assert_eq!(copy(NOT_SINCE, past).await.error(), failed, "{past}");
+    }
+}
+
+/// S3 takes a tag without quotes as the same tag with them, whatever it looks like.
+#[tokio::test]
+async fn tags_without_quotes_are_tags() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/bare", b"").await.ok();
+    let tag = s3.put("/bare/k", b"old").await.ok().header("etag").unwrap().trim_matches('"').to_owned();
+    let failed = error(412, "PreconditionFailed");
+    let copy = async |target: &str, name: &str, value: &str| {
+        let call =
+            s3.call("PUT", target.to_owned()).header("x-amz-copy-source", "bare/k").header(name, value);
+        call.send().await
+    };
+    let upload = s3.call("POST", "/bare/parts?uploads").send().await.ok().xml("UploadId").unwrap();
+    for target in ["/bare/copy", &format!("/bare/parts?partNumber=1&uploadId={upload}")] {
+        assert_eq!(
+            copy(target, "x-amz-copy-source-if-match", "no-such-tag").await.error(),
+            failed,
+            "{target}"
+        );
+        assert_eq!(copy(target, "x-amz-copy-source-if-none-match", &tag).await.error(), failed, "{target}");
+        copy(target, "x-amz-copy-source-if-match", &tag).await.ok();
+        copy(target, "x-amz-copy-source-if-none-match", "no-such-tag").await.ok();
+    }
+    assert_eq!(copy("/bare/copy", "if-match", "no-such-tag").await.error(), failed);
+    assert_eq!(s3.get("/bare/copy").await.ok().text(), "old");
+    let stranger = server.tenant("evil", "read,write,delete").await;
+    let call = stranger.call("DELETE", "/bare/k").header("if-match", &tag);
+    assert_eq!(call.send().await.error(), error(403, "AccessDenied"), "the same door");
+    assert_eq!(with(&s3, "DELETE", "/bare/k", ("if-match", "no-such-tag")).await, failed);
+    assert_eq!(with(&s3, "DELETE", "/bare/k", ("if-match", &tag)).await.0, 204);
 }

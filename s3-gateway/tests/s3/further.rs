@@ -220,6 +220,36 @@ async fn what_s3_has_elsewhere_is_refused_with_its_codes() {
         let copy = s3.call("PUT", "/wrong/copy").header("x-amz-copy-source", source).send().await;
         assert_eq!(copy.error(), (400, code.into()), "{source}");
     }
+    for (size, what) in [("-1", "less than zero"), ("many", "invalid")] {
+        let complete = s3.call("POST", "/wrong/k?uploadId=x").header("x-amz-mp-object-size", size);
+        let complete = complete.body("<CompleteMultipartUpload/>").send().await;
+        assert_eq!(complete.error(), (400, "InvalidRequest".into()), "{size}");
+        assert!(complete.xml("Message").unwrap().contains(what), "{size}");
+    }
+    let missing = s3.call("GET", "/wrong-too/k?attributes").header("x-amz-object-attributes", "");
+    assert_eq!(missing.send().await.error(), (404, "NoSuchBucket".into()));
+    let owned = s3.call("PUT", "/owned").header("x-amz-object-ownership", "nonsense").send().await;
+    assert_eq!(owned.error(), (400, "InvalidArgument".into()));
+    let owned = s3.call("PUT", "/owned").header("x-amz-object-ownership", "ObjectWriter").send().await;
+    assert_eq!(owned.error(), (501, "NotImplemented".into()));
+    let status = "<VersioningConfiguration><Status>On</Status></VersioningConfiguration>";
+    assert_eq!(s3.put("/wrong?versioning", status.as_bytes()).await.error(), (400, "MalformedXML".into()));
+    let past = s3.call("PUT", "/wrong/k").header("x-amz-object-lock-mode", "GOVERNANCE");
+    let past = past.header("x-amz-object-lock-retain-until-date", "2001-01-01T00:00:00Z").send().await;
+    assert_eq!(past.error(), (400, "InvalidArgument".into()), "before the bucket without object lock");
+    for what in ["retention", "legal-hold"] {
+        assert_eq!(s3.get(&format!("/wrong/none?{what}")).await.error(), (404, "NoSuchKey".into()), "{what}");
+        assert_eq!(
+            s3.get(&format!("/wrong/k?{what}")).await.error(),
+            (400, "InvalidRequest".into()),
+            "{what}"
+        );
+        let nowhere = s3.put(&format!("/wrong-too/k?{what}"), b"").await;
+        assert_eq!(nowhere.error(), (404, "NoSuchBucket".into()), "{what}");
+    }
+    let class = s3.call("PUT", "/wrong/copy").header("x-amz-storage-class", "NONE").send().await;
+    assert_eq!(class.error(), (400, "InvalidStorageClass".into()));
+    assert_eq!(class.header("content-type"), Some("application/xml"), "an error with a member of its own");
     let redirect = s3.call("PUT", "/wrong/copy").header("x-amz-website-redirect-location", "ftp://a");
     assert_eq!(redirect.send().await.error(), (400, "InvalidRedirectLocation".into()));
     assert_eq!(s3.get("/wrong/copy").await.status, 404);

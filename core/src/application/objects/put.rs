@@ -124,11 +124,12 @@ impl Store {
         if entered.as_stranger && !lock.is_empty() {
             return Err(authorize::refuse(Right::Write));
         }
+        lock.validate(self.clock.now())?;
         // Of a space that was not looked up the transaction decides.
         if entered.space.is_some() && check_lock_asked(entered.space.as_ref(), lock).is_err() {
             return Err(Error::NoObjectLock);
         }
-        Ok(lock.validate(self.clock.now())?)
+        Ok(())
     }
 
     /// The class that an object is written to: what it asks for, or its space's default.
