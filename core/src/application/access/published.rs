@@ -83,13 +83,13 @@ impl Published {
         verifier: &JwtVerifier,
         clock: &dyn Clock,
     ) -> Infallible {
-        let mut known = None;
+        let mut known: Option<String> = None;
         let mut complaint = None;
         loop {
             self.progress.send_modify(|progress| progress.idle_since = None);
             // Whoever asked by now is served by this fetch.
             let _ = self.wanted.notified().now_or_never();
-            let outcome = self.fetch(source, &known).await;
+            let outcome = self.fetch(source, known.as_deref()).await;
             let succeeded = outcome.is_ok();
             metrics::key_set_fetched(succeeded, clock.now());
             match outcome {
@@ -129,11 +129,11 @@ impl Published {
     async fn fetch(
         &self,
         source: &dyn KeySetSource,
-        known: &Option<String>,
+        known: Option<&str>,
     ) -> Result<Option<(String, JwtKeys)>, String> {
         let late = |_| format!("no answer within {:?}", self.pace.timeout);
         let json = timeout(self.pace.timeout, source.fetch()).await.map_err(late)??;
-        if known.as_ref() == Some(&json) {
+        if known == Some(json.as_str()) {
             return Ok(None);
         }
         let keys = JwtKeys::of_jwks(&json).map_err(|invalid| invalid.to_string())?;

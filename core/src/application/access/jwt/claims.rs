@@ -211,7 +211,7 @@ impl<'de> Deserialize<'de> for Claims {
     }
 }
 
-/// A JSON value whose objects have every member once; serde_json itself would keep the last of several.
+/// A JSON value whose objects have every member once; `serde_json` itself would keep the last of several.
 struct Once(Value);
 
 impl<'de> Deserialize<'de> for Once {

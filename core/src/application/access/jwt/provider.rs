@@ -23,10 +23,12 @@ pub(in super::super) fn install() {
     let _ = RING.install_default();
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // as the library calls it
 fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     Err(new_error(ErrorKind::UnsupportedAlgorithm))
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // as the library calls it
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     if key.family() != algorithm.family() {
         return Err(new_error(ErrorKind::InvalidAlgorithm));
