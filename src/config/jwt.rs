@@ -115,7 +115,7 @@ fn url(text: &str) -> Result<Uri, ConfigError> {
     };
     let url: Uri = text.parse().map_err(|_| refused())?;
     let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
-    let host = authority.map(|authority| authority.host()).filter(|host| !host.is_empty());
+    let host = authority.map(http::uri::Authority::host).filter(|host| !host.is_empty());
     let host = host.filter(|_| !text.contains('#')).ok_or_else(refused)?;
     let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
     match url.scheme_str() {

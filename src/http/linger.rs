@@ -205,8 +205,9 @@ mod tests {
     async fn what_nobody_wants_is_read_at_a_pace() {
         let unwanted = Unwanted::new();
         let read = async |mebibytes: usize| {
+            let mebibyte = Bytes::from(vec![0; 1 << 20]);
             let frames = futures::stream::iter(0..mebibytes)
-                .map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 1 << 20]))));
+                .map(move |_| Ok::<_, Infallible>(Frame::data(mebibyte.clone())));
             unwanted.read(&mut StreamBody::new(frames)).await;
         };
         let begun = Instant::now();

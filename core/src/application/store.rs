@@ -274,7 +274,12 @@ impl Store {
             Place::Space(_) => None,
         };
         if let Some(found) = self.metadata.latest(place, key).await? {
-            self.around(&found.object, bucket.clone()).await?.admit(who, wish, &found.object)?;
+            let entered = self.around(&found.object, bucket.clone()).await?;
+            if let Err(denied) = entered.admit(who, wish, &found.object) {
+                // The same statements as for what does not exist, so that their time tells nothing.
+                self.resolve(place).await?;
+                return Err(denied);
+            }
             return Ok(Located { found, bucket });
         }
         let entered = self.resolve(place).await?;

@@ -213,13 +213,11 @@ impl UploadParts {
 
     /// The parts that a completion names; all of them where it names none.
     pub fn select(&self, claims: Option<&[PartClaim]>) -> Result<Vec<Part>, CompleteRefusal> {
-        match claims {
-            Some(claims) => select_parts(&self.parts, claims),
-            None => {
-                let claim = |part: &Part| PartClaim { number: part.number, etag: None, checksum: None };
-                select_parts(&self.parts, &self.parts.iter().map(claim).collect::<Vec<_>>())
-            }
+        if let Some(claims) = claims {
+            return select_parts(&self.parts, claims);
         }
+        let claim = |part: &Part| PartClaim { number: part.number, etag: None, checksum: None };
+        select_parts(&self.parts, &self.parts.iter().map(claim).collect::<Vec<_>>())
     }
 
     /// Cuts `parts` into portions of at most [`PORTION_PIECES_MAX`] stretches each. A part that has more is a portion by

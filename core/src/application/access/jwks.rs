@@ -64,7 +64,7 @@ fn is_weak(key: &[u8]) -> bool {
 pub(super) struct Key {
     id: Option<String>,
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) verifies: DecodingKey,
 }
 
 /// The keys that tokens may be signed with. Never printed.
@@ -98,7 +98,7 @@ impl JwtKeys {
             .ok()
             .and_then(|key| strong(Algorithm::HS256, key))
             .ok_or_else(|| Invalid::new("JUSTSTORAGE_JWT_SECRET", "must have at least 32 bytes"))?;
-        Ok(Self { keys: vec![Key { id: None, algorithm: Algorithm::HS256, key }], shared: true })
+        Ok(Self { keys: vec![Key { id: None, algorithm: Algorithm::HS256, verifies: key }], shared: true })
     }
 
     /// The keys of a JWK set. Keys for other uses than signatures, and of other kinds than RSA, P-256,
@@ -120,7 +120,7 @@ impl JwtKeys {
             let key = key.ok_or_else(|| {
                 invalid("a key cannot be used: a value is missing, too short, weak or no base64url")
             })?;
-            keys.push(Key { id, algorithm, key });
+            keys.push(Key { id, algorithm, verifies: key });
         }
         if keys.is_empty() {
             return Err(invalid("has no key for RS256, ES256, EdDSA or HS256 signatures"));

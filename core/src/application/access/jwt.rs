@@ -166,7 +166,7 @@ fn header(token: &str) -> Result<Header, Refused> {
 
 fn read(token: &str, header: Header, keys: &JwtKeys, rules: &JwtRules) -> Result<Verified, Refused> {
     let key = keys.key(header.kid.as_deref()).ok_or("no key of ours signed it")?;
-    let decoded = jsonwebtoken::decode::<Claims>(token, &key.key, &rules.validation(key.algorithm));
+    let decoded = jsonwebtoken::decode::<Claims>(token, &key.verifies, &rules.validation(key.algorithm));
     let claims = decoded.map_err(|error| why(error.kind()))?.claims;
     claims::judge(&claims, header.kid, rules)
 }

@@ -114,7 +114,7 @@ async fn complete_expecting(
     {
         draft = bench.store.draft_composite(upload, &bench.domain, read, &parts, bench.now()).await.unwrap();
     }
-    let complete = CompleteUpload { read, expected, draft, ..bench.complete(upload, claims) };
+    let complete = CompleteUpload { read, draft, expected, ..bench.complete(upload, claims) };
     bench.one(Mutation::Complete(Box::new(complete))).await
 }
 
