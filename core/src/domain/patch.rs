@@ -3,7 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::acl::CannedAcl;
+use super::invalid::Invalid;
 use super::object::{Attributes, Object, Tags};
+use super::object_lock::{LockChange, Locked};
+use super::precondition::Preconditions;
+use super::storage_class::StorageClass;
+use super::timestamp::Timestamp;
+use super::versioning::{Denial, Version, check_held, check_write};
 
 /// What becomes of one value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,9 +102,76 @@ impl AttributesPatch {
     }
 }
 
+/// A change of an object in place.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Amendment<'a> {
+    /// The new class.
+    pub class: Option<StorageClass>,
+    /// What becomes of headers, metadata, tags and ACL.
+    pub attributes: Option<&'a AttributesPatch>,
+    /// A change of what holds the version.
+    pub lock: Option<LockChange>,
+}
+
+/// Why an object stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The change is refused.
+    Denied(Denial),
+    /// The object would break a rule, though the change itself breaks none.
+    Invalid(Invalid),
+}
+
+impl From<Denial> for Kept {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+/// Decides a change of an object in place. `lockable` says whether versions can be locked in its space; it is asked only if
+/// the lock changes.
+pub fn plan_update(
+    before: &Object,
+    change: Amendment<'_>,
+    conditions: &Preconditions,
+    lockable: bool,
+    now: Timestamp,
+) -> Result<Object, Kept> {
+    let version = Version::from(before);
+    check_write(conditions, Some(&version))?;
+    let lock = match change.lock {
+        None => before.lock,
+        Some(_) if !lockable => return Err(Denial::NoObjectLock.into()),
+        Some(change) => before.lock.changed(change, now).map_err(|Locked| Denial::Locked)?,
+    };
+    let class = change.class.unwrap_or(before.class);
+    let class_name = before.class_name.filter(|name| name.class() == class);
+    let mut after = Object { class, class_name, lock, ..before.clone() };
+    if let Some(patch) = change.attributes {
+        let attributes = patch.of(before);
+        attributes.validate().map_err(Kept::Invalid)?;
+        let Attributes { headers, metadata, tags, acl, .. } = attributes;
+        after = Object { headers, metadata, tags, acl, ..after };
+    }
+    // A version that is held reads tomorrow as it reads today; tags and ACL are not part of it, as in S3.
+    if after.headers != before.headers || after.metadata != before.metadata {
+        check_held(Some(&version), now, false)?;
+    }
+    Ok(after)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::address::{Namespace, SpaceAddress, Tenant};
+    use crate::domain::blob::{BlobId, ContentHash, Hash};
+    use crate::domain::etag::Etag;
+    use crate::domain::object::{Content, Headers, ObjectId, UserMetadata};
+    use crate::domain::object_lock::ObjectLock;
+    use crate::domain::precondition::EtagCondition;
+    use crate::domain::settings::SettingsRevision;
+    use crate::domain::space::{SpaceId, Versioning};
+    use crate::domain::storage_class::ClassName;
 
     #[test]
     fn what_is_not_named_stays() {
@@ -132,5 +205,74 @@ mod tests {
         let shared = AttributesPatch::acl(CannedAcl::PublicRead).merged(before.clone());
         assert_eq!(shared, Attributes { acl: CannedAcl::PublicRead, ..before });
         assert_eq!(AttributesPatch::default().merged(shared.clone()), shared);
+    }
+
+    fn object(lock: ObjectLock) -> Object {
+        Object {
+            id: ObjectId(uuid::Uuid::from_u128(1)),
+            space: SpaceId(1),
+            address: SpaceAddress::new(Namespace::new("n").unwrap(), Tenant::new("t").unwrap()),
+            versioning: Versioning::Enabled,
+            settings: SettingsRevision(0),
+            key: None,
+            content: Some(Content {
+                blob: BlobId(uuid::Uuid::from_u128(2)),
+                hash: ContentHash::Leaf(Hash::of(b"a")),
+                size: 1,
+            }),
+            etag: Etag::parse("\"a\"").unwrap(),
+            class: StorageClass::Hot,
+            class_name: Some(ClassName::ReducedRedundancy),
+            headers: Headers::default(),
+            metadata: UserMetadata::default(),
+            tags: Tags::default(),
+            checksum: None,
+            lock,
+            acl: CannedAcl::Private,
+            is_latest: true,
+            is_null_version: false,
+            created_at: Timestamp(0),
+        }
+    }
+
+    #[test]
+    fn a_held_version_keeps_what_it_reads_as() {
+        let none = Preconditions::default();
+        let typed = AttributesPatch { content_type: Patch::Set("a/b".into()), ..AttributesPatch::default() };
+        let tagged = AttributesPatch::tags([("t".to_owned(), "1".to_owned())].into());
+        let wrong = AttributesPatch { content_type: Patch::Set("a\n".into()), ..AttributesPatch::default() };
+        let held = ObjectLock { legal_hold: Some(true), ..ObjectLock::default() };
+        let release = Some(LockChange::LegalHold(false));
+        let (free, cold) = (ObjectLock::default(), Some(StorageClass::Cold));
+        let attributes = |patch| Amendment { attributes: Some(patch), ..Amendment::default() };
+        let lock = Amendment { lock: release, ..Amendment::default() };
+        for (what, before, change, lockable, kept) in [
+            ("headers", free, attributes(&typed), false, None),
+            ("headers of a held one", held, attributes(&typed), true, Some(Denial::Locked)),
+            ("tags of a held one", held, attributes(&tagged), true, None),
+            ("class of a held one", held, Amendment { class: cold, ..Amendment::default() }, true, None),
+            ("a hold", held, lock, true, None),
+            ("a hold where there are none", free, lock, false, Some(Denial::NoObjectLock)),
+        ] {
+            let plan = plan_update(&object(before), change, &none, lockable, Timestamp(1));
+            assert_eq!(plan.err(), kept.map(Kept::Denied), "{what}");
+        }
+        let plan = plan_update(&object(free), attributes(&wrong), &none, false, Timestamp(1));
+        assert!(matches!(plan, Err(Kept::Invalid(_))), "{plan:?}");
+        let other = Preconditions { if_match: Some(EtagCondition::Of(Vec::new())), ..none.clone() };
+        let plan = plan_update(&object(free), attributes(&typed), &other, false, Timestamp(1));
+        assert_eq!(plan, Err(Kept::Denied(Denial::ConditionFailed)));
+    }
+
+    #[test]
+    fn a_change_of_class_forgets_the_name_of_the_old_one() {
+        let none = Preconditions::default();
+        let to = |class| Amendment { class: Some(class), ..Amendment::default() };
+        let plan = |class| {
+            plan_update(&object(ObjectLock::default()), to(class), &none, false, Timestamp(1)).unwrap()
+        };
+        let (hot, cold) = (plan(StorageClass::Hot), plan(StorageClass::Cold));
+        assert_eq!((hot.class, hot.class_name), (StorageClass::Hot, Some(ClassName::ReducedRedundancy)));
+        assert_eq!((cold.class, cold.class_name), (StorageClass::Cold, None));
     }
 }

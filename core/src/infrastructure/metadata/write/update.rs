@@ -4,10 +4,8 @@ use super::batch::Batch;
 use super::commit::Applied;
 use super::content;
 use crate::application::ports::metadata::{Outcome, Refusal, UpdateObject};
-use crate::domain::object::Object;
-use crate::domain::object_lock::{Locked, ObjectLock};
+use crate::domain::patch::{Amendment, Kept, plan_update};
 use crate::domain::storage_class::ClassName;
-use crate::domain::versioning::{Version, check_held, check_write};
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::dialect::{Fault, sql};
 
@@ -15,35 +13,16 @@ pub(crate) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
     // A delete marker carries nothing that could be changed.
     let found = batch.object(update.id).await?.filter(|object| !object.is_delete_marker());
     let Some(before) = found else { return Ok(Err(Refusal::NoSuchObject)) };
-    let version = Version::from(&before);
-    if let Err(denial) = check_write(&update.preconditions, Some(&version)) {
-        return Ok(Err(denial.into()));
-    }
-    let lock = match lock_after(batch, update, &before).await? {
-        Ok(lock) => lock,
-        Err(refusal) => return Ok(Err(refusal)),
+    let lockable = match update.lock {
+        Some(_) => batch.space(&before.address).await?.is_some_and(|space| space.object_lock.is_some()),
+        None => false,
     };
-    let class = update.class.unwrap_or(before.class);
-    let class_name = before.class_name.filter(|name| name.class() == class);
-    let mut after = Object { class, class_name, lock, ..before.clone() };
-    if let Some(patch) = &update.attributes {
-        let attributes = patch.of(&before);
-        if let Err(invalid) = attributes.validate() {
-            return Ok(Err(invalid.into()));
-        }
-        after = Object {
-            headers: attributes.headers,
-            metadata: attributes.metadata,
-            tags: attributes.tags,
-            acl: attributes.acl,
-            ..after
-        };
-    }
-    // A version that is held reads tomorrow as it reads today; tags and ACL are not part of it, as in S3.
-    let rewritten = after.headers != before.headers || after.metadata != before.metadata;
-    if let Err(denial) = check_held(Some(&version).filter(|_| rewritten), batch.now, false) {
-        return Ok(Err(denial.into()));
-    }
+    let change = Amendment { class: update.class, attributes: update.attributes.as_ref(), lock: update.lock };
+    let after = match plan_update(&before, change, &update.preconditions, lockable, batch.now) {
+        Ok(after) => after,
+        Err(Kept::Denied(denial)) => return Ok(Err(denial.into())),
+        Err(Kept::Invalid(invalid)) => return Ok(Err(invalid.into())),
+    };
     batch
         .tx
         .query(sql!(
@@ -68,18 +47,4 @@ pub(crate) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         content::suspect_blob_tier(batch, content, after.class).await?;
     }
     Ok(Ok(Outcome::Object { object: Box::new(after), dropped: None }))
-}
-
-/// What holds the version after the change.
-async fn lock_after(
-    batch: &mut Batch<'_>,
-    update: &UpdateObject,
-    before: &Object,
-) -> Result<Result<ObjectLock, Refusal>, Fault> {
-    let Some(change) = update.lock else { return Ok(Ok(before.lock)) };
-    let space = batch.space(&before.address).await?;
-    if space.is_none_or(|space| space.object_lock.is_none()) {
-        return Ok(Err(Refusal::NoObjectLock));
-    }
-    Ok(before.lock.changed(change, batch.now).map_err(|Locked| Refusal::Locked))
 }
