@@ -220,10 +220,12 @@ async fn what_s3_has_elsewhere_is_refused_with_its_codes() {
         let copy = s3.call("PUT", "/wrong/copy").header("x-amz-copy-source", source).send().await;
         assert_eq!(copy.error(), (400, code.into()), "{source}");
     }
-    for (size, what) in [("-1", "less than zero"), ("many", "invalid")] {
+    for (size, code, what) in
+        [("-1", "InvalidRequest", "less than zero"), ("many", "InvalidArgument", "many")]
+    {
         let complete = s3.call("POST", "/wrong/k?uploadId=x").header("x-amz-mp-object-size", size);
         let complete = complete.body("<CompleteMultipartUpload/>").send().await;
-        assert_eq!(complete.error(), (400, "InvalidRequest".into()), "{size}");
+        assert_eq!(complete.error(), (400, code.into()), "{size}");
         assert!(complete.xml("Message").unwrap().contains(what), "{size}");
     }
     let missing = s3.call("GET", "/wrong-too/k?attributes").header("x-amz-object-attributes", "");
@@ -237,14 +239,17 @@ async fn what_s3_has_elsewhere_is_refused_with_its_codes() {
     let past = s3.call("PUT", "/wrong/k").header("x-amz-object-lock-mode", "GOVERNANCE");
     let past = past.header("x-amz-object-lock-retain-until-date", "2001-01-01T00:00:00Z").send().await;
     assert_eq!(past.error(), (400, "InvalidArgument".into()), "before the bucket without object lock");
-    for what in ["retention", "legal-hold"] {
+    let until = "<RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate>";
+    let retention = format!("<Retention><Mode>GOVERNANCE</Mode>{until}</Retention>");
+    let hold = "<LegalHold><Status>ON</Status></LegalHold>".to_owned();
+    for (what, document) in [("retention", retention), ("legal-hold", hold)] {
         assert_eq!(s3.get(&format!("/wrong/none?{what}")).await.error(), (404, "NoSuchKey".into()), "{what}");
         assert_eq!(
             s3.get(&format!("/wrong/k?{what}")).await.error(),
             (400, "InvalidRequest".into()),
             "{what}"
         );
-        let nowhere = s3.put(&format!("/wrong-too/k?{what}"), b"").await;
+        let nowhere = s3.put(&format!("/wrong-too/k?{what}"), document.as_bytes()).await;
         assert_eq!(nowhere.error(), (404, "NoSuchBucket".into()), "{what}");
     }
     let class = s3.call("PUT", "/wrong/copy").header("x-amz-storage-class", "NONE").send().await;
