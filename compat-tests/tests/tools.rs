@@ -141,6 +141,11 @@ async fn samtools() {
 }
 
 #[tokio::test]
+async fn git_annex() {
+    run("git-annex.sh", "").await;
+}
+
+#[tokio::test]
 async fn hadoop() {
     run("hadoop.sh", "").await;
 }

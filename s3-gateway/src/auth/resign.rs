@@ -4,16 +4,17 @@
 //!   it decodes to, encoded anew, where a slash stays a slash.
 //! - *Regions* of other letters than `[a-z0-9-]` (`RegionOne`, `EU`, `us_east_1`), which s3s refuses once it has
 //!   verified the signature.
+//! - *A host without its port*, signed by git-annex, which sends the port and takes the host for the region.
 //! - *Fields of the header in another order* than AWS's own SDKs write them.
 //! - *Headers that proxies strip* although the client signed them: `content-length: 0`, `expect: 100-continue`.
 //!
-//! For the first two the signature is verified here, over the request as it was sent, and replaced by the one that
+//! For the first three the signature is verified here, over the request as it was sent, and replaced by the one that
 //! s3s will compute: the request is the same, and nothing that was not signed gets in. Signed chunks hang on the first
 //! signature; they are verified in [`super::chunks`] then.
 
 use std::fmt::Write as _;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 use juststorage_core::application::access::Access;
@@ -72,9 +73,13 @@ pub(crate) async fn admit(
     let secret = identity.secret_key.as_str();
     let claimed = hex::decode(&claims.signature).unwrap_or_default();
     let key = mac::version_4_key(secret, &claims.scope(&claims.region));
-    let right = [parts.uri.path(), &anew].into_iter().any(|path| {
-        let signed = to_sign(&claims, &claims.region, &request(parts, &claims, path));
+    let is_signed = |host: Option<&str>, path: &str| {
+        let signed = to_sign(&claims, &claims.region, &request(parts, &claims, host, path));
         hmac::verify(&key, signed.as_bytes(), &claimed).is_ok()
+    };
+    let hosts = [None, without_port(&parts.headers)];
+    let right = hosts.into_iter().enumerate().any(|(at, host)| {
+        (at == 0 || host.is_some()) && [parts.uri.path(), &anew].into_iter().any(|path| is_signed(host, path))
     });
     if !right {
         return Ok(None);
@@ -91,7 +96,7 @@ pub(crate) async fn admit(
         let credential = format!("{}/{}", claims.access_key, claims.scope(&region));
         set_query(&mut parts.uri, "X-Amz-Credential", &credential);
     }
-    let signed = to_sign(&claims, &region, &request(parts, &claims, &anew));
+    let signed = to_sign(&claims, &region, &request(parts, &claims, None, &anew));
     let key = mac::version_4_key(secret, &claims.scope(&region));
     claims.signature = hex::encode(hmac::sign(&key, signed.as_bytes()));
     if claims.presigned {
@@ -197,8 +202,15 @@ fn set_query(uri: &mut Uri, name: &str, value: &str) {
     }
 }
 
-/// The canonical request (S3 API Reference, "Signature Calculations for the Authorization Header").
-fn request(parts: &Parts, claims: &Claims, path: &str) -> String {
+/// The host that a request names, if it names a port with it. git-annex signs the name alone, and that as the region, too.
+fn without_port(headers: &HeaderMap) -> Option<&str> {
+    let (host, port) = headers.get(HOST)?.to_str().ok()?.rsplit_once(':')?;
+    port.bytes().all(|byte| byte.is_ascii_digit()).then_some(host)
+}
+
+/// The canonical request (S3 API Reference, "Signature Calculations for the Authorization Header"). `host` stands for the
+/// host that was sent.
+fn request(parts: &Parts, claims: &Claims, host: Option<&str>, path: &str) -> String {
     let escape = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
     let mut query: Vec<_> = parts
         .uri
@@ -215,7 +227,10 @@ fn request(parts: &Parts, claims: &Claims, path: &str) -> String {
     for name in &claims.headers {
         let values = parts.headers.get_all(name).iter();
         let values: Vec<_> = values.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()).collect();
-        let value = values.join(",");
+        let value = match host {
+            Some(host) if name == HOST.as_str() => host.to_owned(),
+            _ => values.join(","),
+        };
         let words: Vec<_> = value.split(' ').filter(|word| !word.is_empty()).collect();
         // Writing to a string cannot fail.
         let _ = writeln!(headers, "{name}:{}", words.join(" "));

@@ -12,7 +12,12 @@ const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b785
 
 /// A signed `GET` of `target` as lines, whose headers a test changes.
 fn signed(s3: &Client, target: &str, headers: &[(&str, &str)]) -> Vec<(String, String)> {
-    let url = format!("http://{}{target}", s3.address);
+    signed_for(s3, &s3.address.to_string(), target, headers)
+}
+
+/// As [`signed`], by a client that signs `host` and sends the address.
+fn signed_for(s3: &Client, host: &str, target: &str, headers: &[(&str, &str)]) -> Vec<(String, String)> {
+    let url = format!("http://{host}{target}");
     let mut request = http::Request::get(&url).body(()).unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     s3.sign(&mut request, &headers, SignableBody::Bytes(b""), Client::settings(), SystemTime::now());
@@ -159,6 +164,18 @@ async fn any_region_may_be_signed_for() {
         let added =
             s3.call("PUT", format!("{bucket}/c")).unsigned_header("x-amz-copy-source", "a/b").send().await;
         assert_eq!(added.error(), (403, "AccessDenied".into()), "{region}");
+    }
+}
+
+/// git-annex signs the host without its port, and as the region. Another host is another request.
+#[tokio::test]
+async fn a_host_may_be_signed_without_its_port() {
+    let server = Server::start().await;
+    server.root().put("/annex", b"").await.ok();
+    let s3 = Client { region: "127.0.0.1", ..server.root() };
+    for (host, status) in [("127.0.0.1", 200), ("127.0.0.2", 403), ("127.0.0.1:1", 403)] {
+        let headers = signed_for(&s3, host, "/annex", &[]);
+        assert_eq!(send(&s3, "GET", "/annex", &headers).await.status, status, "{host}");
     }
 }
 
