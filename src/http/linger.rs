@@ -24,11 +24,11 @@ use tower::Service;
 const LINGER_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of each body that are read and dropped at once. Most bodies of refused requests are no longer.
-const AT_ONCE: u64 = 1 << 20;
+const AT_ONCE: u64 = 256 << 10;
 
 /// Bytes per second of all bodies that are read and dropped beyond [`AT_ONCE`] of each. Without a limit, clients that send
 /// what was refused take the processor from those that are served.
-const PER_SECOND: u64 = 256 << 20;
+const PER_SECOND: u64 = 128 << 20;
 
 /// The pace at which all connections together read what was refused.
 #[derive(Clone)]
@@ -200,22 +200,22 @@ mod tests {
         }
     }
 
-    /// Two bodies of 512 MiB that nobody wants are read at one pace, and one of a mebibyte at once.
+    /// Two bodies of 256 MiB that nobody wants are read at one pace, and a short one at once.
     #[tokio::test(start_paused = true)]
     async fn what_nobody_wants_is_read_at_a_pace() {
         let unwanted = Unwanted::new();
-        let read = async |mebibytes: usize| {
-            let mebibyte = Bytes::from(vec![0; 1 << 20]);
-            let frames = futures::stream::iter(0..mebibytes)
-                .map(move |_| Ok::<_, Infallible>(Frame::data(mebibyte.clone())));
+        let read = async |kibibytes: usize| {
+            let piece = Bytes::from(vec![0; 64 << 10]);
+            let frames = futures::stream::iter(0..kibibytes / 64)
+                .map(move |_| Ok::<_, Infallible>(Frame::data(piece.clone())));
             unwanted.read(&mut StreamBody::new(frames)).await;
         };
         let begun = Instant::now();
-        read(1).await;
+        read(256).await;
         assert_eq!(begun.elapsed(), Duration::ZERO);
-        tokio::join!(read(512), read(512));
+        tokio::join!(read(256 << 10), read(256 << 10));
         let took = begun.elapsed().as_millis();
-        // 1,022 MiB at 256 MiB/s, of which a quarter of a second is not waited for.
+        // 511.5 MiB at 128 MiB/s, of which a quarter of a second is not waited for.
         assert!((3_700..3_800).contains(&took), "{took} ms");
     }
 

@@ -26,7 +26,7 @@ use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::timestamp::Timestamp;
 
 /// How often a setting is decided again whose space's settings change meanwhile, before the client is told to try again.
-const ATTEMPTS_MAX: usize = 16;
+const ATTEMPTS_MAX: usize = 64;
 
 /// Spaces whose documents are remembered.
 const REMEMBERED_MAX: u64 = 1024;
