@@ -1,12 +1,10 @@
 //! Composites that are drafted before their completion.
 
-use super::bench::{Bench, etag, object, refusal};
-use super::uploads::{claims, complete, new_upload, part};
-use crate::application::ports::metadata::{
-    CompleteUpload, Draft, MetadataStore, Mutation, NewContent, PutPart, Refusal,
-};
+use super::bench::{Bench, object, refusal};
+use super::uploads::{claims, complete, copied_parts, new_upload, part};
+use crate::application::ports::metadata::{CompleteUpload, Draft, MetadataStore, Mutation, Refusal};
 use crate::domain::blob::BlobId;
-use crate::domain::multipart::{PORTION_PIECES_MAX, PartNumber, UploadId, UploadParts};
+use crate::domain::multipart::{PORTION_PIECES_MAX, UploadId, UploadParts};
 use crate::domain::range::Span;
 
 /// The least size of a part that is not the last.
@@ -19,26 +17,13 @@ const PARTS: i64 = 25;
 async fn hundred(bench: &Bench<'_>) -> BlobId {
     let leaf = part(bench, new_upload(bench, "leaf").await, 1, "leaf", MIN).await.blob;
     let upload = new_upload(bench, "hundred").await;
-    copy(bench, upload, 1..=100, leaf).await;
+    copy(bench, upload, 100, leaf).await;
     let made = object(complete(bench, upload, claims(&(1..=100).collect::<Vec<_>>())).await);
     made.content.unwrap().blob
 }
 
-async fn copy(bench: &Bench<'_>, upload: UploadId, numbers: std::ops::RangeInclusive<i64>, of: BlobId) {
-    let copy = |number| {
-        Mutation::PutPart(Box::new(PutPart {
-            upload,
-            number: PartNumber::new(number).unwrap(),
-            domain: bench.domain.clone(),
-            content: NewContent::Existing(of),
-            etag: etag(b"copied"),
-            md5: None,
-            checksum: None,
-            announced: None,
-            quota: None,
-        }))
-    };
-    for outcome in bench.commit(numbers.map(copy).collect()).await {
+async fn copy(bench: &Bench<'_>, upload: UploadId, count: i64, of: BlobId) {
+    for outcome in bench.commit(copied_parts(bench, upload, count, of)).await {
         outcome.unwrap();
     }
 }
@@ -46,7 +31,7 @@ async fn copy(bench: &Bench<'_>, upload: UploadId, numbers: std::ops::RangeInclu
 /// An upload of 2,500 stretches and one small part behind them.
 async fn long_upload(bench: &Bench<'_>, name: &str, of: BlobId) -> UploadId {
     let upload = new_upload(bench, name).await;
-    copy(bench, upload, 1..=PARTS, of).await;
+    copy(bench, upload, PARTS, of).await;
     part(bench, upload, PARTS + 1, name, 7).await;
     upload
 }

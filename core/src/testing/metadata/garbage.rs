@@ -1,9 +1,9 @@
 //! What goes, what stays, and what moves.
 
 use super::bench::{Bench, etag, object, refusal};
-use super::uploads::{claims, complete, new_upload, number, part};
+use super::uploads::{claims, complete, copied_parts, new_upload, part};
 use crate::application::ports::metadata::{
-    MetadataStore, Move, Mutation, NewContent, PutPart, Refusal, Relocation, UpdateObject,
+    MetadataStore, Move, Mutation, NewContent, Refusal, Relocation, UpdateObject,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, Hash, SegmentId};
@@ -90,20 +90,7 @@ pub async fn composites_take_their_children_with_them(store: &dyn MetadataStore)
 /// A composite of `count` copies of a blob.
 async fn copies(bench: &Bench<'_>, name: &str, of: BlobId, count: i64) -> Content {
     let upload = new_upload(bench, name).await;
-    let copy = |n| {
-        Mutation::PutPart(Box::new(PutPart {
-            upload,
-            number: number(n),
-            domain: bench.domain.clone(),
-            content: NewContent::Existing(of),
-            etag: etag(b"copied"),
-            md5: None,
-            checksum: None,
-            announced: None,
-            quota: None,
-        }))
-    };
-    let outcomes = bench.commit((1..=count).map(copy).collect()).await;
+    let outcomes = bench.commit(copied_parts(bench, upload, count, of)).await;
     assert!(outcomes.iter().all(Result::is_ok));
     object(complete(bench, upload, claims(&(1..=count).collect::<Vec<_>>())).await).content.unwrap()
 }

@@ -7,7 +7,7 @@ use crate::application::ports::metadata::{
     CompleteUpload, ListUploadsQuery, MetadataStore, Mutation, NewContent, Outcome, PutPart, Refusal,
 };
 use crate::domain::acl::CannedAcl;
-use crate::domain::blob::{ContentHash, Hash};
+use crate::domain::blob::{BlobId, ContentHash, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::Etag;
 use crate::domain::multipart::{
@@ -83,6 +83,24 @@ async fn part_of(
         Ok(Outcome::Part { part, .. }) => *part,
         other => panic!("not a part: {other:?}"),
     }
+}
+
+/// Copies of a blob, as the first `count` parts of an upload.
+pub(super) fn copied_parts(bench: &Bench<'_>, upload: UploadId, count: i64, of: BlobId) -> Vec<Mutation> {
+    let copy = |n| {
+        Mutation::PutPart(Box::new(PutPart {
+            upload,
+            number: number(n),
+            domain: bench.domain.clone(),
+            content: NewContent::Existing(of),
+            etag: etag(b"copied"),
+            md5: None,
+            checksum: None,
+            announced: None,
+            quota: None,
+        }))
+    };
+    (1..=count).map(copy).collect()
 }
 
 /// Claims of these numbers, without tags.
@@ -426,22 +444,9 @@ pub async fn a_completion_of_parts_that_changed_is_refused(store: &dyn MetadataS
 pub async fn copied_pieces_are_bounded(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let leaf = part(&bench, new_upload(&bench, "leaf").await, 1, "leaf", MIN).await.blob;
-    let copies = async |name: &str, of: crate::domain::blob::BlobId, count: i64| {
+    let copies = async |name: &str, of: BlobId, count: i64| {
         let upload = new_upload(&bench, name).await;
-        let copy = |n| {
-            Mutation::PutPart(Box::new(PutPart {
-                upload,
-                number: number(n),
-                domain: bench.domain.clone(),
-                content: NewContent::Existing(of),
-                etag: etag(b"copied"),
-                md5: None,
-                checksum: None,
-                announced: None,
-                quota: None,
-            }))
-        };
-        let outcomes = bench.commit((1..=count).map(copy).collect()).await;
+        let outcomes = bench.commit(copied_parts(&bench, upload, count, of)).await;
         let made = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
         let why = outcomes.into_iter().find_map(Result::err);
         (upload, i64::try_from(made).unwrap(), why)

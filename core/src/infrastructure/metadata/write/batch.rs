@@ -16,7 +16,7 @@ use crate::domain::space::{Bucket, Space, SpaceId};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::{Fault, Sql, sql};
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::Transaction;
 use crate::infrastructure::metadata::upkeep::segments;
@@ -211,21 +211,28 @@ impl<'t> Batch<'t> {
 
     /// The latest versions of those of the keys that have any.
     pub(crate) async fn latest_of(&mut self, space: SpaceId, keys: &[&Key]) -> Result<Vec<Object>, Fault> {
+        let latest = sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key IN (",
+            list,
+            ") AND o.key <> '' AND o.is_latest = TRUE ORDER BY o.key",
+            for_update_of_object
+        );
+        self.objects_of(latest, space, keys).await
+    }
+
+    /// The objects that `statement` finds in a space, given as $1, under a list of keys.
+    async fn objects_of(
+        &mut self,
+        statement: Sql,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<Vec<Object>, Fault> {
         let mut found = Vec::new();
         for portion in self.tx.portions(keys) {
-            let statement = self.tx.query_list(
-                sql!(
-                    object,
-                    " WHERE o.space_id = $1 AND o.key IN (",
-                    list,
-                    ") AND o.key <> '' AND o.is_latest = TRUE ORDER BY o.key",
-                    for_update_of_object
-                ),
-                1,
-                portion.len(),
-            );
             let keys = portion.iter().map(|key| key.as_str().to_owned());
-            found.extend(statement.bind(space.0).bind_all(keys).map(rows::object).await?);
+            let query = self.tx.query_list(statement, 1, portion.len()).bind(space.0).bind_all(keys);
+            found.extend(query.map(rows::object).await?);
         }
         Ok(found)
     }
@@ -284,25 +291,16 @@ impl<'t> Batch<'t> {
     }
 
     async fn look_at_null_versions(&mut self, space: SpaceId, keys: &[&Key]) -> Result<Vec<Object>, Fault> {
-        let mut found = Vec::new();
-        for portion in self.tx.portions(keys) {
-            let statement = self.tx.query_list(
-                sql!(
-                    object,
-                    " WHERE o.space_id = $1 AND o.key IN (",
-                    list,
-                    ") AND o.is_null_version AND o.state = ",
-                    committed,
-                    " ORDER BY o.key, o.id DESC",
-                    for_update_of_object
-                ),
-                1,
-                portion.len(),
-            );
-            let keys = portion.iter().map(|key| key.as_str().to_owned());
-            found.extend(statement.bind(space.0).bind_all(keys).map(rows::object).await?);
-        }
-        Ok(found)
+        let null_versions = sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key IN (",
+            list,
+            ") AND o.is_null_version AND o.state = ",
+            committed,
+            " ORDER BY o.key, o.id DESC",
+            for_update_of_object
+        );
+        self.objects_of(null_versions, space, keys).await
     }
 
     /// A visible object by its id.
