@@ -131,7 +131,18 @@ const cases = {
 
     async "what is not offered is refused by name"() {
         await refused(501, "NotImplemented", send("RenameObject", { Key: "renamed", RenameSource: `${Bucket}/plain` }));
-        await refused(501, "NotImplemented", send("PutBucketPolicy", { Policy: "{}" }));
+        const WebsiteConfiguration = { IndexDocument: { Suffix: "index.html" } };
+        await refused(501, "NotImplemented", send("PutBucketWebsite", { WebsiteConfiguration }));
+    },
+
+    async "a bucket policy is taken, or refused with its error"() {
+        await refused(400, "MalformedPolicy", send("PutBucketPolicy", { Policy: "{}" }));
+        await refused(404, "NoSuchBucketPolicy", send("GetBucketPolicy", {}));
+        const Statement = [{ Effect: "Allow", Principal: "*", Action: "s3:GetObject", Resource: `arn:aws:s3:::${Bucket}/plain` }];
+        await send("PutBucketPolicy", { Policy: JSON.stringify({ Version: "2012-10-17", Statement }) });
+        assert.equal(JSON.parse((await send("GetBucketPolicy", {})).Policy).Statement.length, 1);
+        assert.equal((await send("GetBucketPolicyStatus", {})).PolicyStatus.IsPublic, true);
+        await send("DeleteBucketPolicy", {});
     },
 };
 

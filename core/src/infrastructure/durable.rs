@@ -16,7 +16,12 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 use super::watch::{Step, watched};
+
+/// Of directories: the owner writes, its group may read, others see nothing.
+const DIRECTORY_MODE: u32 = 0o750;
 
 /// Makes the names in `directory` durable: new ones, renamed ones, and that others are gone.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
@@ -65,8 +70,20 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Creates the directory `name` in the open directory `parent`, which was found at `path`, durable in its parent and
+/// readable by the owner and its group, and opens it. If it exists its name is made durable nevertheless.
+pub fn create_directory_in(parent: &File, path: &Path, name: &str) -> io::Result<File> {
+    let mode = Mode::from_raw_mode(DIRECTORY_MODE);
+    match watched(&Step::CreateDirectory(&path.join(name)), || Ok(rustix::fs::mkdirat(parent, name, mode)?)) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => watched(&Step::SyncDirectory(path), || parent.sync_all())?,
+    }
+    let opened = rustix::fs::openat(parent, name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(File::from(opened))
+}
+
 fn make_directory(path: &Path) -> io::Result<()> {
-    watched(&Step::CreateDirectory(path), || DirBuilder::new().mode(0o750).create(path))
+    watched(&Step::CreateDirectory(path), || DirBuilder::new().mode(DIRECTORY_MODE).create(path))
 }
 
 /// Creates `path`, which must not exist, for reading and writing. Its bytes and its name are not durable yet.

@@ -21,6 +21,12 @@ pub(super) const FILE_MODE: u32 = 0o640;
 
 const EXTENSION: &str = "seg";
 
+/// The directories in a root.
+pub(super) const COMMITS: &str = "commits";
+pub(super) const SERVERS: &str = "servers";
+const STAGING: &str = "staging";
+const SEGMENTS: &str = "segments";
+
 /// The layout of a tier: singles being written in `staging`, everything else in `segments`, spread over 256
 /// shelves by the first byte of its name so that no directory grows without bound. Notes about commits are in `commits`.
 #[derive(Debug)]
@@ -38,6 +44,7 @@ pub(super) struct Directory {
 impl Directory {
     pub(super) fn open(root: PathBuf, tier: &'static str) -> Result<Self, SegmentError> {
         let directory = Self::at(root, tier);
+        directory.make_root()?;
         directory.make_directories()?;
         Ok(directory)
     }
@@ -48,15 +55,37 @@ impl Directory {
         Self { root, tier, mark: OnceLock::new(), opened: OnceLock::new(), shelves }
     }
 
+    /// Notes which directory the root is, and makes the ones in it.
     fn make_directories(&self) -> Result<(), SegmentError> {
-        durable::create_directory(&self.staging())
-            .and_then(|()| durable::create_directory(&self.segments()))
-            .and_then(|()| std::fs::metadata(&self.root))
-            .map(|root| {
-                // The first is the one that was opened.
-                let _ = self.opened.set(Place::of(&root));
-            })
-            .map_err(|error| self.error("create the tier's directories", error))
+        let made = std::fs::metadata(&self.root).and_then(|root| {
+            // The first is the one that was opened.
+            let _ = self.opened.set(Place::of(&root));
+            self.make_below(&[STAGING])?;
+            self.make_below(&[SEGMENTS])
+        });
+        made.map_err(|error| self.error("create the tier's directories", error))
+    }
+
+    /// Makes the directory at `names`, one below the other, in the root, durably. Blocks.
+    ///
+    /// It is made in the directory that was opened, or that carries the mark, and in no other. So each step goes by an
+    /// open directory and not by a path: what a path names may change after any check.
+    pub(super) fn make_below(&self, names: &[&str]) -> io::Result<()> {
+        let mut at = File::open(&self.root)?;
+        let held = Place::of(&at.metadata()?);
+        if self.opened.get().is_some_and(|opened| *opened != held) {
+            // Mounted again it may be another device: then its mark counts.
+            self.identify().map_err(io::Error::other)?;
+            if Place::of(&std::fs::metadata(&self.root)?) != held {
+                return Err(ErrorKind::NotFound.into());
+            }
+        }
+        let mut path = self.root.clone();
+        for name in names {
+            at = durable::create_directory_in(&at, &path, name)?;
+            path.push(name);
+        }
+        Ok(())
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -98,7 +127,7 @@ impl Directory {
         match durable::create_file(path, FILE_MODE) {
             // Not where another root is in this one's place.
             Err(error) if error.kind() == ErrorKind::NotFound && self.identify().is_ok() => {
-                durable::create_directory(&self.staging())?;
+                self.make_below(&[STAGING])?;
                 durable::create_file(path, FILE_MODE)
             }
             created => created,
@@ -135,19 +164,19 @@ impl Directory {
     }
 
     pub(super) fn commit_notes(&self) -> PathBuf {
-        self.root.join("commits")
+        self.root.join(COMMITS)
     }
 
     pub(super) fn server_notes(&self) -> PathBuf {
-        self.root.join("servers")
+        self.root.join(SERVERS)
     }
 
     pub(super) fn staging(&self) -> PathBuf {
-        self.root.join("staging")
+        self.root.join(STAGING)
     }
 
     pub(super) fn segments(&self) -> PathBuf {
-        self.root.join("segments")
+        self.root.join(SEGMENTS)
     }
 
     /// Where a single is while it is being written.
@@ -157,8 +186,7 @@ impl Directory {
 
     /// Where every other segment is.
     pub(super) fn settled(&self, id: SegmentId) -> PathBuf {
-        let first = id.0.as_bytes()[0];
-        self.segments().join(format!("{first:02x}")).join(format!("{id}.{EXTENSION}"))
+        self.segments().join(shelf_of(id)).join(format!("{id}.{EXTENSION}"))
     }
 
     /// As [`Self::settled`], and makes sure, durably, that its shelf is there. Blocks.
@@ -167,10 +195,8 @@ impl Directory {
         let known = &self.shelves[usize::from(id.0.as_bytes()[0])];
         // It may have been removed since: the next segment makes it again.
         let shelf = path.parent().filter(|shelf| !known.load(Ordering::Acquire) || !shelf.is_dir());
-        if let Some(shelf) = shelf {
-            // A new shelf in another root would hide that it is another one.
-            self.still_here().map_err(io::Error::other)?;
-            durable::create_directory(shelf)?;
+        if shelf.is_some() {
+            self.make_below(&[SEGMENTS, &shelf_of(id)])?;
             known.store(true, Ordering::Release);
         }
         Ok(path)
@@ -207,6 +233,11 @@ impl Directory {
     }
 }
 
+/// The name of the shelf that a segment stands on.
+fn shelf_of(id: SegmentId) -> String {
+    format!("{:02x}", id.0.as_bytes()[0])
+}
+
 /// Which file or directory it is, whatever its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
@@ -217,5 +248,65 @@ struct Place {
 impl Place {
     fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::atomic;
+
+    use super::*;
+    use crate::infrastructure::watch::{Step, Watch, Watcher};
+
+    /// Puts an empty directory in a root's place just before a directory is made in the root.
+    struct Unmounts {
+        root: PathBuf,
+        done: atomic::AtomicBool,
+    }
+
+    impl Watcher for Unmounts {
+        fn before(&self, step: &Step<'_>) -> io::Result<u64> {
+            let inside = matches!(step, Step::CreateDirectory(path) if path.starts_with(&self.root));
+            if inside && !self.done.swap(true, atomic::Ordering::SeqCst) {
+                std::fs::rename(&self.root, self.root.with_extension("away"))?;
+                std::fs::create_dir(&self.root)?;
+            }
+            Ok(0)
+        }
+
+        fn after(&self, _step: &Step<'_>, _number: u64) {}
+    }
+
+    /// A root that goes away at the worst moment: nothing is made in the directory that is in its place.
+    #[test]
+    fn nothing_is_made_in_another_root() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        let make: [fn(&Directory); 4] = [
+            |directory| drop(super::super::notes::write(directory, Uuid::nil(), 1)),
+            |directory| drop(super::super::notes::write_server(directory, Uuid::nil(), Uuid::nil())),
+            |directory| drop(directory.make_room(SegmentId(Uuid::nil()))),
+            |directory| {
+                std::fs::remove_dir(directory.staging()).unwrap();
+                drop(directory.create_staged(&directory.staged(SegmentId(Uuid::nil()))));
+            },
+        ];
+        for (case, make) in make.into_iter().enumerate() {
+            let place = tempfile::tempdir().unwrap();
+            let root = place.path().join("root");
+            let directory = Directory::open(root.clone(), "hot").unwrap();
+            let unmounts = Arc::new(Unmounts { root: root.clone(), done: false.into() });
+            let watch = Watch::begin(unmounts.clone());
+            make(&directory);
+            drop(watch);
+            assert!(unmounts.done.load(atomic::Ordering::SeqCst), "{case}: no directory was made");
+            assert_eq!(
+                std::fs::read_dir(&root).unwrap().count(),
+                0,
+                "{case}: something was made in the other root"
+            );
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use uuid::Uuid;
 
 use super::blocking::write_all_at;
-use super::directory::{Directory, FILE_MODE};
+use super::directory::{COMMITS, Directory, FILE_MODE, SERVERS};
 use super::format::crc32c;
 use crate::application::ports::segments::SegmentError;
 use crate::infrastructure::durable;
@@ -21,7 +21,7 @@ pub(super) fn write(directory: &Directory, writer: Uuid, commits: u64) -> Result
     let write = || match std::fs::File::options().write(true).open(&path) {
         Ok(file) => write_all_at(&file, &mut [IoSlice::new(line.as_bytes())], 0),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            durable::create_directory(&directory.commit_notes())?;
+            directory.make_below(&[COMMITS])?;
             durable::replace(&path, line.as_bytes(), FILE_MODE)
         }
         Err(error) => Err(error),
@@ -51,7 +51,8 @@ pub(super) fn read(directory: &Directory) -> Result<Vec<(Uuid, u64)>, SegmentErr
 pub(super) fn write_server(directory: &Directory, writer: Uuid, token: Uuid) -> Result<(), SegmentError> {
     directory.still_here()?;
     let (notes, line) = (directory.server_notes(), format!("{token}\n"));
-    durable::create_directory(&notes)
+    directory
+        .make_below(&[SERVERS])
         .and_then(|()| durable::replace(&notes.join(writer.to_string()), line.as_bytes(), FILE_MODE))
         .map_err(|error| directory.error("note which server writes here", error))
 }
