@@ -78,6 +78,11 @@ pub fn create_directory_in(parent: &File, path: &Path, name: &str) -> io::Result
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => watched(&Step::SyncDirectory(path), || parent.sync_all())?,
     }
+    open_directory_in(parent, name)
+}
+
+/// Opens the directory `name` in the open directory `parent`.
+pub fn open_directory_in(parent: &File, name: &str) -> io::Result<File> {
     let opened = rustix::fs::openat(parent, name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     Ok(File::from(opened))
 }

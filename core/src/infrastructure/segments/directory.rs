@@ -81,11 +81,18 @@ impl Directory {
             }
         }
         let mut path = self.root.clone();
-        for name in names {
-            at = durable::create_directory_in(&at, &path, name)?;
+        let Some((last, above)) = names.split_last() else { return Ok(()) };
+        for name in above {
+            // What is above was durable when the tier was opened, unless somebody removed it since.
+            at = match durable::open_directory_in(&at, name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    durable::create_directory_in(&at, &path, name)?
+                }
+                opened => opened?,
+            };
             path.push(name);
         }
-        Ok(())
+        durable::create_directory_in(&at, &path, last).map(drop)
     }
 
     pub(super) fn root(&self) -> &Path {
