@@ -137,6 +137,8 @@ pub(crate) fn translate(error: Error) -> S3Error {
     }
 }
 
+/// The code and the words of S3. Words that are fixed there are the same here, full stops included: clients compare
+/// them.
 #[allow(clippy::too_many_lines)] // one table
 fn translate_code(error: Error) -> S3Error {
     let message = error.to_string();
@@ -175,15 +177,16 @@ fn translate_code(error: Error) -> S3Error {
         Error::NoSuchPart => fail(
             StatusCode::RANGE_NOT_SATISFIABLE,
             "InvalidPartNumber",
-            "The requested partnumber is not satisfiable.",
+            "The requested partnumber is not satisfiable",
         ),
         Error::NoSuchBucket => {
-            fail(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist.")
+            fail(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist")
         }
         Error::NoSuchUpload => fail(
             StatusCode::NOT_FOUND,
             "NoSuchUpload",
-            "The specified upload does not exist. It may have been completed or aborted.",
+            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or \
+             completed.",
         ),
         Error::NoSuchCredential => fail(
             StatusCode::FORBIDDEN,
@@ -201,7 +204,7 @@ fn translate_code(error: Error) -> S3Error {
             "The requested bucket name is not available: it is taken in this store. Select another name.",
         ),
         Error::BucketNotEmpty => {
-            fail(StatusCode::CONFLICT, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
+            fail(StatusCode::CONFLICT, "BucketNotEmpty", "The bucket you tried to delete is not empty")
         }
         Error::Locked => fail(
             StatusCode::FORBIDDEN,
@@ -256,7 +259,7 @@ fn translate_code(error: Error) -> S3Error {
         Error::PreconditionFailed(_) => fail(
             StatusCode::PRECONDITION_FAILED,
             "PreconditionFailed",
-            "At least one of the pre-conditions you specified did not hold.",
+            "At least one of the pre-conditions you specified did not hold",
         ),
         Error::NotModified(object) => {
             with_headers(fail(StatusCode::NOT_MODIFIED, "NotModified", "Not Modified"), validators(&object))
@@ -265,7 +268,7 @@ fn translate_code(error: Error) -> S3Error {
             let error = fail(
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 "InvalidRange",
-                "The requested range is not satisfiable.",
+                "The requested range is not satisfiable",
             );
             let range = format!("bytes */{}", unsatisfiable.size);
             let error = with_member(error, "ActualObjectSize", &unsatisfiable.size.to_string());
@@ -518,6 +521,28 @@ mod tests {
         assert!(translate(Error::Busy).headers().unwrap().contains_key(RETRY_AFTER));
         let range = translate(Error::Unsatisfiable(Unsatisfiable { size: 5 }));
         assert_eq!(range.headers().unwrap()["content-range"], "bytes */5");
+    }
+
+    /// Clients compare them (minio-go), full stops included.
+    #[test]
+    fn words_that_are_fixed_on_s3_are_the_same() {
+        let cases = [
+            (Error::NoSuchObject, "The specified key does not exist."),
+            (Error::NoSuchBucket, "The specified bucket does not exist"),
+            (Error::NoSuchVersion, "The specified version does not exist."),
+            (
+                Error::NoSuchUpload,
+                "The specified upload does not exist. The upload ID may be invalid, or the upload may have been \
+                 aborted or completed.",
+            ),
+            (Error::NoSuchPart, "The requested partnumber is not satisfiable"),
+            (Error::BucketNotEmpty, "The bucket you tried to delete is not empty"),
+            (Error::PreconditionFailed("x"), "At least one of the pre-conditions you specified did not hold"),
+            (Error::Unsatisfiable(Unsatisfiable { size: 5 }), "The requested range is not satisfiable"),
+        ];
+        for (error, words) in cases {
+            assert_eq!(translate(error).message(), Some(words));
+        }
     }
 
     #[test]

@@ -87,8 +87,9 @@ impl Asked {
                 Err(Refusal::new(StatusCode::NOT_FOUND, "NoSuchBucket", message))
             }
             CorsAnswer::NoRules => forbidden("CORSResponse: CORS is not enabled for this bucket."),
+            // S3's own words, and its own spelling: clients compare them.
             CorsAnswer::Refused => forbidden(
-                "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of Origin, \
+                "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, \
                  request method / Access-Control-Request-Method or Access-Control-Request-Headers are not \
                  whitelisted by the resource's CORS spec.",
             ),

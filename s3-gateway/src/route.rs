@@ -3,14 +3,16 @@
 //! name. And every operation that takes an XML document, which it does not read as XML ([`crate::wire`]). Copies and deletes with
 //! conditions that S3 takes and s3s does not: a tag without quotes, a date that is none.
 
-use http::{Extensions, HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+use juststorage_core::domain::principal::Principal;
 use s3s::route::S3Route;
 use s3s::{Body, S3Request, S3Response, S3Result};
 
 use crate::api::Api;
 use crate::auth::{self, Doorkeeper, hoisted};
+use crate::dto::address;
 use crate::dto::conditions::are_odd;
-use crate::errors::internal;
+use crate::errors::{internal, translate};
 use crate::ops;
 use crate::service::Target;
 use crate::wire::{self, Documents};
@@ -20,6 +22,31 @@ pub(crate) struct Routes {
     pub(crate) api: Api,
     pub(crate) doorkeeper: Doorkeeper,
     pub(crate) documents: Documents,
+}
+
+impl Routes {
+    /// Answers a request with a document. A document that is refused does not hide that there is no such bucket: S3
+    /// looks for the bucket before it reads a document. The bucket is looked up only then, so that the others do not wait.
+    async fn documented(&self, request: S3Request<Body>, bucket: Option<&str>) -> S3Result<S3Response<Body>> {
+        let name = bucket.and_then(|bucket| address::bucket(bucket).ok());
+        let who = request.extensions.get::<Principal>().cloned();
+        let answer = match bucket {
+            Some(bucket) if is_policy(&request) => ops::policy::put(&self.api, request, bucket).await,
+            _ => self.documents.call(request).await,
+        };
+        let status = match &answer {
+            Ok(answer) => answer.status,
+            Err(error) => error.status_code(),
+        };
+        if let (Some(StatusCode::BAD_REQUEST), Some(who), Some(name)) = (status, who, name) {
+            self.api.store.owner_of(&who, &name).await.map_err(translate)?;
+        }
+        answer
+    }
+}
+
+fn is_policy(request: &S3Request<Body>) -> bool {
+    request.extensions.get::<Target>().is_some_and(|target| target.operation.name == "PutBucketPolicy")
 }
 
 #[async_trait::async_trait]
@@ -55,13 +82,11 @@ impl S3Route for Routes {
             ("HeadObject", Some(bucket), Some(key)) => {
                 ops::objects::head(&self.api, &request, bucket, key).await
             }
-            ("PutBucketPolicy", Some(bucket), _) => {
-                let bucket = bucket.to_owned();
-                ops::policy::put(&self.api, request, &bucket).await
-            }
             ("ListBuckets", ..) => ops::buckets::list_plain(&self.api, &request).await,
             ("PutObject" | "UploadPart" | "DeleteObject", ..) => self.documents.conditional(request).await,
-            _ => self.documents.call(request).await,
+            // The bucket that is to be made is not there yet.
+            ("CreateBucket", ..) => self.documented(request, None).await,
+            (_, bucket, _) => self.documented(request, bucket.as_deref()).await,
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Object lock: a bucket's configuration, and retention and legal hold of one version.
 
-use core::convert::Infallible;
-
 use http::StatusCode;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::update::Change;
@@ -16,7 +14,7 @@ use s3s::dto::{
     PutObjectLockConfigurationInput, PutObjectLockConfigurationOutput, PutObjectRetentionInput,
     PutObjectRetentionOutput,
 };
-use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
+use s3s::{S3Error, S3Request, S3Response, S3Result};
 
 use super::buckets::space_of;
 use crate::api::Api;
@@ -105,21 +103,6 @@ async fn lockable<T>(
     Ok(object)
 }
 
-/// Refuses a request without a document: for its bucket if that is missing, else for the document.
-async fn missing<T>(
-    api: &Api,
-    request: &S3Request<T>,
-    action: Action,
-    bucket: &str,
-    key: &str,
-) -> S3Result<Infallible> {
-    let reference = address::object(bucket, key, None)?;
-    match api.store.object(who(request)?, action, &reference).await.map_err(translate) {
-        Err(error) if *error.code() != S3ErrorCode::NoSuchKey => Err(error),
-        _ => Err(malformed_xml("it is empty")),
-    }
-}
-
 fn unset() -> S3Error {
     fail(
         StatusCode::NOT_FOUND,
@@ -148,10 +131,7 @@ pub(crate) async fn put_retention(
     mut request: S3Request<PutObjectRetentionInput>,
 ) -> S3Result<S3Response<PutObjectRetentionOutput>> {
     // Without a document nothing is asked for, least of all that the retention goes.
-    let Some(sent) = request.input.retention.take() else {
-        let input = &request.input;
-        match missing(api, &request, Action::PutObjectRetention, &input.bucket, &input.key).await? {}
-    };
+    let sent = request.input.retention.take().ok_or_else(|| malformed_xml("it is empty"))?;
     let retention = match (sent.mode, sent.retain_until_date) {
         // An empty element takes the retention away.
         (None, None) => None,
@@ -190,11 +170,7 @@ pub(crate) async fn put_hold(
     api: &Api,
     mut request: S3Request<PutObjectLegalHoldInput>,
 ) -> S3Result<S3Response<PutObjectLegalHoldOutput>> {
-    let Some(sent) = request.input.legal_hold.take() else {
-        let input = &request.input;
-        match missing(api, &request, Action::PutObjectLegalHold, &input.bucket, &input.key).await? {}
-    };
-    let sent = sent.status;
+    let sent = request.input.legal_hold.take().ok_or_else(|| malformed_xml("it is empty"))?.status;
     let on = match sent.as_ref().map(ObjectLockLegalHoldStatus::as_str) {
         Some(ObjectLockLegalHoldStatus::ON) => true,
         Some(ObjectLockLegalHoldStatus::OFF) => false,

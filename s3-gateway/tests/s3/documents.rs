@@ -244,6 +244,49 @@ async fn digests_are_those_of_the_bytes_that_came() {
     }
 }
 
+/// Whether a bucket is there does not hang on what is wrong with the document, as long as who asks may know of it.
+#[tokio::test]
+async fn a_wrong_document_hides_no_missing_bucket() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/there", b"").await.ok();
+    s3.put("/there/k", b"x").await.ok();
+    let stranger = server.tenant("strangers", "read,write,delete,admin").await;
+    let cases = [
+        ("PUT", "?acl", "MalformedXML"),
+        ("PUT", "?cors", "MissingRequestBodyError"),
+        ("PUT", "?lifecycle", "MalformedXML"),
+        ("PUT", "?object-lock", "MissingRequestBodyError"),
+        ("PUT", "?ownershipControls", "MissingRequestBodyError"),
+        ("PUT", "?policy", "MalformedPolicy"),
+        ("PUT", "?publicAccessBlock", "MissingRequestBodyError"),
+        ("PUT", "?tagging", "MissingRequestBodyError"),
+        ("PUT", "?versioning", "MissingRequestBodyError"),
+        ("POST", "?delete", "MissingRequestBodyError"),
+        ("PUT", "/k?acl", "MalformedXML"),
+        ("PUT", "/k?legal-hold", "MalformedXML"),
+        ("PUT", "/k?retention", "MalformedXML"),
+        ("PUT", "/k?tagging", "MissingRequestBodyError"),
+        ("POST", "/k?uploadId=0", "MalformedXML"),
+    ];
+    for (method, target, empty) in cases {
+        for (document, code) in [("", empty), ("<", "MalformedXML"), ("<Nonsense/>", "MalformedXML")] {
+            let code = if target == "?policy" { empty } else { code };
+            let to = async |client: &Client, bucket: &str| {
+                send(client, method, &format!("/{bucket}{target}"), document.as_bytes()).await.error()
+            };
+            let what = format!("{method} {target} {document:?}");
+            assert_eq!(to(&s3, "none").await, (404, "NoSuchBucket".into()), "{what}");
+            assert_eq!(to(&s3, "there").await, (400, code.into()), "{what}");
+            assert_eq!(to(&stranger, "there").await, (403, "AccessDenied".into()), "{what}");
+        }
+    }
+    for document in ["<", "<Nonsense/>"] {
+        let made = s3.put("/none", document.as_bytes()).await;
+        assert_eq!(made.error(), (400, "MalformedXML".into()), "a bucket that is to be made: {document}");
+    }
+}
+
 /// A second s3s carries these operations out, behind no door of its own: nothing but a good signature gets there.
 #[tokio::test]
 async fn nobody_reaches_an_operation_without_a_signature() {
