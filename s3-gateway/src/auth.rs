@@ -8,6 +8,7 @@ mod mac;
 pub(crate) mod old_dates;
 pub(crate) mod resign;
 mod signature;
+pub(crate) mod unsigned;
 
 use std::borrow::Cow;
 use std::future::Future;

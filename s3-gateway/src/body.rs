@@ -4,16 +4,16 @@ use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{BoxStream, StreamExt as _};
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, StatusCode};
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::{Body, Expected, Trailer};
 use juststorage_core::domain::checksum::Checksum;
 use s3s::dto::StreamingBlob;
 use s3s::stream::aws_chunked_stream::AwsChunkedStreamError;
 use s3s::stream::upload_stream::UploadStreamError;
-use s3s::{BodySizeLimitExceeded, S3Error, TrailingHeaders};
+use s3s::{BodySizeLimitExceeded, S3Error, S3Request, TrailingHeaders};
 
-use crate::auth::chunks::ChunkError;
+use crate::auth::chunks::{self, ChunkError};
 use crate::dto::checksums::{Declared, header_of};
 use crate::errors::{bad_request, fail, translate};
 
@@ -38,22 +38,36 @@ impl Failure {
     }
 }
 
+/// What stands behind a body in chunks: read by s3s, or before it.
+pub(crate) struct Trailing(Option<TrailingHeaders>, Option<chunks::Trailer>);
+
+impl Trailing {
+    /// That of a request.
+    pub(crate) fn take<T>(request: &mut S3Request<T>) -> Self {
+        Self(request.trailing_headers.take(), request.extensions.remove())
+    }
+
+    fn value(&self, name: &HeaderName) -> Option<String> {
+        let read =
+            |headers: &HeaderMap| headers.get(name).and_then(|value| Some(value.to_str().ok()?.to_owned()));
+        let of_s3s = self.0.as_ref().and_then(|trailing| trailing.read(read)).flatten();
+        of_s3s.or_else(|| self.1.as_ref()?.value(name))
+    }
+}
+
 /// The core's body of a request's. `length` is the decoded length.
 pub(crate) fn incoming(
     blob: Option<StreamingBlob>,
     length: u64,
     declared: Declared,
-    trailing: Option<TrailingHeaders>,
+    trailing: Trailing,
 ) -> (Body, Failure) {
     let failure = Failure::default();
     let trailer = declared.trailer.map(|algorithm| {
         let failure = failure.clone();
         let read: Trailer = Box::new(move || {
             let header = header_of(algorithm);
-            let value = trailing.as_ref().and_then(|trailing| {
-                trailing.read(|headers| headers.get(&header).and_then(|v| Some(v.to_str().ok()?.to_owned())))
-            });
-            let Some(value) = value.flatten() else {
+            let Some(value) = trailing.value(&header) else {
                 failure.set(bad_request(
                     "MalformedTrailerError",
                     format!(

@@ -25,7 +25,8 @@ use uuid::Uuid;
 use crate::Gateway;
 use crate::allowlist::{self, Level, Operation};
 use crate::api::Api;
-use crate::auth::chunks::SignedChunks;
+use crate::auth::chunks::Chunks;
+use crate::auth::unsigned::{self, Digested};
 use crate::auth::{self, Doorkeeper, Keys};
 use crate::body::Failure;
 use crate::bounded::{self, Bounded};
@@ -277,17 +278,24 @@ impl S3Gateway {
                 .map(str::to_ascii_lowercase);
             auth::old_dates::admit(&mut parts, hosted.as_deref(), &self.forms.access).await;
         }
-        let body = Box::pin(body.map_err(Into::into));
+        let said = unsigned::admit(&mut parts)?;
+        if takes_document && said.chunks.is_some() {
+            return Err(wire::in_chunks());
+        }
+        let body = Digested::new(Box::pin(body.map_err(Into::into)), &said, &failure);
         let mut memory = None;
         let body = if takes_document {
             let (body, kept) = Bounded::whole(body, bytes_max, self.store.room(None), &failure);
             memory = Some(kept);
             s3s::Body::http_body_unsync(body)
+        } else if let Some(trailer) = said.chunks {
+            parts.extensions.insert(trailer.clone());
+            s3s::Body::http_body_unsync(Chunks::unframed(Bounded::stream(body, &failure), trailer))
         } else if chunks::are_announced(&parts.headers) {
             match signer {
                 Some(signer) => {
                     let chunked = Chunked::new(Bounded::stream(body, &failure));
-                    s3s::Body::http_body_unsync(SignedChunks::new(chunked, signer))
+                    s3s::Body::http_body_unsync(Chunks::verified(chunked, signer))
                 }
                 None if chunks::are_signed(&parts.headers) => {
                     let chunks = Bounded::chunks(body, self.store.room(None), &failure);

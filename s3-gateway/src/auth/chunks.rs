@@ -1,13 +1,19 @@
-//! Signed chunks whose signatures s3s cannot verify, because the request's own was replaced ([`super::resign`]): they
-//! are verified here while they pass, and passed on without (S3 API Reference, "Transferring payload in multiple
-//! chunks"). Nothing of a chunk is kept; one whose signature is wrong fails the body behind its last byte, and the
-//! store keeps nothing of a body that failed.
+//! Bodies in chunks that s3s cannot read (S3 API Reference, "Transferring payload in multiple chunks"). Nothing of a
+//! chunk is kept.
+//!
+//! - *Signed chunks of a request whose own signature was replaced* ([`super::resign`]): they are verified here while they
+//!   pass, and passed on without. One whose signature is wrong fails the body behind its last byte, and the store keeps
+//!   nothing of a body that failed.
+//! - *Chunks of a request without a signature of version 4* ([`super::unsigned`]): their bytes are passed on without the
+//!   framing, and the trailer is kept for the operation.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
@@ -87,30 +93,78 @@ impl Signer {
     }
 }
 
+/// The trailer of a body without its framing, once it has come.
+#[derive(Clone, Default)]
+pub(crate) struct Trailer(Arc<Mutex<HeaderMap>>);
+
+impl Trailer {
+    /// The value of a header of the trailer.
+    pub(crate) fn value(&self, name: &HeaderName) -> Option<String> {
+        let headers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        headers.get(name).and_then(|value| Some(value.to_str().ok()?.to_owned()))
+    }
+
+    fn read(&self, text: &str) -> Result<(), ChunkError> {
+        let mut headers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(':').ok_or(ChunkError::Format)?;
+            let name = HeaderName::try_from(name.trim()).map_err(|_| ChunkError::Format)?;
+            let value = HeaderValue::try_from(value.trim()).map_err(|_| ChunkError::Format)?;
+            headers.insert(name, value);
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of the chunks.
+enum Purpose {
+    /// Their signatures are verified and left out.
+    Verify(Signer),
+    /// Only their bytes are passed on.
+    Unframe(Trailer),
+}
+
 /// Where in its chunks a body stands.
 enum At {
     /// In the line before a chunk.
     Line(Vec<u8>),
-    /// In a chunk: what is left of it, what came, and its signature.
-    Chunk(u64, Box<Sha256>, String),
+    /// In a chunk: what is left of it, and what came with its signature.
+    Chunk(u64, Option<Box<(Sha256, String)>>),
     /// Behind a chunk: so many bytes of its line's end are missing.
     Ended(u8),
     /// Behind the last chunk.
     Trailer(Vec<u8>),
 }
 
-/// A body of signed chunks on its way to s3s, without their signatures.
-pub(crate) struct SignedChunks<B> {
+/// A body in chunks on its way to s3s.
+pub(crate) struct Chunks<B> {
     body: B,
-    signer: Signer,
+    purpose: Purpose,
     at: At,
     ready: VecDeque<Bytes>,
     ended: bool,
 }
 
-impl<B> SignedChunks<B> {
-    pub(crate) fn new(body: B, signer: Signer) -> Self {
-        Self { body, signer, at: At::Line(Vec::new()), ready: VecDeque::new(), ended: false }
+impl<B> Chunks<B> {
+    /// Signed chunks, without their signatures.
+    pub(crate) fn verified(body: B, signer: Signer) -> Self {
+        Self::new(body, Purpose::Verify(signer))
+    }
+
+    /// The bytes of unsigned chunks.
+    pub(crate) fn unframed(body: B, trailer: Trailer) -> Self {
+        Self::new(body, Purpose::Unframe(trailer))
+    }
+
+    fn new(body: B, purpose: Purpose) -> Self {
+        Self { body, purpose, at: At::Line(Vec::new()), ready: VecDeque::new(), ended: false }
+    }
+
+    /// Passes on what belongs to the framing, if it is kept.
+    fn frame(&mut self, text: impl Into<Bytes>) {
+        if matches!(self.purpose, Purpose::Verify(_)) {
+            self.ready.push_back(text.into());
+        }
     }
 
     fn take_in(&mut self, mut bytes: Bytes) -> Result<(), ChunkError> {
@@ -127,17 +181,21 @@ impl<B> SignedChunks<B> {
                         self.begin(&line)?;
                     }
                 }
-                At::Chunk(left, digest, signature) => {
+                At::Chunk(left, signed) => {
                     let passed = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     let data = bytes.split_to(passed);
-                    digest.update(&data);
+                    if let Some(signed) = signed {
+                        signed.0.update(&data);
+                    }
                     *left -= passed as u64;
                     let ended = *left == 0;
                     self.ready.push_back(data);
                     if ended {
-                        let (digest, signature) = (std::mem::take(&mut **digest), std::mem::take(signature));
-                        self.signer.verify_chunk(digest, &signature)?;
+                        let signed = signed.take();
                         self.at = At::Ended(2);
+                        if let (Purpose::Verify(signer), Some(signed)) = (&mut self.purpose, signed) {
+                            signer.verify_chunk(signed.0, &signed.1)?;
+                        }
                     }
                 }
                 At::Ended(missing) => {
@@ -147,8 +205,8 @@ impl<B> SignedChunks<B> {
                     }
                     *missing -= 1;
                     if *missing == 0 {
-                        self.ready.push_back(Bytes::from_static(b"\r\n"));
                         self.at = At::Line(Vec::new());
+                        self.frame(Bytes::from_static(b"\r\n"));
                     }
                 }
                 At::Trailer(text) => {
@@ -163,22 +221,30 @@ impl<B> SignedChunks<B> {
         Ok(())
     }
 
-    /// Begins the chunk of a line: `length;chunk-signature=signature`.
+    /// Begins the chunk of a line: `length;chunk-signature=signature`, or only `length`.
     fn begin(&mut self, line: &[u8]) -> Result<(), ChunkError> {
         let line = std::str::from_utf8(line).map_err(|_| ChunkError::Format)?.trim_end_matches(['\r', '\n']);
         let (length, extensions) = line.split_once(';').unwrap_or((line, ""));
-        let signature = extensions.strip_prefix(SIGNATURE).ok_or(ChunkError::Signature)?;
+        let signature = match &self.purpose {
+            Purpose::Verify(_) => {
+                Some(extensions.strip_prefix(SIGNATURE).ok_or(ChunkError::Signature)?.to_owned())
+            }
+            Purpose::Unframe(_) => None,
+        };
         if length.is_empty() || length.len() > 8 || !length.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(ChunkError::Format);
         }
         let bytes = u64::from_str_radix(length, 16).map_err(|_| ChunkError::Format)?;
-        self.ready.push_back(Bytes::from(format!("{length}\r\n")));
-        self.at = if bytes == 0 {
-            self.signer.verify_chunk(Sha256::new(), signature)?;
-            At::Trailer(Vec::new())
-        } else {
-            At::Chunk(bytes, Box::default(), signature.to_owned())
-        };
+        self.frame(format!("{length}\r\n"));
+        let signed = signature.map(|signature| Box::new((Sha256::new(), signature)));
+        if bytes > 0 {
+            self.at = At::Chunk(bytes, signed);
+            return Ok(());
+        }
+        if let (Purpose::Verify(signer), Some(signed)) = (&mut self.purpose, signed) {
+            signer.verify_chunk(signed.0, &signed.1)?;
+        }
+        self.at = At::Trailer(Vec::new());
         Ok(())
     }
 
@@ -186,19 +252,18 @@ impl<B> SignedChunks<B> {
     fn finish(&mut self) -> Result<(), ChunkError> {
         let At::Trailer(text) = &mut self.at else { return Err(ChunkError::Format) };
         let text = String::from_utf8(std::mem::take(text)).map_err(|_| ChunkError::Format)?;
-        let trailer = if self.signer.trailer {
-            self.signer.verify_trailer(&text)?
-        } else if text.trim().is_empty() {
-            String::new()
-        } else {
-            return Err(ChunkError::Format);
+        let trailer = match &mut self.purpose {
+            Purpose::Unframe(trailer) => return trailer.read(&text),
+            Purpose::Verify(signer) if signer.trailer => signer.verify_trailer(&text)?,
+            Purpose::Verify(_) if text.trim().is_empty() => String::new(),
+            Purpose::Verify(_) => return Err(ChunkError::Format),
         };
-        self.ready.push_back(Bytes::from(format!("{trailer}\r\n")));
+        self.frame(format!("{trailer}\r\n"));
         Ok(())
     }
 }
 
-impl<B> Body for SignedChunks<B>
+impl<B> Body for Chunks<B>
 where
     B: Body<Data = Bytes, Error = BoxError> + Unpin,
 {
@@ -273,7 +338,7 @@ mod tests {
             .map(|piece| Ok::<_, BoxError>(Frame::data(Bytes::copy_from_slice(piece))))
             .collect();
         let body = StreamBody::new(futures::stream::iter(frames));
-        SignedChunks::new(body, signer)
+        Chunks::verified(body, signer)
             .collect()
             .await
             .map(|all| all.to_bytes().to_vec())
@@ -290,6 +355,32 @@ mod tests {
                 "{pieces}"
             );
             assert_eq!(String::from_utf8(unsigned).unwrap().matches('a').count(), 66560);
+        }
+    }
+
+    #[tokio::test]
+    async fn unsigned_chunks_pass_without_their_framing() {
+        let unframed = async |body: &'static [u8], pieces: usize| {
+            let frames: Vec<_> = body
+                .chunks(pieces)
+                .map(|piece| Ok::<_, BoxError>(Frame::data(Bytes::from_static(piece))))
+                .collect();
+            let trailer = Trailer::default();
+            let body = StreamBody::new(futures::stream::iter(frames));
+            let passed = Chunks::unframed(body, trailer.clone()).collect().await;
+            let passed = passed.map(|all| all.to_bytes().to_vec()).map_err(|error| error.to_string());
+            (passed, trailer.value(&HeaderName::from_static("x-amz-checksum-crc32")))
+        };
+        let whole = b"3\r\nabc\r\n5;a=b\r\n\r\n0\r\n\r\n0\r\nX-Amz-Checksum-Crc32: NSRBwg==\r\n\r\n";
+        for pieces in 1..=whole.len() {
+            let (passed, checksum) = unframed(whole, pieces).await;
+            assert_eq!(passed.unwrap(), b"abc\r\n0\r\n", "{pieces}");
+            assert_eq!(checksum.as_deref(), Some("NSRBwg=="), "{pieces}");
+        }
+        for bad in
+            [&b"3\r\nabc\r\n"[..], b"3\r\nabcd\r\n0\r\n\r\n", b"abc", b"0\r\nno trailer\r\n\r\n", b"-1\r\n"]
+        {
+            assert_eq!(unframed(bad, 4).await.0.unwrap_err(), ChunkError::Format.to_string(), "{bad:?}");
         }
     }
 

@@ -37,6 +37,13 @@ const PAYLOADS: [&str; 6] = [
     "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
 ];
 
+/// Whether a request says that it has a signature of this version.
+pub(super) fn is_version_4(parts: &Parts) -> bool {
+    let header = parts.headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
+    let query = || parts.uri.query().map(query_pairs).unwrap_or_default();
+    header || query().iter().any(|(key, _)| QUERY_KEYS[..3].contains(&key.as_str()))
+}
+
 /// What a request says of its signature.
 #[derive(Debug)]
 pub(super) struct Claims {

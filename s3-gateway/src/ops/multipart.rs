@@ -17,7 +17,7 @@ use super::lifecycle::expiration;
 use super::objects::body_length;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
-use crate::body;
+use crate::body::{self, Trailing};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, text, values};
 use crate::errors::{bad_request, translate, writable, wrong_argument};
@@ -73,7 +73,7 @@ pub(crate) async fn part(
     let upload = upload(&request.input.bucket, &request.input.key, &request.input.upload_id)?;
     let number = part_number(request.input.part_number)?;
     let length = body_length(request.input.content_length)?;
-    let trailing = request.trailing_headers.take();
+    let trailing = Trailing::take(&mut request);
     let (body, failure) = body::incoming(request.input.body.take(), length, declared, trailing);
     let part = api
         .store

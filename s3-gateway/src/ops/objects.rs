@@ -24,7 +24,7 @@ use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
 use super::lifecycle::expiration;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
-use crate::body;
+use crate::body::{self, Trailing};
 use crate::dto::checksums::{self, header_of, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, lock, rfc2047, text, values};
 use crate::errors::{bad_request, fail, translate, wrong_argument};
@@ -56,7 +56,7 @@ pub(crate) async fn put(
         checksum: Some(declared.algorithm().unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
     };
     let length = body_length(request.input.content_length)?;
-    let trailing = request.trailing_headers.take();
+    let trailing = Trailing::take(&mut request);
     let (body, failure) = body::incoming(request.input.body.take(), length, declared, trailing);
     let object = api.store.put(who(&request)?, put, body).await.map_err(|error| failure.explain(error))?;
     note_namespace(object.address.namespace.as_str());

@@ -25,5 +25,6 @@ mod settings;
 mod signatures;
 mod sigv2;
 mod tampered;
+mod unsigned;
 mod versions;
 mod walls;
