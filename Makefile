@@ -11,6 +11,8 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 # Says how long `make test` took on this machine.
 TOOK = $(CACHE)/test-took
+# A line for each scenario that this machine lacks something for: `make test` ends with them, in one line.
+SKIPPED = $(CACHE)/test-skipped
 UNIT := --lib --test segments --test store --test limits --test lifecycle --test stuck --test promises --test protocol --test corpus \
     --test api
 
@@ -42,8 +44,11 @@ test: ## every test, on SQLite and PostgreSQL; installs what is missing
 	@mkdir -p $(CACHE)
 	@echo "test: $$(cat $(TOOK) 2>/dev/null || echo 'takes about 25 minutes on two cores the first time, half of it for builds and installs'). Groups: make unit, threads, prove, check; or cargo test --workspace --ignore-rust-version --test NAME"
 	@date +%s >$(TOOK).begun
+	@: >$(SKIPPED)
 	scripts/prepare compiler postgres backup faults pooler python tools clients sdks
-	cargo test --workspace $(FLAGS) $(TEST_FLAGS)
+	JUSTSTORAGE_TEST_SKIPPED=$(SKIPPED) cargo test --workspace $(FLAGS) $(TEST_FLAGS); status=$$?; \
+	    sort -u $(SKIPPED) | awk 'BEGIN { printf "skipped: " } { printf "%s%s", between, $$0; between = ", " } END { print NR ? "" : "nothing" }'; \
+	    exit $$status
 	@echo "took $$(( ($$(date +%s) - $$(cat $(TOOK).begun)) / 60 )) minutes here the last time" >$(TOOK)
 
 threads: ## threads at one segment in every order, under loom

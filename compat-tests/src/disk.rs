@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::skipped;
+
 /// The file by which a tier's root says whose it is: it stays when all else is gone.
 const MARK: &str = "juststorage-tier.json";
 
@@ -35,16 +37,16 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// A file system of `size` bytes for a test of `what`; `None`, and the reason on stderr, where none can be mounted and
+    /// A file system of `size` bytes for a test of `what`; `None`, and a note, where none can be mounted and
     /// the test may be left out.
     pub fn mount_for(what: &str, size: u64) -> Option<Self> {
         let error = match Self::mount(size) {
             Ok(disk) => return Some(disk),
             Err(error) => error,
         };
-        eprintln!("NOT TESTED: {what}, since no small file system could be mounted: {error}");
         let allowed = std::env::var_os("JUSTSTORAGE_TEST_NO_MOUNT").is_some();
-        assert!(allowed, "run as root, or set JUSTSTORAGE_TEST_NO_MOUNT to do without this test");
+        assert!(allowed, "{error}: run as root, or set JUSTSTORAGE_TEST_NO_MOUNT to do without this test");
+        skipped::note(what, &format!("no small file system could be mounted: {error}"));
         None
     }
 

@@ -25,6 +25,7 @@ pub mod python;
 pub mod raw;
 pub mod s3;
 pub mod server;
+pub mod skipped;
 mod suite;
 pub mod tls;
 pub mod tools;

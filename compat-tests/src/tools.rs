@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::s3::ROOT_KEY;
 use crate::server::Server;
+use crate::skipped;
 
 /// The exit status of a scenario whose tool is not there.
 const NOT_THERE: i32 = 77;
@@ -85,7 +86,7 @@ pub fn run(server: &Server, scenario: &str, environment: &str) {
         Some(NOT_THERE) => return missing(scenario, said.trim()),
         // Where CI runs it is there.
         Some(NOT_TO_BE_HAD) if std::env::var_os("CI").is_none() => {
-            return eprintln!("SKIPPED: {scenario}: {}", said.trim());
+            return skipped::note(scenario, said.trim());
         }
         _ => {}
     }
@@ -99,5 +100,5 @@ fn missing(scenario: &str, why: &str) {
         std::env::var_os(DO_WITHOUT).is_some(),
         "{scenario} was not run: {why}. `scripts/prepare clients` installs it; {DO_WITHOUT}=1 does without."
     );
-    eprintln!("SKIPPED: {scenario}: {why}");
+    skipped::note(scenario, why);
 }
