@@ -136,8 +136,9 @@ deny: ## licences, duplicates and origins of dependencies, if cargo-deny is ther
 	else echo "deny: skipped; 'scripts/prepare deny' builds cargo-deny"; fi
 
 manifests: ## everything under deploy/
-	scripts/prepare tools promtool
+	scripts/prepare tools promtool chart
 	$(CACHE)/tools/bin/python deploy/validate.py
+	$(CACHE)/tools/bin/python deploy/helm/validate.py
 
 stale: ## whether the list of mutants follows the code; builds nothing
 	scripts/mutants --check

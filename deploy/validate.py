@@ -1,8 +1,6 @@
-"""Checks everything under deploy/ without a cluster or a container engine.
+"""Checks what deploy/ has for one machine and for watching, without a container engine.
 
-Run by `make manifests`, which installs what this needs. Each manifest is held against the schema of its kind,
-for the oldest and the newest Kubernetes we mean to run on; what schemas cannot see (a reference from one file
-to another) is checked here.
+Run by `make manifests`, which installs what this needs, as deploy/helm/validate.py for the Helm chart.
 """
 
 import json
@@ -12,12 +10,10 @@ import subprocess
 import sys
 
 import compose_spec
-import kubernetes_validate
 import yaml
 
 DEPLOY = pathlib.Path(__file__).resolve().parent
 TOOLS = pathlib.Path(sys.executable).parent
-KUBERNETES = ["1.29", "1.37"]
 METRIC = re.compile(r"\bactivestorage_[a-z_]+")
 
 findings = []
@@ -31,66 +27,6 @@ def run(*command):
     result = subprocess.run([str(part) for part in command], cwd=DEPLOY, capture_output=True, text=True)
     if result.returncode != 0:
         finding(command[0], (result.stdout + result.stderr).strip())
-
-
-def kubernetes():
-    folder = DEPLOY / "kubernetes"
-    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    files = [*kustomization["resources"], "secret.example.yaml"]
-    present = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
-    for name in sorted(present ^ set(files)):
-        finding("kustomization.yaml", f"{name} is listed or present, but not both")
-
-    resources = {}
-    for name in present & set(files):
-        for document in yaml.safe_load_all((folder / name).read_text()):
-            for version in KUBERNETES:
-                try:
-                    kubernetes_validate.validate(document, version, strict=True)
-                except Exception as error:  # the library's own, and jsonschema's
-                    finding(f"kubernetes/{name}", f"for {version}: {error}")
-            resources[document["kind"], document["metadata"]["name"]] = document
-    references(resources, kustomization)
-
-
-def references(resources, kustomization):
-    """What the StatefulSet names exists, and what selects its pods does."""
-    stateful = resources["StatefulSet", "juststorage"]["spec"]
-    pod = stateful["template"]
-    labels = pod["metadata"]["labels"].items()
-    ports = set()
-    for container in pod["spec"]["containers"]:
-        ports |= {port["name"] for port in container["ports"]}
-        for source in container["envFrom"]:
-            if ("ConfigMap", source["configMapRef"]["name"]) not in resources:
-                finding("statefulset.yaml", f"no config map for {source}")
-        for variable in container["env"]:
-            key = variable["valueFrom"]["secretKeyRef"]
-            secret = resources.get(("Secret", key["name"]))
-            if secret is None or key["key"] not in secret["stringData"]:
-                finding("secret.example.yaml", f"lacks {key['key']}")
-        claims = {claim["metadata"]["name"] for claim in stateful["volumeClaimTemplates"]}
-        if claims != {mount["name"] for mount in container["volumeMounts"]}:
-            finding("statefulset.yaml", "volume claims and mounts differ")
-        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            if container[probe]["httpGet"]["port"] not in ports:
-                finding("statefulset.yaml", f"{probe} asks a port that is not there")
-        if container["image"] not in {image["name"] for image in kustomization["images"]}:
-            finding("kustomization.yaml", f"does not set the image {container['image']}")
-    if ("Service", stateful["serviceName"]) not in resources:
-        finding("statefulset.yaml", "its service does not exist")
-    for (kind, name), resource in resources.items():
-        spec = resource.get("spec", {})
-        selector = spec.get("selector", {})
-        selector = selector.get("matchLabels", selector)
-        if kind in ("Service", "PodDisruptionBudget", "StatefulSet") and not selector.items() <= labels:
-            finding(name, f"{kind} does not select the pods")
-        for port in spec.get("ports", []):
-            if port["targetPort"] not in ports:
-                finding(name, f"{kind} targets the port {port['targetPort']}, which is not there")
-    grace = int(resources["ConfigMap", "juststorage"]["data"]["JUSTSTORAGE_SHUTDOWN_GRACE"].rstrip("s"))
-    if pod["spec"]["terminationGracePeriodSeconds"] <= grace:
-        finding("statefulset.yaml", "pods are killed before their shutdown grace is over")
 
 
 def compose():
@@ -123,7 +59,6 @@ def dashboards():
                 finding(where, f"{metric} is not in docs/monitoring.md")
 
 
-kubernetes()
 compose()
 dashboards()
 run(TOOLS / "hadolint", "--failure-threshold", "info", "Dockerfile")
