@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 import os
 import unittest
 import urllib.error
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 from boto3.s3.transfer import TransferConfig
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -73,6 +75,26 @@ class Suite(unittest.TestCase):
         if code:
             self.assertEqual(response["Error"]["Code"], code, response)
         return response
+
+
+class Nobody(Suite):
+    def test_uploads_without_credentials_store_what_was_sent(self):
+        # Over TLS they come in chunks, which only their Content-Encoding announces.
+        everything = [f"arn:aws:s3:::{self.bucket}/*"]
+        allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": everything}
+        self.s3.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+        nobody = client(signature_version=UNSIGNED)
+        for algorithm in ("CRC32", "CRC64NVME", "SHA256"):
+            for length in (0, 1, MIB + 1):
+                body = content(f"{algorithm}{length}", length)
+                for sent in (body, io.BytesIO(body)):
+                    nobody.put_object(Bucket=self.bucket, Key="k", Body=sent, ChecksumAlgorithm=algorithm)
+                    self.assertEqual(self.get("k"), body)
+                    self.assertNotIn("ContentEncoding", self.head("k"))
+        parts = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
+        body = content("parts", 11 * MIB)
+        nobody.upload_fileobj(io.BytesIO(body), self.bucket, "parts", Config=parts)
+        self.assertEqual(self.get("parts"), body)
 
 
 class Objects(Suite):
