@@ -64,6 +64,32 @@ async fn writes_and_deletes_obey_conditions() {
     delete(&etag).await.is(204);
 }
 
+/// A condition that is present and says nothing lets no write through; `""` is a tag that no object has.
+#[tokio::test]
+async fn an_empty_condition_never_overwrites() {
+    let server = Server::open().await;
+    server.put("a", "old").await.is(201);
+    for (name, code) in [("If-Match", "invalid_if_match"), ("If-None-Match", "invalid_if_none_match")] {
+        put_with(&server, name, "").await.refused(400, code, Some(name));
+        let delete = call("DELETE", PATH).header(name, "").body(Body::empty()).unwrap();
+        server.send(delete).await.refused(400, code, Some(name));
+    }
+    for tag in ["\"\"", "W/\"\""] {
+        put_with(&server, "If-Match", tag).await.refused(412, "precondition_failed", None);
+    }
+    assert_eq!(get_with(&server, &[]).await.is(200).body, "old");
+}
+
+#[tokio::test]
+async fn a_suffix_of_nothing_is_nothing() {
+    let server = Server::open().await;
+    server.put("a", "").await.is(201);
+    let answer = get_with(&server, &[("Range", "bytes=-5")]).await;
+    assert_eq!(answer.is(200).body, "");
+    assert_eq!(answer.header("content-length"), "0");
+    get_with(&server, &[("Range", "bytes=0-")]).await.refused(416, "range_not_satisfiable", None);
+}
+
 #[tokio::test]
 async fn ranges_answer_206_with_exactly_their_bytes() {
     let server = Server::open().await;
