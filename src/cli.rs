@@ -115,6 +115,22 @@ pub enum Command {
     /// Create, list and delete buckets, the S3 names of spaces
     #[command(subcommand)]
     Bucket(BucketCommand),
+    /// Ask the server on this machine whether it lives; exit code 1 if not. For health checks of containers
+    Health {
+        /// Ask whether it is ready to serve
+        #[arg(long)]
+        ready: bool,
+    },
+    /// Print the version, and the commit that this program was built from
+    Version,
+    /// Print a script that completes commands and flags in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    #[command(hide = true)]
+    Man,
 }
 
 /// Backups.

@@ -18,6 +18,7 @@ pub mod master_key;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;
+pub mod version;
 pub mod watch;
 pub mod writer;
 

@@ -18,7 +18,9 @@ use crate::telemetry;
 
 mod backup;
 mod bucket;
+mod completions;
 mod gc;
+mod health;
 mod key;
 mod lease;
 mod lifecycle;
@@ -31,11 +33,19 @@ mod snippets;
 mod stats;
 mod stuck;
 mod validate;
+mod version;
 
 use output::Output;
 
 /// Runs the command.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
+    // These need no setting, and answer whatever the environment holds.
+    match &cli.command {
+        Some(Command::Version) => return version::run(Output { json: cli.json }),
+        Some(Command::Completions { shell }) => return completions::run(*shell),
+        Some(Command::Man) => return completions::man(),
+        _ => {}
+    }
     refuse_misspelt()?;
     let file = match cli.config.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => Settings::read(&path)?,
@@ -49,6 +59,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     telemetry::log(&log, if matches!(command, Command::Serve) { "info" } else { "warn" })?;
     match command {
         Command::Serve => serve::run(Config::new(&settings)?, log.format, output).await,
+        Command::Health { ready } => health::run(&settings, ready, output).await,
         Command::Migrate => migrate::run(&StorageConfig::new(&settings)?, output).await,
         Command::Validate { rebuild, tenants } => {
             let storage = StorageConfig::new(&settings)?;
@@ -70,6 +81,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Key(command) => key::run(&settings, command, output).await,
         Command::Limits(command) => limits::run(&settings, command, output).await,
         Command::Bucket(command) => bucket::run(StorageConfig::new(&settings)?, command, output).await,
+        // Answered before the settings are read.
+        Command::Version | Command::Completions { .. } | Command::Man => Ok(()),
     }
 }
 

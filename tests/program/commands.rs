@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
@@ -372,4 +373,61 @@ fn files(place: &Place) -> Vec<std::path::PathBuf> {
         }
     }
     found
+}
+
+/// Which build it is, completions and the man page: they need no setting, and no store is made.
+#[test]
+fn what_needs_no_store() {
+    let version = text(&bare(&["version"]).output().unwrap().stdout);
+    assert!(version.starts_with(concat!("juststorage ", env!("CARGO_PKG_VERSION"))), "{version}");
+    let said: serde_json::Value =
+        serde_json::from_slice(&bare(&["version", "--json"]).output().unwrap().stdout).unwrap();
+    let (commit, date) = (said["commit"].as_str().unwrap(), said["date"].as_str().unwrap());
+    assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{commit}");
+    assert!(version.contains(&commit[..12]) && version.contains(date), "{version}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&bare(&["completions", shell]).output().unwrap().stdout);
+        assert!(script.contains("rotate-master") && script.contains("data-dir"), "{shell}");
+    }
+    let page = text(&bare(&["man"]).output().unwrap().stdout);
+    assert!(page.contains(".TH") && page.contains("JUSTSTORAGE_DATA_DIR"), "{page}");
+}
+
+/// The health check answers by its exit code, over TLS too: 0 with a server, 1 without. It trusts one certificate only.
+#[test]
+fn a_server_says_how_it_is() {
+    let place = Place::new();
+    let (one, two) = (place.file("one.pem"), place.file("two.pem"));
+    std::fs::write(&one, include_str!("tls/one.pem")).unwrap();
+    std::fs::write(&two, include_str!("tls/two.pem")).unwrap();
+    std::fs::write(place.file("one.key"), include_str!("tls/one.key")).unwrap();
+    for secure in [false, true] {
+        let command = |arguments: &[&str], certificate: &Path| {
+            let mut command = place.program(arguments);
+            if secure {
+                command
+                    .env("JUSTSTORAGE_TLS_CERT", certificate)
+                    .env("JUSTSTORAGE_TLS_KEY", place.file("one.key"));
+            }
+            command
+        };
+        let server = place.start(command(&["serve"], &one));
+        let address = server.native.split_once("://").unwrap().1.to_owned();
+        let ask = |arguments: &[&str], certificate: &Path| {
+            command(arguments, certificate).env("JUSTSTORAGE_NATIVE_ADDR", &address).output().unwrap()
+        };
+        for line in [&["health"][..], &["health", "--ready"]] {
+            let output = ask(line, &one);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        }
+        if secure {
+            let output = ask(&["health"], &two);
+            assert_eq!(output.status.code(), Some(1));
+            assert!(text(&output.stderr).contains("another certificate"), "{}", text(&output.stderr));
+        }
+        server.stop();
+        let output = ask(&["health"], &one);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("/health: "), "{}", text(&output.stderr));
+    }
 }

@@ -1,0 +1,29 @@
+//! `juststorage completions` and the man page, made from the definition of the command line.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::failure::Failure;
+
+/// Prints the script that completes commands and flags in `shell`.
+pub(super) fn run(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "juststorage", &mut script);
+    print(&script)
+}
+
+/// Prints the man page, in roff.
+pub(super) fn man() -> Result<(), Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|error| Failure::unable("write the man page", error))?;
+    print(&page)
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    io::stdout().write_all(bytes).map_err(|error| Failure::unable("print", error))
+}
