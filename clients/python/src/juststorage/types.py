@@ -1,0 +1,121 @@
+"""Values that the calls take and return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+#: Is told how many bytes of the transfer are done, and how many there are (`None`: not known).
+Progress = Callable[[int, "int | None"], None]
+
+
+@dataclass(frozen=True)
+class Object:
+    """One version of a key. `content_hash` is `sha256:HEX`; of an upload in parts `sha256:HEX-N`, the SHA-256 of the
+    parts' SHA-256s."""
+
+    id: str
+    namespace: str
+    tenant: str
+    key: str | None
+    size: int
+    etag: str
+    content_hash: str
+    content_type: str
+    storage_class: str
+    created_at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    is_latest: bool = True
+    is_delete_marker: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """What HEAD says of an object."""
+
+    id: str
+    size: int
+    etag: str
+    content_hash: str
+    content_type: str
+    storage_class: str
+    last_modified: datetime
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an upload that the server has."""
+
+    number: int
+    size: int
+    etag: str
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A line of a listing that stands for every key below it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class SignedUrl:
+    """A URL for one call, which everyone who has it may make until it expires."""
+
+    method: str
+    url: str
+    path: str
+    expires_at: datetime
+
+
+def _time(text: str) -> datetime:
+    # Python 3.10 does not read the letter.
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def read_object(document: Mapping[str, Any]) -> Object:
+    return Object(
+        id=document["id"],
+        namespace=document["namespace"],
+        tenant=document["tenant_id"],
+        key=document.get("key"),
+        size=document.get("size_bytes") or 0,
+        etag=document.get("etag") or "",
+        content_hash=document.get("content_hash") or "",
+        content_type=document.get("content_type") or "",
+        storage_class=document.get("storage_class") or "",
+        created_at=_time(document["created_at"]),
+        metadata=dict(document.get("metadata") or {}),
+        is_latest=document.get("is_latest", True),
+        is_delete_marker=document.get("is_delete_marker", False),
+    )
+
+
+def read_part(document: Mapping[str, Any]) -> Part:
+    return Part(document["part_number"], document["size_bytes"], document["etag"], document["content_hash"])
+
+
+def read_signed(document: Mapping[str, Any]) -> SignedUrl:
+    return SignedUrl(document["method"], document["url"], document["path"], _time(document["expires_at"]))
+
+
+def read_head(headers: Any) -> Head:
+    """From the header of an answer to GET or HEAD. A part of an object says in `Content-Range` how long the whole is."""
+    whole = headers.get("content-range", "").rpartition("/")[2]
+    # httpx decodes header fields by guess; the server sends UTF-8.
+    raw = {name.decode("ascii").lower(): value.decode("utf-8", "replace") for name, value in headers.raw}
+    return Head(
+        id=headers["x-object-id"],
+        size=int(whole if whole.isdigit() else headers["content-length"]),
+        etag=headers["etag"],
+        content_hash=headers["x-content-hash"],
+        content_type=headers.get("content-type", ""),
+        storage_class=headers.get("x-storage-class", ""),
+        last_modified=parsedate_to_datetime(headers["last-modified"]),
+        metadata={name.removeprefix("x-meta-"): value for name, value in raw.items() if name.startswith("x-meta-")},
+    )
