@@ -34,11 +34,16 @@ impl Routes {
             Some(bucket) if is_policy(&request) => ops::policy::put(&self.api, request, bucket).await,
             _ => self.documents.call(request).await,
         };
-        let status = match &answer {
-            Ok(answer) => answer.status,
-            Err(error) => error.status_code(),
+        let refused = match &answer {
+            Ok(answer) => answer.status == Some(StatusCode::BAD_REQUEST),
+            // A body that is not the one that was signed, or said, is refused before anything is asked of it.
+            Err(error) => {
+                let digests = ["XAmzContentSHA256Mismatch", "BadDigest"];
+                error.status_code() == Some(StatusCode::BAD_REQUEST)
+                    && !digests.contains(&error.code().as_str())
+            }
         };
-        if let (Some(StatusCode::BAD_REQUEST), Some(who), Some(name)) = (status, who, name) {
+        if let (true, Some(who), Some(name)) = (refused, who, name) {
             self.api.store.owner_of(&who, &name).await.map_err(translate)?;
         }
         answer

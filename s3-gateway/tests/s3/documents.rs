@@ -281,6 +281,13 @@ async fn a_wrong_document_hides_no_missing_bucket() {
             assert_eq!(to(&stranger, "there").await, (403, "AccessDenied".into()), "{what}");
         }
     }
+    let document = "<VersioningConfiguration/>";
+    let other = s3.call("PUT", "/none?versioning").body(document).instead(document.replace('V', "v"));
+    assert_eq!(
+        other.send().await.error(),
+        (400, "XAmzContentSHA256Mismatch".into()),
+        "what was signed comes first"
+    );
     for document in ["<", "<Nonsense/>"] {
         let made = s3.put("/none", document.as_bytes()).await;
         assert_eq!(made.error(), (400, "MalformedXML".into()), "a bucket that is to be made: {document}");
