@@ -119,7 +119,7 @@ impl Trailer {
 /// What becomes of the chunks.
 enum Purpose {
     /// Their signatures are verified and left out.
-    Verify(Signer),
+    Verify(Box<Signer>),
     /// Only their bytes are passed on.
     Unframe(Trailer),
 }
@@ -148,7 +148,7 @@ pub(crate) struct Chunks<B> {
 impl<B> Chunks<B> {
     /// Signed chunks, without their signatures.
     pub(crate) fn verified(body: B, signer: Signer) -> Self {
-        Self::new(body, Purpose::Verify(signer))
+        Self::new(body, Purpose::Verify(Box::new(signer)))
     }
 
     /// The bytes of unsigned chunks.
