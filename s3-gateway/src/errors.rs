@@ -382,12 +382,20 @@ pub(crate) fn render(refusal: &Refusal, context: &Context<'_>) -> String {
     )
 }
 
+/// What s3s says of a document that lacks something: S3's documentation of the code, and not S3's words.
+const DESCRIBED: &str = "This happens when the user sends malformed XML (XML that doesn&apos;t conform to the published XSD) for \
+    the configuration. The error message is, \"The XML you provided was not well-formed or did not validate against our \
+    published schema.\"";
+const MALFORMED: &str =
+    "The XML you provided was not well-formed or did not validate against our published schema.";
+
 /// An error body of s3s, which knows neither ids nor further members, with them. `given` are the members that the
 /// operation gave.
 pub(crate) fn complete(body: &[u8], given: &[(String, String)], context: &Context<'_>) -> Option<Vec<u8>> {
     const END: &[u8] = b"</Error>";
     let head = body.strip_suffix(END)?;
-    let mut completed = String::from_utf8_lossy(head).replace("&quot;", "\"").into_bytes();
+    let mut completed =
+        String::from_utf8_lossy(head).replace("&quot;", "\"").replace(DESCRIBED, MALFORMED).into_bytes();
     // git-annex, for one, fails on an error without a message.
     if !head.windows(9).any(|window| window == b"<Message>") {
         completed.extend_from_slice(b"<Message>The request failed.</Message>");

@@ -281,6 +281,11 @@ async fn a_wrong_document_hides_no_missing_bucket() {
             assert_eq!(to(&stranger, "there").await, (403, "AccessDenied".into()), "{what}");
         }
     }
+    let words = "The XML you provided was not well-formed or did not validate against our published schema.";
+    for (target, document) in [("?cors", "CORSConfiguration"), ("?ownershipControls", "OwnershipControls")] {
+        let lacking = send(&s3, "PUT", &format!("/there{target}"), format!("<{document}/>").as_bytes()).await;
+        assert_eq!(lacking.xml("Message").as_deref(), Some(words), "{target}");
+    }
     let document = "<VersioningConfiguration/>";
     let other = s3.call("PUT", "/none?versioning").body(document).instead(document.replace('V', "v"));
     assert_eq!(
