@@ -181,6 +181,13 @@ fn one_host(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a request is one of AWS's query protocol, whose operation stands in a form: clients send it to the endpoint
+/// that they are given for STS or IAM.
+fn is_query_call(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    media_type.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
+}
+
 fn host<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Option<&'r str> {
     headers
         .get(HOST)
@@ -192,6 +199,11 @@ impl S3Gateway {
     fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Target, Refusal> {
         let (level, bucket, key) = address(host(headers, uri), self.domain.as_deref(), uri.path());
         let query = uri.query().map(allowlist::query_pairs).unwrap_or_default();
+        if level == Level::Service && *method == Method::POST && is_query_call(headers) {
+            return Err(Refusal::not_implemented(
+                "STS and IAM are not implemented: `juststorage key create` makes credentials.",
+            ));
+        }
         let operation = allowlist::admit(method, level, &query)?;
         allowlist::check_headers(operation, headers)?;
         if !self.forms.sigv2 && auth::is_sigv2(headers, &query) {

@@ -219,6 +219,12 @@ async fn configurations_that_are_not_set_read_as_unset() {
 async fn what_is_never_offered_is_refused_by_name() {
     let server = Server::start().await;
     let s3 = server.root();
+    let sts = "Action=AssumeRole&Version=2011-06-15&RoleArn=a&RoleSessionName=b";
+    let form = "application/x-www-form-urlencoded; charset=utf-8";
+    let asked = s3.call("POST", "/").header("content-type", form).body(sts).send().await;
+    assert_eq!(asked.error(), (501, "NotImplemented".into()), "temporary credentials");
+    assert!(asked.xml("Message").unwrap().contains("STS"));
+    assert_eq!(s3.call("POST", "/").send().await.error(), (405, "MethodNotAllowed".into()));
     s3.put("/refused", b"").await.ok();
     s3.put("/refused/k", b"kept").await.ok();
     let bucket = [
