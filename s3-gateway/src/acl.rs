@@ -1,161 +1,19 @@
-//! ACLs as requests write them: canned by name, as grants in headers, or as a document. The owner has everything
-//! under each of them. What grants something to strangers is understood where the operator lets ACLs count
-//! (decision 0013) and the grants are those of a canned ACL; anything else is refused, since it would be a promise
-//! that is not kept.
-
-use std::collections::BTreeSet;
+//! Which ACLs a request may ask for. An ACL that grants access to others is accepted only if the operator turned ACLs on
+//! (decision 0013). Without that it is refused, because it would have no effect.
 
 use http::HeaderMap;
 use juststorage_core::application::store::Store;
 use juststorage_core::domain::acl::CannedAcl;
 use juststorage_core::domain::principal::Principal;
-use s3s::dto::{AccessControlPolicy, Grant, Grantee, Owner, Permission, Type};
+use s3s::dto::AccessControlPolicy;
 use s3s::{S3Error, S3Result};
 
+use crate::dto::acl::{FULL_CONTROL, check_known, of_document, of_headers, says_anything};
 use crate::dto::address;
-use crate::errors::{translate, wrong_argument};
+use crate::errors::translate;
 
-/// S3's groups (S3 User Guide, "Access control list (ACL) overview").
-const EVERYBODY: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
-const KNOWN: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
-
-const CANNED: &str = "x-amz-acl";
-const FULL_CONTROL: &str = "x-amz-grant-full-control";
-
-/// Headers that grant something, and what.
-const GRANTS: [(&str, &str); 5] = [
-    (FULL_CONTROL, Permission::FULL_CONTROL),
-    ("x-amz-grant-read", Permission::READ),
-    ("x-amz-grant-write", Permission::WRITE),
-    ("x-amz-grant-read-acp", Permission::READ_ACP),
-    ("x-amz-grant-write-acp", Permission::WRITE_ACP),
-];
-
-/// Whether a request asks for an ACL by header at all.
-pub(crate) fn says_anything(headers: &HeaderMap) -> bool {
-    headers.contains_key(CANNED) || GRANTS.iter().any(|(name, _)| headers.contains_key(*name))
-}
-
-/// That an ACL is none of those there are.
-#[derive(Debug, PartialEq, Eq)]
-struct Unsupported;
-
-/// Whom a grant is for.
-enum To<'a> {
-    /// The account with this id.
-    Account(&'a str),
-    /// The group with this URI.
-    Group(&'a str),
-    Other,
-}
-
-/// A grant that an ACL can hold.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Granted {
-    /// The owner has everything, as it has anyhow.
-    Owner,
-    EverybodyReads,
-    EverybodyWrites,
-    KnownRead,
-}
-
-impl Granted {
-    fn new(permission: &str, to: &To<'_>, is_owner: impl Fn(&str) -> bool) -> Result<Self, Unsupported> {
-        match (permission, to) {
-            (Permission::FULL_CONTROL, To::Account(id)) if is_owner(id) => Ok(Self::Owner),
-            (Permission::READ, To::Group(EVERYBODY)) => Ok(Self::EverybodyReads),
-            (Permission::WRITE, To::Group(EVERYBODY)) => Ok(Self::EverybodyWrites),
-            (Permission::READ, To::Group(KNOWN)) => Ok(Self::KnownRead),
-            _ => Err(Unsupported),
-        }
-    }
-
-    /// The canned ACL that these stand for together.
-    fn canned(granted: &BTreeSet<Self>) -> Result<CannedAcl, Unsupported> {
-        let strangers: Vec<_> = granted.iter().filter(|one| **one != Self::Owner).collect();
-        match strangers.as_slice() {
-            [] => Ok(CannedAcl::Private),
-            [Self::EverybodyReads] => Ok(CannedAcl::PublicRead),
-            [Self::EverybodyReads, Self::EverybodyWrites] => Ok(CannedAcl::PublicReadWrite),
-            [Self::KnownRead] => Ok(CannedAcl::AuthenticatedRead),
-            _ => Err(Unsupported),
-        }
-    }
-}
-
-/// The ACL that headers ask for. The owner is whose the bucket is.
-fn of_headers(headers: &HeaderMap, is_owner: impl Fn(&str) -> bool) -> Result<CannedAcl, Unsupported> {
-    let mut canned = CannedAcl::Private;
-    for acl in headers.get_all(CANNED) {
-        canned = match acl.to_str().map_err(|_| Unsupported)? {
-            // The bucket's owner owns what is in it, whoever brought it.
-            "" | "bucket-owner-full-control" => CannedAcl::Private,
-            name => CannedAcl::parse(name).ok_or(Unsupported)?,
-        };
-    }
-    let mut granted = BTreeSet::new();
-    for (name, permission) in GRANTS {
-        for grants in headers.get_all(name) {
-            for grant in grants.to_str().map_err(|_| Unsupported)?.split(',') {
-                let to = match grant.trim().split_once('=') {
-                    Some(("id", id)) => To::Account(id.trim_matches('"')),
-                    Some(("uri", uri)) => To::Group(uri.trim_matches('"')),
-                    _ => To::Other,
-                };
-                granted.insert(Granted::new(permission, &to, &is_owner)?);
-            }
-        }
-    }
-    match (canned, Granted::canned(&granted)?) {
-        (canned, CannedAcl::Private) => Ok(canned),
-        (CannedAcl::Private, granted) => Ok(granted),
-        _ => Err(Unsupported),
-    }
-}
-
-/// The ACL that a document asks for. It must leave the owner what is its own.
-fn of_document(policy: &AccessControlPolicy, owner: &str) -> Result<CannedAcl, Unsupported> {
-    let named = policy.owner.as_ref().and_then(|named| named.id.as_deref());
-    if policy.owner.is_some() && named != Some(owner) {
-        return Err(Unsupported);
-    }
-    let mut granted = BTreeSet::new();
-    for grant in policy.grants.iter().flatten() {
-        let permission = grant.permission.as_ref().ok_or(Unsupported)?.as_str();
-        let grantee = grant.grantee.as_ref().ok_or(Unsupported)?;
-        let to = match (&grantee.id, &grantee.uri) {
-            (Some(id), None) => To::Account(id),
-            (None, Some(uri)) => To::Group(uri),
-            _ => To::Other,
-        };
-        granted.insert(Granted::new(permission, &to, |id| id == owner)?);
-    }
-    if granted.contains(&Granted::Owner) { Granted::canned(&granted) } else { Err(Unsupported) }
-}
-
-/// Refuses a canned ACL that S3 does not know. Those that it knows are refused for another reason, if at all.
-fn check_known(headers: &HeaderMap) -> S3Result<()> {
-    const KNOWN: [&str; 8] = [
-        "private",
-        "public-read",
-        "public-read-write",
-        "authenticated-read",
-        "aws-exec-read",
-        "bucket-owner-read",
-        "bucket-owner-full-control",
-        "log-delivery-write",
-    ];
-    for acl in headers.get_all(CANNED) {
-        let name = String::from_utf8_lossy(acl.as_bytes());
-        if !name.is_empty() && !KNOWN.contains(&&*name) {
-            return Err(wrong_argument(CANNED, &name, "The canned ACL you specified is not valid."));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a request whose headers ask for an ACL that there is not, before anything is done for it. A bucket's
-/// owner is its tenant; the owner of one that is to be made is who asks.
+/// Refuses a request whose headers ask for an unsupported ACL, before the operation runs. A bucket's owner is its tenant;
+/// the owner of a new bucket is the caller.
 pub(crate) async fn check(
     store: &Store,
     who: &Principal,
@@ -167,7 +25,7 @@ pub(crate) async fn check(
     }
     check_known(headers)?;
     let mut owner = who.tenant.clone();
-    // Only strangers write to buckets of others, and there are some only where ACLs count.
+    // The caller can be another tenant than the owner only where ACLs count.
     if let (true, true, Some(name)) = (store.heeds_acls(), headers.contains_key(FULL_CONTROL), bucket) {
         owner = store.owner_of(who, &address::bucket(name)?).await.map_err(translate)?;
     }
@@ -177,13 +35,7 @@ pub(crate) async fn check(
     }
 }
 
-/// The ACL that the headers of a request ask for, which [`check`] let pass.
-pub(crate) fn asked(headers: &HeaderMap) -> CannedAcl {
-    // Whom full control was meant for is known to be the owner.
-    of_headers(headers, |_| true).unwrap_or_default()
-}
-
-/// The ACL that a document asks for, or why there is no such thing.
+/// The ACL that a document asks for, or the refusal of it.
 pub(crate) async fn of_body(
     store: &Store,
     who: &Principal,
@@ -197,115 +49,8 @@ pub(crate) async fn of_body(
     }
 }
 
-/// The refusal of an ACL, which is the store's to give.
+/// The refusal of an ACL: the store decides what the caller is told.
 async fn unsupported(store: &Store, who: &Principal, bucket: Option<&str>) -> S3Error {
     let name = bucket.and_then(|name| address::bucket(name).ok());
     translate(store.refuse_acl(who, name.as_ref()).await)
-}
-
-/// The grants that an ACL stands for, in S3's order.
-pub(crate) fn grants(acl: CannedAcl, owner: &Owner) -> Vec<Grant> {
-    let group = |uri: &str, permission: &'static str| Grant {
-        grantee: Some(Grantee {
-            display_name: None,
-            email_address: None,
-            id: None,
-            type_: Type::from_static(Type::GROUP),
-            uri: Some(uri.to_owned()),
-        }),
-        permission: Some(Permission::from_static(permission)),
-    };
-    let strangers = match acl {
-        CannedAcl::Private => Vec::new(),
-        CannedAcl::PublicRead => vec![group(EVERYBODY, Permission::READ)],
-        CannedAcl::PublicReadWrite => {
-            vec![group(EVERYBODY, Permission::READ), group(EVERYBODY, Permission::WRITE)]
-        }
-        CannedAcl::AuthenticatedRead => vec![group(KNOWN, Permission::READ)],
-    };
-    let everything = Grant {
-        grantee: Some(Grantee {
-            display_name: owner.display_name.clone(),
-            email_address: None,
-            id: owner.id.clone(),
-            type_: Type::from_static(Type::CANONICAL_USER),
-            uri: None,
-        }),
-        permission: Some(Permission::from_static(Permission::FULL_CONTROL)),
-    };
-    strangers.into_iter().chain([everything]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use http::{HeaderName, HeaderValue};
-
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let of = |(name, value): &(&'static str, &str)| {
-            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        };
-        pairs.iter().map(of).collect()
-    }
-
-    fn read(pairs: &[(&'static str, &str)]) -> Result<CannedAcl, Unsupported> {
-        let headers = headers(pairs);
-        assert!(says_anything(&headers), "{pairs:?}");
-        let read = of_headers(&headers, |id| id == "acme");
-        assert_eq!(asked(&headers), read.as_ref().copied().unwrap_or_default(), "{pairs:?}");
-        read
-    }
-
-    #[test]
-    fn headers_say_a_canned_acl_or_nothing_that_there_is() {
-        for (name, acl) in [
-            ("private", CannedAcl::Private),
-            ("bucket-owner-full-control", CannedAcl::Private),
-            ("public-read", CannedAcl::PublicRead),
-            ("public-read-write", CannedAcl::PublicReadWrite),
-            ("authenticated-read", CannedAcl::AuthenticatedRead),
-        ] {
-            assert_eq!(read(&[(CANNED, name)]), Ok(acl));
-        }
-        for name in ["aws-exec-read", "log-delivery-write", "bucket-owner-read", "Private"] {
-            assert_eq!(read(&[(CANNED, name)]), Err(Unsupported), "{name}");
-        }
-        assert_eq!(read(&[(FULL_CONTROL, "id=acme")]), Ok(CannedAcl::Private));
-        assert_eq!(read(&[(FULL_CONTROL, "id=\"acme\", id=acme")]), Ok(CannedAcl::Private));
-        let everybody = format!("uri=\"{EVERYBODY}\"");
-        let [reading, writing] = ["x-amz-grant-read", "x-amz-grant-write"];
-        assert_eq!(read(&[(reading, &everybody)]), Ok(CannedAcl::PublicRead));
-        assert_eq!(read(&[(reading, &everybody), (writing, &everybody)]), Ok(CannedAcl::PublicReadWrite));
-        assert_eq!(read(&[(reading, &format!("uri={KNOWN}"))]), Ok(CannedAcl::AuthenticatedRead));
-        for lesser in [
-            [(writing, everybody.as_str()), (CANNED, "private")],
-            [(reading, &everybody), (CANNED, "authenticated-read")],
-            [(FULL_CONTROL, &everybody), (CANNED, "private")],
-            [(reading, "id=acme"), (CANNED, "private")],
-            [("x-amz-grant-read-acp", &everybody), (CANNED, "private")],
-            [(reading, "emailAddress=\"a@b\""), (CANNED, "private")],
-        ] {
-            assert_eq!(read(&lesser), Err(Unsupported), "{lesser:?}");
-        }
-        assert_eq!(of_headers(&headers(&[(FULL_CONTROL, "id=other")]), |id| id == "acme"), Err(Unsupported));
-        assert!(!says_anything(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn what_is_read_of_an_acl_can_be_written_back() {
-        let owner = Owner { display_name: None, id: Some("acme".to_owned()) };
-        for acl in CannedAcl::ALL {
-            let policy = |grants| AccessControlPolicy { grants: Some(grants), owner: Some(owner.clone()) };
-            assert_eq!(of_document(&policy(grants(acl, &owner)), "acme"), Ok(acl));
-            assert_eq!(of_document(&policy(grants(acl, &owner)), "other"), Err(Unsupported));
-            let mut strangers = grants(acl, &owner);
-            strangers.pop();
-            assert_eq!(
-                of_document(&policy(strangers), "acme"),
-                Err(Unsupported),
-                "{acl:?} without its owner"
-            );
-        }
-    }
 }

@@ -1,40 +1,33 @@
 //! Who signs a request. Each request looks its key up once: s3s asks for the secret, and the principal that
 //! came with it is kept for the operation.
 
-pub(crate) mod bucket_path;
-pub(crate) mod chunks;
 pub(crate) mod form;
-mod mac;
-pub(crate) mod old_dates;
-pub(crate) mod resign;
-mod signature;
-pub(crate) mod unsigned;
 
 use std::borrow::Cow;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, HeaderName, HeaderValue,
-};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Uri};
 use juststorage_core::application::access::{Access, S3Identity};
 use juststorage_core::application::store::Store;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::BucketName;
 use juststorage_core::domain::context::{Context, Origin};
 use juststorage_core::domain::principal::Principal;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3Request, S3Result};
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
 
 use crate::acl;
-use crate::allowlist::query_pairs;
+use crate::addressing::Selected;
+use crate::dto::acl::says_anything;
 use crate::dto::{address, effective_headers, text};
 use crate::errors::{Refusal, fail, internal, translate, with_member};
+use crate::operations::{NamedBucket, Operation};
+use crate::query::query_pairs;
 
-/// What is found out about a request on its way, between s3s's callbacks and the answer.
+/// Facts about the current request that s3s's callbacks find, kept for the operation and the answer.
 #[derive(Default)]
 struct Scope {
     identity: Mutex<Option<S3Identity>>,
@@ -45,7 +38,7 @@ tokio::task_local! {
     static SCOPE: Scope;
 }
 
-/// Runs a request, and returns the namespace it turned out to be about.
+/// Runs a request, and returns its namespace if an operation noted one.
 pub(crate) async fn scoped<T>(request: impl Future<Output = T>) -> (T, Option<Arc<str>>) {
     let scope = Scope::default();
     SCOPE
@@ -59,7 +52,7 @@ pub(crate) async fn scoped<T>(request: impl Future<Output = T>) -> (T, Option<Ar
 /// Notes which namespace the request under way is about, for metrics.
 pub(crate) fn note_namespace(namespace: &str) {
     let note = |scope: &Scope| *lock(&scope.namespace) = Some(namespace.into());
-    // Outside a request (a unit test of an operation) there is nobody to note it for.
+    // Unit tests run operations outside of a request: there is no scope then.
     let _ = SCOPE.try_with(note);
 }
 
@@ -76,7 +69,7 @@ async fn look_up(access: &Access, access_key: &str) -> S3Result<S3Identity> {
     })
 }
 
-/// What a client hears whose signature is of version 2 where those are off.
+/// The refusal of a signature of version 2 where they are off.
 pub(crate) fn sigv2_is_off() -> Refusal {
     Refusal::new(
         StatusCode::BAD_REQUEST,
@@ -91,48 +84,6 @@ pub(crate) fn is_sigv2(headers: &HeaderMap, query: &[(String, String)]) -> bool 
     let header = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
     header || query.iter().any(|(key, _)| key == "AWSAccessKeyId")
 }
-
-/// SigV4 takes the time from `x-amz-date`, or from `Date` where a client signs only that; s3s knows the former.
-pub(crate) fn date_as_amz_date(headers: &mut HeaderMap) {
-    let version_4 = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
-    if !version_4 || headers.contains_key("x-amz-date") {
-        return;
-    }
-    // Python writes UTC as -0000.
-    let gmt = text(headers, "date").map(|date| date.replace(" -0000", " GMT").replace(" +0000", " GMT"));
-    let Some(date) = gmt.and_then(|date| httpdate::parse_http_date(&date).ok()) else { return };
-    let written = OffsetDateTime::from(date).format(AMZ_DATE).ok();
-    if let Some(value) = written.and_then(|date| HeaderValue::try_from(date).ok()) {
-        headers.insert("x-amz-date", value);
-    }
-}
-
-/// Joins the headers that are lists, or that S3 joins, and that a client sent in several lines, as the signature
-/// joins them: the SDKs for Go and for Java write `Content-Encoding: aws-chunked` beside one of the caller's. s3s
-/// refuses a header that comes twice.
-pub(crate) fn join_repeated(headers: &mut HeaderMap) {
-    if headers.keys_len() == headers.len() {
-        return;
-    }
-    let listed = |name: &HeaderName| {
-        [CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE].contains(name)
-            || name.as_str().starts_with("x-amz-meta-")
-    };
-    let names: Vec<_> = headers.keys().filter(|name| listed(name)).cloned().collect();
-    for name in names {
-        let values: Vec<_> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
-        if values.len() < 2 {
-            continue;
-        }
-        if let Ok(joined) = HeaderValue::from_bytes(&values.join(&b',')) {
-            headers.insert(name, joined);
-        }
-    }
-}
-
-/// `20260102T030405Z`.
-const AMZ_DATE: &[BorrowedFormatItem<'static>] =
-    time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
 
 /// Secrets for s3s.
 pub(crate) struct Keys(pub(crate) Access);
@@ -167,7 +118,7 @@ impl Doorkeeper {
                 let identity = SCOPE.try_with(|scope| lock(&scope.identity).take()).ok().flatten();
                 identity.ok_or_else(denied)?.principal
             }
-            // Nobody: gets what the bucket's owner grants to everybody, if anything.
+            // Without a signature: the caller gets what the bucket's owner grants to everybody, if anything.
             (false, Some(bucket)) => match BucketName::new(bucket) {
                 Ok(bucket) if self.0.lets_strangers_ask(&bucket).await.map_err(translate)? => {
                     self.0.anonymous(&bucket).await.map_err(translate)?
@@ -189,7 +140,7 @@ impl Doorkeeper {
     }
 }
 
-/// Refuses a bucket that is not whose the client believes. The owner's account is the tenant.
+/// Refuses a request that expects another owner than the bucket has. The owner's account id is the tenant.
 pub(crate) async fn check_owner(
     store: &Store,
     who: &Principal,
@@ -223,7 +174,7 @@ pub(crate) fn context(origin: Option<&Origin>, headers: &HeaderMap, uri: Option<
         secure: origin.secure,
         referer: header("referer"),
         acl: header("x-amz-acl"),
-        sets_acl: acl::says_anything(headers),
+        sets_acl: says_anything(headers),
         storage_class: header("x-amz-storage-class"),
         ..Context::default()
     };
@@ -243,7 +194,9 @@ impl S3Access for Doorkeeper {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let origin = cx.extensions_mut().get::<Origin>().copied();
         let signed = cx.credentials().is_some();
-        let bucket = (cx.s3_op().name() != "CreateBucket").then(|| cx.s3_path().get_bucket_name()).flatten();
+        let operation = cx.extensions_mut().get::<Selected>().ok_or_else(internal)?.operation;
+        let exists = operation.bucket == NamedBucket::Existing;
+        let bucket = exists.then(|| cx.s3_path().get_bucket_name()).flatten();
         let headers = hoisted(cx.headers(), cx.uri());
         let context = context(origin.as_ref(), &headers, Some(cx.uri()));
         let who = self.admit(signed, bucket, &headers, context).await?;
@@ -252,51 +205,20 @@ impl S3Access for Doorkeeper {
     }
 }
 
+/// The operation of a request.
+fn operation<T>(request: &S3Request<T>) -> S3Result<&'static Operation> {
+    Ok(request.extensions.get::<Selected>().ok_or_else(internal)?.operation)
+}
+
+/// What a request asks to do, as its operation's row says.
+pub(crate) fn action<T>(request: &S3Request<T>) -> S3Result<Action> {
+    operation(request)?.actions.first().copied().ok_or_else(internal)
+}
+
 /// The principal of a request.
 pub(crate) fn who<T>(request: &S3Request<T>) -> Result<&Principal, S3Error> {
     request.extensions.get::<Principal>().ok_or_else(|| {
-        // The doorkeeper runs before every operation; a request without principal is not let further.
+        // The doorkeeper runs before every operation, so this is a fault of the gateway: deny.
         fail(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_signed_date_stands_in_for_the_amz_date() {
-        let with = |authorization: &'static str, date: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, HeaderValue::from_static(authorization));
-            headers.insert("date", HeaderValue::from_static(date));
-            date_as_amz_date(&mut headers);
-            text(&headers, "x-amz-date").map(str::to_owned)
-        };
-        for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 -0000"] {
-            assert_eq!(with("AWS4-HMAC-SHA256 x", date).unwrap(), "19941106T084937Z", "{date}");
-        }
-        assert_eq!(with("AWS a:b", "Sun, 06 Nov 1994 08:49:37 GMT"), None);
-        assert_eq!(with("AWS4-HMAC-SHA256 x", "yesterday"), None);
-    }
-
-    #[test]
-    fn headers_that_are_lists_may_come_in_several_lines() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("content-encoding", "gzip"),
-            ("content-encoding", "aws-chunked"),
-            ("x-amz-meta-a", "1"),
-            ("x-amz-meta-a", "2"),
-            ("content-type", "a/b"),
-            ("content-type", "c/d"),
-        ] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        join_repeated(&mut headers);
-        assert_eq!(text(&headers, "content-encoding"), Some("gzip,aws-chunked"));
-        assert_eq!(text(&headers, "x-amz-meta-a"), Some("1,2"));
-        assert_eq!(headers.get_all("content-type").iter().count(), 2, "no list: refused behind this");
-    }
 }

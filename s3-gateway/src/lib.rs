@@ -1,63 +1,55 @@
-//! The S3 front: a restricted surface that behaves as S3 does where it is offered, and says so by name
-//! where it is not.
+//! The S3 front. An offered operation behaves as on S3; every other one is refused by its name.
 //!
-//! A request passes through three rooms. [`service()`] gives it an id, and refuses what no operation knows
-//! (the allow-list). s3s verifies the signature and reads the protocol. The operations translate to and
-//! from [`juststorage_core::application::store::Store`], which decides everything. Types of s3s never leave
+//! A request passes three stages. [`service()`] gives it an id, finds the row of its operation (`operations`) and
+//! refuses query keys and headers that the row does not have (the allow-list). s3s verifies the signature and reads
+//! the request; `wire` does so where s3s differs from S3. The functions in `ops` translate to and from [`juststorage_core::application::store::Store`], which decides everything. Types of s3s never leave
 //! this crate.
 
 mod acl;
+mod addressing;
 mod allowlist;
 mod api;
 mod auth;
-mod body;
-mod bounded;
-mod chunks;
+mod dispatch;
 mod dto;
 mod errors;
+mod hoisted;
 mod location;
+mod operations;
 mod ops;
 mod post;
 mod preflight;
+mod query;
 mod route;
 mod service;
 mod wire;
 
-use juststorage_core::application::access::Access;
-use juststorage_core::application::store::Store;
+use juststorage_core::domain::action::Action;
 
 #[cfg(feature = "testing")]
 pub use service::testing;
-pub use service::{BoxError, ResponseBody, S3Gateway, service};
+pub use service::{Gateway, ResponseBody, S3Gateway, service};
+pub use wire::signatures::claims::is_region;
 
-/// The operations that the gateway carries out, by S3's names for them: for the test that tries every one.
-pub fn operations() -> impl Iterator<Item = &'static str> {
-    allowlist::offered_names()
+/// An operation that the gateway carries out, for tests that try every one.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered {
+    /// S3's name for it.
+    pub name: &'static str,
+    /// The status of a success.
+    pub status: u16,
+    /// Whether its body is a document (XML or JSON), whose declared digests are compared.
+    pub takes_document: bool,
+    /// What the caller must be allowed to do, as policies name it.
+    pub actions: &'static [Action],
 }
 
-/// Whether `name` is that of a region: of the setting, and in a signature's scope, which is verified as it was signed.
-/// `OpenStack` says `RegionOne`, old tools `EU`, others the host's name. A slash ends it in the scope, a comma in the
-/// header.
-pub fn is_region(name: &str) -> bool {
-    name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b','))
-}
-
-/// What the gateway is made of.
-#[derive(Clone)]
-pub struct Gateway {
-    /// The store it fronts.
-    pub store: Store,
-    /// Where access keys are resolved. Who signs with none gets what ACLs grant to everybody, if the store heeds them.
-    pub access: Access,
-    /// The region that buckets are said to be in. Requests may be signed for any.
-    pub region: String,
-    /// The domain whose subdomains are buckets (`s3.example.com`, without a port); `None` for path-style
-    /// addresses only.
-    pub domain: Option<String>,
-    /// What clients call the gateway, as answers name it; `None` for what each request says.
-    pub public_url: Option<String>,
-    /// Whether the gateway is reached over its own TLS.
-    pub tls: bool,
-    /// Whether signatures of version 2 are accepted: in the header, in the query, and on forms.
-    pub sigv2: bool,
+/// Every operation that the gateway carries out.
+pub fn operations() -> impl Iterator<Item = Offered> {
+    operations::OFFERED.iter().map(|operation| Offered {
+        name: operation.name,
+        status: operation.status.as_u16(),
+        takes_document: operation.body.document_bytes_max().is_some(),
+        actions: operation.actions,
+    })
 }

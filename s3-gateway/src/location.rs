@@ -4,8 +4,8 @@ use http::uri::Authority;
 use http::{HeaderMap, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::addressing::bucket_of_host;
 use crate::dto::text;
-use crate::service::bucket_of_host;
 
 /// What stays as it is in a URL that we write.
 pub(crate) const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -13,7 +13,7 @@ pub(crate) const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').
 /// What the gateway knows of its own address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Locations {
-    /// What clients call the gateway, without a slash at its end.
+    /// The URL under which clients reach the gateway, without a slash at its end.
     pub(crate) public_url: Option<String>,
     /// Whether clients reach it over its own TLS.
     pub(crate) tls: bool,
@@ -22,8 +22,8 @@ pub(crate) struct Locations {
 }
 
 impl Locations {
-    /// The URL of an object. The public URL wins; without one, the request tells: the host that it asks, and `https`
-    /// where it came over TLS, ours or that of the proxy that was reached first.
+    /// The URL of an object. The public URL wins. Without one, host and scheme are those of the request: `https` if the
+    /// client used TLS, to this server or to the first proxy.
     pub(crate) fn of(&self, headers: &HeaderMap, uri: &Uri, bucket: &str, key: &str) -> String {
         let key: Vec<_> = key.split('/').map(|part| utf8_percent_encode(part, PLAIN).to_string()).collect();
         let key = key.join("/");

@@ -13,15 +13,15 @@ use juststorage_core::application::store::Store;
 use juststorage_core::domain::address::BucketName;
 use juststorage_core::domain::cors::{CorsAnswer, CorsGrant, CorsRequest, is_header_name, is_method};
 
-use crate::allowlist::quoted;
 use crate::dto::{joined, text};
 use crate::errors::{Refusal, translate};
+use crate::query::quoted;
 
 /// Longest list of headers that a preflight may ask for; browsers send a few.
 const HEADERS_MAX: usize = 100;
 
 /// What a browser asks, if it asks anything.
-pub(crate) struct Asked {
+pub(crate) struct BrowserRequest {
     bucket: Option<BucketName>,
     origin: Option<String>,
     /// The method to be used, as a preflight or an old client names it.
@@ -30,7 +30,7 @@ pub(crate) struct Asked {
     headers: Vec<String>,
 }
 
-impl Asked {
+impl BrowserRequest {
     /// What the headers of a request to `bucket` say.
     pub(crate) fn new(method: &Method, headers: &HeaderMap, bucket: Option<String>) -> Self {
         let own = |name: &HeaderName| text(headers, name.as_str()).map(str::to_owned);
@@ -96,9 +96,9 @@ impl Asked {
         }
     }
 
-    /// Adds to an answer what lets a page read it, if it may.
+    /// Adds the headers that let a page read the answer, if the bucket's rules allow it.
     pub(crate) async fn grant(&self, store: &Store, headers: &mut HeaderMap) {
-        // An answer without these headers is one that a page cannot read: the safe side.
+        // On an error the headers are left out: then no page can read the answer.
         if let Ok(CorsAnswer::Granted(grant)) = self.granted(store).await {
             write(&grant, headers);
         }

@@ -1,21 +1,20 @@
-//! What is taken from s3s once it has verified the signature. Reads of objects: it refuses ranges, lists of entity
-//! tags and dates that HTTP tells a server to ignore or understand. `GET //`, which it takes for a bucket without
-//! name. And every operation that takes an XML document, which it does not read as XML ([`crate::wire`]). Copies and deletes with
-//! conditions that S3 takes and s3s does not: a tag without quotes, a date that is none.
+//! Requests that s3s does not read, although it verified their signature: those that a row's [`ReadBy`] names, and all
+//! with an XML document, because s3s does not read XML as XML 1.0 defines it ([`crate::wire`]).
 
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 use juststorage_core::domain::principal::Principal;
 use s3s::route::S3Route;
 use s3s::{Body, S3Request, S3Response, S3Result};
 
+use crate::addressing::Selected;
 use crate::api::Api;
 use crate::auth::{self, Doorkeeper, hoisted};
 use crate::dto::address;
 use crate::dto::conditions::are_odd;
 use crate::errors::{internal, translate};
+use crate::operations::{BodyKind, NamedBucket, Raw, ReadBy};
 use crate::ops;
-use crate::service::Target;
-use crate::wire::{self, Documents};
+use crate::wire::documents::Documents;
 
 /// The operations that bypass s3s's reading of the request.
 pub(crate) struct Routes {
@@ -25,51 +24,48 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// Answers a request with a document. A document that is refused does not hide that there is no such bucket: S3
-    /// looks for the bucket before it reads a document. The bucket is looked up only then, so that the others do not wait.
-    async fn documented(&self, request: S3Request<Body>, bucket: Option<&str>) -> S3Result<S3Response<Body>> {
-        let name = bucket.and_then(|bucket| address::bucket(bucket).ok());
-        let who = request.extensions.get::<Principal>().cloned();
-        let answer = match bucket {
-            Some(bucket) if is_policy(&request) => ops::policy::put(&self.api, request, bucket).await,
-            _ => self.documents.call(request).await,
-        };
+    /// `answer`, unless its document was refused and there is no such bucket: S3 looks for the bucket before it reads a
+    /// document. The bucket is looked up only after a refusal, so that all others do not wait.
+    async fn unless_missing(
+        &self,
+        bucket: Option<&str>,
+        who: Option<&Principal>,
+        answer: S3Result<S3Response<Body>>,
+    ) -> S3Result<S3Response<Body>> {
         let refused = match &answer {
             Ok(answer) => answer.status == Some(StatusCode::BAD_REQUEST),
-            // A body that is not the one that was signed, or said, is refused before anything is asked of it.
+            // A body without its declared digest is refused before anything is looked up.
             Err(error) => {
                 let digests = ["XAmzContentSHA256Mismatch", "BadDigest"];
                 error.status_code() == Some(StatusCode::BAD_REQUEST)
                     && !digests.contains(&error.code().as_str())
             }
         };
+        let name = bucket.and_then(|bucket| address::bucket(bucket).ok());
         if let (true, Some(who), Some(name)) = (refused, who, name) {
-            self.api.store.owner_of(&who, &name).await.map_err(translate)?;
+            self.api.store.owner_of(who, &name).await.map_err(translate)?;
         }
         answer
     }
 }
 
-fn is_policy(request: &S3Request<Body>) -> bool {
-    request.extensions.get::<Target>().is_some_and(|target| target.operation.name == "PutBucketPolicy")
-}
-
 #[async_trait::async_trait]
 impl S3Route for Routes {
     fn is_match(&self, _: &Method, uri: &Uri, headers: &HeaderMap, extensions: &mut Extensions) -> bool {
-        extensions.get::<Target>().is_some_and(|target| match target.operation.name {
-            "DeleteObject" => are_odd(headers),
-            "PutObject" | "UploadPart" => headers.contains_key("x-amz-copy-source") && are_odd(headers),
-            "GetObject" | "HeadObject" | "PutBucketPolicy" => true,
-            "ListBuckets" => uri.path() != "/",
-            operation => wire::takes_xml(operation),
-        })
+        let Some(selected) = extensions.get::<Selected>() else { return false };
+        match (selected.operation.reader, selected.operation.body) {
+            // `GET //`, which s3s takes for a bucket without a name.
+            (ReadBy::Raw(Raw::ListBuckets), _) => uri.path() != "/",
+            (ReadBy::Raw(Raw::GetObject | Raw::HeadObject | Raw::PutBucketPolicy), _) => true,
+            (ReadBy::Conditions, _) => are_odd(headers),
+            (ReadBy::S3s, BodyKind::Xml { .. }) => true,
+            (ReadBy::S3s, _) => false,
+        }
     }
 
     async fn check_access(&self, request: &mut S3Request<Body>) -> S3Result<()> {
-        let target = request.extensions.get::<Target>().cloned().ok_or_else(internal)?;
-        // The bucket that is to be made belongs to nobody yet.
-        let bucket = target.bucket.filter(|_| target.operation.name != "CreateBucket");
+        let selected = request.extensions.get::<Selected>().cloned().ok_or_else(internal)?;
+        let bucket = selected.bucket.filter(|_| selected.operation.bucket == NamedBucket::Existing);
         let signed = request.credentials.is_some();
         let headers = hoisted(&request.headers, &request.uri);
         let context = auth::context(request.extensions.get(), &headers, Some(&request.uri));
@@ -79,19 +75,30 @@ impl S3Route for Routes {
     }
 
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
-        let target = request.extensions.get::<Target>().cloned().ok_or_else(internal)?;
-        match (target.operation.name, &target.bucket, &target.key) {
-            ("GetObject", Some(bucket), Some(key)) => {
-                ops::objects::get(&self.api, &request, bucket, key).await
+        let Selected { operation, bucket, key } =
+            request.extensions.get::<Selected>().cloned().ok_or_else(internal)?;
+        let existing = bucket.as_deref().filter(|_| operation.bucket == NamedBucket::Existing);
+        let who = request.extensions.get::<Principal>().cloned();
+        let bucket = || bucket.as_deref().ok_or_else(internal);
+        let key = || key.as_deref().ok_or_else(internal);
+        match (operation.reader, operation.body) {
+            (ReadBy::Raw(Raw::ListBuckets), _) => ops::buckets::list_plain(&self.api, &request).await,
+            (ReadBy::Raw(Raw::GetObject), _) => {
+                ops::objects::get(&self.api, &request, bucket()?, key()?).await
             }
-            ("HeadObject", Some(bucket), Some(key)) => {
-                ops::objects::head(&self.api, &request, bucket, key).await
+            (ReadBy::Raw(Raw::HeadObject), _) => {
+                ops::objects::head(&self.api, &request, bucket()?, key()?).await
             }
-            ("ListBuckets", ..) => ops::buckets::list_plain(&self.api, &request).await,
-            ("PutObject" | "UploadPart" | "DeleteObject", ..) => self.documents.conditional(request).await,
-            // The bucket that is to be made is not there yet.
-            ("CreateBucket", ..) => self.documented(request, None).await,
-            (_, bucket, _) => self.documented(request, bucket.as_deref()).await,
+            (ReadBy::Raw(Raw::PutBucketPolicy), BodyKind::Json { digest, .. }) => {
+                let answer = ops::settings::policy::put(&self.api, request, bucket()?, digest).await;
+                self.unless_missing(existing, who.as_ref(), answer).await
+            }
+            (ReadBy::Conditions, _) => self.documents.conditional(request).await,
+            (ReadBy::S3s, BodyKind::Xml { document, digest, .. }) => {
+                let answer = self.documents.call(request, document, digest).await;
+                self.unless_missing(existing, who.as_ref(), answer).await
+            }
+            (ReadBy::Raw(Raw::PutBucketPolicy) | ReadBy::S3s, _) => Err(internal()),
         }
     }
 }

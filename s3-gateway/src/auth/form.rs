@@ -1,5 +1,5 @@
 //! Signatures of POST forms: version 4, and version 2 where the operator allows it. What is signed is the
-//! policy, as it was sent; whoever holds the form may send it until the policy expires.
+//! policy, as it was sent. A signed form may be sent by anybody until its policy expires.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,9 +9,10 @@ use juststorage_core::domain::principal::Principal;
 use ring::hmac;
 use s3s::{S3Error, S3Result};
 
-use super::signature::{credential, is_date};
-use super::{look_up, mac, sigv2_is_off};
+use super::{look_up, sigv2_is_off};
 use crate::errors::{Refusal, fail, refusal, wrong_argument};
+use crate::wire::signatures::claims::{credential, is_date};
+use crate::wire::signatures::mac;
 
 /// Finds a field by its name in lower case.
 pub(crate) type Field<'f> = &'f (dyn Fn(&str) -> Option<&'f str> + Sync);

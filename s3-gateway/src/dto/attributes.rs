@@ -7,7 +7,6 @@ use s3s::S3Result;
 use s3s::dto::{Metadata, Tag};
 
 use super::text;
-use crate::acl;
 use crate::errors::{bad_request, with_member, writable, wrong_argument};
 
 /// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
@@ -21,7 +20,7 @@ pub(crate) fn attributes(headers: &HeaderMap, metadata: Option<Metadata>) -> S3R
         class,
         class_name: class_name.flatten(),
         lock: super::lock::asked(headers)?,
-        acl: acl::asked(headers),
+        acl: super::acl::asked(headers),
     })
 }
 
@@ -78,7 +77,7 @@ pub(crate) fn user_metadata(headers: &HeaderMap, decoded: Option<Metadata>) -> U
 /// `x-amz-tagging`: tags written as a URL's query. One that is none, or names a tag twice, is a wrong header; what a tag
 /// may hold is judged as in a document.
 pub(crate) fn tags(header: &str) -> S3Result<Tags> {
-    let pairs = crate::allowlist::query_pairs(header);
+    let pairs = crate::query::query_pairs(header);
     let mut keys: Vec<_> = pairs.iter().map(|(key, _)| key.as_str()).collect();
     keys.sort_unstable();
     let twice = keys.windows(2).any(|pair| pair[0] == pair[1]);

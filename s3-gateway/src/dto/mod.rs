@@ -1,5 +1,6 @@
 //! Translation between S3's headers and XML and core's values. Nothing here decides.
 
+pub(crate) mod acl;
 pub(crate) mod address;
 pub(crate) mod attributes;
 pub(crate) mod checksums;
@@ -11,7 +12,8 @@ pub(crate) mod values;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use crate::allowlist::{is_hoisted, presigned_header, query_pairs};
+use crate::hoisted::{is_hoisted, presigned_header};
+use crate::query::query_pairs;
 
 /// The headers of a request, and those that a presigning SDK moved into the query. The signature covers both. Names
 /// other than `x-amz-…` in the query win over headers: the signature covers the query, and need not cover such a

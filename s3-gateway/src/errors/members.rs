@@ -11,8 +11,8 @@ use http::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use s3s::S3Error;
 
-use super::escape;
-use crate::allowlist::query_pairs;
+use super::text::escape;
+use crate::query::query_pairs;
 
 /// Carries members from an operation to the answer, through s3s, whose errors know headers and no members. The
 /// answer never has it.
@@ -44,7 +44,7 @@ pub(crate) fn take(headers: &mut HeaderMap) -> Vec<(String, String)> {
 }
 
 /// What of a request its error may repeat. Taken before s3s consumes the request.
-pub(crate) struct Asked {
+pub(crate) struct Repeatable {
     method: Method,
     uri: Uri,
     bucket: Option<String>,
@@ -79,7 +79,7 @@ const KEPT: [&str; 11] = [
     "x-amz-if-match-size",
 ];
 
-impl Asked {
+impl Repeatable {
     /// Of a request that names `bucket` and `key`.
     pub(crate) fn new(
         method: &Method,
@@ -143,7 +143,7 @@ pub(crate) fn of(
     code: &str,
     message: &str,
     given: &[(String, String)],
-    asked: &Asked,
+    asked: &Repeatable,
     region: &str,
 ) -> String {
     let derived: Vec<(&str, Option<String>)> = match code {
@@ -238,17 +238,17 @@ fn server_time() -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{invalid_argument, refusal};
+    use super::super::refusal::{invalid_argument, refusal};
     use super::*;
     use crate::errors::Refusal;
 
-    fn asked(method: &Method, target: &'static str, headers: &[(&'static str, &'static str)]) -> Asked {
+    fn asked(method: &Method, target: &'static str, headers: &[(&'static str, &'static str)]) -> Repeatable {
         let headers = crate::dto::headers(headers);
         let (bucket, key) = (Some("b".to_owned()), Some("k&".to_owned()));
-        Asked::new(method, &Uri::from_static(target), &headers, bucket, key)
+        Repeatable::new(method, &Uri::from_static(target), &headers, bucket, key)
     }
 
-    fn derived(code: &str, message: &str, asked: &Asked) -> String {
+    fn derived(code: &str, message: &str, asked: &Repeatable) -> String {
         of(code, message, &[], asked, "eu-1")
     }
 

@@ -2,7 +2,6 @@
 
 use juststorage_core::application::objects::attributes::ObjectParts;
 use juststorage_core::application::objects::list::PAGE_MAX;
-use juststorage_core::domain::action::Action;
 use s3s::dto::{
     Checksum, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts,
     ObjectAttributes, ObjectPart, StorageClass,
@@ -10,7 +9,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use crate::api::Api;
-use crate::auth::{note_namespace, who};
+use crate::auth::{action, note_namespace, who};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::values::{self, count};
 use crate::dto::{address, joined};
@@ -37,7 +36,7 @@ pub(crate) async fn get(
         // What is not there is the graver fault.
         let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
         let who = who(&request)?;
-        api.store.object(who, Action::GetObjectAttributes, &reference).await.map_err(translate)?;
+        api.store.object(who, action(&request)?, &reference).await.map_err(translate)?;
         return Err(bad_request(
             "InvalidRequest",
             "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty",

@@ -7,7 +7,6 @@ use http::header::CONTENT_TYPE;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::list::Cursor;
 use juststorage_core::application::spaces::NewBucket;
-use juststorage_core::domain::action::Action;
 use juststorage_core::domain::settings::{Setting, SpaceSettings};
 use juststorage_core::domain::space::Space;
 use s3s::dto::{
@@ -17,38 +16,32 @@ use s3s::dto::{
 };
 use s3s::{Body, S3Request, S3Response, S3Result};
 
-use crate::acl;
 use crate::api::Api;
-use crate::auth::{note_namespace, who};
-use crate::dto::{address, attributes, values};
+use crate::auth::{action, note_namespace, who};
+use crate::dto::{acl, address, attributes, values};
 use crate::errors::{internal, translate, writable, wrong_argument};
+use crate::query::query_pairs;
 
 /// Most buckets of one answer (S3 `ListBuckets`).
 const BUCKETS_MAX: u32 = 10_000;
 
-/// The space of a bucket where the caller may do `action`.
-pub(crate) async fn space_of<T>(
-    api: &Api,
-    request: &S3Request<T>,
-    action: Action,
-    bucket: &str,
-) -> S3Result<Space> {
+/// The space of a bucket where the caller may do what the request asks.
+pub(crate) async fn space_of<T>(api: &Api, request: &S3Request<T>, bucket: &str) -> S3Result<Space> {
     let name = address::bucket(bucket)?;
-    let space = api.store.bucket_for(who(request)?, action, &name).await.map_err(translate)?;
+    let space = api.store.bucket_for(who(request)?, action(request)?, &name).await.map_err(translate)?;
     note_namespace(space.address.namespace.as_str());
     Ok(space)
 }
 
-/// The space of a bucket where the caller may do `action`, and its settings.
+/// The space of a bucket where the caller may do what the request asks, and its settings.
 pub(crate) async fn settings_of<T>(
     api: &Api,
     request: &S3Request<T>,
-    action: Action,
     bucket: &str,
 ) -> S3Result<(Space, Arc<SpaceSettings>)> {
     let name = address::bucket(bucket)?;
     let (space, settings) =
-        api.store.bucket_settings(who(request)?, action, &name).await.map_err(translate)?;
+        api.store.bucket_settings(who(request)?, action(request)?, &name).await.map_err(translate)?;
     note_namespace(space.address.namespace.as_str());
     Ok((space, settings))
 }
@@ -63,7 +56,7 @@ pub(crate) async fn list(
 /// `GET //`: `ListBuckets` outside of s3s's routes.
 pub(crate) async fn list_plain(api: &Api, request: &S3Request<Body>) -> S3Result<S3Response<Body>> {
     let mut input = ListBucketsInput::default();
-    for (key, value) in request.uri.query().map(crate::allowlist::query_pairs).unwrap_or_default() {
+    for (key, value) in request.uri.query().map(query_pairs).unwrap_or_default() {
         match key.as_str() {
             "prefix" => input.prefix = Some(value),
             "continuation-token" => input.continuation_token = Some(value),
@@ -186,7 +179,7 @@ pub(crate) async fn delete(
 ) -> S3Result<S3Response<DeleteBucketOutput>> {
     let name = address::bucket(&request.input.bucket)?;
     api.store.delete_bucket(who(&request)?, &name).await.map_err(translate)?;
-    Ok(S3Response::with_status(DeleteBucketOutput::default(), http::StatusCode::NO_CONTENT))
+    Ok(S3Response::new(DeleteBucketOutput::default()))
 }
 
 /// `us-east-1` is written as an empty value, as on S3.
@@ -194,7 +187,7 @@ pub(crate) async fn location(
     api: &Api,
     request: S3Request<GetBucketLocationInput>,
 ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-    space_of(api, &request, Action::GetBucketLocation, &request.input.bucket).await?;
+    space_of(api, &request, &request.input.bucket).await?;
     let region = (api.region != "us-east-1").then(|| BucketLocationConstraint::from(api.region.clone()));
     Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
 }

@@ -13,14 +13,13 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result};
 
-use super::lifecycle::expiration;
 use super::multipart::{part_number, upload};
-use crate::acl;
+use super::settings::lifecycle::expiration;
 use crate::api::Api;
 use crate::auth::{check_owner, note_namespace, who};
 use crate::dto::address::{CopyFrom, copy_source, source_of};
 use crate::dto::checksums::{self, set_checksum};
-use crate::dto::{address, attributes, conditions, lock, text, values};
+use crate::dto::{acl, address, attributes, conditions, lock, text, values};
 use crate::errors::{bad_request, not_implemented, translate, with_member, wrong_argument};
 
 async fn check_source_owner(

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use futures::StreamExt as _;
-use http::StatusCode;
 use juststorage_core::application::error::Error as CoreError;
 use juststorage_core::application::objects::delete::Deletion;
 use juststorage_core::domain::action::Action;
@@ -42,7 +41,7 @@ pub(crate) async fn one(
         .map_err(translate)?;
     let Deleted { delete_marker, version_id } = outcome(&deletion, input.version_id.is_some());
     let output = DeleteObjectOutput { delete_marker, version_id, ..DeleteObjectOutput::default() };
-    Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
+    Ok(S3Response::new(output))
 }
 
 /// The result of a deletion in an answer.

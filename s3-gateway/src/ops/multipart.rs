@@ -1,6 +1,6 @@
 //! Multipart uploads: create, upload parts, complete, abort.
 
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
 use juststorage_core::domain::checksum::{Checksum, ChecksumAlgorithm};
@@ -13,14 +13,14 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result};
 
-use super::lifecycle::expiration;
 use super::objects::body_length;
+use super::settings::lifecycle::expiration;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
-use crate::body::{self, Trailing};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, text, values};
 use crate::errors::{bad_request, translate, writable, wrong_argument};
+use crate::wire::body::{self, Trailing};
 
 /// The upload that a request names. An invalid id names no upload; this is answered after the check that the bucket
 /// exists and that the caller may know.
@@ -177,5 +177,5 @@ pub(crate) async fn abort(
     let input = &request.input;
     let upload = upload(&input.bucket, &input.key, &input.upload_id)?;
     api.store.abort_upload(who(&request)?, &upload).await.map_err(translate)?;
-    Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), StatusCode::NO_CONTENT))
+    Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }

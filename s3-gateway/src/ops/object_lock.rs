@@ -3,7 +3,6 @@
 use http::StatusCode;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::update::Change;
-use juststorage_core::domain::action::Action;
 use juststorage_core::domain::object::Object;
 use juststorage_core::domain::object_lock::{DefaultRetention, LockChange, LockConfig, Period, Retention};
 use s3s::dto::{
@@ -18,7 +17,7 @@ use s3s::{S3Error, S3Request, S3Response, S3Result};
 
 use super::buckets::space_of;
 use crate::api::Api;
-use crate::auth::{note_namespace, who};
+use crate::auth::{action, note_namespace, who};
 use crate::dto::{address, lock, values};
 use crate::errors::{bad_request, fail, malformed_xml, translate};
 
@@ -26,8 +25,7 @@ pub(crate) async fn get_config(
     api: &Api,
     request: S3Request<GetObjectLockConfigurationInput>,
 ) -> S3Result<S3Response<GetObjectLockConfigurationOutput>> {
-    let space =
-        space_of(api, &request, Action::GetBucketObjectLockConfiguration, &request.input.bucket).await?;
+    let space = space_of(api, &request, &request.input.bucket).await?;
     let config = space.object_lock.ok_or_else(|| {
         fail(
             StatusCode::NOT_FOUND,
@@ -92,13 +90,8 @@ fn read_default(default: &dto::DefaultRetention) -> S3Result<DefaultRetention> {
 }
 
 /// The object, if its bucket allows locks.
-async fn lockable<T>(
-    api: &Api,
-    request: &S3Request<T>,
-    action: Action,
-    reference: &ObjectRef,
-) -> S3Result<Object> {
-    let object = api.store.lockable(who(request)?, action, reference).await.map_err(translate)?;
+async fn lockable<T>(api: &Api, request: &S3Request<T>, reference: &ObjectRef) -> S3Result<Object> {
+    let object = api.store.lockable(who(request)?, action(request)?, reference).await.map_err(translate)?;
     note_namespace(object.address.namespace.as_str());
     Ok(object)
 }
@@ -117,7 +110,7 @@ pub(crate) async fn get_retention(
 ) -> S3Result<S3Response<GetObjectRetentionOutput>> {
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let object = lockable(api, &request, Action::GetObjectRetention, &reference).await?;
+    let object = lockable(api, &request, &reference).await?;
     let retention = object.lock.retention.ok_or_else(unset)?;
     let retention = Some(ObjectLockRetention {
         mode: Some(ObjectLockRetentionMode::from_static(lock::mode_name(retention.mode))),
@@ -145,8 +138,7 @@ pub(crate) async fn put_retention(
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
     let bypass = lock::bypass(&request.headers);
-    change(api, &request, Action::PutObjectRetention, reference, LockChange::Retention { retention, bypass })
-        .await?;
+    change(api, &request, reference, LockChange::Retention { retention, bypass }).await?;
     Ok(S3Response::new(PutObjectRetentionOutput::default()))
 }
 
@@ -156,7 +148,7 @@ pub(crate) async fn get_hold(
 ) -> S3Result<S3Response<GetObjectLegalHoldOutput>> {
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let object = lockable(api, &request, Action::GetObjectLegalHold, &reference).await?;
+    let object = lockable(api, &request, &reference).await?;
     let status = if object.lock.legal_hold.ok_or_else(unset)? {
         ObjectLockLegalHoldStatus::ON
     } else {
@@ -178,18 +170,17 @@ pub(crate) async fn put_hold(
     };
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    change(api, &request, Action::PutObjectLegalHold, reference, LockChange::LegalHold(on)).await?;
+    change(api, &request, reference, LockChange::LegalHold(on)).await?;
     Ok(S3Response::new(PutObjectLegalHoldOutput::default()))
 }
 
 async fn change<T>(
     api: &Api,
     request: &S3Request<T>,
-    action: Action,
     reference: ObjectRef,
     change: LockChange,
 ) -> S3Result<()> {
-    lockable(api, request, action, &reference).await?;
+    lockable(api, request, &reference).await?;
     let change = Change { lock: Some(change), ..Change::default() };
-    api.store.update(who(request)?, action, &reference, change).await.map(drop).map_err(translate)
+    api.store.update(who(request)?, action(request)?, &reference, change).await.map(drop).map_err(translate)
 }

@@ -12,7 +12,6 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::{Head, IfRange, ReadOptions};
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
-use juststorage_core::domain::action::Action;
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
 use juststorage_core::domain::etag::Etag;
 use juststorage_core::domain::object::Object;
@@ -21,13 +20,13 @@ use juststorage_core::domain::range::ByteRange;
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
 
-use super::lifecycle::expiration;
+use super::settings::lifecycle::expiration;
 use crate::api::Api;
-use crate::auth::{note_namespace, who};
-use crate::body::{self, Trailing};
+use crate::auth::{action, note_namespace, who};
 use crate::dto::checksums::{self, header_of, set_checksum};
 use crate::dto::{address, attributes, conditions, effective_headers, lock, rfc2047, text, values};
 use crate::errors::{bad_request, fail, translate, wrong_argument};
+use crate::wire::body::{self, Trailing};
 
 /// The decoded length of a body. s3s has put it into `Content-Length`.
 pub(crate) fn body_length(length: Option<i64>) -> S3Result<u64> {
@@ -71,14 +70,9 @@ pub(crate) async fn put(
     Ok(S3Response::new(output))
 }
 
-/// The object, if the caller may do `action` to it.
-pub(crate) async fn find<T>(
-    api: &Api,
-    request: &S3Request<T>,
-    action: Action,
-    object: &ObjectRef,
-) -> S3Result<Object> {
-    let object = api.store.object(who(request)?, action, object).await.map_err(translate)?;
+/// The object, if the caller may do to it what the request asks.
+pub(crate) async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
+    let object = api.store.object(who(request)?, action(request)?, object).await.map_err(translate)?;
     note_namespace(object.address.namespace.as_str());
     Ok(object)
 }
@@ -94,7 +88,7 @@ struct Query {
 impl Query {
     fn read(uri: &Uri) -> S3Result<Self> {
         let mut query = Self::default();
-        for (key, value) in uri.query().map(crate::allowlist::query_pairs).unwrap_or_default() {
+        for (key, value) in uri.query().map(crate::query::query_pairs).unwrap_or_default() {
             match key.as_str() {
                 "versionId" => query.version = Some(value),
                 "partNumber" => {

@@ -4,8 +4,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt as _};
 use percent_encoding::percent_decode_str;
-
-use crate::service::BoxError;
+use tower::BoxError;
 
 /// Most bytes before the file: fields, their names and separators. S3's limit is 20 KB; a policy within S3's own
 /// limits fits.

@@ -25,20 +25,22 @@ use percent_encoding::utf8_percent_encode;
 use s3s::dto::Tagging;
 use s3s::{S3Error, S3Result};
 use time::OffsetDateTime;
+use tower::BoxError;
 
 use self::form::{File, Form, FormError};
-use self::policy::Policy;
+use self::policy::FormPolicy;
 use crate::acl;
 use crate::allowlist;
 use crate::api::Api;
 use crate::auth::{self, note_namespace};
-use crate::body::Failure;
 use crate::dto::{address, attributes, checksums, conditions, text, values};
 use crate::errors::{
     bad_request, escape, fail, internal, invalid_argument, refusal, translate, with_member, wrong_argument,
 };
 use crate::location::{Locations, PLAIN};
-use crate::service::BoxError;
+use crate::operations::{self, Op};
+use crate::wire;
+use crate::wire::body::BodyFault;
 
 /// Accepts forms.
 pub(crate) struct Forms {
@@ -116,7 +118,8 @@ impl Forms {
         let length = if anonymous {
             0..=u64::MAX
         } else {
-            Policy::read(field("policy").unwrap_or_default())?.check(&fields, OffsetDateTime::now_utc())?
+            FormPolicy::read(field("policy").unwrap_or_default())?
+                .check(&fields, OffsetDateTime::now_utc())?
         };
         let key = field("key").filter(|key| !key.is_empty()).ok_or_else(|| {
             let why = "Bucket POST must contain a field named 'key'. It must stand before the file.";
@@ -126,7 +129,7 @@ impl Forms {
         let context = auth::context(request.extensions.get(), &headers, None);
         let referer = text(&request.headers, "referer").map(str::to_owned);
         let who = who.asking(Context { referer, ..context });
-        let operation = allowlist::put_object().ok_or_else(internal)?;
+        let operation = operations::row(Op::PutObject).ok_or_else(internal)?;
         allowlist::check_headers(operation, &headers).map_err(refusal)?;
         acl::check(&self.api.store, &who, Some(bucket), &headers).await?;
         let object =
@@ -156,7 +159,7 @@ impl Forms {
             etag: EtagStyle::Md5,
             checksum: Some(declared.algorithm().unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
         };
-        let failure = Failure::default();
+        let failure = BodyFault::default();
         let expected = Expected { sha256: None, md5: declared.md5, checksum: declared.checksum };
         let stream = bounded(file, length, failure.clone());
         let body = Body { stream, length: None, expected, trailer: None };
@@ -189,7 +192,7 @@ fn complete(
     let mut names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     if let Some((twice, _)) = names.iter().zip(names.iter().skip(1)).find(|(one, next)| one == next) {
-        // Which one the policy spoke of nobody could say.
+        // It would be unclear which of them the policy allows.
         return Err(invalid_argument(format!("The form contains the field {twice} twice.")));
     }
     Ok(fields)
@@ -205,7 +208,7 @@ fn headers(fields: &[(String, String)]) -> S3Result<HeaderMap> {
             "acl" => "x-amz-acl",
             name if HEADERS.contains(&name) => name,
             name if name.starts_with("x-amz-") && !SIGNING.contains(&name) => name,
-            // Such as a list of further keys to write to: refused by name with the headers.
+            // MinIO's own fields, for example a list of further keys: refused by name with the headers.
             name if name.starts_with("x-minio-") => name,
             _ => continue,
         };
@@ -225,7 +228,7 @@ fn tags(xml: &str) -> S3Result<Tags> {
             "The XML you provided was not well-formed or did not validate against our published schema",
         )
     };
-    let plain = crate::wire::tagging(xml)?;
+    let plain = wire::tagging(xml)?;
     let mut deserializer = s3s::xml::Deserializer::new(plain.as_bytes());
     let tagging: Tagging = s3s::xml::Deserialize::deserialize(&mut deserializer).map_err(|_| malformed())?;
     deserializer.expect_eof().map_err(|_| malformed())?;
@@ -236,7 +239,7 @@ fn tags(xml: &str) -> S3Result<Tags> {
 fn bounded(
     file: File,
     length: RangeInclusive<u64>,
-    failure: Failure,
+    failure: BodyFault,
 ) -> BoxStream<'static, Result<Bytes, Error>> {
     futures::stream::unfold(Some((file, 0_u64)), move |state| {
         let (failure, length) = (failure.clone(), length.clone());

@@ -32,7 +32,7 @@ enum Condition {
 
 /// A parsed policy.
 #[derive(Debug)]
-pub(crate) struct Policy {
+pub(crate) struct FormPolicy {
     expiration: OffsetDateTime,
     conditions: Vec<Condition>,
 }
@@ -45,7 +45,7 @@ fn denied(why: &str) -> S3Error {
     fail(StatusCode::FORBIDDEN, "AccessDenied", format!("Invalid according to Policy: {why}"))
 }
 
-impl Policy {
+impl FormPolicy {
     /// Reads the `policy` field of a form: base64 of JSON.
     pub(crate) fn read(encoded: &str) -> S3Result<Self> {
         let compact: String = encoded.split_ascii_whitespace().collect();
@@ -169,9 +169,9 @@ mod tests {
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-01-01 00:00 UTC);
 
-    fn policy(conditions: &Value) -> S3Result<Policy> {
+    fn policy(conditions: &Value) -> S3Result<FormPolicy> {
         let json = json!({ "expiration": "2026-01-01T01:00:00.000Z", "conditions": conditions });
-        Policy::read(&STANDARD.encode(json.to_string()))
+        FormPolicy::read(&STANDARD.encode(json.to_string()))
     }
 
     fn check(conditions: &Value, fields: &[(&str, &str)]) -> Result<RangeInclusive<u64>, String> {
@@ -243,9 +243,9 @@ mod tests {
             assert_eq!(error.code().as_str(), "InvalidPolicyDocument", "{conditions}");
         }
         for text in ["{}", "[]", r#"{"EXPIRATION":"2026-01-01T01:00:00Z","conditions":[{"a":"b"}]}"#] {
-            assert!(Policy::read(&STANDARD.encode(text)).is_err(), "{text}");
+            assert!(FormPolicy::read(&STANDARD.encode(text)).is_err(), "{text}");
         }
-        assert!(Policy::read("not base64!").is_err());
+        assert!(FormPolicy::read("not base64!").is_err());
     }
 
     #[test]

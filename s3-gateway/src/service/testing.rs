@@ -1,20 +1,20 @@
 //! For benches only (feature `testing`): the front with nothing behind it.
 
 use http::{Extensions, HeaderMap, Method, Uri};
+use juststorage_core::domain::context::Context;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::principal::Principal;
 use s3s::route::S3Route;
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{S3Gateway, builder, service};
-use crate::Gateway;
+use super::{Gateway, S3Gateway, builder, service};
 use crate::api::Api;
 use crate::auth::{Doorkeeper, Keys};
 use crate::errors;
 use crate::location::Locations;
 
-/// The front over `gateway`'s keys and limits whose every operation is an empty answer. With `everybody`
-/// its door stands open: whoever comes is taken for that one, whose limits it keeps to as well.
+/// The front over `gateway`'s keys and limits. Every operation is an empty answer. With `everybody`, no signature is
+/// verified: every request is that principal's, and its limits hold.
 pub fn empty(gateway: Gateway, everybody: Option<Principal>) -> Result<S3Gateway, Invalid> {
     let doorkeeper = || Doorkeeper(gateway.store.clone());
     let api =
@@ -28,7 +28,7 @@ pub fn empty(gateway: Gateway, everybody: Option<Principal>) -> Result<S3Gateway
     Ok(S3Gateway { s3: builder.build(), ..service(gateway)? })
 }
 
-/// Answers every request alike, once it is let in.
+/// Gives every admitted request the same answer.
 struct Empty {
     doorkeeper: Doorkeeper,
     everybody: Option<Principal>,
@@ -43,7 +43,7 @@ impl S3Route for Empty {
     async fn check_access(&self, request: &mut S3Request<s3s::Body>) -> S3Result<()> {
         let signed = request.credentials.is_some();
         let who = match &self.everybody {
-            None => self.doorkeeper.admit(signed, Some("cost"), &request.headers).await?,
+            None => self.doorkeeper.admit(signed, Some("cost"), &request.headers, Context::default()).await?,
             Some(who) => {
                 self.doorkeeper.0.admit(who).await.map_err(errors::translate)?;
                 who.clone()

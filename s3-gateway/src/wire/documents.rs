@@ -13,38 +13,11 @@ use md5::{Digest as _, Md5};
 use s3s::service::S3Service;
 use s3s::{Body, S3Request, S3Response, S3Result};
 
-use super::reader::{self, Digest};
-use super::schema;
-use crate::body;
+use super::{body, reader};
 use crate::dto::{checksums, conditions};
 use crate::errors::{Refusal, bad_request, fail, internal};
-use crate::service::Target;
-
-/// Longest document of an operation, in bytes. [`crate::bounded`] enforces it.
-pub(crate) fn bytes_max(operation: &str) -> u64 {
-    match operation {
-        // A thousand keys of 1024 bytes, each byte escaped.
-        "DeleteObjects" => 8 << 20,
-        // Ten thousand parts with their tags and checksums.
-        "CompleteMultipartUpload" => 4 << 20,
-        // A thousand rules.
-        "PutBucketLifecycleConfiguration" => 2 << 20,
-        // A hundred rules.
-        "PutBucketCors" => 256 << 10,
-        // A policy of 20 KiB is refused by its own limit if it is longer, up to here.
-        _ => 64 << 10,
-    }
-}
-
-/// Whether an operation takes an XML document.
-pub(crate) fn takes_xml(operation: &str) -> bool {
-    schema::of(operation).is_some()
-}
-
-/// Whether an operation takes a document: XML, or a policy, which is JSON.
-pub(crate) fn takes_document(operation: &str) -> bool {
-    operation == "PutBucketPolicy" || takes_xml(operation)
-}
+use crate::operations::Digest;
+use crate::operations::documents::Document;
 
 /// Refuses an aws-chunked body for an operation with XML: S3 has chunks for objects and parts only, and s3s answers
 /// 500 to badly framed ones.
@@ -60,12 +33,15 @@ pub(crate) struct Documents {
 }
 
 impl Documents {
-    /// Answers a request whose signature was verified.
-    pub(crate) async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
-        let operation = request.extensions.get::<Target>().ok_or_else(internal)?.operation.name;
-        let document = schema::of(operation).ok_or_else(internal)?;
+    /// Answers a request with a document, whose signature was verified.
+    pub(crate) async fn call(
+        &self,
+        request: S3Request<Body>,
+        document: &'static Document,
+        digest: Digest,
+    ) -> S3Result<S3Response<Body>> {
         let (request, body) = apart(request);
-        let bytes = read(body, &request.headers, document.digest).await?;
+        let bytes = read(body, &request.headers, digest).await?;
         // What an operation says of a missing document depends on what it may do without.
         let plain = if bytes.is_empty() { Bytes::new() } else { reader::normalise(&bytes, document)?.into() };
         self.carry_out(request, plain).await

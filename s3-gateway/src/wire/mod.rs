@@ -1,17 +1,21 @@
-//! Replaces s3s where it reads a request differently from S3 (decision 0020): reads XML documents, checks them
-//! against S3's schema, and rewrites them in a plain form that s3s reads correctly.
+//! All that stands in for s3s where it reads a request differently from S3 (decision 0020): signatures, chunked and
+//! bounded bodies, and XML documents, which are checked against S3's schema and rewritten in a plain form that s3s reads
+//! correctly.
 
+pub(crate) mod body;
+pub(crate) mod bounded;
+pub(crate) mod chunked;
 pub(crate) mod documents;
 mod encoding;
+pub(crate) mod headers;
 mod reader;
-mod schema;
-
-pub(crate) use self::documents::{Documents, bytes_max, in_chunks, read, takes_document, takes_xml};
-pub(crate) use self::reader::Digest;
+pub(crate) mod signatures;
 
 use s3s::S3Result;
 
+use crate::operations::documents::TAGGING;
+
 /// A document of `PutObjectTagging` from a form field, in the plain form.
 pub(crate) fn tagging(xml: &str) -> S3Result<String> {
-    reader::normalise(xml.as_bytes(), &schema::TAGGING)
+    reader::normalise(xml.as_bytes(), &TAGGING)
 }

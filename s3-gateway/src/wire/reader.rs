@@ -11,19 +11,8 @@ use quick_xml::reader::NsReader;
 use s3s::{S3Error, S3Result};
 
 use super::encoding::decode;
-use super::schema::{Document, Element, Kind};
 use crate::errors::{malformed_xml, not_implemented, unwritable};
-
-/// The digests of a document that are compared with its headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Digest {
-    /// All declared ones.
-    IfDeclared,
-    /// At least one must be declared.
-    Required,
-    /// `Content-MD5` only.
-    OnlyMd5,
-}
+use crate::operations::documents::{Document, Element, Kind};
 
 /// Deepest nesting. S3's documents have at most six levels; ignored elements may contain more.
 const DEPTH_MAX: usize = 32;
@@ -79,15 +68,15 @@ pub(super) fn normalise(bytes: &[u8], document: &'static Document) -> S3Result<S
 
 /// The attributes of an element.
 #[derive(Default)]
-struct Attributes {
+struct XmlAttributes {
     /// `xsi:nil`: the element counts as absent.
     nil: bool,
     /// `xsi:type`.
     kind: Option<String>,
 }
 
-fn attributes(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> S3Result<Attributes> {
-    let mut read = Attributes::default();
+fn attributes(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> S3Result<XmlAttributes> {
+    let mut read = XmlAttributes::default();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|error| malformed_xml(&written(&error.to_string())))?;
         let value = attribute
@@ -142,7 +131,7 @@ fn written(text: &str) -> String {
 }
 
 /// An open element.
-struct Open {
+struct OpenElement {
     element: &'static Element,
     /// Its text so far, if it may contain text.
     text: String,
@@ -156,8 +145,8 @@ struct Open {
 struct Writer {
     document: &'static Document,
     output: String,
-    open: Vec<Open>,
-    /// Open elements inside an ignored one.
+    open: Vec<OpenElement>,
+    /// OpenElement elements inside an ignored one.
     ignored: usize,
     elements: usize,
     /// The namespace of the root.
@@ -233,7 +222,7 @@ impl Writer {
             self.output.push('"');
         }
         self.output.push('>');
-        self.open.push(Open { element, text: String::new(), seen: 0, begin, nil: attributes.nil });
+        self.open.push(OpenElement { element, text: String::new(), seen: 0, begin, nil: attributes.nil });
         Ok(())
     }
 
@@ -320,7 +309,7 @@ fn root(document: &'static Document, name: &str) -> S3Result<&'static Element> {
     Err(malformed_xml(&format!("its root is {} and not {}", written(name), document.root.name)))
 }
 
-fn child(parent: &mut Open, name: &str, own: bool) -> S3Result<&'static Element> {
+fn child(parent: &mut OpenElement, name: &str, own: bool) -> S3Result<&'static Element> {
     let within = parent.element.name;
     let Kind::Node(content) = parent.element.kind else {
         return Err(malformed_xml(&format!("{within} holds the element {} and not text", written(name))));

@@ -251,6 +251,25 @@ async fn a_field_of_minios_own_is_refused_by_name() {
     assert_eq!(s3.get("/fan/k").await.status, 404);
 }
 
+/// A form has no copy: the field would be ignored.
+#[tokio::test]
+async fn a_form_copies_nothing() {
+    let server = Server::start().await;
+    let s3 = server.root();
+    s3.put("/uncopied", b"").await.ok();
+    let conditions = [
+        json!({ "bucket": "uncopied" }),
+        json!({ "key": "k" }),
+        json!(["starts-with", "$x-amz-copy-source", ""]),
+    ];
+    let signed = version_4(&s3, &conditions);
+    let fields = with(&signed, &[("key", "k"), ("x-amz-copy-source", "/uncopied/other")]);
+    let refused = post(&server, "/uncopied", &form(&fields, "bytes")).await;
+    assert_eq!(refused.error(), (400, "InvalidArgument".into()));
+    assert_eq!(refused.xml("ArgumentName").as_deref(), Some("x-amz-copy-source"));
+    assert_eq!(s3.get("/uncopied/k").await.status, 404);
+}
+
 #[tokio::test]
 async fn version_2_forms_are_taken_where_they_are_allowed() {
     let server = Server::start_with(Options { sigv2: true, ..Options::default() }).await;

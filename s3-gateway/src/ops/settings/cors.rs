@@ -1,7 +1,6 @@
 //! The CORS configuration of a bucket. [`crate::preflight`] applies it.
 
 use http::StatusCode;
-use juststorage_core::domain::action::Action;
 use juststorage_core::domain::cors::{CorsConfig, CorsRule};
 use juststorage_core::domain::settings::{Setting, SettingKind};
 use s3s::dto::{
@@ -10,17 +9,17 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::buckets::settings_of;
 use crate::api::Api;
 use crate::auth::who;
 use crate::dto::address;
 use crate::errors::{fail, invalid_argument, malformed_xml, translate, writable};
+use crate::ops::buckets::settings_of;
 
 pub(crate) async fn get(
     api: &Api,
     request: S3Request<GetBucketCorsInput>,
 ) -> S3Result<S3Response<GetBucketCorsOutput>> {
-    let (_, settings) = settings_of(api, &request, Action::GetBucketCORS, &request.input.bucket).await?;
+    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
     let cors = settings.cors.as_ref().ok_or_else(|| {
         fail(StatusCode::NOT_FOUND, "NoSuchCORSConfiguration", "The CORS configuration does not exist")
     })?;
@@ -78,5 +77,5 @@ pub(crate) async fn delete(
 ) -> S3Result<S3Response<DeleteBucketCorsOutput>> {
     let bucket = address::bucket(&request.input.bucket)?;
     api.store.delete_setting(who(&request)?, &bucket, SettingKind::Cors).await.map_err(translate)?;
-    Ok(S3Response::with_status(DeleteBucketCorsOutput::default(), StatusCode::NO_CONTENT))
+    Ok(S3Response::new(DeleteBucketCorsOutput::default()))
 }

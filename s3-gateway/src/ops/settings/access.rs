@@ -3,7 +3,6 @@
 
 use http::StatusCode;
 use juststorage_core::domain::acl::CannedAcl;
-use juststorage_core::domain::action::Action;
 use juststorage_core::domain::settings::{
     BucketOwnerEnforced, Declared, PublicAccess, Setting, SpaceSettings,
 };
@@ -18,19 +17,19 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::buckets::settings_of;
-use super::objects::find;
-use crate::acl;
+use crate::acl::of_body;
 use crate::api::Api;
 use crate::auth::who;
-use crate::dto::{address, values};
+use crate::dto::{acl, address, values};
 use crate::errors::{fail, malformed_xml, not_implemented, translate};
+use crate::ops::buckets::settings_of;
+use crate::ops::objects::find;
 
 pub(crate) async fn bucket_acl(
     api: &Api,
     request: S3Request<GetBucketAclInput>,
 ) -> S3Result<S3Response<GetBucketAclOutput>> {
-    let (space, settings) = settings_of(api, &request, Action::GetBucketAcl, &request.input.bucket).await?;
+    let (space, settings) = settings_of(api, &request, &request.input.bucket).await?;
     let owner = values::owner(&space.address.tenant);
     let acl = counting(api, &settings, settings.acl);
     Ok(S3Response::new(GetBucketAclOutput { grants: Some(acl::grants(acl, &owner)), owner: Some(owner) }))
@@ -42,7 +41,7 @@ pub(crate) async fn object_acl(
 ) -> S3Result<S3Response<GetObjectAclOutput>> {
     let input = &request.input;
     let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
-    let object = find(api, &request, Action::GetObjectAcl, &reference).await?;
+    let object = find(api, &request, &reference).await?;
     let owner = values::owner(&object.address.tenant);
     let settings = api.store.settings_around(&object).await.map_err(translate)?;
     let grants = Some(acl::grants(counting(api, &settings, object.acl), &owner));
@@ -89,7 +88,7 @@ async fn asked<T>(
         Some(policy) => {
             let who = who(request)?;
             let owner = api.store.owner_of(who, &address::bucket(bucket)?).await.map_err(translate)?;
-            acl::of_body(&api.store, who, bucket, policy, owner.as_str()).await
+            of_body(&api.store, who, bucket, policy, owner.as_str()).await
         }
     }
 }
@@ -98,8 +97,7 @@ pub(crate) async fn ownership(
     api: &Api,
     request: S3Request<GetBucketOwnershipControlsInput>,
 ) -> S3Result<S3Response<GetBucketOwnershipControlsOutput>> {
-    let action = Action::GetBucketOwnershipControls;
-    let (_, settings) = settings_of(api, &request, action, &request.input.bucket).await?;
+    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
     // Where ACLs count, a bucket has them until its owner says otherwise.
     let none = api.store.heeds_acls() && settings.ownership.is_none();
     if none || settings.ownership == Some(Declared::Removed) {
@@ -145,15 +143,14 @@ pub(crate) async fn delete_ownership(
     let setting = Setting::Ownership(Declared::Removed);
     api.store.put_setting(who(&request)?, &bucket, setting).await.map_err(translate)?;
     let output = DeleteBucketOwnershipControlsOutput::default();
-    Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
+    Ok(S3Response::new(output))
 }
 
 pub(crate) async fn public_access(
     api: &Api,
     request: S3Request<GetPublicAccessBlockInput>,
 ) -> S3Result<S3Response<GetPublicAccessBlockOutput>> {
-    let action = Action::GetBucketPublicAccessBlock;
-    let (_, settings) = settings_of(api, &request, action, &request.input.bucket).await?;
+    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
     let said = match settings.public_access {
         None if !api.store.heeds_acls() => PublicAccess::DEFAULT,
         Some(Declared::Set(said)) => said,
@@ -199,5 +196,5 @@ pub(crate) async fn delete_public_access(
     let setting = Setting::PublicAccess(Declared::Removed);
     api.store.put_setting(who(&request)?, &bucket, setting).await.map_err(translate)?;
     let output = DeletePublicAccessBlockOutput::default();
-    Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
+    Ok(S3Response::new(output))
 }

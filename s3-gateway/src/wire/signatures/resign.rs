@@ -23,11 +23,11 @@ use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use super::chunks::Signer;
+use super::claims::{ALGORITHM, Claims};
 use super::mac;
-use super::signature::{ALGORITHM, Claims};
-use crate::allowlist::query_pairs;
 use crate::dto::text;
 use crate::errors::Refusal;
+use crate::query::query_pairs;
 
 /// RFC 3986 section 2.3, as SigV4 has it.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

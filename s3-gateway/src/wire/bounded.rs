@@ -12,11 +12,11 @@ use futures::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use juststorage_core::application::error::Error;
 use juststorage_core::application::pools::Room;
+use tower::BoxError;
 
-use crate::body::Failure;
-use crate::chunks::At;
+use super::body::BodyFault;
+use super::chunked::ChunkPosition;
 use crate::errors::{bad_request, translate};
-use crate::service::BoxError;
 
 /// What s3s keeps for each frame beside its bytes, counted too: a chunk may come in frames of one byte.
 const FRAME_BYTES: usize = 64;
@@ -28,11 +28,11 @@ enum Gathered {
     /// All of it.
     Whole,
     /// A signed chunk at a time: where the body stands.
-    Chunk(At),
+    Chunk(ChunkPosition),
 }
 
 /// Where a body's memory is until the answer is given.
-pub(crate) type Kept = Arc<Mutex<Option<Room>>>;
+pub(crate) type HeldRoom = Arc<Mutex<Option<Room>>>;
 
 /// Room that is waited for, and the frame that wants it.
 type Growing = (BoxFuture<'static, Result<Room, Error>>, Frame<Bytes>);
@@ -46,32 +46,32 @@ pub(crate) struct Bounded<B> {
     bytes: u64,
     /// What s3s holds just now.
     held: usize,
-    room: Kept,
+    room: HeldRoom,
     growing: Option<Growing>,
-    failure: Failure,
+    failure: BodyFault,
 }
 
 impl<B> Bounded<B> {
-    fn new(body: B, gathered: Gathered, bytes_max: u64, room: Option<Room>, failure: &Failure) -> Self {
+    fn new(body: B, gathered: Gathered, bytes_max: u64, room: Option<Room>, failure: &BodyFault) -> Self {
         let (room, failure) = (Arc::new(Mutex::new(room)), failure.clone());
         Self { body, gathered, bytes_max, bytes: 0, held: 0, room, growing: None, failure }
     }
 
     /// A body that passes through s3s as it comes.
-    pub(crate) fn stream(body: B, failure: &Failure) -> Self {
+    pub(crate) fn stream(body: B, failure: &BodyFault) -> Self {
         Self::new(body, Gathered::Nothing, u64::MAX, None, failure)
     }
 
     /// A body that s3s gathers, of at most `bytes_max`. Its memory is held with what is returned beside it.
-    pub(crate) fn whole(body: B, bytes_max: u64, room: Room, failure: &Failure) -> (Self, Kept) {
+    pub(crate) fn whole(body: B, bytes_max: u64, room: Room, failure: &BodyFault) -> (Self, HeldRoom) {
         let bounded = Self::new(body, Gathered::Whole, bytes_max, Some(room), failure);
         let kept = bounded.room.clone();
         (bounded, kept)
     }
 
     /// A body of signed chunks.
-    pub(crate) fn chunks(body: B, room: Room, failure: &Failure) -> Self {
-        Self::new(body, Gathered::Chunk(At::START), u64::MAX, Some(room), failure)
+    pub(crate) fn chunks(body: B, room: Room, failure: &BodyFault) -> Self {
+        Self::new(body, Gathered::Chunk(ChunkPosition::START), u64::MAX, Some(room), failure)
     }
 
     /// Counts `bytes` more. Whether memory is needed for what is held now.
@@ -189,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_read_no_further_than_its_bound() {
-        let failure = Failure::default();
+        let failure = BodyFault::default();
         let room = juststorage_core::application::pools::Pools::default().room(None);
         let frames = vec![Ok(&b"abc"[..]), Ok(b"de"), Ok(b"f"), Err("never asked for")];
         let (mut bounded, _kept) = Bounded::whole(body(frames), 5, room, &failure);
@@ -201,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_body_is_told_so() {
-        let failure = Failure::default();
+        let failure = BodyFault::default();
         let slow: BoxError = Box::new(juststorage_core::application::error::TooSlow("slow"));
         let frames = futures::stream::iter([Err::<Frame<Bytes>, _>(slow)]).boxed();
         let mut bounded = Bounded::stream(StreamBody::new(frames), &failure);

@@ -13,15 +13,15 @@ use s3s::stream::aws_chunked_stream::AwsChunkedStreamError;
 use s3s::stream::upload_stream::UploadStreamError;
 use s3s::{BodySizeLimitExceeded, S3Error, S3Request, TrailingHeaders};
 
-use crate::auth::chunks::{self, ChunkError};
+use super::signatures::chunks::{self, ChunkError};
 use crate::dto::checksums::{Declared, header_of};
 use crate::errors::{bad_request, fail, translate};
 
 /// What went wrong in a body, in S3's own terms: the core knows only that its stream failed.
 #[derive(Clone, Default)]
-pub(crate) struct Failure(Arc<Mutex<Option<S3Error>>>);
+pub(crate) struct BodyFault(Arc<Mutex<Option<S3Error>>>);
 
-impl Failure {
+impl BodyFault {
     /// The first error counts.
     pub(crate) fn set(&self, error: S3Error) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -61,8 +61,8 @@ pub(crate) fn incoming(
     length: u64,
     declared: Declared,
     trailing: Trailing,
-) -> (Body, Failure) {
-    let failure = Failure::default();
+) -> (Body, BodyFault) {
+    let failure = BodyFault::default();
     let trailer = declared.trailer.map(|algorithm| {
         let failure = failure.clone();
         let read: Trailer = Box::new(move || {
@@ -94,7 +94,7 @@ pub(crate) fn incoming(
 /// The frames of a body, whose failure is explained. What proves a body (the last chunk's signature, the trailer, the
 /// signed digest) comes behind its last byte, as an error of the stream if it is wrong: the core reads to the very end
 /// before it accepts any of it.
-fn explained(blob: StreamingBlob, failure: Failure) -> BoxStream<'static, Result<bytes::Bytes, Error>> {
+fn explained(blob: StreamingBlob, failure: BodyFault) -> BoxStream<'static, Result<bytes::Bytes, Error>> {
     let explained = move |error: Box<dyn StdError + Send + Sync>| {
         failure.set(explain(&*error));
         Error::Body(error.to_string())
@@ -180,7 +180,7 @@ mod tests {
     /// What comes behind the last byte and is wrong reaches the core as an error, and the client in S3's terms.
     #[tokio::test]
     async fn what_fails_behind_the_last_byte_is_explained() {
-        let failure = Failure::default();
+        let failure = BodyFault::default();
         let failing = blob(vec![Ok(b"ab"), Ok(b"c"), Err(io::Error::other("bad signature"))]);
         let frames: Vec<_> = explained(failing, failure.clone()).collect().await;
         assert_eq!(frames.len(), 3);
@@ -192,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_good_body_passes_whole() {
         let good = blob(vec![Ok(b"ab"), Ok(b"c")]);
-        let frames: Vec<_> = explained(good, Failure::default()).map(Result::unwrap).collect().await;
+        let frames: Vec<_> = explained(good, BodyFault::default()).map(Result::unwrap).collect().await;
         assert_eq!(frames.concat(), b"abc");
     }
 }

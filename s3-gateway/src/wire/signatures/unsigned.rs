@@ -1,4 +1,4 @@
-//! Bodies that s3s takes as they come, because the request has no signature of version 4: nobody's, or one of version 2.
+//! Bodies that s3s takes as they come, because the request has no signature, or one of version 2.
 //! What such a request says of its body is checked here, so that nothing else is stored than was sent.
 //!
 //! - *A digest* (`x-amz-content-sha256`) is compared with the bytes.
@@ -16,13 +16,13 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use s3s::S3Error;
 use sha2::{Digest as _, Sha256};
+use tower::BoxError;
 
 use super::chunks::Trailer;
-use super::signature;
-use crate::body::Failure;
+use super::claims;
 use crate::dto::{joined, text};
 use crate::errors::{Refusal, bad_request, with_member};
-use crate::service::BoxError;
+use crate::wire::body::BodyFault;
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
@@ -39,7 +39,7 @@ pub(crate) struct Said {
 /// version 2 signs the headers that are S3's own, and these stay.
 pub(crate) fn admit(parts: &mut Parts) -> Result<Said, Refusal> {
     let mut said = Said::default();
-    if signature::is_version_4(parts) || !matches!(parts.method, Method::PUT | Method::POST) {
+    if claims::is_version_4(parts) || !matches!(parts.method, Method::PUT | Method::POST) {
         return Ok(said);
     }
     let payload = text(&parts.headers, CONTENT_SHA256).unwrap_or_default().to_owned();
@@ -56,7 +56,7 @@ pub(crate) fn admit(parts: &mut Parts) -> Result<Said, Refusal> {
             ));
         }
         payload => {
-            // What is no digest is nobody's.
+            // A value that is no digest matches no body.
             let digest = hex::decode(payload).ok().and_then(|digest| digest.try_into().ok());
             said.digest = Some(digest.unwrap_or_default());
             false
@@ -89,11 +89,11 @@ fn mismatch(computed: &[u8; 32]) -> S3Error {
 pub(crate) struct Digested<B> {
     body: B,
     said: Option<([u8; 32], Sha256)>,
-    failure: Failure,
+    failure: BodyFault,
 }
 
 impl<B> Digested<B> {
-    pub(crate) fn new(body: B, said: &Said, failure: &Failure) -> Self {
+    pub(crate) fn new(body: B, said: &Said, failure: &BodyFault) -> Self {
         let failure = failure.clone();
         Self { body, said: said.digest.map(|digest| (digest, Sha256::new())), failure }
     }
@@ -134,7 +134,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        // Whoever reads must come once more to hear that it is another.
+        // The reader must poll once more to learn whether the digest matches.
         self.said.is_none() && self.body.is_end_stream()
     }
 

@@ -1,6 +1,5 @@
 //! Versioning of a bucket.
 
-use juststorage_core::domain::action::Action;
 use juststorage_core::domain::space::Versioning;
 use s3s::dto::{
     BucketVersioningStatus, GetBucketVersioningInput, GetBucketVersioningOutput, MFADelete,
@@ -8,20 +7,17 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::buckets::space_of;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::address;
 use crate::errors::{bad_request, malformed_xml, not_implemented, translate};
+use crate::ops::buckets::space_of;
 
 pub(crate) async fn get(
     api: &Api,
     request: S3Request<GetBucketVersioningInput>,
 ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    let status = match space_of(api, &request, Action::GetBucketVersioning, &request.input.bucket)
-        .await?
-        .versioning
-    {
+    let status = match space_of(api, &request, &request.input.bucket).await?.versioning {
         Versioning::Off => None,
         Versioning::Enabled => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED)),
         Versioning::Suspended => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED)),

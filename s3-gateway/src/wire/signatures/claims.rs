@@ -7,9 +7,9 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 
 use super::AMZ_DATE;
-use crate::allowlist::query_pairs;
 use crate::dto::text;
 use crate::errors::Refusal;
+use crate::query::query_pairs;
 
 /// The one algorithm.
 pub(super) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -102,7 +102,7 @@ fn two_ways(header: &HeaderValue) -> Refusal {
          or the Authorization header should be specified",
     )
     .with("ArgumentName", "Authorization")
-    // Whose signature it is does not matter any more, and it is nobody else's to see.
+    // The signature itself is left out: it is a secret of its sender.
     .with("ArgumentValue", header.to_str().ok().and_then(|text| text.split(' ').next()).unwrap_or_default())
 }
 
@@ -221,7 +221,7 @@ fn of_query(query: &[(String, String)]) -> Result<Claims, Refusal> {
 }
 
 /// Key, day and region of a credential. The error says what is wrong with it.
-pub(super) fn credential(text: &str) -> Result<(String, String, String), String> {
+pub(crate) fn credential(text: &str) -> Result<(String, String, String), String> {
     let fields: Vec<_> = text.split('/').collect();
     let [access_key, day, region, service, terminal] = fields.as_slice() else {
         return Err(
@@ -240,10 +240,17 @@ pub(super) fn credential(text: &str) -> Result<(String, String, String), String>
             "incorrect date format \"{day}\". This date in the credential must be in the format \"yyyyMMdd\"."
         ));
     }
-    if !crate::is_region(region) {
+    if !is_region(region) {
         return Err(format!("the region \"{region}\" is none."));
     }
     Ok(((*access_key).to_owned(), (*day).to_owned(), (*region).to_owned()))
+}
+
+/// Whether `name` is that of a region: of the setting, and in a signature's scope, which is verified as it was signed.
+/// `OpenStack` says `RegionOne`, old tools `EU`, others the host's name. A slash ends it in the scope, a comma in the
+/// header.
+pub fn is_region(name: &str) -> bool {
+    name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b','))
 }
 
 fn signed_headers(names: &str) -> Vec<String> {
@@ -251,7 +258,7 @@ fn signed_headers(names: &str) -> Vec<String> {
 }
 
 /// Whether this is a moment as `20260102T030405Z` writes it.
-pub(super) fn is_date(text: &str) -> bool {
+pub(crate) fn is_date(text: &str) -> bool {
     text.len() == 16 && text.is_ascii() && time::PrimitiveDateTime::parse(text, AMZ_DATE).is_ok()
 }
 

@@ -1,7 +1,6 @@
 //! Lifecycle rules of a bucket.
 
 use http::StatusCode;
-use juststorage_core::domain::action::Action;
 use juststorage_core::domain::object::Object;
 use juststorage_core::domain::settings::{Setting, SettingKind};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,18 +11,17 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::buckets::settings_of;
 use crate::api::Api;
 use crate::auth::who;
 use crate::dto::{address, lifecycle};
 use crate::errors::{fail, malformed_xml, translate};
+use crate::ops::buckets::settings_of;
 
 pub(crate) async fn get(
     api: &Api,
     request: S3Request<GetBucketLifecycleConfigurationInput>,
 ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
-    let (_, settings) =
-        settings_of(api, &request, Action::GetLifecycleConfiguration, &request.input.bucket).await?;
+    let (_, settings) = settings_of(api, &request, &request.input.bucket).await?;
     let lifecycle = settings.lifecycle.as_ref().ok_or_else(|| {
         fail(
             StatusCode::NOT_FOUND,
@@ -57,7 +55,7 @@ pub(crate) async fn delete(
 ) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
     let bucket = address::bucket(&request.input.bucket)?;
     api.store.delete_setting(who(&request)?, &bucket, SettingKind::Lifecycle).await.map_err(translate)?;
-    Ok(S3Response::with_status(DeleteBucketLifecycleOutput::default(), StatusCode::NO_CONTENT))
+    Ok(S3Response::new(DeleteBucketLifecycleOutput::default()))
 }
 
 /// `x-amz-expiration`: the rule that removes an object, and when.

@@ -17,9 +17,9 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
+use tower::BoxError;
 
-use super::signature::Claims;
-use crate::service::BoxError;
+use super::claims::Claims;
 
 /// Longest line before a chunk, and longest trailer, in bytes.
 const LINE_MAX: usize = 256;
@@ -125,7 +125,7 @@ enum Purpose {
 }
 
 /// Where in its chunks a body stands.
-enum At {
+enum ChunkState {
     /// In the line before a chunk.
     Line(Vec<u8>),
     /// In a chunk: what is left of it, and what came with its signature.
@@ -140,7 +140,7 @@ enum At {
 pub(crate) struct Chunks<B> {
     body: B,
     purpose: Purpose,
-    at: At,
+    at: ChunkState,
     ready: VecDeque<Bytes>,
     ended: bool,
 }
@@ -157,7 +157,7 @@ impl<B> Chunks<B> {
     }
 
     fn new(body: B, purpose: Purpose) -> Self {
-        Self { body, purpose, at: At::Line(Vec::new()), ready: VecDeque::new(), ended: false }
+        Self { body, purpose, at: ChunkState::Line(Vec::new()), ready: VecDeque::new(), ended: false }
     }
 
     /// Passes on what belongs to the framing, if it is kept.
@@ -170,7 +170,7 @@ impl<B> Chunks<B> {
     fn take_in(&mut self, mut bytes: Bytes) -> Result<(), ChunkError> {
         while !bytes.is_empty() {
             match &mut self.at {
-                At::Line(line) => {
+                ChunkState::Line(line) => {
                     let end = bytes.iter().position(|byte| *byte == b'\n');
                     line.extend_from_slice(&bytes.split_to(end.map_or(bytes.len(), |end| end + 1)));
                     if line.len() > LINE_MAX {
@@ -181,7 +181,7 @@ impl<B> Chunks<B> {
                         self.begin(&line)?;
                     }
                 }
-                At::Chunk(left, signed) => {
+                ChunkState::Chunk(left, signed) => {
                     let passed = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     let data = bytes.split_to(passed);
                     if let Some(signed) = signed {
@@ -192,24 +192,24 @@ impl<B> Chunks<B> {
                     self.ready.push_back(data);
                     if ended {
                         let signed = signed.take();
-                        self.at = At::Ended(2);
+                        self.at = ChunkState::Ended(2);
                         if let (Purpose::Verify(signer), Some(signed)) = (&mut self.purpose, signed) {
                             signer.verify_chunk(signed.0, &signed.1)?;
                         }
                     }
                 }
-                At::Ended(missing) => {
+                ChunkState::Ended(missing) => {
                     let expected = if *missing == 2 { b'\r' } else { b'\n' };
                     if bytes.split_to(1)[0] != expected {
                         return Err(ChunkError::Format);
                     }
                     *missing -= 1;
                     if *missing == 0 {
-                        self.at = At::Line(Vec::new());
+                        self.at = ChunkState::Line(Vec::new());
                         self.frame(Bytes::from_static(b"\r\n"));
                     }
                 }
-                At::Trailer(text) => {
+                ChunkState::Trailer(text) => {
                     text.extend_from_slice(&bytes);
                     if text.len() > TRAILER_MAX {
                         return Err(ChunkError::Format);
@@ -238,19 +238,19 @@ impl<B> Chunks<B> {
         self.frame(format!("{length}\r\n"));
         let signed = signature.map(|signature| Box::new((Sha256::new(), signature)));
         if bytes > 0 {
-            self.at = At::Chunk(bytes, signed);
+            self.at = ChunkState::Chunk(bytes, signed);
             return Ok(());
         }
         if let (Purpose::Verify(signer), Some(signed)) = (&mut self.purpose, signed) {
             signer.verify_chunk(signed.0, &signed.1)?;
         }
-        self.at = At::Trailer(Vec::new());
+        self.at = ChunkState::Trailer(Vec::new());
         Ok(())
     }
 
     /// What stands behind the last chunk.
     fn finish(&mut self) -> Result<(), ChunkError> {
-        let At::Trailer(text) = &mut self.at else { return Err(ChunkError::Format) };
+        let ChunkState::Trailer(text) = &mut self.at else { return Err(ChunkError::Format) };
         let text = String::from_utf8(std::mem::take(text)).map_err(|_| ChunkError::Format)?;
         let trailer = match &mut self.purpose {
             Purpose::Unframe(trailer) => return trailer.read(&text),

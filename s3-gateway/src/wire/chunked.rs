@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use tower::BoxError;
 
 use crate::dto::text;
-use crate::service::BoxError;
 
 /// Whether each chunk of a request's body is signed: s3s keeps one until its signature is verified.
 pub(crate) fn are_signed(headers: &HeaderMap) -> bool {
@@ -27,12 +27,12 @@ pub(crate) fn are_announced(headers: &HeaderMap) -> bool {
 /// A body in chunks that fails if it ends without its last one. Its bytes pass as they are, and nothing is kept.
 pub(crate) struct Chunked<B> {
     body: B,
-    at: At,
+    at: ChunkPosition,
 }
 
 impl<B> Chunked<B> {
     pub(crate) fn new(body: B) -> Self {
-        Self { body, at: At::START }
+        Self { body, at: ChunkPosition::START }
     }
 }
 
@@ -59,8 +59,8 @@ where
                     self.at = self.at.behind(bytes);
                 }
             }
-            Poll::Ready(None) if !matches!(self.at, At::End) => {
-                self.at = At::End;
+            Poll::Ready(None) if !matches!(self.at, ChunkPosition::End) => {
+                self.at = ChunkPosition::End;
                 return Poll::Ready(Some(Err(Box::new(Unended))));
             }
             _ => {}
@@ -69,8 +69,8 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        // Whoever reads must come once more to hear that it is not.
-        matches!(self.at, At::End) && self.body.is_end_stream()
+        // Not at its end before the last chunk: the reader must poll once more to get the error.
+        matches!(self.at, ChunkPosition::End) && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -80,7 +80,7 @@ where
 
 /// Where in its chunks a body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum At {
+pub(crate) enum ChunkPosition {
     /// In the line before a chunk: the chunk's length so far, from so many digits; whether more may come.
     Line { length: u32, digits: u8, open: bool },
     /// In a chunk, so many bytes before the next one's line.
@@ -89,7 +89,7 @@ pub(crate) enum At {
     End,
 }
 
-impl At {
+impl ChunkPosition {
     pub(crate) const START: Self = Self::Line { length: 0, digits: 0, open: true };
 
     /// Where it stands behind `bytes`, and whether a chunk ended among them.
@@ -146,22 +146,29 @@ mod tests {
         let whole = b"5;chunk-signature=0f\r\n0\r\n\r\n\r\n10\r\n0123456789abcdef\r\n0;chunk-signature=ab\r\nx:y\r\n\r\n";
         let last = whole.len() - b"x:y\r\n\r\n".len();
         for length in 1..=whole.len() {
-            let mut at = At::START;
+            let mut at = ChunkPosition::START;
             let mut passed = 0;
             for frame in whole.chunks(length) {
                 at = at.behind(frame);
                 passed += frame.len();
-                assert_eq!(at == At::End, passed >= last, "{passed} of {last} bytes in frames of {length}");
+                assert_eq!(
+                    at == ChunkPosition::End,
+                    passed >= last,
+                    "{passed} of {last} bytes in frames of {length}"
+                );
             }
         }
     }
 
     #[test]
     fn lengths_are_read_as_s3s_reads_them() {
-        assert_eq!(At::START.behind(b"0\r\n"), At::End);
-        assert_eq!(At::START.behind(b"fffffFFF\r\n"), At::Chunk(0xFFFF_FFFF + 2));
-        assert_eq!(At::START.behind(b"000000005\r\n"), At::End);
-        assert_eq!(At::START.behind(b"1 2;3\r\n"), At::Chunk(3));
-        assert_eq!(At::START.behind(b"1\r\na\r\n1"), At::Line { length: 1, digits: 1, open: true });
+        assert_eq!(ChunkPosition::START.behind(b"0\r\n"), ChunkPosition::End);
+        assert_eq!(ChunkPosition::START.behind(b"fffffFFF\r\n"), ChunkPosition::Chunk(0xFFFF_FFFF + 2));
+        assert_eq!(ChunkPosition::START.behind(b"000000005\r\n"), ChunkPosition::End);
+        assert_eq!(ChunkPosition::START.behind(b"1 2;3\r\n"), ChunkPosition::Chunk(3));
+        assert_eq!(
+            ChunkPosition::START.behind(b"1\r\na\r\n1"),
+            ChunkPosition::Line { length: 1, digits: 1, open: true }
+        );
     }
 }

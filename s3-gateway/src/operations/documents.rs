@@ -1,11 +1,9 @@
 //! S3's request documents: their elements and the content of each. An element that is not in the table is refused by
 //! name, because it could change the outcome.
 
-use super::reader::Digest;
-
 /// The content of an element.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Text with its white space: keys, prefixes, tags.
     Text,
     /// Text without surrounding white space: names, entity tags, dates.
@@ -24,25 +22,21 @@ pub(super) enum Kind {
 
 /// An element of a document.
 #[derive(Debug)]
-pub(super) struct Element {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
+pub(crate) struct Element {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     /// Whether it may occur more than once.
-    pub(super) many: bool,
+    pub(crate) many: bool,
 }
 
 /// A request document.
 #[derive(Debug)]
-pub(super) struct Document {
-    /// S3's name of the operation.
-    pub(super) operation: &'static str,
-    pub(super) root: Element,
+pub(crate) struct Document {
+    pub(crate) root: Element,
     /// An alternative name of its root.
-    pub(super) alias: Option<&'static str>,
+    pub(crate) alias: Option<&'static str>,
     /// Whether it may contain characters that XML 1.0 forbids: keys may, and clients have no other way to write them.
-    pub(super) any_character: bool,
-    /// The digests that are compared.
-    pub(super) digest: Digest,
+    pub(crate) any_character: bool,
 }
 
 impl Element {
@@ -79,27 +73,28 @@ const fn refused(name: &'static str, what: &'static str) -> Element {
     Element::new(name, Kind::Refused(what))
 }
 
-const fn document(operation: &'static str, root: &'static str, content: &'static [Element]) -> Document {
-    let root = node(root, content);
-    Document { operation, root, alias: None, any_character: false, digest: Digest::IfDeclared }
+const fn document(root: &'static str, content: &'static [Element]) -> Document {
+    Document { root: node(root, content), alias: None, any_character: false }
 }
 
 const TAG: &[Element] = &[text("Key"), text("Value")];
 const TAG_SET: &[Element] = &[node("Tag", TAG).many()];
-const TAGGING_CONTENT: &[Element] = &[node("TagSet", TAG_SET)];
-const TAGGING_ROOT: &str = "Tagging";
 
-/// The document of `PutObjectTagging`.
-pub(super) static TAGGING: Document = document("PutObjectTagging", TAGGING_ROOT, TAGGING_CONTENT);
+/// Tags of an object or a bucket.
+pub(crate) static TAGGING: Document = document("Tagging", &[node("TagSet", TAG_SET)]);
 
 const DIRECTORY: &str = "A directory bucket";
 
-const CREATE_BUCKET: &[Element] = &[
-    word("LocationConstraint"),
-    refused("Location", DIRECTORY),
-    refused("Bucket", DIRECTORY),
-    node("Tags", TAG_SET),
-];
+/// Of `CreateBucket`.
+pub(crate) static CREATE_BUCKET: Document = document(
+    "CreateBucketConfiguration",
+    &[
+        word("LocationConstraint"),
+        refused("Location", DIRECTORY),
+        refused("Bucket", DIRECTORY),
+        node("Tags", TAG_SET),
+    ],
+);
 
 const OWNER: &[Element] = &[word("ID"), Element::new("DisplayName", Kind::Ignored)];
 const GRANTEE: &[Element] = &[
@@ -111,17 +106,25 @@ const GRANTEE: &[Element] = &[
     Element::new("Type", Kind::Ignored),
 ];
 const GRANT: &[Element] = &[node("Grantee", GRANTEE), word("Permission")];
-const ACL: &[Element] = &[node("Owner", OWNER), node("AccessControlList", &[node("Grant", GRANT).many()])];
-const ACL_ROOT: &str = "AccessControlPolicy";
+
+/// The ACL of an object or a bucket.
+pub(crate) static ACL: Document = document(
+    "AccessControlPolicy",
+    &[node("Owner", OWNER), node("AccessControlList", &[node("Grant", GRANT).many()])],
+);
 
 const MINIO: &str = "Versioning that leaves out some keys (an extension of MinIO)";
 
-const VERSIONING: &[Element] = &[
-    word("Status"),
-    word("MfaDelete"),
-    refused("ExcludedPrefixes", MINIO),
-    refused("ExcludeFolders", MINIO),
-];
+/// Of `PutBucketVersioning`.
+pub(crate) static VERSIONING: Document = document(
+    "VersioningConfiguration",
+    &[
+        word("Status"),
+        word("MfaDelete"),
+        refused("ExcludedPrefixes", MINIO),
+        refused("ExcludeFolders", MINIO),
+    ],
+);
 
 const CORS_RULE: &[Element] = &[
     text("ID"),
@@ -131,6 +134,9 @@ const CORS_RULE: &[Element] = &[
     word("ExposeHeader").many(),
     number("MaxAgeSeconds"),
 ];
+
+/// Of `PutBucketCors`.
+pub(crate) static CORS: Document = document("CORSConfiguration", &[node("CORSRule", CORS_RULE).many()]);
 
 const FILTER_AND: &[Element] =
     &[text("Prefix"), node("Tag", TAG).many(), number("ObjectSizeGreaterThan"), number("ObjectSizeLessThan")];
@@ -162,26 +168,57 @@ const LIFECYCLE_RULE: &[Element] = &[
     node("AbortIncompleteMultipartUpload", &[number("DaysAfterInitiation")]),
     refused("DelMarkerExpiration", "Expiration of delete markers by age (an extension of MinIO)"),
 ];
-const LIFECYCLE: &[Element] = &[
-    node("Rule", LIFECYCLE_RULE).many(),
-    // MinIO's own bookkeeping, in documents that were read from it.
-    Element::new("ExpiryUpdatedAt", Kind::Ignored),
-];
 
-const PUBLIC_ACCESS: &[Element] = &[
-    boolean("BlockPublicAcls"),
-    boolean("IgnorePublicAcls"),
-    boolean("BlockPublicPolicy"),
-    boolean("RestrictPublicBuckets"),
-];
+/// Of `PutBucketLifecycleConfiguration`.
+pub(crate) static LIFECYCLE: Document = Document {
+    alias: Some("BucketLifecycleConfiguration"),
+    ..document(
+        "LifecycleConfiguration",
+        &[
+            node("Rule", LIFECYCLE_RULE).many(),
+            // MinIO's own bookkeeping, in documents that were read from it.
+            Element::new("ExpiryUpdatedAt", Kind::Ignored),
+        ],
+    )
+};
+
+/// Of `PutPublicAccessBlock`.
+pub(crate) static PUBLIC_ACCESS: Document = document(
+    "PublicAccessBlockConfiguration",
+    &[
+        boolean("BlockPublicAcls"),
+        boolean("IgnorePublicAcls"),
+        boolean("BlockPublicPolicy"),
+        boolean("RestrictPublicBuckets"),
+    ],
+);
+
+/// Of `PutBucketOwnershipControls`.
+pub(crate) static OWNERSHIP: Document =
+    document("OwnershipControls", &[node("Rule", &[word("ObjectOwnership")]).many()]);
 
 const DEFAULT_RETENTION: &[Element] = &[word("Mode"), number("Days"), number("Years")];
-const OBJECT_LOCK: &[Element] =
-    &[word("ObjectLockEnabled"), node("Rule", &[node("DefaultRetention", DEFAULT_RETENTION)])];
+
+/// Of `PutObjectLockConfiguration`.
+pub(crate) static OBJECT_LOCK: Document = document(
+    "ObjectLockConfiguration",
+    &[word("ObjectLockEnabled"), node("Rule", &[node("DefaultRetention", DEFAULT_RETENTION)])],
+);
+
+/// Of `PutObjectRetention`.
+pub(crate) static RETENTION: Document = document("Retention", &[word("Mode"), word("RetainUntilDate")]);
+
+/// Of `PutObjectLegalHold`.
+pub(crate) static LEGAL_HOLD: Document = document("LegalHold", &[word("Status")]);
 
 const DELETE_OBJECT: &[Element] =
     &[text("Key"), word("VersionId"), word("ETag"), word("LastModifiedTime"), number("Size")];
-const DELETE: &[Element] = &[boolean("Quiet"), node("Object", DELETE_OBJECT).many()];
+
+/// Of `DeleteObjects`.
+pub(crate) static DELETE: Document = Document {
+    any_character: true,
+    ..document("Delete", &[boolean("Quiet"), node("Object", DELETE_OBJECT).many()])
+};
 
 const PART: &[Element] = &[
     number("PartNumber"),
@@ -198,37 +235,5 @@ const PART: &[Element] = &[
     word("ChecksumXXHASH128"),
 ];
 
-/// Every request document that an operation takes.
-pub(super) static DOCUMENTS: &[Document] = &[
-    document("CreateBucket", "CreateBucketConfiguration", CREATE_BUCKET),
-    Document { any_character: true, digest: Digest::Required, ..document("DeleteObjects", "Delete", DELETE) },
-    Document {
-        // The checksum headers of this operation are the object's.
-        digest: Digest::OnlyMd5,
-        ..document("CompleteMultipartUpload", "CompleteMultipartUpload", &[node("Part", PART).many()])
-    },
-    document("PutObjectTagging", TAGGING_ROOT, TAGGING_CONTENT),
-    document("PutBucketTagging", TAGGING_ROOT, TAGGING_CONTENT),
-    document("PutObjectAcl", ACL_ROOT, ACL),
-    document("PutBucketAcl", ACL_ROOT, ACL),
-    document("PutObjectRetention", "Retention", &[word("Mode"), word("RetainUntilDate")]),
-    document("PutObjectLegalHold", "LegalHold", &[word("Status")]),
-    document("PutBucketVersioning", "VersioningConfiguration", VERSIONING),
-    document("PutBucketCors", "CORSConfiguration", &[node("CORSRule", CORS_RULE).many()]),
-    Document {
-        alias: Some("BucketLifecycleConfiguration"),
-        ..document("PutBucketLifecycleConfiguration", "LifecycleConfiguration", LIFECYCLE)
-    },
-    document(
-        "PutBucketOwnershipControls",
-        "OwnershipControls",
-        &[node("Rule", &[word("ObjectOwnership")]).many()],
-    ),
-    document("PutPublicAccessBlock", "PublicAccessBlockConfiguration", PUBLIC_ACCESS),
-    document("PutObjectLockConfiguration", "ObjectLockConfiguration", OBJECT_LOCK),
-];
-
-/// The document of an operation, if it has one.
-pub(super) fn of(operation: &str) -> Option<&'static Document> {
-    DOCUMENTS.iter().find(|document| document.operation == operation)
-}
+/// Of `CompleteMultipartUpload`.
+pub(crate) static COMPLETE: Document = document("CompleteMultipartUpload", &[node("Part", PART).many()]);

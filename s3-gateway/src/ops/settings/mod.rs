@@ -1,0 +1,8 @@
+//! What is set on a bucket, and read back: each setting is a document of its own.
+
+pub(crate) mod access;
+pub(crate) mod cors;
+pub(crate) mod lifecycle;
+pub(crate) mod policy;
+pub(crate) mod unset;
+pub(crate) mod versioning;
