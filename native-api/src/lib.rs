@@ -17,6 +17,7 @@ use axum::Router;
 use juststorage_core::application::access::Access;
 use juststorage_core::application::store::Store;
 
+mod app;
 mod extract;
 mod handlers;
 mod openapi;

@@ -19,7 +19,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-use crate::extract::META_PREFIX;
+/// Prefix of headers of user metadata.
+pub(crate) const META_PREFIX: &str = "x-meta-";
 
 /// The default media type of an object.
 const OCTET_STREAM: &str = "application/octet-stream";

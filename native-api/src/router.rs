@@ -2,22 +2,13 @@
 
 use axum::Router;
 use axum::middleware::from_fn;
-use bytes::Bytes;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::app::App;
 use crate::extract::label_namespace;
 use crate::handlers::{by_key, copy, health, list, objects, patch, presign, uploads, usage};
 use crate::{NativeApi, openapi, problem};
-
-/// The state of every handler.
-#[derive(Clone)]
-pub(crate) struct App {
-    /// The parts of the API.
-    pub(crate) api: NativeApi,
-    /// The OpenAPI document as JSON.
-    pub(crate) openapi: Bytes,
-}
 
 /// Every call, with its documentation.
 pub(crate) fn routes() -> OpenApiRouter<App> {

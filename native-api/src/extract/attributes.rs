@@ -9,9 +9,7 @@ use juststorage_core::domain::object::{Attributes, Headers, UserMetadata};
 use juststorage_core::domain::storage_class::StorageClass;
 
 use super::call::header;
-
-/// Prefix of headers of user metadata.
-pub(crate) const META_PREFIX: &str = "x-meta-";
+use crate::render::META_PREFIX;
 
 /// The standard headers, `X-Meta-*` and `X-Storage-Class`.
 pub(crate) fn attributes(headers: &HeaderMap) -> Result<Attributes, Invalid> {

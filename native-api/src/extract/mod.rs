@@ -10,7 +10,7 @@ mod json;
 mod presigned;
 
 pub(crate) use address::{Address, KeyPath};
-pub(crate) use attributes::{META_PREFIX, attributes};
+pub(crate) use attributes::attributes;
 pub(crate) use auth::Named;
 pub(crate) use body::body;
 pub(crate) use call::{Call, IdPath, Params, PartPath, UploadPath, label_namespace};

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::response::Response;
 use juststorage_core::application::ports::metadata::Place;
 
+use crate::app::App;
 use crate::extract::{Call, KeyPath, Named};
 use crate::openapi::{Names, Replaces, TakesBytes};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::ObjectBody;
-use crate::router::App;
 
 /// Read an object by key
 ///

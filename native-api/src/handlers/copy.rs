@@ -15,11 +15,11 @@ use juststorage_core::domain::storage_class::StorageClass;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::extract::{Address, Call, Named, preconditions};
 use crate::openapi::{Replaces, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
-use crate::router::App;
 
 /// Source and destination of a copy.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::router::App;
+use crate::app::App;
 
 /// The answer of a live process.
 #[derive(Debug, Serialize, ToSchema)]

@@ -9,10 +9,10 @@ use juststorage_core::domain::invalid::Invalid;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::app::App;
 use crate::extract::{Call, Named, Params};
 use crate::problem::Failure;
 use crate::render::{ListBody, ObjectBody};
-use crate::router::App;
 
 /// The objects to list.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -21,10 +21,10 @@ use juststorage_core::application::ports::metadata::Place;
 use juststorage_core::domain::address::Key;
 use juststorage_core::domain::principal::Principal;
 
+use crate::app::App;
 use crate::extract::{Call, attributes, body, preconditions, read_options};
 use crate::problem::Failure;
 use crate::render;
-use crate::router::App;
 
 /// Reads an object. The body streams; if it fails midway, the connection ends early, since its length was already
 /// sent.

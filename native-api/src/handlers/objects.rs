@@ -6,11 +6,11 @@ use axum::response::Response;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 
+use crate::app::App;
 use crate::extract::{Address, Call, IdPath, Named};
 use crate::openapi::{Names, Replaces, TakesBytes};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::ObjectBody;
-use crate::router::App;
 
 /// Write an object
 ///

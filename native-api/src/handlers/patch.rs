@@ -16,11 +16,11 @@ use juststorage_core::domain::storage_class::StorageClass;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::extract::{Call, IdPath, Named, patched, preconditions};
 use crate::openapi::{Names, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
-use crate::router::App;
 
 /// Changes of an object as a merge patch (RFC 7396): absent members stay, `null` removes a member.
 #[derive(Debug, Default, Deserialize, ToSchema)]

@@ -18,11 +18,11 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::extract::{Address, Call, Named, signed_query};
 use crate::openapi::{Names, TakesJson};
 use crate::problem::Failure;
 use crate::render;
-use crate::router::App;
 
 /// Characters that must be escaped in a path. `/` stays: a key may contain it.
 const IN_PATH: &AsciiSet = &CONTROLS

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::list::page_limit;
+use crate::app::App;
 use crate::extract::{
     Address, Call, JSON_BYTES_MAX, Named, PARTS_BYTES_MAX, Params, PartPath, UploadPath, attributes, body,
     preconditions,
@@ -26,7 +27,6 @@ use crate::extract::{
 use crate::openapi::{Names, Replaces, TakesBytes, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody, PartBody, UploadBody, UploadPartsBody};
-use crate::router::App;
 
 /// The object of an upload: instead of headers, for keys that no header can hold.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -6,10 +6,10 @@ use juststorage_core::domain::address::{Namespace, Tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::app::App;
 use crate::extract::{Call, Named, Params};
 use crate::problem::Failure;
 use crate::render::SpaceUsageBody;
-use crate::router::App;
 
 /// The spaces to show.
 #[derive(Debug, Deserialize, IntoParams)]
