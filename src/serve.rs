@@ -83,8 +83,9 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let native = native.with_proxies(proxies.clone());
     let s3 = bind(Front::S3, config.listen.s3).await?.with_tls(s3_tls).with_proxies(proxies);
 
-    // The lock says that whoever wrote under this name in this directory before is dead, and the claim that the directory
-    // is no copy. What it left is settled before anything is served; this ends its registration, so ours begins behind it.
+    // The lock proves that the previous writer of this directory is dead; the claim proves that the directory is no copy.
+    // What the previous writer left is settled before anything is served. That ends its registration, so ours begins after
+    // it.
     let writer = writer::claim(
         parts.metadata.as_ref(),
         &parts.tiers,

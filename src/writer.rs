@@ -146,7 +146,7 @@ fn judge(
     now: Timestamp,
 ) -> Standing {
     match incarnation::judge(held, last, place, now) {
-        // A copy of an embedded database is a store of its own, whose writer nobody else repeats.
+        // A copy of an embedded database is a store of its own: its writer id is not used by another server.
         Standing::Await(_) if storage.database.is_embedded() => Standing::Own,
         standing => standing,
     }

@@ -181,7 +181,7 @@ impl IntoResponse for Problem {
 /// The failure of a handler.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// 304, which is not an error but ends a use case like one.
+    /// 304: not an error, but it ends a use case early as an error does.
     NotModified(Box<Object>),
     /// Anything else.
     Problem(Box<Problem>),

@@ -57,7 +57,7 @@ async fn scrub(parts: &Parts, bar: &ProgressBar) -> Result<Done, Failure> {
         pass = advanced.pass;
         findings.extend(advanced.findings);
     }
-    // What was found before, by whoever.
+    // Earlier findings, of this command and of the server's scrubber.
     let mut after = None;
     loop {
         let page = metadata.quarantined(after, 512).await?;

@@ -20,12 +20,12 @@ pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Re
             })
             .to_string()
         } else if format == LogFormat::Json {
-            // Whoever reads the log as JSON reads the endpoints there.
+            // With JSON logs the endpoints are in the log.
             return;
         } else {
             welcome(endpoints, &access, &listen)
         };
-        // Nobody may be listening to our standard output, which is no reason not to serve.
+        // Standard output may be closed: the server runs all the same.
         if let Err(failure) = line(&text) {
             tracing::warn!(%failure, "endpoints could not be printed");
         }

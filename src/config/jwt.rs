@@ -120,7 +120,7 @@ fn url(text: &str) -> Result<Uri, ConfigError> {
     let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
     match url.scheme_str() {
         Some("https") => Ok(url),
-        // Whoever can change the answer on its way can sign tokens.
+        // An attacker who can change the answer on its way can sign tokens.
         Some("http") if host == "localhost" || address.is_some_and(is_loopback) => Ok(url),
         _ => Err(refused()),
     }

@@ -252,7 +252,7 @@ impl Connection {
         let mut connection = std::pin::pin!(self.builder.serve_connection(io, service));
         let mut looks = tokio::time::interval(idle.min(patience.stall / 2));
         let mut ending = false;
-        // When an idle connection must be gone that was asked to end: something is left that nobody takes.
+        // Deadline for an idle connection that was asked to end: the client may never read the rest.
         let mut gone_by = None;
         loop {
             tokio::select! {

@@ -29,7 +29,7 @@ pub(super) fn of(method: &Method, uri: &Uri) -> Result<Option<(PresignRequest, P
     let value = |name: &str| {
         let mut values =
             query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(key, _)| *key == name);
-        // A value that stands there twice is nobody's meaning.
+        // A parameter that occurs twice is ambiguous: it counts as missing.
         let value = values.next().filter(|_| values.next().is_none());
         value.and_then(|(_, value)| percent_decode_str(value).decode_utf8().ok())
     };
