@@ -62,11 +62,13 @@ pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), F
     Ok(())
 }
 
-/// Addresses of the two fronts.
+/// Addresses of the fronts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// The native API.
     pub native: SocketAddr,
+    /// The admin API, if it has an address of its own.
+    pub admin: Option<SocketAddr>,
     /// The S3 front.
     pub s3: SocketAddr,
 }

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use juststorage_core::application::access::{Access, JwtKeys};
+use juststorage_core::application::access::{Access, AuthMode, JwtKeys};
+use juststorage_core::application::admin::{Admin, Events};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::pools::Pools;
@@ -16,7 +17,7 @@ use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::identity::Purpose;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::lifecycle::Day;
-use juststorage_native_api::NativeApi;
+use juststorage_native_api::{Build, NativeApi, Surface};
 use juststorage_s3_gateway::Gateway;
 use tokio_util::sync::CancellationToken;
 
@@ -27,11 +28,12 @@ use crate::data_dir::{DataDir, Held};
 use crate::descriptors::Descriptors;
 use crate::failure::Failure;
 use crate::http::{
-    Connections, Front, Listener, NamespaceLabels, Observe, Patience, Proxies, Server, Times, Tls,
+    Connections, Front, Listener, NamespaceLabels, Observe, Observing, Patience, Proxies, Server, Times, Tls,
 };
 use crate::jwks::PublishedJwks;
 use crate::master_key;
 use crate::telemetry::Metrics;
+use crate::version;
 use crate::watch::{self, Watch};
 use crate::writer;
 
@@ -48,7 +50,7 @@ const STORE_END: Duration = Duration::from_secs(10);
 /// cleans up.
 pub struct Running {
     endpoints: Endpoints,
-    servers: [Server; 2],
+    servers: Vec<Server>,
     supervisor: Supervisor,
     commits: CommitterTasks,
     parts: Parts,
@@ -72,6 +74,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let master_keys = master_key::open(&parts, &config.master_key).await?;
     let watch = Watch::default();
     let [native_tls, s3_tls] = encrypt(&config, &watch)?;
+    let admin_tls = native_tls.clone();
     let times = Times {
         idle: config.listen.idle_timeout,
         patience: Patience { stall: config.listen.stall_timeout, rate_min: config.listen.upload_rate_min },
@@ -81,6 +84,12 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let proxies = Proxies::new(config.listen.trusted_proxies.clone());
     let native = bind(Front::Native, config.listen.native).await?.with_tls(native_tls);
     let native = native.with_proxies(proxies.clone());
+    let admin = match config.listen.admin {
+        Some(address) => {
+            Some(bind(Front::Native, address).await?.with_tls(admin_tls).with_proxies(proxies.clone()))
+        }
+        None => None,
+    };
     let s3 = bind(Front::S3, config.listen.s3).await?.with_tls(s3_tls).with_proxies(proxies);
 
     // The lock proves that the previous writer of this directory is dead; the claim proves that the directory is no copy.
@@ -117,11 +126,20 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let superseded = CancellationToken::new();
     let supervisor = start_workers(&parts, writer, &config, &superseded);
     let upkeep = keep_metrics(metrics.clone());
-    let endpoints = Endpoints { native: native.address(), s3: s3.address() };
-    let servers = serve_fronts(&config, store, access, metrics, native, s3)?;
+    let endpoints = Endpoints {
+        native: native.address(),
+        admin: admin.as_ref().map(Listener::address),
+        s3: s3.address(),
+    };
+    let admin_api = Admin::new(store.clone(), access.clone())
+        .with_workers(supervisor.board(), writer)
+        .with_reserve(parts.reserve.clone());
+    let listeners = Listeners { native, admin, s3 };
+    let servers = serve_fronts(&config, store, access, admin_api, metrics, listeners)?;
     tracing::info!(
         native = %config.listen.native_url(endpoints.native),
         s3 = %config.listen.s3_url(endpoints.s3),
+        admin = endpoints.admin.map(|address| config.listen.native_url(address)),
         database = %config.storage.database,
         data = %config.storage.data_dir.display(),
         auth = ?config.access.mode,
@@ -243,14 +261,21 @@ fn keep_metrics(metrics: Metrics) -> CancellationToken {
     stop
 }
 
+/// Every bound address.
+struct Listeners {
+    native: Listener,
+    admin: Option<Listener>,
+    s3: Listener,
+}
+
 fn serve_fronts(
     config: &Config,
     store: Store,
     access: Access,
+    admin: Admin,
     metrics: Metrics,
-    native: Listener,
-    s3: Listener,
-) -> Result<[Server; 2], Failure> {
+    listeners: Listeners,
+) -> Result<Vec<Server>, Failure> {
     if config.listen.s3_sigv2 {
         tracing::warn!(
             "JUSTSTORAGE_S3_SIGV2 is on: signatures of version 2 are accepted, which AWS has withdrawn; turn it off \
@@ -263,7 +288,7 @@ fn serve_fronts(
              by anybody who reaches the S3 address"
         );
     }
-    let labels = Arc::new(NamespaceLabels::default());
+    let labels = Arc::<NamespaceLabels>::default();
     let gateway = juststorage_s3_gateway::service(Gateway {
         store: store.clone(),
         access: access.clone(),
@@ -274,16 +299,30 @@ fn serve_fronts(
         sigv2: config.listen.s3_sigv2,
     })
     .map_err(|error| Failure::unable("start the S3 front", error))?;
-    let api = juststorage_native_api::router(NativeApi {
+    let events = Events::default();
+    let api = NativeApi {
         store,
         access,
+        admin: admin.with_events(events.clone()),
+        build: Build { version: version::VERSION, commit: version::commit(), date: version::date() },
         tls: config.listen.tls.is_some(),
         metrics: Arc::new(move || metrics.render()),
-    });
-    Ok([
-        native.serve(Observe::new(api, Front::Native, labels.clone())),
-        s3.serve(Observe::new(gateway, Front::S3, labels)),
-    ])
+    };
+    let open = config.access.mode == AuthMode::Disabled;
+    let apart = listeners.admin.is_some();
+    let surface = Surface { admin: !apart, open_metrics: open, guarded: config.access.guarded };
+    let observe = Observing { labels, events };
+    let native = juststorage_native_api::router(api.clone(), surface);
+    let mut servers = vec![
+        listeners.native.serve(Observe::new(native, Front::Native, observe.clone())),
+        listeners.s3.serve(Observe::new(gateway, Front::S3, observe.clone())),
+    ];
+    if let Some(listener) = listeners.admin {
+        let whole = Surface { admin: true, open_metrics: true, ..surface };
+        let router = juststorage_native_api::router(api, whole);
+        servers.push(listener.serve(Observe::new(router, Front::Native, observe)));
+    }
+    Ok(servers)
 }
 
 impl Running {
@@ -301,9 +340,8 @@ impl Running {
     /// completes, then ends workers, commits, the writer's registration and the database connections.
     pub async fn shut_down(self, insist: impl Future<Output = ()>) {
         let cut = CancellationToken::new();
-        let [native, s3] = self.servers;
-        let requests =
-            async { tokio::join!(native.shut_down(cut.cancelled()), s3.shut_down(cut.cancelled())) };
+        let all = self.servers.into_iter().map(|server| server.shut_down(cut.cancelled()));
+        let requests = futures::future::join_all(all);
         let deadline = async {
             tokio::select! {
                 () = tokio::time::sleep(self.grace) => {}

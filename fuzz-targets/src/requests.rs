@@ -21,7 +21,7 @@ use juststorage_core::application::access::{AuthMode, RootKey};
 use juststorage_core::application::store::Store;
 use juststorage_core::infrastructure::clock::SystemClock;
 use juststorage_core::testing::local::Local;
-use juststorage_native_api::NativeApi;
+use juststorage_native_api::{NativeApi, Surface};
 use juststorage_s3_gateway::{Gateway, S3Gateway};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
@@ -101,12 +101,7 @@ async fn open() -> (S3Gateway, S3Gateway, Router) {
         juststorage_s3_gateway::service(gateway).unwrap()
     };
     let (plain, sharing) = (s3(store.clone()), s3(store.clone().with_acls(true)));
-    let native = juststorage_native_api::router(NativeApi {
-        store,
-        access,
-        tls: false,
-        metrics: Arc::new(String::new),
-    });
+    let native = juststorage_native_api::router(NativeApi::new(store, access), Surface::WHOLE);
     (plain, sharing, native)
 }
 

@@ -17,7 +17,7 @@ use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::principal::Rights;
 use juststorage_core::infrastructure::clock::SystemClock;
 use juststorage_core::testing::local::Local;
-use juststorage_native_api::NativeApi;
+use juststorage_native_api::{NativeApi, Surface};
 use ring::hmac;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -85,9 +85,7 @@ async fn main() {
     // Its tasks end with `main`.
     let Local { store, access, tasks: _tasks, .. } =
         Local::open(files.path(), Arc::new(SystemClock), AuthMode::Disabled, None).await;
-    let metrics = Arc::new(String::new);
-    let router =
-        juststorage_native_api::router(NativeApi { store, access: access.clone(), tls: false, metrics });
+    let router = juststorage_native_api::router(NativeApi::new(store, access.clone()), Surface::WHOLE);
     let path = "/v1/objects/by-key/models/acme/k";
     let put = Request::put(path).body(Body::from(vec![7; 4096])).unwrap();
     send(&router, put, StatusCode::CREATED).await;

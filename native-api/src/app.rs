@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::NativeApi;
+use crate::{NativeApi, Surface};
 
 /// The state of every handler.
 #[derive(Clone)]
@@ -11,4 +11,6 @@ pub(crate) struct App {
     pub(crate) api: NativeApi,
     /// The OpenAPI document as JSON.
     pub(crate) openapi: Bytes,
+    /// Which calls there are.
+    pub(crate) surface: Surface,
 }

@@ -5,6 +5,8 @@
 //!
 //! - `extract` reads addresses, headers, conditions, bodies and the caller.
 //! - `handlers` call the store: one file for each kind of resource.
+//! - `admin` has the calls of administration, one file for each concern.
+//! - `browsers` keeps pages of other origins out where nobody proves who they are.
 //! - `render` writes headers and JSON.
 //! - `problem` has the one mapping of errors to answers.
 //! - `openapi` completes the document generated from the handlers.
@@ -15,9 +17,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use juststorage_core::application::access::Access;
+use juststorage_core::application::admin::Admin;
 use juststorage_core::application::store::Store;
 
+mod admin;
 mod app;
+mod browsers;
 mod extract;
 mod handlers;
 mod openapi;
@@ -32,23 +37,63 @@ pub struct NativeApi {
     pub store: Store,
     /// Authentication.
     pub access: Access,
+    /// Administration.
+    pub admin: Admin,
+    /// What this program is.
+    pub build: Build,
     /// Whether this process terminates TLS for its clients.
     pub tls: bool,
     /// Renders every metric of the process in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
-/// The whole API as one router: every call of `/v1`, and `/health`, `/ready` and `/metrics`.
+impl NativeApi {
+    /// Over a store and its credentials alone: administration tells of no workers, and there are no metrics.
+    pub fn new(store: Store, access: Access) -> Self {
+        let admin = Admin::new(store.clone(), access.clone());
+        let build = Build { version: env!("CARGO_PKG_VERSION"), commit: None, date: None };
+        Self { store, access, admin, build, tls: false, metrics: Arc::new(String::new) }
+    }
+}
+
+/// What a program is built from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Its version.
+    pub version: &'static str,
+    /// The commit, if the build knew it.
+    pub commit: Option<&'static str>,
+    /// The commit's date, if the build knew it.
+    pub date: Option<String>,
+}
+
+/// Which calls an address has, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surface {
+    /// Whether it has `/metrics` and the calls of administration.
+    pub admin: bool,
+    /// Whether `/metrics` asks for no credential: who reaches the address may read them.
+    pub open_metrics: bool,
+    /// Whether pages of other origins are kept out: the address is a loopback one, and nobody proves who they are.
+    pub guarded: bool,
+}
+
+impl Surface {
+    /// Every call, metrics for whoever may read them, and no guard.
+    pub const WHOLE: Self = Self { admin: true, open_metrics: false, guarded: false };
+}
+
+/// The API as one router: every call of `/v1`, and `/health`, `/ready` and `/metrics`, as far as `surface` says.
 ///
 /// Every error is `application/problem+json`, unknown paths and methods included. Answers about an existing namespace
 /// carry it as [`NamespaceLabel`](juststorage_core::application::metrics::NamespaceLabel) in their extensions, for
 /// the layer that counts requests. The request id comes from the header `X-Request-Id`, which a layer around this
 /// router sets.
-pub fn router(api: NativeApi) -> Router {
-    router::build(api)
+pub fn router(api: NativeApi, surface: Surface) -> Router {
+    router::build(api, surface)
 }
 
 /// The OpenAPI 3.1 document of [`router`], as it serves it under `/v1/openapi.json`.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    openapi::complete(router::routes().split_for_parts().1)
+    openapi::complete(router::all().split_for_parts().1)
 }

@@ -42,6 +42,8 @@ refusals! {
     Names: "404";
     /// It writes where something may exist: with conditions, and concurrently with others.
     Replaces: "404", "409", "412";
+    /// It finds something in the way.
+    Conflicts: "409";
     /// It stores bytes.
     TakesBytes: "413", "507";
     /// Its body is JSON.
@@ -100,6 +102,11 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
             locate(operation);
             if protected {
                 protect(operation);
+            }
+            if path == "/metrics" {
+                protect(operation);
+                // What comes is text, and no part of it is asked for.
+                operation.responses.responses.remove("400");
             }
         }
     }

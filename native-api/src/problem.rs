@@ -130,6 +130,10 @@ impl Problem {
             Error::NoSuchBucket => (StatusCode::NOT_FOUND, "bucket_not_found"),
             Error::NoSuchUpload => (StatusCode::NOT_FOUND, "upload_not_found"),
             Error::NoSuchCredential => (StatusCode::NOT_FOUND, "credential_not_found"),
+            Error::NoSuchSpace => (StatusCode::NOT_FOUND, "space_not_found"),
+            Error::NoSuchItem => (StatusCode::NOT_FOUND, "item_not_found"),
+            Error::NoSuchWorker => (StatusCode::NOT_FOUND, "worker_not_found"),
+            Error::NoSuchSegment => (StatusCode::NOT_FOUND, "segment_not_found"),
             Error::BucketExists { .. } => (StatusCode::CONFLICT, "bucket_exists"),
             Error::BucketNotEmpty => (StatusCode::CONFLICT, "bucket_not_empty"),
             Error::Complete(refusal) => match refusal {

@@ -5,13 +5,25 @@ use axum::middleware::from_fn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::admin;
 use crate::app::App;
+use crate::browsers;
 use crate::extract::label_namespace;
 use crate::handlers::{by_key, copy, health, list, objects, patch, presign, uploads, usage};
-use crate::{NativeApi, openapi, problem};
+use crate::{NativeApi, Surface, openapi, problem};
 
 /// Every call, with its documentation.
-pub(crate) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn all() -> OpenApiRouter<App> {
+    clients().merge(operators())
+}
+
+/// The calls of administration, and metrics: what `JUSTSTORAGE_ADMIN_ADDR` takes from the clients' address.
+fn operators() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health::metrics)).merge(admin::routes())
+}
+
+/// The calls that clients make.
+fn clients() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(objects::create, list::list))
         .routes(routes!(objects::get, objects::head, objects::delete, patch::patch))
@@ -25,20 +37,23 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(usage::usage))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
-        .routes(routes!(health::metrics))
         .routes(routes!(health::openapi))
 }
 
-/// The router over `api`.
-pub(crate) fn build(api: NativeApi) -> Router {
-    let (router, document) = routes().split_for_parts();
+/// The router over `api`. Its document names every call, wherever that is answered.
+pub(crate) fn build(api: NativeApi, surface: Surface) -> Router {
+    let (whole, document) = all().split_for_parts();
     // A tree of text and numbers always serialises.
     let openapi = serde_json::to_vec(&openapi::complete(document)).unwrap_or_default().into();
-    router
+    let router = if surface.admin { whole } else { clients().split_for_parts().0 };
+    let router = router
         .method_not_allowed_fallback(problem::unknown_method)
         .fallback(problem::unknown_path)
-        .layer(from_fn(label_namespace))
-        .layer(from_fn(problem::one_host))
-        .layer(from_fn(problem::finish))
-        .with_state(App { api, openapi })
+        .layer(from_fn(label_namespace));
+    let router = if surface.guarded { router.layer(from_fn(browsers::keep_out)) } else { router };
+    router.layer(from_fn(problem::one_host)).layer(from_fn(problem::finish)).with_state(App {
+        api,
+        openapi,
+        surface,
+    })
 }

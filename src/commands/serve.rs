@@ -17,6 +17,7 @@ pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Re
             json!({
                 "native": listen.native_url(endpoints.native),
                 "s3": listen.s3_url(endpoints.s3),
+                "admin": endpoints.admin.map(|address| listen.native_url(address)),
             })
             .to_string()
         } else if format == LogFormat::Json {
@@ -39,6 +40,7 @@ fn welcome(endpoints: &Endpoints, access: &AccessConfig, listen: &ListenConfig) 
     let region = &listen.region;
     let (native, s3) = (listen.native_url(endpoints.native), listen.s3_url(endpoints.s3));
     let public = listen.s3_public_url(endpoints.s3);
+    let admin = endpoints.admin.map_or_else(String::new, |at| format!("admin {}\n", listen.native_url(at)));
     let (bearer, token) = match access.mode {
         AuthMode::Disabled => ("", String::new()),
         AuthMode::Required => (
@@ -57,7 +59,7 @@ fn welcome(endpoints: &Endpoints, access: &AccessConfig, listen: &ListenConfig) 
     };
     format!(
         "JustStorage {version}
-native {native}
+{admin}native {native}
 s3 {s3}
 
 S3 credentials: {credentials}

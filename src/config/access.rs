@@ -24,6 +24,9 @@ const SECRET_KEY: &str = "JUSTSTORAGE_S3_ROOT_SECRET_KEY";
 pub struct AccessConfig {
     /// `JUSTSTORAGE_AUTH`: whether the native API requires credentials.
     pub mode: AuthMode,
+    /// Whether pages of other origins are kept out of the native API: nobody proves who they are, and only this machine
+    /// reaches it.
+    pub guarded: bool,
     /// `JUSTSTORAGE_S3_ROOT_ACCESS_KEY` and `JUSTSTORAGE_S3_ROOT_SECRET_KEY`.
     pub root: RootKey,
     /// Whether the root credential is the well-known default, which may be shown.
@@ -35,10 +38,13 @@ pub struct AccessConfig {
 impl AccessConfig {
     /// Validates `settings` for fronts that listen as `listen` says.
     pub fn new(settings: &Settings, listen: &ListenConfig) -> Result<Self, ConfigError> {
-        let mode = mode(settings, is_loopback(listen.native.ip()))?;
+        let mode = mode(settings, listen.native_is_loopback())?;
+        // Who allows other machines in does not mean to keep pages out.
+        let guarded =
+            mode == AuthMode::Disabled && listen.native_is_loopback() && settings.insecure != Some(true);
         let root = root(settings, is_loopback(listen.s3.ip()))?;
         let root_is_default = root.access_key == ROOT_KEY_DEFAULT && root.secret_key == ROOT_KEY_DEFAULT;
-        Ok(Self { mode, root, root_is_default, jwt: JwtConfig::new(settings)? })
+        Ok(Self { mode, guarded, root, root_is_default, jwt: JwtConfig::new(settings)? })
     }
 }
 
@@ -49,7 +55,7 @@ fn mode(settings: &Settings, loopback: bool) -> Result<AuthMode, ConfigError> {
         Some("disabled") if loopback || settings.insecure == Some(true) => Ok(AuthMode::Disabled),
         Some("disabled") => Err(ConfigError::new(
             AUTH,
-            "disabled lets everyone who reaches JUSTSTORAGE_NATIVE_ADDR do everything, and other machines \
+            "disabled lets everyone who reaches JUSTSTORAGE_NATIVE_ADDR or JUSTSTORAGE_ADMIN_ADDR do everything, and other machines \
              can reach it: use required, a loopback address, or add --insecure",
         )),
         Some(_) => Err(ConfigError::new(AUTH, "must be required or disabled")),

@@ -1,4 +1,4 @@
-//! Addresses of the two fronts.
+//! Addresses of the fronts.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ use super::{ConfigError, Settings, amount, duration};
 pub struct ListenConfig {
     /// `JUSTSTORAGE_NATIVE_ADDR`: the native API; `127.0.0.1:8080`. Port 0 takes a free one.
     pub native: SocketAddr,
+    /// `JUSTSTORAGE_ADMIN_ADDR`: the admin API, metrics and the console; none: on the native address.
+    pub admin: Option<SocketAddr>,
     /// `JUSTSTORAGE_S3_ADDR`: the S3 front; `127.0.0.1:9000`. Port 0 takes a free one.
     pub s3: SocketAddr,
     /// `JUSTSTORAGE_S3_DOMAIN`: for virtual-host style; none.
@@ -63,6 +65,9 @@ impl TlsConfig {
     }
 }
 
+/// The setting of the address of administration.
+const ADMIN: &str = "JUSTSTORAGE_ADMIN_ADDR";
+
 /// The setting of the idle timeout.
 const IDLE: &str = "JUSTSTORAGE_IDLE_TIMEOUT";
 
@@ -80,6 +85,11 @@ impl ListenConfig {
         let s3 = address("JUSTSTORAGE_S3_ADDR", settings.s3_addr.as_deref(), 9000)?;
         if native == s3 && native.port() != 0 {
             return Err(ConfigError::new("JUSTSTORAGE_S3_ADDR", "must differ from JUSTSTORAGE_NATIVE_ADDR"));
+        }
+        let admin = settings.admin_addr.as_deref().map(|text| address(ADMIN, Some(text), 0)).transpose()?;
+        if admin.is_some_and(|admin| admin.port() != 0 && (admin == native || admin == s3)) {
+            let rule = "must differ from JUSTSTORAGE_NATIVE_ADDR and JUSTSTORAGE_S3_ADDR";
+            return Err(ConfigError::new(ADMIN, rule));
         }
         let s3_domain = settings.s3_domain.as_deref().map(domain).transpose()?;
         let s3_public_url = settings.s3_public_url.as_deref().map(public_url).transpose()?;
@@ -105,6 +115,7 @@ impl ListenConfig {
         let trusted_proxies = networks(settings.trusted_proxies.as_deref().unwrap_or_default())?;
         Ok(Self {
             native,
+            admin,
             s3,
             s3_domain,
             s3_public_url,
@@ -122,6 +133,11 @@ impl ListenConfig {
     /// URL of the native API if it listens at `address`.
     pub fn native_url(&self, address: SocketAddr) -> String {
         format!("{}://{address}", self.scheme())
+    }
+
+    /// Whether only this machine reaches the native API, wherever it listens.
+    pub fn native_is_loopback(&self) -> bool {
+        is_loopback(self.native.ip()) && self.admin.is_none_or(|admin| is_loopback(admin.ip()))
     }
 
     /// URL of the S3 front if it listens at `address`.

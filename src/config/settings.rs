@@ -72,6 +72,17 @@ pub struct Settings {
     #[arg(long, global = true, env = "JUSTSTORAGE_NATIVE_ADDR", value_name = "IP:PORT")]
     pub native_addr: Option<String>,
 
+    /// Address of the admin API, `/metrics` and the console, which the native address then has no more; it has the
+    /// other calls of the native API too. Port 0 takes a free port [default: none: they are on NATIVE_ADDR]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_ADMIN_ADDR",
+        value_name = "IP:PORT",
+        hide_short_help = true
+    )]
+    pub admin_addr: Option<String>,
+
     /// Address of the S3 front; port 0 takes a free port [default: 127.0.0.1:9000]
     #[arg(long, global = true, env = "JUSTSTORAGE_S3_ADDR", value_name = "IP:PORT")]
     pub s3_addr: Option<String>,
@@ -139,7 +150,7 @@ pub struct Settings {
     pub region: Option<String>,
 
     /// Whether the native API requires credentials: `required`, or `disabled` [default: disabled if
-    /// NATIVE_ADDR is a loopback address, required otherwise]
+    /// NATIVE_ADDR and ADMIN_ADDR are loopback addresses, required otherwise]
     #[arg(long, global = true, env = "JUSTSTORAGE_AUTH", value_name = "MODE")]
     pub auth: Option<String>,
 
@@ -529,6 +540,7 @@ impl Settings {
             cold_url: filled(self.cold_url).or(filled(lower.cold_url)),
             reserve_bytes: filled(self.reserve_bytes).or(filled(lower.reserve_bytes)),
             native_addr: filled(self.native_addr).or(filled(lower.native_addr)),
+            admin_addr: filled(self.admin_addr).or(filled(lower.admin_addr)),
             s3_addr: filled(self.s3_addr).or(filled(lower.s3_addr)),
             s3_domain: filled(self.s3_domain).or(filled(lower.s3_domain)),
             s3_public_url: filled(self.s3_public_url).or(filled(lower.s3_public_url)),

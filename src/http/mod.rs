@@ -18,7 +18,7 @@ pub use arrival::{InHand, Peer};
 pub use connections::Connections;
 pub use linger::Lingering;
 pub use listener::{Listener, Server, Times};
-pub use observe::{NamespaceLabels, Observe};
+pub use observe::{NamespaceLabels, Observe, Observing};
 pub use origin::Proxies;
 pub use patience::{Patience, Patient};
 use request_id::RequestId;

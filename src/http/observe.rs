@@ -16,8 +16,11 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http_body::{Frame, SizeHint};
+use juststorage_core::application::admin::{Event, EventResult, Events};
 use juststorage_core::application::metrics::NamespaceLabel;
+use juststorage_core::application::ports::clock::Clock as _;
 use juststorage_core::application::request::{Noted, RequestNotes};
+use juststorage_core::infrastructure::clock::SystemClock;
 use tower::{BoxError, Service, ServiceExt as _};
 use tracing::{Instrument as _, Span};
 
@@ -54,18 +57,27 @@ impl NamespaceLabels {
     }
 }
 
+/// What all fronts share: where it is noted what they do.
+#[derive(Clone, Default)]
+pub struct Observing {
+    /// The labels of metrics.
+    pub labels: Arc<NamespaceLabels>,
+    /// The tail of the audit log.
+    pub events: Events,
+}
+
 /// Wraps the service of a front.
 #[derive(Clone)]
 pub struct Observe<S> {
     inner: S,
     front: Front,
-    labels: Arc<NamespaceLabels>,
+    shared: Observing,
 }
 
 impl<S> Observe<S> {
-    /// Observes `inner`. Both fronts share `labels`.
-    pub fn new(inner: S, front: Front, labels: Arc<NamespaceLabels>) -> Self {
-        Self { inner, front, labels }
+    /// Observes `inner`. All fronts share `shared`.
+    pub fn new(inner: S, front: Front, shared: Observing) -> Self {
+        Self { inner, front, shared }
     }
 }
 
@@ -113,7 +125,7 @@ where
             bytes_sent: 0,
             bytes_expected: None,
             outcome: AnswerEnd::ClientGone,
-            labels: self.labels.clone(),
+            shared: self.shared.clone(),
         };
         let refusal = head::refusal(front, &id, &request);
         let inner = self.inner.clone();
@@ -218,13 +230,13 @@ struct Observation {
     /// As the answer's header declares; hyper does not poll a body for its end after the last of these bytes.
     bytes_expected: Option<u64>,
     outcome: AnswerEnd,
-    labels: Arc<NamespaceLabels>,
+    shared: Observing,
 }
 
 impl Drop for Observation {
     fn drop(&mut self) {
         let elapsed = self.started.elapsed();
-        let namespace = metrics::SharedString::from(self.labels.of(self.namespace.as_ref()));
+        let namespace = metrics::SharedString::from(self.shared.labels.of(self.namespace.as_ref()));
         let method = method_label(&self.method);
         let status = metrics::SharedString::from(self.status.to_string());
         metrics::counter!(
@@ -307,14 +319,28 @@ impl Observation {
         }
         let result = match self.status {
             // A client that went away was not told; whether it was done is not known.
-            CLIENT_GONE => "unknown",
-            _ if denied.is_some() || refused => "denied",
-            200..=399 => "done",
-            _ => "failed",
+            CLIENT_GONE => EventResult::Unknown,
+            _ if denied.is_some() || refused => EventResult::Denied,
+            200..=399 => EventResult::Done,
+            _ => EventResult::Failed,
         };
+        self.shared.events.record(Event {
+            at: SystemClock.now(),
+            result,
+            who: who.clone(),
+            tenant: tenant.clone(),
+            from: self.peer.map(|peer| peer.0.ip().to_canonical()),
+            front: self.front.as_str(),
+            operation,
+            method: self.method.to_string(),
+            path: self.path.clone(),
+            status: self.status,
+            denied,
+            request_id: self.id.as_str().to_owned(),
+        });
         tracing::info!(
             target: "audit",
-            result,
+            result = result.as_str(),
             who = who.as_deref().unwrap_or("-"),
             tenant = tenant.as_deref().unwrap_or("-"),
             from = %self.peer.map_or_else(|| "-".to_owned(), |peer| peer.0.to_string()),
@@ -388,7 +414,7 @@ mod tests {
     async fn answer(front: Front, handler: fn() -> Response<Body>) -> (StatusCode, String, String) {
         let service =
             tower::service_fn(move |_: Request<Body>| async move { Ok::<_, Infallible>(handler()) });
-        let observed = Observe::new(service, front, Arc::default());
+        let observed = Observe::new(service, front, Observing::default());
         let response = observed.oneshot(Request::new(Body::empty())).await.unwrap();
         let (head, body) = response.into_parts();
         let id = head.headers["x-request-id"].to_str().unwrap().to_owned();

@@ -269,7 +269,10 @@ async fn no_secret_shows() {
         let _ = client.put_object().bucket("demo").key("k").body(vec![1; 10].into()).send().await;
         let _ = client.get_object().bucket("demo").key("k").send().await;
     }
-    let metrics = http.get(format!("{}/metrics", server.native)).send().await.unwrap().text().await.unwrap();
+    let measure = field(&make(&["--kind", "api", "--rights", "metrics"]), "token");
+    let metrics = http.get(format!("{}/metrics", server.native)).bearer_auth(&measure).send().await.unwrap();
+    assert_eq!(metrics.status(), StatusCode::OK);
+    let metrics = metrics.text().await.unwrap();
     let id = server.pid();
     let arguments = std::fs::read(format!("/proc/{id}/cmdline")).unwrap();
     server.stop();

@@ -67,6 +67,18 @@ pub enum Error {
     /// There is no such key, or it is revoked.
     #[error("the key does not exist")]
     NoSuchCredential,
+    /// There is no such space, or the caller may not know of it.
+    #[error("the space does not exist")]
+    NoSuchSpace,
+    /// No item of background work is put aside by this name.
+    #[error("no such item is stuck")]
+    NoSuchItem,
+    /// There is no such worker.
+    #[error("there is no such worker")]
+    NoSuchWorker,
+    /// No segment of this id is kept.
+    #[error("no such segment is kept")]
+    NoSuchSegment,
     /// The name is taken, by the caller's own tenant or by another.
     #[error("the bucket {name} exists already")]
     BucketExists {

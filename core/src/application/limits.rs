@@ -123,6 +123,11 @@ impl TenantLimits {
         Ok(())
     }
 
+    /// What holds of tenants of which nothing is said.
+    pub(crate) fn defaults(&self) -> Limits {
+        self.0.as_ref().map(|inner| inner.defaults).unwrap_or_default()
+    }
+
     /// The quota of `tenant`, if it has any.
     pub(crate) async fn quota(&self, tenant: &Tenant) -> Result<Option<Quota>> {
         let Some(inner) = &self.0 else { return Ok(None) };

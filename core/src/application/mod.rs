@@ -5,6 +5,7 @@
 
 mod absence;
 pub mod access;
+pub mod admin;
 pub mod commit;
 mod entered;
 pub mod error;

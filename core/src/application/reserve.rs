@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::application::admin::VolumeRoom;
 use crate::application::error::{Error, Result};
 use crate::application::metrics;
 use crate::application::ports::volume::{Room, Volume};
@@ -63,6 +64,8 @@ struct Account {
     released_then: u64,
     /// Whether it was said that there is too little.
     short: bool,
+    /// As the last look found it, and what is kept free of it; `None` before the first.
+    seen: Option<(Room, u64)>,
 }
 
 impl Account {
@@ -141,6 +144,16 @@ impl Reserve {
             }
         });
         Watching { _stop: stop.drop_guard() }
+    }
+
+    /// The file systems as the last look found them.
+    pub(crate) fn rooms(&self) -> Vec<VolumeRoom> {
+        let seen = |watched: &Watched| {
+            let account = watched.account();
+            let (Room { free, total }, reserve) = account.seen?;
+            Some(VolumeRoom { name: watched.of.as_str(), free, total, reserve, full: account.short })
+        };
+        self.0.watched.iter().filter_map(seen).collect()
     }
 
     /// Looks on a thread that may block, unless somebody looks just now.
@@ -229,6 +242,7 @@ impl Watched {
         metrics::room(self.of.as_str(), room.free, reserve);
         let mut account = self.account();
         (account.above, account.released_then) = (Some(above), released);
+        account.seen = Some((room, reserve));
         let short = above < METADATA_BYTES;
         if short == std::mem::replace(&mut account.short, short) {
             return;

@@ -18,13 +18,23 @@ pub enum Right {
     Write,
     /// Delete objects; abort uploads; delete buckets.
     Delete,
-    /// Settings, usage of the whole store, keys.
+    /// Administer what the credential sees: settings, buckets, credentials.
     Admin,
+    /// Read the metrics of the process. Of the store as a whole.
+    Metrics,
+    /// Administer the whole store: every tenant, background work, limits. It opens no object.
+    Operator,
 }
 
 impl Right {
     /// Every right.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Delete, Self::Admin];
+    pub const ALL: [Self; 6] =
+        [Self::Read, Self::Write, Self::Delete, Self::Admin, Self::Metrics, Self::Operator];
+
+    /// Whether it is about the store as a whole, and not about what a tenant has.
+    pub fn is_of_store(self) -> bool {
+        matches!(self, Self::Metrics | Self::Operator)
+    }
 
     /// Its name in commands and tokens.
     pub fn as_str(self) -> &'static str {
@@ -33,6 +43,8 @@ impl Right {
             Self::Write => "write",
             Self::Delete => "delete",
             Self::Admin => "admin",
+            Self::Metrics => "metrics",
+            Self::Operator => "operator",
         }
     }
 
@@ -42,6 +54,8 @@ impl Right {
             Self::Write => 2,
             Self::Delete => 4,
             Self::Admin => 8,
+            Self::Metrics => 16,
+            Self::Operator => 32,
         }
     }
 }
@@ -61,13 +75,19 @@ impl Rights {
         self.0 & right.bit() != 0
     }
 
-    /// Reads `read,write,delete,admin` in any order.
+    /// The rights in the set.
+    pub fn iter(self) -> impl Iterator<Item = Right> {
+        Right::ALL.into_iter().filter(move |right| self.has(*right))
+    }
+
+    /// Reads `read,write,delete,admin,metrics,operator`, or some of them, in any order.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         text.split(',')
             .map(|name| Right::ALL.into_iter().find(|right| right.as_str() == name.trim()))
             .collect::<Option<Self>>()
             .ok_or_else(|| {
-                Invalid::new("rights", "must be a comma-separated list of read, write, delete, admin")
+                let rule = "must be a comma-separated list of read, write, delete, admin, metrics, operator";
+                Invalid::new("rights", rule)
             })
     }
 }
@@ -80,7 +100,7 @@ impl FromIterator<Right> for Rights {
 
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = Right::ALL.into_iter().filter(|r| self.has(*r)).map(Right::as_str).collect();
+        let names: Vec<_> = self.iter().map(Right::as_str).collect();
         f.write_str(&names.join(","))
     }
 }
@@ -110,6 +130,15 @@ impl NamespacePattern {
         match self {
             Self::Exact(name) => name == namespace,
             Self::Prefix(prefix) => namespace.as_str().starts_with(prefix.as_str()),
+        }
+    }
+
+    /// Whether every namespace that `other` matches is among them.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exact(name)) => self.matches(name),
+            (Self::Exact(_), Self::Prefix(_)) => false,
+            (Self::Prefix(own), Self::Prefix(other)) => other.starts_with(own.as_str()),
         }
     }
 }
@@ -321,6 +350,13 @@ mod tests {
         for bad in ["", "a*b", "**", "A*", "-*", "a b*"] {
             assert!(NamespacePattern::parse(bad).is_err(), "{bad}");
         }
+        let covers = |own: &str, other: &str| {
+            NamespacePattern::parse(own).unwrap().covers(&NamespacePattern::parse(other).unwrap())
+        };
+        assert!(covers("*", "a*") && covers("team-*", "team-a*") && covers("a", "a") && covers("a*", "a"));
+        assert!(
+            !covers("a", "a*") && !covers("team-a*", "team-*") && !covers("a*", "*") && !covers("a", "b")
+        );
         for text in ["team-*", "*", "a"] {
             assert_eq!(NamespacePattern::parse(text).unwrap().to_string(), text);
         }
@@ -328,7 +364,7 @@ mod tests {
 
     #[test]
     fn rights_read_back_what_they_print() {
-        for text in ["read", "read,write", "read,write,delete,admin"] {
+        for text in ["read", "read,write", "read,write,delete,admin", "metrics", "read,metrics,operator"] {
             assert_eq!(Rights::parse(text).unwrap().to_string(), text);
         }
         assert!(Rights::parse("read,fly").is_err());

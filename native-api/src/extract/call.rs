@@ -148,6 +148,28 @@ impl<S: Send + Sync> FromRequestParts<S> for PartPath {
     }
 }
 
+/// Everything that the path names, by the names of the route.
+pub(crate) struct PathNames(Vec<(String, String)>);
+
+impl PathNames {
+    /// What stands at `name`.
+    pub(crate) fn get(&self, name: &'static str) -> Result<&str, Invalid> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).ok_or_else(|| Invalid::new(name, "must be given"))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PathNames {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let captured = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Invalid::new("path", "must be percent-encoded UTF-8"))?;
+        Ok(Self(captured.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+    }
+}
+
 async fn segment<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,

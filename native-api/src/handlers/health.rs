@@ -1,4 +1,4 @@
-//! Calls for operators and their tools. They need no credentials.
+//! Calls for operators and their tools. Probes need no credentials.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::extract::{Call, Named};
+use crate::problem::Failure;
 
 /// The answer of a live process.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,7 +71,8 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
 
 /// Metrics
 ///
-/// Every metric of the process, in the text format of Prometheus.
+/// Every metric of the process, in the text format of Prometheus. Takes the right `metrics` or `operator`, except where
+/// authentication is disabled and on the address of `JUSTSTORAGE_ADMIN_ADDR`.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -77,13 +80,17 @@ pub(crate) async fn ready(State(app): State<App>) -> Response {
     tag = "operations",
     responses((status = 200, description = "Metrics", body = String, content_type = "text/plain")),
 )]
-pub(crate) async fn metrics(State(app): State<App>) -> Response {
+pub(crate) async fn metrics(State(app): State<App>, call: Call) -> Result<Response, Failure> {
+    if !app.surface.open_metrics {
+        let who = call.caller(&app.api, Named::Optionally(None)).await?;
+        app.api.admin.allow_metrics(&who)?;
+    }
     // Figures that are a moment old are better than none while the database is away.
     if let Err(error) = app.api.store.measure().await {
         tracing::warn!(%error, "gauges of the store could not be updated");
     }
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(CONTENT_TYPE, text)], (app.api.metrics)()).into_response()
+    Ok(([(CONTENT_TYPE, text)], (app.api.metrics)()).into_response())
 }
 
 /// This document

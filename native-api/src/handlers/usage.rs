@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use juststorage_core::application::ports::metadata::SpaceUsage;
 use juststorage_core::domain::address::{Namespace, Tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -48,6 +49,22 @@ pub(crate) struct UsageTotal {
     delete_markers: u64,
 }
 
+impl UsageTotal {
+    /// The sums of `figures`.
+    pub(crate) fn of(figures: &[SpaceUsage]) -> Self {
+        let mut total = Self::default();
+        for space in figures {
+            total.objects += space.objects;
+            total.logical_bytes += space.logical_bytes;
+            total.physical_bytes += space.physical_bytes;
+            total.upload_bytes += space.upload_bytes;
+            total.delete_markers += space.delete_markers;
+        }
+        total.saved_bytes = total.logical_bytes.saturating_sub(total.physical_bytes);
+        total
+    }
+}
+
 /// Usage by space
 #[utoipa::path(
     get,
@@ -68,14 +85,6 @@ pub(crate) async fn usage(
     let who = call.caller(&app.api, Named::Optionally(in_query.as_ref())).await?;
     let tenant = in_query.or(in_header);
     let figures = app.api.store.usage(&who, tenant.as_ref(), namespace.as_ref()).await?;
-    let mut total = UsageTotal::default();
-    for space in &figures {
-        total.objects += space.objects;
-        total.logical_bytes += space.logical_bytes;
-        total.physical_bytes += space.physical_bytes;
-        total.upload_bytes += space.upload_bytes;
-        total.delete_markers += space.delete_markers;
-    }
-    total.saved_bytes = total.logical_bytes.saturating_sub(total.physical_bytes);
+    let total = UsageTotal::of(&figures);
     Ok(Json(UsageBody { spaces: figures.iter().map(SpaceUsageBody::of).collect(), total }))
 }

@@ -4,7 +4,25 @@ use serde_json::Value;
 
 use crate::support::Server;
 
-const CALLS: [(&str, &[&str]); 14] = [
+const CALLS: [(&str, &[&str]); 32] = [
+    ("/v1/admin/whoami", &["get"]),
+    ("/v1/admin/can", &["get"]),
+    ("/v1/admin/buckets", &["get", "post"]),
+    ("/v1/admin/buckets/{bucket}", &["get", "delete"]),
+    ("/v1/admin/credentials", &["get", "post"]),
+    ("/v1/admin/credentials/{credential}", &["get", "delete"]),
+    ("/v1/admin/credentials/{credential}/rotate", &["post"]),
+    ("/v1/admin/limits", &["get"]),
+    ("/v1/admin/limits/{tenant}", &["get", "put"]),
+    ("/v1/admin/usage", &["get"]),
+    ("/v1/admin/workers", &["get"]),
+    ("/v1/admin/workers/{worker}/run", &["post"]),
+    ("/v1/admin/scrub", &["get"]),
+    ("/v1/admin/stuck", &["get"]),
+    ("/v1/admin/stuck/retry", &["post"]),
+    ("/v1/admin/stuck/kept", &["get"]),
+    ("/v1/admin/stuck/give-up", &["post"]),
+    ("/v1/admin/events", &["get"]),
     ("/v1/objects", &["get", "post"]),
     ("/v1/objects/{id}", &["get", "head", "delete", "patch"]),
     ("/v1/objects/by-key/{namespace}/{tenant}/{key}", &["get", "head", "put", "delete"]),

@@ -1,4 +1,4 @@
-//! The examples of `docs/api.md` work as printed.
+//! The examples of `docs/api.md` and `docs/admin.md` work as printed.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ async fn the_documents_examples_work_as_printed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = tokio::spawn(axum::serve(listener, server.router.clone()).into_future());
-    let text = include_str!("../../../docs/api.md");
+    let text = [include_str!("../../../docs/api.md"), include_str!("../../../docs/admin.md")].concat();
     // Every block of shell lines, in order, as one script: later examples use what earlier ones made.
     let blocks: Vec<_> =
         text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
@@ -27,6 +27,10 @@ async fn the_documents_examples_work_as_printed() {
     assert!(output.status.success(), "{printed}\n{errors}");
     assert!(printed.contains("\"size_bytes\":5"), "{printed}");
     assert!(printed.contains("\"code\":\"object_not_found\""), "{printed}");
+    assert!(
+        printed.contains("\"quota_bytes\":1099511627776") && printed.contains("\"by\":\"rights\""),
+        "{printed}"
+    );
 }
 
 async fn run(script: &str, folder: &Path) -> std::process::Output {

@@ -16,7 +16,7 @@ async fn a_request_names_its_host_once() {
     let server = Server::open().await;
     for (hosts, status) in [(0, 400), (1, 200), (2, 400)] {
         let mut request = bare("GET", "/v1/openapi.json");
-        for host in ["a.test", "b.test"].iter().take(hosts) {
+        for host in ["a.localhost", "b.localhost"].iter().take(hosts) {
             request = request.header("Host", *host);
         }
         let answer = server.as_it_stands(request.body(Body::empty()).unwrap()).await;

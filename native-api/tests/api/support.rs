@@ -9,19 +9,22 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use juststorage_core::application::access::{Access, AuthMode, NewKey, NewKeyRequest};
+use juststorage_core::application::admin::{Admin, Events};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore};
+use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
+use juststorage_core::application::workers::Board;
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::testing::local::Local;
 use juststorage_core::testing::secrets::Watch;
 pub(crate) use juststorage_core::testing::segments::noise;
-use juststorage_native_api::NativeApi;
+use juststorage_native_api::{Build, NativeApi, Surface};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
+use uuid::Uuid;
 
 /// A clock that stands still, at 2023-11-14T22:13:20Z.
 struct StillClock;
@@ -34,6 +37,10 @@ impl Clock for StillClock {
 
 pub(crate) struct Server {
     pub(crate) router: Router,
+    /// What the router is over.
+    pub(crate) api: NativeApi,
+    /// What its administration tells of.
+    pub(crate) events: Events,
     pub(crate) access: Access,
     pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) folder: TempDir,
@@ -56,9 +63,17 @@ impl Server {
         let Local { store, access, metadata, tasks } =
             Local::open(folder.path(), Arc::new(StillClock), mode, None).await;
         let metrics = Arc::new(|| "activestorage_test 1\n".to_owned());
-        let api = NativeApi { store, access: access.clone(), tls: false, metrics };
-        let router = juststorage_native_api::router(api);
-        Self { router, access, metadata, folder, watch, _tasks: tasks }
+        let (board, events) = (Board::default(), Events::default());
+        let admin = Admin::new(store.clone(), access.clone())
+            .with_workers(board, WriterId(Uuid::nil()))
+            .with_events(events.clone());
+        let build = Build { version: "1.2.3", commit: Some("abc"), date: None };
+        let api = NativeApi { store, access: access.clone(), admin, build, tls: false, metrics };
+        // As a server on loopback is.
+        let disabled = mode == AuthMode::Disabled;
+        let surface = Surface { admin: true, open_metrics: disabled, guarded: disabled };
+        let router = juststorage_native_api::router(api.clone(), surface);
+        Self { router, api, events, access, metadata, folder, watch, _tasks: tasks }
     }
 
     /// Sends a request, to the host that it names if it names one.

@@ -75,7 +75,6 @@ fn rows() -> Vec<Row> {
     vec![
         row("health", Takes::Nothing, |_| empty("GET", "/health"), 200, None),
         row("ready", Takes::Nothing, |_| empty("GET", "/ready"), 200, None),
-        row("metrics", Takes::Nothing, |_| empty("GET", "/metrics"), 200, None),
         row("openapi", Takes::Nothing, |_| empty("GET", "/v1/openapi.json"), 200, None),
         row(
             "create_object",
@@ -256,6 +255,8 @@ async fn every_operation_by_every_caller() {
         .values()
         .flat_map(|item| item.as_object().unwrap().values())
         .map(|operation| operation["operationId"].as_str().unwrap().to_owned())
+        // Those have walls of their own: `admin::walls`.
+        .filter(|operation| !operation.starts_with("admin_") && operation != "metrics")
         .collect();
     let listed: BTreeSet<_> = rows.iter().map(|row| row.operation.to_owned()).collect();
     assert_eq!(operations, listed, "every operation has a row, and every row an operation");

@@ -56,9 +56,14 @@ pub enum NewKey {
 impl Access {
     /// Makes a key. For operators: who may call it is decided outside.
     pub async fn create_key(&self, request: NewKeyRequest) -> Result<NewKey> {
+        Ok(self.issue(request).await?.1)
+    }
+
+    /// As [`Self::create_key`], with what is stored of it.
+    pub async fn issue(&self, request: NewKeyRequest) -> Result<(Credential, NewKey)> {
         let (credential, made) = self.new_key(request)?;
         self.metadata.create_credential(&credential).await?;
-        Ok(made)
+        Ok((credential, made))
     }
 
     /// Makes a key that may do what the key `id` may, and ends that one: at once, or after `grace` (or when

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,6 +49,8 @@ pub struct LifecycleWorker<M: ?Sized = dyn MetadataStore> {
     day: Day,
     /// A pass begins wherever none has begun since.
     since: Option<Timestamp>,
+    /// As above, beside what is due; in milliseconds. An operator asked for it.
+    hurried: AtomicI64,
 }
 
 /// Where a pass goes on.
@@ -74,7 +77,7 @@ struct Judged {
 impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
     /// By days of this length. `writer` is named in commits; it stages nothing and need not be registered.
     pub fn new(metadata: Arc<M>, clock: Arc<dyn Clock>, writer: WriterId, day: Day) -> Self {
-        Self { metadata, clock, writer, day, since: None }
+        Self { metadata, clock, writer, day, since: None, hurried: AtomicI64::new(i64::MIN) }
     }
 
     /// The same, passing once through every space from now on, whether a pass is due or not: for the command.
@@ -89,11 +92,13 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
         if let Some(since) = self.since {
             return since;
         }
-        if self.day == Day::REAL {
+        let regular = if self.day == Day::REAL {
             let day = i64::try_from(self.day.length().as_millis()).unwrap_or(i64::MAX);
-            return Timestamp(now.millis() - now.millis().rem_euclid(day));
-        }
-        now.minus(self.day.length() / LOOKS_A_DAY)
+            Timestamp(now.millis() - now.millis().rem_euclid(day))
+        } else {
+            now.minus(self.day.length() / LOOKS_A_DAY)
+        };
+        regular.max(Timestamp(self.hurried.load(Ordering::Acquire)))
     }
 
     /// One page of a pass. Where it goes on, `None` at its end, and how many verdicts were carried out.
@@ -344,6 +349,10 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> Worker for LifecycleWorker
 
     fn rest(&self) -> Duration {
         (self.day.length() / LOOKS_A_DAY).min(REST_MAX)
+    }
+
+    fn hurry(&self) {
+        self.hurried.fetch_max(self.clock.now().millis(), Ordering::AcqRel);
     }
 
     async fn step(&self) -> Result<Step> {

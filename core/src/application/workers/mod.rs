@@ -1,5 +1,6 @@
 //! Background work. Each worker is its work alone; the supervisor owns loops, leases, back-off and the end.
 
+mod board;
 pub mod collect;
 pub mod lifecycle;
 pub mod neighbours;
@@ -12,6 +13,7 @@ pub mod upkeep;
 pub mod uploads;
 pub mod worker;
 
+pub use board::{Board, WorkerState, WorkerStatus};
 pub use collect::GarbageCollector;
 pub use lifecycle::LifecycleWorker;
 pub use neighbours::Neighbours;

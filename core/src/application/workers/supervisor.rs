@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::board::{Board, Ended};
 use super::worker::{Step, Worker};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
@@ -24,6 +25,7 @@ pub struct Supervisor<M: ?Sized = dyn MetadataStore> {
     metadata: Arc<M>,
     clock: Arc<dyn Clock>,
     holder: Uuid,
+    board: Board,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -31,42 +33,42 @@ pub struct Supervisor<M: ?Sized = dyn MetadataStore> {
 impl<M: Leases + ?Sized> Supervisor<M> {
     /// For one process, which holds its leases as `holder`.
     pub fn new(metadata: Arc<M>, clock: Arc<dyn Clock>, holder: Uuid) -> Self {
-        Self { metadata, clock, holder, stop: CancellationToken::new(), tasks: TaskTracker::new() }
+        let (board, stop, tasks) = (Board::default(), CancellationToken::new(), TaskTracker::new());
+        Self { metadata, clock, holder, board, stop, tasks }
+    }
+
+    /// Where the workers say what they are doing, and by which they are called.
+    pub fn board(&self) -> Board {
+        self.board.clone()
     }
 
     /// Starts a worker. Needs a tokio runtime.
     pub fn start(&self, worker: Arc<dyn Worker>) {
         let (metadata, clock) = (self.metadata.clone(), self.clock.clone());
-        let (holder, stop) = (self.holder, self.stop.clone());
+        let (holder, stop, board) = (self.holder, self.stop.clone(), self.board.clone());
+        let bell = board.enter(worker.name(), worker.exclusive());
         self.tasks.spawn(async move {
             let mut failures = 0;
             while !stop.is_cancelled() {
+                board.began(worker.name());
                 // A step is left to finish; only the rest between steps is cut short.
-                let rest = match turn(worker.as_ref(), metadata.as_ref(), clock.as_ref(), holder).await {
-                    Turn::Again => {
-                        failures = 0;
-                        Duration::ZERO
-                    }
-                    Turn::After(rest) => {
-                        failures = 0;
-                        rest
-                    }
-                    Turn::Rest => {
-                        failures = 0;
-                        worker.rest()
-                    }
-                    Turn::Failed => {
-                        failures = (failures + 1).min(16);
-                        worker
-                            .rest()
-                            .max(Duration::from_secs(1))
-                            .saturating_mul(1 << failures)
-                            .min(BACK_OFF_MAX)
+                let turn = turn(worker.as_ref(), metadata.as_ref(), clock.as_ref(), holder).await;
+                failures = if matches!(turn, Turn::Failed(_)) { (failures + 1).min(16) } else { 0 };
+                let (ended, rest) = match turn {
+                    Turn::Again(items) => (Ended::Did(items), Duration::ZERO),
+                    Turn::After(items, rest) => (Ended::Did(items), rest),
+                    Turn::Rest => (Ended::Did(0), worker.rest()),
+                    Turn::Elsewhere => (Ended::Elsewhere, worker.rest()),
+                    Turn::Failed(error) => {
+                        let rest = worker.rest().max(Duration::from_secs(1)).saturating_mul(1 << failures);
+                        (Ended::Failed(error), rest.min(BACK_OFF_MAX))
                     }
                 };
+                board.ended(worker.name(), ended, clock.now(), rest);
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(rest) => {}
+                    () = bell.notified() => worker.hurry(),
                 }
             }
             if worker.exclusive()
@@ -86,10 +88,12 @@ impl<M: Leases + ?Sized> Supervisor<M> {
 }
 
 enum Turn {
-    Again,
-    After(Duration),
+    Again(u64),
+    After(u64, Duration),
     Rest,
-    Failed,
+    /// Another process has the lease.
+    Elsewhere,
+    Failed(String),
 }
 
 /// By the time that all who want the lease go by.
@@ -112,27 +116,27 @@ async fn turn(
     if worker.exclusive() {
         match acquire(worker, metadata, clock, holder).await {
             Ok(true) => {}
-            Ok(false) => return Turn::Rest,
+            Ok(false) => return Turn::Elsewhere,
             Err(error) => {
                 tracing::warn!(%error, worker = worker.name(), "lease not acquired");
-                return Turn::Failed;
+                return Turn::Failed(format!("lease not acquired: {error}"));
             }
         }
     }
     match worker.step().await {
         Ok(Step::Did(items)) => {
             metrics::worker_step(worker.name(), items);
-            Turn::Again
+            Turn::Again(items)
         }
         Ok(Step::Paced(items, rest)) => {
             metrics::worker_step(worker.name(), items);
-            Turn::After(rest)
+            Turn::After(items, rest)
         }
         Ok(Step::Idle) => Turn::Rest,
         Err(error) => {
             metrics::worker_failed(worker.name());
             tracing::warn!(%error, worker = worker.name(), "worker step failed; it will be tried again");
-            Turn::Failed
+            Turn::Failed(error.to_string())
         }
     }
 }

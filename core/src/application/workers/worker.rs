@@ -31,6 +31,9 @@ pub trait Worker: Send + Sync + 'static {
         true
     }
 
+    /// Makes everything due now that would be in time: its next step is asked for.
+    fn hurry(&self) {}
+
     /// One unit of work.
     async fn step(&self) -> Result<Step>;
 }

@@ -75,6 +75,9 @@ spec:
           containerPort: 8080
         - name: s3
           containerPort: 9000
+        # Administration and metrics, which no service for clients exposes.
+        - name: admin
+          containerPort: 8081
       # Before it listens, the server migrates and takes over from a killed predecessor.
       startupProbe:
         httpGet:

@@ -195,11 +195,12 @@ fn patterns(names: &[&str]) -> Result<Vec<NamespacePattern>, Refused> {
 }
 
 /// What of a scope is a right of ours, behind `prefix`; issuers put other words there too. Without any, nothing is
-/// allowed.
+/// allowed. Rights over the whole store need a prefix: a bare `operator` may be meant for another application.
 fn rights(scope: &[&str], prefix: &str) -> Rights {
     let words = scope.iter().flat_map(|words| words.split_whitespace());
     let ours = words.filter_map(|word| word.strip_prefix(prefix));
-    ours.filter_map(|word| Right::ALL.into_iter().find(|right| right.as_str() == word)).collect()
+    let rights = ours.filter_map(|word| Right::ALL.into_iter().find(|right| right.as_str() == word));
+    rights.filter(|right| !prefix.is_empty() || !right.is_of_store()).collect()
 }
 
 impl<'de> Deserialize<'de> for Claims {

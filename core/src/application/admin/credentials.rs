@@ -1,0 +1,154 @@
+//! Credentials, as whoever administers their tenant makes, lists, renews and revokes them. Nobody hands out more than
+//! it administers.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Admin, allow, answer};
+use crate::access::administer::{Scope, administer, is_operator, may_hand_out};
+use crate::application::access::{NewKey, NewKeyRequest, authorize};
+use crate::application::error::{Error, Result};
+use crate::application::ports::metadata::Credential;
+use crate::domain::address::Tenant;
+use crate::domain::invalid::Invalid;
+use crate::domain::principal::{Principal, Right, Tenants};
+use crate::domain::timestamp::Timestamp;
+
+/// Longest description, in bytes.
+const DESCRIPTION_BYTES_MAX: usize = 1024;
+
+/// Most namespaces of a credential.
+const NAMESPACES_MAX: usize = 64;
+
+/// Longest time that a replaced credential goes on.
+const GRACE_MAX: Duration = Duration::from_hours(365 * 24);
+
+/// Whether a credential opens anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialState {
+    /// It does.
+    Valid,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+impl CredentialState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Valid, Self::Expired, Self::Revoked];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The state of `credential` at `now`.
+    pub fn of(credential: &Credential, now: Timestamp) -> Self {
+        match (credential.revoked_at, credential.expires_at) {
+            (Some(_), _) => Self::Revoked,
+            (None, Some(expires)) if expires <= now => Self::Expired,
+            (None, _) => Self::Valid,
+        }
+    }
+}
+
+impl Admin {
+    /// The credentials that `who` administers, oldest first, after the one that was made at this time and has this id;
+    /// of one tenant, or of all; in one state, or in any.
+    pub async fn credentials(
+        &self,
+        who: &Principal,
+        tenant: Option<&Tenant>,
+        state: Option<CredentialState>,
+        after: Option<(Timestamp, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<Credential>> {
+        if !is_operator(who) && !who.rights.has(Right::Admin) {
+            return Err(authorize::refuse(Right::Admin));
+        }
+        let metadata = &self.store.metadata;
+        let mut found = match (tenant, &who.tenants) {
+            (Some(tenant), _) => metadata.list_credentials(Some(tenant)).await?,
+            (None, Tenants::Own) if !is_operator(who) => metadata.list_credentials(Some(&who.tenant)).await?,
+            (None, _) => metadata.list_credentials(None).await?,
+        };
+        let now = self.store.clock.now();
+        found.retain(|one| administers(who, one).is_ok());
+        found.retain(|one| state.is_none_or(|state| CredentialState::of(one, now) == state));
+        found.sort_by_key(|one| (one.created_at, one.id));
+        found.retain(|one| after.is_none_or(|after| (one.created_at, one.id) > after));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// One credential that `who` administers.
+    pub async fn credential(&self, who: &Principal, id: Uuid) -> Result<Credential> {
+        let all = self.store.metadata.list_credentials(None).await?;
+        let found = all.into_iter().find(|one| one.id == id).ok_or(Error::NoSuchCredential)?;
+        administers(who, &found).map_err(|denied| answer(denied, Error::NoSuchCredential))?;
+        Ok(found)
+    }
+
+    /// Makes a credential. Its secret is in the answer and nowhere else.
+    pub async fn create_credential(
+        &self,
+        who: &Principal,
+        request: NewKeyRequest,
+    ) -> Result<(Credential, NewKey)> {
+        let scope = Scope::Part(&request.tenant, request.namespaces.as_deref());
+        allow(who, scope, Error::Forbidden(Right::Admin))?;
+        may_hand_out(who, request.rights).map_err(|denied| answer(denied, Error::Internal))?;
+        if request.rights.iter().next().is_none() {
+            return Err(Invalid::new("rights", "must name at least one right").into());
+        }
+        if request.description.len() > DESCRIPTION_BYTES_MAX
+            || request.description.chars().any(char::is_control)
+        {
+            let rule = "must have at most 1024 bytes, and no control characters";
+            return Err(Invalid::new("description", rule).into());
+        }
+        if request.namespaces.as_ref().is_some_and(|all| all.is_empty() || all.len() > NAMESPACES_MAX) {
+            return Err(Invalid::new("namespaces", "must be 1 to 64 names, or null for all").into());
+        }
+        if request.expires_at.is_some_and(|at| at <= self.store.clock.now()) {
+            return Err(Invalid::new("expires_at", "must be in the future").into());
+        }
+        self.access.issue(request).await
+    }
+
+    /// Makes a credential that may do what this one may, which ends at once or after `grace`.
+    pub async fn rotate_credential(
+        &self,
+        who: &Principal,
+        id: Uuid,
+        grace: Duration,
+    ) -> Result<(Credential, NewKey)> {
+        if grace > GRACE_MAX {
+            return Err(Invalid::new("grace_seconds", "must be at most 31536000 (365 days)").into());
+        }
+        self.handed_out(who, id).await?;
+        self.access.rotate_key(id, grace).await
+    }
+
+    /// Revokes a credential, within a second on every server.
+    pub async fn revoke_credential(&self, who: &Principal, id: Uuid) -> Result<()> {
+        self.handed_out(who, id).await?;
+        self.access.revoke_key(id).await
+    }
+
+    /// A credential that `who` could have handed out.
+    async fn handed_out(&self, who: &Principal, id: Uuid) -> Result<()> {
+        let found = self.credential(who, id).await?;
+        may_hand_out(who, found.rights).map_err(|denied| answer(denied, Error::NoSuchCredential))
+    }
+}
+
+fn administers(who: &Principal, one: &Credential) -> Result<(), crate::domain::principal::Denied> {
+    administer(who, Scope::Part(&one.tenant, one.namespaces.as_deref()))
+}

@@ -1,0 +1,52 @@
+//! What is stored, what is saved, and how much room is left.
+
+use super::Admin;
+use super::buckets::reader;
+use crate::access::administer::is_operator;
+use crate::application::error::Result;
+use crate::application::ports::metadata::{Retained, SpaceUsage};
+use crate::domain::address::{Namespace, Tenant};
+use crate::domain::principal::Principal;
+
+/// How much room a file system has that something of the store lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VolumeRoom {
+    /// What lies there: a tier, or the database.
+    pub name: &'static str,
+    /// Bytes that the store may still write, the reserve included.
+    pub free: u64,
+    /// Bytes of the whole file system.
+    pub total: u64,
+    /// Bytes that uploads leave free.
+    pub reserve: u64,
+    /// Whether uploads are refused.
+    pub full: bool,
+}
+
+/// Figures of spaces; and, for an operator, of what they lie on.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// By space and storage class.
+    pub spaces: Vec<SpaceUsage>,
+    /// File systems; only an operator sees them.
+    pub volumes: Option<Vec<VolumeRoom>>,
+    /// Data files that nothing names any more; only an operator sees them.
+    pub retained: Option<Retained>,
+}
+
+impl Admin {
+    /// The figures that `who` may see; of one tenant or namespace, or of all.
+    pub async fn figures(
+        &self,
+        who: &Principal,
+        tenant: Option<&Tenant>,
+        namespace: Option<&Namespace>,
+    ) -> Result<Figures> {
+        let spaces = self.store.usage(&reader(who)?, tenant, namespace).await?;
+        if !is_operator(who) {
+            return Ok(Figures { spaces, volumes: None, retained: None });
+        }
+        let retained = self.store.metadata.retained().await?;
+        Ok(Figures { spaces, volumes: Some(self.reserve.rooms()), retained: Some(retained) })
+    }
+}
