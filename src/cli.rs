@@ -237,7 +237,7 @@ pub struct KeyCreate {
     /// tenant's]
     #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = NamespacePattern::parse)]
     pub namespaces: Vec<NamespacePattern>,
-    /// Its rights: of read, write, delete, admin
+    /// Its rights: of read, write, delete, admin; and over the whole store metrics, operator (docs/admin.md)
     #[arg(long, default_value = "read,write,delete", value_parser = Rights::parse)]
     pub rights: Rights,
     /// How long it is valid: a number and s, m, h or d [default: until revoked]

@@ -367,7 +367,7 @@ async fn with_rules(bad: &Bad, name: &str) -> SpaceAddress {
         ..Rule::default()
     };
     let setting = Setting::Lifecycle(Lifecycle { rules: vec![rule], small_objects_move: true });
-    metadata.put_setting(&address, &bucket, &setting, None).await.unwrap().unwrap();
+    metadata.put_setting(&address, Some(&bucket), &setting, None).await.unwrap().unwrap();
     address
 }
 
@@ -406,7 +406,7 @@ async fn objects_under_rules() {
         ..Rule::default()
     };
     let setting = Setting::Lifecycle(Lifecycle { rules: vec![rule], small_objects_move: true });
-    metadata.put_setting(&space(), &bucket, &setting, None).await.unwrap().unwrap();
+    metadata.put_setting(&space(), Some(&bucket), &setting, None).await.unwrap().unwrap();
     bad.running.clock.advance(3 * DAY_MILLIS);
     bad.fails("UPDATE", "objects", three[0].0.0).await;
     bad.run("lifecycle").await;

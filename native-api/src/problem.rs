@@ -154,6 +154,7 @@ impl Problem {
             Error::Conflict => (StatusCode::CONFLICT, "conflict"),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::PolicyDenies => (StatusCode::FORBIDDEN, "denied_by_policy"),
+            Error::PolicyBlocked => (StatusCode::FORBIDDEN, "policy_blocked"),
             Error::Locked => (StatusCode::FORBIDDEN, "object_locked"),
             Error::NoObjectLock => (StatusCode::BAD_REQUEST, "object_lock_not_enabled"),
             Error::WrongVersioning => (StatusCode::CONFLICT, "wrong_versioning"),

@@ -73,15 +73,57 @@ impl Store {
     /// Sets a document of a bucket's space.
     pub async fn put_setting(&self, who: &Principal, bucket: &BucketName, setting: Setting) -> Result<()> {
         setting.validate()?;
-        self.decide_and_set(who, bucket, &setting).await
+        self.decide_and_set(who, &Place::Bucket(bucket.clone()), &setting).await
+    }
+
+    /// Sets a document of a space that exists, whether a bucket names it or not.
+    pub(crate) async fn put_space_setting(
+        &self,
+        who: &Principal,
+        space: &SpaceAddress,
+        setting: Setting,
+    ) -> Result<()> {
+        setting.validate()?;
+        self.decide_and_set(who, &Place::Space(space.clone()), &setting).await
+    }
+
+    /// Removes a document of a space, whether a bucket names it or not; there need be none.
+    pub(crate) async fn delete_space_setting(
+        &self,
+        who: &Principal,
+        space: &SpaceAddress,
+        kind: SettingKind,
+    ) -> Result<()> {
+        self.enter_space(who, kind.removed_by(), space).await?;
+        let deleted = self.metadata.delete_setting(space, None, kind).await?.map_err(refused);
+        self.noted(kind, deleted)
+    }
+
+    /// A space that exists, for who may do `action` there, and what is set on it.
+    pub(crate) async fn enter_space(
+        &self,
+        who: &Principal,
+        action: Action,
+        address: &SpaceAddress,
+    ) -> Result<Entered> {
+        let space = self.metadata.space(&Place::Space(address.clone())).await?.ok_or(Error::NoSuchSpace)?;
+        let settings = self.settings_at(space.id, space.settings).await?;
+        let entered = Entered::at(address.clone(), Some(space), None);
+        let entered = Entered { settings, acls: self.acls, ..entered };
+        entered.allow(who, Wish::of(action, None), None)?;
+        Ok(entered)
     }
 
     /// Decides on what is set as it stands, and sets `setting` only if that still stands then: of two owners' settings at
     /// once, neither is decided without the other.
-    async fn decide_and_set(&self, who: &Principal, bucket: &BucketName, setting: &Setting) -> Result<()> {
+    async fn decide_and_set(&self, who: &Principal, place: &Place, setting: &Setting) -> Result<()> {
         let kind = setting.kind();
         for _ in 0..ATTEMPTS_MAX {
-            let entered = self.enter_to_set(who, kind.set_by(), bucket).await?;
+            let entered = match place {
+                Place::Bucket(bucket) => self.enter_to_set(who, kind.set_by(), bucket).await?,
+                Place::Space(space) => self.enter_space(who, kind.set_by(), space).await?,
+            };
+            let bucket = entered.bucket.as_ref();
             self.check_setting(&entered, setting)?;
             let at = entered.space.as_ref().map(|space| space.settings);
             match self.metadata.put_setting(&entered.address, bucket, setting, at).await? {
@@ -115,7 +157,7 @@ impl Store {
                 return Err(Invalid::new("policy", format!("Invalid principal in policy: {unknown}")).into());
             }
         }
-        self.decide_and_set(who, bucket, &Setting::Policy(Arc::new(policy))).await?;
+        self.decide_and_set(who, &Place::Bucket(bucket.clone()), &Setting::Policy(Arc::new(policy))).await?;
         Ok(entered.address)
     }
 
@@ -127,7 +169,8 @@ impl Store {
         kind: SettingKind,
     ) -> Result<()> {
         let entered = self.enter_to_set(who, kind.removed_by(), bucket).await?;
-        let deleted = self.metadata.delete_setting(&entered.address, bucket, kind).await?.map_err(refused);
+        let deleted =
+            self.metadata.delete_setting(&entered.address, Some(bucket), kind).await?.map_err(refused);
         self.noted(kind, deleted)
     }
 
@@ -164,7 +207,7 @@ impl Store {
         config: LockConfig,
     ) -> Result<()> {
         let entered = self.enter_to_set(who, Action::PutBucketObjectLockConfiguration, bucket).await?;
-        self.metadata.set_object_lock(&entered.address, bucket, config).await?.map_err(refused)
+        self.metadata.set_object_lock(&entered.address, Some(bucket), config).await?.map_err(refused)
     }
 
     /// An object of a space whose versions can be locked; what holds it is in it.

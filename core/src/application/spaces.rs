@@ -68,7 +68,7 @@ impl Store {
             (false, false) => None,
         };
         for setting in setting.into_iter().chain(tags) {
-            self.metadata.put_setting(&address, name, &setting, None).await?.map_err(refused)?;
+            self.metadata.put_setting(&address, Some(name), &setting, None).await?.map_err(refused)?;
         }
         Ok(bucket)
     }

@@ -56,7 +56,7 @@ pub(super) async fn object_lock_and_suspension(store: Store) -> Pair {
     bench.set_versioning(Versioning::Enabled).await;
     let (locking, suspending) = (bench.clone(), bench.clone());
     let lock: Work<String> = Box::pin(async move {
-        said(locking.store.set_object_lock(&locking.space, &name, LockConfig::default()).await.unwrap())
+        said(locking.store.set_object_lock(&locking.space, Some(&name), LockConfig::default()).await.unwrap())
     });
     let suspend: Work<String> = Box::pin(async move {
         let now = suspending.now();
@@ -127,7 +127,7 @@ pub(super) async fn a_setting_and_a_bucket_that_goes(store: Store) -> Pair {
     let (setting, through) = (bench.clone(), name.clone());
     let set: Work<String> = Box::pin(async move {
         let tags = Setting::Tags([("k".to_owned(), "v".to_owned())].into());
-        said(setting.store.put_setting(&setting.space, &through, &tags, None).await.unwrap())
+        said(setting.store.put_setting(&setting.space, Some(&through), &tags, None).await.unwrap())
     });
     pair(&bench, set, remove(&bench, &name), move |answers| {
         Box::pin(async move {

@@ -3,8 +3,10 @@
 mod buckets;
 mod can;
 mod credentials;
+mod documents;
 mod events;
 mod limits;
+mod spaces;
 mod stuck;
 mod usage;
 mod whoami;
@@ -38,6 +40,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(whoami::whoami))
         .routes(routes!(can::can))
+        .routes(routes!(spaces::list))
+        .routes(routes!(spaces::get))
+        .routes(routes!(spaces::set, spaces::remove))
         .routes(routes!(buckets::list, buckets::create))
         .routes(routes!(buckets::get, buckets::delete))
         .routes(routes!(credentials::list, credentials::create))

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use juststorage_core::application::admin::VolumeRoom;
+use juststorage_core::application::ports::metadata::SpaceUsage;
 use juststorage_core::domain::address::Namespace;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,7 +13,6 @@ use crate::app::App;
 use crate::extract::{Call, Params};
 use crate::handlers::usage::UsageTotal;
 use crate::problem::Failure;
-use crate::render::SpaceUsageBody;
 
 /// The spaces to show.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -29,7 +29,7 @@ pub(crate) struct FiguresParams {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FiguresBody {
     /// By space and storage class.
-    spaces: Vec<SpaceUsageBody>,
+    spaces: Vec<SpaceFiguresBody>,
     /// Over all of them.
     total: UsageTotal,
     /// The file systems of tiers and database; `null` unless the caller is an operator.
@@ -38,6 +38,31 @@ pub(crate) struct FiguresBody {
     /// Data files that nothing names any more, kept for the retention; `null` unless the caller is an operator.
     #[schema(required)]
     retained: Option<RetainedBody>,
+}
+
+/// Figures of one storage class of a space.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SpaceFiguresBody {
+    /// The service or collection.
+    namespace: String,
+    /// The tenant.
+    tenant: String,
+    /// The storage class.
+    #[schema(pattern = "^(hot|cold)$")]
+    storage_class: &'static str,
+    #[serde(flatten)]
+    figures: UsageTotal,
+}
+
+impl SpaceFiguresBody {
+    fn of(usage: &SpaceUsage) -> Self {
+        Self {
+            namespace: usage.address.namespace.to_string(),
+            tenant: usage.address.tenant.to_string(),
+            storage_class: usage.class.as_str(),
+            figures: UsageTotal::of(std::slice::from_ref(usage)),
+        }
+    }
 }
 
 /// How much room a file system has.
@@ -101,7 +126,7 @@ pub(crate) async fn usage(
     let retained = figures.retained;
     Ok(Json(FiguresBody {
         total: UsageTotal::of(&figures.spaces),
-        spaces: figures.spaces.iter().map(SpaceUsageBody::of).collect(),
+        spaces: figures.spaces.iter().map(SpaceFiguresBody::of).collect(),
         volumes,
         retained: retained.map(|kept| RetainedBody { segments: kept.segments, bytes: kept.bytes }),
     }))

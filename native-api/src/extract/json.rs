@@ -35,6 +35,17 @@ impl Call {
         parse(&bytes)
     }
 
+    /// The JSON body of an authenticated call, as it was sent. It is read by whoever knows what it should be.
+    pub(crate) async fn json_text(
+        &self,
+        api: &NativeApi,
+        proven: &Proven,
+        body: Body,
+    ) -> Result<(Bytes, Room), Failure> {
+        require_json(&self.headers)?;
+        gather(body, api.store.room(proven.tenant()), JSON_BYTES_MAX).await
+    }
+
     /// As [`Self::json`], or no body at all.
     pub(crate) async fn json_if_any<T: DeserializeOwned>(
         &self,

@@ -4,9 +4,12 @@ use serde_json::Value;
 
 use crate::support::Server;
 
-const CALLS: [(&str, &[&str]); 32] = [
+const CALLS: [(&str, &[&str]); 35] = [
     ("/v1/admin/whoami", &["get"]),
     ("/v1/admin/can", &["get"]),
+    ("/v1/admin/spaces", &["get"]),
+    ("/v1/admin/spaces/{namespace}/{tenant}", &["get"]),
+    ("/v1/admin/spaces/{namespace}/{tenant}/{setting}", &["put", "delete"]),
     ("/v1/admin/buckets", &["get", "post"]),
     ("/v1/admin/buckets/{bucket}", &["get", "delete"]),
     ("/v1/admin/credentials", &["get", "post"]),

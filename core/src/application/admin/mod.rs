@@ -8,6 +8,7 @@ mod credentials;
 mod events;
 mod explain;
 mod limits;
+mod spaces;
 mod upkeep;
 mod usage;
 
@@ -26,6 +27,7 @@ pub use credentials::CredentialState;
 pub use events::{Event, EventFilter, EventResult, Events, IDENTIFIED_MAX, STRANGERS_MAX};
 pub use explain::{Explained, Outcome, Subject};
 pub use limits::TenantUse;
+pub use spaces::SpaceChange;
 pub use upkeep::{Backlog, Findings, WorkerReport, Workers};
 pub use usage::{Figures, VolumeRoom};
 

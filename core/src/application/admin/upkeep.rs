@@ -93,7 +93,7 @@ impl Admin {
             self.store.metadata.begin_scrub(self.store.clock.now()).await?;
         }
         tracing::info!(worker = name, who = who.name, "worker is to run now");
-        Ok(self.board.wake(name))
+        Ok(self.board.wake(name, true))
     }
 
     /// Items that were put aside, of one worker or of all; at most so many.
@@ -113,7 +113,7 @@ impl Admin {
             return Err(Error::NoSuchItem);
         }
         for name in NAMES {
-            self.board.wake(name);
+            self.board.wake(name, false);
         }
         Ok(due)
     }

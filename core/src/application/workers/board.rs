@@ -1,6 +1,7 @@
 //! What the workers of this process are doing, for whoever looks; and a bell for each of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,7 +69,22 @@ pub struct Board(Arc<Mutex<BTreeMap<&'static str, Entry>>>);
 #[derive(Default)]
 struct Entry {
     status: WorkerStatus,
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
+}
+
+/// Ends a worker's rest.
+#[derive(Default)]
+pub(super) struct Bell {
+    rung: Notify,
+    urgent: AtomicBool,
+}
+
+impl Bell {
+    /// Waits until it rings. Whether everything is due then, in time or not.
+    pub(super) async fn heard(&self) -> bool {
+        self.rung.notified().await;
+        self.urgent.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// What a step came to.
@@ -87,7 +103,7 @@ impl Board {
     }
 
     /// Enters a worker. Returns its bell.
-    pub(super) fn enter(&self, name: &'static str, exclusive: bool) -> Arc<Notify> {
+    pub(super) fn enter(&self, name: &'static str, exclusive: bool) -> Arc<Bell> {
         let mut entries = self.lock();
         let entry = entries.entry(name).or_default();
         entry.status = WorkerStatus { name, exclusive, ..WorkerStatus::default() };
@@ -134,11 +150,13 @@ impl Board {
         NAMES.into_iter().map(|name| known(name).unwrap_or_else(|| missing(name))).collect()
     }
 
-    /// Ends a worker's rest. Whether it takes its next step now: not where another server does the work.
-    pub fn wake(&self, name: &str) -> bool {
+    /// Ends a worker's rest; `urgent` makes everything due, in time or not. Whether it takes its next step now: not where
+    /// another server does the work.
+    pub fn wake(&self, name: &str, urgent: bool) -> bool {
         let entries = self.lock();
         let Some(entry) = entries.get(name) else { return false };
-        entry.bell.notify_one();
+        entry.bell.urgent.fetch_or(urgent, Ordering::AcqRel);
+        entry.bell.rung.notify_one();
         entry.status.state != WorkerState::Elsewhere
     }
 }

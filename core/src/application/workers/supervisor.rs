@@ -68,7 +68,7 @@ impl<M: Leases + ?Sized> Supervisor<M> {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(rest) => {}
-                    () = bell.notified() => worker.hurry(),
+                    urgent = bell.heard() => if urgent { worker.hurry() },
                 }
             }
             if worker.exclusive()

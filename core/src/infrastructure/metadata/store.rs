@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::read::{objects, usage, validate};
+use super::read::{objects, spaces as pages, usage, validate};
 use super::session::database::Database;
 use super::upkeep::segments::Announcement;
 use super::upkeep::{garbage, holds, kept, leases, relocate, scrub, segments, stuck};
@@ -14,7 +14,7 @@ use crate::application::ports::metadata::{
     BucketDeletion, Catalogue, Credential, Credentials, Draft, Found, Hold, Inconsistency, KeptSegment,
     LeafRecord, Leases, Leftover, LifecyclePass, ListQuery, ListUploadsQuery, MetadataError, MetadataStore,
     Move, Mutation, Objects, Outcome, Place, PutObject, Refusal, Relocation, Retained, ScrubPass,
-    SegmentRecord, SpaceUsage, Spaces, Stuck, Swept, Target, Upkeep, Uploads, WriterId,
+    SegmentRecord, SpaceEntry, SpaceUsage, Spaces, Stuck, Swept, Target, Upkeep, Uploads, WriterId,
 };
 use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -154,6 +154,33 @@ impl Spaces for SqlMetadata {
         self.lookups.space(place).await
     }
 
+    async fn make_space(&self, space: &SpaceAddress, now: Timestamp) -> Answer<Space> {
+        Ok(spaces::make(&self.db, space, now).await?)
+    }
+
+    async fn list_spaces(
+        &self,
+        tenant: Option<&Tenant>,
+        prefix: &str,
+        after: Option<&SpaceAddress>,
+        limit: u32,
+    ) -> Answer<Vec<SpaceEntry>> {
+        Ok(pages::list(&self.db, tenant, prefix, after, limit).await?)
+    }
+
+    async fn space_entry(&self, space: &SpaceAddress) -> Answer<Option<SpaceEntry>> {
+        Ok(pages::entry(&self.db, space).await?)
+    }
+
+    async fn set_default_class(
+        &self,
+        space: &SpaceAddress,
+        class: StorageClass,
+        now: Timestamp,
+    ) -> Answer<Space> {
+        Ok(spaces::set_default_class(&self.db, space, class, now).await?)
+    }
+
     async fn set_versioning(
         &self,
         space: &SpaceAddress,
@@ -166,7 +193,7 @@ impl Spaces for SqlMetadata {
     async fn set_object_lock(
         &self,
         space: &SpaceAddress,
-        bucket: &BucketName,
+        bucket: Option<&BucketName>,
         config: LockConfig,
     ) -> Answer<Result<(), Refusal>> {
         Ok(settings::set_object_lock(&self.db, space, bucket, config).await?)
@@ -175,7 +202,7 @@ impl Spaces for SqlMetadata {
     async fn put_setting(
         &self,
         space: &SpaceAddress,
-        bucket: &BucketName,
+        bucket: Option<&BucketName>,
         setting: &Setting,
         at: Option<SettingsRevision>,
     ) -> Answer<Result<(), Refusal>> {
@@ -185,7 +212,7 @@ impl Spaces for SqlMetadata {
     async fn delete_setting(
         &self,
         space: &SpaceAddress,
-        bucket: &BucketName,
+        bucket: Option<&BucketName>,
         kind: SettingKind,
     ) -> Answer<Result<(), Refusal>> {
         Ok(settings::write(&self.db, space, bucket, kind, None, None).await?)

@@ -25,7 +25,7 @@ async fn locking(store: &dyn MetadataStore) -> Bench<'_> {
     let bench = Bench::new(store).await;
     let name = bench.bucket().await;
     bench.set_versioning(Versioning::Enabled).await;
-    store.set_object_lock(&bench.space, &name, LockConfig::default()).await.unwrap().unwrap();
+    store.set_object_lock(&bench.space, Some(&name), LockConfig::default()).await.unwrap().unwrap();
     bench
 }
 
@@ -70,7 +70,7 @@ pub async fn a_held_version_stays_on_every_path(store: &dyn MetadataStore) {
     let null = bench.has_put("k", b"null").await;
     let name = bench.bucket().await;
     bench.set_versioning(Versioning::Enabled).await;
-    store.set_object_lock(&bench.space, &name, LockConfig::default()).await.unwrap().unwrap();
+    store.set_object_lock(&bench.space, Some(&name), LockConfig::default()).await.unwrap().unwrap();
     let lock = retained(&bench, LockMode::Governance);
     let change_of = LockChange::Retention { retention: lock.retention, bypass: false };
     assert_eq!(object(bench.one(change(&null, change_of)).await).lock, lock);
@@ -141,7 +141,11 @@ pub async fn new_versions_get_the_default_retention(store: &dyn MetadataStore) {
     let name = bench.bucket().await;
     bench.set_versioning(Versioning::Enabled).await;
     let default_retention = DefaultRetention::new(LockMode::Compliance, Period::Days(1)).ok();
-    store.set_object_lock(&bench.space, &name, LockConfig { default_retention }).await.unwrap().unwrap();
+    store
+        .set_object_lock(&bench.space, Some(&name), LockConfig { default_retention })
+        .await
+        .unwrap()
+        .unwrap();
     let space = bench.space().await;
     assert_eq!(space.object_lock, Some(LockConfig { default_retention }));
     let plain = bench.has_put("plain", b"1").await;
@@ -164,7 +168,7 @@ pub async fn locking_takes_versioning_and_keeps_it(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let name = bench.bucket().await;
     let lock = LockConfig::default();
-    let set = async || store.set_object_lock(&bench.space, &name, lock).await.unwrap();
+    let set = async || store.set_object_lock(&bench.space, Some(&name), lock).await.unwrap();
     assert_eq!(set().await, Err(Refusal::WrongVersioning));
     bench.set_versioning(Versioning::Suspended).await;
     assert_eq!(set().await, Err(Refusal::WrongVersioning));
@@ -179,7 +183,7 @@ pub async fn locking_takes_versioning_and_keeps_it(store: &dyn MetadataStore) {
         assert_eq!(changed, Err(Refusal::WrongVersioning));
     }
     let stranger = Bench::new(store).await;
-    let wrong = store.set_object_lock(&stranger.space, &name, lock).await.unwrap();
+    let wrong = store.set_object_lock(&stranger.space, Some(&name), lock).await.unwrap();
     assert_eq!(wrong, Err(Refusal::NoSuchBucket));
     bench.finish().await;
 }

@@ -110,6 +110,8 @@ macro_rules! metadata_promises {
         $promise!(scrub, a_segment_is_adopted_whole_or_not_at_all);
         $promise!(spaces, buckets_name_spaces);
         $promise!(spaces, buckets_are_listed_by_name);
+        $promise!(spaces, spaces_are_listed_by_address);
+        $promise!(spaces, a_space_has_settings_without_a_bucket);
         $promise!(spaces, only_an_empty_bucket_can_be_deleted);
         $promise!(spaces, a_write_through_a_bucket_that_is_gone_is_refused);
         $promise!(spaces, usage_is_what_a_recount_finds);

@@ -26,7 +26,7 @@ pub async fn documents_replace_their_kind_and_move_the_revision(store: &dyn Meta
     let mut last = space.settings;
     let access = Setting::PublicAccess(Declared::Set(PublicAccess::DEFAULT));
     for setting in [tags("1"), access.clone(), tags("2")] {
-        store.put_setting(&bench.space, &name, &setting, None).await.unwrap().unwrap();
+        store.put_setting(&bench.space, Some(&name), &setting, None).await.unwrap().unwrap();
         let now = bench.space().await.settings;
         assert!(now > last);
         last = now;
@@ -34,9 +34,9 @@ pub async fn documents_replace_their_kind_and_move_the_revision(store: &dyn Meta
     let expected: SpaceSettings = [tags("2"), access].into_iter().collect();
     assert_eq!(store.settings(space.id).await.unwrap(), (last, expected));
     assert_eq!(bench.has_put("k", b"1").await.settings, last, "an object tells the revision of its space");
-    store.delete_setting(&bench.space, &name, SettingKind::Tags).await.unwrap().unwrap();
-    store.delete_setting(&bench.space, &name, SettingKind::Cors).await.unwrap().unwrap();
-    let stale = store.put_setting(&bench.space, &name, &tags("3"), Some(last)).await.unwrap();
+    store.delete_setting(&bench.space, Some(&name), SettingKind::Tags).await.unwrap().unwrap();
+    store.delete_setting(&bench.space, Some(&name), SettingKind::Cors).await.unwrap().unwrap();
+    let stale = store.put_setting(&bench.space, Some(&name), &tags("3"), Some(last)).await.unwrap();
     assert_eq!(stale, Err(Refusal::Changed), "what was decided on settings that are gone");
     let (revision, settings) = store.settings(space.id).await.unwrap();
     assert!(revision > last && settings.tags.is_none() && settings.public_access.is_some());
@@ -49,16 +49,16 @@ pub async fn documents_are_set_through_the_bucket_that_names_the_space(store: &d
     let name = bench.bucket().await;
     let stranger = Bench::new(store).await;
     stranger.bucket().await;
-    let wrong = store.put_setting(&stranger.space, &name, &tags("1"), None).await.unwrap();
+    let wrong = store.put_setting(&stranger.space, Some(&name), &tags("1"), None).await.unwrap();
     assert_eq!(wrong, Err(Refusal::NoSuchBucket));
     assert!(stranger.space().await.settings.is_untouched());
-    store.put_setting(&bench.space, &name, &tags("1"), None).await.unwrap().unwrap();
+    store.put_setting(&bench.space, Some(&name), &tags("1"), None).await.unwrap().unwrap();
     let before = bench.space().await;
     store.delete_bucket(&name, bench.now()).await.unwrap();
     let after = bench.space().await;
     assert!(after.settings > before.settings, "what is remembered of it never comes back");
     assert_eq!(store.settings(after.id).await.unwrap().1, SpaceSettings::default());
-    let gone = store.delete_setting(&bench.space, &name, SettingKind::Tags).await.unwrap();
+    let gone = store.delete_setting(&bench.space, Some(&name), SettingKind::Tags).await.unwrap();
     assert_eq!(gone, Err(Refusal::NoSuchBucket));
     bench.finish().await;
 }
@@ -72,7 +72,7 @@ pub async fn lifecycle_passes_are_found_until_done(store: &dyn MetadataStore) {
         due.into_iter().find(|(space, _)| *space == bench.space).map(|(_, pass)| pass.unwrap())
     };
     assert_eq!(next(Timestamp(i64::MAX)).await, None);
-    store.put_setting(&bench.space, &name, &Setting::Lifecycle(rules()), None).await.unwrap().unwrap();
+    store.put_setting(&bench.space, Some(&name), &Setting::Lifecycle(rules()), None).await.unwrap().unwrap();
     let begun = bench.now();
     let mut pass = next(begun).await.unwrap();
     assert_eq!((pass.lifecycle.clone(), pass.place.clone()), (rules(), None));
@@ -84,7 +84,7 @@ pub async fn lifecycle_passes_are_found_until_done(store: &dyn MetadataStore) {
     let mut changed = rules();
     changed.rules[0].expiration = Some(Expiration::Days(2));
     store
-        .put_setting(&bench.space, &name, &Setting::Lifecycle(changed.clone()), None)
+        .put_setting(&bench.space, Some(&name), &Setting::Lifecycle(changed.clone()), None)
         .await
         .unwrap()
         .unwrap();
@@ -94,7 +94,7 @@ pub async fn lifecycle_passes_are_found_until_done(store: &dyn MetadataStore) {
     store.save_lifecycle(&anew, bench.now()).await.unwrap();
     assert_eq!(next(begun).await, None, "done");
     assert!(next(Timestamp(begun.millis() + 1)).await.is_some(), "due again");
-    store.delete_setting(&bench.space, &name, SettingKind::Lifecycle).await.unwrap().unwrap();
+    store.delete_setting(&bench.space, Some(&name), SettingKind::Lifecycle).await.unwrap().unwrap();
     assert_eq!(next(Timestamp(i64::MAX)).await, None);
     bench.finish().await;
 }

@@ -6,10 +6,12 @@ use crate::application::ports::metadata::{
     BucketDeletion, DeleteObject, ListQuery, MetadataStore, Mutation, Place, PutObject, Refusal, Target,
     UpdateObject,
 };
-use crate::domain::address::BucketName;
+use crate::domain::address::{BucketName, Namespace, SpaceAddress};
 use crate::domain::multipart::UploadId;
 use crate::domain::object::{Attributes, ObjectId};
+use crate::domain::object_lock::LockConfig;
 use crate::domain::precondition::Preconditions;
+use crate::domain::settings::{Setting, SettingKind};
 use crate::domain::space::Versioning;
 use crate::domain::storage_class::StorageClass;
 
@@ -30,6 +32,81 @@ pub async fn buckets_name_spaces(store: &dyn MetadataStore) {
     assert_eq!(store.space(&Place::Space(stranger.space.clone())).await.unwrap(), None, "no trace");
     let unknown = BucketName::new("no-such-bucket").unwrap();
     assert_eq!(store.space(&Place::Bucket(unknown)).await.unwrap(), None);
+    bench.finish().await;
+}
+
+/// In order of namespace and tenant, by tenant, prefix and page; each with its buckets and figures.
+pub async fn spaces_are_listed_by_address(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let tenant = &bench.space.tenant;
+    let address = |namespace: &str| SpaceAddress::new(Namespace::new(namespace).unwrap(), tenant.clone());
+    let tag = tenant.as_str();
+    let mut addresses: Vec<_> =
+        ["a.1", "a-2", "ab", "b1"].iter().map(|end| address(&format!("{tag}-{end}"))).collect();
+    for address in &addresses {
+        store.make_space(address, bench.now()).await.unwrap();
+    }
+    addresses.sort_by(|one, other| one.namespace.as_str().cmp(other.namespace.as_str()));
+    let list = async |tenant, prefix: &str, after: Option<&SpaceAddress>, limit| {
+        let page = store.list_spaces(tenant, prefix, after, limit).await.unwrap();
+        page.into_iter().map(|entry| entry.space.address).collect::<Vec<_>>()
+    };
+    let prefix = format!("{tag}-");
+    assert_eq!(list(Some(tenant), &prefix, None, 10).await, addresses);
+    assert_eq!(list(None, &prefix, None, 10).await, addresses, "of all tenants");
+    assert_eq!(list(Some(tenant), &format!("{tag}-a"), None, 10).await, addresses[..3]);
+    assert_eq!(list(Some(tenant), &prefix, Some(&addresses[0]), 2).await, addresses[1..3]);
+    assert_eq!(list(Some(tenant), &prefix, Some(&addresses[3]), 2).await, []);
+    // The same namespace of another tenant is another space, and comes beside it.
+    let stranger = Bench::new(store).await;
+    let theirs = SpaceAddress::new(addresses[1].namespace.clone(), stranger.space.tenant.clone());
+    store.make_space(&theirs, bench.now()).await.unwrap();
+    let both = list(None, addresses[1].namespace.as_str(), None, 10).await;
+    assert_eq!(both.len(), 2);
+    let behind = list(None, addresses[1].namespace.as_str(), Some(&both[0]), 10).await;
+    assert_eq!(behind, both[1..], "a page may end between two tenants of a namespace");
+
+    bench.has_put("k", b"counted").await;
+    let mut names = [bench.bucket().await, bench.bucket().await];
+    names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    let entry = store.space_entry(&bench.space).await.unwrap().unwrap();
+    assert_eq!(entry.buckets, names);
+    assert_eq!(entry.figures.iter().map(|figures| figures.logical_bytes).sum::<u64>(), 7);
+    let listed = store.list_spaces(Some(tenant), "", None, 100).await.unwrap();
+    assert!(listed.contains(&entry), "{listed:?}");
+    let empty = listed.iter().find(|one| one.space.address == addresses[0]).unwrap();
+    assert!(empty.buckets.is_empty(), "{empty:?}");
+    assert_eq!(store.space_entry(&address("nothing-here")).await.unwrap(), None);
+    bench.finish().await;
+}
+
+/// What is set does not take a bucket, and a space is made once.
+pub async fn a_space_has_settings_without_a_bucket(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let tags = Setting::Tags([("a".to_owned(), "b".to_owned())].into());
+    let missing = store.put_setting(&bench.space, None, &tags, None).await.unwrap();
+    assert_eq!(missing, Err(Refusal::NoSuchBucket));
+    let made = store.make_space(&bench.space, bench.now()).await.unwrap();
+    assert_eq!(store.make_space(&bench.space, bench.now()).await.unwrap(), made);
+    store.put_setting(&bench.space, None, &tags, Some(made.settings)).await.unwrap().unwrap();
+    let stale = store.put_setting(&bench.space, None, &tags, Some(made.settings)).await.unwrap();
+    assert_eq!(stale, Err(Refusal::Changed));
+    let (_, settings) = store.settings(made.id).await.unwrap();
+    assert!(settings.tags.is_some_and(|tags| tags.contains_key("a")));
+    store.delete_setting(&bench.space, None, SettingKind::Tags).await.unwrap().unwrap();
+    assert_eq!(store.settings(made.id).await.unwrap().1.tags, None);
+
+    let cold = store.set_default_class(&bench.space, StorageClass::Cold, bench.now()).await.unwrap();
+    assert_eq!((cold.id, cold.default_class), (made.id, StorageClass::Cold));
+    let fresh = SpaceAddress::new(Namespace::new("fresh").unwrap(), bench.space.tenant.clone());
+    let fresh = store.set_default_class(&fresh, StorageClass::Cold, bench.now()).await.unwrap();
+    assert_eq!(fresh.default_class, StorageClass::Cold, "made by that");
+
+    let unversioned = store.set_object_lock(&bench.space, None, LockConfig::default()).await.unwrap();
+    assert_eq!(unversioned, Err(Refusal::WrongVersioning));
+    store.set_versioning(&bench.space, Versioning::Enabled, bench.now()).await.unwrap().unwrap();
+    store.set_object_lock(&bench.space, None, LockConfig::default()).await.unwrap().unwrap();
+    assert!(store.space(&Place::Space(bench.space.clone())).await.unwrap().unwrap().object_lock.is_some());
     bench.finish().await;
 }
 

@@ -3,6 +3,7 @@
 mod browsers;
 mod credentials;
 mod overview;
+mod spaces;
 mod tenants;
 mod walls;
 

@@ -133,7 +133,8 @@ async fn background_work_is_shown_and_called() {
     server.send(delete.body(axum::body::Body::empty()).unwrap()).await.is(204);
     let waits = gc(&server.get("/v1/admin/workers").await.json(200));
     assert_eq!(waits["backlog"], json!({ "items": 1, "more": false }));
-    let run = |name: &str| server.json("POST", &format!("/v1/admin/workers/{name}/run"), &json!({}));
+    let run =
+        async |name: &str| server.json("POST", &format!("/v1/admin/workers/{name}/run"), &json!({})).await;
     run("nothing").await.refused(404, "worker_not_found", None);
     // No worker runs here; a pass of the scrubber begins all the same.
     assert_eq!(run("scrub").await.json(202), json!({ "name": "scrub", "woken": false }));

@@ -15,6 +15,8 @@ use crate::support::{Answer, Server};
 struct Fixture {
     bucket: String,
     credential: String,
+    /// A namespace with a space of the tenant.
+    namespace: &'static str,
     /// A bucket that is not there yet.
     fresh: String,
 }
@@ -95,6 +97,37 @@ fn rows() -> Vec<Row> {
             },
             [401, 404, 404, 403, 403, 200, 200, 200],
             "bucket_not_found",
+        ),
+        row(
+            "admin_list_spaces",
+            "GET",
+            |_| "/v1/admin/spaces?tenant=acme".into(),
+            [401, 200, 200, 200, 403, 200, 200, 200],
+            "",
+        ),
+        row(
+            "admin_get_space",
+            "GET",
+            |f| format!("/v1/admin/spaces/{}/acme", f.namespace),
+            [401, 404, 404, 403, 403, 200, 200, 200],
+            "space_not_found",
+        ),
+        with(
+            row(
+                "admin_set_space_setting",
+                "PUT",
+                |f| format!("/v1/admin/spaces/{}/acme/tags", f.namespace),
+                [401, 404, 404, 403, 403, 200, 200, 200],
+                "space_not_found",
+            ),
+            |_| json!({ "a": "b" }),
+        ),
+        row(
+            "admin_remove_space_setting",
+            "DELETE",
+            |f| format!("/v1/admin/spaces/{}/acme/lifecycle", f.namespace),
+            [401, 404, 404, 403, 403, 200, 200, 200],
+            "space_not_found",
         ),
         row(
             "admin_list_buckets",
@@ -271,7 +304,7 @@ async fn fixture(server: &Server, operator: &str, number: usize) -> Fixture {
     };
     server.metadata.put_aside(&item).await.unwrap();
     let credential = made["id"].as_str().unwrap().to_owned();
-    Fixture { bucket, credential, fresh: format!("fresh-{number}") }
+    Fixture { bucket, credential, namespace: "models", fresh: format!("fresh-{number}") }
 }
 
 /// An answer without what differs from request to request.
@@ -302,6 +335,7 @@ async fn every_call_of_administration_by_every_caller() {
     let nowhere = Fixture {
         bucket: "nothing-here".into(),
         credential: "018bcfe5-687b-7fff-bfff-ffffffffffff".into(),
+        namespace: "nowhere",
         fresh: "x".into(),
     };
     let mut number = 0;

@@ -33,7 +33,7 @@ pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use leases::Leases;
 pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Objects, Place, Target, VersionRef};
-pub use spaces::{BucketDeletion, LifecyclePass, SpaceUsage, Spaces};
+pub use spaces::{BucketDeletion, LifecyclePass, SpaceEntry, SpaceUsage, Spaces};
 pub use upkeep::{Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept, Upkeep};
 pub use uploads::Uploads;
 

@@ -18,6 +18,30 @@ pub trait Spaces: Send + Sync + 'static {
     /// The space at a place, if it exists.
     async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError>;
 
+    /// The space at an address, made if it does not exist.
+    async fn make_space(&self, space: &SpaceAddress, now: Timestamp) -> Result<Space, MetadataError>;
+
+    /// A page of spaces in order of namespace and tenant, after one; of one tenant, or of all; those whose namespace
+    /// begins with `prefix`.
+    async fn list_spaces(
+        &self,
+        tenant: Option<&Tenant>,
+        prefix: &str,
+        after: Option<&SpaceAddress>,
+        limit: u32,
+    ) -> Result<Vec<SpaceEntry>, MetadataError>;
+
+    /// One space as a page has it, if it exists.
+    async fn space_entry(&self, space: &SpaceAddress) -> Result<Option<SpaceEntry>, MetadataError>;
+
+    /// Sets the class of objects whose writer names none; the space is made if it does not exist.
+    async fn set_default_class(
+        &self,
+        space: &SpaceAddress,
+        class: StorageClass,
+        now: Timestamp,
+    ) -> Result<Space, MetadataError>;
+
     /// Sets whether a space's keys keep versions; the space is made if it does not exist. What was versioned
     /// once can only be suspended: `Off` means [`Versioning::Suspended`] there. Where versions can be locked,
     /// anything but enabled is [`Refusal::WrongVersioning`].
@@ -30,21 +54,21 @@ pub trait Spaces: Send + Sync + 'static {
 
     /// From now on versions in this space can be locked, and new ones get what `config` says; cannot be
     /// undone. [`Refusal::WrongVersioning`] unless versioning is enabled there, [`Refusal::NoSuchBucket`] if
-    /// `bucket` does not name the space.
+    /// `bucket` does not name the space, or, where none is named, if there is no such space.
     async fn set_object_lock(
         &self,
         space: &SpaceAddress,
-        bucket: &BucketName,
+        bucket: Option<&BucketName>,
         config: LockConfig,
     ) -> Result<Result<(), Refusal>, MetadataError>;
 
     /// Sets a document of a space, in place of the one of its kind. [`Refusal::NoSuchBucket`] if `bucket` does
-    /// not name the space.
+    /// not name the space, or, where none is named, if there is no such space.
     /// [`Refusal::Changed`] if the settings of the space are at another revision than `at`.
     async fn put_setting(
         &self,
         space: &SpaceAddress,
-        bucket: &BucketName,
+        bucket: Option<&BucketName>,
         setting: &Setting,
         at: Option<SettingsRevision>,
     ) -> Result<Result<(), Refusal>, MetadataError>;
@@ -53,7 +77,7 @@ pub trait Spaces: Send + Sync + 'static {
     async fn delete_setting(
         &self,
         space: &SpaceAddress,
-        bucket: &BucketName,
+        bucket: Option<&BucketName>,
         kind: SettingKind,
     ) -> Result<Result<(), Refusal>, MetadataError>;
 
@@ -124,6 +148,17 @@ pub trait Spaces: Send + Sync + 'static {
 
     /// How many writes are announced and neither committed nor abandoned, by space.
     async fn writing(&self) -> Result<Vec<(SpaceAddress, u64)>, MetadataError>;
+}
+
+/// A space, the buckets that name it, and its figures. Each is of its own moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpaceEntry {
+    /// The space.
+    pub space: Space,
+    /// The buckets that name it, in order of name.
+    pub buckets: Vec<BucketName>,
+    /// Its figures, by class.
+    pub figures: Vec<SpaceUsage>,
 }
 
 /// A space's figures, maintained with every commit and checked by `validate`.

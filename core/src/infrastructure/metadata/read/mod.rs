@@ -6,5 +6,6 @@ pub(crate) mod lookups;
 pub(crate) mod objects;
 pub(crate) mod rows;
 pub(crate) mod sample;
+pub(crate) mod spaces;
 pub(crate) mod usage;
 pub(crate) mod validate;

@@ -18,7 +18,7 @@ use crate::infrastructure::metadata::session::transaction::{Transaction, transac
 pub(crate) async fn write(
     db: &Database,
     address: &SpaceAddress,
-    bucket: &BucketName,
+    bucket: Option<&BucketName>,
     kind: SettingKind,
     setting: Option<&Setting>,
     at: Option<SettingsRevision>,
@@ -68,24 +68,28 @@ async fn put_document(
     Ok(())
 }
 
-/// The space, if the bucket names it.
+/// The space, if the bucket names it, or if none is asked for.
 async fn named(
     tx: &mut Transaction,
     address: &SpaceAddress,
-    bucket: &BucketName,
+    bucket: Option<&BucketName>,
 ) -> Result<Option<Space>, Fault> {
-    let named = tx
-        .query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_key_share))
-        .bind(bucket.as_str())
-        .find(Row::first::<i64>)
-        .await?;
+    let named = match bucket {
+        Some(bucket) => {
+            tx.query(sql!("SELECT u.space_id FROM buckets u WHERE u.name = $1", for_key_share))
+                .bind(bucket.as_str())
+                .find(Row::first::<i64>)
+                .await?
+        }
+        None => None,
+    };
     let space = tx
         .query(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2", for_update))
         .bind(address.namespace.as_str())
         .bind(address.tenant.as_str())
         .find(rows::space)
         .await?;
-    Ok(space.filter(|space| named == Some(space.id.0)))
+    Ok(space.filter(|space| bucket.is_none() || named == Some(space.id.0)))
 }
 
 pub(crate) async fn read(db: &Database, space: SpaceId) -> Result<(SettingsRevision, SpaceSettings), Fault> {
@@ -139,7 +143,7 @@ pub(crate) async fn clear(tx: &mut Transaction, space: i64) -> Result<(), Fault>
 pub(crate) async fn set_object_lock(
     db: &Database,
     address: &SpaceAddress,
-    bucket: &BucketName,
+    bucket: Option<&BucketName>,
     config: LockConfig,
 ) -> Result<Result<(), Refusal>, Fault> {
     transaction!(db, |tx| {

@@ -76,6 +76,30 @@ async fn make_space(tx: &mut Transaction, address: &SpaceAddress, now: Timestamp
     .map(drop)
 }
 
+pub(crate) async fn make(db: &Database, address: &SpaceAddress, now: Timestamp) -> Result<Space, Fault> {
+    transaction!(db, |tx| { ensure_space(&mut tx, address, now).await? })
+}
+
+pub(crate) async fn set_default_class(
+    db: &Database,
+    address: &SpaceAddress,
+    class: StorageClass,
+    now: Timestamp,
+) -> Result<Space, Fault> {
+    transaction!(db, |tx| {
+        make_space(&mut tx, address, now).await?;
+        tx.query(sql!("UPDATE spaces SET default_class = $3 WHERE namespace = $1 AND tenant = $2"))
+            .bind(address.namespace.as_str())
+            .bind(address.tenant.as_str())
+            .bind(class.code())
+            .execute()
+            .await?;
+        lock_space(&mut tx, address)
+            .await?
+            .ok_or_else(|| Fault::failed("a space vanished while it was made"))?
+    })
+}
+
 pub(crate) async fn set_versioning(
     db: &Database,
     address: &SpaceAddress,
