@@ -15,6 +15,7 @@ pub mod failure;
 pub mod http;
 pub mod jwks;
 pub mod master_key;
+pub mod remote;
 pub mod serve;
 pub mod shutdown;
 pub mod telemetry;

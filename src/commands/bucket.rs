@@ -1,15 +1,17 @@
 //! `juststorage bucket`.
 
+use axum::http::Method;
 use juststorage_core::application::spaces::NewBucket;
 use juststorage_core::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::space::Bucket;
 use serde_json::{Value, json};
 
 use super::Session;
-use super::output::{Output, rfc3339, table};
+use super::output::{Output, cell, rfc3339, table};
 use crate::cli::BucketCommand;
 use crate::config::StorageConfig;
 use crate::failure::Failure;
+use crate::remote::{Remote, escaped};
 
 /// Buckets read at a time.
 const PAGE: u32 = 1000;
@@ -30,6 +32,36 @@ pub(super) async fn run(
     };
     session.close().await;
     result
+}
+
+/// As [`run`], on the store of a server.
+pub(super) async fn run_remote(
+    remote: &Remote,
+    command: BucketCommand,
+    output: Output,
+) -> Result<(), Failure> {
+    const PATH: &str = "/v1/admin/buckets";
+    match command {
+        BucketCommand::Create { name, namespace, tenant } => {
+            let new = json!({
+                "name": name.as_str(),
+                "namespace": namespace.as_ref().map(Namespace::as_str),
+                "tenant": tenant.as_ref().map(Tenant::as_str),
+            });
+            let made = remote.call(Method::POST, PATH, Some(&new)).await?;
+            let text = |field: &str| made[field].as_str().unwrap_or_default();
+            output.print(&made, || format!("bucket {name} names {}/{}", text("namespace"), text("tenant")))
+        }
+        BucketCommand::List { tenant } => {
+            let only = tenant.map_or_else(String::new, |tenant| format!("?tenant={tenant}"));
+            let found = remote.all(&format!("{PATH}{only}"), "buckets").await?;
+            output.print(&Value::Array(found.clone()), || listed(&found))
+        }
+        BucketCommand::Delete { name } => {
+            remote.call(Method::DELETE, &format!("{PATH}/{}", escaped(name.as_str())), None).await?;
+            gone(&name, output)
+        }
+    }
 }
 
 async fn create(
@@ -62,26 +94,23 @@ async fn list(session: &Session, tenant: Option<&Tenant>, output: Output) -> Res
         }
     }
     buckets.retain(|bucket| tenant.is_none_or(|tenant| bucket.space.address.tenant == *tenant));
-    output.print(&buckets.iter().map(json).collect(), || {
-        let rows: Vec<_> = buckets
-            .iter()
-            .map(|bucket| {
-                let address = &bucket.space.address;
-                [
-                    bucket.name.to_string(),
-                    address.namespace.to_string(),
-                    address.tenant.to_string(),
-                    rfc3339(bucket.created_at),
-                ]
-            })
-            .collect();
-        table(["BUCKET", "NAMESPACE", "TENANT", "CREATED"], &rows)
-    })
+    let shown: Vec<_> = buckets.iter().map(json).collect();
+    output.print(&Value::Array(shown.clone()), || listed(&shown))
+}
+
+fn listed(buckets: &[Value]) -> String {
+    let row =
+        |bucket: &Value| ["name", "namespace", "tenant", "created_at"].map(|field| cell(&bucket[field]));
+    table(["BUCKET", "NAMESPACE", "TENANT", "CREATED"], &buckets.iter().map(row).collect::<Vec<_>>())
+}
+
+fn gone(name: &BucketName, output: Output) -> Result<(), Failure> {
+    output.print(&json!({ "name": name.as_str(), "deleted": true }), || format!("bucket {name} is gone"))
 }
 
 async fn delete(session: &Session, name: &BucketName, output: Output) -> Result<(), Failure> {
     session.store.delete_bucket(&session.operator, name).await?;
-    output.print(&json!({ "name": name.as_str(), "deleted": true }), || format!("bucket {name} is gone"))
+    gone(name, output)
 }
 
 fn json(bucket: &Bucket) -> Value {

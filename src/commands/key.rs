@@ -1,5 +1,8 @@
 //! `juststorage key`.
 
+use std::time::Duration;
+
+use axum::http::Method;
 use juststorage_core::application::access::{Access, AuthMode, MasterKeys, NewKey, NewKeyRequest};
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ports::metadata::{Credential, CredentialKind};
@@ -8,13 +11,14 @@ use juststorage_core::domain::principal::Right;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::output::{Output, rfc3339, table};
+use super::output::{Output, cell, rfc3339, table};
 use super::snippets;
 use crate::cli::{KeyCommand, KeyCreate, KeyKind};
 use crate::compose::Parts;
-use crate::config::{ListenConfig, MasterKeySource, Settings, StorageConfig};
+use crate::config::{ConfigError, ListenConfig, MasterKeySource, Settings, StorageConfig};
 use crate::failure::Failure;
 use crate::master_key;
+use crate::remote::Remote;
 use crate::serve::home_tenant;
 
 /// Creates, lists, replaces or revokes credentials.
@@ -26,6 +30,75 @@ pub(super) async fn run(settings: &Settings, command: KeyCommand, output: Output
     let result = on(&parts, &listen, &source, command, output).await;
     parts.metadata.close().await;
     result
+}
+
+/// As [`run`], on the store of a server.
+pub(super) async fn run_remote(remote: &Remote, command: KeyCommand, output: Output) -> Result<(), Failure> {
+    const PATH: &str = "/v1/admin/credentials";
+    match command {
+        KeyCommand::List { tenant } => {
+            let only = tenant.map_or_else(String::new, |tenant| format!("?tenant={tenant}"));
+            let found = remote.all(&format!("{PATH}{only}"), "credentials").await?;
+            output.print(&Value::Array(found.clone()), || listed(&found))
+        }
+        KeyCommand::Revoke { id } => {
+            remote.call(Method::DELETE, &format!("{PATH}/{id}"), None).await?;
+            revoked(id, output)
+        }
+        KeyCommand::Create(request) => {
+            let namespaces: Vec<_> = request.namespaces.iter().map(ToString::to_string).collect();
+            let rights: Vec<_> = request.rights.iter().map(Right::as_str).collect();
+            let new = json!({
+                "kind": match request.kind { KeyKind::Api => "api", KeyKind::S3 => "s3" },
+                "tenant": request.tenant.as_str(),
+                "namespaces": (!namespaces.is_empty()).then_some(namespaces),
+                "rights": rights,
+                "description": request.description,
+                "expires_in_seconds": request.expires.map(|age| age.as_secs()),
+            });
+            show_remote(remote, &remote.call(Method::POST, PATH, Some(&new)).await?, output)
+        }
+        KeyCommand::Rotate { id, grace } => {
+            let body = json!({ "grace_seconds": grace.map_or(0, |grace: Duration| grace.as_secs()) });
+            let path = format!("{PATH}/{id}/rotate");
+            show_remote(remote, &remote.call(Method::POST, &path, Some(&body)).await?, output)
+        }
+        KeyCommand::RotateMaster { .. } => Err(Failure::Config(ConfigError::new(
+            "JUSTSTORAGE_URL",
+            "is set, and the master key is never sent: run this command beside the database, without the URL",
+        ))),
+    }
+}
+
+/// Shows a credential that a server has just made, with its secret.
+fn show_remote(remote: &Remote, made: &Value, output: Output) -> Result<(), Failure> {
+    let text = |field: &str| made[field].as_str().unwrap_or_default();
+    let mut shown = json!({ "id": made["id"], "kind": made["kind"], "tenant": made["tenant"] });
+    for field in ["token", "access_key", "secret_key", "replaces"] {
+        if made[field].is_string() {
+            shown[field] = made[field].clone();
+        }
+    }
+    output.print(&shown, || {
+        let (id, tenant) = (text("id"), text("tenant"));
+        if text("kind") == "api" {
+            let token = text("token");
+            let url = remote.url();
+            return format!(
+                "API credential {id} of tenant {tenant}. The token is not shown again:\n\n\
+                 export JUSTSTORAGE_URL={url} JUSTSTORAGE_TOKEN={token}"
+            );
+        }
+        let (access_key, secret_key) = (text("access_key"), text("secret_key"));
+        format!(
+            "S3 credential {id} of tenant {tenant}. The secret is not shown again:\n\n\
+             export AWS_ACCESS_KEY_ID={access_key}\nexport AWS_SECRET_ACCESS_KEY={secret_key}"
+        )
+    })
+}
+
+fn revoked(id: Uuid, output: Output) -> Result<(), Failure> {
+    output.print(&json!({ "id": id, "revoked": true }), || format!("credential {id} is revoked"))
 }
 
 async fn on(
@@ -42,7 +115,7 @@ async fn on(
             if !parts.metadata.revoke_credential(id, parts.clock.now()).await? {
                 return Err(Error::NoSuchCredential.into());
             }
-            output.print(&json!({ "id": id, "revoked": true }), || format!("credential {id} is revoked"))
+            revoked(id, output)
         }
         KeyCommand::Create(request) => {
             let access = access(parts, master_key::open(parts, source).await?)?;
@@ -153,32 +226,25 @@ fn show(
 
 async fn list(parts: &Parts, tenant: Option<&Tenant>, output: Output) -> Result<(), Failure> {
     let keys = parts.metadata.list_credentials(tenant).await?;
-    output.print(&keys.iter().map(json).collect(), || {
-        let rows: Vec<_> = keys
-            .iter()
-            .map(|key| {
-                let until = match (key.revoked_at, key.expires_at) {
-                    (Some(revoked), _) => format!("revoked {}", rfc3339(revoked)),
-                    (None, Some(expires)) => format!("until {}", rfc3339(expires)),
-                    (None, None) => "until revoked".to_owned(),
-                };
-                let namespaces = key.namespaces.as_ref().map_or_else(
-                    || "all".to_owned(),
-                    |names| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-                );
-                [
-                    key.id.to_string(),
-                    kind(key).to_owned(),
-                    key.tenant.to_string(),
-                    namespaces,
-                    key.rights.to_string(),
-                    until,
-                    key.description.clone(),
-                ]
-            })
-            .collect();
-        table(["ID", "KIND", "TENANT", "NAMESPACES", "RIGHTS", "HOLDS", "DESCRIPTION"], &rows)
-    })
+    let shown: Vec<_> = keys.iter().map(json).collect();
+    output.print(&Value::Array(shown.clone()), || listed(&shown))
+}
+
+fn listed(keys: &[Value]) -> String {
+    let row = |key: &Value| {
+        let until = match (key["revoked_at"].as_str(), key["expires_at"].as_str()) {
+            (Some(revoked), _) => format!("revoked {revoked}"),
+            (None, Some(expires)) => format!("until {expires}"),
+            (None, None) => "until revoked".to_owned(),
+        };
+        let namespaces =
+            if key["namespaces"].is_null() { "all".to_owned() } else { cell(&key["namespaces"]) };
+        let [id, kind, tenant, rights, description] =
+            ["id", "kind", "tenant", "rights", "description"].map(|field| cell(&key[field]));
+        [id, kind, tenant, namespaces, rights, until, description]
+    };
+    let rows: Vec<_> = keys.iter().map(row).collect();
+    table(["ID", "KIND", "TENANT", "NAMESPACES", "RIGHTS", "HOLDS", "DESCRIPTION"], &rows)
 }
 
 fn kind(key: &Credential) -> &'static str {

@@ -1,14 +1,16 @@
 //! `juststorage limits`.
 
+use axum::http::Method;
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::limits::{Limits, Overrides, Setting};
 use serde_json::{Map, Value, json};
 
-use super::output::{Output, table};
+use super::output::{Output, cell, table};
 use crate::cli::{LimitsCommand, LimitsSet};
 use crate::compose::Parts;
 use crate::config::{Settings, StorageConfig};
 use crate::failure::Failure;
+use crate::remote::Remote;
 
 /// Sets or lists limits.
 pub(super) async fn run(settings: &Settings, command: LimitsCommand, output: Output) -> Result<(), Failure> {
@@ -19,6 +21,47 @@ pub(super) async fn run(settings: &Settings, command: LimitsCommand, output: Out
     };
     parts.metadata.close().await;
     result
+}
+
+/// As [`run`], on the store of a server.
+pub(super) async fn run_remote(
+    remote: &Remote,
+    command: LimitsCommand,
+    output: Output,
+) -> Result<(), Failure> {
+    const PATH: &str = "/v1/admin/limits";
+    match command {
+        LimitsCommand::Set(said) => {
+            let settings = [
+                said.requests_per_second,
+                said.concurrent_requests,
+                said.upload_bytes_per_second,
+                said.download_bytes_per_second,
+                said.bytes,
+                said.objects,
+            ];
+            let named = NAMES.into_iter().zip(settings);
+            let body: Map<_, _> =
+                named.filter_map(|(name, setting)| Some((name.to_owned(), value(setting?)))).collect();
+            let path = format!("{PATH}/{}", said.tenant);
+            let now = remote.call(Method::PUT, &path, Some(&Value::Object(body))).await?;
+            let now = said_of(&now);
+            output.print(&now, || described(&said.tenant, &now))
+        }
+        LimitsCommand::List => {
+            let all = remote.all(PATH, "limits").await?;
+            // Those of which something is said, as the database has it.
+            let own = |one: &Value| NAMES.iter().any(|name| !one[*name].is_null());
+            let all: Vec<_> = all.iter().filter(|one| own(one)).map(said_of).collect();
+            output.print(&Value::Array(all.clone()), || listed(&all))
+        }
+    }
+}
+
+/// The tenant and what is said of it, without what holds and what is used.
+fn said_of(answer: &Value) -> Value {
+    let kept = std::iter::once("tenant").chain(NAMES);
+    Value::Object(kept.map(|name| (name.to_owned(), answer[name].clone())).collect())
 }
 
 async fn set(parts: &Parts, said: LimitsSet, output: Output) -> Result<(), Failure> {
@@ -33,55 +76,68 @@ async fn set(parts: &Parts, said: LimitsSet, output: Output) -> Result<(), Failu
     };
     now.over(&Limits::default()).validate().map_err(|invalid| Failure::No(invalid.to_string()))?;
     parts.metadata.set_tenant_limits(&said.tenant, &now, parts.clock.now()).await?;
-    output.print(&shown(&said.tenant, &now), || {
-        let lines = columns(&now).map(|(name, setting)| format!("  {name}: {}\n", text(setting)));
-        format!("limits of {}:\n{}", said.tenant, lines.concat())
-    })
+    let now = shown(&said.tenant, &now);
+    output.print(&now, || described(&said.tenant, &now))
+}
+
+fn described(tenant: &Tenant, now: &Value) -> String {
+    let lines = NAMES.map(|name| format!("  {name}: {}\n", text(&now[name])));
+    format!("limits of {tenant}:\n{}", lines.concat())
+}
+
+fn listed(all: &[Value]) -> String {
+    let row = |one: &Value| {
+        let [rate, concurrent, up, down, bytes, objects] = NAMES.map(|name| text(&one[name]));
+        [cell(&one["tenant"]), rate, concurrent, up, down, bytes, objects]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    table(["TENANT", "REQUESTS/S", "CONCURRENT", "UP B/S", "DOWN B/S", "BYTES", "OBJECTS"], &rows)
 }
 
 async fn list(parts: &Parts, output: Output) -> Result<(), Failure> {
     let all = parts.metadata.list_tenant_limits().await?;
-    output.print(&all.iter().map(|(tenant, said)| shown(tenant, said)).collect(), || {
-        let rows: Vec<_> = all
-            .iter()
-            .map(|(tenant, said)| {
-                let [rate, concurrent, up, down, bytes, objects] = columns(said).map(|(_, s)| text(s));
-                [tenant.to_string(), rate, concurrent, up, down, bytes, objects]
-            })
-            .collect();
-        table(["TENANT", "REQUESTS/S", "CONCURRENT", "UP B/S", "DOWN B/S", "BYTES", "OBJECTS"], &rows)
-    })
+    let all: Vec<_> = all.iter().map(|(tenant, said)| shown(tenant, said)).collect();
+    output.print(&Value::Array(all.clone()), || listed(&all))
 }
 
-fn columns(said: &Overrides) -> [(&'static str, Setting); 6] {
+/// The limits, as they are called.
+const NAMES: [&str; 6] = [
+    "requests_per_second",
+    "concurrent_requests",
+    "upload_bytes_per_second",
+    "download_bytes_per_second",
+    "quota_bytes",
+    "quota_objects",
+];
+
+fn settings(said: &Overrides) -> [Setting; 6] {
     [
-        ("requests_per_second", said.requests_per_second),
-        ("concurrent_requests", said.concurrent_requests),
-        ("upload_bytes_per_second", said.upload_bytes_per_second),
-        ("download_bytes_per_second", said.download_bytes_per_second),
-        ("quota_bytes", said.quota_bytes),
-        ("quota_objects", said.quota_objects),
+        said.requests_per_second,
+        said.concurrent_requests,
+        said.upload_bytes_per_second,
+        said.download_bytes_per_second,
+        said.quota_bytes,
+        said.quota_objects,
     ]
 }
 
-fn text(setting: Setting) -> String {
-    match setting {
-        Setting::Default => "default".to_owned(),
-        Setting::Unlimited => "unlimited".to_owned(),
-        Setting::At(limit) => limit.to_string(),
-    }
+fn text(value: &Value) -> String {
+    if value.is_null() { "default".to_owned() } else { cell(value) }
 }
 
 /// A number, or `"unlimited"`, or `null` for the default.
+fn value(setting: Setting) -> Value {
+    match setting {
+        Setting::Default => Value::Null,
+        Setting::Unlimited => json!("unlimited"),
+        Setting::At(limit) => json!(limit),
+    }
+}
+
 fn shown(tenant: &Tenant, said: &Overrides) -> Value {
     let mut shown = Map::from_iter([("tenant".to_owned(), json!(tenant.as_str()))]);
-    for (name, setting) in columns(said) {
-        let value = match setting {
-            Setting::Default => Value::Null,
-            Setting::Unlimited => json!("unlimited"),
-            Setting::At(limit) => json!(limit),
-        };
-        shown.insert(name.to_owned(), value);
-    }
+    shown.extend(
+        NAMES.into_iter().zip(settings(said)).map(|(name, setting)| (name.to_owned(), value(setting))),
+    );
     Value::Object(shown)
 }

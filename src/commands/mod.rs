@@ -13,6 +13,7 @@ use crate::compose::Parts;
 use crate::config::environment;
 use crate::config::{Config, ConfigError, LogConfig, Settings, StorageConfig, lifecycle_day};
 use crate::failure::Failure;
+use crate::remote::Remote;
 use crate::serve::home_tenant;
 use crate::telemetry;
 
@@ -55,8 +56,14 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     let log = LogConfig::new(&settings)?;
     let output = Output { json: cli.json };
     let command = cli.command.unwrap_or(Command::Serve);
+    // A server serves its own store, and is asked how it is, whatever commands beside it are told.
+    let own = matches!(command, Command::Serve | Command::Health { .. });
+    let remote = if own { None } else { Remote::of(&settings)? };
     // A command's own words are on standard output; its log shows only what is wrong.
     telemetry::log(&log, if matches!(command, Command::Serve) { "info" } else { "warn" })?;
+    if let Some(remote) = remote {
+        return elsewhere(&remote, command, output).await;
+    }
     match command {
         Command::Serve => serve::run(Config::new(&settings)?, log.format, output).await,
         Command::Health { ready } => health::run(&settings, ready, output).await,
@@ -83,6 +90,21 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bucket(command) => bucket::run(StorageConfig::new(&settings)?, command, output).await,
         // Answered before the settings are read.
         Command::Version | Command::Completions { .. } | Command::Man => Ok(()),
+    }
+}
+
+/// Runs the command over the admin API of a server.
+async fn elsewhere(remote: &Remote, command: Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Stuck { command } => stuck::run_remote(remote, command, output).await,
+        Command::Stats => stats::run_remote(remote, output).await,
+        Command::Key(command) => key::run_remote(remote, command, output).await,
+        Command::Limits(command) => limits::run_remote(remote, command, output).await,
+        Command::Bucket(command) => bucket::run_remote(remote, command, output).await,
+        _ => Err(Failure::Config(ConfigError::new(
+            "JUSTSTORAGE_URL",
+            "is set, and this command works on the store itself: run it beside the database, without the URL",
+        ))),
     }
 }
 

@@ -48,6 +48,16 @@ pub(super) fn rfc3339(moment: Timestamp) -> String {
         .unwrap_or_else(|| format!("{} ms", moment.millis()))
 }
 
+/// A value of JSON as a cell of a table.
+pub(super) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(all) => all.iter().map(cell).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
 /// Rows as a table: each column as wide as its widest cell.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = head.map(str::len);

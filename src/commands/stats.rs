@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use indicatif::HumanBytes;
 use juststorage_core::application::ports::metadata::SpaceUsage;
-use juststorage_core::domain::address::SpaceAddress;
+use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
+use juststorage_core::domain::storage_class::StorageClass;
 use serde_json::{Value, json};
 
 use super::Session;
 use super::output::{Output, table};
 use crate::config::StorageConfig;
 use crate::failure::Failure;
+use crate::remote::Remote;
 
 /// Figures of a space, or of all.
 #[derive(Clone, Copy, Default)]
@@ -66,10 +68,36 @@ pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Fa
     let session = Session::open(storage).await?;
     let usage = session.store.usage(&session.operator, None, None).await;
     session.close().await;
-    let usage = usage?;
+    print(&usage?, output)
+}
+
+/// As [`run`], of the store of a server.
+pub(super) async fn run_remote(remote: &Remote, output: Output) -> Result<(), Failure> {
+    let answer = remote.get("/v1/admin/usage").await?;
+    let read = |one: &Value| {
+        let (text, count) = (|name: &str| one[name].as_str(), |name: &str| one[name].as_u64());
+        let namespace = Namespace::new(text("namespace")?).ok()?;
+        let class = [StorageClass::Hot, StorageClass::Cold];
+        Some(SpaceUsage {
+            address: SpaceAddress::new(namespace, Tenant::new(text("tenant")?).ok()?),
+            class: class.into_iter().find(|class| Some(class.as_str()) == text("storage_class"))?,
+            objects: count("objects")?,
+            logical_bytes: count("logical_bytes")?,
+            upload_bytes: count("upload_bytes")?,
+            delete_markers: count("delete_markers")?,
+            physical_bytes: count("physical_bytes")?,
+            deleting: 0,
+        })
+    };
+    let unread = || Failure::Unable(format!("{}: the figures cannot be read", remote.url()));
+    let figures = answer["spaces"].as_array().ok_or_else(unread)?;
+    print(&figures.iter().map(read).collect::<Option<Vec<_>>>().ok_or_else(unread)?, output)
+}
+
+fn print(usage: &[SpaceUsage], output: Output) -> Result<(), Failure> {
     let mut spaces: BTreeMap<&SpaceAddress, (Figures, BTreeMap<&str, Figures>)> = BTreeMap::new();
     let mut total = Figures::default();
-    for figures in &usage {
+    for figures in usage {
         let (whole, classes) = spaces.entry(&figures.address).or_default();
         whole.add(figures);
         classes.entry(figures.class.as_str()).or_default().add(figures);

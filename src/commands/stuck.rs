@@ -1,5 +1,6 @@
 //! `juststorage stuck`: items of background work that failed.
 
+use axum::http::Method;
 use indicatif::HumanBytes;
 use juststorage_core::application::giving_up::{GivingUp, Unnamed};
 use juststorage_core::application::ports::metadata::{SegmentRecord, Stuck};
@@ -7,11 +8,12 @@ use juststorage_core::application::ports::segments::FoundRecord;
 use juststorage_core::domain::blob::SegmentId;
 use serde_json::{Value, json};
 
-use super::output::{Output, rfc3339, table};
+use super::output::{Output, cell, rfc3339, table};
 use crate::cli::StuckCommand;
 use crate::compose::Parts;
 use crate::config::StorageConfig;
 use crate::failure::Failure;
+use crate::remote::Remote;
 
 /// Most rows shown.
 const ROWS_MAX: u32 = 10_000;
@@ -38,25 +40,95 @@ pub(super) async fn run(
     result
 }
 
+/// As [`run`], on the store of a server.
+pub(super) async fn run_remote(
+    remote: &Remote,
+    command: Option<StuckCommand>,
+    output: Output,
+) -> Result<(), Failure> {
+    const PATH: &str = "/v1/admin/stuck";
+    match command {
+        None => {
+            let found = remote.get(&format!("{PATH}?limit=1000")).await?;
+            let stuck = found["stuck"].as_array().cloned().unwrap_or_default();
+            output.print(&Value::Array(stuck.clone()), || listed(&stuck))
+        }
+        Some(StuckCommand::Retry { item, all }) => {
+            let body = json!({ "item": item, "all": all });
+            let due = remote.call(Method::POST, &format!("{PATH}/retry"), Some(&body)).await?;
+            output.print(&due, || format!("items that are due now: {}; they are tried at once", due["due"]))
+        }
+        Some(StuckCommand::GiveUp { segment, all, yes }) => {
+            let found = if yes {
+                let body = json!({ "segment": segment, "all": all });
+                remote.call(Method::POST, &format!("{PATH}/give-up"), Some(&body)).await?
+            } else {
+                remote.get(&format!("{PATH}/kept")).await?
+            };
+            let wanted = segment.map(|id| id.to_string());
+            let mut segments = found["segments"].as_array().cloned().unwrap_or_default();
+            segments.retain(|one| wanted.as_deref().is_none_or(|id| one["segment"] == id));
+            for one in &mut segments {
+                if let Some(members) = one.as_object_mut() {
+                    members.retain(|_, value| !value.is_null());
+                }
+            }
+            if segments.is_empty() {
+                return Err(Failure::No(nothing_kept(segment.map(SegmentId))));
+            }
+            let text = segments.iter().map(describe_kept).collect::<String>() + verdict(yes);
+            output.print(&json!({ "given_up": yes, "segments": segments }), || text)
+        }
+    }
+}
+
+/// A kept segment, as a server tells of it.
+fn describe_kept(segment: &Value) -> String {
+    let (id, tier) = (cell(&segment["segment"]), cell(&segment["tier"]));
+    if let Some(error) = segment["error"].as_str() {
+        return format!(
+            "segment {id} on the {tier} tier cannot be read, so what it holds is unknown: {error}\n"
+        );
+    }
+    let (count, bytes) = (&segment["records"], HumanBytes(segment["bytes"].as_u64().unwrap_or_default()));
+    let mut lines =
+        format!("segment {id} on the {tier} tier: records that no object names: {count} ({bytes})\n");
+    let lost = segment["lost"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for record in lost.iter().take(RECORDS_SHOWN) {
+        lines += &format!("  sha256 {}  {} bytes\n", cell(&record["sha256"]), record["bytes"]);
+    }
+    let shown = lost.len().min(RECORDS_SHOWN) as u64;
+    match count.as_u64().map(|count| count.saturating_sub(shown)) {
+        Some(more) if more > 0 => lines + &format!("  and {more} more\n"),
+        _ => lines,
+    }
+}
+
+fn nothing_kept(only: Option<SegmentId>) -> String {
+    only.map_or_else(|| "no segment is kept".to_owned(), |id| format!("the segment {id} is not kept"))
+}
+
+fn verdict(yes: bool) -> &'static str {
+    if yes {
+        "given up: what no object names in them is garbage now, whose files go once the retention has passed"
+    } else {
+        "nothing was changed: with --yes these records are given up for good"
+    }
+}
+
 async fn list(parts: &Parts, output: Output) -> Result<(), Failure> {
     let stuck = parts.metadata.stuck(None, ROWS_MAX).await?;
-    output.print(&stuck.iter().map(json).collect(), || {
-        if stuck.is_empty() {
-            return "nothing is stuck".to_owned();
-        }
-        let row = |stuck: &Stuck| {
-            [
-                stuck.worker.clone(),
-                stuck.item.clone(),
-                stuck.failures.to_string(),
-                rfc3339(stuck.since),
-                rfc3339(stuck.next_at),
-                stuck.error.clone(),
-            ]
-        };
-        let rows: Vec<_> = stuck.iter().map(row).collect();
-        table(["WORKER", "ITEM", "FAILURES", "SINCE", "NEXT", "ERROR"], &rows)
-    })
+    let stuck: Vec<_> = stuck.iter().map(json).collect();
+    output.print(&Value::Array(stuck.clone()), || listed(&stuck))
+}
+
+fn listed(stuck: &[Value]) -> String {
+    if stuck.is_empty() {
+        return "nothing is stuck".to_owned();
+    }
+    let fields = ["worker", "item", "failures", "since", "next_at", "error"];
+    let rows: Vec<_> = stuck.iter().map(|one| fields.map(|field| cell(&one[field]))).collect();
+    table(["WORKER", "ITEM", "FAILURES", "SINCE", "NEXT", "ERROR"], &rows)
 }
 
 async fn retry(parts: &Parts, item: Option<&str>, output: Output) -> Result<(), Failure> {
@@ -75,9 +147,7 @@ async fn give_up(parts: &Parts, only: Option<SegmentId>, yes: bool, output: Outp
     let giving_up = GivingUp::new(parts.metadata.clone(), parts.tiers.clone());
     let all = giving_up.look(only).await?;
     if all.is_empty() {
-        let what = only
-            .map_or_else(|| "no segment is kept".to_owned(), |id| format!("the segment {id} is not kept"));
-        return Err(Failure::No(what));
+        return Err(Failure::No(nothing_kept(only)));
     }
     if yes {
         for Unnamed { kept, .. } in &all {
@@ -85,14 +155,7 @@ async fn give_up(parts: &Parts, only: Option<SegmentId>, yes: bool, output: Outp
         }
     }
     let printed = json!({ "given_up": yes, "segments": all.iter().map(unnamed_to_json).collect::<Vec<_>>() });
-    output.print(&printed, || {
-        let last = if yes {
-            "given up: what no object names in them is garbage now, whose files go once the retention has passed"
-        } else {
-            "nothing was changed: with --yes these records are given up for good"
-        };
-        all.iter().map(describe_unnamed).collect::<String>() + last
-    })
+    output.print(&printed, || all.iter().map(describe_unnamed).collect::<String>() + verdict(yes))
 }
 
 fn unnamed_to_json(unnamed: &Unnamed) -> Value {

@@ -68,6 +68,22 @@ pub struct Settings {
     )]
     pub reserve_bytes: Option<String>,
 
+    /// URL of a server whose admin API `key`, `bucket`, `limits`, `stats` and `stuck` use in place of the database, such as
+    /// https://store.example:8080 [default: none]
+    #[arg(long, global = true, env = "JUSTSTORAGE_URL", value_name = "URL", hide_short_help = true)]
+    pub url: Option<String>,
+
+    /// API token for that URL. Prefer the environment: every user of the machine sees flags [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "JUSTSTORAGE_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        hide_short_help = true
+    )]
+    pub token: Option<String>,
+
     /// Address of the native API; port 0 takes a free port [default: 127.0.0.1:8080]
     #[arg(long, global = true, env = "JUSTSTORAGE_NATIVE_ADDR", value_name = "IP:PORT")]
     pub native_addr: Option<String>,
@@ -539,6 +555,8 @@ impl Settings {
             hot_url: filled(self.hot_url).or(filled(lower.hot_url)),
             cold_url: filled(self.cold_url).or(filled(lower.cold_url)),
             reserve_bytes: filled(self.reserve_bytes).or(filled(lower.reserve_bytes)),
+            url: filled(self.url).or(filled(lower.url)),
+            token: filled(self.token).or(filled(lower.token)),
             native_addr: filled(self.native_addr).or(filled(lower.native_addr)),
             admin_addr: filled(self.admin_addr).or(filled(lower.admin_addr)),
             s3_addr: filled(self.s3_addr).or(filled(lower.s3_addr)),

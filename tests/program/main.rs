@@ -10,5 +10,6 @@ mod harness;
 mod headers;
 mod identity;
 mod refusals;
+mod remote;
 mod secure;
 mod serve;

@@ -1,0 +1,115 @@
+//! Commands over the admin API of a server, with nothing of its store on this machine.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Place, bare, text};
+
+/// Runs a command on the store of a server.
+fn run(url: &str, token: Option<&str>, arguments: &[&str]) -> Output {
+    let nowhere = tempfile::tempdir().unwrap();
+    let mut command = bare(arguments);
+    command.current_dir(nowhere.path()).env("JUSTSTORAGE_URL", url);
+    if let Some(token) = token {
+        command.env("JUSTSTORAGE_TOKEN", token);
+    }
+    let output = command.output().unwrap();
+    let left: Vec<_> = std::fs::read_dir(nowhere.path()).unwrap().collect();
+    assert!(left.is_empty(), "a command made something here: {left:?}");
+    output
+}
+
+fn json_of(url: &str, token: &str, arguments: &[&str]) -> Value {
+    let output = run(url, Some(token), &[arguments, &["--json"]].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What a command prints is the same, wherever it looks.
+#[tokio::test]
+async fn commands_print_the_same_over_the_admin_api() {
+    let place = Place::new();
+    let server = place.serve(&["--auth", "required", "--admin-addr", "127.0.0.1:0"]);
+    let admin = server.printed.iter().find_map(|line| line.strip_prefix("admin ")).unwrap().to_owned();
+    let operator = place.json(&["key", "create", "--kind", "api", "--tenant", "ops", "--rights", "operator"]);
+    let token = operator["token"].as_str().unwrap();
+    let far = |arguments: &[&str]| json_of(&admin, token, arguments);
+
+    let made = far(&["bucket", "create", "demo", "--tenant", "acme"]);
+    assert_eq!(
+        (&made["name"], &made["namespace"], &made["tenant"]),
+        (&json!("demo"), &json!("demo"), &json!("acme"))
+    );
+    let key =
+        far(&["key", "create", "--kind", "s3", "--tenant", "acme", "--namespace", "demo", "--expires", "1h"]);
+    let (access, secret) = (key["access_key"].as_str().unwrap(), key["secret_key"].as_str().unwrap());
+    let s3 = server.s3_as(access, secret);
+    for name in ["a", "b"] {
+        s3.put_object().bucket("demo").key(name).body(b"the same".to_vec().into()).send().await.unwrap();
+    }
+    let limits = far(&["limits", "set", "acme", "--bytes", "1KiB", "--objects", "unlimited"]);
+    assert_eq!(
+        limits,
+        json!({
+            "tenant": "acme", "requests_per_second": null, "concurrent_requests": null,
+            "upload_bytes_per_second": null, "download_bytes_per_second": null, "quota_bytes": 1024,
+            "quota_objects": "unlimited",
+        })
+    );
+    let rotated = far(&["key", "rotate", key["id"].as_str().unwrap(), "--grace", "1h"]);
+    assert_eq!((&rotated["replaces"], &rotated["kind"]), (&key["id"], &json!("s3")));
+    far(&["key", "revoke", rotated["id"].as_str().unwrap()]);
+
+    for arguments in [
+        &["key", "list"][..],
+        &["key", "list", "--tenant", "acme"],
+        &["bucket", "list"],
+        &["bucket", "list", "--tenant", "nobody"],
+        &["limits", "list"],
+        &["stats"],
+        &["stuck"],
+    ] {
+        assert_eq!(far(arguments), place.json(arguments), "{arguments:?}");
+        let (there, here) = (run(&admin, Some(token), arguments), place.run(arguments));
+        assert_eq!(text(&there.stdout), text(&here.stdout), "{arguments:?}");
+    }
+    assert_eq!(far(&["stats"])["total"]["saved_bytes"], 8);
+    assert_eq!(far(&["bucket", "create", "empty"])["tenant"], "ops");
+    assert_eq!(far(&["bucket", "delete", "empty"]), json!({ "name": "empty", "deleted": true }));
+    server.stop();
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_a_no_and_what_cannot_be_asked_is_said() {
+    let place = Place::new();
+    let server = place.serve(&["--auth", "required", "--admin-addr", "127.0.0.1:0"]);
+    let admin = server.printed.iter().find_map(|line| line.strip_prefix("admin ")).unwrap().to_owned();
+    let made = place.json(&["key", "create", "--kind", "api", "--tenant", "acme", "--rights", "read"]);
+    let token = made["token"].as_str();
+    let id = made["id"].as_str().unwrap();
+    for (url, token, arguments, code, words) in [
+        (&*admin, token, &["key", "revoke", id][..], 1, "the admin right is required"),
+        (&admin, token, &["stuck"], 1, "the operator right is required"),
+        (&admin, None, &["stats"], 1, "credentials are required"),
+        (&admin, token, &["bucket", "delete", "nothing"], 1, "the bucket does not exist"),
+        (&admin, token, &["gc"], 2, "JUSTSTORAGE_URL"),
+        (&admin, token, &["key", "rotate-master"], 2, "JUSTSTORAGE_URL"),
+        ("ftp://store", token, &["stats"], 2, "JUSTSTORAGE_URL"),
+        // Here there is no admin API, and there nobody at all.
+        (&server.native, token, &["stats"], 3, "JUSTSTORAGE_ADMIN_ADDR"),
+        ("http://127.0.0.1:1", token, &["stats"], 3, "http://127.0.0.1:1"),
+    ] {
+        let output = run(url, token, arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert!(!said.contains(token.unwrap_or("\0")), "a token shows: {said}");
+    }
+    server.stop();
+    // Where nobody proves who they are, no token is needed.
+    let server = place.serve(&[]);
+    assert!(run(&server.native, None, &["bucket", "create", "open"]).status.success());
+    assert!(run(&server.native, None, &["stuck"]).status.success());
+    server.stop();
+}
