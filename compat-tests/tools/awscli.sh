@@ -24,5 +24,31 @@ printf 'piped' | aws s3 cp - s3://awscli/piped
 aws s3api put-object --bucket awscli --key once --if-none-match '*' >/dev/null
 aws s3api put-object --bucket awscli --key once --if-none-match '*' 2>refusal && fail "a second put succeeded"
 grep -q PreconditionFailed refusal || fail "$(cat refusal)"
+
+say "a bucket policy"
+status() { curl -sS -o /dev/null -w '%{http_code}' "$S3_URL/awscli/$1"; }
+printf 'public' | aws s3 cp - s3://awscli/open/page
+[ "$(status open/page)" = 403 ] || fail "readable without a signature before there is a policy"
+cat >policy.json <<EOF
+{
+  "Version": "2012-10-17",
+  "Statement": [
+    {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::awscli/open/*"}
+  ]
+}
+EOF
+aws s3api put-bucket-policy --bucket awscli --policy file://policy.json
+[ "$(curl -sS "$S3_URL/awscli/open/page")" = public ] || fail "the policy does not make the object public"
+[ "$(status piped)" = 403 ] || fail "the policy opens more than its resource"
+[ "$(aws s3api get-bucket-policy --bucket awscli --query Policy --output text)" = "$(cat policy.json)" ] ||
+    fail "the policy does not read back"
+[ "$(aws s3api get-bucket-policy-status --bucket awscli --query PolicyStatus.IsPublic --output text)" = True ] ||
+    fail "the policy is not public"
+sed 's/Effect/Effects/' policy.json >broken.json
+aws s3api put-bucket-policy --bucket awscli --policy file://broken.json 2>refusal && fail "a broken policy was set"
+grep -q MalformedPolicy refusal || fail "$(cat refusal)"
+aws s3api delete-bucket-policy --bucket awscli
+[ "$(status open/page)" = 403 ] || fail "still public without a policy"
+
 aws s3 rm --quiet --recursive s3://awscli
 aws s3 rb s3://awscli

@@ -54,6 +54,14 @@ impl Policied {
     }
 
     async fn known(&self, metadata: &dyn MetadataStore) -> Result<Arc<Known>> {
+        self.known_by(async { Ok(metadata.policied().await?) }).await
+    }
+
+    /// The list. `read` reads it; it is dropped unused while the last list counts.
+    async fn known_by(
+        &self,
+        read: impl Future<Output = Result<Vec<(BucketName, SpaceAddress)>>>,
+    ) -> Result<Arc<Known>> {
         if let Some(known) = self.0.fresh() {
             return Ok(known);
         }
@@ -63,7 +71,7 @@ impl Policied {
         }
         // Counted before it is read: a change that comes in between is read again.
         let (read_at, changes) = (Instant::now(), self.0.changes.load(Ordering::Acquire));
-        let (buckets, spaces) = metadata.policied().await?.into_iter().unzip();
+        let (buckets, spaces) = read.await?.into_iter().unzip();
         let known = Arc::new(Known { buckets, spaces, read_at, changes });
         *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
         Ok(known)
@@ -76,5 +84,51 @@ impl Inner {
         known.filter(|known| {
             known.changes == self.changes.load(Ordering::Acquire) && known.read_at.elapsed() < REMEMBERED
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    /// Asks `list` so often, from so many tasks. Returns how many times it was read, and how long that took.
+    async fn flood(list: &Policied, tasks: usize, times: usize) -> (u32, Duration) {
+        let (reads, start) = (Arc::new(AtomicU32::new(0)), Instant::now());
+        let ask = async |reads: Arc<AtomicU32>| {
+            for _ in 0..times {
+                let read = async {
+                    reads.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                    Ok(Vec::new())
+                };
+                let known = list.known_by(read).await.unwrap();
+                assert!(!known.buckets.contains(&BucketName::new("box").unwrap()));
+                tokio::task::yield_now().await;
+            }
+        };
+        futures::future::join_all((0..tasks).map(|_| ask(reads.clone()))).await;
+        (reads.load(Ordering::Relaxed), start.elapsed())
+    }
+
+    /// A flood of requests is no flood of statements: one at first, and two a second.
+    #[tokio::test]
+    async fn however_many_ask_the_list_is_read_twice_a_second() {
+        let list = Policied::default();
+        let (reads, took) = flood(&list, 64, 500).await;
+        let allowed = 1 + took.as_millis() / REMEMBERED.as_millis();
+        assert!(reads >= 1 && u128::from(reads) <= allowed, "{reads} in {took:?}");
+    }
+
+    /// What this process changed is read again at once, and only once.
+    #[tokio::test]
+    async fn a_change_is_read_at_once() {
+        let list = Policied::default();
+        flood(&list, 1, 1).await;
+        list.changed();
+        let (reads, took) = flood(&list, 64, 2).await;
+        assert!(reads >= 1 && u128::from(reads) <= 1 + took.as_millis() / REMEMBERED.as_millis());
     }
 }
