@@ -37,7 +37,7 @@ fn beside_this_executable() -> PathBuf {
 
 fn is_current(binary: &Path) -> bool {
     let Ok(built) = binary.metadata().and_then(|metadata| metadata.modified()) else { return false };
-    ["src", "core/src", "native-api/src", "s3-gateway/src", "migrations", "Cargo.toml"]
+    ["src", "core/src", "native-api/src", "console", "s3-gateway/src", "migrations", "Cargo.toml"]
         .iter()
         .all(|part| newest(&workspace().join(part)) <= built)
 }

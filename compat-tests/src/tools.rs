@@ -47,6 +47,11 @@ fn cache() -> PathBuf {
 /// Runs a scenario of `tools/`, `.sh` or `.py`, and panics with what it printed unless it succeeds. For Python,
 /// `environment` is the virtual environment that has the tool.
 pub fn run(server: &Server, scenario: &str, environment: &str) {
+    run_with(server, scenario, environment, &[]);
+}
+
+/// As [`run`], with more variables.
+pub fn run_with(server: &Server, scenario: &str, environment: &str, variables: &[(&str, String)]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(scenario);
     let work = tempfile::Builder::new().prefix("juststorage-tool-").tempdir().expect("a directory");
     let python = cache().join(environment).join("bin/python");
@@ -78,6 +83,7 @@ pub fn run(server: &Server, scenario: &str, environment: &str) {
         .env_remove("AWS_CA_BUNDLE")
         .env("NO_PROXY", "127.0.0.1")
         .env("LC_ALL", "C.UTF-8")
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .output()
         .expect("the scenario starts");
     let said =

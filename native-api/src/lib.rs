@@ -7,6 +7,7 @@
 //! - `handlers` call the store: one file for each kind of resource.
 //! - `admin` has the calls of administration, one file for each concern.
 //! - `browsers` keeps pages of other origins out where nobody proves who they are.
+//! - `console` serves the page under `/console/`.
 //! - `render` writes headers and JSON.
 //! - `problem` has the one mapping of errors to answers.
 //! - `openapi` completes the document generated from the handlers.
@@ -23,6 +24,7 @@ use juststorage_core::application::store::Store;
 mod admin;
 mod app;
 mod browsers;
+mod console;
 mod extract;
 mod handlers;
 mod openapi;

@@ -6,7 +6,8 @@ use axum::Json;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED, LOCATION,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED, LOCATION,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use juststorage_core::application::objects::get::Head;
@@ -24,6 +25,10 @@ pub(crate) const META_PREFIX: &str = "x-meta-";
 
 /// The default media type of an object.
 const OCTET_STREAM: &str = "application/octet-stream";
+
+/// The console is served from the same origin as objects, whose bytes anybody who may write has chosen: a document among
+/// them gets an origin of its own, without scripts, so that it can neither call the API as the reader nor see a token.
+const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 /// The last second that an HTTP date can show: the end of the year 9999.
 const HTTP_SECONDS_MAX: u64 = 253_402_300_799;
@@ -253,7 +258,12 @@ pub(crate) fn head(head: &Head) -> Response {
     let mut headers = HeaderMap::new();
     validators(&mut headers, object);
     let standard = &object.headers;
-    put(&mut headers, CONTENT_TYPE, standard.content_type.as_deref().unwrap_or(OCTET_STREAM));
+    let content_type = standard.content_type.as_deref().unwrap_or(OCTET_STREAM);
+    put(&mut headers, CONTENT_TYPE, content_type);
+    put(&mut headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if !is_inert(content_type) {
+        put(&mut headers, CONTENT_SECURITY_POLICY, SANDBOX);
+    }
     for (name, value) in [
         (CONTENT_ENCODING, &standard.content_encoding),
         (CONTENT_LANGUAGE, &standard.content_language),
@@ -286,6 +296,19 @@ pub(crate) fn head(head: &Head) -> Response {
         StatusCode::OK
     };
     (status, headers).into_response()
+}
+
+/// Whether a browser that opens the object at its own address runs no script of it: types that browsers never show as a
+/// document with scripts. Whatever else there is, is put into a [`SANDBOX`].
+fn is_inert(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.split_once('/') {
+        Some(("audio" | "video" | "font", _)) => true,
+        Some(("image", kind)) => matches!(kind, "png" | "jpeg" | "gif" | "webp" | "avif"),
+        Some(("text", kind)) => matches!(kind, "plain" | "csv"),
+        Some(("application", kind)) => matches!(kind, "octet-stream" | "pdf" | "json" | "zip" | "gzip"),
+        _ => false,
+    }
 }
 
 /// 304 with the headers that RFC 9110 section 15.4.5 requires.
@@ -330,6 +353,27 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_are_not_inert() {
+        for inert in
+            ["text/plain", "image/png", "application/octet-stream", "Application/PDF; x=y", "video/mp4"]
+        {
+            assert!(is_inert(inert), "{inert}");
+        }
+        for document in [
+            "text/html",
+            " TEXT/HTML ;charset=x",
+            "image/svg+xml",
+            "application/xhtml+xml",
+            "text/xml",
+            "",
+            "x",
+            "text/html,text/plain",
+        ] {
+            assert!(!is_inert(document), "{document}");
+        }
+    }
 
     #[test]
     fn times_have_the_forms_of_their_standards() {

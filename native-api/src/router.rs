@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::middleware::from_fn;
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -10,7 +11,7 @@ use crate::app::App;
 use crate::browsers;
 use crate::extract::label_namespace;
 use crate::handlers::{by_key, copy, health, list, objects, patch, presign, uploads, usage};
-use crate::{NativeApi, Surface, openapi, problem};
+use crate::{NativeApi, Surface, console, openapi, problem};
 
 /// Every call, with its documentation.
 pub(crate) fn all() -> OpenApiRouter<App> {
@@ -40,12 +41,21 @@ fn clients() -> OpenApiRouter<App> {
         .routes(routes!(health::openapi))
 }
 
+/// Adds the console, which goes where the calls of administration are.
+fn page(router: Router<App>) -> Router<App> {
+    router
+        .route("/", get(console::enter))
+        .route("/console", get(console::enter))
+        .route(console::PREFIX, get(console::index))
+        .route("/console/{*path}", get(console::file))
+}
+
 /// The router over `api`. Its document names every call, wherever that is answered.
 pub(crate) fn build(api: NativeApi, surface: Surface) -> Router {
     let (whole, document) = all().split_for_parts();
     // A tree of text and numbers always serialises.
     let openapi = serde_json::to_vec(&openapi::complete(document)).unwrap_or_default().into();
-    let router = if surface.admin { whole } else { clients().split_for_parts().0 };
+    let router = if surface.admin { page(whole) } else { clients().split_for_parts().0 };
     let router = router
         .method_not_allowed_fallback(problem::unknown_method)
         .fallback(problem::unknown_path)

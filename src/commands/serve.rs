@@ -18,6 +18,7 @@ pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Re
                 "native": listen.native_url(endpoints.native),
                 "s3": listen.s3_url(endpoints.s3),
                 "admin": endpoints.admin.map(|address| listen.native_url(address)),
+                "console": console(endpoints, &listen),
             })
             .to_string()
         } else if format == LogFormat::Json {
@@ -34,8 +35,8 @@ pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Re
     .await
 }
 
-/// Prints both endpoints, the credentials, and a first command for each front. The lines that begin with `native` and
-/// `s3` are for programs too.
+/// Prints both endpoints, the credentials, and a first command for each front. The lines that begin with `native`,
+/// `s3` and `console` are for programs too.
 fn welcome(endpoints: &Endpoints, access: &AccessConfig, listen: &ListenConfig) -> String {
     let region = &listen.region;
     let (native, s3) = (listen.native_url(endpoints.native), listen.s3_url(endpoints.s3));
@@ -61,6 +62,7 @@ fn welcome(endpoints: &Endpoints, access: &AccessConfig, listen: &ListenConfig) 
         "JustStorage {version}
 {admin}native {native}
 s3 {s3}
+console {console}
 
 S3 credentials: {credentials}
 
@@ -70,5 +72,11 @@ Try it:{token}
   {environment}aws --endpoint-url {public} --region {region} s3 mb s3://demo
   {environment}aws --endpoint-url {public} --region {region} s3 ls s3://demo",
         version = env!("CARGO_PKG_VERSION"),
+        console = console(endpoints, listen),
     )
+}
+
+/// Where the console is: on the address of administration, if there is one.
+fn console(endpoints: &Endpoints, listen: &ListenConfig) -> String {
+    format!("{}/console/", listen.native_url(endpoints.admin.unwrap_or(endpoints.native)))
 }

@@ -86,7 +86,7 @@ async fn bodies_that_are_not_what_they_say_are_refused() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems_too() {
     let server = Server::open().await;
-    for path in ["/", "/v1", "/v2/objects", "/v1/objects/a/b", "/v1/uploads/x/y/z"] {
+    for path in ["/console/no-such-file.js", "/v1", "/v2/objects", "/v1/objects/a/b", "/v1/uploads/x/y/z"] {
         server.get(path).await.refused(404, "path_not_found", None);
     }
     for (method, path, allowed) in [

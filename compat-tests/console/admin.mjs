@@ -1,0 +1,193 @@
+// Administration, by mouse and by keyboard: credentials, who may do what, buckets, limits, workers, audit.
+import assert from "node:assert/strict";
+import { NATIVE_URL, TENANT, TOKEN, accessible, api, enter, go, keyboard, mouse, scenario, type, write } from "./lib.mjs";
+
+const { READER } = process.env;
+const answer = async (path, token) => (await fetch(NATIVE_URL + path, { headers: { Authorization: `Bearer ${token}` } })).status;
+const settled = (page) => page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
+const pick = async (hand, field, value) => {
+  if (hand === mouse) {
+    await field.selectOption(value);
+    return;
+  }
+  // The keyboard walks through the options.
+  await field.focus();
+  for (let step = 0; step < 20 && (await field.inputValue()) !== value; step += 1) await field.page().keyboard.press("ArrowDown");
+  for (let step = 0; step < 20 && (await field.inputValue()) !== value; step += 1) await field.page().keyboard.press("ArrowUp");
+  assert.equal(await field.inputValue(), value);
+};
+
+for (const hand of [mouse, keyboard]) {
+  scenario(`credentials: make, rotate, revoke by ${hand.name}`, async (page) => {
+    const name = `ci-${hand.name}`;
+    await enter(page);
+    await hand.press(page.getByRole("link", { name: "Access" }));
+    await hand.press(page.getByRole("button", { name: "New credential" }));
+    await accessible(page, "new credential");
+    await type(hand, page.getByLabel("Description"), name);
+    await type(hand, page.getByLabel("Namespaces"), `team-${hand.name}-*`);
+    await hand.press(page.getByRole("checkbox", { name: "write objects" }));
+    await hand.press(page.getByRole("button", { name: "Create" }));
+    await page.getByText("never again").waitFor();
+    await accessible(page, "secret");
+    const token = await page.getByRole("dialog", { name: "The credential is there" }).locator("code").first().innerText();
+    assert.match(token, /^js_/);
+    const lines = await page.getByRole("dialog", { name: "The credential is there" }).innerText();
+    assert.ok(lines.includes(`export TOKEN=${token}`));
+    await page.keyboard.press("Escape");
+    assert.ok(!(await page.content()).includes(token), "the secret is shown once");
+    assert.equal(await answer(`/v1/objects?namespace=team-${hand.name}-x&tenant=${TENANT}`, token), 200);
+    const who = await (await api("GET", "/v1/admin/whoami", { token })).json();
+    assert.deepEqual([who.namespaces, who.rights], [[`team-${hand.name}-*`], ["read", "write"]]);
+
+    await hand.press(page.getByRole("button", { name: `Rotate ${name}` }).first());
+    await pick(hand, page.getByLabel("The old one stays valid for"), "0");
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Rotate" }));
+    const fresh = await page.getByRole("dialog", { name: "The credential is there" }).locator("code").first().innerText();
+    await page.keyboard.press("Escape");
+    assert.notEqual(fresh, token);
+    assert.equal(await answer("/v1/admin/whoami", fresh), 200);
+    await settled(page);
+    await accessible(page, "access");
+    await hand.press(page.getByRole("button", { name: `Revoke ${name}` }).first());
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Revoke" }));
+    await page.getByText("Revoked.").waitFor();
+    await page.waitForFunction(async ([url, gone]) => (await fetch(url, { headers: { Authorization: `Bearer ${gone}` } })).status === 401, [`${NATIVE_URL}/v1/admin/whoami`, fresh]);
+  });
+
+  scenario(`an S3 key comes with lines for aws, boto3, curl and rclone by ${hand.name}`, async (page) => {
+    await enter(page, TOKEN, "#/access");
+    await hand.press(page.getByRole("button", { name: "New credential" }));
+    await pick(hand, page.getByLabel("Kind"), "s3");
+    await hand.press(page.getByRole("button", { name: "Create" }));
+    const box = page.getByRole("dialog", { name: "The credential is there" });
+    await box.getByText("never again").waitFor();
+    for (const tool of ["aws", "boto3", "curl", "rclone"]) assert.equal(await box.locator("summary", { hasText: tool }).count(), 1, tool);
+    assert.match(await box.locator("pre").nth(1).innerText(), /AWS_SECRET_ACCESS_KEY=/);
+  });
+
+  scenario(`may X do Y on Z by ${hand.name}`, async (page) => {
+    await write("asked", "a.txt", "text");
+    await enter(page, TOKEN, "#/access/can");
+    await type(hand, page.getByLabel("Z: on what"), `asked/${TENANT}/a.txt`);
+    await hand.press(page.getByRole("button", { name: "Ask" }));
+    await page.getByText("Yes", { exact: true }).waitFor();
+    await pick(hand, page.getByLabel("X: who"), "anonymous");
+    await hand.press(page.getByRole("button", { name: "Ask" }));
+    await page.getByText("No", { exact: true }).waitFor();
+    await accessible(page, "may X do Y on Z");
+  });
+
+  scenario(`buckets: make and delete by ${hand.name}`, async (page) => {
+    const bucket = `bucket-${hand.name}`;
+    await enter(page, TOKEN, "#/browse");
+    await hand.press(page.getByRole("button", { name: "New bucket" }));
+    await type(hand, page.getByLabel("Name", { exact: true }), bucket);
+    await hand.press(page.getByRole("button", { name: "Create" }));
+    await page.getByRole("link", { name: bucket, exact: true }).waitFor();
+    assert.equal(await answer(`/v1/admin/buckets/${bucket}`, TOKEN), 200);
+    await hand.press(page.getByRole("button", { name: `Delete bucket of ${bucket}` }));
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Delete" }));
+    await page.getByText("The bucket is gone.").waitFor();
+    assert.equal(await answer(`/v1/admin/buckets/${bucket}`, TOKEN), 404);
+  });
+
+  scenario(`limits by ${hand.name}`, async (page) => {
+    await enter(page, TOKEN, "#/limits");
+    await hand.press(page.getByRole("button", { name: "Another tenant" }));
+    await type(hand, page.getByRole("textbox", { name: "Tenant" }), `tenant-${hand.name}`);
+    await hand.press(page.getByRole("button", { name: "Continue" }));
+    await type(hand, page.getByLabel("Bytes stored"), "10 GiB");
+    await type(hand, page.getByLabel("Requests a second"), "unlimited");
+    await hand.press(page.getByRole("button", { name: "Save" }));
+    await page.getByText("In force within a second").waitFor();
+    const limits = await (await api("GET", `/v1/admin/limits/tenant-${hand.name}`)).json();
+    assert.equal(limits.quota_bytes, 10 * 2 ** 30);
+    assert.equal(limits.requests_per_second, "unlimited");
+    assert.equal(limits.concurrent_requests, null);
+    await page.getByText("of 10.0 GiB").first().waitFor();
+    await accessible(page, "limits");
+  });
+
+  scenario(`workers run when told by ${hand.name}`, async (page) => {
+    await enter(page);
+    await hand.press(page.getByRole("link", { name: "Maintenance" }));
+    await hand.press(page.getByRole("button", { name: "Run now: scrub" }));
+    await page.getByText("scrub takes its next step now.").waitFor();
+    await settled(page);
+    for (const card of ["Stuck items", "Workers", "What would be collected", "Scrub", "Kept segments", "Backup"]) await page.getByRole("heading", { name: card, exact: true }).waitFor();
+    assert.equal(await page.locator("main .note.wrong").count(), 0);
+    await accessible(page, "maintenance");
+  });
+
+  scenario(`audit names who changed what and who was refused by ${hand.name}`, async (page) => {
+    await fetch(`${NATIVE_URL}/v1/objects/by-key/forbidden/${TENANT}/a-${hand.name}.txt`, { method: "PUT", body: "x", headers: { Authorization: `Bearer ${READER}` } });
+    await enter(page);
+    await hand.press(page.getByRole("link", { name: "Audit" }));
+    await pick(hand, page.getByLabel("Show"), "denied");
+    await hand.press(page.getByRole("button", { name: "Filter" }));
+    await page.getByText(`/v1/objects/by-key/forbidden/${TENANT}/a-${hand.name}.txt`).first().waitFor();
+    await accessible(page, "audit");
+  });
+}
+
+scenario("Home shows health, savings, requests and findings", async (page) => {
+  await api("POST", "/v1/admin/credentials", { json: { kind: "api", tenant: TENANT, rights: ["read"], description: "ends soon", expires_in_seconds: 3600 } });
+  await enter(page);
+  await page.getByText("Ready", { exact: true }).waitFor();
+  await page.getByText("Version ").waitFor();
+  await page.getByText("will expire").waitFor();
+  await page.getByRole("heading", { name: "Free space" }).waitFor();
+  await settled(page);
+  for (const picture of ["Bytes: on disk", "Volume hot: used"]) await page.getByRole("img", { name: picture }).first().waitFor();
+  // The second sample comes after ten seconds.
+  await page.getByRole("img", { name: "Requests: now" }).waitFor();
+  await accessible(page, "home of an operator");
+});
+
+for (const hand of [mouse, keyboard]) {
+  scenario(`lifecycle, versioning and policy of a space by ${hand.name}`, async (page) => {
+    const space = `rules-${hand.name}`;
+    await api("POST", "/v1/admin/buckets", { json: { name: space } });
+    await enter(page);
+    const now = async () => (await (await api("GET", `/v1/admin/spaces/${space}/${TENANT}`)).json());
+    await hand.press(page.getByRole("link", { name: "Lifecycle" }));
+    await hand.press(page.getByRole("link", { name: `${space}/${TENANT}` }));
+    await hand.press(page.getByRole("button", { name: "New rule" }));
+    await accessible(page, "new rule");
+    await type(hand, page.getByLabel("Name", { exact: true }), "old-logs");
+    await type(hand, page.getByLabel("Only keys that begin with"), "logs/");
+    await type(hand, page.getByLabel("Delete after days"), "30");
+    await type(hand, page.getByLabel("Abort unfinished uploads"), "7");
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Add" }));
+    await page.getByText("delete after 30 days; abort uploads after 7 days").waitFor();
+    const { rules } = (await now()).settings.lifecycle;
+    assert.equal(rules[0].id, "old-logs");
+    assert.equal(rules[0].filter.prefix, "logs/");
+    assert.equal(rules[0].expiration.days, 30);
+    await hand.press(page.getByRole("button", { name: "Turn off old-logs" }));
+    await page.getByRole("button", { name: "Turn on old-logs" }).waitFor();
+    assert.equal((await now()).settings.lifecycle.rules[0].enabled, false);
+    await hand.press(page.getByRole("button", { name: "Remove old-logs" }));
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Remove" }));
+    await page.getByText("No rule: objects stay").waitFor();
+    assert.equal((await now()).settings.lifecycle, null);
+    await hand.press(page.getByRole("button", { name: "Enable versioning" }));
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Enable" }));
+    await page.getByRole("button", { name: "Suspend versioning" }).waitFor();
+    assert.equal((await now()).versioning, "enabled");
+    await accessible(page, "lifecycle");
+    await go(page, `#/access/policies/${space}/${TENANT}`);
+    await hand.press(page.getByRole("button", { name: "Everybody may read", exact: true }));
+    await hand.press(page.getByRole("button", { name: "Save" }));
+    await page.getByText("The policy holds now.").waitFor();
+    assert.equal((await now()).settings.policy.Statement[0].Effect, "Allow");
+    await settled(page);
+    await accessible(page, "policy");
+    await hand.press(page.getByRole("button", { name: "Remove", exact: true }));
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Remove" }));
+    await page.getByText("The policy holds now.").waitFor({ state: "detached" });
+    await settled(page);
+    assert.equal((await now()).settings.policy, null);
+  });
+}

@@ -1,0 +1,79 @@
+//! The console in a real browser, with authentication required. The scenarios are in `console/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use juststorage_compat_tests::{Content, Database, Options, Server, binary, disk, on_both_databases, tools};
+use reqwest::StatusCode;
+use serde_json::Value;
+
+/// Of the operator who uses the console.
+const RIGHTS: &str = "read,write,delete,admin,operator";
+
+on_both_databases!(every_task_by_keyboard_and_by_mouse, five_tasks_take_less_than_a_minute_each);
+
+async fn every_task_by_keyboard_and_by_mouse(database: Database) {
+    let server = Server::start_with(database, required()).await;
+    for bucket in ["versions-mouse", "versions-keyboard"] {
+        server.s3().create_bucket().bucket(bucket).send().await.unwrap();
+        let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        server.s3().put_bucket_versioning().bucket(bucket).versioning_configuration(on).send().await.unwrap();
+    }
+    let given = [("NATIVE_URL", server.native_url().to_owned()), ("READER", token(&server, "read"))];
+    tools::run_with(&server, "console.sh", "", &[given.as_slice(), &operator(&server)].concat());
+}
+
+/// The tasks of `docs/console.md`, whose pictures come from here: with `JUSTSTORAGE_CONSOLE_PICTURES=1` they are made anew.
+async fn five_tasks_take_less_than_a_minute_each(database: Database) {
+    let mut server = Server::start_with(database, required()).await;
+    let operator = operator(&server);
+    // A directory lies where the segment was, so that its removal always fails.
+    let content = Content::new(1, 2 << 20).bytes();
+    let client = reqwest::Client::new();
+    let url = |server: &Server| format!("{}/v1/objects/by-key/broken/default/a.bin", server.native_url());
+    let put = client.put(url(&server)).bearer_auth(&operator[0].1).body(content.clone());
+    assert_eq!(put.send().await.unwrap().status(), StatusCode::CREATED);
+    server.stop().await;
+    let holds = |path: &std::path::Path| {
+        std::fs::read(path).unwrap().windows(64).any(|window| window == &content[100..164])
+    };
+    let mut files = disk::files(&server.data().join("hot")).into_iter().map(|(path, _)| path);
+    let file = files.find(|path| holds(path)).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    std::fs::write(file.join("inside"), "x").unwrap();
+    server.resume().await;
+    let gone = client.delete(url(&server)).bearer_auth(&operator[0].1);
+    assert_eq!(gone.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    server.stop().await;
+    server.run_ok(&["gc"]);
+    server.resume().await;
+
+    let mut given = vec![("NATIVE_URL", server.native_url().to_owned()), ("SUITE", "tasks".to_owned())];
+    if std::env::var_os("JUSTSTORAGE_CONSOLE_PICTURES").is_some() && database == Database::Sqlite {
+        given.push(("SHOTS", binary::workspace().join("docs/console").display().to_string()));
+    }
+    given.extend(operator);
+    tools::run_with(&server, "console.sh", "", &given);
+}
+
+/// Without authentication there is nothing to sign in with: the page is there at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn straight_in_on_loopback() {
+    let server = Server::start_with(Database::Sqlite, Options::terse()).await;
+    let given = [("NATIVE_URL", server.native_url().to_owned()), ("SUITE", "loopback".to_owned())];
+    tools::run_with(&server, "console.sh", "", &given);
+}
+
+fn required() -> Options {
+    Options { settings: vec![("JUSTSTORAGE_AUTH", "required".to_owned())], ..Options::terse() }
+}
+
+fn token(server: &Server, rights: &str) -> String {
+    let made = server
+        .run_ok(&["key", "create", "--kind", "api", "--tenant", "default", "--rights", rights, "--json"]);
+    serde_json::from_str::<Value>(&made).unwrap()["token"].as_str().unwrap().to_owned()
+}
+
+fn operator(server: &Server) -> [(&'static str, String); 1] {
+    [("TOKEN", token(server, RIGHTS))]
+}
