@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import compose_spec
 import yaml
@@ -15,6 +16,9 @@ import yaml
 DEPLOY = pathlib.Path(__file__).resolve().parent
 TOOLS = pathlib.Path(sys.executable).parent
 METRIC = re.compile(r"\bactivestorage_[a-z_]+")
+# Of a histogram's series.
+BASE = re.compile(r"_(bucket|sum|count)$")
+TABLE = re.compile(r"^\| `(activestorage_\w+)` \|", re.M)
 
 findings = []
 
@@ -44,7 +48,8 @@ def compose():
 
 
 def dashboards():
-    """Every panel asks something, and only for metrics that docs/monitoring.md explains."""
+    """Every panel asks something that PromQL understands, and only for metrics that docs/monitoring.md explains; every
+    metric of its table has a panel."""
     documented = set(METRIC.findall((DEPLOY.parent / "docs/monitoring.md").read_text()))
     alerts = yaml.safe_load((DEPLOY / "prometheus/alerts.yaml").read_text())
     asked = [("alerts.yaml", rule["expr"]) for group in alerts["groups"] for rule in group["rules"]]
@@ -53,9 +58,19 @@ def dashboards():
         if not panel["targets"]:
             finding("juststorage.json", f"{panel['title']} asks nothing")
         asked += [(f"juststorage.json, {panel['title']}", target["expr"]) for target in panel["targets"]]
+    # promtool reads expressions in rules only, and no variables.
+    rules = [{"record": f"panel:{n}", "expr": re.sub(r"\[\$\w+\]", "[5m]", expr)} for n, (_, expr) in enumerate(asked)]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}, file)
+        file.flush()
+        run("promtool", "check", "rules", "--lint=none", file.name)
+    shown = {name for _, expression in asked for found in METRIC.findall(expression) for name in (found, BASE.sub("", found))}
+    for metric in sorted(TABLE.findall((DEPLOY.parent / "docs/monitoring.md").read_text())):
+        if metric not in shown:
+            finding("juststorage.json", f"{metric} has no panel")
     for where, expression in asked:
         for metric in METRIC.findall(expression):
-            if metric not in documented and re.sub(r"_(bucket|sum|count)$", "", metric) not in documented:
+            if metric not in documented and BASE.sub("", metric) not in documented:
                 finding(where, f"{metric} is not in docs/monitoring.md")
 
 

@@ -1,5 +1,7 @@
 //! Logs and metrics of the process. Each has one recorder, installed once.
 
+mod process;
+
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
@@ -69,6 +71,7 @@ impl Metrics {
 
     /// The text that Prometheus scrapes.
     pub fn render(&self) -> String {
+        process::measure();
         self.0.render()
     }
 
@@ -157,6 +160,20 @@ fn describe() {
     );
     describe_counter!("activestorage_bodies_cut_total", "Request bodies cut off: stalled, or too slow");
     describe_counter!("activestorage_answers_cut_total", "Responses cut off because the client read nothing");
+    describe_counter!(
+        "activestorage_failed_requests_total",
+        "Requests answered with a status of 500 or more, except 501"
+    );
+    describe_counter!(
+        "activestorage_received_bytes_total",
+        Unit::Bytes,
+        "Bytes of request bodies received by both fronts"
+    );
+    describe_counter!(
+        "activestorage_sent_bytes_total",
+        Unit::Bytes,
+        "Bytes of answers' bodies sent by both fronts"
+    );
     describe_gauge!("activestorage_connections", "Open connections of both fronts");
     describe_counter!("activestorage_connections_refused_total", "Connections refused: too many are open");
     describe_counter!(
@@ -181,23 +198,41 @@ fn describe() {
         "Duration of one durable transaction"
     );
     describe_counter!("activestorage_refused_full_total", "Requests refused because there was no room");
-    describe_gauge!("activestorage_stuck_items", "Items of a worker that failed and were put aside");
+    describe_gauge!("activestorage_quarantined_blobs", "Blobs whose bytes are damaged or cannot be read");
+    describe_gauge!("activestorage_build_info", "Version and commit of this program, as labels; always 1");
+    describe_gauge!("activestorage_process_resident_bytes", Unit::Bytes, "Memory that the process holds");
+    describe_counter!(
+        "activestorage_process_cpu_milliseconds_total",
+        "Processor time of all threads, in milliseconds"
+    );
+    describe_gauge!(
+        "activestorage_process_started_timestamp_seconds",
+        Unit::Seconds,
+        "When the process started"
+    );
+    describe_gauge!("activestorage_process_open_files", "File descriptors that are open");
+    describe_gauge!("activestorage_process_open_files_max", "File descriptors that the system allows");
     describe_gauge!(
         "activestorage_servers_apart",
         "Tiers in which a server that lives has another directory than this one"
     );
-    describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
 }
 
 /// Creates the series that dashboards and alerts need before their first event.
 fn exist() {
     juststorage_core::application::metrics::exist();
+    process::exist();
     for name in [
         "activestorage_answers_cut_total",
         "activestorage_connections_refused_total",
         "activestorage_connections_displaced_total",
+        "activestorage_received_bytes_total",
+        "activestorage_sent_bytes_total",
     ] {
         counter!(name).absolute(0);
+    }
+    for status in crate::http::FAILURES {
+        counter!("activestorage_failed_requests_total", "status" => status).absolute(0);
     }
     for reason in ["stalled", "slow"] {
         counter!("activestorage_bodies_cut_total", "reason" => reason).absolute(0);

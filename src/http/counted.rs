@@ -17,6 +17,31 @@ pub(super) fn refused_full() {
     counter!("activestorage_refused_full_total").increment(1);
 }
 
+/// The statuses by which [`failed`] counts, each from the start.
+pub(crate) const FAILURES: [&str; 4] = ["500", "503", "507", "other"];
+
+/// A request was answered with a status of 500 or more. 501 is not counted: it is about the request, not the store.
+pub(super) fn failed(status: u16) {
+    let label = match status {
+        501 => return,
+        500 => "500",
+        503 => "503",
+        507 => "507",
+        _ => "other",
+    };
+    counter!("activestorage_failed_requests_total", "status" => label).increment(1);
+}
+
+/// Bytes of a request's body came.
+pub(super) fn received(bytes: usize) {
+    counter!("activestorage_received_bytes_total").increment(bytes as u64);
+}
+
+/// Bytes of an answer's body were given to the connection.
+pub(super) fn sent(bytes: usize) {
+    counter!("activestorage_sent_bytes_total").increment(bytes as u64);
+}
+
 /// The number of open connections.
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; connections are few
 pub(super) fn connections(open: usize) {

@@ -16,6 +16,7 @@ mod tls;
 
 pub use arrival::{InHand, Peer};
 pub use connections::Connections;
+pub(crate) use counted::FAILURES;
 pub use linger::Lingering;
 pub use listener::{Listener, Server, Times};
 pub use observe::{NamespaceLabels, Observe, Observing};

@@ -247,6 +247,9 @@ impl Drop for Observation {
         if self.status == StatusCode::INSUFFICIENT_STORAGE.as_u16() {
             counted::refused_full();
         }
+        if self.status >= 500 {
+            counted::failed(self.status);
+        }
         metrics::histogram!(
             "activestorage_request_duration_seconds",
             "method" => method, "namespace" => namespace
@@ -277,6 +280,7 @@ impl Observation {
     /// Notes that `bytes` more were given to the connection, and whether the body ended.
     fn sent(&mut self, bytes: usize, ended: bool) {
         self.bytes_sent += bytes as u64;
+        counted::sent(bytes);
         if ended || self.bytes_expected.is_some_and(|expected| self.bytes_sent >= expected) {
             self.outcome = AnswerEnd::Complete;
         }

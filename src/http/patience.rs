@@ -67,6 +67,7 @@ impl<B> Patient<B> {
             self.waited += since.elapsed();
         }
         self.received += bytes as u64;
+        counted::received(bytes);
         if self.waited.saturating_sub(self.judged) >= self.patience.stall
             && self.received >= self.patience.bytes_min()
         {

@@ -50,7 +50,11 @@ pub fn exist() {
         counter!("activestorage_pool_refused_total", "pool" => pool).absolute(0);
     }
     retained(0, 0, 0);
+    quarantined(0);
     servers_apart(0);
+    for direction in ["upload", "download"] {
+        slowed_down(direction, std::time::Duration::ZERO);
+    }
     let _ = histogram!("activestorage_commit_batch_size");
     let _ = histogram!("activestorage_commit_duration_seconds");
 }
@@ -164,6 +168,12 @@ pub(crate) fn worker_step(worker: &'static str, items: u64) {
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; 2^53 items are far
 pub(crate) fn stuck(worker: &'static str, items: u64) {
     gauge!("activestorage_stuck_items", "worker" => worker).set(items as f64);
+}
+
+/// Blobs in quarantine.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; it counts to a thousand
+pub(crate) fn quarantined(blobs: usize) {
+    gauge!("activestorage_quarantined_blobs").set(blobs as f64);
 }
 
 /// Tiers in which a server that lives has another directory than this one.

@@ -193,6 +193,7 @@ impl Store {
         for worker in workers::NAMES {
             metrics::stuck(worker, stuck.get(worker).copied().unwrap_or_default());
         }
+        metrics::quarantined(self.metadata.quarantined(None, QUARANTINED_MEASURED_MAX).await?.len());
         let (now, retained) = (self.clock.now(), self.metadata.retained().await?);
         let holds = self.metadata.holds().await?.iter().filter(|hold| hold.expires_at > now).count();
         metrics::retained(holds, retained.segments, retained.bytes);
@@ -202,6 +203,9 @@ impl Store {
 
 /// Most spaces with a label of their own in metrics.
 pub const SPACES_MEASURED_MAX: usize = 500;
+
+/// Up to which blobs in quarantine are counted for metrics: an alert asks for one, and a scrape must stay cheap.
+const QUARANTINED_MEASURED_MAX: u32 = 1000;
 
 const OTHER: &str = "other";
 
