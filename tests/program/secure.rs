@@ -176,6 +176,28 @@ fn jwks(keys: &[(&str, &str)]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
+/// Rights over the whole store take a prefix: a bare word in a token may be meant for another application.
+#[tokio::test]
+async fn a_bare_scope_gives_no_right_over_the_store() {
+    for (prefix, scope, rights) in [
+        ("", "read admin operator metrics", json!(["read", "admin"])),
+        ("store:", "store:read operator metrics", json!(["read"])),
+        ("store:", "store:metrics store:operator", json!(["metrics", "operator"])),
+    ] {
+        let place = Place::new();
+        let mut command = place.program(&["--auth", "required"]);
+        command.env("JUSTSTORAGE_JWT_SECRET", JWT_SECRETS[0]).env("JUSTSTORAGE_JWT_RIGHTS_PREFIX", prefix);
+        let server = place.start(command);
+        let whoami = format!("{}/v1/admin/whoami", server.native);
+        let token = jwt(JWT_SECRETS[0], "", scope);
+        let answer = reqwest::Client::new().get(whoami).bearer_auth(token).send().await.unwrap();
+        let me: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!((&me["rights"], &me["proof"]), (&rights, &json!("jwt")), "{prefix} {scope}");
+        assert_eq!(me["may"]["operate"], rights.as_array().unwrap().contains(&json!("operator")));
+        server.stop();
+    }
+}
+
 /// A key that leaves the file takes its tokens, and the URLs made with them, along.
 #[tokio::test]
 async fn tokens_come_and_go_with_their_keys() {
