@@ -42,6 +42,7 @@ files! {
     "0017_drafts.sql",
     "0018_live_share.sql",
     "0020_fenced_commits.sql",
+    "0021_part_counts.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -92,7 +92,7 @@ impl ObjectBody {
             namespace: object.address.namespace.to_string(),
             tenant_id: object.address.tenant.to_string(),
             key: object.key.map(|key| key.to_string()),
-            content_hash: object.content.map(|content| content.hash.to_string()),
+            content_hash: object.content.map(|content| content.name.to_string()),
             size_bytes: object.content.map_or(0, |content| content.size),
             storage_class: object.class.as_str(),
             etag: object.etag.to_string(),
@@ -184,7 +184,7 @@ impl PartBody {
         Self {
             part_number: part.number.get(),
             etag: part.etag.to_string(),
-            content_hash: part.content.to_string(),
+            content_hash: part.name.to_string(),
             size_bytes: part.size,
             created_at: rfc3339(part.created_at),
         }
@@ -278,7 +278,7 @@ pub(crate) fn head(head: &Head) -> Response {
     put(&mut headers, HeaderName::from_static("x-object-id"), object.id.to_string());
     put(&mut headers, HeaderName::from_static("x-storage-class"), object.class.as_str());
     if let Some(content) = object.content {
-        put(&mut headers, HeaderName::from_static("x-content-hash"), content.hash.to_string());
+        put(&mut headers, HeaderName::from_static("x-content-hash"), content.name.to_string());
     }
     for (name, value) in &object.metadata {
         if let Ok(name) = HeaderName::try_from(format!("{META_PREFIX}{name}")) {

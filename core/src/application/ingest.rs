@@ -19,9 +19,10 @@ use crate::application::request;
 use crate::application::reserve::{Reserve, Taken};
 use crate::application::store::Tiers;
 use crate::domain::address::{Key, SpaceAddress};
-use crate::domain::blob::{ContentHash, Hash, Location, SegmentId};
+use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::naming::PartCount;
 use crate::domain::object::ObjectId;
 use crate::domain::space::DedupDomain;
 use crate::domain::storage_class::StorageClass;
@@ -130,7 +131,7 @@ impl Landed {
     pub(crate) fn etag(&self) -> Etag {
         match &self.md5 {
             Some(md5) => Etag::md5(md5),
-            None => Etag::of_content(ContentHash::Leaf(self.hash)),
+            None => Etag::of_content(self.hash, PartCount::NONE),
         }
     }
 }

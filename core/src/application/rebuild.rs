@@ -21,8 +21,9 @@ use crate::application::store::Tiers;
 use crate::application::validate::Finding;
 use crate::application::verify::{LeafCheck, Verdict};
 use crate::domain::address::{Key, Namespace, SpaceAddress, Tenant};
-use crate::domain::blob::{BlobId, ContentHash, Location, SegmentId};
+use crate::domain::blob::{BlobId, Location, SegmentId};
 use crate::domain::etag::Etag;
+use crate::domain::naming::PartCount;
 use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::{DedupDomain, DedupScope};
@@ -176,7 +177,7 @@ impl Rebuilder {
             key: Some(Key::new(&format!("sha256/{}", record.hash)).map_err(|_| Error::Internal)?),
             id: ObjectId::fresh(self.clock.now()),
             domain,
-            etag: Etag::of_content(ContentHash::Leaf(record.hash)),
+            etag: Etag::of_content(record.hash, PartCount::NONE),
             content: NewContent::Staged(leaf),
             attributes,
             checksum: None,

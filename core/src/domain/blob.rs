@@ -5,7 +5,6 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::range::Span;
 use super::storage_class::StorageClass;
 
 /// A SHA-256 digest.
@@ -40,91 +39,6 @@ impl fmt::Display for Hash {
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hash({self})")
-    }
-}
-
-/// The name of content: a leaf's digest, or the digest of a composite's parts and their number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ContentHash {
-    /// SHA-256 of the bytes.
-    Leaf(Hash),
-    /// SHA-256 of the concatenated digests of the parts, and how many there are: written
-    /// `sha256:<hex>-<n>`, as S3 writes its composite checksums.
-    Composite(Hash, u32),
-}
-
-impl ContentHash {
-    /// The name of a composite of `parts`, in order.
-    pub fn composite<'a>(parts: impl IntoIterator<Item = &'a Hash>) -> Self {
-        let mut hasher = Sha256::new();
-        let mut count = 0;
-        for part in parts {
-            hasher.update(part.0);
-            count += 1;
-        }
-        Self::Composite(Hash(hasher.finalize().into()), count)
-    }
-
-    /// The name of a composite of parts that may be composites or slices themselves.
-    ///
-    /// Of leaves only, it is [`Self::composite`], as S3 writes it. Otherwise each part's count is hashed too,
-    /// behind a prefix: a digest of digests is also the digest of a leaf that holds those digests as its
-    /// bytes, and the two must never share a name.
-    pub fn of_parts(parts: &[Self]) -> Self {
-        if parts.iter().all(|part| part.parts() == 0) {
-            let hashes: Vec<_> = parts.iter().map(|part| part.hash()).collect();
-            return Self::composite(&hashes);
-        }
-        let mut hasher = Sha256::new();
-        hasher.update(b"juststorage: composite of composites, v1\0");
-        let mut count = 0;
-        for part in parts {
-            hasher.update(part.hash().0);
-            hasher.update(part.parts().to_be_bytes());
-            count += 1;
-        }
-        Self::Composite(Hash(hasher.finalize().into()), count)
-    }
-
-    /// The name of a stretch of a blob, as a composite of one part: SHA-256 over a prefix of this purpose,
-    /// the source's digest and count of parts, and the stretch's begin and end as 8 bytes, big-endian.
-    pub fn slice(source: Self, span: Span) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(b"juststorage: slice, v1\0");
-        hasher.update(source.hash().0);
-        hasher.update(source.parts().to_be_bytes());
-        hasher.update(span.start.to_be_bytes());
-        hasher.update(span.end.to_be_bytes());
-        Self::Composite(Hash(hasher.finalize().into()), 1)
-    }
-
-    /// The digest without the count.
-    pub fn hash(self) -> Hash {
-        match self {
-            Self::Leaf(hash) | Self::Composite(hash, _) => hash,
-        }
-    }
-
-    /// The number of parts; 0 for a leaf, as kept in the database.
-    pub fn parts(self) -> u32 {
-        match self {
-            Self::Leaf(_) => 0,
-            Self::Composite(_, parts) => parts,
-        }
-    }
-
-    /// Puts together what [`Self::hash`] and [`Self::parts`] took apart.
-    pub fn from_parts(hash: Hash, parts: u32) -> Self {
-        if parts == 0 { Self::Leaf(hash) } else { Self::Composite(hash, parts) }
-    }
-}
-
-impl fmt::Display for ContentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Leaf(hash) => write!(f, "sha256:{hash}"),
-            Self::Composite(hash, parts) => write!(f, "sha256:{hash}-{parts}"),
-        }
     }
 }
 
@@ -216,39 +130,5 @@ mod tests {
         assert_eq!(Extent::clip(&extents, 12, 13), vec![extent(7, 1)]);
         assert_eq!(Extent::clip(&extents, 30, 31), vec![extent(0, 1)]);
         assert_eq!(Extent::clip(&extents, 7, 7), vec![]);
-    }
-
-    /// Identical names make identical bytes: what differs in source, bounds or nesting differs in name.
-    #[test]
-    fn slices_and_nested_composites_have_names_of_their_own() {
-        let leaf = ContentHash::Leaf(Hash::of(b"a"));
-        let composite = ContentHash::composite(&[Hash::of(b"a")]);
-        // The bytes of this leaf are the digests that the composite's name is taken over.
-        let impostor = ContentHash::Leaf(Hash::of(&Hash::of(b"a").0));
-        assert_eq!(impostor.hash(), composite.hash());
-        assert_ne!(ContentHash::of_parts(&[impostor]), ContentHash::of_parts(&[composite]));
-        assert_eq!(ContentHash::of_parts(&[leaf]), composite);
-        let slice = |source, start, end| ContentHash::slice(source, Span { start, end });
-        let names = [
-            slice(leaf, 0, 1),
-            slice(leaf, 0, 2),
-            slice(leaf, 1, 2),
-            slice(composite, 0, 1),
-            slice(impostor, 0, 1),
-        ];
-        let distinct: std::collections::HashSet<_> = names.into_iter().collect();
-        assert_eq!(distinct.len(), names.len());
-    }
-
-    #[test]
-    fn content_hash_is_written_as_s3_writes_composites() {
-        let parts = [Hash::of(b"a"), Hash::of(b"b")];
-        let composite = ContentHash::composite(&parts);
-        assert!(composite.to_string().ends_with("-2"));
-        assert_eq!(ContentHash::from_parts(composite.hash(), composite.parts()), composite);
-        assert_eq!(
-            ContentHash::Leaf(Hash::of(b"")).to_string(),
-            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
     }
 }

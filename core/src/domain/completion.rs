@@ -96,7 +96,8 @@ impl CompletedPart {
         Part {
             number: self.number,
             blob: super::blob::BlobId(uuid::Uuid::nil()),
-            content: super::blob::ContentHash::Leaf(super::blob::Hash::of(&[])),
+            name: super::naming::ContentName::Bytes(super::blob::Hash::of(&[])),
+            layout: super::naming::Layout::Leaf,
             size: self.size,
             etag: self.etag.clone(),
             md5: None,

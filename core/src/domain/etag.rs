@@ -4,8 +4,9 @@ use std::fmt;
 
 use md5::{Digest, Md5};
 
-use super::blob::ContentHash;
+use super::blob::Hash;
 use super::invalid::Invalid;
+use super::naming::PartCount;
 
 /// An MD5 digest, kept only because S3's entity tags are made of them.
 pub type Md5Digest = [u8; 16];
@@ -31,10 +32,10 @@ impl Etag {
         Self(format!("{}-{count}", hex::encode(hasher.finalize())))
     }
 
-    /// A tag that costs no MD5: from the SHA-256. It ends in `-n` (1 for a leaf), so that no SDK takes it
-    /// for an MD5 of the body.
-    pub fn of_content(content: ContentHash) -> Self {
-        Self(format!("{}-{}", hex::encode(&content.hash().0[..16]), content.parts().max(1)))
+    /// A tag that costs no MD5: from the digest of the content's name. It ends in the number of parts, 1 if the content
+    /// was put whole, so that no SDK takes it for an MD5 of the body.
+    pub fn of_content(digest: Hash, parts: PartCount) -> Self {
+        Self(format!("{}-{}", hex::encode(&digest.0[..16]), parts.0.max(1)))
     }
 
     /// Reads a tag from storage or from a client, with or without its quotes.
@@ -64,7 +65,6 @@ impl fmt::Display for Etag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::blob::Hash;
 
     #[test]
     fn tags_have_the_forms_sdks_expect() {
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(Etag::md5(&md5).to_string(), "\"5d41402abc4b2a76b9719d911017c592\"");
         assert!(Etag::multipart([&md5]).as_str().ends_with("-1"));
         assert!(Etag::multipart([&md5, &md5, &md5]).as_str().ends_with("-3"));
-        let native = Etag::of_content(ContentHash::Leaf(Hash::of(b"hello")));
+        let native = Etag::of_content(Hash::of(b"hello"), PartCount::NONE);
         assert_eq!(native.as_str(), "2cf24dba5fb0a30e26e83b2ac5b9e29e-1");
     }
 

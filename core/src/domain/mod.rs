@@ -17,6 +17,7 @@ pub mod invalid;
 pub mod lifecycle;
 pub mod limits;
 pub mod multipart;
+pub mod naming;
 pub mod network;
 pub mod object;
 pub mod object_lock;

@@ -5,10 +5,11 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::blob::{BlobId, ContentHash};
+use super::blob::BlobId;
 use super::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use super::etag::{Etag, Md5Digest};
 use super::invalid::Invalid;
+use super::naming::{ContentName, Layout, PartCount};
 use super::object::Attributes;
 use super::timestamp::Timestamp;
 
@@ -103,7 +104,9 @@ pub struct Part {
     /// Its bytes.
     pub blob: BlobId,
     /// The name of its bytes.
-    pub content: ContentHash,
+    pub name: ContentName,
+    /// How its bytes are laid out: a part that was copied may consist of pieces.
+    pub layout: Layout,
     /// In bytes.
     pub size: u64,
     /// As answered to the client.
@@ -294,9 +297,9 @@ pub fn undeclared(
 }
 
 /// The entity tag of the object that `parts` make: S3's MD5 of MD5s where every part has one.
-pub fn etag_of_parts(parts: &[Part], content: ContentHash) -> Etag {
+pub fn etag_of_parts(parts: &[Part], name: ContentName) -> Etag {
     let md5s: Option<Vec<_>> = parts.iter().map(|part| part.md5.as_ref()).collect();
-    md5s.map_or_else(|| Etag::of_content(content), Etag::multipart)
+    md5s.map_or_else(|| Etag::of_content(name.digest(), PartCount::of(parts)), Etag::multipart)
 }
 
 #[cfg(test)]
@@ -308,7 +311,8 @@ mod tests {
         Part {
             number: PartNumber::new(number).unwrap(),
             blob: BlobId(Uuid::nil()),
-            content: ContentHash::Leaf(Hash::of(&number.to_be_bytes())),
+            name: ContentName::Bytes(Hash::of(&number.to_be_bytes())),
+            layout: Layout::Leaf,
             size,
             etag: Etag::md5(&[u8::try_from(number).unwrap(); 16]),
             md5: Some([u8::try_from(number).unwrap(); 16]),

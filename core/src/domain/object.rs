@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::acl::CannedAcl;
 use super::address::{Key, SpaceAddress};
-use super::blob::{BlobId, ContentHash};
+use super::blob::{BlobId, Hash};
 use super::checksum::Checksum;
 use super::etag::Etag;
 use super::invalid::Invalid;
+use super::naming::{ContentName, Layout, PartCount};
 use super::object_lock::ObjectLock;
 use super::settings::SettingsRevision;
 use super::space::{SpaceId, Versioning};
@@ -168,9 +169,20 @@ pub struct Content {
     /// The blob that holds them.
     pub blob: BlobId,
     /// Their name.
-    pub hash: ContentHash,
+    pub name: ContentName,
+    /// How they are laid out.
+    pub layout: Layout,
+    /// How S3 counts their parts.
+    pub parts: PartCount,
     /// In bytes.
     pub size: u64,
+}
+
+impl Content {
+    /// A leaf that was put whole.
+    pub fn leaf(blob: BlobId, hash: Hash, size: u64) -> Self {
+        Self { blob, name: ContentName::Bytes(hash), layout: Layout::Leaf, parts: PartCount::NONE, size }
+    }
 }
 
 /// A visible version of a key.
@@ -220,6 +232,11 @@ impl Object {
     /// Its size in bytes; 0 for a delete marker.
     pub fn size(&self) -> u64 {
         self.content.map_or(0, |content| content.size)
+    }
+
+    /// How S3 counts its parts.
+    pub fn parts(&self) -> PartCount {
+        self.content.map_or(PartCount::NONE, |content| content.parts)
     }
 
     /// Whether it marks its key as deleted.

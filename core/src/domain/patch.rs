@@ -164,7 +164,7 @@ pub fn plan_update(
 mod tests {
     use super::*;
     use crate::domain::address::{Namespace, SpaceAddress, Tenant};
-    use crate::domain::blob::{BlobId, ContentHash, Hash};
+    use crate::domain::blob::{BlobId, Hash};
     use crate::domain::etag::Etag;
     use crate::domain::object::{Content, Headers, ObjectId, UserMetadata};
     use crate::domain::object_lock::ObjectLock;
@@ -215,11 +215,7 @@ mod tests {
             versioning: Versioning::Enabled,
             settings: SettingsRevision(0),
             key: None,
-            content: Some(Content {
-                blob: BlobId(uuid::Uuid::from_u128(2)),
-                hash: ContentHash::Leaf(Hash::of(b"a")),
-                size: 1,
-            }),
+            content: Some(Content::leaf(BlobId(uuid::Uuid::from_u128(2)), Hash::of(b"a"), 1)),
             etag: Etag::parse("\"a\"").unwrap(),
             class: StorageClass::Hot,
             class_name: Some(ClassName::ReducedRedundancy),

@@ -210,8 +210,7 @@ fn answer(
     if partial {
         set(CONTENT_RANGE, format!("bytes {}-{}/{size}", head.span.start, head.span.end - 1));
     }
-    if let Some(parts) = head.parts.filter(|_| object.content.is_some_and(|content| content.hash.parts() > 0))
-    {
+    if let Some(parts) = head.parts.filter(|_| object.parts().is_multipart()) {
         set(HeaderName::from_static("x-amz-mp-parts-count"), parts.to_string());
     }
     // The whole object's checksum never goes with a part of it: SDKs would compare it with what they got.

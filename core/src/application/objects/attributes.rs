@@ -43,7 +43,7 @@ impl Store {
         let Located { found, .. } = self.locate_content(who, Action::GetObjectAttributes, object).await?;
         self.also(who, &[Action::GetObject], object, &found.object).await?;
         let object = found.object;
-        let Some(content) = object.content.filter(|content| content.hash.parts() > 0) else {
+        let Some(content) = object.content.filter(|content| content.parts.is_multipart()) else {
             return Ok((object, None));
         };
         let mut sizes = self.metadata.part_sizes(content.blob, after, limit.saturating_add(1)).await?;
@@ -55,7 +55,7 @@ impl Store {
             ObjectPart { number, size, checksum }
         });
         let page = page.collect();
-        Ok((object, Some(ObjectParts { total: content.hash.parts(), page, more })))
+        Ok((object, Some(ObjectParts { total: content.parts.0, page, more })))
     }
 
     /// The checksum of one part, in the algorithm of the object's own.
@@ -65,7 +65,7 @@ impl Store {
 
     async fn checksums_of_parts(&self, object: &Object) -> Result<Vec<Checksum>> {
         match (&object.content, &object.checksum) {
-            (Some(content), Some(checksum)) if content.hash.parts() > 0 => {
+            (Some(content), Some(checksum)) if content.parts.is_multipart() => {
                 Ok(self.metadata.part_checksums(content.blob, checksum.algorithm).await?)
             }
             _ => Ok(Vec::new()),

@@ -140,7 +140,7 @@ impl Store {
     /// Where a part lies. An object that was not uploaded in parts has one part: itself.
     async fn part_span(&self, object: &Object, part: u32) -> Result<(Span, u32)> {
         let content = object.content.ok_or(Error::NoSuchObject)?;
-        if content.hash.parts() == 0 {
+        if !content.parts.is_multipart() {
             let whole = Span::whole(content.size);
             return if part == 1 { Ok((whole, 1)) } else { Err(Error::NoSuchPart) };
         }

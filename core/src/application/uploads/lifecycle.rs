@@ -207,8 +207,11 @@ fn confirm_number(object: &Object, claims: Option<&[PartClaim]>) -> Result<()> {
     if claims.windows(2).any(|pair| pair[0].number >= pair[1].number) {
         return Err(CompleteRefusal::Order.into());
     }
-    let parts = object.content.map_or(0, |content| content.hash.parts());
-    if claims.len() == parts as usize { Ok(()) } else { Err(CompleteRefusal::Part(last.number).into()) }
+    if claims.len() == object.parts().0 as usize {
+        Ok(())
+    } else {
+        Err(CompleteRefusal::Part(last.number).into())
+    }
 }
 
 /// Refuses a repeated completion that expects another object than there is.

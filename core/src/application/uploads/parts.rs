@@ -10,12 +10,12 @@ use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutPart
 use crate::application::store::{Store, quota_exceeded};
 use crate::domain::action::Action;
 use crate::domain::address::Tenant;
-use crate::domain::blob::ContentHash;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::etag::Etag;
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::Quota;
 use crate::domain::multipart::{PART_BYTES_MAX, Part, PartNumber, Upload};
+use crate::domain::naming::{ContentName, PartCount};
 use crate::domain::object::Object;
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::Principal;
@@ -160,8 +160,8 @@ impl Store {
         let (new, etag) = if whole {
             (NewContent::Existing(content.blob), source.object.etag.clone())
         } else {
-            let slice = ContentHash::slice(content.hash, span);
-            (NewContent::Slice(content.blob, span), Etag::of_content(slice))
+            let slice = ContentName::slice(content.name, span);
+            (NewContent::Slice(content.blob, span), Etag::of_content(slice.digest(), PartCount(1)))
         };
         let part = PutPart {
             upload: upload.id,

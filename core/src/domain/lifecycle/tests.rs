@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::acl::CannedAcl;
 use crate::domain::address::{Key, Namespace, SpaceAddress, Tenant};
-use crate::domain::blob::{BlobId, ContentHash, Hash};
+use crate::domain::blob::{BlobId, Hash};
 use crate::domain::etag::Etag;
 use crate::domain::object::{Content, Headers, Object, ObjectId, Tags, UserMetadata};
 use crate::domain::object_lock::ObjectLock;
@@ -36,11 +36,7 @@ fn object(key: &str, size: u64, tags: &[(&str, &str)]) -> Object {
         versioning: Versioning::Enabled,
         settings: SettingsRevision(1),
         key: Some(Key::new(key).unwrap()),
-        content: Some(Content {
-            blob: BlobId(Uuid::from_u128(2)),
-            hash: ContentHash::from_parts(Hash::of(b"x"), 0),
-            size,
-        }),
+        content: Some(Content::leaf(BlobId(Uuid::from_u128(2)), Hash::of(b"x"), size)),
         etag: Etag::md5(&[0; 16]),
         class: StorageClass::Hot,
         headers: Headers::default(),

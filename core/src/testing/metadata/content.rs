@@ -3,7 +3,8 @@
 use super::bench::{Bench, etag, object};
 use crate::application::ports::metadata::{MetadataStore, NewContent, Outcome, Refusal, StagedLeaf};
 use crate::application::ports::segments::SegmentKind;
-use crate::domain::blob::{BlobId, ContentHash, Extent, Hash, Location, SegmentId};
+use crate::domain::blob::{BlobId, Extent, Hash, Location, SegmentId};
+use crate::domain::naming::ContentName;
 use crate::domain::range::Span;
 use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
@@ -44,7 +45,7 @@ pub async fn domains_share_nothing(store: &dyn MetadataStore) {
     let stranger = Bench::new(store).await;
     let ours = bench.has_put("a", b"secret").await.content.unwrap();
     let theirs = stranger.has_put("a", b"secret").await.content.unwrap();
-    assert_eq!(ours.hash, theirs.hash);
+    assert_eq!(ours.name, theirs.name);
     assert_ne!(ours.blob, theirs.blob);
     let theft = stranger.put_content("b", NewContent::Existing(ours.blob), etag(b""));
     assert_eq!(super::bench::refusal(stranger.try_put(theft).await), Refusal::SourceGone);
@@ -148,7 +149,7 @@ pub async fn slices_read_as_the_stretch_they_are(store: &dyn MetadataStore) {
     };
     let first = slice("first", source.blob, 2, 8).await;
     assert_eq!(first.size, 6);
-    assert_eq!(first.hash, ContentHash::slice(source.hash, Span { start: 2, end: 8 }));
+    assert_eq!(first.name, ContentName::slice(source.name, Span { start: 2, end: 8 }));
     assert_eq!(stretches(store, first.blob, 0, 6).await, [(source.blob, 2, 6)]);
     assert_eq!(stretches(store, first.blob, 1, 3).await, [(source.blob, 3, 2)]);
     assert_eq!(bench.find("first").await.unwrap().leaf, None);

@@ -70,7 +70,7 @@ pub async fn a_long_composite_is_drafted_first(store: &dyn MetadataStore) {
     let made = object(bench.one(completion(&bench, upload, &read, Some(drafted))).await);
     let content = made.content.unwrap();
     let size = 2500 * MIN + 7;
-    assert_eq!((content.blob, content.size, content.hash.parts()), (drafted.blob, size, 26));
+    assert_eq!((content.blob, content.size, content.parts.0), (drafted.blob, size, 26));
     let extents = store.extents(content.blob, Span::whole(size)).await.unwrap();
     assert_eq!(extents.len(), 2501);
     assert_eq!(extents.iter().map(|extent| extent.length).sum::<u64>(), size);

@@ -115,7 +115,7 @@ pub async fn a_large_composite_goes_in_pages(store: &dyn MetadataStore) {
     let copy = bench.put_content("copy", NewContent::Existing(composite.blob), etag(b""));
     assert_eq!(refusal(bench.try_put(copy).await), Refusal::SourceGone);
     let again = copies(&bench, "2500", hundred.blob, 25).await;
-    assert_eq!((again.hash, again.blob == composite.blob), (composite.hash, false));
+    assert_eq!((again.name, again.blob == composite.blob), (composite.name, false));
     assert_eq!(pieces(again).await, 2500);
     assert_eq!(store.inconsistencies().await.unwrap(), []);
     bench.collect().await;

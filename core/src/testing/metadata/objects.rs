@@ -7,8 +7,9 @@ use crate::application::ports::metadata::{
     MetadataStore, Mutation, NewContent, Outcome, Place, Refusal, Target, UpdateObject,
 };
 use crate::domain::acl::CannedAcl;
-use crate::domain::blob::{BlobId, ContentHash, Hash};
+use crate::domain::blob::{BlobId, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher};
+use crate::domain::naming::ContentName;
 use crate::domain::object::{Attributes, Headers, ObjectId};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::patch::AttributesPatch;
@@ -83,7 +84,7 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
     assert_eq!(answered.class, StorageClass::Cold);
     assert_eq!(answered.checksum, Some(checksum));
     assert_eq!(answered.size(), 4);
-    assert_eq!(answered.content.unwrap().hash, ContentHash::Leaf(Hash::of(b"body")));
+    assert_eq!(answered.content.unwrap().name, ContentName::Bytes(Hash::of(b"body")));
     assert!(answered.is_latest && answered.is_null_version);
     let leaf = found.leaf.unwrap();
     let NewContent::Staged(staged) = staged else { panic!("staged") };

@@ -7,12 +7,13 @@ use crate::application::ports::metadata::{
     CompleteUpload, ListUploadsQuery, MetadataStore, Mutation, NewContent, Outcome, PutPart, Refusal,
 };
 use crate::domain::acl::CannedAcl;
-use crate::domain::blob::{BlobId, ContentHash, Hash};
+use crate::domain::blob::{BlobId, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::Etag;
 use crate::domain::multipart::{
     CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, PORTION_PIECES_MAX, Part, PartClaim, PartNumber, UploadId,
 };
+use crate::domain::naming::ContentName;
 use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::range::Span;
 use crate::domain::storage_class::{ClassName, StorageClass};
@@ -151,7 +152,7 @@ pub async fn parts_become_one_object(store: &dyn MetadataStore) {
     let made = object(complete(&bench, upload, claims(&[2, 5, 7])).await);
     let content = made.content.unwrap();
     let hashes = [Hash::of(b"first"), Hash::of(b"second"), Hash::of(b"third")];
-    assert_eq!(content.hash, ContentHash::composite(&hashes));
+    assert_eq!(content.name, ContentName::of_leaves(&hashes));
     assert_eq!(content.size, 2 * MIN + 12);
     assert_eq!(made.etag, Etag::multipart([&md5(b"first"), &md5(b"second"), &md5(b"third")]));
     assert_eq!((made.metadata["from"].as_str(), made.acl), ("upload", CannedAcl::PublicRead));
@@ -189,8 +190,8 @@ pub async fn parts_may_be_replaced_and_left_out(store: &dyn MetadataStore) {
     assert_eq!(bench.collect().await, 1, "the replaced part");
     let made = object(complete(&bench, upload, claims(&[1, 3])).await);
     assert_eq!(
-        made.content.unwrap().hash,
-        ContentHash::composite(&[Hash::of(b"replacing"), Hash::of(b"last")])
+        made.content.unwrap().name,
+        ContentName::of_leaves(&[Hash::of(b"replacing"), Hash::of(b"last")])
     );
     assert_eq!(bench.collect().await, 1, "the part left out");
     assert_eq!(store.part_span(made.content.unwrap().blob, 2).await.unwrap().map(|(_, n)| n), Some(2));
@@ -238,7 +239,7 @@ pub async fn composites_of_composites_are_flat(store: &dyn MetadataStore) {
 
     let upload = new_upload(&bench, "copy").await;
     let whole = part_of(&bench, upload, 1, "1", NewContent::Existing(source.blob), None).await;
-    assert_eq!(whole.content, source.hash);
+    assert_eq!(whole.name, source.name);
     let stretch = NewContent::Slice(source.blob, Span { start: 1, end: MIN + 5 });
     part_of(&bench, upload, 2, "2", stretch, None).await;
     part(&bench, upload, 3, "d", 4).await;
@@ -430,7 +431,7 @@ pub async fn a_completion_of_parts_that_changed_is_refused(store: &dyn MetadataS
     }
     bodies[0] = "other";
     let read = store.upload_parts(upload).await.unwrap().unwrap();
-    let hashes: Vec<_> = read.parts.iter().map(|part| part.content.hash()).collect();
+    let hashes: Vec<_> = read.parts.iter().map(|part| part.name.digest()).collect();
     assert_eq!(hashes, bodies.iter().map(|body| Hash::of(body.as_bytes())).collect::<Vec<_>>());
     object(complete(&bench, upload, claims(&[1])).await);
     assert_eq!(store.upload_parts(upload).await.unwrap(), None);

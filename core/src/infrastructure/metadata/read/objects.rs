@@ -342,8 +342,9 @@ pub(crate) async fn part_span(
     number: u32,
 ) -> Result<Option<(Span, u32)>, Fault> {
     db.read(sql!(
-        "SELECT MIN(e.start) AS first, MAX(e.start + e.length) AS past, b.parts AS parts \
-         FROM blobs b JOIN extents e ON e.parent_id = b.id WHERE b.id = $1 AND e.part = $2 GROUP BY b.parts"
+        "SELECT MIN(e.start) AS first, MAX(e.start + e.length) AS past, COALESCE(b.part_count, b.parts) AS parts \
+         FROM blobs b JOIN extents e ON e.parent_id = b.id WHERE b.id = $1 AND e.part = $2 \
+         GROUP BY b.part_count, b.parts"
     ))
     .bind(blob.0)
     .bind(i64::from(number))

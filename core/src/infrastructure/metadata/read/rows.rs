@@ -8,10 +8,11 @@ use crate::application::ports::metadata::{
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::acl::CannedAcl;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
-use crate::domain::blob::{BlobId, ContentHash, Extent, Hash, Location, SegmentId};
+use crate::domain::blob::{BlobId, Extent, Hash, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::etag::Etag;
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
+use crate::domain::naming::{ContentName, Layout, PartCount};
 use crate::domain::object::{Attributes, Content, Headers, Listed, Object, ObjectId};
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::settings::SettingsRevision;
@@ -105,9 +106,24 @@ impl<'r> Reader<'r> {
         self.parse("hash", |bytes: Vec<u8>| Hash::from_slice(&bytes))
     }
 
-    fn content_hash(&self) -> Result<ContentHash, Fault> {
-        let parts = self.parse("parts", |n: i64| u32::try_from(n).ok())?;
-        Ok(ContentHash::from_parts(self.hash()?, parts))
+    fn name(&self) -> Result<ContentName, Fault> {
+        let count = self.parse("parts", |n: i64| u32::try_from(n).ok())?;
+        Ok(ContentName::from_stored(self.hash()?, count))
+    }
+
+    fn layout(&self) -> Result<Layout, Fault> {
+        Ok(if self.get("in_pieces")? { Layout::Pieces } else { Layout::Leaf })
+    }
+
+    /// From the columns `hash`, `parts`, `in_pieces`, `part_count` and `size`.
+    fn content(&self, blob: BlobId) -> Result<Content, Fault> {
+        Ok(Content {
+            blob,
+            name: self.name()?,
+            layout: self.layout()?,
+            parts: self.parse("part_count", |n: i64| u32::try_from(n).ok().map(PartCount))?,
+            size: self.count("size")?,
+        })
     }
 }
 
@@ -137,9 +153,7 @@ pub(crate) fn object(row: &Row) -> Result<Object, Fault> {
     let reader = Reader::new(row, "objects", id);
     let blob = reader.get::<Option<Uuid>>("blob_id")?;
     let content = match blob {
-        Some(blob) => {
-            Some(Content { blob: BlobId(blob), hash: reader.content_hash()?, size: reader.count("size")? })
-        }
+        Some(blob) => Some(reader.content(BlobId(blob))?),
         None => None,
     };
     Ok(Object {
@@ -198,7 +212,7 @@ pub(crate) fn found(row: &Row) -> Result<Found, Fault> {
     let leaf = match (&object.content, reader.get::<Option<Uuid>>("segment_id")?) {
         (Some(content), Some(segment)) => Some(Extent {
             blob: content.blob,
-            hash: content.hash.hash(),
+            hash: content.name.digest(),
             location: Location {
                 tier: reader.class("tier")?,
                 segment: SegmentId(segment),
@@ -268,7 +282,8 @@ pub(crate) fn part(row: &Row) -> Result<Part, Fault> {
     Ok(Part {
         number: reader.parse("number", |n: i16| PartNumber::new(i64::from(n)).ok())?,
         blob: BlobId(blob),
-        content: reader.content_hash()?,
+        name: reader.name()?,
+        layout: reader.layout()?,
         size: reader.count("size")?,
         etag: reader.parse("etag", |text: String| Etag::parse(&text).ok())?,
         md5: reader.maybe("md5", |bytes: Vec<u8>| bytes.try_into().ok())?,
@@ -379,7 +394,7 @@ pub(crate) fn class(row: &Row, column: &'static str) -> Result<StorageClass, Fau
     Reader::new(row, "aggregate", column).class(column)
 }
 
-/// The name of a blob's content.
-pub(crate) fn content_hash(row: &Row) -> Result<ContentHash, Fault> {
-    Reader::new(row, "blobs", "").content_hash()
+/// A blob's content, from the columns `hash`, `parts`, `in_pieces`, `part_count` and `size`.
+pub(crate) fn content(row: &Row, blob: BlobId) -> Result<Content, Fault> {
+    Reader::new(row, "blobs", blob.0).content(blob)
 }

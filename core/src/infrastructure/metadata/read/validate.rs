@@ -205,22 +205,23 @@ fn contents() -> Vec<(&'static str, Sql)> {
         (
             "blob-shape",
             sql!(
-                "SELECT 'a blob of ' || CAST(b.parts AS TEXT) || ' parts in domain ' || b.domain \
+                "SELECT 'a blob of ' || CAST(b.size AS TEXT) || ' bytes in domain ' || b.domain \
                  || ' is neither leaf nor composite' FROM blobs b \
-                 WHERE (b.parts = 0) <> (b.segment_id IS NOT NULL) \
-                 OR (b.parts > 0) <> EXISTS (SELECT 1 FROM extents e WHERE e.parent_id = b.id)"
+                 WHERE (b.segment_id IS NULL) <> EXISTS (SELECT 1 FROM extents e WHERE e.parent_id = b.id)"
             ),
         ),
         // But for those that are being removed: see `upkeep::garbage::GOING`.
         (
             "composite-length",
             sql!(
-                "SELECT 'a composite of ' || CAST(b.size AS TEXT) || ' bytes and ' || CAST(b.parts AS TEXT) \
-                 || ' parts in domain ' || b.domain FROM blobs b JOIN extents e ON e.parent_id = b.id \
+                "SELECT 'a composite of ' || CAST(x.size AS TEXT) || ' bytes and ' || CAST(x.count AS TEXT) \
+                 || ' parts in domain ' || x.domain FROM (SELECT b.id, b.size, b.domain, \
+                 COALESCE(b.part_count, b.parts) AS count, SUM(e.length) AS length, COUNT(DISTINCT e.part) AS parts, \
+                 MIN(e.part) AS first, MAX(e.part) AS last FROM blobs b JOIN extents e ON e.parent_id = b.id \
                  WHERE b.domain NOT LIKE 'going:%' \
-                 GROUP BY b.id, b.size, b.parts, b.domain \
-                 HAVING SUM(e.length) <> b.size OR COUNT(DISTINCT e.part) <> b.parts \
-                 OR MIN(e.part) <> 1 OR MAX(e.part) <> b.parts"
+                 GROUP BY b.id, b.size, b.part_count, b.parts, b.domain) x \
+                 WHERE x.length <> x.size OR x.last <> x.count \
+                 OR (x.count > 0 AND (x.first <> 1 OR x.parts <> x.count)) OR (x.count = 0 AND x.first <> 0)"
             ),
         ),
         (
@@ -237,7 +238,7 @@ fn contents() -> Vec<(&'static str, Sql)> {
             sql!(
                 "SELECT 'part ' || CAST(e.part AS TEXT) || ' at ' || CAST(e.start AS TEXT) \
                  FROM extents e JOIN blobs b ON b.id = e.child_id \
-                 WHERE b.parts <> 0 OR e.child_offset < 0 OR e.length < 0 OR e.child_offset + e.length > b.size"
+                 WHERE b.segment_id IS NULL OR e.child_offset < 0 OR e.length < 0 OR e.child_offset + e.length > b.size"
             ),
         ),
         (

@@ -151,7 +151,12 @@ macro_rules! piece {
     // A version but for its id and its space, and its content.
     ($engine:ident version_columns) => {
         "o.key, o.blob_id, o.size, o.etag, o.class, o.headers, o.metadata, o.tags, o.checksum, o.object_lock, \
-         o.acl, o.class_name, o.is_latest, o.is_null_version, o.created_at, b.hash, b.parts"
+         o.acl, o.class_name, o.is_latest, o.is_null_version, o.created_at, \
+         b.hash, b.parts, b.segment_id IS NULL AS in_pieces, COALESCE(b.part_count, b.parts) AS part_count"
+    };
+    // What `rows::content` reads of a blob beside its id. Rows of earlier releases have no `part_count`: theirs is in the name.
+    ($engine:ident content) => {
+        "b.hash, b.parts, b.segment_id IS NULL AS in_pieces, COALESCE(b.part_count, b.parts) AS part_count, b.size"
     };
     ($engine:ident object_columns) => {
         $crate::infrastructure::metadata::session::dialect::joined!($engine:
@@ -176,7 +181,8 @@ macro_rules! piece {
     (sqlite page_of_objects) => {
         "SELECT (SELECT json_array(id, namespace, tenant, versioning, settings) FROM spaces WHERE id = $1), \
          json_group_array(json_array(hex(id), key, hex(blob_id), size, etag, class, headers, metadata, tags, \
-         checksum, object_lock, acl, class_name, is_latest, is_null_version, created_at, hex(hash), parts)) FROM ("
+         checksum, object_lock, acl, class_name, is_latest, is_null_version, created_at, hex(hash), parts, \
+         in_pieces, part_count)) FROM ("
     };
     // What `rows::object` reads, for one page of one space.
     (sqlite listed) => {
@@ -309,8 +315,11 @@ macro_rules! piece {
     };
     // What `rows::part` reads.
     ($engine:ident part) => {
-        "SELECT p.number, p.blob_id, b.hash, b.parts, p.size, p.etag, p.md5, p.checksum, p.created_at \
-         FROM upload_parts p JOIN blobs b ON b.id = p.blob_id"
+        $crate::infrastructure::metadata::session::dialect::joined!($engine:
+            "SELECT p.number, p.blob_id, ",
+            content,
+            ", p.etag, p.md5, p.checksum, p.created_at FROM upload_parts p JOIN blobs b ON b.id = p.blob_id"
+        )
     };
     // Of how many extents each part of an upload consists that was copied from a composite.
     ($engine:ident pieces_of_parts) => {

@@ -9,7 +9,7 @@ use super::dialect::Fault;
 use super::statement::Row;
 
 /// What a row of `page_of_objects` holds, in order.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 20] = [
     "id",
     "key",
     "blob_id",
@@ -28,6 +28,8 @@ const COLUMNS: [&str; 18] = [
     "created_at",
     "hash",
     "parts",
+    "in_pieces",
+    "part_count",
 ];
 
 /// What every row of a page shares, in order: its space's.

@@ -8,7 +8,8 @@ use super::batch::Batch;
 use super::extents;
 use crate::application::ports::metadata::{NewContent, Refusal, StagedLeaf};
 use crate::application::ports::segments::SegmentKind;
-use crate::domain::blob::{BlobId, ContentHash, SegmentId};
+use crate::domain::blob::{BlobId, SegmentId};
+use crate::domain::naming::{ContentName, Layout, PartCount};
 use crate::domain::object::{Content, ObjectId};
 use crate::domain::placement::takes_over;
 use crate::domain::range::Span;
@@ -98,10 +99,10 @@ async fn existing(
 ) -> Result<Option<Content>, Fault> {
     batch
         .tx
-        .query(sql!("SELECT hash, parts, size FROM blobs WHERE id = $1 AND domain = $2", for_key_share))
+        .query(sql!("SELECT ", content, " FROM blobs b WHERE b.id = $1 AND b.domain = $2", for_key_share))
         .bind(blob.0)
         .bind(domain.as_str())
-        .find(|row| Ok(Content { blob, hash: rows::content_hash(row)?, size: rows::count(row, "size")? }))
+        .find(|row| rows::content(row, blob))
         .await
 }
 
@@ -152,7 +153,9 @@ pub(crate) async fn place_all(
                     None => settle_new(batch, &new)?,
                     Some(resident) => {
                         let (duplicate, now) = settle_duplicate(batch, &new, resident).await?;
-                        for other in residents.values_mut().filter(|other| other.id == now.id) {
+                        for other in
+                            residents.values_mut().filter(|other| other.content.blob == now.content.blob)
+                        {
                             other.clone_from(&now);
                         }
                         duplicate
@@ -161,8 +164,10 @@ pub(crate) async fn place_all(
             }
             Source::Existing(content) => Placed::of(content),
             Source::Slice(source, span) => {
-                let hash = ContentHash::slice(source.hash, span);
-                let (content, is_new) = place_composite(batch, domain, space, hash, span.length()).await?;
+                let name = ContentName::slice(source.name, span);
+                // A stretch counts as one part, as its extents are numbered.
+                let (content, is_new) =
+                    place_composite(batch, domain, space, name, PartCount(1), span.length()).await?;
                 if is_new {
                     extents::slice(batch.tx, content.blob, &source, span).await?;
                 }
@@ -184,9 +189,9 @@ struct Newcomer<'a> {
 /// A blob that was there first.
 #[derive(Clone)]
 struct Resident {
-    id: Uuid,
-    size: i64,
-    segment: SegmentId,
+    content: Content,
+    /// Where it lies, if it is a leaf.
+    segment: Option<SegmentId>,
     quarantined: bool,
     space: SpaceId,
 }
@@ -243,10 +248,12 @@ async fn residents_of(
         for portion in batch.tx.portions(&newcomers) {
             let statement = batch.tx.query_list(
                 sql!(
-                    "SELECT id, hash, size, segment_id, quarantined, space_id FROM blobs \
-                     WHERE domain = $1 AND parts = 0 AND hash IN (",
+                    "SELECT b.id, ",
+                    content,
+                    ", b.segment_id, b.quarantined, b.space_id FROM blobs b \
+                     WHERE b.domain = $1 AND b.parts = 0 AND b.hash IN (",
                     list,
-                    ") ORDER BY hash",
+                    ") ORDER BY b.hash",
                     for_update
                 ),
                 1,
@@ -255,9 +262,8 @@ async fn residents_of(
             let hashes = portion.iter().map(|new| new.leaf.hash.0.to_vec());
             let found = statement.bind(domain.to_owned()).bind_all(hashes).map(|row| {
                 let resident = Resident {
-                    id: row.get("id")?,
-                    size: row.get("size")?,
-                    segment: SegmentId(row.get("segment_id")?),
+                    content: rows::content(row, BlobId(row.get("id")?))?,
+                    segment: row.get::<Option<Uuid>>("segment_id")?.map(SegmentId),
                     quarantined: row.get("quarantined")?,
                     space: SpaceId(row.get("space_id")?),
                 };
@@ -270,7 +276,7 @@ async fn residents_of(
                 // Between the two statements another transaction removed it.
                 Fault::Collision(format!("the blob of {:?} went", new.leaf.hash))
             })?;
-            if resident.id != new.fresh {
+            if resident.content.blob.0 != new.fresh {
                 residents.insert(new.fresh, resident.clone());
             }
         }
@@ -286,8 +292,7 @@ fn settle_new(batch: &mut Batch<'_>, new: &Newcomer<'_>) -> Result<Placed, Fault
 
 impl Newcomer<'_> {
     fn content(&self, blob: Uuid) -> Content {
-        let hash = ContentHash::Leaf(self.leaf.hash);
-        Content { blob: BlobId(blob), hash, size: self.leaf.location.length }
+        Content::leaf(BlobId(blob), self.leaf.hash, self.leaf.location.length)
     }
 }
 
@@ -297,27 +302,32 @@ async fn settle_duplicate(
     new: &Newcomer<'_>,
     old: Resident,
 ) -> Result<(Placed, Resident), Fault> {
-    let (leaf, location, blob) = (new.leaf, new.leaf.location, old.id);
-    let content = new.content(blob);
-    if old.size != rows::signed(location.length)? {
-        return Err(another_size(blob));
+    let (leaf, location, content) = (new.leaf, new.leaf.location, old.content);
+    if content.size != location.length {
+        return Err(another_size(content.blob.0));
     }
-    let tier = batch.tier(old.segment).await?;
-    if takes_over(location.tier, tier, old.quarantined) {
+    // The bytes of a blob in pieces lie on the tiers of its leaves, and it is those that are quarantined.
+    let tier = match old.segment {
+        Some(segment) => Some(batch.tier(segment).await?),
+        None => None,
+    };
+    if let (Some(segment), Some(tier)) = (old.segment, tier)
+        && takes_over(location.tier, tier, old.quarantined)
+    {
         batch
             .tx
             .query(sql!(
                 "UPDATE blobs SET segment_id = $2, seg_offset = $3, quarantined = FALSE WHERE id = $1"
             ))
-            .bind(blob)
+            .bind(content.blob.0)
             .bind(location.segment.0)
             .bind(rows::signed(location.offset)?)
             .execute()
             .await?;
-        batch.tally.removed(old.space, tier, old.segment, location.length, batch.now)?;
+        batch.tally.removed(old.space, tier, segment, location.length, batch.now)?;
         batch.tally.placed(old.space, location.tier, location.segment, location.length)?;
         let placed = Placed { content, dropped: None, tier: Some(location.tier) };
-        return Ok((placed, Resident { segment: location.segment, quarantined: false, ..old }));
+        return Ok((placed, Resident { segment: Some(location.segment), quarantined: false, ..old }));
     }
     let mut dropped = None;
     if leaf.kind == SegmentKind::Single {
@@ -331,30 +341,32 @@ async fn settle_duplicate(
     } else {
         batch.tally.wasted(location.segment, location.length)?;
     }
-    Ok((Placed { content, dropped, tier: Some(tier) }, old))
+    Ok((Placed { content, dropped, tier }, old))
 }
 
-/// The composite of this name, if the domain has it. GC then leaves it alone until the end of the transaction.
-pub(crate) async fn composite(
+/// The content of this name, if the domain has it. GC then leaves it alone until the end of the transaction.
+pub(crate) async fn named(
     batch: &mut Batch<'_>,
     domain: &DedupDomain,
-    hash: ContentHash,
+    name: ContentName,
     size: u64,
 ) -> Result<Option<Content>, Fault> {
     let found = batch
         .tx
         .query(sql!(
-            "SELECT id, size FROM blobs WHERE domain = $1 AND hash = $2 AND parts = $3",
+            "SELECT b.id, ",
+            content,
+            " FROM blobs b WHERE b.domain = $1 AND b.hash = $2 AND b.parts = $3",
             for_key_share
         ))
         .bind(domain.as_str())
-        .bind(&hash.hash().0[..])
-        .bind(i64::from(hash.parts()))
-        .find(|row| Ok((BlobId(row.get("id")?), rows::count(row, "size")?)))
+        .bind(&name.digest().0[..])
+        .bind(i64::from(name.count()))
+        .find(|row| rows::content(row, BlobId(row.get("id")?)))
         .await?;
     match found {
-        Some((blob, other)) if other != size => Err(another_size(blob.0)),
-        found => Ok(found.map(|(blob, _)| Content { blob, hash, size })),
+        Some(other) if other.size != size => Err(another_size(other.blob.0)),
+        found => Ok(found),
     }
 }
 
@@ -362,37 +374,39 @@ fn another_size(blob: Uuid) -> Fault {
     Fault::failed(format!("blob {blob} and new content of another size share a hash"))
 }
 
-/// The composite of this name, made if the domain has none. Whether it is new: then its extents are to be written.
+/// The content of this name, made in pieces if the domain has none. Whether it is new: then its extents are to be written.
 pub(crate) async fn place_composite(
     batch: &mut Batch<'_>,
     domain: &DedupDomain,
     space: SpaceId,
-    hash: ContentHash,
+    name: ContentName,
+    parts: PartCount,
     size: u64,
 ) -> Result<(Content, bool), Fault> {
-    let fresh = ObjectId::fresh(batch.now).0;
+    let fresh = BlobId(ObjectId::fresh(batch.now).0);
     let row = batch
         .tx
         .query(sql!(
-            "INSERT INTO blobs (id, domain, hash, parts, size, space_id, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             ON CONFLICT (domain, hash, parts) DO UPDATE SET size = blobs.size RETURNING id, size"
+            "INSERT INTO blobs (id, domain, hash, parts, part_count, size, space_id, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+             ON CONFLICT (domain, hash, parts) DO UPDATE SET size = blobs.size RETURNING id, hash, parts, \
+             segment_id IS NULL AS in_pieces, COALESCE(part_count, parts) AS part_count, size"
         ))
-        .bind(fresh)
+        .bind(fresh.0)
         .bind(domain.as_str())
-        .bind(&hash.hash().0[..])
-        .bind(i64::from(hash.parts()))
+        .bind(&name.digest().0[..])
+        .bind(i64::from(name.count()))
+        .bind(i64::from(parts.0))
         .bind(rows::signed(size)?)
         .bind(space.0)
         .bind(batch.now.millis())
         .one()
         .await?;
-    let blob: Uuid = row.get("id")?;
-    if rows::count(&row, "size")? != size {
-        return Err(another_size(blob));
+    let content = rows::content(&row, BlobId(row.get("id")?))?;
+    if content.size != size {
+        return Err(another_size(content.blob.0));
     }
-    let content = Content { blob: BlobId(blob), hash, size };
-    Ok((content, blob == fresh))
+    Ok((content, content.blob == fresh))
 }
 
 /// Queues the leaves of an object's content that do not lie where its class asks for; whether they should
@@ -414,13 +428,13 @@ pub(crate) async fn suspect_blob_tier(
     content: &Content,
     class: StorageClass,
 ) -> Result<(), Fault> {
-    let statement = match content.hash {
-        ContentHash::Leaf(_) => sql!(
+    let statement = match content.layout {
+        Layout::Leaf => sql!(
             "INSERT INTO move_candidates (blob_id) SELECT b.id FROM blobs b \
              JOIN segments g ON g.id = b.segment_id WHERE b.id = $1 AND g.tier <> $2 \
              ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
         ),
-        ContentHash::Composite(..) => sql!(
+        Layout::Pieces => sql!(
             "INSERT INTO move_candidates (blob_id) SELECT DISTINCT e.child_id FROM extents e \
              JOIN blobs b ON b.id = e.child_id JOIN segments g ON g.id = b.segment_id \
              WHERE e.parent_id = $1 AND g.tier <> $2 ORDER BY e.child_id \

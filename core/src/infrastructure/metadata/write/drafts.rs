@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::extents::{self, Written};
 use super::uploads;
 use crate::application::ports::metadata::Draft;
-use crate::domain::blob::{BlobId, ContentHash, Hash};
+use crate::domain::blob::{BlobId, Hash};
 use crate::domain::multipart::{Part, UploadId, UploadParts};
+use crate::domain::naming::ContentName;
 use crate::domain::object::ObjectId;
 use crate::domain::space::{DedupDomain, SpaceId};
 use crate::domain::timestamp::Timestamp;
@@ -115,7 +116,7 @@ fn draft_id(row: &Row) -> Result<Option<BlobId>, Fault> {
 }
 
 async fn grow(tx: &mut Transaction, draft: BlobId, written: Written) -> Result<(), Fault> {
-    tx.query(sql!("UPDATE blobs SET size = $2, parts = $3 WHERE id = $1"))
+    tx.query(sql!("UPDATE blobs SET size = $2, parts = $3, part_count = $3 WHERE id = $1"))
         .bind(draft.0)
         .bind(rows::signed(written.size)?)
         .bind(i64::from(written.parts))
@@ -129,7 +130,7 @@ pub(crate) async fn stands(
     tx: &mut Transaction,
     upload: UploadId,
     draft: BlobId,
-    hash: ContentHash,
+    name: ContentName,
     size: u64,
 ) -> Result<bool, Fault> {
     let found = tx
@@ -139,7 +140,7 @@ pub(crate) async fn stands(
         ))
         .bind(upload.0)
         .bind(draft.0)
-        .bind(i64::from(hash.parts()))
+        .bind(i64::from(name.count()))
         .bind(rows::signed(size)?)
         .optional()
         .await?;
@@ -152,11 +153,11 @@ pub(crate) async fn take(
     tx: &mut Transaction,
     draft: BlobId,
     space: SpaceId,
-    hash: ContentHash,
+    name: ContentName,
 ) -> Result<(), Fault> {
     tx.query(sql!("UPDATE blobs SET hash = $2, space_id = $3 WHERE id = $1"))
         .bind(draft.0)
-        .bind(&hash.hash().0[..])
+        .bind(&name.digest().0[..])
         .bind(space.0)
         .execute()
         .await?;

@@ -4,8 +4,9 @@
 //! Stretches are copied inside the database, one statement for all of them: tens of thousands that came and went
 //! through this program took seconds, in which nobody else could write.
 
-use crate::domain::blob::{BlobId, ContentHash};
+use crate::domain::blob::BlobId;
 use crate::domain::multipart::{Part, UploadId};
+use crate::domain::naming::Layout;
 use crate::domain::object::Content;
 use crate::domain::range::Span;
 use crate::infrastructure::metadata::read::rows;
@@ -14,7 +15,7 @@ use crate::infrastructure::metadata::session::transaction::Transaction;
 
 /// Of how many stretches of leaves `span` of a blob consists.
 pub(crate) async fn pieces_of(tx: &mut Transaction, content: &Content, span: Span) -> Result<u64, Fault> {
-    if let ContentHash::Leaf(_) = content.hash {
+    if content.layout == Layout::Leaf {
         return Ok(1);
     }
     let row = tx
@@ -39,7 +40,7 @@ pub(crate) async fn slice(
     span: Span,
 ) -> Result<(), Fault> {
     let (start, end) = (rows::signed(span.start)?, rows::signed(span.end)?);
-    if let ContentHash::Leaf(_) = source.hash {
+    if source.layout == Layout::Leaf {
         tx.query(sql!(
             "INSERT INTO extents (parent_id, start, part, child_id, child_offset, length) \
              VALUES ($1, 0, 1, $2, $3, $4)"

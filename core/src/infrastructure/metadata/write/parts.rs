@@ -10,13 +10,14 @@ use super::extents::{self, Written};
 use super::versions::{Bytes, NewVersion, Versions};
 use super::{completions, drafts, uploads};
 use crate::application::ports::metadata::{CompleteUpload, Draft, NewContent, Outcome, PutPart, Refusal};
-use crate::domain::blob::{BlobId, ContentHash};
+use crate::domain::blob::BlobId;
 use crate::domain::checksum::{Checksum, of_completion};
 use crate::domain::completion::Completed;
 use crate::domain::multipart::{
     CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, PORTION_PIECES_MAX, Part, Upload, UploadId, UploadParts,
     check_pieces, etag_of_parts,
 };
+use crate::domain::naming::{ContentName, Layout, PartCount};
 use crate::domain::object::Content;
 use crate::domain::range::Span;
 use crate::domain::space::SpaceId;
@@ -89,7 +90,8 @@ pub(crate) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<App
     let part = Part {
         number: put.number,
         blob: content.blob,
-        content: content.hash,
+        name: content.name,
+        layout: content.layout,
         size: content.size,
         etag: put.etag.clone(),
         md5: put.md5,
@@ -106,10 +108,7 @@ async fn replaced_by(batch: &mut Batch<'_>, put: &PutPart) -> Result<Option<Cont
         .query(sql!(part, " WHERE p.upload_id = $1 AND p.number = $2"))
         .bind(put.upload.0)
         .bind(i64::from(put.number.get()))
-        .find(|row| {
-            let part = rows::part(row)?;
-            Ok(Content { blob: part.blob, hash: part.content, size: part.size })
-        })
+        .find(|row| rows::content(row, BlobId(row.get("blob_id")?)))
         .await
 }
 
@@ -157,9 +156,9 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         };
 
     let size = parts.iter().map(|part| part.size).sum();
-    let hashes: Vec<_> = parts.iter().map(|part| part.content).collect();
-    let hash = ContentHash::of_parts(&hashes);
-    let Some(origin) = origin_of(batch, complete, &all, &parts, hash, size).await? else {
+    let names: Vec<_> = parts.iter().map(|part| part.name).collect();
+    let name = ContentName::of_parts(&names);
+    let Some(origin) = origin_of(batch, complete, &all, &parts, name, size).await? else {
         return Ok(Err(Refusal::Changed));
     };
     let held = all.parts.iter().map(|part| part.size).sum();
@@ -168,7 +167,7 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         return Ok(Err(refusal));
     }
 
-    let (content, is_new) = compose(batch, complete, space.id, origin, &parts, hash, size).await?;
+    let (content, is_new) = compose(batch, complete, space.id, origin, &parts, name, size).await?;
     batch.tally.parts_gone(upload.space.id, upload.attributes.class, held)?;
     drop_left_out(batch, &all.parts, &parts, complete.upload).await?;
     if is_new {
@@ -186,7 +185,7 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         space: Some(space),
         key: upload.key.as_ref(),
         id: complete.id,
-        etag: etag_of_parts(&parts, hash),
+        etag: etag_of_parts(&parts, name),
         attributes: Some(&upload.attributes),
         checksum,
         completes: Some(upload.id),
@@ -215,19 +214,19 @@ async fn origin_of(
     complete: &CompleteUpload,
     all: &UploadParts,
     parts: &[Part],
-    hash: ContentHash,
+    name: ContentName,
     size: u64,
 ) -> Result<Option<Origin>, Fault> {
     if all.pieces_of(parts) <= PORTION_PIECES_MAX {
         return Ok(Some(Origin::Written));
     }
-    if let Some(content) = content::composite(batch, &complete.domain, hash, size).await? {
+    if let Some(content) = content::named(batch, &complete.domain, name, size).await? {
         return Ok(Some(Origin::Found(content)));
     }
     match complete.draft {
         Some(Draft { blob, revision })
             if revision == all.revision
-                && drafts::stands(batch.tx, complete.upload, blob, hash, size).await? =>
+                && drafts::stands(batch.tx, complete.upload, blob, name, size).await? =>
         {
             Ok(Some(Origin::Drafted(blob)))
         }
@@ -242,18 +241,20 @@ async fn compose(
     space: SpaceId,
     origin: Origin,
     parts: &[Part],
-    hash: ContentHash,
+    name: ContentName,
     size: u64,
 ) -> Result<(Content, bool), Fault> {
     match origin {
         Origin::Found(content) => Ok((content, false)),
         Origin::Drafted(blob) => {
-            drafts::take(batch.tx, blob, space, hash).await?;
-            Ok((Content { blob, hash, size }, true))
+            drafts::take(batch.tx, blob, space, name).await?;
+            let parts = PartCount::of(parts);
+            Ok((Content { blob, name, layout: Layout::Pieces, parts, size }, true))
         }
         Origin::Written => {
             let (content, is_new) =
-                content::place_composite(batch, &complete.domain, space, hash, size).await?;
+                content::place_composite(batch, &complete.domain, space, name, PartCount::of(parts), size)
+                    .await?;
             if is_new {
                 let (upload, none) = (complete.upload, Written::default());
                 extents::add_parts(batch.tx, content.blob, upload, parts, none).await?;

@@ -11,6 +11,7 @@ use crate::domain::address::{BucketName, Key, SpaceAddress, after_prefix};
 use crate::domain::blob::BlobId;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId, UploadParts};
+use crate::domain::naming::Layout;
 use crate::domain::object::Attributes;
 use crate::domain::space::{Space, SpaceId};
 use crate::domain::storage_class::{ClassName, StorageClass};
@@ -139,7 +140,7 @@ pub(crate) async fn parts(db: &Database, id: UploadId) -> Result<Option<UploadPa
     let parts =
         db.read(sql!(part, " WHERE p.upload_id = $1 ORDER BY p.number")).bind(id.0).map(rows::part).await?;
     // Those that were sent are one piece each.
-    let copied = parts.iter().any(|part| part.content.parts() > 0);
+    let copied = parts.iter().any(|part| part.layout == Layout::Pieces);
     let pieces = if copied {
         db.read(sql!(pieces_of_parts)).bind(id.0).map(pieces_of_part).await?
     } else {
@@ -323,7 +324,7 @@ pub(crate) async fn suspect_parts(tx: &mut Transaction, id: UploadId) -> Result<
 pub(crate) async fn suspect_copied_parts(tx: &mut Transaction, id: UploadId) -> Result<(), Fault> {
     tx.query(sql!(
         "INSERT INTO gc_candidates (blob_id) SELECT DISTINCT p.blob_id FROM upload_parts p \
-         JOIN blobs b ON b.id = p.blob_id WHERE p.upload_id = $1 AND b.parts > 0 ORDER BY p.blob_id \
+         JOIN blobs b ON b.id = p.blob_id WHERE p.upload_id = $1 AND b.segment_id IS NULL ORDER BY p.blob_id \
          ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
     ))
     .bind(id.0)
