@@ -1,4 +1,5 @@
-"""Checks the documents against the repository: links, settings, metrics, rules and tests that they name exist.
+"""Checks the documents against the repository: links, settings, metrics, rules and tests that they name exist, and imports of
+core run one way.
 
 Run by `make docs`. The commands that the documents show are run by `compat-tests/tests/readme.rs`.
 """
@@ -7,6 +8,8 @@ import pathlib
 import re
 import subprocess
 import sys
+
+import check_imports
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # A word that these begin is a setting or a metric wherever it stands.
@@ -155,6 +158,9 @@ for line in RULES.read_text().splitlines():
             findings.append(f'docs/rules.md, row "{row}": {name}::{item} is no test. Name the test that holds the rule.')
 if rows < 30:
     findings.append(f"docs/rules.md has {rows} rows, which is too few: has the form of its tables changed?")
+
+# docs/architecture.md: imports run one way.
+findings += check_imports.findings()
 
 for line in findings:
     print(line, file=sys.stderr)

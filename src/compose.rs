@@ -14,7 +14,8 @@ use juststorage_core::application::ports::metadata::{
 use juststorage_core::application::ports::segments::SegmentStore;
 use juststorage_core::application::ports::volume::Volume;
 use juststorage_core::application::reserve::{Part, Reserve};
-use juststorage_core::application::store::{Store, Tiers};
+use juststorage_core::application::store::Store;
+use juststorage_core::application::tiers::Tiers;
 use juststorage_core::domain::identity::{Mismatch, Purpose, StoreId, TierId, TierMark};
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::infrastructure::clock::SystemClock;

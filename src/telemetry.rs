@@ -220,7 +220,7 @@ fn describe() {
 
 /// Creates the series that dashboards and alerts need before their first event.
 fn exist() {
-    juststorage_core::application::metrics::exist();
+    juststorage_core::application::metrics::exist(&juststorage_core::application::workers::NAMES);
     process::exist();
     for name in [
         "activestorage_answers_cut_total",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{MetadataError, MetadataStore, WriterId};
-use juststorage_core::application::store::Tiers;
+use juststorage_core::application::tiers::Tiers;
 use juststorage_core::application::workers::neighbours::{self, Apart};
 use juststorage_core::domain::incarnation::{self, Incarnation, LastStart, Standing, Whereabouts};
 use juststorage_core::domain::storage_class::StorageClass;

@@ -1,7 +1,7 @@
 //! The store itself: domain, use cases, and the infrastructure behind its ports.
 //!
 //! Arrows point inward: `infrastructure` knows `application`, `application` knows `access` and `domain`, `access` knows
-//! `domain`, `domain` knows nobody. The fronts see `application` and `domain` only.
+//! `domain`, `domain` imports neither. The fronts see `application` and `domain` only.
 
 pub mod access;
 pub mod application;

@@ -10,7 +10,7 @@ use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::application::objects::update::Change;
-use juststorage_core::application::ports::metadata::{ListQuery, Place, WriterId};
+use juststorage_core::application::ports::metadata::{ListQuery, SpaceRef, WriterId};
 use juststorage_core::application::spaces::NewBucket;
 use juststorage_core::application::uploads::{UploadRef, UploadRequest};
 use juststorage_core::application::workers::worker::run_dry;
@@ -46,8 +46,8 @@ impl Bench {
         Self { running, bucket, _directory: directory }
     }
 
-    fn place(&self) -> Place {
-        Place::Bucket(self.bucket.clone())
+    fn place(&self) -> SpaceRef {
+        SpaceRef::Bucket(self.bucket.clone())
     }
 
     async fn rules(&self, rules: impl IntoIterator<Item = Rule>) {
@@ -156,7 +156,7 @@ async fn a_pass_survives_its_process_and_misses_nothing() {
     // Each step by a worker that knows nothing of the one before.
     while !matches!(
         bench.worker(Day::REAL).step().await.unwrap(),
-        juststorage_core::application::workers::Step::Idle
+        juststorage_core::application::workers::WorkDone::Idle
     ) {
         steps += 1;
     }
@@ -279,7 +279,7 @@ async fn a_space_is_passed_through_once_a_day() {
     bench.has("k", "x").await;
     bench.rules([expiring(100, "")]).await;
     let step = async |worker: LifecycleWorker| {
-        matches!(worker.step().await.unwrap(), juststorage_core::application::workers::Step::Did(_))
+        matches!(worker.step().await.unwrap(), juststorage_core::application::workers::WorkDone::Did(_))
     };
     assert!(step(bench.worker(Day::REAL)).await);
     assert!(!step(bench.worker(Day::REAL)).await, "done for today");

@@ -169,7 +169,7 @@ async fn sqlite_keeps_what_it_acknowledged() {
     let (store, directory) = on_sqlite().await;
     let bench = Bench::new(&store).await;
     let object = bench.has_put("k", b"body").await;
-    let target = juststorage_core::application::ports::metadata::Target::Id(object.id);
+    let target = juststorage_core::application::ports::metadata::ObjectAddress::Id(object.id);
     let reopened = SqlMetadata::connect(&sqlite_url(&directory)).await.unwrap();
     assert_eq!(reopened.find(&target).await.unwrap().map(|found| found.object), Some(object));
 }

@@ -18,7 +18,7 @@ use juststorage_core::application::ingest::Body;
 use juststorage_core::application::ports::clock::Clock as _;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Mover, Rewriter, Scrubber, Step, Worker,
+    Compactor, GarbageCollector, Mover, Rewriter, Scrubber, WorkDone, Worker,
 };
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::space::DedupScope;
@@ -76,9 +76,9 @@ async fn write(running: Arc<Running>, counts: Arc<Counts>, stop: Arc<AtomicBool>
 async fn work(worker: impl Worker, stop: Arc<AtomicBool>, done: impl Fn(u64)) {
     while !stop.load(Ordering::Relaxed) {
         match worker.step().await.unwrap() {
-            Step::Did(items) | Step::Paced(items, _) => done(items),
+            WorkDone::Did(items) | WorkDone::Paced(items, _) => done(items),
             // Another kind of work may make some at any moment.
-            Step::Idle => tokio::task::yield_now().await,
+            WorkDone::Idle => tokio::task::yield_now().await,
         }
     }
 }

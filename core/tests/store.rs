@@ -333,7 +333,7 @@ async fn copies_share_bytes_inside_a_domain_and_never_across() {
     let mut other = copy_to(object("a"), "a");
     let mut address = common::space();
     address.tenant = Tenant::new("other").unwrap();
-    other.place = juststorage_core::application::ports::metadata::Place::Space(address);
+    other.place = juststorage_core::application::ports::metadata::SpaceRef::Space(address);
     let (source, copy) = running.store.copy(&root(), other).await.unwrap();
     assert_ne!(source.content.unwrap().blob, copy.content.unwrap().blob);
     assert_eq!(source.content.unwrap().name, copy.content.unwrap().name);

@@ -11,11 +11,11 @@ use std::time::Duration;
 use common::{Running, noise, place, space};
 use juststorage_core::application::ports::clock::Clock as _;
 use juststorage_core::application::ports::metadata::{
-    LeafRecord, Mutation, Stuck, Target, UpdateObject, WriterId,
+    LeafRecord, Mutation, ObjectAddress, Stuck, UpdateObject, WriterId,
 };
 use juststorage_core::application::ports::segments::SegmentKind;
-use juststorage_core::application::store::Tiers;
-use juststorage_core::application::workers::{NAMES, Step, Upkeep, Worker};
+use juststorage_core::application::tiers::Tiers;
+use juststorage_core::application::workers::{NAMES, Upkeep, WorkDone, Worker};
 use juststorage_core::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::blob::SegmentId;
 use juststorage_core::domain::lifecycle::{Day, Expiration, Filter, Lifecycle, Rule};
@@ -76,7 +76,7 @@ impl Bad {
         let worker = self.worker(name);
         for _ in 0..50 {
             match worker.step().await {
-                Ok(Step::Idle) | Err(_) => return,
+                Ok(WorkDone::Idle) | Err(_) => return,
                 Ok(_) => {}
             }
         }
@@ -412,7 +412,7 @@ async fn objects_under_rules() {
     bad.run("lifecycle").await;
     let mut left = Vec::new();
     for key in ["a", "b", "c"] {
-        let target = Target::Latest(space(), Key::new(key).unwrap());
+        let target = ObjectAddress::Latest(space(), Key::new(key).unwrap());
         left.extend(metadata.find(&target).await.unwrap().map(|found| found.object.id));
     }
     assert_eq!(left, [three[0].0]);

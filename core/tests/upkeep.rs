@@ -16,10 +16,10 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::ports::clock::Clock as _;
-use juststorage_core::application::ports::metadata::{Place, ScrubPass, WriterId};
+use juststorage_core::application::ports::metadata::{ScrubPass, SpaceRef, WriterId};
 use juststorage_core::application::ports::segments::SegmentStore as _;
 use juststorage_core::application::rebuild::{NotEmpty, Rebuilder, Rebuilt};
-use juststorage_core::application::workers::{Scrubber, Step, TakeOver, Worker as _};
+use juststorage_core::application::workers::{Scrubber, TakeOver, WorkDone, Worker as _};
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::blob::{Hash, SegmentId};
 use juststorage_core::domain::principal::Principal;
@@ -134,23 +134,23 @@ async fn a_pass_goes_on_after_a_restart() {
         running.put(&format!("k{number}"), noise(number, 100)).await.unwrap();
     }
     let step = scrubber(&running, DAY).step().await.unwrap();
-    assert!(matches!(step, Step::Paced(256, rest) if rest > Duration::ZERO), "{step:?}");
+    assert!(matches!(step, WorkDone::Paced(256, rest) if rest > Duration::ZERO), "{step:?}");
     running.crash().await;
 
     let running = Running::open(folder.path()).await;
     let worker = scrubber(&running, DAY);
-    assert!(matches!(worker.step().await.unwrap(), Step::Paced(44, _)));
-    assert_eq!(worker.step().await.unwrap(), Step::Idle, "the end");
+    assert!(matches!(worker.step().await.unwrap(), WorkDone::Paced(44, _)));
+    assert_eq!(worker.step().await.unwrap(), WorkDone::Idle, "the end");
     let pass = running.metadata.scrub_pass().await.unwrap().unwrap();
     assert_eq!((pass.number, pass.blobs), (1, 300));
     assert!(pass.finished_at.is_some());
-    assert_eq!(worker.step().await.unwrap(), Step::Idle, "not due");
+    assert_eq!(worker.step().await.unwrap(), WorkDone::Idle, "not due");
     running.clock.advance(24 * 60 * 60 * 1000);
-    assert!(matches!(worker.step().await.unwrap(), Step::Paced(256, _)), "due");
+    assert!(matches!(worker.step().await.unwrap(), WorkDone::Paced(256, _)), "due");
     let never = scrubber(&running, Duration::ZERO);
-    while never.step().await.unwrap() != Step::Idle {}
+    while never.step().await.unwrap() != WorkDone::Idle {}
     running.clock.advance(1 << 40);
-    assert_eq!(never.step().await.unwrap(), Step::Idle, "switched off");
+    assert_eq!(never.step().await.unwrap(), WorkDone::Idle, "switched off");
     running.close().await;
 }
 
@@ -163,7 +163,7 @@ async fn rebuild(running: &Running, tenants: &[&str]) -> Result<Rebuilt, NotEmpt
 async fn recovered(running: &Running, tenant: &str, content: &[u8]) -> Option<Bytes> {
     let tenant = Tenant::new(tenant).unwrap();
     let who = Principal::unrestricted("root", tenant.clone());
-    let place = Place::Space(SpaceAddress::new(Namespace::new("recovered").unwrap(), tenant));
+    let place = SpaceRef::Space(SpaceAddress::new(Namespace::new("recovered").unwrap(), tenant));
     let key = Key::new(&format!("sha256/{}", Hash::of(content))).unwrap();
     let download =
         running.store.get(&who, &ObjectRef::latest(place, key), &ReadOptions::default()).await.ok()?;
@@ -289,12 +289,12 @@ async fn a_writer_that_was_taken_for_dead_goes_on() {
     let take_over = || TakeOver::new(running.metadata.clone(), running.tiers.clone(), running.clock.clone());
     running.put("before", noise(1, 300)).await.unwrap();
     running.metadata.heartbeat(writer, running.clock.now()).await.unwrap();
-    assert_eq!(take_over().sparing(writer).step().await.unwrap(), Step::Idle, "it lives: it asks");
+    assert_eq!(take_over().sparing(writer).step().await.unwrap(), WorkDone::Idle, "it lives: it asks");
     running.put("spared", noise(2, 300)).await.unwrap();
 
     assert_eq!(
         take_over().step().await.unwrap(),
-        Step::Did(1),
+        WorkDone::Did(1),
         "another replica sees only that it is silent"
     );
     let far = running.clock.now().plus(DAY);

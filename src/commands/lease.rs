@@ -1,7 +1,7 @@
 //! Work that one process of the store does at a time.
 
 use juststorage_core::application::ports::metadata::WriterId;
-use juststorage_core::application::workers::{LEASE, Step, Worker};
+use juststorage_core::application::workers::{LEASE, WorkDone, Worker};
 
 use crate::compose::Parts;
 use crate::failure::Failure;
@@ -20,8 +20,8 @@ pub(super) async fn under_lease(
             return Ok((total > 0).then_some(total));
         }
         match worker.step().await {
-            Ok(Step::Did(items) | Step::Paced(items, _)) => total += items,
-            Ok(Step::Idle) => break Ok(Some(total)),
+            Ok(WorkDone::Did(items) | WorkDone::Paced(items, _)) => total += items,
+            Ok(WorkDone::Idle) => break Ok(Some(total)),
             Err(error) => break Err(error),
         }
     };

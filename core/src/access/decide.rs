@@ -2,7 +2,7 @@
 //!
 //! Its sources are the rights of the credential, the bucket's policy, and ACLs where the operator lets them count
 //! (decision 0013). Nothing is allowed by default, and what a policy denies stays denied whatever else allows it (IAM
-//! User Guide, "Policy evaluation logic"). Pure: whoever asks brings the facts.
+//! User Guide, "Policy evaluation logic"). Pure: the caller brings the facts.
 
 use crate::domain::acl::{CannedAcl, Permission};
 use crate::domain::action::Action;
@@ -121,7 +121,7 @@ fn caller(who: &Principal) -> Caller<'_> {
     }
 }
 
-/// Whoever administers the space can always take a policy back, as AWS's root account can: nobody is locked out for
+/// A principal that administers the space can always remove a policy, as AWS's root account can: no policy locks all out for
 /// good.
 fn may_mend(who: &Principal, action: Action, space: &SpaceAddress) -> bool {
     action.is_about_policy() && who.may(Right::Admin, space).is_ok()
@@ -142,7 +142,7 @@ fn grants(
         return verdict == Verdict::Allowed;
     }
     let closed = policy.is_public() && settings.restricts_public();
-    // Only the owner sees and sets policies; and settings are not everybody's.
+    // Only the owner sees and sets policies; and settings are not public.
     let owners = action.is_about_policy() || (anonymous && action.right() == Right::Admin);
     if closed || owners {
         return false;
@@ -316,7 +316,7 @@ mod tests {
         }
     }
 
-    /// A URL is signed by somebody, and denied what is denied to them.
+    /// What is denied to the signer of a URL is denied to the URL.
     #[test]
     fn a_signed_url_is_worth_what_its_maker_is() {
         let deny = allow(r#"{"AWS":"arn:aws:iam::acme:user/<id>"}"#, "s3:GetObject").replace("Allow", "Deny");

@@ -7,7 +7,7 @@
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::Catalogue;
 use crate::application::ports::segments::Presence;
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::blob::SegmentId;
 use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;

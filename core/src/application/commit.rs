@@ -8,8 +8,7 @@
 //!
 //! Bytes are durable before the row that names them; a request is answered after both are.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -18,43 +17,23 @@ use tokio_util::sync::CancellationToken;
 use crate::application::error::{Error, Result};
 use crate::application::high_water::HighWater;
 use crate::application::ingest::{Announced, Payload};
+use crate::application::limits::quota_exceeded;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{MetadataStore, Mutation, NewContent, Outcome, Refusal, WriterId};
+use crate::application::ports::metadata::{
+    MetadataStore, Mutation, MutationOutcome, NewContent, Refusal, WriterId,
+};
 use crate::application::ports::segments::SegmentKind;
-use crate::application::store::{Tiers, quota_exceeded};
+use crate::application::tiers::Tiers;
 use crate::domain::blob::SegmentId;
 
 mod packer;
+mod pending;
+
+use pending::{BATCH_MAX, LostPacks, Pending, content_of};
 
 /// Requests that may wait for the packer; over it they are refused with [`Error::Busy`].
 const QUEUE_MAX: usize = 4096;
-
-/// Most mutations of one transaction.
-const BATCH_MAX: usize = 256;
-
-/// A mutation on its way, with what it brings and who waits for it.
-struct Pending {
-    mutation: Mutation,
-    payload: Option<Payload>,
-    announced: Option<Announced>,
-    reply: Option<oneshot::Sender<Result<Outcome>>>,
-}
-
-impl Pending {
-    fn answer(self, result: Result<Outcome>) {
-        if let Some(announced) = self.announced {
-            // On a failure the drop abandons it.
-            if result.is_ok() {
-                announced.committed();
-            }
-        }
-        if let Some(reply) = self.reply {
-            // The client may be gone; what was committed stays committed.
-            let _ = reply.send(result);
-        }
-    }
-}
 
 /// Where use cases hand in their mutations. Cheap to clone.
 #[derive(Clone)]
@@ -110,7 +89,7 @@ impl Committer {
     }
 
     /// Commits a mutation that brings no bytes. Durable when this returns.
-    pub(crate) async fn commit(&self, mutation: Mutation) -> Result<Outcome> {
+    pub(crate) async fn commit(&self, mutation: Mutation) -> Result<MutationOutcome> {
         self.commit_bytes(mutation, None, None).await
     }
 
@@ -121,7 +100,7 @@ impl Committer {
         mutation: Mutation,
         payload: Option<Payload>,
         announced: Option<Announced>,
-    ) -> Result<Outcome> {
+    ) -> Result<MutationOutcome> {
         let (reply, answer) = oneshot::channel();
         let pending = Pending { mutation, payload, announced, reply: Some(reply) };
         self.queue.try_send(pending).map_err(|refused| match refused {
@@ -136,22 +115,6 @@ impl Committer {
             Err(Error::QuotaExceeded(part)) => Err(quota_exceeded(part)),
             answer => answer,
         }
-    }
-}
-
-/// Packs that were taken over because their writer, this process, was taken for dead: told by the commits that
-/// were refused to the packer, which must not go on with them.
-#[derive(Clone, Default)]
-struct LostPacks(Arc<Mutex<HashSet<SegmentId>>>);
-
-impl LostPacks {
-    fn add(&self, pack: SegmentId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pack);
-    }
-
-    /// Whether `pack` is lost. Asked once: then it is forgotten.
-    fn take(&self, pack: SegmentId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pack)
     }
 }
 
@@ -230,18 +193,5 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
             tracing::error!("this writer was taken for dead and its segment taken over: is its clock right?");
             Error::Unavailable
         }
-    }
-}
-
-/// The content that a mutation brings, if it is of a kind that brings any.
-fn content_of(mutation: &mut Mutation) -> Option<&mut NewContent> {
-    match mutation {
-        Mutation::Put(put) => Some(&mut put.content),
-        Mutation::PutPart(part) => Some(&mut part.content),
-        Mutation::Delete(_)
-        | Mutation::Expire(_)
-        | Mutation::Update(_)
-        | Mutation::Complete(_)
-        | Mutation::SealPack(..) => None,
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::access::decide::{By, Decision, Facts, Resource, Why, decide, is_open_to};
 use crate::application::access::authorize;
 use crate::application::error::{Error, Result};
-use crate::application::objects::ObjectRef;
-use crate::application::ports::metadata::{Found, Target, VersionRef};
+use crate::application::object_ref::ObjectRef;
+use crate::application::ports::metadata::{Found, ObjectAddress, VersionRef};
 use crate::application::request;
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
@@ -90,7 +90,7 @@ impl Entered {
         is_open_to(who, &self.facts(None))
     }
 
-    /// Lets in whoever may do `wish` here, and nobody else. That a bucket exists is no secret, since its name
+    /// Allows `wish` here only to principals that may do it. That a bucket exists is no secret, since its name
     /// cannot be taken: a stranger is refused, as on S3, before anything inside is looked at.
     pub(crate) fn allow(&self, who: &Principal, wish: Wish<'_>, object: Option<&Object>) -> Result<By> {
         let why = match self.decide(who, wish, object) {
@@ -152,7 +152,7 @@ impl Entered {
         Ok(())
     }
 
-    /// The answer to who asks for what is not there: that it is not, to who may know, and to others the same as to what
+    /// The answer to a request for something absent: `missing` for principals that may know that; for others the same as for what
     /// they may not have (S3 `GetObject`).
     pub(crate) fn absent(&self, who: &Principal, wish: Wish<'_>, missing: Error) -> Error {
         match self.allow(who, wish, None) {
@@ -175,10 +175,10 @@ impl Entered {
     }
 
     /// The target of a key in this place.
-    pub(crate) fn target(&self, key: Key, version: Option<VersionRef>) -> Target {
+    pub(crate) fn target(&self, key: Key, version: Option<VersionRef>) -> ObjectAddress {
         match version {
-            None => Target::Latest(self.address.clone(), key),
-            Some(version) => Target::Version(self.address.clone(), key, version),
+            None => ObjectAddress::Latest(self.address.clone(), key),
+            Some(version) => ObjectAddress::Version(self.address.clone(), key, version),
         }
     }
 }

@@ -65,7 +65,7 @@ pub enum Error {
     #[error("the upload does not exist; it may have been completed or aborted")]
     NoSuchUpload,
     /// There is no such key, or it is revoked.
-    #[error("the key does not exist")]
+    #[error("the credential does not exist")]
     NoSuchCredential,
     /// There is no such space, or the caller may not know of it.
     #[error("the space does not exist")]
@@ -132,7 +132,7 @@ pub enum Error {
     /// 403: the bucket's policy denies it, whatever rights the caller has.
     #[error("the bucket's policy denies this")]
     PolicyDenies,
-    /// 403: the owner has blocked policies that grant something to everybody.
+    /// 403: the owner has blocked policies that grant something to the public.
     #[error("the bucket's public access block refuses this policy")]
     PolicyBlocked,
     /// 429: the tenant asks for more than its limit. Try again after a while.

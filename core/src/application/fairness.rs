@@ -58,7 +58,7 @@ struct Round {
     taken: usize,
     /// Of what is taken, each holder's, where it has any.
     held: HashMap<Holder, usize>,
-    /// Holders with somebody in their queue, the next one first.
+    /// Holders with a non-empty queue, the next one first.
     next: VecDeque<Holder>,
     waiting: HashMap<Holder, VecDeque<(usize, oneshot::Sender<Held>)>>,
     /// Who asked last, and when.
@@ -178,7 +178,7 @@ impl Pool {
     }
 
     /// `amount` for `holder`, when it is its turn. Amounts that are held by one request must be taken at once, or in
-    /// small steps: whoever holds some and waits for more is refused after [`Shares::patience`].
+    /// small steps: a holder that waits for more is refused after [`Shares::patience`].
     pub(crate) async fn take(&self, holder: &Holder, amount: usize) -> Result<Held> {
         let wait = {
             let now = Instant::now();
@@ -218,7 +218,7 @@ impl Pool {
     }
 
     /// `amount` for `holder` if it is there for the asking: half of everything is left to those that [`Self::take`]
-    /// the little that they need, and nobody goes before those that wait.
+    /// the little that they need, and no one goes before those that wait.
     pub(crate) fn try_take(&self, holder: &Holder, amount: usize) -> Option<Held> {
         let now = Instant::now();
         let mut round = self.lock();
@@ -327,7 +327,7 @@ mod tests {
         assert!(matches!(poll!(&mut crowd[1]), Poll::Ready(Ok(_))));
     }
 
-    /// Whoever goes away while waiting, or with a turn not yet taken, keeps nobody from theirs.
+    /// A waiter that goes away, also with a turn not yet taken, delays no other.
     #[tokio::test]
     async fn no_turn_is_lost() {
         let turns = Turns::new(1);
@@ -348,7 +348,7 @@ mod tests {
         assert!(matches!(poll!(Box::pin(turns.take(&b))), Poll::Ready(Ok(_))));
     }
 
-    /// Whoever is alone may have all; whoever is not keeps to its share, and leaves the rest free.
+    /// A single holder may have all; among several, each keeps to its share and leaves the rest free.
     #[tokio::test]
     async fn a_crowd_keeps_to_its_share() {
         let turns = Turns::new(16);

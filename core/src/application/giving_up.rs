@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::application::error::Result;
 use crate::application::ports::metadata::{KeptSegment, MetadataStore};
 use crate::application::ports::segments::{FoundRecord, SegmentError};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::blob::SegmentId;
 use crate::domain::timestamp::Timestamp;
 

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::application::error::Result;
 use crate::application::ports::metadata::{Catalogue, WriterId};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 
 /// Notes the commits of one writer, beside them: no commit waits for it.
 pub(crate) struct HighWater {
@@ -53,7 +53,7 @@ impl Drop for HighWater {
 /// Notes how many commits of `writer` the database has, if they are counted. An older note is no reason to fail.
 pub(crate) async fn note(metadata: &(impl Catalogue + ?Sized), tiers: &Tiers, writer: WriterId) {
     if let Err(error) = try_note(metadata, tiers, writer).await {
-        tracing::debug!(%error, "the number of commits could not be noted");
+        tracing::debug!(%error, "the number of commits was not noted in the tiers");
     }
 }
 

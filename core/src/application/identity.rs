@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use crate::application::ports::metadata::{MetadataError, MetadataStore, StoreRecord};
 use crate::application::ports::segments::{SegmentError, SegmentStore};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::identity::{
-    self, Mismatch, Purpose, Step, StoreFacts, StoreId, TierFacts, TierId, TierMark,
+    self, Mismatch, Purpose, StoreFacts, StoreId, TierFacts, TierId, TierMark, TierStep,
 };
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -73,14 +73,14 @@ pub async fn establish(
     for (class, step) in [(StorageClass::Hot, plan.hot), (StorageClass::Cold, plan.cold)] {
         let tier = tiers.of(class).as_ref();
         match step {
-            Step::Carries(mark) => enter(tier, class, &mark).await?,
-            Step::Record(mark) => record_and_enter(metadata, tier, mark, now).await?,
-            Step::Mark => {
+            TierStep::Carries(mark) => enter(tier, class, &mark).await?,
+            TierStep::Record(mark) => record_and_enter(metadata, tier, mark, now).await?,
+            TierStep::Mark => {
                 let mark = TierMark { store: plan.store, tier: TierId(Uuid::new_v4()), class };
                 let found =
                     tier.set_mark(&mark).await.map_err(|error| IdentityError::Tier { class, error })?;
                 if found.class != class || found.store != plan.store {
-                    // Somebody else marked it meanwhile, or it is the other tier's directory.
+                    // Another process marked it meanwhile, or it is the other tier's directory.
                     let why = if found.store == plan.store {
                         Mismatch::OtherClass(found)
                     } else {
@@ -90,7 +90,7 @@ pub async fn establish(
                 }
                 record_and_enter(metadata, tier, found, now).await?;
             }
-            Step::Leave => tiers_in_use = false,
+            TierStep::Leave => tiers_in_use = false,
         }
     }
     Ok(Established { store: plan.store, tiers_in_use })

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt as _};
 
 use crate::application::error::{Error, Result};
 use crate::application::fairness::Held;
@@ -17,7 +16,7 @@ use crate::application::ports::metadata::{MetadataStore, NewContent, StagedLeaf,
 use crate::application::ports::segments::{Record, SegmentKind, SingleWriter};
 use crate::application::request;
 use crate::application::reserve::{Reserve, Taken};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
@@ -28,67 +27,23 @@ use crate::domain::space::DedupDomain;
 use crate::domain::storage_class::StorageClass;
 
 mod announced;
+mod body;
 mod digests;
 mod lanes;
 mod source;
 
 pub use announced::Announced;
 pub(crate) use announced::remove_if_nobodys;
+pub use body::{Body, Expected, Trailer};
 use digests::Digests;
 use lanes::Lanes;
-use source::{Chunk, Source};
+use source::{BodyReader, Chunk};
 
 /// Largest blob that goes into a pack, in bytes; larger ones get a segment of their own.
 pub const PACKED_BYTES_MAX: usize = 1 << 20;
 
 /// How much of a large body is gathered before it is digested and written, in bytes.
 const CHUNK_BYTES: usize = 512 << 10;
-
-/// What a client declares of its body.
-#[derive(Clone, Debug, Default)]
-pub struct Expected {
-    /// The SHA-256 of the bytes.
-    pub sha256: Option<Hash>,
-    /// The MD5 of the bytes.
-    pub md5: Option<Md5Digest>,
-    /// A checksum of the bytes.
-    pub checksum: Option<Checksum>,
-}
-
-/// Yields what a client declares only behind the body: the checksum of a trailer. An error refuses the
-/// body.
-pub type Trailer = Box<dyn FnOnce() -> Result<Option<Checksum>> + Send>;
-
-/// A body as a front hands it over, decoded from its protocol's framing.
-pub struct Body {
-    /// Its bytes. An error of the stream is the client's.
-    pub stream: BoxStream<'static, Result<Bytes>>,
-    /// Its length in bytes, where the client says; a body of any other length is refused.
-    pub length: Option<u64>,
-    /// What it must match.
-    pub expected: Expected,
-    /// What it must match, known only at its end.
-    pub trailer: Option<Trailer>,
-}
-
-impl Body {
-    /// A body of which nothing is declared.
-    pub fn new(stream: BoxStream<'static, Result<Bytes>>) -> Self {
-        Self { stream, length: None, expected: Expected::default(), trailer: None }
-    }
-
-    /// A body that is all there.
-    pub fn of_bytes(bytes: Bytes) -> Self {
-        let length = Some(bytes.len() as u64);
-        let stream = futures::stream::iter([Ok(bytes)]).boxed();
-        Self { length, ..Self::new(stream) }
-    }
-
-    /// Stored bytes on their way into another object.
-    pub(crate) fn of_stored(stream: BoxStream<'static, Result<Bytes>>, length: u64) -> Self {
-        Self { length: Some(length), ..Self::new(stream) }
-    }
-}
 
 /// What a body is taken in for.
 pub(crate) struct Intent<'a> {
@@ -190,7 +145,7 @@ impl Ingest {
         // Whose request it is; without one (a worker, a test) whose space it is.
         let tenant = request::tenant().unwrap_or_else(|| intent.space.tenant.clone());
         let mut source =
-            Source::new(body, intent.bytes_max).within(self.pools.memory.clone(), tenant.clone());
+            BodyReader::new(body, intent.bytes_max).within(self.pools.memory.clone(), tenant.clone());
         let large = source.length().is_some_and(|length| length > PACKED_BYTES_MAX as u64);
         let first = source.next(if large { CHUNK_BYTES } else { PACKED_BYTES_MAX + 1 }).await?;
         // A small body for which memory is short does not wait for it: what has arrived is written down.
@@ -221,7 +176,7 @@ impl Ingest {
         &self,
         intent: &Intent<'_>,
         wanted: digests::Wanted,
-        mut source: Source,
+        mut source: BodyReader,
         first: Chunk,
         _transfer: Held,
     ) -> Result<Landed> {
@@ -280,7 +235,7 @@ fn unplaced(hash: Hash, tier: StorageClass, length: u64) -> StagedLeaf {
 
 /// Reads a body only for its checksum.
 pub(crate) async fn digest_only(body: Body, algorithm: ChecksumAlgorithm) -> Result<Checksum> {
-    let mut source = Source::new(body, u64::MAX);
+    let mut source = BodyReader::new(body, u64::MAX);
     let wanted = digests::Wanted { md5: false, checksum: Some(algorithm) };
     let mut digests = Digests::new(wanted, &Lanes::default());
     loop {

@@ -5,7 +5,6 @@
 //! are read again twice a second for tenants that are active, so that a change is felt everywhere within one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,9 +14,10 @@ use futures::stream::{BoxStream, StreamExt as _};
 use super::error::{Error, Result};
 use super::fairness::Turns;
 use super::ports::metadata::Spaces;
+use super::under_way::UnderWay;
 use super::{metrics, request};
 use crate::domain::address::Tenant;
-use crate::domain::limits::{Limits, Quota};
+use crate::domain::limits::{Limits, Quota, QuotaPart};
 use crate::domain::pace::Pace;
 use crate::domain::principal::Principal;
 
@@ -40,15 +40,15 @@ struct Inner {
     turns: Turns,
     /// What paces count from.
     epoch: Instant,
-    tenants: Mutex<HashMap<Tenant, Arc<State>>>,
+    tenants: Mutex<HashMap<Tenant, Arc<TenantState>>>,
 }
 
 /// What is known of one tenant.
-struct State {
+struct TenantState {
     known: Mutex<Known>,
-    /// Held by whoever reads the overrides again; the others go on with what is known.
+    /// Held by the request that reads the overrides again; others use what is known.
     reading: tokio::sync::Mutex<()>,
-    under_way: AtomicU64,
+    under_way: UnderWay,
     requests: Mutex<Pace>,
     uploads: Mutex<Pace>,
     downloads: Mutex<Pace>,
@@ -63,15 +63,6 @@ struct Known {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// That a request counts as under way, until this is dropped.
-pub struct Admission(Arc<State>);
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// Which way bytes go.
@@ -112,8 +103,7 @@ impl TenantLimits {
                 .try_take(1, rate, inner.epoch.elapsed())
                 .map_err(|wait| limited("request_rate", "requests per second", wait))?;
         }
-        let others = state.under_way.fetch_add(1, Ordering::AcqRel);
-        let admission = Admission(state);
+        let (admission, others) = state.under_way.enter();
         if limits.concurrent_requests.is_some_and(|limit| others >= limit) {
             return Err(limited("concurrent_requests", "requests at the same time", CONCURRENCY_RETRY));
         }
@@ -174,7 +164,7 @@ impl Direction {
 
 impl Inner {
     /// The tenant's state and limits, at most [`OVERRIDES_REMEMBERED`] old.
-    async fn of(&self, tenant: &Tenant) -> Result<(Arc<State>, Limits)> {
+    async fn of(&self, tenant: &Tenant) -> Result<(Arc<TenantState>, Limits)> {
         let state = self.state(tenant);
         let known = *lock(&state.known);
         if known.read_at.is_some_and(|at| at.elapsed() < OVERRIDES_REMEMBERED) {
@@ -182,7 +172,7 @@ impl Inner {
         }
         let reading = match (state.reading.try_lock(), known.read_at) {
             (Ok(reading), _) => reading,
-            // Somebody else is at it.
+            // Another request is reading them.
             (Err(_), Some(_)) => return Ok((state.clone(), known.limits)),
             // Nothing is known yet: not even one request may pass unseen.
             (Err(_), None) => state.reading.lock().await,
@@ -199,19 +189,19 @@ impl Inner {
         Ok((state, limits))
     }
 
-    fn state(&self, tenant: &Tenant) -> Arc<State> {
+    fn state(&self, tenant: &Tenant) -> Arc<TenantState> {
         let mut tenants = lock(&self.tenants);
         if let Some(state) = tenants.get(tenant) {
             return state.clone();
         }
         if tenants.len() >= TENANTS_REMEMBERED {
-            // Where nobody is asked who he is, tenants can be made up. What is forgotten is a second's pace.
+            // Without authentication, clients can invent tenants. At most a second of pacing is forgotten.
             tenants.retain(|_, state| Arc::strong_count(state) > 1);
         }
-        let state = Arc::new(State {
+        let state = Arc::new(TenantState {
             known: Mutex::new(Known { limits: self.defaults, read_at: None }),
             reading: tokio::sync::Mutex::default(),
-            under_way: AtomicU64::new(0),
+            under_way: UnderWay::default(),
             requests: Mutex::default(),
             uploads: Mutex::default(),
             downloads: Mutex::default(),
@@ -220,7 +210,7 @@ impl Inner {
         state
     }
 
-    async fn slow_down(&self, state: &State, direction: Direction, bytes: u64) {
+    async fn slow_down(&self, state: &TenantState, direction: Direction, bytes: u64) {
         // As it stands now: it may have been changed since the body began.
         let Some(rate) = direction.limit(&lock(&state.known).limits) else { return };
         let (pace, name) = match direction {
@@ -239,4 +229,14 @@ fn limited(reason: &'static str, what: &'static str, retry_after: Duration) -> E
     metrics::limited(reason);
     request::denied(reason);
     Error::Limited { what, retry_after }
+}
+
+/// The answer to a write for which the quota does not suffice.
+pub(crate) fn quota_exceeded(part: QuotaPart) -> Error {
+    metrics::limited(match part {
+        QuotaPart::Bytes => "quota_bytes",
+        QuotaPart::Objects => "quota_objects",
+    });
+    request::denied("quota");
+    Error::QuotaExceeded(part)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::{counter, gauge, histogram};
 
-use super::{verify, workers};
+use super::verify;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -14,8 +14,8 @@ use crate::domain::timestamp::Timestamp;
 pub struct NamespaceLabel(pub Arc<str>);
 
 /// Makes every series that an alert names exist before its first event, at 0: an increase from nothing to 1 is none to
-/// Prometheus. But for those of which there is one for each status, namespace or space.
-pub fn exist() {
+/// Prometheus. But for those of which there is one for each status, namespace or space. `workers` are the names of all workers.
+pub fn exist(workers: &[&'static str]) {
     for name in [
         "activestorage_gc_runs_total",
         "activestorage_gc_deleted_blobs_total",
@@ -37,7 +37,7 @@ pub fn exist() {
                 .absolute(0);
         }
     }
-    for worker in workers::NAMES {
+    for &worker in workers {
         counter!("activestorage_worker_items_total", "worker" => worker).absolute(0);
         counter!("activestorage_worker_failures_total", "worker" => worker).absolute(0);
         stuck(worker, 0);

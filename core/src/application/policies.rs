@@ -24,7 +24,7 @@ pub(crate) struct Policied(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     known: RwLock<Option<Arc<Known>>>,
-    /// Held by whoever reads the list again.
+    /// Held by the request that reads the list again.
     reading: tokio::sync::Mutex<()>,
     /// How many policies this process has set or removed: what was read before counts no more.
     changes: AtomicU64,

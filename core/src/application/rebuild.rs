@@ -2,7 +2,7 @@
 //!
 //! Segments say of each leaf its bytes, its SHA-256 and a tag of the dedup domain it belongs to, and nothing
 //! else: no key, no headers, no versions, not which leaves make up a composite. So every leaf comes back as an
-//! object of its own, keyed by its hash, in a space of its own, behind the wall it was behind before. Whoever
+//! object of its own, keyed by its hash, in a space of its own, in the dedup domain that it had before. A user who
 //! knows which hashes they need (the native API tells them with every object) has their bytes again, and gives
 //! them their names by copying, which moves no byte.
 
@@ -17,7 +17,7 @@ use crate::application::ports::metadata::{
     LeafRecord, MetadataStore, NewContent, PutObject, SegmentRecord, StagedLeaf,
 };
 use crate::application::ports::segments::{FoundRecord, Salvaged, SegmentError, SegmentKind};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::application::validate::Finding;
 use crate::application::verify::{LeafCheck, Verdict};
 use crate::domain::address::{Key, Namespace, SpaceAddress, Tenant};
@@ -110,10 +110,10 @@ impl Rebuilder {
             return Ok(());
         }
         let store = self.tiers.of(tier);
-        // Nobody knows what of an unsealed pack was committed: every whole record is kept, a torn one cut.
+        // What of an unsealed pack was committed is unknown: every whole record is kept, a torn one cut.
         let Salvaged { records: found, size, holes } = match store.salvage(id).await {
             Ok(salvaged) => salvaged,
-            // A single that was being written: nobody was told that it is there.
+            // A single that was being written: it was never acknowledged.
             Err(SegmentError::Missing(_)) => return Ok(store.delete(id).await?),
             Err(error @ (SegmentError::Corrupt { .. } | SegmentError::Unreadable { .. })) => {
                 let unreadable = matches!(error, SegmentError::Unreadable { .. });
@@ -187,7 +187,7 @@ impl Rebuilder {
         })
     }
 
-    /// Whose a record is. Bytes of a domain that nobody named stay apart from all others'.
+    /// Whose a record is. Bytes of a domain that was not named stay apart from all others'.
     fn owner(&self, tag: [u8; 16]) -> Result<(Tenant, DedupDomain)> {
         let space = |tenant: &Tenant| {
             let namespace = Namespace::new(NAMESPACE).map_err(|_| Error::Internal)?;

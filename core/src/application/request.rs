@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fairness::Turn;
-use super::limits::Admission;
+use super::under_way::Admission;
 use crate::domain::address::Tenant;
 
 /// How long a request may keep its turn. One that takes longer waits for its client or for a disk, not for a
@@ -92,7 +92,7 @@ impl RequestNotes {
     }
 }
 
-/// Notes something about the request under way. Outside of one there is nobody to note it for.
+/// Notes something about the request under way. Does nothing outside of a request.
 fn note(what: impl FnOnce(&mut Notes)) {
     let _ = CURRENT.try_with(|current| what(&mut current.lock()));
 }

@@ -1,7 +1,7 @@
 //! Room that uploads leave free, so that a full disk can be emptied: deletes, garbage collection, compaction and the next
 //! start write a little before they give anything back.
 //!
-//! Each file system is looked at four times a second, and once more by whoever wants room while little is left. Whatever
+//! Each file system is looked at four times a second, and once more by a request that needs room while little is left. Whatever
 //! is admitted counts as written, beside what a look finds, until its [`Taken`] is dropped: no look forgets what is on its
 //! way. So a burst passes the reserve by no more than the database's log grows for what was not admitted.
 
@@ -39,7 +39,7 @@ pub struct Reserve(Arc<All>);
 struct All {
     /// The hot tier's, the cold tier's, the database's: each may be the same file system as another.
     watched: Vec<Watched>,
-    /// One look at a time; whoever finds another looking decides by what is known.
+    /// One look at a time; a request that finds another looking uses what is known.
     looking: tokio::sync::Mutex<()>,
 }
 
@@ -156,7 +156,7 @@ impl Reserve {
         self.0.watched.iter().filter_map(seen).collect()
     }
 
-    /// Looks on a thread that may block, unless somebody looks just now.
+    /// Looks on a thread that may block, unless another look is under way.
     async fn look_aside(&self) {
         let Ok(_looking) = self.0.looking.try_lock() else { return };
         let reserve = self.clone();

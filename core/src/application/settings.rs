@@ -5,13 +5,10 @@
 
 use std::sync::Arc;
 
-use moka::Entry;
-use moka::sync::Cache;
-
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
-use crate::application::objects::ObjectRef;
-use crate::application::ports::metadata::{Found, Place, Refusal};
+use crate::application::object_ref::ObjectRef;
+use crate::application::ports::metadata::{Found, Refusal, SpaceRef};
 use crate::application::store::{Entered, Store, Wish};
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, SpaceAddress};
@@ -21,42 +18,12 @@ use crate::domain::object::Object;
 use crate::domain::object_lock::LockConfig;
 use crate::domain::policy::Policy;
 use crate::domain::principal::Principal;
-use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
-use crate::domain::space::{Space, SpaceId, Versioning};
+use crate::domain::settings::{Setting, SettingKind, SpaceSettings};
+use crate::domain::space::{Space, Versioning};
 use crate::domain::timestamp::Timestamp;
 
 /// How often a setting is decided again whose space's settings change meanwhile, before the client is told to try again.
 const ATTEMPTS_MAX: usize = 64;
-
-/// Spaces whose documents are remembered.
-const REMEMBERED_MAX: u64 = 1024;
-
-/// Documents by space and revision. A space's row tells its revision with every request, so what is
-/// remembered is never out of date, on whichever server it was changed.
-#[derive(Clone)]
-pub(crate) struct SettingsCache(Cache<SpaceId, Remembered>);
-
-type Remembered = (SettingsRevision, Arc<SpaceSettings>);
-
-impl Default for SettingsCache {
-    fn default() -> Self {
-        Self(Cache::new(REMEMBERED_MAX))
-    }
-}
-
-impl SettingsCache {
-    fn get(&self, space: SpaceId, revision: SettingsRevision) -> Option<Arc<SpaceSettings>> {
-        // One that is newer was read after this request found the space: better still.
-        self.0.get(&space).filter(|(known, _)| *known >= revision).map(|(_, settings)| settings)
-    }
-
-    fn put(&self, space: SpaceId, revision: SettingsRevision, settings: Arc<SpaceSettings>) {
-        self.0.entry(space).and_upsert_with(|known| match known.map(Entry::into_value) {
-            Some(newer) if newer.0 >= revision => newer,
-            _ => (revision, settings),
-        });
-    }
-}
 
 impl Store {
     /// The space that a bucket names, and all that is set on it, for who may do `action` there.
@@ -66,14 +33,14 @@ impl Store {
         action: Action,
         bucket: &BucketName,
     ) -> Result<(Space, Arc<SpaceSettings>)> {
-        let entered = self.enter(who, Wish::of(action, None), &Place::Bucket(bucket.clone())).await?;
+        let entered = self.enter(who, Wish::of(action, None), &SpaceRef::Bucket(bucket.clone())).await?;
         Ok((entered.space.ok_or(Error::NoSuchBucket)?, entered.settings))
     }
 
     /// Sets a document of a bucket's space.
     pub async fn put_setting(&self, who: &Principal, bucket: &BucketName, setting: Setting) -> Result<()> {
         setting.validate()?;
-        self.decide_and_set(who, &Place::Bucket(bucket.clone()), &setting).await
+        self.decide_and_set(who, &SpaceRef::Bucket(bucket.clone()), &setting).await
     }
 
     /// Sets a document of a space that exists, whether a bucket names it or not.
@@ -84,7 +51,7 @@ impl Store {
         setting: Setting,
     ) -> Result<()> {
         setting.validate()?;
-        self.decide_and_set(who, &Place::Space(space.clone()), &setting).await
+        self.decide_and_set(who, &SpaceRef::Space(space.clone()), &setting).await
     }
 
     /// Removes a document of a space, whether a bucket names it or not; there need be none.
@@ -106,7 +73,8 @@ impl Store {
         action: Action,
         address: &SpaceAddress,
     ) -> Result<Entered> {
-        let space = self.metadata.space(&Place::Space(address.clone())).await?.ok_or(Error::NoSuchSpace)?;
+        let space =
+            self.metadata.space(&SpaceRef::Space(address.clone())).await?.ok_or(Error::NoSuchSpace)?;
         let settings = self.settings_at(space.id, space.settings).await?;
         let entered = Entered::at(address.clone(), Some(space), None);
         let entered = Entered { settings, acls: self.acls, ..entered };
@@ -116,12 +84,12 @@ impl Store {
 
     /// Decides on what is set as it stands, and sets `setting` only if that still stands then: of two owners' settings at
     /// once, neither is decided without the other.
-    async fn decide_and_set(&self, who: &Principal, place: &Place, setting: &Setting) -> Result<()> {
+    async fn decide_and_set(&self, who: &Principal, place: &SpaceRef, setting: &Setting) -> Result<()> {
         let kind = setting.kind();
         for _ in 0..ATTEMPTS_MAX {
             let entered = match place {
-                Place::Bucket(bucket) => self.enter_to_set(who, kind.set_by(), bucket).await?,
-                Place::Space(space) => self.enter_space(who, kind.set_by(), space).await?,
+                SpaceRef::Bucket(bucket) => self.enter_to_set(who, kind.set_by(), bucket).await?,
+                SpaceRef::Space(space) => self.enter_space(who, kind.set_by(), space).await?,
             };
             let bucket = entered.bucket.as_ref();
             self.check_setting(&entered, setting)?;
@@ -157,7 +125,8 @@ impl Store {
                 return Err(Invalid::new("policy", format!("Invalid principal in policy: {unknown}")).into());
             }
         }
-        self.decide_and_set(who, &Place::Bucket(bucket.clone()), &Setting::Policy(Arc::new(policy))).await?;
+        self.decide_and_set(who, &SpaceRef::Bucket(bucket.clone()), &Setting::Policy(Arc::new(policy)))
+            .await?;
         Ok(entered.address)
     }
 
@@ -183,7 +152,7 @@ impl Store {
     }
 
     async fn enter_to_set(&self, who: &Principal, action: Action, bucket: &BucketName) -> Result<Entered> {
-        self.enter(who, Wish::of(action, None), &Place::Bucket(bucket.clone())).await
+        self.enter(who, Wish::of(action, None), &SpaceRef::Bucket(bucket.clone())).await
     }
 
     /// Sets whether a bucket's space keeps versions. `Off` is refused where it once did, and anything but
@@ -235,10 +204,10 @@ impl Store {
         Ok(expiry.map(|(at, rule)| (at, rule.to_owned())))
     }
 
-    /// What a bucket grants to a page of another origin. Nobody needs to prove anything: a browser asks this
+    /// What a bucket grants to a page of another origin. No credential is needed: a browser asks this
     /// before it sends credentials.
     pub async fn cors(&self, bucket: &BucketName, request: CorsRequest<'_>) -> Result<CorsAnswer> {
-        let Some(space) = self.metadata.space(&Place::Bucket(bucket.clone())).await? else {
+        let Some(space) = self.metadata.space(&SpaceRef::Bucket(bucket.clone())).await? else {
             return Ok(CorsAnswer::NoBucket);
         };
         let settings = self.settings_at(space.id, space.settings).await?;
@@ -251,40 +220,5 @@ impl Store {
     /// What was set on the space of an object when that was looked up, or what has been since.
     pub async fn settings_around(&self, object: &Object) -> Result<Arc<SpaceSettings>> {
         self.settings_at(object.space, object.settings).await
-    }
-
-    /// What is set on a space. Costs no look into the database unless it was changed since it was last looked at.
-    pub(crate) async fn settings_at(
-        &self,
-        space: SpaceId,
-        revision: SettingsRevision,
-    ) -> Result<Arc<SpaceSettings>> {
-        if revision.is_untouched() {
-            return Ok(SpaceSettings::none());
-        }
-        if let Some(remembered) = self.settings.get(space, revision) {
-            return Ok(remembered);
-        }
-        let (revision, settings) = self.metadata.settings(space).await?;
-        let settings = Arc::new(settings);
-        self.settings.put(space, revision, settings.clone());
-        Ok(settings)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_newer_revision_is_never_replaced_by_an_older_one() {
-        let cache = SettingsCache::default();
-        let (space, of) = (SpaceId(1), |n| (SettingsRevision(n), Arc::new(SpaceSettings::default())));
-        let (two, second) = of(2);
-        cache.put(space, two, second.clone());
-        let (one, first) = of(1);
-        cache.put(space, one, first);
-        assert!(Arc::ptr_eq(&cache.get(space, one).unwrap_or_default(), &second));
-        assert!(cache.get(space, SettingsRevision(3)).is_none());
     }
 }

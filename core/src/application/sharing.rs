@@ -3,9 +3,9 @@
 
 use crate::access::decide::By;
 use crate::application::error::{Error, Result};
-use crate::application::objects::ObjectRef;
+use crate::application::object_ref::ObjectRef;
 use crate::application::objects::update::Change;
-use crate::application::ports::metadata::Place;
+use crate::application::ports::metadata::SpaceRef;
 use crate::application::store::{Entered, Located, Store, Wish};
 use crate::domain::acl::CannedAcl;
 use crate::domain::action::Action;
@@ -28,7 +28,7 @@ impl Store {
         if !self.lets_strangers_ask(bucket).await? {
             return Err(Error::Unauthenticated("a signature is required"));
         }
-        let entered = self.resolve(&Place::Bucket(bucket.clone())).await?;
+        let entered = self.resolve(&SpaceRef::Bucket(bucket.clone())).await?;
         Ok(Principal::anonymous(entered.address.tenant))
     }
 
@@ -37,14 +37,14 @@ impl Store {
         Ok(self.acls || self.policied.has_bucket(self.metadata.as_ref(), bucket).await?)
     }
 
-    /// The space of a bucket, for those who may list it.
+    /// The space of a bucket, for principals that may list it.
     pub async fn visit_bucket(&self, who: &Principal, name: &BucketName) -> Result<Space> {
         self.bucket_for(who, Action::ListBucket, name).await
     }
 
     /// Whose a bucket is, for those to whom it is no secret: who may see it, and to whom something in it may be granted.
     pub async fn owner_of(&self, who: &Principal, name: &BucketName) -> Result<Tenant> {
-        let entered = self.resolve(&Place::Bucket(name.clone())).await?;
+        let entered = self.resolve(&SpaceRef::Bucket(name.clone())).await?;
         if who.sees(&entered.address) || entered.is_open_to(who) {
             return Ok(entered.address.tenant);
         }
@@ -54,7 +54,7 @@ impl Store {
     /// Sets the ACL of a bucket. To say that nothing is granted where nothing is takes no more than to know it, as long
     /// as no policy says otherwise.
     pub async fn put_bucket_acl(&self, who: &Principal, name: &BucketName, acl: CannedAcl) -> Result<()> {
-        let entered = self.resolve(&Place::Bucket(name.clone())).await?;
+        let entered = self.resolve(&SpaceRef::Bucket(name.clone())).await?;
         if !acl.is_shared() && entered.settings.acl == acl && entered.settings.policy.is_none() {
             return entered.allow(who, Wish::of(Action::GetBucketAcl, None), None).map(drop);
         }
@@ -76,7 +76,7 @@ impl Store {
     /// Why an ACL that cannot be granted is refused in a bucket, or where none is named.
     pub async fn refuse_acl(&self, who: &Principal, bucket: Option<&BucketName>) -> Error {
         let Some(bucket) = bucket else { return Error::AclsDisabled };
-        let entered = match self.resolve(&Place::Bucket(bucket.clone())).await {
+        let entered = match self.resolve(&SpaceRef::Bucket(bucket.clone())).await {
             Ok(entered) => entered,
             Err(error) => return error,
         };

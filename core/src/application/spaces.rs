@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::application::access::authorize;
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{BucketDeletion, Place, SpaceUsage};
+use crate::application::ports::metadata::{BucketDeletion, SpaceRef, SpaceUsage};
 use crate::application::store::{Store, Wish};
 use crate::application::{metrics, workers};
 use crate::domain::acl::CannedAcl;
@@ -75,13 +75,13 @@ impl Store {
 
     /// The space that a bucket names, for who may do `action` there.
     pub async fn bucket_for(&self, who: &Principal, action: Action, name: &BucketName) -> Result<Space> {
-        let entered = self.enter(who, Wish::of(action, None), &Place::Bucket(name.clone())).await?;
+        let entered = self.enter(who, Wish::of(action, None), &SpaceRef::Bucket(name.clone())).await?;
         entered.space.ok_or(Error::NoSuchBucket)
     }
 
-    /// Refuses whoever may not know of a bucket's space, whatever it would do there.
+    /// Refuses a principal that may not know of a bucket's space, whatever it asks for there.
     pub async fn face_bucket(&self, who: &Principal, name: &BucketName, action: Action) -> Result<()> {
-        let entered = self.resolve(&Place::Bucket(name.clone())).await?;
+        let entered = self.resolve(&SpaceRef::Bucket(name.clone())).await?;
         let faces = who.sees(&entered.address) || entered.settings.policy.is_some();
         if faces { Ok(()) } else { Err(authorize::refuse(action.right())) }
     }
@@ -116,7 +116,7 @@ impl Store {
     /// Removes a bucket that holds nothing.
     pub async fn delete_bucket(&self, who: &Principal, name: &BucketName) -> Result<()> {
         let wish = Wish::of(Action::DeleteBucket, None);
-        self.enter(who, wish, &Place::Bucket(name.clone())).await?;
+        self.enter(who, wish, &SpaceRef::Bucket(name.clone())).await?;
         match self.metadata.delete_bucket(name, self.clock.now()).await? {
             BucketDeletion::Deleted => {
                 // A bucket of the same name begins without the policy of this one.
@@ -155,7 +155,7 @@ impl Store {
         Ok(usage)
     }
 
-    /// Brings the gauges of objects and bytes up to date; for whoever is about to read them. At most
+    /// Brings the gauges of objects and bytes up to date; for a reader of the metrics. At most
     /// [`SPACES_MEASURED_MAX`] spaces have their own label, the others are summed up under `other`.
     pub async fn measure(&self) -> Result<()> {
         self.pools.measure();

@@ -3,48 +3,32 @@
 use std::sync::Arc;
 
 use crate::access::decide::{By, Decision};
+use crate::application::absence;
 use crate::application::commit::Committer;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, Ingest};
-use crate::application::limits::{Direction, TenantLimits};
-use crate::application::objects::ObjectRef;
+use crate::application::limits::{Direction, TenantLimits, quota_exceeded};
+use crate::application::object_ref::ObjectRef;
 use crate::application::policies::Policied;
 use crate::application::pools::{Pools, Room};
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{MetadataError, MetadataStore, Place, Target, VersionRef};
-use crate::application::ports::segments::{SegmentError, SegmentStore};
-use crate::application::settings::SettingsCache;
-use crate::application::{absence, metrics, request};
+use crate::application::ports::metadata::{
+    MetadataError, MetadataStore, ObjectAddress, SpaceRef, VersionRef,
+};
+use crate::application::ports::segments::SegmentError;
+use crate::application::settings_cache::SettingsCache;
+use crate::application::tiers::Tiers;
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
-use crate::domain::limits::{Quota, QuotaPart};
+use crate::domain::limits::Quota;
 use crate::domain::object::Object;
 use crate::domain::principal::Principal;
 use crate::domain::settings::SpaceSettings;
-use crate::domain::space::{DedupScope, Versioning};
+use crate::domain::space::{DedupScope, SettingsRevision, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::versioning::{KeyVersions, Version, needs_null_version, overwrite};
 
 pub(crate) use crate::application::entered::{Entered, Located, Wish};
-
-/// One segment store for each storage class.
-#[derive(Clone)]
-pub struct Tiers {
-    /// Fast.
-    pub hot: Arc<dyn SegmentStore>,
-    /// Cheap.
-    pub cold: Arc<dyn SegmentStore>,
-}
-
-impl Tiers {
-    /// The tier of a class.
-    pub fn of(&self, class: StorageClass) -> &Arc<dyn SegmentStore> {
-        match class {
-            StorageClass::Hot => &self.hot,
-            StorageClass::Cold => &self.cold,
-        }
-    }
-}
 
 /// The store: every use case of both fronts is a method of this.
 ///
@@ -104,7 +88,7 @@ impl Store {
         Self { limits, ..self }
     }
 
-    /// Lets what owners grant to strangers by ACLs count, if `acls`; otherwise nobody gets anything by them.
+    /// Lets what owners grant to strangers by ACLs count, if `acls`; otherwise ACLs grant nothing.
     #[must_use]
     pub fn with_acls(self, acls: bool) -> Self {
         Self { acls, ..self }
@@ -141,11 +125,11 @@ impl Store {
 
     /// The bytes that a new version of a key would free as things are; `None` if every version stays.
     async fn freed_by_overwrite(&self, address: &SpaceAddress, key: &Key) -> Result<Option<u64>> {
-        let target = Target::Latest(address.clone(), key.clone());
+        let target = ObjectAddress::Latest(address.clone(), key.clone());
         let Some(latest) = self.metadata.find(&target).await? else { return Ok(None) };
         let (versioning, latest) = (latest.object.versioning, Version::from(&latest.object));
         let null_behind = if needs_null_version(versioning, Some(&latest)) {
-            let target = Target::Version(address.clone(), key.clone(), VersionRef::Null);
+            let target = ObjectAddress::Version(address.clone(), key.clone(), VersionRef::Null);
             self.metadata.find(&target).await?.map(|found| Version::from(&found.object))
         } else {
             None
@@ -160,8 +144,8 @@ impl Store {
     }
 
     /// Which parts answer just now: the database, the hot tier, the cold tier, each with what is wrong with it. Names no
-    /// path and no address: anybody may ask. A tier without room answers: it is read, and emptied by those who get through
-    /// to it.
+    /// path and no address: the caller need not be authenticated. A tier without room counts as answering: reads and deletes
+    /// still work.
     pub async fn readiness(&self) -> Vec<(&'static str, std::result::Result<(), String>)> {
         let (database, hot, cold) = tokio::join!(
             self.metadata.check(),
@@ -187,22 +171,22 @@ impl Store {
 
     /// The space at `place`, if `who` may do `wish` there. A bucket must exist; a space that does not exist yet has an
     /// address all the same.
-    pub(crate) async fn enter(&self, who: &Principal, wish: Wish<'_>, place: &Place) -> Result<Entered> {
+    pub(crate) async fn enter(&self, who: &Principal, wish: Wish<'_>, place: &SpaceRef) -> Result<Entered> {
         let mut entered = self.resolve(place).await?;
         entered.as_stranger = entered.allow(who, wish, None)? == By::Acl;
         Ok(entered)
     }
 
-    /// The space at `place`, whoever asks: nobody is let in by this. One that is named by its address is looked up only
+    /// The space at `place`, for any caller: this allows nothing. One that is named by its address is looked up only
     /// where a policy may have something to say.
-    pub(crate) async fn resolve(&self, place: &Place) -> Result<Entered> {
+    pub(crate) async fn resolve(&self, place: &SpaceRef) -> Result<Entered> {
         let (address, space, bucket) = match place {
-            Place::Space(address) => {
+            SpaceRef::Space(address) => {
                 let asked = self.policied.has_space(self.metadata.as_ref(), address).await?;
                 let space = if asked { self.metadata.space(place).await? } else { None };
                 (address.clone(), space, None)
             }
-            Place::Bucket(name) => {
+            SpaceRef::Bucket(name) => {
                 let space = self.metadata.space(place).await?.ok_or(Error::NoSuchBucket)?;
                 (space.address.clone(), Some(space), Some(name.clone()))
             }
@@ -233,7 +217,7 @@ impl Store {
     ) -> Result<Located> {
         match object {
             ObjectRef::Id(id) => {
-                let found = self.metadata.find(&Target::Id(*id)).await?.ok_or(Error::NoSuchObject)?;
+                let found = self.metadata.find(&ObjectAddress::Id(*id)).await?.ok_or(Error::NoSuchObject)?;
                 let entered = self.around(&found.object, None).await?;
                 // An id names a version, and the latest one is the object itself: what denies either denies it.
                 let object = &found.object;
@@ -248,7 +232,7 @@ impl Store {
             ObjectRef::Key { place, key, version: None } => self.locate_latest(who, action, place, key).await,
             ObjectRef::Key { place, key, version: Some(version) } => {
                 let entered = self.resolve(place).await?;
-                let target = Target::Version(entered.address.clone(), key.clone(), *version);
+                let target = ObjectAddress::Version(entered.address.clone(), key.clone(), *version);
                 let wish = Wish::of(action, Some(key)).version(true);
                 let Some(found) = self.metadata.find(&target).await? else {
                     return Err(entered.absent(who, wish, Error::NoSuchVersion));
@@ -259,19 +243,19 @@ impl Store {
         }
     }
 
-    /// The common case, with one lookup: what it finds says by itself whose it is. Whoever may not have it
-    /// goes the same way as whoever asks for what does not exist, and learns as much.
+    /// The common case, with one lookup: the row found names its space. A caller that may not have it
+    /// takes the same path as one that asks for an absent object, and gets the same answer.
     async fn locate_latest(
         &self,
         who: &Principal,
         action: Action,
-        place: &Place,
+        place: &SpaceRef,
         key: &Key,
     ) -> Result<Located> {
         let wish = Wish::of(action, Some(key));
         let bucket = match place {
-            Place::Bucket(name) => Some(name.clone()),
-            Place::Space(_) => None,
+            SpaceRef::Bucket(name) => Some(name.clone()),
+            SpaceRef::Space(_) => None,
         };
         if let Some(found) = self.metadata.latest(place, key).await? {
             let entered = self.around(&found.object, bucket.clone()).await?;
@@ -286,7 +270,7 @@ impl Store {
         Err(entered.absent(who, wish, Error::NoSuchObject))
     }
 
-    /// Lets `who`, who was let at `object`, do these to it, too, and nobody else.
+    /// Refuses unless `who`, which was let at `object`, may do all of these to it, too.
     pub(crate) async fn also(
         &self,
         who: &Principal,
@@ -321,6 +305,15 @@ impl Store {
         Ok(Entered { settings, acls: self.acls, ..entered })
     }
 
+    /// What is set on a space.
+    pub(crate) async fn settings_at(
+        &self,
+        space: SpaceId,
+        revision: SettingsRevision,
+    ) -> Result<Arc<SpaceSettings>> {
+        self.settings.at(self.metadata.as_ref(), space, revision).await
+    }
+
     /// As [`Self::locate`], and a delete marker counts as absent.
     pub(crate) async fn locate_content(
         &self,
@@ -342,16 +335,6 @@ fn reason(error: SegmentError) -> String {
     advice.map_or_else(|| sorted.to_string(), |advice| format!("{sorted}: {advice}"))
 }
 
-/// The answer to a write for which the quota does not suffice.
-pub(crate) fn quota_exceeded(part: QuotaPart) -> Error {
-    metrics::limited(match part {
-        QuotaPart::Bytes => "quota_bytes",
-        QuotaPart::Objects => "quota_objects",
-    });
-    request::denied("quota");
-    Error::QuotaExceeded(part)
-}
-
 /// The port's failures, sorted by what the caller should do. The cause is logged here, once.
 impl From<MetadataError> for Error {
     fn from(error: MetadataError) -> Self {
@@ -365,7 +348,7 @@ impl From<MetadataError> for Error {
                 Self::Conflict
             }
             MetadataError::Superseded => {
-                tracing::error!(%error, "this server has lost its place");
+                tracing::error!(%error, "another server has started from a copy of this server's data directory");
                 Self::Unavailable
             }
             MetadataError::Full(_) => {

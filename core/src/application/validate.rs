@@ -11,7 +11,7 @@ use crate::application::absence;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{KeptSegment, MetadataStore, SegmentRecord};
 use crate::application::ports::segments::SegmentError;
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::application::verify::{LeafCheck, MISSING, UNREADABLE, Verdict, still_there};
 use crate::domain::blob::{Location, SegmentId};
 use crate::domain::state::SegmentState;

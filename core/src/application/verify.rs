@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::application::error::Result;
 use crate::application::ports::metadata::{Catalogue, LeafRecord};
 use crate::application::ports::segments::{ReadRequest, SegmentError};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::blob::Hash;
 
 /// Chunks larger than this are hashed on a thread that may take its time.

@@ -1,5 +1,5 @@
-//! What an owner grants to those who do not own: S3's canned ACLs (S3 User Guide, "Access control list (ACL)
-//! overview"). Only an operator can let them count; until then nobody gets anything by them.
+//! What an owner grants to others: S3's canned ACLs (S3 User Guide, "Access control list (ACL)
+//! overview"). Only an operator can let them count; until then they grant nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,10 @@ pub enum Permission {
     Write,
 }
 
-/// A stranger: somebody without rights of their own in a space.
+/// A stranger: a caller without rights of its own in a space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stranger {
-    /// One who proved to be somebody, such as another tenant (S3's group `AuthenticatedUsers`).
+    /// An authenticated caller, such as another tenant (S3's group `AuthenticatedUsers`).
     Known,
     /// One who proved nothing: of S3's group `AllUsers` only.
     Anonymous,
@@ -25,14 +25,14 @@ pub enum Stranger {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CannedAcl {
-    /// Nobody else has anything.
+    /// Only the owner.
     #[default]
     Private,
-    /// Everybody may read.
+    /// Every caller may read.
     PublicRead,
-    /// Everybody may read and write.
+    /// Every caller may read and write.
     PublicReadWrite,
-    /// Everybody who proves to be somebody may read.
+    /// Every authenticated caller may read.
     AuthenticatedRead,
 }
 

@@ -52,7 +52,7 @@ pub struct BlobId(pub Uuid);
 pub struct SegmentId(pub Uuid);
 
 impl SegmentId {
-    /// A name nobody has used.
+    /// A new, unused name.
     pub fn fresh() -> Self {
         Self(Uuid::new_v4())
     }

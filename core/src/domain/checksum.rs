@@ -297,10 +297,10 @@ fn encode_crc(crc: u64, algorithm: ChecksumAlgorithm) -> String {
 /// Computes one checksum while bytes stream by.
 pub struct ChecksumHasher {
     algorithm: ChecksumAlgorithm,
-    state: State,
+    state: HasherState,
 }
 
-enum State {
+enum HasherState {
     Crc(crc_fast::Digest),
     Sha1(sha1::Sha1),
     Sha256(sha2::Sha256),
@@ -316,15 +316,15 @@ impl ChecksumHasher {
     pub fn new(algorithm: ChecksumAlgorithm) -> Self {
         use ChecksumAlgorithm as A;
         let state = match algorithm {
-            A::Crc32 => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
-            A::Crc32c => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
-            A::Crc64Nvme => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
-            A::Sha1 => State::Sha1(sha1::Sha1::new()),
-            A::Sha256 => State::Sha256(sha2::Sha256::new()),
-            A::Sha512 => State::Sha512(sha2::Sha512::new()),
-            A::Md5 => State::Md5(md5::Md5::new()),
-            A::XxHash64 => State::XxHash64(Xxh64::new(0)),
-            A::XxHash3 | A::XxHash128 => State::XxHash3(Box::new(Xxh3::new())),
+            A::Crc32 => HasherState::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
+            A::Crc32c => HasherState::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
+            A::Crc64Nvme => HasherState::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
+            A::Sha1 => HasherState::Sha1(sha1::Sha1::new()),
+            A::Sha256 => HasherState::Sha256(sha2::Sha256::new()),
+            A::Sha512 => HasherState::Sha512(sha2::Sha512::new()),
+            A::Md5 => HasherState::Md5(md5::Md5::new()),
+            A::XxHash64 => HasherState::XxHash64(Xxh64::new(0)),
+            A::XxHash3 | A::XxHash128 => HasherState::XxHash3(Box::new(Xxh3::new())),
         };
         Self { algorithm, state }
     }
@@ -332,29 +332,29 @@ impl ChecksumHasher {
     /// Takes in the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.state {
-            State::Crc(digest) => digest.update(bytes),
-            State::Sha1(digest) => digest.update(bytes),
-            State::Sha256(digest) => digest.update(bytes),
-            State::Sha512(digest) => digest.update(bytes),
-            State::Md5(digest) => digest.update(bytes),
-            State::XxHash64(digest) => digest.update(bytes),
-            State::XxHash3(digest) => digest.update(bytes),
+            HasherState::Crc(digest) => digest.update(bytes),
+            HasherState::Sha1(digest) => digest.update(bytes),
+            HasherState::Sha256(digest) => digest.update(bytes),
+            HasherState::Sha512(digest) => digest.update(bytes),
+            HasherState::Md5(digest) => digest.update(bytes),
+            HasherState::XxHash64(digest) => digest.update(bytes),
+            HasherState::XxHash3(digest) => digest.update(bytes),
         }
     }
 
     /// The checksum of all bytes taken in.
     pub fn finish(self) -> Checksum {
         let value = match self.state {
-            State::Crc(digest) => encode_crc(digest.finalize(), self.algorithm),
-            State::Sha1(digest) => STANDARD.encode(digest.finalize()),
-            State::Sha256(digest) => STANDARD.encode(digest.finalize()),
-            State::Sha512(digest) => STANDARD.encode(digest.finalize()),
-            State::Md5(digest) => STANDARD.encode(digest.finalize()),
-            State::XxHash64(digest) => STANDARD.encode(digest.digest().to_be_bytes()),
-            State::XxHash3(digest) if self.algorithm == ChecksumAlgorithm::XxHash128 => {
+            HasherState::Crc(digest) => encode_crc(digest.finalize(), self.algorithm),
+            HasherState::Sha1(digest) => STANDARD.encode(digest.finalize()),
+            HasherState::Sha256(digest) => STANDARD.encode(digest.finalize()),
+            HasherState::Sha512(digest) => STANDARD.encode(digest.finalize()),
+            HasherState::Md5(digest) => STANDARD.encode(digest.finalize()),
+            HasherState::XxHash64(digest) => STANDARD.encode(digest.digest().to_be_bytes()),
+            HasherState::XxHash3(digest) if self.algorithm == ChecksumAlgorithm::XxHash128 => {
                 STANDARD.encode(digest.digest128().to_be_bytes())
             }
-            State::XxHash3(digest) => STANDARD.encode(digest.digest().to_be_bytes()),
+            HasherState::XxHash3(digest) => STANDARD.encode(digest.digest().to_be_bytes()),
         };
         Checksum { algorithm: self.algorithm, kind: ChecksumKind::FullObject, value }
     }

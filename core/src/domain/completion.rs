@@ -91,7 +91,7 @@ impl Completed {
 }
 
 impl CompletedPart {
-    /// As it had arrived, but for what nobody asks of it any more.
+    /// As it had arrived, without the fields that a comparison of completions does not use.
     fn as_part(&self) -> Part {
         Part {
             number: self.number,

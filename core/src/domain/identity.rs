@@ -96,7 +96,7 @@ pub enum Purpose {
 
 /// What is to be done about a tier whose sides agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum TierStep {
     /// Nothing: the root carries this mark, and the database knows it.
     Carries(TierMark),
     /// The root carries this mark already: the database is to know it.
@@ -113,9 +113,9 @@ pub struct Plan {
     /// The store's id from now on: the tiers', where the database had no tie to any.
     pub store: StoreId,
     /// About the hot tier.
-    pub hot: Step,
+    pub hot: TierStep,
     /// About the cold tier.
-    pub cold: Step,
+    pub cold: TierStep,
 }
 
 /// Why a database and a root do not belong together.
@@ -186,9 +186,9 @@ pub fn judge(store: StoreId, purpose: Purpose, facts: &StoreFacts) -> Result<Pla
             (Some(mark), Some(expected)) if mark.tier != expected => {
                 refuse(Mismatch::OtherTier { found: mark, expected })
             }
-            (Some(mark), Some(_)) => Ok(Step::Carries(mark)),
+            (Some(mark), Some(_)) => Ok(TierStep::Carries(mark)),
             // A server died between the two, or the operator says that this is the tier.
-            (Some(mark), None) => Ok(Step::Record(mark)),
+            (Some(mark), None) => Ok(TierStep::Record(mark)),
             (None, Some(tier)) => refuse(Mismatch::NoMark(TierMark { store, tier, class })),
             (None, None) if facts.lacks_known() => {
                 refuse(Mismatch::Absent { sampled: facts.sampled, absent: facts.absent })
@@ -196,8 +196,8 @@ pub fn judge(store: StoreId, purpose: Purpose, facts: &StoreFacts) -> Result<Pla
             // The other root was marked when this one was: this is not it.
             (None, None) if adopts => refuse(Mismatch::Unmarked(store)),
             (None, None) if facts.holds_segments && database_is_new => refuse(Mismatch::UnknownSegments),
-            (None, None) if purpose == Purpose::Command && !facts.holds_known() => Ok(Step::Leave),
-            (None, None) => Ok(Step::Mark),
+            (None, None) if purpose == Purpose::Command && !facts.holds_known() => Ok(TierStep::Leave),
+            (None, None) => Ok(TierStep::Mark),
         }
     };
     Ok(Plan {
@@ -302,8 +302,8 @@ mod tests {
     fn a_settled_store_opens_for_everything() {
         for purpose in [Purpose::Serve, Purpose::Command, Purpose::Rebuild] {
             let plan = judge(OURS, purpose, &settled()).unwrap();
-            assert_eq!(plan.hot, Step::Carries(mark(OURS, StorageClass::Hot)));
-            assert_eq!(plan.cold, Step::Carries(mark(OURS, StorageClass::Cold)));
+            assert_eq!(plan.hot, TierStep::Carries(mark(OURS, StorageClass::Hot)));
+            assert_eq!(plan.cold, TierStep::Carries(mark(OURS, StorageClass::Cold)));
         }
     }
 
@@ -336,21 +336,21 @@ mod tests {
     fn a_new_store_is_marked_by_a_server_and_by_no_command() {
         let new = StoreFacts::default();
         let plan = judge(OURS, Purpose::Serve, &new).unwrap();
-        assert_eq!((plan.store, plan.hot, plan.cold), (OURS, Step::Mark, Step::Mark));
+        assert_eq!((plan.store, plan.hot, plan.cold), (OURS, TierStep::Mark, TierStep::Mark));
         let plan = judge(OURS, Purpose::Command, &new).unwrap();
-        assert_eq!((plan.hot, plan.cold), (Step::Leave, Step::Leave));
+        assert_eq!((plan.hot, plan.cold), (TierStep::Leave, TierStep::Leave));
         // A server that died between the two steps.
         let plan = judge(OURS, Purpose::Serve, &marked(OURS)).unwrap();
-        assert_eq!(plan.hot, Step::Record(mark(OURS, StorageClass::Hot)));
+        assert_eq!(plan.hot, TierStep::Record(mark(OURS, StorageClass::Hot)));
     }
 
     #[test]
     fn an_old_store_is_marked_if_the_root_holds_what_the_database_knows() {
         for absent in [0, 1, 4] {
             let plan = judge(OURS, Purpose::Serve, &unmarked(8, absent)).unwrap();
-            assert_eq!((plan.hot, plan.cold), (Step::Mark, Step::Mark), "{absent}");
+            assert_eq!((plan.hot, plan.cold), (TierStep::Mark, TierStep::Mark), "{absent}");
             let plan = judge(OURS, Purpose::Command, &unmarked(8, absent)).unwrap();
-            assert_eq!((plan.hot, plan.cold), (Step::Mark, Step::Leave), "{absent}");
+            assert_eq!((plan.hot, plan.cold), (TierStep::Mark, TierStep::Leave), "{absent}");
         }
         for (sampled, absent) in [(8, 5), (8, 8), (1, 1)] {
             let expected = (StorageClass::Hot, Mismatch::Absent { sampled, absent });
@@ -359,7 +359,7 @@ mod tests {
         // All that it knows is condemned: files may be left.
         let mut emptied = unmarked(0, 0);
         emptied.hot.holds_segments = true;
-        assert_eq!(judge(OURS, Purpose::Serve, &emptied).unwrap().hot, Step::Mark);
+        assert_eq!(judge(OURS, Purpose::Serve, &emptied).unwrap().hot, TierStep::Mark);
     }
 
     #[test]
@@ -368,12 +368,12 @@ mod tests {
         assert_eq!(refused(Purpose::Serve, &marked(OTHERS)).1, expected);
         assert_eq!(refused(Purpose::Command, &marked(OTHERS)).1, expected);
         let plan = judge(OURS, Purpose::Rebuild, &marked(OTHERS)).unwrap();
-        assert_eq!((plan.store, plan.hot), (OTHERS, Step::Record(mark(OTHERS, StorageClass::Hot))));
+        assert_eq!((plan.store, plan.hot), (OTHERS, TierStep::Record(mark(OTHERS, StorageClass::Hot))));
 
         let mut unknown = StoreFacts::default();
         unknown.cold.holds_segments = true;
         assert_eq!(refused(Purpose::Serve, &unknown), (StorageClass::Cold, Mismatch::UnknownSegments));
-        assert_eq!(judge(OURS, Purpose::Rebuild, &unknown).unwrap().cold, Step::Mark);
+        assert_eq!(judge(OURS, Purpose::Rebuild, &unknown).unwrap().cold, TierStep::Mark);
         // The volume of one tier is not mounted.
         let mut half = marked(OTHERS);
         half.cold.mark = None;
@@ -401,7 +401,7 @@ mod tests {
         let mut restored = marked(OTHERS);
         restored.hot = TierFacts { mark: restored.hot.mark, ..unmarked(8, 0).hot };
         let plan = judge(OURS, Purpose::Serve, &restored).unwrap();
-        assert_eq!((plan.store, plan.cold), (OTHERS, Step::Record(mark(OTHERS, StorageClass::Cold))));
+        assert_eq!((plan.store, plan.cold), (OTHERS, TierStep::Record(mark(OTHERS, StorageClass::Cold))));
         restored.hot.absent = 8;
         assert!(judge(OURS, Purpose::Serve, &restored).is_err());
     }

@@ -1,5 +1,5 @@
 //! Lifecycle rules: what goes, or moves to the cold tier, once its time has come (S3 User Guide, "Managing
-//! the lifecycle of objects"). Pure: whoever applies a verdict makes sure that it still holds.
+//! the lifecycle of objects"). Pure: the caller that applies a verdict checks that it still holds.
 
 mod filter;
 mod judge;
@@ -53,7 +53,7 @@ pub struct Rule {
     /// When versions that others replaced move to the cold tier.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub noncurrent_transitions: Vec<NoncurrentTransition>,
-    /// After how many days an upload that nobody completed is aborted.
+    /// After how many days an unfinished upload is aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort_uploads_days: Option<u32>,
 }

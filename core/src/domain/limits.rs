@@ -75,7 +75,7 @@ impl Quota {
     }
 
     /// What is held once `replaced` made way for one object of `size` bytes; an error if that is more than
-    /// allowed. Whoever is over already, because the quota was lowered, may still replace what does not grow.
+    /// allowed. A tenant over its quota, because that was lowered, may still replace what does not grow.
     pub fn admit(&self, held: Holdings, size: u64, replaced: Option<u64>) -> Result<Holdings, QuotaPart> {
         self.allow(held, held.exchanged(size, replaced))
     }
@@ -168,7 +168,7 @@ impl Overrides {
 }
 
 impl Limits {
-    /// Refuses limits that nobody can keep to.
+    /// Refuses limits that cannot be met.
     pub fn validate(&self) -> Result<(), Invalid> {
         if self.requests_per_second == Some(0) {
             return Err(Invalid::new("requests_per_second", "must be at least 1"));

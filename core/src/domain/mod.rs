@@ -28,6 +28,7 @@ pub mod policy;
 pub mod precondition;
 pub mod principal;
 pub mod range;
+pub mod retention;
 pub mod settings;
 pub mod space;
 pub mod state;

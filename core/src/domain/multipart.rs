@@ -223,6 +223,28 @@ impl UploadParts {
         select_parts(&self.parts, &self.parts.iter().map(claim).collect::<Vec<_>>())
     }
 
+    /// The parts that a completion names, if the object that they make may exist and has the size and the kind of checksum
+    /// that the client expects. `declared` is what the upload began with.
+    pub fn choose(
+        &self,
+        claims: Option<&[PartClaim]>,
+        declared: Option<(ChecksumAlgorithm, ChecksumKind)>,
+        (size, kind): (Option<u64>, Option<ChecksumKind>),
+    ) -> Result<Vec<Part>, CompleteRefusal> {
+        let parts = self.select(claims)?;
+        check_pieces(self.pieces_of(&parts), PIECES_MAX)?;
+        if let (Some(expected), Some((_, declared))) = (kind, declared)
+            && expected != declared
+        {
+            return Err(CompleteRefusal::ChecksumKind(declared));
+        }
+        let found = parts.iter().map(|part| part.size).sum();
+        match size {
+            Some(expected) if expected != found => Err(CompleteRefusal::Size { expected, size: found }),
+            _ => Ok(parts),
+        }
+    }
+
     /// Cuts `parts` into portions of at most [`PORTION_PIECES_MAX`] stretches each. A part that has more is a portion by
     /// itself.
     pub fn portions<'p>(&self, parts: &'p [Part]) -> Vec<&'p [Part]> {
@@ -340,6 +362,24 @@ mod tests {
         assert_eq!(select(&[1, 3]), Err(CompleteRefusal::Part(PartNumber(3))));
         assert_eq!(select(&[2, 3, 5]), Err(CompleteRefusal::Part(PartNumber(3))), "part 2 is too small, too");
         assert_eq!(select(&[1, 2, 5]), Err(CompleteRefusal::TooSmall { number: PartNumber(2), size: 7 }));
+    }
+
+    #[test]
+    fn a_completion_makes_what_its_client_expects() {
+        let parts = vec![part(1, PART_BYTES_MIN), part(2, 7)];
+        let declared = Some((ChecksumAlgorithm::Crc32, ChecksumKind::Composite));
+        let mut all = UploadParts { revision: 1, parts, pieces: BTreeMap::new() };
+        let chosen =
+            |all: &UploadParts, size, kind| all.choose(None, declared, (size, kind)).map(|p| p.len());
+        let size = PART_BYTES_MIN + 7;
+        assert_eq!(chosen(&all, None, None), Ok(2));
+        assert_eq!(chosen(&all, Some(size), Some(ChecksumKind::Composite)), Ok(2));
+        assert_eq!(chosen(&all, Some(7), None), Err(CompleteRefusal::Size { expected: 7, size }));
+        let other = CompleteRefusal::ChecksumKind(ChecksumKind::Composite);
+        assert_eq!(chosen(&all, None, Some(ChecksumKind::FullObject)), Err(other));
+        all.pieces.insert(PartNumber(1), PIECES_MAX);
+        let many = CompleteRefusal::TooManyPieces { pieces: PIECES_MAX + 1, max: PIECES_MAX };
+        assert_eq!(chosen(&all, None, None), Err(many));
     }
 
     #[test]

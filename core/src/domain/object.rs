@@ -13,8 +13,7 @@ use super::etag::Etag;
 use super::invalid::Invalid;
 use super::naming::{ContentName, Layout, PartCount};
 use super::object_lock::ObjectLock;
-use super::settings::SettingsRevision;
-use super::space::{SpaceId, Versioning};
+use super::space::{SettingsRevision, SpaceId, Versioning};
 use super::storage_class::{ClassName, StorageClass};
 use super::timestamp::Timestamp;
 

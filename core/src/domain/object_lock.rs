@@ -1,8 +1,8 @@
-//! Object lock: versions that nobody may remove before their time (S3 User Guide, "Locking objects with
+//! Object lock: versions that may not be removed before their time (S3 User Guide, "Locking objects with
 //! Object Lock").
 //!
 //! A version is held by a retention that has not run out, by a legal hold, or by both. Governance may be
-//! bypassed by those who have the right to; compliance and legal holds by nobody.
+//! bypassed by those who have the right to; compliance and legal holds cannot be bypassed.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_hours(24);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LockMode {
-    /// Until it runs out, except for those who may bypass it.
+    /// Until it runs out, except for principals that may bypass it.
     Governance,
     /// Until it runs out, for everyone; it can only be extended.
     Compliance,
@@ -42,7 +42,7 @@ pub struct ObjectLock {
     /// Its retention, run out or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
-    /// Whether a legal hold is on; `None` if nobody ever said.
+    /// Whether a legal hold is on; `None` if it was never set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legal_hold: Option<bool>,
 }

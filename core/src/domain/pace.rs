@@ -27,7 +27,7 @@ impl Pace {
         Ok(())
     }
 
-    /// Takes `amount` at `now` and says how long to wait before the next is taken: whoever has it already can
+    /// Takes `amount` at `now` and says how long to wait before the next is taken: a caller that has it already can
     /// only be slowed down. Every taker waits for those before it, in their order.
     pub fn take(&mut self, amount: u64, per_second: u64, now: Duration) -> Duration {
         let now = now.as_nanos();

@@ -169,7 +169,7 @@ mod tests {
     use crate::domain::object::{Content, Headers, ObjectId, UserMetadata};
     use crate::domain::object_lock::ObjectLock;
     use crate::domain::precondition::EtagCondition;
-    use crate::domain::settings::SettingsRevision;
+    use crate::domain::space::SettingsRevision;
     use crate::domain::space::{SpaceId, Versioning};
     use crate::domain::storage_class::ClassName;
 

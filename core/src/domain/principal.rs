@@ -165,7 +165,7 @@ pub enum Tenants {
     Own,
     /// These tenants', its own among them.
     These(Vec<Tenant>),
-    /// Everybody's: the root key, and disabled authentication.
+    /// Of all tenants: the root credential, and disabled authentication.
     Any,
 }
 
@@ -195,7 +195,7 @@ pub enum Proof {
         /// The id of the stored key that made it, if one did.
         maker: Option<Uuid>,
     },
-    /// Nothing, though authentication is required: it gets what is granted to everybody.
+    /// Nothing, though authentication is required: it gets what is granted to the public.
     Missing,
 }
 
@@ -242,7 +242,7 @@ impl Principal {
     }
 
     /// One who proved nothing, at a space of `tenant`: it has no rights, and what it takes up counts against that
-    /// tenant, which granted something to everybody or did not.
+    /// tenant, which granted something to the public or did not.
     pub fn anonymous(tenant: Tenant) -> Self {
         Self {
             name: "anonymous".to_owned(),

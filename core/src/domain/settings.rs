@@ -15,17 +15,6 @@ use super::policy::Policy;
 /// Most tags of a space (S3 `PutBucketTagging`).
 pub const SPACE_TAGS_MAX: usize = 50;
 
-/// How often a space's settings have changed: 0 if nothing was ever set, so that nothing need be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SettingsRevision(pub i64);
-
-impl SettingsRevision {
-    /// Whether nothing was ever set.
-    pub fn is_untouched(self) -> bool {
-        self.0 == 0
-    }
-}
-
 /// The kinds of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SettingKind {
@@ -213,7 +202,7 @@ pub struct PublicAccess {
 }
 
 impl PublicAccess {
-    /// What holds of a space whose owner said nothing, where ACLs do not count: nobody gets anything by them, and
+    /// What holds of a space whose owner said nothing, where ACLs do not count: they grant nothing, and
     /// everything by a policy that grants it.
     pub const DEFAULT: Self = Self {
         block_public_acls: true,
@@ -253,7 +242,7 @@ impl SpaceSettings {
         NONE.clone()
     }
 
-    /// Whether a policy that grants something to everybody may be set.
+    /// Whether a policy that grants something to the public may be set.
     pub fn takes_public_policies(&self) -> bool {
         !self.declared_access().is_some_and(|said| said.block_public_policy)
     }
@@ -263,7 +252,7 @@ impl SpaceSettings {
         self.declared_access().is_some_and(|said| said.restrict_public_buckets)
     }
 
-    /// Whether the owner has ACLs at all: not once it declared that nobody but itself owns anything.
+    /// Whether the owner has ACLs at all: not after it declared itself the only owner of its objects.
     pub fn has_acls(&self) -> bool {
         !matches!(self.ownership, Some(Declared::Set(BucketOwnerEnforced)))
     }

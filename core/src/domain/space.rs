@@ -2,13 +2,23 @@
 
 use super::address::{BucketName, SpaceAddress, Tenant};
 use super::object_lock::LockConfig;
-use super::settings::SettingsRevision;
 use super::storage_class::StorageClass;
 use super::timestamp::Timestamp;
 
 /// A space's number in this store's database. Never leaves the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpaceId(pub i64);
+
+/// How often a space's settings have changed: 0 if nothing was ever set, so that nothing need be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SettingsRevision(pub i64);
+
+impl SettingsRevision {
+    /// Whether nothing was ever set.
+    pub fn is_untouched(self) -> bool {
+        self.0 == 0
+    }
+}
 
 /// Whether a key keeps its earlier versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

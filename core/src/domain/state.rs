@@ -6,7 +6,7 @@
 /// `(none) → WRITING → COMMITTED → DELETING → (row gone)`. Only COMMITTED is visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectState {
-    /// Somebody is sending its bytes; dies with its writer.
+    /// Its bytes are being received; ends with its writer.
     Writing,
     /// Acknowledged and visible.
     Committed,

@@ -4,7 +4,7 @@
 //! that its name is in. So: sync the file, give it its name, sync the directory that holds the name, and do
 //! so for every directory that had to be made on the way. After a sync has failed, the kernel may have dropped
 //! the pages and a second sync would succeed without having written them ("Can Applications Recover from
-//! fsync Failures?", USENIX ATC 2020). Nothing here syncs twice; who gets an error throws the file away.
+//! fsync Failures?", USENIX ATC 2020). Nothing here syncs twice; a caller that gets an error discards the file.
 //!
 //! Whatever changes a tier's files goes through here (and through `segments::blocking` for bytes), so that tests
 //! can watch it, cut the power before any step, and know what would be left: see [`super::watch`].
@@ -18,29 +18,32 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::watch::{Step, watched};
+use super::watch::{DurableStep, watched};
+
+/// Of files of a store: the owner writes, its group may read (for backups), others see nothing.
+pub(crate) const FILE_MODE: u32 = 0o640;
 
 /// Of directories: the owner writes, its group may read, others see nothing.
 const DIRECTORY_MODE: u32 = 0o750;
 
 /// Makes the names in `directory` durable: new ones, renamed ones, and that others are gone.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    watched(&Step::SyncDirectory(directory), || File::open(directory)?.sync_all())
+    watched(&DurableStep::SyncDirectory(directory), || File::open(directory)?.sync_all())
 }
 
 /// Makes the bytes of `file` durable, and its length.
 pub fn sync_file(file: &File) -> io::Result<()> {
-    watched(&Step::SyncFile(file), || file.sync_data())
+    watched(&DurableStep::SyncFile(file), || file.sync_data())
 }
 
 /// Cuts `file`, or extends it with zeroes. Not durable until it is synced.
 pub fn cut_file(file: &File, length: u64) -> io::Result<()> {
-    watched(&Step::Cut(file, length), || file.set_len(length))
+    watched(&DurableStep::Cut(file, length), || file.set_len(length))
 }
 
 /// Removes the name `path`. Not durable until its directory is synced.
 pub fn remove_file(path: &Path) -> io::Result<()> {
-    watched(&Step::Remove(path), || std::fs::remove_file(path))
+    watched(&DurableStep::Remove(path), || std::fs::remove_file(path))
 }
 
 /// Creates `directory` and what is missing above it, each durable in its parent, readable by the owner and
@@ -74,9 +77,11 @@ pub fn create_directory(directory: &Path) -> io::Result<()> {
 /// readable by the owner and its group, and opens it. If it exists its name is made durable nevertheless.
 pub fn create_directory_in(parent: &File, path: &Path, name: &str) -> io::Result<File> {
     let mode = Mode::from_raw_mode(DIRECTORY_MODE);
-    match watched(&Step::CreateDirectory(&path.join(name)), || Ok(rustix::fs::mkdirat(parent, name, mode)?)) {
+    match watched(&DurableStep::CreateDirectory(&path.join(name)), || {
+        Ok(rustix::fs::mkdirat(parent, name, mode)?)
+    }) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => watched(&Step::SyncDirectory(path), || parent.sync_all())?,
+        _ => watched(&DurableStep::SyncDirectory(path), || parent.sync_all())?,
     }
     open_directory_in(parent, name)
 }
@@ -88,12 +93,12 @@ pub fn open_directory_in(parent: &File, name: &str) -> io::Result<File> {
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
-    watched(&Step::CreateDirectory(path), || DirBuilder::new().mode(DIRECTORY_MODE).create(path))
+    watched(&DurableStep::CreateDirectory(path), || DirBuilder::new().mode(DIRECTORY_MODE).create(path))
 }
 
 /// Creates `path`, which must not exist, for reading and writing. Its bytes and its name are not durable yet.
 pub fn create_file(path: &Path, mode: u32) -> io::Result<File> {
-    watched(&Step::CreateFile(path), || {
+    watched(&DurableStep::CreateFile(path), || {
         OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
     })
 }
@@ -102,7 +107,7 @@ pub fn create_file(path: &Path, mode: u32) -> io::Result<File> {
 /// had that name is replaced, in one step: a crash leaves the one or the other, whole.
 pub fn publish(file: &File, staged: &Path, target: &Path) -> io::Result<()> {
     sync_file(file)?;
-    watched(&Step::Rename(staged, target), || std::fs::rename(staged, target))?;
+    watched(&DurableStep::Rename(staged, target), || std::fs::rename(staged, target))?;
     sync_directory(&parent_of(target))
 }
 
@@ -121,7 +126,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Writes a small file at `path`, durably, unless there is one, which stays as it is. Never seen half written; of
 /// several processes that do so at once, all find the same file afterwards.
 pub fn keep(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    // Whoever put it there may have died before it was durable.
+    // The process that put it there may have died before it was durable.
     if path.try_exists()? {
         return sync_directory(&parent_of(path));
     }
@@ -130,7 +135,7 @@ pub fn keep(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let kept =
         file.write_all(bytes).and_then(|()| sync_file(&file)).and_then(|()| {
             // A link never replaces what another process was faster to put there. To a watcher it is a renaming.
-            match watched(&Step::Rename(&staged, path), || std::fs::hard_link(&staged, path)) {
+            match watched(&DurableStep::Rename(&staged, path), || std::fs::hard_link(&staged, path)) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
                 // A file system without links.
                 Err(error)

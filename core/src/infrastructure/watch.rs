@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// A step that is about to be taken.
 #[derive(Debug)]
-pub enum Step<'a> {
+pub enum DurableStep<'a> {
     /// A directory is made.
     CreateDirectory(&'a Path),
     /// A file is made, empty.
@@ -30,22 +30,22 @@ pub enum Step<'a> {
     SyncDirectory(&'a Path),
     /// A transaction of the metadata store is committed.
     Commit,
-    /// A transaction was committed, and whoever waits for it is about to be told.
+    /// A transaction was committed, and its caller is about to be told.
     Committed,
 }
 
 /// Takes a step in the presence of the watcher, if there is one.
 #[cfg(not(feature = "testing"))]
 #[inline]
-pub(crate) fn watched<T>(_step: &Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn watched<T>(_step: &DurableStep<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     take()
 }
 
-/// Announces a step whose end nobody needs to know.
+/// Announces a step whose end is of no interest.
 #[cfg(not(feature = "testing"))]
 #[inline]
 #[allow(clippy::unnecessary_wraps, reason = "with the feature `testing` a step may be refused")]
-pub(crate) fn step(_step: &Step<'_>) -> io::Result<()> {
+pub(crate) fn step(_step: &DurableStep<'_>) -> io::Result<()> {
     Ok(())
 }
 
@@ -72,16 +72,16 @@ mod watching {
 
     use tokio::runtime::{Handle, Id};
 
-    use super::Step;
+    use super::DurableStep;
 
     /// Sees every step of a runtime.
     pub trait Watcher: Send + Sync {
         /// A step is about to be taken. An error is the step's own: it is not taken. The number is given back to
         /// [`Self::after`].
-        fn before(&self, step: &Step<'_>) -> io::Result<u64>;
+        fn before(&self, step: &DurableStep<'_>) -> io::Result<u64>;
 
         /// A step was taken, and succeeded.
-        fn after(&self, step: &Step<'_>, number: u64);
+        fn after(&self, step: &DurableStep<'_>, number: u64);
 
         /// What follows changes nothing durable, but depends on what others do meanwhile: a statement of the
         /// metadata store, a look at a file.
@@ -133,7 +133,7 @@ mod watching {
         WATCHERS.read().unwrap_or_else(PoisonError::into_inner).get(&here()).cloned()
     }
 
-    pub(crate) fn watched<T>(step: &Step<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    pub(crate) fn watched<T>(step: &DurableStep<'_>, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         #[cfg(feature = "loom")]
         loom_point();
         let Some(watcher) = watcher() else { return take() };
@@ -168,7 +168,7 @@ mod watching {
         FILES.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(crate) fn step(step: &Step<'_>) -> io::Result<()> {
+    pub(crate) fn step(step: &DurableStep<'_>) -> io::Result<()> {
         #[cfg(feature = "loom")]
         loom_point();
         watcher().map_or(Ok(()), |watcher| watcher.before(step).map(drop))

@@ -23,11 +23,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use account::{Account, Content, Entry};
 pub use dice::Dice;
 
-pub use crate::infrastructure::watch::{Step, Watch, Watcher};
+pub use crate::infrastructure::watch::{DurableStep, Watch, Watcher};
 
 /// Which step, by its kind alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "they are the variants of `Step`")]
+#[allow(missing_docs, reason = "they are the variants of `DurableStep`")]
 pub enum Kind {
     CreateDirectory,
     CreateFile,
@@ -42,18 +42,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(step: &Step<'_>) -> Self {
+    fn of(step: &DurableStep<'_>) -> Self {
         match step {
-            Step::CreateDirectory(_) => Self::CreateDirectory,
-            Step::CreateFile(_) => Self::CreateFile,
-            Step::Write(..) => Self::Write,
-            Step::Cut(..) => Self::Cut,
-            Step::SyncFile(_) => Self::SyncFile,
-            Step::Rename(..) => Self::Rename,
-            Step::Remove(_) => Self::Remove,
-            Step::SyncDirectory(_) => Self::SyncDirectory,
-            Step::Commit => Self::Commit,
-            Step::Committed => Self::Committed,
+            DurableStep::CreateDirectory(_) => Self::CreateDirectory,
+            DurableStep::CreateFile(_) => Self::CreateFile,
+            DurableStep::Write(..) => Self::Write,
+            DurableStep::Cut(..) => Self::Cut,
+            DurableStep::SyncFile(_) => Self::SyncFile,
+            DurableStep::Rename(..) => Self::Rename,
+            DurableStep::Remove(_) => Self::Remove,
+            DurableStep::SyncDirectory(_) => Self::SyncDirectory,
+            DurableStep::Commit => Self::Commit,
+            DurableStep::Committed => Self::Committed,
         }
     }
 }
@@ -174,13 +174,13 @@ impl Disk {
 }
 
 impl Watcher for Disk {
-    fn before(&self, step: &Step<'_>) -> io::Result<u64> {
+    fn before(&self, step: &DurableStep<'_>) -> io::Result<u64> {
         match step {
-            Step::CreateDirectory(path)
-            | Step::CreateFile(path)
-            | Step::Remove(path)
-            | Step::SyncDirectory(path)
-            | Step::Rename(path, _)
+            DurableStep::CreateDirectory(path)
+            | DurableStep::CreateFile(path)
+            | DurableStep::Remove(path)
+            | DurableStep::SyncDirectory(path)
+            | DurableStep::Rename(path, _)
                 if !self.is_ours(path) =>
             {
                 return Ok(0);
@@ -209,7 +209,7 @@ impl Watcher for Disk {
             if nth == 1 {
                 match step {
                     // The kernel has dropped what it could not write, and tells so once.
-                    Step::SyncFile(file) => {
+                    DurableStep::SyncFile(file) => {
                         if let Some(file) = account.file(file) {
                             account.contents[file].pending.clear();
                         }
@@ -224,16 +224,16 @@ impl Watcher for Disk {
         Ok(number)
     }
 
-    fn after(&self, step: &Step<'_>, number: u64) {
+    fn after(&self, step: &DurableStep<'_>, number: u64) {
         let mut account = self.account();
         if account.lies == Some(Kind::of(step)) {
             return;
         }
         match step {
-            Step::CreateDirectory(path) if self.is_ours(path) => {
+            DurableStep::CreateDirectory(path) if self.is_ours(path) => {
                 account.name(path, Some(Entry::Directory), number, false);
             }
-            Step::CreateFile(path) if self.is_ours(path) => {
+            DurableStep::CreateFile(path) if self.is_ours(path) => {
                 let Ok(metadata) = fs::metadata(path) else { return };
                 account.contents.push(Content::default());
                 let file = account.contents.len() - 1;
@@ -241,12 +241,12 @@ impl Watcher for Disk {
                 account.name(path, Some(Entry::File(file)), number, false);
             }
             // What was written while the sync was under way may not be covered.
-            Step::SyncFile(file) => {
+            DurableStep::SyncFile(file) => {
                 if let Some(file) = account.file(file) {
                     account.contents[file].settle(number);
                 }
             }
-            Step::SyncDirectory(path) if self.is_ours(path) => {
+            DurableStep::SyncDirectory(path) if self.is_ours(path) => {
                 let (covered, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut account.pending)
                     .into_iter()
                     .partition(|naming| naming.number < number && naming.name.parent() == Some(path));

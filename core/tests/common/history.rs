@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use juststorage_core::application::ports::metadata::{
-    ExpireObject, ListQuery, MetadataStore, Mutation, Outcome, Refusal, Target, VersionRef,
+    ExpireObject, ListQuery, MetadataStore, Mutation, MutationOutcome, ObjectAddress, Refusal, VersionRef,
 };
 use juststorage_core::domain::etag::Etag;
 use juststorage_core::domain::object::{Object, ObjectId, Tags};
@@ -271,7 +271,7 @@ impl<'s> Play<'s> {
         let name = KEYS[of];
         let history = self.keys.get_mut(name)?;
         let version = |nth: usize| before[name].get(nth).copied();
-        let target = |version| Target::Version(bench.space.clone(), key(name), version);
+        let target = |version| ObjectAddress::Version(bench.space.clone(), key(name), version);
         Some(match change {
             Change::Put(_, condition) => {
                 let conditions = history.conditions(condition)?;
@@ -335,10 +335,10 @@ impl History {
     }
 }
 
-fn came(outcome: Result<Outcome, Refusal>) -> Came {
+fn came(outcome: Result<MutationOutcome, Refusal>) -> Came {
     Ok(match outcome? {
-        Outcome::Object { object, .. } => (Some(object.id), false),
-        Outcome::Deleted { object, marker_made } => (object.map(|object| object.id), marker_made),
+        MutationOutcome::Object { object, .. } => (Some(object.id), false),
+        MutationOutcome::Deleted { object, marker_made } => (object.map(|object| object.id), marker_made),
         other => panic!("neither put nor deleted: {other:?}"),
     })
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use juststorage_core::testing::disk::{Step, Watcher};
+use juststorage_core::testing::disk::{DurableStep, Watcher};
 use tokio::task::JoinHandle;
 
 /// Whoever takes no step for so long probably waits for the one that is held, and is asked.
@@ -89,12 +89,12 @@ impl Holder {
 }
 
 impl Watcher for Holder {
-    fn before(&self, _: &Step<'_>) -> io::Result<u64> {
+    fn before(&self, _: &DurableStep<'_>) -> io::Result<u64> {
         self.step();
         Ok(0)
     }
 
-    fn after(&self, _: &Step<'_>, _: u64) {}
+    fn after(&self, _: &DurableStep<'_>, _: u64) {}
 
     fn point(&self) {
         self.step();

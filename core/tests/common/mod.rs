@@ -15,8 +15,9 @@ use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{MetadataStore, Place, SegmentRecord, WriterId};
-use juststorage_core::application::store::{Store, Tiers};
+use juststorage_core::application::ports::metadata::{MetadataStore, SegmentRecord, SpaceRef, WriterId};
+use juststorage_core::application::store::Store;
+use juststorage_core::application::tiers::Tiers;
 use juststorage_core::application::validate::{Finding, Validator};
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{
@@ -199,8 +200,8 @@ pub fn space() -> SpaceAddress {
     SpaceAddress::new(Namespace::new("models").unwrap(), Tenant::new("acme").unwrap())
 }
 
-pub fn place() -> Place {
-    Place::Space(space())
+pub fn place() -> SpaceRef {
+    SpaceRef::Space(space())
 }
 
 pub fn object(key: &str) -> ObjectRef {

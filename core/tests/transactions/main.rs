@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use hold::Holder;
 use juststorage_core::application::ports::metadata::{
-    CompleteUpload, MetadataStore, Mutation, NewContent, PutObject, PutPart, Refusal, Target,
+    CompleteUpload, MetadataStore, Mutation, NewContent, ObjectAddress, PutObject, PutPart, Refusal,
 };
 use juststorage_core::domain::address::BucketName;
 use juststorage_core::domain::blob::Hash;
@@ -63,7 +63,7 @@ fn put(bench: &Arc<Bench<'static>>, put: PutObject) -> Work<String> {
     Box::pin(async move { said(bench.try_put(put).await) })
 }
 
-fn delete(bench: &Arc<Bench<'static>>, target: Target) -> Work<String> {
+fn delete(bench: &Arc<Bench<'static>>, target: ObjectAddress) -> Work<String> {
     let bench = bench.clone();
     Box::pin(async move {
         let removed = bench.has_deleted(bench.delete_target(target)).await.0;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use juststorage_core::application::ports::metadata::{NewContent, PutObject, Target};
+use juststorage_core::application::ports::metadata::{NewContent, ObjectAddress, PutObject};
 use juststorage_core::domain::limits::Quota;
 use juststorage_core::domain::space::Versioning;
 use juststorage_core::testing::metadata::bench::{Bench, absent, etag, matching};
@@ -73,7 +73,7 @@ pub(super) async fn the_latest_and_the_next(store: Store) -> Pair {
     bench.set_versioning(Versioning::Enabled).await;
     bench.has_put("k", b"1").await;
     let [second, third] = [bench.has_put("k", b"2").await.id, bench.has_put("k", b"3").await.id]
-        .map(|id| delete(&bench, Target::Id(id)));
+        .map(|id| delete(&bench, ObjectAddress::Id(id)));
     let left = bench.clone();
     pair(&bench, third, second, move |answers| {
         Box::pin(async move {
@@ -88,7 +88,7 @@ pub(super) async fn the_same_version_twice(store: Store) -> Pair {
     bench.set_versioning(Versioning::Enabled).await;
     bench.has_put("k", b"1").await;
     let id = bench.has_put("k", b"2").await.id;
-    let [one, other] = [(); 2].map(|()| delete(&bench, Target::Id(id)));
+    let [one, other] = [(); 2].map(|()| delete(&bench, ObjectAddress::Id(id)));
     let left = bench.clone();
     pair(&bench, one, other, move |answers| {
         Box::pin(async move {

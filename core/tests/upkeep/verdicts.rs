@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use juststorage_core::application::error::Error;
-use juststorage_core::application::store::Tiers;
+use juststorage_core::application::tiers::Tiers;
 use juststorage_core::application::workers::Scrubber;
 use juststorage_core::domain::blob::SegmentId;
 use juststorage_core::testing::faulty::FaultySegments;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use juststorage_core::application::admin::Subject;
-use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::invalid::Invalid;
@@ -119,19 +119,19 @@ pub(crate) async fn can(
     }))
 }
 
-fn resource(text: &str) -> Result<(Place, Option<Key>), Invalid> {
+fn resource(text: &str) -> Result<(SpaceRef, Option<Key>), Invalid> {
     let refused = || {
         let rule = "must be arn:aws:s3:::BUCKET[/KEY] or NAMESPACE/TENANT[/KEY]";
         Invalid::new("resource", rule)
     };
     let (place, key) = if let Some(rest) = text.strip_prefix(ARN) {
         let (bucket, key) = rest.split_once('/').map_or((rest, None), |(bucket, key)| (bucket, Some(key)));
-        (Place::Bucket(BucketName::new(bucket).map_err(|_| refused())?), key)
+        (SpaceRef::Bucket(BucketName::new(bucket).map_err(|_| refused())?), key)
     } else {
         let mut pieces = text.splitn(3, '/');
         let namespace = Namespace::new(pieces.next().unwrap_or_default()).map_err(|_| refused())?;
         let tenant = Tenant::new(pieces.next().unwrap_or_default()).map_err(|_| refused())?;
-        (Place::Space(SpaceAddress::new(namespace, tenant)), pieces.next())
+        (SpaceRef::Space(SpaceAddress::new(namespace, tenant)), pieces.next())
     };
     // A trailing slash names the bucket, as in a policy.
     let key = key.filter(|key| !key.is_empty());

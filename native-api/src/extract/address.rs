@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use juststorage_core::application::objects::ObjectRef;
-use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::invalid::Invalid;
 use percent_encoding::percent_decode_str;
@@ -39,8 +39,8 @@ impl Address {
     }
 
     /// The place of the address.
-    pub(crate) fn place(&self) -> Place {
-        Place::Space(self.space.clone())
+    pub(crate) fn place(&self) -> SpaceRef {
+        SpaceRef::Space(self.space.clone())
     }
 }
 
@@ -67,7 +67,7 @@ impl KeyPath {
 
     /// The latest version of the key.
     pub(crate) fn object(&self) -> ObjectRef {
-        ObjectRef::latest(Place::Space(self.space.clone()), self.key.clone())
+        ObjectRef::latest(SpaceRef::Space(self.space.clone()), self.key.clone())
     }
 }
 

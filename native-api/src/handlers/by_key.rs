@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::application::ports::metadata::SpaceRef;
 
 use crate::app::App;
 use crate::extract::{Call, KeyPath, Named};
@@ -79,7 +79,7 @@ pub(crate) async fn put(
 ) -> Result<Response, Failure> {
     let who = call.caller(&app.api, Named::InAddress(&path.space.tenant)).await?;
     call.about(&path.space.namespace);
-    super::put(&app, &call, &who, Place::Space(path.space), Some(path.key), bytes).await
+    super::put(&app, &call, &who, SpaceRef::Space(path.space), Some(path.key), bytes).await
 }
 
 /// Delete an object by key

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use juststorage_core::application::objects::list::{Cursor, Entry, ListRequest, PAGE_MAX};
-use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::invalid::Invalid;
 use serde::Deserialize;
@@ -71,7 +71,7 @@ pub(crate) async fn list(
     let who = call.caller(&app.api, Named::InAddress(&tenant)).await?;
     let address = SpaceAddress::new(Namespace::new(&params.namespace)?, tenant);
     let request = ListRequest {
-        place: Place::Space(address),
+        place: SpaceRef::Space(address),
         prefix: params.prefix,
         delimiter: params.delimiter,
         after: params.cursor.as_deref().map(Cursor::decode).transpose()?,

@@ -17,7 +17,7 @@ use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::delete::Deletion;
 use juststorage_core::application::objects::get::Download;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
-use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::domain::address::Key;
 use juststorage_core::domain::principal::Principal;
 
@@ -48,7 +48,7 @@ async fn put(
     app: &App,
     call: &Call,
     who: &Principal,
-    place: Place,
+    place: SpaceRef,
     key: Option<Key>,
     bytes: Body,
 ) -> Result<Response, Failure> {

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use juststorage_core::application::objects::ObjectRef;
-use juststorage_core::application::ports::metadata::{Place, VersionRef};
+use juststorage_core::application::ports::metadata::{SpaceRef, VersionRef};
 use juststorage_core::domain::address::{BucketName, Key};
 use juststorage_core::domain::object::ObjectId;
 use s3s::S3Result;
@@ -20,8 +20,8 @@ pub(crate) fn bucket(name: &str) -> S3Result<BucketName> {
 }
 
 /// The place of a bucket.
-pub(crate) fn place(name: &str) -> S3Result<Place> {
-    Ok(Place::Bucket(bucket(name)?))
+pub(crate) fn place(name: &str) -> S3Result<SpaceRef> {
+    Ok(SpaceRef::Bucket(bucket(name)?))
 }
 
 /// A key.

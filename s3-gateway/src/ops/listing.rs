@@ -2,7 +2,7 @@
 
 use juststorage_core::application::objects::list::{Cursor, Entry, Line, ListPage, ListRequest, PAGE_MAX};
 use juststorage_core::application::objects::rolling::common_prefix;
-use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::domain::object::Listed;
 use s3s::dto::{
     CommonPrefix, DeleteMarkerEntry, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput,
@@ -85,7 +85,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The place to list.
-    pub(super) fn place(&self) -> S3Result<Place> {
+    pub(super) fn place(&self) -> S3Result<SpaceRef> {
         address::place(self.bucket)
     }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use juststorage_core::application::objects::ObjectRef;
-use juststorage_core::application::ports::metadata::Place;
+use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{BucketName, Key, Tenant};
 use juststorage_core::domain::principal::Principal;
@@ -94,7 +94,7 @@ async fn reduced_redundancy_is_hot() {
     let moved = s3.call("PUT", "/hot?lifecycle").header("content-md5", &md5).body(rules).send().await;
     assert_eq!(moved.error(), (400, "InvalidStorageClass".into()), "nothing moves to it, as on S3");
     let who = Principal::unrestricted("test", Tenant::new("default").unwrap());
-    let place = Place::Bucket(BucketName::new("hot").unwrap());
+    let place = SpaceRef::Bucket(BucketName::new("hot").unwrap());
     for key in ["k", "presigned"] {
         let object = ObjectRef::Key { place: place.clone(), key: Key::new(key).unwrap(), version: None };
         assert_eq!(

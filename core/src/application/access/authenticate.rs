@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::jwks::JwtKeys;
 use super::jwt::{JwtRules, JwtVerifier};
-use super::presign::Maker;
+use super::maker::Maker;
 use super::published::KeySetPace;
 use super::seal::MasterKeys;
 use crate::application::error::{Error, Result};
@@ -121,7 +121,7 @@ impl Access {
     /// Fetches the set of keys at its pace, for ever. Without effect where the keys are not published.
     pub async fn follow_key_set(&self, source: &dyn KeySetSource) {
         if let Some((jwt, published)) = self.jwt.as_deref().and_then(|jwt| Some((jwt, jwt.published()?))) {
-            match published.follow(source, jwt, self.clock.as_ref()).await {}
+            match published.follow(source, &|keys| jwt.replace_keys(keys), self.clock.as_ref()).await {}
         }
     }
 

@@ -25,7 +25,7 @@ pub async fn is_sealed(metadata: &dyn MetadataStore, now: Timestamp) -> Result<b
     Ok(record.sealed.is_some() || !sealed_keys(metadata).await?.is_empty())
 }
 
-/// Finds out whether `keys` are the store's. Seals the constant with them if there is none yet and every secret opens.
+/// Finds out whether `keys` are the store's master keys. Seals the constant with them if there is none yet and every secret opens.
 pub async fn prove(
     metadata: &dyn MetadataStore,
     keys: &MasterKeys,
@@ -50,7 +50,7 @@ pub async fn prove(
         SealVerdict::PartlyLost => {
             tracing::error!(
                 lost = secrets.len() - opened,
-                "the master key does not open the secrets of some S3 keys: revoke them and make new ones, or run `key \
+                "the master key does not open the secrets of some S3 credentials: revoke them and make new ones, or run `key \
                  rotate-master --revoke-lost`"
             );
             Ok(Ok(()))
@@ -74,12 +74,12 @@ pub(super) async fn reseal(
         return Ok(());
     }
     let sealed = keys.seal(NAME, CONSTANT).ok_or(Error::Internal)?;
-    // If it has changed meanwhile, somebody else seals it anew.
+    // If it has changed meanwhile, another process seals it anew.
     metadata.seal_store(was, &sealed).await?;
     Ok(())
 }
 
-/// The keys whose secrets are sealed and still in use.
+/// The credentials whose secrets are sealed and still in use.
 async fn sealed_keys(metadata: &dyn MetadataStore) -> Result<Vec<Credential>> {
     let mut keys = metadata.list_credentials(None).await?;
     keys.retain(|key| key.kind == CredentialKind::S3 && key.revoked_at.is_none());

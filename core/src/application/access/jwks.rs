@@ -8,7 +8,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOper
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde_json::Value;
 
-use super::jwt::provider;
+use super::provider;
 use crate::domain::invalid::Invalid;
 
 /// Shortest shared secret in bytes (RFC 7518 section 3.2: at least the size of the hash).
@@ -25,7 +25,7 @@ const UNCOMPRESSED_BYTES: usize = 1 + 2 * POINT_BYTES;
 
 /// The y coordinates, little-endian and not all reduced, of the points of Ed25519 whose order is at most 8: 0, 1, -1,
 /// the same plus the field's prime where that still fits, and the two of order 8. Under such a key a signature of
-/// zeros is good for one message in a few (RFC 8032 section 5.1 leaves the check to whoever takes keys in).
+/// zeros is good for one message in a few (RFC 8032 section 5.1 leaves the check to the program that accepts keys).
 const SMALL_ORDER: [[u8; POINT_BYTES]; 7] = [
     [0; POINT_BYTES],
     edged(0x01, 0x00, 0x00),

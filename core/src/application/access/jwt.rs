@@ -8,16 +8,14 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
 
-use self::claims::Claims;
-pub use self::claims::{ClaimNames, ClaimPath};
+pub use self::claims::{ClaimNames, ClaimPath, JwtRules};
+use self::claims::{Claims, Refused, Verified};
 use super::jwks::JwtKeys;
 use super::published::{KeySetPace, Published};
-use crate::domain::address::Tenant;
 use crate::domain::principal::Principal;
 use crate::domain::timestamp::Timestamp;
 
 mod claims;
-pub(super) mod provider;
 
 /// How far the clocks of issuer and store may be apart.
 pub const LEEWAY: Duration = Duration::from_secs(60);
@@ -27,33 +25,6 @@ const TOKEN_BYTES_MAX: usize = 8 << 10;
 
 /// Tokens remembered as verified, so that a signature is checked once and not with every request.
 const REMEMBERED_MAX: u64 = 10_000;
-
-/// What a token must say beside being signed.
-#[derive(Clone, Debug, Default)]
-pub struct JwtRules {
-    /// Who must have issued it (`iss`), if that matters.
-    pub issuer: Option<String>,
-    /// Whom it must be meant for (`aud`). Without this a token that names an audience is refused, as it is
-    /// meant for somebody else (RFC 7519 section 4.1.3).
-    pub audience: Option<String>,
-    /// Where everything else stands.
-    pub claims: ClaimNames,
-    /// The tenant of tokens that name none; without it they are refused.
-    pub tenant: Option<Tenant>,
-    /// What stands before the name of a right, so that a role of the same name elsewhere means nothing here.
-    pub rights_prefix: Option<String>,
-}
-
-/// Why a token is refused: for the log, never for the client.
-type Refused = &'static str;
-
-/// A token that was verified: it can only run out, or lose its key.
-#[derive(Clone)]
-struct Verified {
-    principal: Principal,
-    not_before: Option<Timestamp>,
-    expires_at: Timestamp,
-}
 
 /// Checks tokens.
 pub(super) struct JwtVerifier {
@@ -93,7 +64,7 @@ impl JwtVerifier {
     pub(super) fn replace_keys(&self, keys: JwtKeys) {
         let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::new(keys);
-        // Under the lock: whoever verified with the old keys has remembered it by now, or sees the new ones.
+        // Under the lock: a verification with the old keys has been remembered by now, or sees the new ones.
         self.verified.invalidate_all();
     }
 
@@ -144,7 +115,7 @@ impl Verified {
     }
 }
 
-/// Types of tokens (`typ`) that may stand for somebody: plain ones, and access tokens (RFC 9068).
+/// Types of tokens (`typ`) that may identify a principal: plain ones, and access tokens (RFC 9068).
 const TYPES: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
 
 /// The header of a token that may be one; nothing in it is verified.

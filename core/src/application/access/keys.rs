@@ -1,4 +1,4 @@
-//! Making, listing and revoking keys.
+//! Making, listing and revoking credentials.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::domain::address::Tenant;
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::timestamp::Timestamp;
 
-/// What a new key may do.
+/// What a new credential may do.
 #[derive(Clone, Debug)]
 pub struct NewKeyRequest {
     /// Its kind.
@@ -32,19 +32,19 @@ pub struct NewKeyRequest {
     pub expires_at: Option<Timestamp>,
 }
 
-/// A key that was just made: the only moment its secret can be seen.
+/// A credential that was just made: the only moment its secret can be seen.
 #[derive(Clone)]
 pub enum NewKey {
     /// A bearer token.
     Api {
-        /// The key's id.
+        /// The credential's id.
         id: Uuid,
         /// The whole token.
         token: String,
     },
-    /// An S3 key.
+    /// An S3 credential.
     S3 {
-        /// The key's id.
+        /// The credential's id.
         id: Uuid,
         /// The access key.
         access_key: String,
@@ -54,7 +54,7 @@ pub enum NewKey {
 }
 
 impl Access {
-    /// Makes a key. For operators: who may call it is decided outside.
+    /// Makes a credential. For operators: the caller decides who may call it.
     pub async fn create_key(&self, request: NewKeyRequest) -> Result<NewKey> {
         Ok(self.issue(request).await?.1)
     }
@@ -66,7 +66,7 @@ impl Access {
         Ok((credential, made))
     }
 
-    /// Makes a key that may do what the key `id` may, and ends that one: at once, or after `grace` (or when
+    /// Makes a credential with the rights of the credential `id`, and ends that one: at once, or after `grace` (or when
     /// it would have ended anyway). Both happen or neither.
     pub async fn rotate_key(&self, id: Uuid, grace: Duration) -> Result<(Credential, NewKey)> {
         let keys = self.metadata.list_credentials(None).await?;
@@ -120,8 +120,8 @@ impl Access {
         Ok((credential, made))
     }
 
-    /// Seals the secrets of all S3 keys with the current master key. Returns how many were sealed with the
-    /// previous one until now, and the keys that neither opens: their secrets are lost. `revoke_lost` revokes those, and
+    /// Seals the secrets of all S3 credentials with the current master key. Returns how many were sealed with the
+    /// previous one until now, and the credentials that neither opens: their secrets are lost. `revoke_lost` revokes those, and
     /// makes the present master key the store's even if the store was used with another one.
     ///
     /// May be repeated, also after it was cut short, and runs beside servers that know both keys.
@@ -152,12 +152,12 @@ impl Access {
         Ok((resealed, lost))
     }
 
-    /// All keys, without their secrets' use: of one tenant, or of all.
+    /// All credentials of one tenant, or of all; never their secrets.
     pub async fn list_keys(&self, tenant: Option<&Tenant>) -> Result<Vec<Credential>> {
         Ok(self.metadata.list_credentials(tenant).await?)
     }
 
-    /// Revokes a key: at once here, within a second everywhere.
+    /// Revokes a credential: at once here, within a second everywhere.
     pub async fn revoke_key(&self, id: Uuid) -> Result<()> {
         let revoked = self.metadata.revoke_credential(id, self.clock.now()).await?;
         self.forget_keys();
@@ -168,7 +168,7 @@ impl Access {
 fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
-        tracing::error!(%error, "no randomness from the operating system");
+        tracing::error!(%error, "the operating system gives no random bytes");
         Error::Internal
     })?;
     Ok(bytes)

@@ -6,7 +6,9 @@ pub mod constant;
 mod jwks;
 mod jwt;
 pub mod keys;
+mod maker;
 pub mod presign;
+mod provider;
 mod published;
 mod seal;
 

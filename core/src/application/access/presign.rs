@@ -1,4 +1,4 @@
-//! Signed URLs of the native API: one call on one object, for whoever holds the URL, until it ends.
+//! Signed URLs of the native API: one call on one object, for any holder of the URL, until it ends.
 //!
 //! What a URL allows is in it, signed with a key that derives from the master key, so that every replica
 //! checks it without asking anybody. What it was made with is in it too: once its maker's key is revoked, has
@@ -12,6 +12,7 @@ use ring::hmac;
 
 use super::authenticate::Access;
 use super::authorize;
+use super::maker::Maker;
 use crate::application::error::{Error, Result};
 use crate::domain::action::Action;
 use crate::domain::address::{Key, SpaceAddress};
@@ -91,48 +92,6 @@ pub struct PresignRequest {
     pub space: SpaceAddress,
     /// The object.
     pub target: PresignTarget,
-}
-
-/// By what the maker of a URL proved itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Maker {
-    /// By nothing, as authentication was disabled.
-    Nobody,
-    /// By a stored key with this public part.
-    Key(String),
-    /// By a JSON web token that this key signed.
-    JwtKey(Option<String>),
-}
-
-impl Maker {
-    fn of(proof: &Proof) -> Option<Self> {
-        match proof {
-            Proof::Nothing => Some(Self::Nobody),
-            Proof::Key { lookup, .. } => Some(Self::Key(lookup.clone())),
-            Proof::Jwt { key_id, .. } => Some(Self::JwtKey(key_id.clone())),
-            // These make no URLs: an operator has no token, and a URL passes nothing on.
-            Proof::Operator | Proof::Url { .. } | Proof::Missing => None,
-        }
-    }
-
-    fn to_text(&self) -> String {
-        match self {
-            Self::Nobody => "n".to_owned(),
-            Self::Key(lookup) => format!("k.{lookup}"),
-            Self::JwtKey(None) => "j".to_owned(),
-            Self::JwtKey(Some(id)) => format!("j.{id}"),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        match text.split_once('.') {
-            None if text == "n" => Some(Self::Nobody),
-            None if text == "j" => Some(Self::JwtKey(None)),
-            Some(("k", lookup)) => Some(Self::Key(lookup.to_owned())),
-            Some(("j", id)) => Some(Self::JwtKey(Some(id.to_owned()))),
-            _ => None,
-        }
-    }
 }
 
 /// The signed part of a URL: what stands in its query, beside the object in its path.

@@ -12,7 +12,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::jwks::JwtKeys;
-use super::jwt::JwtVerifier;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::key_set::KeySetSource;
@@ -76,18 +75,18 @@ impl Published {
         timeout(self.pace.timeout, ended).await.is_ok()
     }
 
-    /// Fetches for ever, for `verifier`.
+    /// Fetches for ever, and hands every usable set to `replace`.
     pub(super) async fn follow(
         &self,
         source: &dyn KeySetSource,
-        verifier: &JwtVerifier,
+        replace: &(dyn Fn(JwtKeys) + Sync),
         clock: &dyn Clock,
     ) -> Infallible {
         let mut known: Option<String> = None;
         let mut complaint = None;
         loop {
             self.progress.send_modify(|progress| progress.idle_since = None);
-            // Whoever asked by now is served by this fetch.
+            // This fetch serves every request made by now.
             let _ = self.wanted.notified().now_or_never();
             let outcome = self.fetch(source, known.as_deref()).await;
             let succeeded = outcome.is_ok();
@@ -96,7 +95,7 @@ impl Published {
                 Ok(None) => {}
                 Ok(Some((json, keys))) => {
                     tracing::info!(keys = keys.len(), "JWK set fetched");
-                    verifier.replace_keys(keys);
+                    replace(keys);
                     known = Some(json);
                 }
                 // Said once, and not with every attempt.

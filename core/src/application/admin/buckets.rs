@@ -4,7 +4,7 @@ use super::{Admin, allow};
 use crate::access::administer::{Scope, as_administrator};
 use crate::application::access::authorize;
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::Place;
+use crate::application::ports::metadata::SpaceRef;
 use crate::application::spaces::NewBucket;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::principal::{Principal, Right};
@@ -59,7 +59,7 @@ impl Admin {
 
     /// Removes a bucket that holds nothing.
     pub async fn delete_bucket(&self, who: &Principal, name: &BucketName) -> Result<()> {
-        let place = Place::Bucket(name.clone());
+        let place = SpaceRef::Bucket(name.clone());
         let space = self.store.metadata.space(&place).await?.ok_or(Error::NoSuchBucket)?;
         allow(who, Scope::Space(&space.address), Error::NoSuchBucket)?;
         self.store.delete_bucket(&as_administrator(who), name).await

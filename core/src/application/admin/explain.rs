@@ -8,7 +8,7 @@ use super::{Admin, CredentialState, allow};
 use crate::access::administer::Scope;
 use crate::access::decide::{By, Decision, Why};
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{Credential, Place, Target};
+use crate::application::ports::metadata::{Credential, ObjectAddress, SpaceRef};
 use crate::application::store::Wish;
 use crate::domain::action::{Action, Level};
 use crate::domain::address::{Key, SpaceAddress};
@@ -133,7 +133,7 @@ impl Admin {
         who: &Principal,
         subject: Subject,
         action: Action,
-        place: &Place,
+        place: &SpaceRef,
         key: Option<&Key>,
     ) -> Result<Explained> {
         match (action.level(), key) {
@@ -148,8 +148,8 @@ impl Admin {
         let entered = self.store.resolve(place).await?;
         let space = entered.address.clone();
         let hidden = match place {
-            Place::Bucket(_) => Error::NoSuchBucket,
-            Place::Space(_) => Error::NoSuchSpace,
+            SpaceRef::Bucket(_) => Error::NoSuchBucket,
+            SpaceRef::Space(_) => Error::NoSuchSpace,
         };
         let explained = |outcome| Explained { outcome, action, space: space.clone() };
         let asking = match subject {
@@ -169,7 +169,7 @@ impl Admin {
         };
         let object = match key {
             Some(key) => {
-                let target = Target::Latest(entered.address.clone(), key.clone());
+                let target = ObjectAddress::Latest(entered.address.clone(), key.clone());
                 self.store.metadata.find(&target).await?.map(|found| found.object)
             }
             None => None,

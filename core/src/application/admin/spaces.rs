@@ -7,7 +7,7 @@ use super::{Admin, allow};
 use crate::access::administer::{Scope, as_administrator};
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{Place, SpaceEntry};
+use crate::application::ports::metadata::{SpaceEntry, SpaceRef};
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, SpaceAddress, Tenant};
 use crate::domain::invalid::Invalid;
@@ -136,7 +136,7 @@ impl Admin {
         let refuse =
             || Invalid::new("policy", "Policy has invalid resource: no bucket of that name names this space");
         let bucket = BucketName::new(policy.bucket()).map_err(|_| refuse())?;
-        let space = self.store.metadata.space(&Place::Bucket(bucket.clone())).await?;
+        let space = self.store.metadata.space(&SpaceRef::Bucket(bucket.clone())).await?;
         if space.is_some_and(|space| space.address == *address) { Ok(bucket) } else { Err(refuse().into()) }
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{BATCH_MAX, LostPacks, Pending, content_of};
+use super::pending::{BATCH_MAX, LostPacks, Pending, content_of};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::remove_if_nobodys;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Catalogue, Mutation, NewContent, WriterId};
 use crate::application::ports::segments::{PackWriter, Record, SegmentKind};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::blob::SegmentId;
 use crate::domain::storage_class::StorageClass;
 
@@ -112,7 +112,7 @@ impl Packer {
         packed
     }
 
-    async fn append(&mut self, class: StorageClass, records: Vec<Record>) -> Result<Vec<Place>> {
+    async fn append(&mut self, class: StorageClass, records: Vec<Record>) -> Result<Vec<PackedAt>> {
         let mut pack = match self.open_pack(class).take() {
             Some(pack) if !self.lost.take(pack.id()) => pack,
             Some(pack) => {
@@ -126,7 +126,7 @@ impl Packer {
             Ok(offsets) => {
                 let segment_size = pack.size();
                 *self.open_pack(class) = Some(pack);
-                Ok(offsets.into_iter().map(|offset| Place { segment, offset, segment_size }).collect())
+                Ok(offsets.into_iter().map(|offset| PackedAt { segment, offset, segment_size }).collect())
             }
             Err(error) => {
                 // Never written to again. What it holds up to its size is committed or about to be, and
@@ -145,7 +145,7 @@ impl Packer {
             Ok(pack) => Ok(pack),
             Err(error) => {
                 if let Err(error) = self.metadata.settle_segment(id, None, self.clock.now()).await {
-                    tracing::warn!(%error, segment = %id, "unmade pack could not be condemned; the next start will");
+                    tracing::warn!(%error, segment = %id, "a pack that could not be created was not condemned; the next start does it");
                 }
                 Err(error.into())
             }
@@ -185,7 +185,7 @@ fn slot(class: StorageClass) -> usize {
     usize::from(class == StorageClass::Hot)
 }
 
-struct Place {
+struct PackedAt {
     segment: SegmentId,
     offset: u64,
     segment_size: u64,

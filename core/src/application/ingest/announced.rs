@@ -51,7 +51,7 @@ impl Drop for Announced {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             if let Err(error) = metadata.abandon(id, segment).await {
-                tracing::warn!(%error, %segment, "write could not be abandoned; take-over will find it");
+                tracing::warn!(%error, %segment, "failed write was not undone; the next start undoes it");
                 return;
             }
             remove_if_nobodys(metadata.as_ref(), tier.as_ref(), segment).await;
@@ -63,7 +63,7 @@ impl Drop for Announced {
 /// refers to it, and nothing will. (One that a backup may name stays for the retention; its file was there before it
 /// was condemned, so garbage collection cannot miss it.) Where this
 /// writer was taken for dead before it made the file, garbage collection may have looked for it already, found none,
-/// and be about to forget the segment: then nobody else would remove it.
+/// and be about to forget the segment: then no other process would remove it.
 pub(crate) async fn remove_if_nobodys(
     metadata: &(impl Catalogue + ?Sized),
     tier: &dyn SegmentStore,

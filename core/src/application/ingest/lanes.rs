@@ -1,7 +1,7 @@
 //! The MD5s of all bodies that are being received, computed side by side.
 //!
 //! MD5 is the dearest of the digests and the one that a core cannot speed up for one body alone. Bodies that have
-//! bytes waiting share the lanes of a worker: whoever comes while others are being digested joins them.
+//! bytes waiting share the lanes of a worker: a body that arrives while others are being digested joins them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,13 +18,13 @@ const SLICE_BYTES: usize = 32 << 10;
 pub(super) struct Lanes(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<LaneState>,
     /// The other half of the cores is left to the other digests, which are computed at the same time.
     workers_max: usize,
 }
 
 #[derive(Default)]
-struct State {
+struct LaneState {
     waiting: VecDeque<Job>,
     workers: usize,
 }
@@ -59,11 +59,11 @@ impl Lanes {
         updated
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LaneState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Digests until nobody waits.
+    /// Digests until the queue is empty.
     fn work(&self) {
         let mut jobs = Vec::with_capacity(LANES);
         loop {

@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt as _};
 
+use super::body::{Body, Expected, Trailer};
 use super::digests::{self, Digests};
-use super::{Body, Expected, Trailer};
 use crate::application::error::{Error, Result};
 use crate::application::fairness::{Held, Pool};
 use crate::domain::address::Tenant;
@@ -31,7 +31,7 @@ struct Room {
 }
 
 /// A body being received.
-pub(super) struct Source {
+pub(super) struct BodyReader {
     stream: BoxStream<'static, Result<Bytes>>,
     length: Option<u64>,
     expected: Expected,
@@ -45,7 +45,7 @@ pub(super) struct Source {
     room: Option<Room>,
 }
 
-impl Source {
+impl BodyReader {
     pub(super) fn new(body: Body, bytes_max: u64) -> Self {
         let Body { stream, length, expected, trailer } = body;
         let (received, rest, ended, room) = (0, Bytes::new(), false, None);

@@ -1,5 +1,7 @@
 //! What a body may look like, and how it is cut.
 
+use futures::stream::StreamExt as _;
+
 use super::*;
 use crate::application::fairness::{Pool, Shares};
 use crate::domain::address::Tenant;
@@ -11,7 +13,7 @@ fn body(frames: &[&'static [u8]]) -> Body {
 }
 
 async fn chunks(body: Body, max: usize) -> Result<Vec<Bytes>> {
-    let mut source = Source::new(body, 1000);
+    let mut source = BodyReader::new(body, 1000);
     let mut chunks = Vec::new();
     loop {
         let chunk = source.next(max).await?;
@@ -110,7 +112,7 @@ async fn memory_is_taken_as_bytes_arrive() {
     let pool = pool(32 << 20);
     let first = futures::stream::iter([Ok(Bytes::from_static(b"a"))]).chain(futures::stream::pending());
     let body = Body { length: Some(1 << 20), ..Body::new(first.boxed()) };
-    let mut source = Source::new(body, 1 << 30).within(pool.clone(), tenant("slow"));
+    let mut source = BodyReader::new(body, 1 << 30).within(pool.clone(), tenant("slow"));
     assert!(futures::poll!(Box::pin(source.next(1 << 20))).is_pending());
     assert!(pool.taken() <= 16 << 10, "{} bytes for one", pool.taken());
     drop(source);
@@ -128,7 +130,7 @@ async fn chunks_are_smaller_where_memory_is_short() {
             assert!(others.is_some());
             let frames: Vec<_> = whole.chunks(frame).map(|frame| Ok(Bytes::copy_from_slice(frame))).collect();
             let body = Body { length, ..Body::new(futures::stream::iter(frames).boxed()) };
-            let mut source = Source::new(body, 1 << 30).within(pool.clone(), tenant("short"));
+            let mut source = BodyReader::new(body, 1 << 30).within(pool.clone(), tenant("short"));
             let mut got = Vec::new();
             loop {
                 let chunk = source.next(512 << 10).await.unwrap();
@@ -157,6 +159,6 @@ async fn a_wait_for_memory_ends() {
     for tenant in &all {
         held.push(pool.take(tenant, 16 << 10).await.unwrap());
     }
-    let mut source = Source::new(body(&[b"abc"]), 1000).within(pool, tenant("late"));
+    let mut source = BodyReader::new(body(&[b"abc"]), 1000).within(pool, tenant("late"));
     assert!(matches!(source.next(10).await, Err(Error::Busy)));
 }

@@ -5,7 +5,7 @@ use super::ObjectRef;
 use super::put::{EtagStyle, PutRequest, object_of};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, digest_only};
-use crate::application::ports::metadata::{Found, Mutation, NewContent, Place, PutObject};
+use crate::application::ports::metadata::{Found, Mutation, NewContent, PutObject, SpaceRef};
 use crate::application::store::Store;
 use crate::domain::acl::CannedAcl;
 use crate::domain::action::Action;
@@ -29,7 +29,7 @@ pub struct CopyRequest {
     /// What must hold of the source.
     pub source_preconditions: Preconditions,
     /// The target's space or bucket.
-    pub place: Place,
+    pub place: SpaceRef,
     /// The target's key.
     pub key: Option<Key>,
     /// Headers and metadata of the target; `None` to take the source's.

@@ -3,7 +3,7 @@
 use super::ObjectRef;
 use crate::access::decide::Decision;
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{DeleteObject, Mutation, Outcome, Target};
+use crate::application::ports::metadata::{DeleteObject, Mutation, MutationOutcome, ObjectAddress};
 use crate::application::store::{Store, Wish};
 use crate::domain::action::Action;
 use crate::domain::object::{Object, ObjectId};
@@ -42,7 +42,7 @@ impl Store {
         let (target, bucket, may_bypass) = match object {
             ObjectRef::Id(id) => {
                 let located = self.locate(who, Action::DeleteObject, object).await?;
-                (Target::Id(*id), located.bucket, who.rights.has(Right::Admin))
+                (ObjectAddress::Id(*id), located.bucket, who.rights.has(Right::Admin))
             }
             ObjectRef::Key { place, key, version } => {
                 let wish = |action| Wish::of(action, Some(key)).version(version.is_some());
@@ -55,17 +55,17 @@ impl Store {
         let marker_id = ObjectId::fresh(self.clock.now());
         let bypass_governance = bypass && may_bypass;
         let quota = match &target {
-            Target::Latest(address, _) => {
+            ObjectAddress::Latest(address, _) => {
                 let quota = self.limits.quota(&address.tenant).await?;
                 // A delete adds no bytes.
                 let quota = quota.filter(|quota| quota.objects.is_some());
                 quota.map(|quota| (address.tenant.clone(), quota))
             }
-            Target::Version(..) | Target::Id(_) => None,
+            ObjectAddress::Version(..) | ObjectAddress::Id(_) => None,
         };
         let delete = DeleteObject { target, bucket, marker_id, preconditions, bypass_governance, quota };
         match self.committer.commit(Mutation::Delete(Box::new(delete))).await? {
-            Outcome::Deleted { object, marker_made } => {
+            MutationOutcome::Deleted { object, marker_made } => {
                 Ok(Deletion { object: object.map(|object| *object), marker_made })
             }
             _ => Err(Error::Internal),

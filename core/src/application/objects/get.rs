@@ -80,7 +80,7 @@ pub struct Download {
 }
 
 impl Store {
-    /// An object, to those who may do `action` to it.
+    /// An object, for a principal that may do `action` to it.
     pub async fn object(&self, who: &Principal, action: Action, object: &ObjectRef) -> Result<Object> {
         Ok(self.locate_content(who, action, object).await?.found.object)
     }

@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod copy;
+mod cursor;
 pub mod delete;
 pub mod get;
 pub mod list;
@@ -9,50 +10,4 @@ pub mod put;
 pub mod rolling;
 pub mod update;
 
-use crate::application::ports::metadata::{Place, VersionRef};
-use crate::domain::address::{BucketName, Key};
-use crate::domain::object::ObjectId;
-
-/// Which object a request means, as the client addressed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ObjectRef {
-    /// A key in a space or bucket: its latest version, or one of its versions.
-    Key {
-        /// The space or bucket.
-        place: Place,
-        /// The key.
-        key: Key,
-        /// Which version; `None` for the latest.
-        version: Option<VersionRef>,
-    },
-    /// An id, whatever its space: the native API's second way.
-    Id(ObjectId),
-}
-
-impl ObjectRef {
-    /// The latest version of a key.
-    pub fn latest(place: Place, key: Key) -> Self {
-        Self::Key { place, key, version: None }
-    }
-
-    /// The bucket that it is reached through.
-    pub(crate) fn bucket(&self) -> Option<&BucketName> {
-        match self {
-            Self::Key { place: Place::Bucket(name), .. } => Some(name),
-            Self::Key { place: Place::Space(_), .. } | Self::Id(_) => None,
-        }
-    }
-
-    /// Whether it names a version of a key.
-    pub(crate) fn names_version(&self) -> bool {
-        matches!(self, Self::Key { version: Some(_), .. })
-    }
-
-    /// Whether it means one object and no other, however often its key is overwritten.
-    pub fn is_exact(&self) -> bool {
-        match self {
-            Self::Id(_) | Self::Key { version: Some(VersionRef::Id(_)), .. } => true,
-            Self::Key { version: None | Some(VersionRef::Null), .. } => false,
-        }
-    }
-}
+pub use super::object_ref::ObjectRef;

@@ -3,7 +3,7 @@
 use crate::application::access::authorize;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Intent};
-use crate::application::ports::metadata::{Mutation, Outcome, Place, PutObject};
+use crate::application::ports::metadata::{Mutation, MutationOutcome, PutObject, SpaceRef};
 use crate::application::store::{Entered, Store, Wish};
 use crate::domain::action::Action;
 use crate::domain::address::Key;
@@ -30,7 +30,7 @@ pub enum EtagStyle {
 #[derive(Clone, Debug)]
 pub struct PutRequest {
     /// The space or bucket.
-    pub place: Place,
+    pub place: SpaceRef,
     /// The key; `None` for an object addressed by id only.
     pub key: Option<Key>,
     /// What it carries.
@@ -92,7 +92,7 @@ impl Store {
     pub(crate) async fn enter_to_put(
         &self,
         who: &Principal,
-        place: &Place,
+        place: &SpaceRef,
         key: Option<&Key>,
         attributes: &Attributes,
     ) -> Result<Entered> {
@@ -144,15 +144,15 @@ impl Store {
         if let Some(space) = &entered.space {
             return Ok(space.default_class);
         }
-        let space = self.metadata.space(&Place::Space(entered.address.clone())).await?;
+        let space = self.metadata.space(&SpaceRef::Space(entered.address.clone())).await?;
         Ok(space.map_or_else(StorageClass::default, |space| space.default_class))
     }
 }
 
 /// The object that a commit made.
-pub(crate) fn object_of(outcome: Outcome) -> Result<Object> {
+pub(crate) fn object_of(outcome: MutationOutcome) -> Result<Object> {
     match outcome {
-        Outcome::Object { object, .. } => Ok(*object),
+        MutationOutcome::Object { object, .. } => Ok(*object),
         _ => Err(Error::Internal),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use super::list::{Cursor, PAGE_MAX};
+use super::cursor::{Cursor, PAGE_MAX};
 use crate::application::error::Result;
 use crate::domain::address::after_prefix;
 
@@ -34,7 +34,7 @@ pub(crate) struct Rolling<'a> {
 }
 
 /// A page being put together.
-struct Page<'a, T> {
+struct PageBuilder<'a, T> {
     prefix: &'a str,
     delimiter: Option<&'a str>,
     limit: usize,
@@ -44,7 +44,7 @@ struct Page<'a, T> {
 }
 
 /// What a page is made of next.
-enum Step {
+enum NextRead {
     /// Items, from a bound on.
     Fetch(Bound<String>, Option<uuid::Uuid>),
     /// Common prefixes, from a key on.
@@ -97,41 +97,41 @@ impl Rolling<'_> {
         }
         let delimiter = self.delimiter.filter(|delimiter| !delimiter.is_empty());
         let lines = Vec::with_capacity(limit.min(64));
-        let mut page = Page { prefix: self.prefix, delimiter, limit, lines, behind: self.after };
-        let behind = |page: &Page<'_, T>| begin(page.after().as_ref(), self.prefix, self.from_start);
-        // Whoever rolls keys up mostly has more of them than of keys that stand for themselves: a walk comes first.
+        let mut page = PageBuilder { prefix: self.prefix, delimiter, limit, lines, behind: self.after };
+        let behind = |page: &PageBuilder<'_, T>| begin(page.after().as_ref(), self.prefix, self.from_start);
+        // Where keys are rolled up, most keys usually are: begin with a walk.
         let mut step = match behind(&page) {
-            Some((Bound::Included(key), None)) if delimiter.is_some() => Step::Walk(key),
-            Some((from, from_id)) => Step::Fetch(from, from_id),
+            Some((Bound::Included(key), None)) if delimiter.is_some() => NextRead::Walk(key),
+            Some((from, from_id)) => NextRead::Fetch(from, from_id),
             None => return Ok((page.lines, None)),
         };
         let few = if delimiter.is_some() { FEW } else { usize::MAX };
         let mut at_once = few;
         loop {
             let next = match step {
-                Step::Walk(key) => {
+                NextRead::Walk(key) => {
                     let keys = walk(key, count(page.room())).await?;
                     match page.add_prefixes(keys) {
                         Walked::Full => return Ok(page.cut()),
                         Walked::End => None,
-                        Walked::On => page.next_prefix().map(Step::Walk),
+                        Walked::On => page.next_prefix().map(NextRead::Walk),
                         Walked::At(key) => {
                             at_once = few;
-                            Some(Step::Fetch(Bound::Included(key), None))
+                            Some(NextRead::Fetch(Bound::Included(key), None))
                         }
                     }
                 }
-                Step::Fetch(from, from_id) => {
+                NextRead::Fetch(from, from_id) => {
                     let wanted = page.room().min(at_once);
                     let items = fetch(from, from_id, count(wanted)).await?;
                     let exhausted = items.len() < wanted;
                     match page.add_items(items, &cursor_of) {
                         Fetched::Full => return Ok(page.cut()),
-                        Fetched::RolledUp => page.next_prefix().map(Step::Walk),
+                        Fetched::RolledUp => page.next_prefix().map(NextRead::Walk),
                         Fetched::All if exhausted => None,
                         Fetched::All => {
                             at_once = at_once.saturating_mul(MORE);
-                            behind(&page).map(|(from, from_id)| Step::Fetch(from, from_id))
+                            behind(&page).map(|(from, from_id)| NextRead::Fetch(from, from_id))
                         }
                     }
                 }
@@ -142,7 +142,7 @@ impl Rolling<'_> {
     }
 }
 
-impl<T> Page<'_, T> {
+impl<T> PageBuilder<'_, T> {
     /// What fits, and one more.
     fn room(&self) -> usize {
         self.limit + 1 - self.lines.len()

@@ -2,7 +2,7 @@
 
 use super::ObjectRef;
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{Mutation, Outcome, UpdateObject};
+use crate::application::ports::metadata::{Mutation, MutationOutcome, UpdateObject};
 use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::object::{Attributes, Object};
@@ -24,7 +24,7 @@ pub struct Change {
     pub attributes: Option<AttributesPatch>,
     /// What must hold of the object.
     pub preconditions: Preconditions,
-    /// A change of what holds the version. A bypass counts only for those who may go round it.
+    /// A change of what holds the version. A bypass counts only for principals with the right to bypass.
     pub lock: Option<LockChange>,
     /// Whether the answer shows all of the object to who changed a part of it, who must be allowed to read it then.
     pub shown: bool,
@@ -72,7 +72,7 @@ impl Store {
                 preconditions: preconditions.clone(),
             };
             match self.committer.commit(Mutation::Update(Box::new(update))).await {
-                Ok(Outcome::Object { object, .. }) => return Ok(*object),
+                Ok(MutationOutcome::Object { object, .. }) => return Ok(*object),
                 Err(Error::NoSuchObject) if !object.is_exact() => {}
                 Err(error) => return Err(error),
                 Ok(_) => return Err(Error::Internal),

@@ -11,7 +11,7 @@ use crate::domain::identity::TierMark;
 /// Why a tier could not do what it was asked.
 ///
 /// [`Self::Missing`], [`Self::Corrupt`] and [`Self::Unreadable`] are verdicts about one segment: others are well, and
-/// whoever works through many goes on with the next. All others are about the tier.
+/// work on many segments goes on with the next. All others are about the tier.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SegmentError {
     /// No room is left, or a quota is reached.
@@ -41,7 +41,7 @@ pub enum SegmentError {
         /// What the system said.
         source: std::sync::Arc<std::io::Error>,
     },
-    /// The machine cannot just now, and may again once somebody has seen to it: a read-only file system, no file
+    /// The machine cannot just now, and may again after an operator has acted: a read-only file system, no file
     /// descriptor or memory left.
     #[error("{action}: {source}; {advice}")]
     Unavailable {
@@ -176,7 +176,7 @@ pub trait PackWriter: Send {
     /// Appends `records` in order and makes them durable with one sync. Returns each payload's offset.
     ///
     /// All or nothing: after an error none of them counts, and the pack must not be appended to again. It is an
-    /// error too if the file has lost its name or its directory meanwhile: bytes that nobody finds again do not count.
+    /// error too if the file has lost its name or its directory meanwhile: bytes without a name do not count.
     async fn append(&mut self, records: Vec<Record>) -> Result<Vec<u64>, SegmentError>;
 
     /// Writes the index and makes it durable; returns the file's size.

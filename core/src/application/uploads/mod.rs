@@ -7,7 +7,7 @@ pub use parts::CopyPartRequest;
 
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
-use crate::application::ports::metadata::Place;
+use crate::application::ports::metadata::SpaceRef;
 use crate::application::store::{Entered, Store, Wish};
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
@@ -16,14 +16,14 @@ use crate::domain::multipart::{Part, PartClaim, Upload, UploadId};
 use crate::domain::object::Attributes;
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::Principal;
-use crate::domain::settings::SettingsRevision;
+use crate::domain::space::SettingsRevision;
 use crate::domain::space::{Space, SpaceId};
 
 /// What an upload will write.
 #[derive(Clone, Debug)]
 pub struct UploadRequest {
     /// The space or bucket.
-    pub place: Place,
+    pub place: SpaceRef,
     /// The key.
     pub key: Option<Key>,
     /// What the object will carry.
@@ -38,7 +38,7 @@ pub struct UploadRef {
     /// The upload.
     pub id: UploadId,
     /// Its place and key, where the client names them.
-    pub at: Option<(Place, Key)>,
+    pub at: Option<(SpaceRef, Key)>,
 }
 
 /// What completes an upload.
@@ -73,7 +73,7 @@ pub struct PartsPage {
 #[derive(Clone, Debug)]
 pub struct ListUploadsRequest {
     /// The space or bucket.
-    pub place: Place,
+    pub place: SpaceRef,
     /// Only keys that begin with this.
     pub prefix: String,
     /// Rolls keys up, as in object listings.

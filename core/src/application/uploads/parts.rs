@@ -3,11 +3,12 @@
 use super::{PartsPage, UploadRef};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Intent};
-use crate::application::objects::ObjectRef;
+use crate::application::limits::quota_exceeded;
+use crate::application::object_ref::ObjectRef;
 use crate::application::objects::list::PAGE_MAX;
 use crate::application::objects::put::EtagStyle;
-use crate::application::ports::metadata::{Mutation, NewContent, Outcome, PutPart};
-use crate::application::store::{Store, quota_exceeded};
+use crate::application::ports::metadata::{Mutation, MutationOutcome, NewContent, PutPart};
+use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::address::Tenant;
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind};
@@ -195,9 +196,9 @@ impl Store {
     }
 }
 
-fn part_of(outcome: Outcome) -> Result<Part> {
+fn part_of(outcome: MutationOutcome) -> Result<Part> {
     match outcome {
-        Outcome::Part { part, .. } => Ok(*part),
+        MutationOutcome::Part { part, .. } => Ok(*part),
         _ => Err(Error::Internal),
     }
 }

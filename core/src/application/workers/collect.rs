@@ -13,12 +13,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::stuck::{Shelf, Trouble};
-use super::worker::{Step, Worker};
+use super::worker::{WorkDone, Worker};
 use crate::application::error::Result;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, Swept, Upkeep};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::timestamp::Timestamp;
 
 /// Rows of one step: short enough that a foreground commit waiting behind it is not felt.
@@ -148,7 +148,7 @@ impl<M: Upkeep + ?Sized> Worker for GarbageCollector<M> {
         Duration::from_secs(10)
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let now = self.clock.now();
         self.expire_holds(now).await?;
         let mut shelf = Shelf::open(&self.metadata, self.name(), now).await?;
@@ -159,7 +159,7 @@ impl<M: Upkeep + ?Sized> Worker for GarbageCollector<M> {
         let did = purged + swept.examined + unlinked;
         let failed = shelf.close(did).await?;
         if did + failed == 0 {
-            return Ok(Step::Idle);
+            return Ok(WorkDone::Idle);
         }
         tracing::debug!(
             purged,
@@ -169,6 +169,6 @@ impl<M: Upkeep + ?Sized> Worker for GarbageCollector<M> {
             failed,
             "garbage collected"
         );
-        Ok(Step::Did(did))
+        Ok(WorkDone::Did(did))
     }
 }

@@ -15,12 +15,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::stuck::{Shelf, Trouble};
-use super::worker::{Step, Worker};
+use super::worker::{WorkDone, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    ExpireObject, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, Objects, Refusal,
-    Spaces, Target, UpdateObject, Upkeep, Uploads, WriterId,
+    ExpireObject, LifecyclePass, ListQuery, ListUploadsQuery, MetadataStore, Mutation, ObjectAddress,
+    Objects, Refusal, Spaces, UpdateObject, Upkeep, Uploads, WriterId,
 };
 use crate::domain::address::SpaceAddress;
 use crate::domain::lifecycle::{Candidate, Day, Lifecycle, Position, Verdict};
@@ -128,7 +128,7 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
         mut pass: LifecyclePass,
         now: Timestamp,
         shelf: &mut Shelf<M>,
-    ) -> Result<Step, Trouble> {
+    ) -> Result<WorkDone, Trouble> {
         // A place that this version did not write is no place: the pass begins anew, which does no harm.
         let place = pass.place.as_deref().and_then(|place| serde_json::from_str(place).ok());
         if place.is_none() {
@@ -143,13 +143,13 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
             tracing::info!(space = %pass.space.address, done, "lifecycle rules applied");
         }
         // A page of which nothing went is work all the same; between two pages, requests come first.
-        Ok(if pass.place.is_some() { Step::Paced(done, PAUSE) } else { Step::Did(done) })
+        Ok(if pass.place.is_some() { WorkDone::Paced(done, PAUSE) } else { WorkDone::Did(done) })
     }
 
     /// Forgets the due objects and uploads that are gone.
     async fn forget_gone(&self, shelf: &mut Shelf<M>) -> Result<()> {
         for (item, id) in shelf.due_ids("object") {
-            if self.metadata.find(&Target::Id(ObjectId(id))).await?.is_none() {
+            if self.metadata.find(&ObjectAddress::Id(ObjectId(id))).await?.is_none() {
                 shelf.done(&item);
             }
         }
@@ -355,7 +355,7 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> Worker for LifecycleWorker
         self.hurried.fetch_max(self.clock.now().millis(), Ordering::AcqRel);
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let now = self.clock.now();
         let mut shelf = Shelf::open(&self.metadata, self.name(), now).await?;
         self.forget_gone(&mut shelf).await?;
@@ -367,7 +367,7 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> Worker for LifecycleWorker
         }
         let Some((address, pass)) = due.into_iter().find(|(address, _)| !shelf.holds(&name(address))) else {
             shelf.close(0).await?;
-            return Ok(Step::Idle);
+            return Ok(WorkDone::Idle);
         };
         let gone_through = match pass {
             Ok(pass) => self.pass(pass, now, &mut shelf).await,
@@ -375,6 +375,6 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> Worker for LifecycleWorker
         };
         let step = shelf.settle(name(&address), gone_through).await?;
         shelf.close(1).await?;
-        Ok(step.unwrap_or(Step::Did(0)))
+        Ok(step.unwrap_or(WorkDone::Did(0)))
     }
 }

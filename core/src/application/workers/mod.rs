@@ -23,4 +23,4 @@ pub use supervisor::{LEASE, Supervisor};
 pub use takeover::{Heartbeat, TakeOver};
 pub use upkeep::{NAMES, Upkeep};
 pub use uploads::UploadExpiry;
-pub use worker::{Step, Worker};
+pub use worker::{WorkDone, Worker};

@@ -1,7 +1,7 @@
 //! Whether the servers that share the database share the tiers too.
 //!
 //! Each start notes itself in both tiers, and says so in the database. A server that lives and whose note is not to be found
-//! in a tier writes to another directory than this one: a copy, since its mark is right. Nobody can tell from here which of
+//! in a tier writes to another directory than this one: a copy, since its mark is right. It is unknown here which of
 //! the two is the copy, so a server that runs only says so; one that starts is refused (see `juststorage`'s `writer`).
 
 use std::collections::BTreeSet;
@@ -11,12 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::worker::{Step, Worker};
+use super::worker::{WorkDone, Worker};
 use crate::application::error::Result;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, WriterId};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::incarnation::{self, NotedStart};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -62,11 +62,11 @@ pub struct Neighbours {
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     writer: WriterId,
-    state: Mutex<State>,
+    state: Mutex<NeighbourState>,
 }
 
 #[derive(Default)]
-struct State {
+struct NeighbourState {
     noted: bool,
     /// What was said already.
     told: BTreeSet<(Uuid, StorageClass)>,
@@ -83,11 +83,11 @@ impl Neighbours {
         Self { metadata, tiers, clock, writer, state: Mutex::default() }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, NeighbourState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The files come first: whoever reads in the database that they are there finds them.
+    /// The files come first: a process that reads of them in the database finds them.
     async fn note(&self, now: Timestamp) -> Result<()> {
         let Some(start) = self.metadata.last_start(self.writer).await? else { return Ok(()) };
         let token = start.incarnation.token;
@@ -114,7 +114,7 @@ impl Worker for Neighbours {
         false
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let now = self.metadata.lease_time(self.clock.now()).await?;
         if !self.state().noted {
             self.note(now).await?;
@@ -135,6 +135,6 @@ impl Worker for Neighbours {
                 );
             }
         }
-        Ok(Step::Idle)
+        Ok(WorkDone::Idle)
     }
 }

@@ -12,7 +12,7 @@ use futures::stream::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::stuck::{Shelf, Trouble};
-use super::worker::{Step, Worker};
+use super::worker::{WorkDone, Worker};
 use crate::application::absence;
 use crate::application::error::Result;
 use crate::application::high_water;
@@ -23,7 +23,7 @@ use crate::application::ports::metadata::{
     StagedLeaf, Upkeep, WriterId,
 };
 use crate::application::ports::segments::{ReadRequest, Record, SegmentError, SegmentKind};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::storage_class::StorageClass;
 
@@ -318,7 +318,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Mover<M> {
         Duration::from_secs(10)
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let mut shelf = self.0.shelf(self.name()).await?;
         let limit = shelf.page(LEAVES);
         let mut moves = self.0.metadata.moves(limit).await?;
@@ -335,7 +335,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Mover<M> {
         }
         let failed = shelf.close(done).await?;
         // What could not be moved stays queued; resting keeps it from spinning.
-        Ok(if done + failed == 0 { Step::Idle } else { Step::Did(done) })
+        Ok(if done + failed == 0 { WorkDone::Idle } else { WorkDone::Did(done) })
     }
 }
 
@@ -372,7 +372,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Compactor<M> {
         Duration::from_secs(30)
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let mut shelf = self.0.shelf(self.name()).await?;
         let limit = shelf.page(PACKS);
         let packs = self.0.metadata.sparse_packs(limit).await?;
@@ -394,6 +394,6 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Compactor<M> {
             }
         }
         let failed = shelf.close(done).await?;
-        Ok(if done + failed == 0 { Step::Idle } else { Step::Did(done) })
+        Ok(if done + failed == 0 { WorkDone::Idle } else { WorkDone::Did(done) })
     }
 }

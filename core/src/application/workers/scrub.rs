@@ -1,13 +1,13 @@
 //! The scrubber. A disk may lose a bit of what it holds and say nothing until somebody reads it, which for most
 //! objects of a store is never. Of 1.5 million drives that were watched, two in three hundred of the near-line
 //! ones did so within 17 months ("An Analysis of Data Corruption in the Storage Stack", FAST 2008). Found early the bytes
-//! are still to be had: from a replica under the tier, from a backup, from whoever uploaded them. So every leaf
+//! are still to be had: from a replica under the tier, from a backup, from the client that uploaded them. So every leaf
 //! is read from time to time, slowly, and what does not match its checksums is quarantined: the next upload of
 //! the same bytes takes its place. What was quarantined and reads well again, restored from a backup, is released. A
 //! leaf that cannot be read is passed over like a damaged one; where many files are absent or unreadable, the pass stops.
 //!
 //! How far a pass has come is in the metadata, so that it goes on after a restart, and on another replica.
-//! Whoever takes a step says from where: of two that took the same one, one counts.
+//! Each step names where it begins: of two processes that take the same step, one counts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,13 +16,13 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::stuck::{Shelf, Trouble};
-use super::worker::{Step, Worker};
+use super::worker::{WorkDone, Worker};
 use crate::application::absence;
 use crate::application::error::Result;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Catalogue, LeafRecord, MetadataStore, ScrubPass, Upkeep};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::application::validate::Finding;
 use crate::application::verify::{LeafCheck, MISSING, UNREADABLE, Verdict};
 use crate::domain::blob::{BlobId, Location};
@@ -79,7 +79,7 @@ impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
         Ok(self.metadata.begin_scrub(self.clock.now()).await?)
     }
 
-    /// Reads the next leaves of `pass`, or the next stretch of a large one. If somebody else took the pass on
+    /// Reads the next leaves of `pass`, or the next stretch of a large one. If another process took the pass on
     /// meanwhile their step counts, and theirs is the pass that is returned. A leaf that can neither be read nor be
     /// called damaged is put aside. Where a tier is away the pass waits for it, and leaves of the other tier that
     /// come later are read all the same, though they do not count yet.
@@ -275,22 +275,22 @@ impl<M: Catalogue + Upkeep + ?Sized> Worker for Scrubber<M> {
         Duration::from_secs(60)
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let pass = self.metadata.scrub_pass().await?;
         if let Some(ScrubPass { finished_at: Some(finished), damaged, .. }) = pass {
             // A gauge is a process's own: this one may not have been here when the pass ended.
             metrics::scrub_finished(finished, damaged);
         }
         if !self.due(pass.as_ref()) {
-            return Ok(Step::Idle);
+            return Ok(WorkDone::Idle);
         }
         let begun = Instant::now();
         let before = self.begin().await?;
         let after = self.advance(before).await?.pass;
         if after.finished_at.is_some() {
-            return Ok(Step::Idle);
+            return Ok(WorkDone::Idle);
         }
         let rest = begun.elapsed().saturating_mul(REST_PER_WORK).min(REST_MAX);
-        Ok(Step::Paced(after.blobs.saturating_sub(before.blobs), rest))
+        Ok(WorkDone::Paced(after.blobs.saturating_sub(before.blobs), rest))
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::board::{Board, Ended};
-use super::worker::{Step, Worker};
+use super::worker::{WorkDone, Worker};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Leases, MetadataError, MetadataStore};
@@ -124,15 +124,15 @@ async fn turn(
         }
     }
     match worker.step().await {
-        Ok(Step::Did(items)) => {
+        Ok(WorkDone::Did(items)) => {
             metrics::worker_step(worker.name(), items);
             Turn::Again(items)
         }
-        Ok(Step::Paced(items, rest)) => {
+        Ok(WorkDone::Paced(items, rest)) => {
             metrics::worker_step(worker.name(), items);
             Turn::After(items, rest)
         }
-        Ok(Step::Idle) => Turn::Rest,
+        Ok(WorkDone::Idle) => Turn::Rest,
         Err(error) => {
             metrics::worker_failed(worker.name());
             tracing::warn!(%error, worker = worker.name(), "worker step failed; it will be tried again");

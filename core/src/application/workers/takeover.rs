@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::stuck::{Shelf, Trouble};
-use super::worker::{Step, Worker};
+use super::worker::{WorkDone, Worker};
 use crate::application::error::Result;
 use crate::application::high_water::{self, Behind};
 use crate::application::ports::clock::Clock;
@@ -16,7 +16,7 @@ use crate::application::ports::metadata::{
     Catalogue, Leases, Leftover, MetadataError, MetadataStore, SegmentRecord, Upkeep, WriterId,
 };
 use crate::application::ports::segments::{Mended, SegmentError, SegmentKind};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 
 /// How long a writer counts as alive after its last word.
 pub const WRITER_LEASE: Duration = Duration::from_secs(60);
@@ -57,14 +57,14 @@ impl<M: Leases + ?Sized> Worker for Heartbeat<M> {
         false
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let now = self.metadata.lease_time(self.clock.now()).await?;
         let said = self.metadata.heartbeat(self.writer, now.plus(WRITER_LEASE)).await;
         if matches!(said, Err(MetadataError::Superseded)) {
             self.superseded.cancel();
         }
         said?;
-        Ok(Step::Idle)
+        Ok(WorkDone::Idle)
     }
 }
 
@@ -236,7 +236,7 @@ impl<M: Leases + Catalogue + Upkeep + ?Sized> Worker for TakeOver<M> {
         WRITER_LEASE / 2
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let now = self.metadata.lease_time(self.clock.now()).await?;
         let mut dead = self.metadata.dead_writers(now).await?;
         dead.retain(|writer| Some(*writer) != self.own);
@@ -261,6 +261,6 @@ impl<M: Leases + Catalogue + Upkeep + ?Sized> Worker for TakeOver<M> {
             done += self.settle_all(*writer, leftover, &mut shelf, false).await? + u64::from(bare);
         }
         let failed = shelf.close(done).await?;
-        Ok(if done + failed == 0 { Step::Idle } else { Step::Did(done) })
+        Ok(if done + failed == 0 { WorkDone::Idle } else { WorkDone::Did(done) })
     }
 }

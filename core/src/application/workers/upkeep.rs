@@ -1,4 +1,4 @@
-//! All workers of a store, in one list: whoever adds one adds it here, and says in `core/tests/stuck.rs` which item of
+//! All workers of a store, in one list. A new worker is added here, and its author says in `core/tests/stuck.rs` which item of
 //! its work may fail and what happens to the others.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, WriterId};
-use crate::application::store::Tiers;
+use crate::application::tiers::Tiers;
 use crate::domain::lifecycle::Day;
 
 /// The names of all workers, in the order of [`Upkeep::workers`].
@@ -42,7 +42,7 @@ pub struct Upkeep {
     pub superseded: CancellationToken,
     /// How long a segment that nothing names any more is kept.
     pub retention: Duration,
-    /// Age at which an upload that nobody completes is aborted.
+    /// Age at which an unfinished upload is aborted.
     pub upload_expiry: Duration,
     /// A day of lifecycle rules.
     pub day: Day,

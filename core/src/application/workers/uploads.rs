@@ -1,4 +1,4 @@
-//! Uploads that nobody finishes.
+//! Abandoned uploads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::stuck::{Shelf, Trouble};
-use super::worker::{Step, Worker};
+use super::worker::{WorkDone, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, Upkeep, Uploads};
@@ -39,7 +39,7 @@ impl<M: Uploads + Upkeep + ?Sized> Worker for UploadExpiry<M> {
         Duration::from_secs(60)
     }
 
-    async fn step(&self) -> Result<Step> {
+    async fn step(&self) -> Result<WorkDone> {
         let now = self.clock.now();
         let mut shelf = Shelf::open(&self.metadata, self.name(), now).await?;
         let limit = shelf.page(UPLOADS);
@@ -60,6 +60,6 @@ impl<M: Uploads + Upkeep + ?Sized> Worker for UploadExpiry<M> {
             }
         }
         let failed = shelf.close(done).await?;
-        Ok(if done + failed == 0 { Step::Idle } else { Step::Did(done) })
+        Ok(if done + failed == 0 { WorkDone::Idle } else { WorkDone::Did(done) })
     }
 }

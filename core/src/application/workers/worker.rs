@@ -8,7 +8,7 @@ use crate::application::error::Result;
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum WorkDone {
     /// This many items; there may be more.
     Did(u64),
     /// This many items; there is more, but others come first: the next step should wait so long.
@@ -35,7 +35,7 @@ pub trait Worker: Send + Sync + 'static {
     fn hurry(&self) {}
 
     /// One unit of work.
-    async fn step(&self) -> Result<Step>;
+    async fn step(&self) -> Result<WorkDone>;
 }
 
 /// Steps until there is nothing left to do; for commands. Returns how many items were done.
@@ -43,8 +43,8 @@ pub async fn run_dry(worker: &dyn Worker) -> Result<u64> {
     let mut total = 0;
     loop {
         match worker.step().await? {
-            Step::Did(items) | Step::Paced(items, _) => total += items,
-            Step::Idle => return Ok(total),
+            WorkDone::Did(items) | WorkDone::Paced(items, _) => total += items,
+            WorkDone::Idle => return Ok(total),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::blob::{BlobId, Hash};
 use crate::domain::etag::Etag;
 use crate::domain::object::{Content, Headers, Object, ObjectId, Tags, UserMetadata};
 use crate::domain::object_lock::ObjectLock;
-use crate::domain::settings::SettingsRevision;
+use crate::domain::space::SettingsRevision;
 use crate::domain::space::{SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 

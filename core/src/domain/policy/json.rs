@@ -1,4 +1,4 @@
-//! JSON as a policy's: an object in which one name stands twice is refused. Which of the two counts nobody could say.
+//! JSON as a policy's: an object in which one name stands twice is refused, as it is undefined which of the two counts.
 
 use std::fmt;
 

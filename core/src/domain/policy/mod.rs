@@ -84,7 +84,7 @@ pub struct Asked<'a> {
 pub enum Verdict {
     /// No, whatever else says yes.
     Denied,
-    /// Yes, to the caller itself, or to everybody.
+    /// Yes, to the caller itself or to `*`.
     Allowed,
     /// Yes, to the caller's tenant, which its credentials may do as far as they have the right.
     AllowedToTenant,
@@ -108,7 +108,7 @@ impl Policy {
         &self.bucket
     }
 
-    /// Whether it grants something to everybody (S3 User Guide, "The meaning of public").
+    /// Whether it grants something to the public (S3 User Guide, "The meaning of public").
     pub fn is_public(&self) -> bool {
         self.is_public
     }
@@ -160,7 +160,7 @@ impl Statement {
         holds.then_some(meant)
     }
 
-    /// Whether it grants something to everybody, from wherever they ask.
+    /// Whether it grants something to the public, from any address.
     fn is_public(&self) -> bool {
         self.effect == Effect::Allow && self.principals.contains(&Named::Everybody) && !self.is_confined()
     }

@@ -1,6 +1,6 @@
 //! Whom a statement is about.
 //!
-//! - `*`: everybody, those too who prove nothing.
+//! - `*`: every caller, also without credentials.
 //! - `arn:aws:iam::TENANT:root`, or the bare name of a tenant: every credential of that tenant (AWS's account).
 //! - `arn:aws:iam::TENANT:user/CREDENTIAL`: one credential, by its id (AWS's user).
 
@@ -55,7 +55,7 @@ pub enum Caller<'a> {
 pub(super) enum Meant {
     /// As one of a tenant's: what is granted to that tenant takes a right of the credential as well.
     AsTenant,
-    /// Itself, or with everybody.
+    /// By itself, or by `*`.
     Itself,
 }
 

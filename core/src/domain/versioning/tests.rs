@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::address::{Namespace, SpaceAddress, Tenant};
 use crate::domain::object_lock::{LockConfig, LockMode, Retention};
 use crate::domain::precondition::EtagCondition;
-use crate::domain::settings::SettingsRevision;
+use crate::domain::space::SettingsRevision;
 use crate::domain::space::SpaceId;
 use crate::domain::storage_class::StorageClass;
 use Versioning::{Enabled, Off, Suspended};

@@ -116,7 +116,7 @@ impl SqlMetadata {
         };
         // A figure that is off for a while is no reason not to start: a full disk is one that deletes must go on with.
         if let Err(fault) = upkeep::recount::recount(&self.db).await {
-            tracing::warn!(?fault, "open parts and delete markers could not be counted again");
+            tracing::warn!(?fault, "parts of open uploads and delete markers were not recounted");
         }
         Ok(report)
     }

@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::application::ports::segments::SegmentError;
 use crate::domain::blob::SegmentId;
-use crate::infrastructure::watch::{self, Step};
+use crate::infrastructure::watch::{self, DurableStep};
 
 /// The most slices that one call takes (`IOV_MAX` on Linux).
 pub(super) const SLICES_MAX: usize = 1024;
@@ -82,7 +82,7 @@ fn advice(error: &io::Error) -> Option<&'static str> {
 /// Writes all of `slices` at `offset`.
 pub(super) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
     // Told as a whole before its first byte: a power cut may leave any part of it.
-    watch::step(&Step::Write(file, offset, slices))?;
+    watch::step(&DurableStep::Write(file, offset, slices))?;
     write_slices_at(file, slices, offset)
 }
 

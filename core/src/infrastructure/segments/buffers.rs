@@ -60,7 +60,7 @@ impl Buffers {
         kept.unwrap_or_else(|| Vec::with_capacity(self.size))
     }
 
-    /// `bytes`, whose memory is used again once nobody refers to them any more.
+    /// `bytes`, whose memory is used again after the last reference to them is gone.
     pub(super) fn lend(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
         Bytes::from_owner(Lent { bytes, home: Arc::clone(self) })
     }

@@ -16,9 +16,6 @@ use crate::domain::identity::TierMark;
 use crate::infrastructure::durable;
 use crate::infrastructure::sync::atomic::{AtomicBool, Ordering};
 
-/// Of files: the owner writes, its group may read (for backups), others see nothing.
-pub(super) const FILE_MODE: u32 = 0o640;
-
 const EXTENSION: &str = "seg";
 
 /// The directories in a root.
@@ -36,7 +33,7 @@ pub(super) struct Directory {
     /// What the root must carry, once that is known.
     mark: OnceLock<TierMark>,
     /// The root as it was opened: another one at its path is another file system, mounted or no longer mounted there.
-    opened: OnceLock<Place>,
+    opened: OnceLock<FileIdentity>,
     /// Which shelves this process knows to exist durably.
     shelves: [AtomicBool; 256],
 }
@@ -59,7 +56,7 @@ impl Directory {
     fn make_directories(&self) -> Result<(), SegmentError> {
         let made = std::fs::metadata(&self.root).and_then(|root| {
             // The first is the one that was opened.
-            let _ = self.opened.set(Place::of(&root));
+            let _ = self.opened.set(FileIdentity::of(&root));
             self.make_below(&[STAGING])?;
             self.make_below(&[SEGMENTS])
         });
@@ -72,11 +69,11 @@ impl Directory {
     /// open directory and not by a path: what a path names may change after any check.
     pub(super) fn make_below(&self, names: &[&str]) -> io::Result<()> {
         let mut at = File::open(&self.root)?;
-        let held = Place::of(&at.metadata()?);
+        let held = FileIdentity::of(&at.metadata()?);
         if self.opened.get().is_some_and(|opened| *opened != held) {
             // Mounted again it may be another device: then its mark counts.
             self.identify().map_err(io::Error::other)?;
-            if Place::of(&std::fs::metadata(&self.root)?) != held {
+            if FileIdentity::of(&std::fs::metadata(&self.root)?) != held {
                 return Err(ErrorKind::NotFound.into());
             }
         }
@@ -126,16 +123,16 @@ impl Directory {
     }
 
     fn is_where_it_was(&self) -> bool {
-        std::fs::metadata(&self.root).is_ok_and(|root| self.opened.get() == Some(&Place::of(&root)))
+        std::fs::metadata(&self.root).is_ok_and(|root| self.opened.get() == Some(&FileIdentity::of(&root)))
     }
 
-    /// Creates a file in `staging`. If somebody removed that directory, it is made again. Blocks.
+    /// Creates a file in `staging`. If that directory was removed, it is made again. Blocks.
     pub(super) fn create_staged(&self, path: &Path) -> io::Result<File> {
-        match durable::create_file(path, FILE_MODE) {
+        match durable::create_file(path, durable::FILE_MODE) {
             // Not where another root is in this one's place.
             Err(error) if error.kind() == ErrorKind::NotFound && self.identify().is_ok() => {
                 self.make_below(&[STAGING])?;
-                durable::create_file(path, FILE_MODE)
+                durable::create_file(path, durable::FILE_MODE)
             }
             created => created,
         }
@@ -152,7 +149,9 @@ impl Directory {
     pub(super) fn still_named(&self, file: &File, path: &Path) -> Result<(), SegmentError> {
         let opened = file.metadata().map_err(|error| self.error("look at a segment", error))?;
         match std::fs::metadata(path) {
-            Ok(named) if opened.nlink() > 0 && Place::of(&named) == Place::of(&opened) => Ok(()),
+            Ok(named) if opened.nlink() > 0 && FileIdentity::of(&named) == FileIdentity::of(&opened) => {
+                Ok(())
+            }
             Ok(_) => Err(self.vanished("the segment's name stands for another file")),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 Err(self.vanished("the segment's file was removed"))
@@ -247,12 +246,12 @@ fn shelf_of(id: SegmentId) -> String {
 
 /// Which file or directory it is, whatever its name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
+struct FileIdentity {
     device: u64,
     inode: u64,
 }
 
-impl Place {
+impl FileIdentity {
     fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
@@ -265,7 +264,7 @@ mod tests {
     use std::sync::atomic;
 
     use super::*;
-    use crate::infrastructure::watch::{Step, Watch, Watcher};
+    use crate::infrastructure::watch::{DurableStep, Watch, Watcher};
 
     /// Puts an empty directory in a root's place just before a directory is made in the root.
     struct Unmounts {
@@ -274,8 +273,8 @@ mod tests {
     }
 
     impl Watcher for Unmounts {
-        fn before(&self, step: &Step<'_>) -> io::Result<u64> {
-            let inside = matches!(step, Step::CreateDirectory(path) if path.starts_with(&self.root));
+        fn before(&self, step: &DurableStep<'_>) -> io::Result<u64> {
+            let inside = matches!(step, DurableStep::CreateDirectory(path) if path.starts_with(&self.root));
             if inside && !self.done.swap(true, atomic::Ordering::SeqCst) {
                 std::fs::rename(&self.root, self.root.with_extension("away"))?;
                 std::fs::create_dir(&self.root)?;
@@ -283,7 +282,7 @@ mod tests {
             Ok(0)
         }
 
-        fn after(&self, _step: &Step<'_>, _number: u64) {}
+        fn after(&self, _step: &DurableStep<'_>, _number: u64) {}
     }
 
     /// A root that goes away at the worst moment: nothing is made in the directory that is in its place.

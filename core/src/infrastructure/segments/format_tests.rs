@@ -14,7 +14,7 @@ fn the_crc_is_castagnoli() {
     assert_eq!(crc32c(b"123456789"), 0xe306_9283);
 }
 
-/// Pins version 1 byte by byte: whoever changes the format has to change this on purpose.
+/// Pins version 1 byte by byte: a change of the format must change this test on purpose.
 #[test]
 fn frames_are_what_the_documentation_says() {
     let header = SegmentHeader { kind: SegmentKind::Single, id: id(7) };

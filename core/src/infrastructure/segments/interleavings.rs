@@ -18,7 +18,7 @@ use super::single::{Abandon, LocalSingle};
 use crate::application::ports::segments::SegmentError;
 use crate::domain::blob::{Hash, SegmentId};
 use crate::infrastructure::sync::atomic;
-use crate::infrastructure::watch::{Step, Watch, Watcher};
+use crate::infrastructure::watch::{DurableStep, Watch, Watcher};
 
 const SEGMENT: SegmentId = SegmentId(Uuid::from_u128(7));
 
@@ -83,18 +83,18 @@ fn a_pack_that_is_removed_is_not_kept_open() {
 struct Synced(PathBuf, AtomicBool);
 
 impl Watcher for Synced {
-    fn before(&self, _: &Step<'_>) -> std::io::Result<u64> {
+    fn before(&self, _: &DurableStep<'_>) -> std::io::Result<u64> {
         Ok(0)
     }
 
-    fn after(&self, step: &Step<'_>, _: u64) {
-        if matches!(step, Step::SyncDirectory(path) if *path == self.0) {
+    fn after(&self, step: &DurableStep<'_>, _: u64) {
+        if matches!(step, DurableStep::SyncDirectory(path) if *path == self.0) {
             self.1.store(true, Ordering::SeqCst);
         }
     }
 }
 
-/// Whoever puts a segment on a shelf may rely on the shelf's name being durable, also if another thread is the one
+/// A thread that puts a segment on a shelf may rely on the shelf's name being durable, also if another thread is the one
 /// that makes it.
 #[test]
 fn a_shelf_is_durable_before_anybody_uses_it() {
@@ -113,7 +113,7 @@ fn a_shelf_is_durable_before_anybody_uses_it() {
 }
 
 /// A client vanishes while its large upload is being given its name: the request's future is dropped, the segment's
-/// row condemned and its file removed, while the thread that seals it goes on. No file is left, whoever is first.
+/// row condemned and its file removed, while the thread that seals it goes on. No file is left, whichever is first.
 #[test]
 fn a_client_that_vanishes_at_the_end_leaves_no_file() {
     in_every_order("sealing and giving up", None, |directory| {

@@ -17,7 +17,7 @@ use super::handles::{Handle, Handles};
 use super::mark;
 use super::notes;
 use super::pack::LocalPack;
-use super::reader::{self, Cursor, Stop, Stretch};
+use super::reader::{self, ReadPosition, Stop, Stretch};
 use super::single::LocalSingle;
 use super::walk;
 
@@ -35,7 +35,7 @@ const LISTED_AT_ONCE: usize = 512;
 /// A tier in a directory of a file system that keeps its word about `fdatasync` and about syncing directories
 /// (ext4, XFS, ZFS, btrfs, and network file systems that do).
 ///
-/// Several processes may use one directory: names are never given twice, and nobody writes to a segment that
+/// Several processes may use one directory: names are never given twice, and no process writes to a segment that
 /// another one began, except to recover it after its writer is known to be dead.
 #[derive(Debug)]
 pub struct LocalSegments {
@@ -100,7 +100,7 @@ impl SegmentStore for LocalSegments {
         let stretch = Stretch::new(request)?;
         let kept = self.handles.get(request.segment);
         if let Some(handle) = kept.as_ref().filter(|_| stretch.is_small()) {
-            let mut cursor = Cursor::new(Arc::clone(handle), stretch, &self.memory);
+            let mut cursor = ReadPosition::new(Arc::clone(handle), stretch, &self.memory);
             match cursor.first(Wait::No) {
                 Ok(chunk) => return Ok(reader::stream(cursor, chunk)),
                 Err(Stop::Failed(error)) => return Err(error),
@@ -111,7 +111,7 @@ impl SegmentStore for LocalSegments {
         let memory = self.memory.clone();
         blocking(move || {
             let handle = kept.map_or_else(|| handles.open(&directory, request.segment), Ok)?;
-            let mut cursor = Cursor::new(handle, stretch, &memory);
+            let mut cursor = ReadPosition::new(handle, stretch, &memory);
             let chunk = cursor.first(Wait::Yes).map_err(reader::failure)?;
             Ok(reader::stream(cursor, chunk))
         })
@@ -119,7 +119,7 @@ impl SegmentStore for LocalSegments {
     }
 
     /// That the names are gone is durable when this returns: the row that would remove a file which a power cut
-    /// brought back is forgotten next. Also if they were gone already: whoever removed them may have died then.
+    /// brought back is forgotten next. Also if they were gone already: the process that removed them may have died then.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {
         let (directory, handles) = (Arc::clone(&self.directory), Arc::clone(&self.handles));
         blocking(move || remove(&directory, &handles, id)).await

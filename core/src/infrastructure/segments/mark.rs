@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::directory::FILE_MODE;
 use crate::application::ports::segments::SegmentError;
 use crate::domain::identity::{StoreId, TierId, TierMark};
 use crate::domain::storage_class::StorageClass;
@@ -49,7 +48,7 @@ pub(super) fn read(root: &Path) -> Result<Option<TierMark>, SegmentError> {
 
 /// Marks the root at `root`, which exists, unless it is marked. The mark that it carries then. Blocks.
 pub(super) fn write(root: &Path, mark: &TierMark) -> Result<TierMark, SegmentError> {
-    durable::keep(&root.join(NAME), text(mark).as_bytes(), FILE_MODE)
+    durable::keep(&root.join(NAME), text(mark).as_bytes(), durable::FILE_MODE)
         .map_err(|error| super::blocking::io_error("mark the tier's root", error))?;
     read(root)?.ok_or_else(|| unreadable(ErrorKind::NotFound.into()))
 }

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use uuid::Uuid;
 
 use super::blocking::write_all_at;
-use super::directory::{COMMITS, Directory, FILE_MODE, SERVERS};
+use super::directory::{COMMITS, Directory, SERVERS};
 use super::format::crc32c;
 use crate::application::ports::segments::SegmentError;
 use crate::infrastructure::durable;
@@ -22,7 +22,7 @@ pub(super) fn write(directory: &Directory, writer: Uuid, commits: u64) -> Result
         Ok(file) => write_all_at(&file, &mut [IoSlice::new(line.as_bytes())], 0),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             directory.make_below(&[COMMITS])?;
-            durable::replace(&path, line.as_bytes(), FILE_MODE)
+            durable::replace(&path, line.as_bytes(), durable::FILE_MODE)
         }
         Err(error) => Err(error),
     };
@@ -53,7 +53,7 @@ pub(super) fn write_server(directory: &Directory, writer: Uuid, token: Uuid) -> 
     let (notes, line) = (directory.server_notes(), format!("{token}\n"));
     directory
         .make_below(&[SERVERS])
-        .and_then(|()| durable::replace(&notes.join(writer.to_string()), line.as_bytes(), FILE_MODE))
+        .and_then(|()| durable::replace(&notes.join(writer.to_string()), line.as_bytes(), durable::FILE_MODE))
         .map_err(|error| directory.error("note which server writes here", error))
 }
 

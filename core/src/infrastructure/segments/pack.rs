@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::blocking::{blocking, io_error, write_all_at};
-use super::directory::{Directory, FILE_MODE};
+use super::directory::Directory;
 use super::format::{self, FRAME, PACK_FIRST_RECORD, RecordHeader, SegmentHeader};
 use crate::application::ports::segments::{FoundRecord, PackWriter, Record, SegmentError, SegmentKind};
 use crate::domain::blob::SegmentId;
@@ -43,7 +43,7 @@ impl LocalPack {
         directory.still_here()?;
         let begin = || {
             let path = directory.make_room(id)?;
-            let file = durable::create_file(&path, FILE_MODE)?;
+            let file = durable::create_file(&path, durable::FILE_MODE)?;
             let header = SegmentHeader { kind: SegmentKind::Pack, id };
             write_all_at(&file, &mut [IoSlice::new(&header.encode())], 0)?;
             durable::sync_file(&file)?;
@@ -99,7 +99,7 @@ impl Pack {
             let _ = durable::cut_file(&self.file, self.size);
             self.directory.error("append to a pack", error)
         })?;
-        // Durable in a file that nobody finds again is not durable. One look for the whole batch.
+        // Bytes in a file that has lost its name are not durable. One look for the whole batch.
         self.directory.still_named(&self.file, &self.directory.settled(self.id))?;
         self.size = end;
         let offsets = found.iter().map(|record| record.offset).collect();

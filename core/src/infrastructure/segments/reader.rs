@@ -74,7 +74,7 @@ pub(super) enum Stop {
 
 /// How far a reader is.
 #[derive(Debug)]
-pub(super) struct Cursor {
+pub(super) struct ReadPosition {
     handle: Arc<Handle>,
     stretch: Stretch,
     /// Inside the payload: all before was served.
@@ -95,7 +95,7 @@ pub(super) fn memory() -> Memory {
     Memory::new(index(CHUNK_BLOCKS_SHORT * BLOCK), index(CHUNK_BLOCKS * BLOCK))
 }
 
-impl Cursor {
+impl ReadPosition {
     /// Takes its share of `memory`, if there is one.
     pub(super) fn new(handle: Arc<Handle>, stretch: Stretch, memory: &Memory) -> Self {
         let length = stretch.end - stretch.start;
@@ -245,23 +245,23 @@ pub(super) fn failure(stop: Stop) -> SegmentError {
     }
 }
 
-type Step = (Cursor, Result<Bytes, SegmentError>);
+type ChunkRead = (ReadPosition, Result<Bytes, SegmentError>);
 
 /// What the stream holds between two chunks.
 enum Ahead {
     /// The first chunk, and the cursor behind it.
-    Ready(Cursor, Bytes),
+    Ready(ReadPosition, Bytes),
     /// The cursor behind the last chunk; the next is read once it is asked for.
-    Waiting(Cursor),
+    Waiting(ReadPosition),
     /// The next chunk is being read.
-    Reading(JoinHandle<Step>),
+    Reading(JoinHandle<ChunkRead>),
     /// Nothing is left.
     Done,
 }
 
 /// `first`, then the rest of what `cursor` stands for. While the caller is busy with one chunk the next one
 /// is read, unless memory is short.
-pub(super) fn stream(cursor: Cursor, first: Bytes) -> BoxStream<'static, Result<Bytes, SegmentError>> {
+pub(super) fn stream(cursor: ReadPosition, first: Bytes) -> BoxStream<'static, Result<Bytes, SegmentError>> {
     if first.is_empty() {
         return stream::empty().boxed();
     }
@@ -285,12 +285,12 @@ pub(super) fn stream(cursor: Cursor, first: Bytes) -> BoxStream<'static, Result<
     .boxed()
 }
 
-async fn arrived(mut job: JoinHandle<Step>) -> Result<(Cursor, Bytes), SegmentError> {
+async fn arrived(mut job: JoinHandle<ChunkRead>) -> Result<(ReadPosition, Bytes), SegmentError> {
     let (cursor, chunk) = joined(&mut job).await?;
     Ok((cursor, chunk?))
 }
 
-fn read_on(mut cursor: Cursor) -> JoinHandle<Step> {
+fn read_on(mut cursor: ReadPosition) -> JoinHandle<ChunkRead> {
     tokio::task::spawn_blocking(move || {
         let chunk = cursor.next(Wait::Yes).map_err(failure);
         (cursor, chunk)

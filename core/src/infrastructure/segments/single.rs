@@ -212,7 +212,7 @@ impl LocalSingle {
         let settled = self.directory.make_room(self.id)?;
         durable::publish(&self.file, &self.directory.staged(self.id), &settled)?;
         if abandoned.load(Ordering::SeqCst) {
-            // Whoever gave up may have deleted the segment before it got this name.
+            // The caller that gave up may have deleted the segment before it got this name.
             durable::remove_file(&settled)?;
         }
         Ok(SINGLE_PAYLOAD + length + tail.len() as u64)
@@ -232,7 +232,7 @@ impl Progress {
     }
 }
 
-/// Tells the thread that seals, by being dropped early, that nobody waits for it.
+/// Tells the thread that seals, by being dropped early, that no caller waits for it.
 pub(super) struct Abandon(pub(super) Arc<AtomicBool>);
 
 impl Drop for Abandon {

@@ -45,7 +45,7 @@ pub(super) fn inspect(_: &Directory, handle: &Handle) -> Result<Vec<FoundRecord>
 /// Seals a segment with every whole record in it, those behind `committed` too. What lies before must be nothing but
 /// records. Less than a header cannot have been committed: it stands for nothing.
 ///
-/// Records behind `committed` are usually those of a batch that nobody was told of; but if the database is older than
+/// Records behind `committed` are usually those of a batch that was never acknowledged; but if the database is older than
 /// the tier, they are acknowledged ones. Either way they stay: only what is behind the last of them is cut. Between them
 /// may lie one that is not whole, since the pages of an unsynced batch arrive in any order.
 pub(super) fn recover(

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Dice, Kind, Step};
+use super::{Dice, DurableStep, Kind};
 
 /// What is written whole or not at all, in bytes.
 const SECTOR: usize = 512;
@@ -78,37 +78,37 @@ impl Account {
     }
 
     /// Writes down what a step may do from now on, whether or not it is taken to its end.
-    pub(super) fn note(&mut self, step: &Step<'_>, number: u64) {
+    pub(super) fn note(&mut self, step: &DurableStep<'_>, number: u64) {
         match step {
-            Step::Write(file, offset, slices) => {
+            DurableStep::Write(file, offset, slices) => {
                 if let Some(file) = self.file(file) {
                     let mut bytes = Vec::with_capacity(slices.iter().map(|slice| slice.len()).sum());
                     slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
                     self.contents[file].pending.push((number, Change::Write(*offset, bytes)));
                 }
             }
-            Step::Cut(file, length) => {
+            DurableStep::Cut(file, length) => {
                 if let Some(file) = self.file(file) {
                     self.contents[file].pending.push((number, Change::Cut(*length)));
                 }
             }
-            Step::Rename(from, to) => {
+            DurableStep::Rename(from, to) => {
                 if let Some(entry) = self.names.get(*from).copied() {
                     self.name(from, None, number, true);
                     self.name(to, Some(entry), number, true);
                 }
             }
-            Step::Remove(path) => {
+            DurableStep::Remove(path) => {
                 if self.names.contains_key(*path) {
                     self.name(path, None, number, false);
                 }
             }
-            Step::CreateDirectory(_)
-            | Step::CreateFile(_)
-            | Step::SyncFile(_)
-            | Step::SyncDirectory(_)
-            | Step::Commit
-            | Step::Committed => {}
+            DurableStep::CreateDirectory(_)
+            | DurableStep::CreateFile(_)
+            | DurableStep::SyncFile(_)
+            | DurableStep::SyncDirectory(_)
+            | DurableStep::Commit
+            | DurableStep::Committed => {}
         }
     }
 

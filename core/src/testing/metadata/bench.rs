@@ -9,8 +9,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::application::ports::metadata::{
-    CompleteUpload, DeleteObject, Found, ListQuery, MetadataStore, Mutation, NewContent, Outcome, Place,
-    PutObject, Refusal, StagedLeaf, Target, VersionRef, WriterId,
+    CompleteUpload, DeleteObject, Found, ListQuery, MetadataStore, Mutation, MutationOutcome, NewContent,
+    ObjectAddress, PutObject, Refusal, SpaceRef, StagedLeaf, VersionRef, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -64,15 +64,15 @@ pub fn matching(body: &[u8]) -> Preconditions {
 }
 
 /// The object of an outcome that must be one.
-pub fn object(outcome: Result<Outcome, Refusal>) -> Object {
+pub fn object(outcome: Result<MutationOutcome, Refusal>) -> Object {
     match outcome {
-        Ok(Outcome::Object { object, .. }) => *object,
+        Ok(MutationOutcome::Object { object, .. }) => *object,
         other => panic!("not an object: {other:?}"),
     }
 }
 
 /// The refusal of an outcome that must be one.
-pub fn refusal(outcome: Result<Outcome, Refusal>) -> Refusal {
+pub fn refusal(outcome: Result<MutationOutcome, Refusal>) -> Refusal {
     match outcome {
         Err(refusal) => refusal,
         Ok(outcome) => panic!("not refused: {outcome:?}"),
@@ -199,11 +199,11 @@ impl<'s> Bench<'s> {
 
     /// A delete of a key's latest version.
     pub fn delete(&self, name: &str) -> DeleteObject {
-        self.delete_target(Target::Latest(self.space.clone(), key(name)))
+        self.delete_target(ObjectAddress::Latest(self.space.clone(), key(name)))
     }
 
     /// A delete of a target.
-    pub fn delete_target(&self, target: Target) -> DeleteObject {
+    pub fn delete_target(&self, target: ObjectAddress) -> DeleteObject {
         let marker_id = ObjectId::fresh(self.now());
         let preconditions = Preconditions::default();
         let quota = None;
@@ -229,19 +229,19 @@ impl<'s> Bench<'s> {
     }
 
     /// Commits a batch.
-    pub async fn commit(&self, batch: Vec<Mutation>) -> Vec<Result<Outcome, Refusal>> {
+    pub async fn commit(&self, batch: Vec<Mutation>) -> Vec<Result<MutationOutcome, Refusal>> {
         self.store.commit(self.writer, batch, self.now()).await.unwrap()
     }
 
     /// Commits one change.
-    pub async fn one(&self, mutation: Mutation) -> Result<Outcome, Refusal> {
+    pub async fn one(&self, mutation: Mutation) -> Result<MutationOutcome, Refusal> {
         let mut outcomes = self.commit(vec![mutation]).await;
         assert_eq!(outcomes.len(), 1);
         outcomes.remove(0)
     }
 
     /// Commits a put.
-    pub async fn try_put(&self, put: PutObject) -> Result<Outcome, Refusal> {
+    pub async fn try_put(&self, put: PutObject) -> Result<MutationOutcome, Refusal> {
         self.one(Mutation::Put(Box::new(put))).await
     }
 
@@ -253,19 +253,21 @@ impl<'s> Bench<'s> {
     /// Commits a delete, which must succeed: what it removed or made, and whether that is a marker.
     pub async fn has_deleted(&self, delete: DeleteObject) -> (Option<Object>, bool) {
         match self.one(Mutation::Delete(Box::new(delete))).await {
-            Ok(Outcome::Deleted { object, marker_made }) => (object.map(|object| *object), marker_made),
+            Ok(MutationOutcome::Deleted { object, marker_made }) => {
+                (object.map(|object| *object), marker_made)
+            }
             other => panic!("not deleted: {other:?}"),
         }
     }
 
     /// The latest version of a key.
     pub async fn find(&self, name: &str) -> Option<Found> {
-        self.store.find(&Target::Latest(self.space.clone(), key(name))).await.unwrap()
+        self.store.find(&ObjectAddress::Latest(self.space.clone(), key(name))).await.unwrap()
     }
 
     /// One version of a key.
     pub async fn find_version(&self, name: &str, version: VersionRef) -> Option<Found> {
-        self.store.find(&Target::Version(self.space.clone(), key(name), version)).await.unwrap()
+        self.store.find(&ObjectAddress::Version(self.space.clone(), key(name), version)).await.unwrap()
     }
 
     /// The tag of the latest version of a key, `None` if there is none or a marker.
@@ -280,7 +282,7 @@ impl<'s> Bench<'s> {
 
     /// The space, which must exist.
     pub async fn space(&self) -> Space {
-        self.store.space(&Place::Space(self.space.clone())).await.unwrap().unwrap()
+        self.store.space(&SpaceRef::Space(self.space.clone())).await.unwrap().unwrap()
     }
 
     /// Sets the space's versioning.
@@ -298,7 +300,7 @@ impl<'s> Bench<'s> {
 
     /// A query of everything in the space, for a test to narrow.
     pub async fn everything(&self) -> ListQuery {
-        let space = self.store.space(&Place::Space(self.space.clone())).await.unwrap();
+        let space = self.store.space(&SpaceRef::Space(self.space.clone())).await.unwrap();
         ListQuery {
             space: space.as_ref().map_or(SpaceId(-1), |space| space.id),
             prefix: String::new(),

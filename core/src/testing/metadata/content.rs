@@ -1,7 +1,7 @@
 //! Deduplication, copies, slices, damage.
 
 use super::bench::{Bench, etag, object};
-use crate::application::ports::metadata::{MetadataStore, NewContent, Outcome, Refusal, StagedLeaf};
+use crate::application::ports::metadata::{MetadataStore, MutationOutcome, NewContent, Refusal, StagedLeaf};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, Extent, Hash, Location, SegmentId};
 use crate::domain::naming::ContentName;
@@ -65,10 +65,12 @@ pub async fn a_duplicate_single_is_dropped(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let (first, staged) = single(&bench, b"large", StorageClass::Hot).await;
     let put = bench.put_content("a", NewContent::Staged(staged), etag(b"large"));
-    let Ok(Outcome::Object { dropped: None, .. }) = bench.try_put(put).await else { panic!("dropped") };
+    let Ok(MutationOutcome::Object { dropped: None, .. }) = bench.try_put(put).await else {
+        panic!("dropped")
+    };
     let (second, staged) = single(&bench, b"large", StorageClass::Hot).await;
     let put = bench.put_content("b", NewContent::Staged(staged), etag(b"large"));
-    let Ok(Outcome::Object { dropped, .. }) = bench.try_put(put).await else { panic!("refused") };
+    let Ok(MutationOutcome::Object { dropped, .. }) = bench.try_put(put).await else { panic!("refused") };
     assert_eq!(dropped, Some(second));
     assert_eq!(state(store, first).await, Some(SegmentState::Sealed));
     assert_eq!(state(store, second).await, Some(SegmentState::Condemned));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::bench::{Bench, key, object, refusal};
 use super::uploads::{self, new_upload, part};
 use crate::application::ports::metadata::{
-    DeleteObject, ExpireObject, MetadataStore, Mutation, Outcome, PutObject, Refusal, Target, UpdateObject,
-    VersionRef,
+    DeleteObject, ExpireObject, MetadataStore, Mutation, MutationOutcome, ObjectAddress, PutObject, Refusal,
+    UpdateObject, VersionRef,
 };
 use crate::domain::multipart::{PartClaim, PartNumber};
 use crate::domain::object::{Attributes, Object, ObjectId};
@@ -39,7 +39,7 @@ fn put_locked(bench: &Bench<'_>, name: &str, lock: ObjectLock) -> PutObject {
     PutObject { attributes, ..bench.put(name, name.as_bytes()) }
 }
 
-fn delete(bench: &Bench<'_>, target: Target, bypass: bool) -> Mutation {
+fn delete(bench: &Bench<'_>, target: ObjectAddress, bypass: bool) -> Mutation {
     let delete = bench.delete_target(target);
     Mutation::Delete(Box::new(DeleteObject { bypass_governance: bypass, ..delete }))
 }
@@ -77,19 +77,19 @@ pub async fn a_held_version_stays_on_every_path(store: &dyn MetadataStore) {
     let held = object(bench.try_put(put_locked(&bench, "k", lock)).await);
     assert_eq!(bench.find("k").await.unwrap().object.lock, lock);
 
-    let version = |version| Target::Version(bench.space.clone(), key("k"), version);
-    for target in [version(VersionRef::Id(held.id)), version(VersionRef::Null), Target::Id(held.id)] {
+    let version = |version| ObjectAddress::Version(bench.space.clone(), key("k"), version);
+    for target in [version(VersionRef::Id(held.id)), version(VersionRef::Null), ObjectAddress::Id(held.id)] {
         assert_eq!(refusal(bench.one(delete(&bench, target, false)).await), Refusal::Locked);
     }
     // A marker hides it and does not touch it; the marker itself goes freely.
     let (marker, made) = bench.has_deleted(bench.delete("k")).await;
     assert!(made);
     assert_eq!(refusal(bench.one(expire(&bench, &held, Expiry::Noncurrent)).await), Refusal::Locked);
-    bench.has_deleted(bench.delete_target(Target::Id(marker.unwrap().id))).await;
+    bench.has_deleted(bench.delete_target(ObjectAddress::Id(marker.unwrap().id))).await;
     bench.assert_latest("k", Some(b"k")).await;
 
-    let bypassed = bench.one(delete(&bench, Target::Id(held.id), true)).await;
-    assert!(matches!(bypassed, Ok(Outcome::Deleted { .. })), "{bypassed:?}");
+    let bypassed = bench.one(delete(&bench, ObjectAddress::Id(held.id), true)).await;
+    assert!(matches!(bypassed, Ok(MutationOutcome::Deleted { .. })), "{bypassed:?}");
     bench.assert_latest("k", Some(b"null")).await;
     bench.finish().await;
 }
@@ -99,15 +99,21 @@ pub async fn nobody_bypasses_compliance_or_a_legal_hold(store: &dyn MetadataStor
     let bench = locking(store).await;
     let complied =
         object(bench.try_put(put_locked(&bench, "c", retained(&bench, LockMode::Compliance))).await);
-    assert_eq!(refusal(bench.one(delete(&bench, Target::Id(complied.id), true)).await), Refusal::Locked);
+    assert_eq!(
+        refusal(bench.one(delete(&bench, ObjectAddress::Id(complied.id), true)).await),
+        Refusal::Locked
+    );
     let shrink = LockChange::Retention { retention: None, bypass: true };
     assert_eq!(refusal(bench.one(change(&complied, shrink)).await), Refusal::Locked);
     let hold = ObjectLock { legal_hold: Some(true), retention: None };
     let holding = object(bench.try_put(put_locked(&bench, "h", hold)).await);
-    assert_eq!(refusal(bench.one(delete(&bench, Target::Id(holding.id), true)).await), Refusal::Locked);
+    assert_eq!(
+        refusal(bench.one(delete(&bench, ObjectAddress::Id(holding.id), true)).await),
+        Refusal::Locked
+    );
     let released = object(bench.one(change(&holding, LockChange::LegalHold(false))).await);
     assert_eq!(released.lock.legal_hold, Some(false));
-    bench.has_deleted(bench.delete_target(Target::Id(holding.id))).await;
+    bench.has_deleted(bench.delete_target(ObjectAddress::Id(holding.id))).await;
     bench.finish().await;
 }
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::bench::{Bench, absent, etag, key, matching, object, refusal};
 use crate::application::ports::metadata::{
-    MetadataStore, Mutation, NewContent, Outcome, Place, Refusal, Target, UpdateObject,
+    MetadataStore, Mutation, MutationOutcome, NewContent, ObjectAddress, Refusal, SpaceRef, UpdateObject,
 };
 use crate::domain::acl::CannedAcl;
 use crate::domain::blob::{BlobId, Hash};
@@ -29,12 +29,12 @@ pub async fn only_committed_objects_are_visible(store: &dyn MetadataStore) {
         .await
         .unwrap();
     assert_eq!(bench.find("k").await, None);
-    assert_eq!(store.find(&Target::Id(announced)).await.unwrap(), None);
+    assert_eq!(store.find(&ObjectAddress::Id(announced)).await.unwrap(), None);
     assert_eq!(bench.names(&bench.everything().await).await, Vec::<String>::new());
 
     let first = bench.has_put("k", b"one").await;
     bench.has_put("k", b"two").await;
-    assert_eq!(store.find(&Target::Id(first.id)).await.unwrap(), None, "replaced");
+    assert_eq!(store.find(&ObjectAddress::Id(first.id)).await.unwrap(), None, "replaced");
     bench.assert_latest("k", Some(b"two")).await;
     let (removed, marker_made) = bench.has_deleted(bench.delete("k")).await;
     assert_eq!(removed.map(|object| object.etag), Some(etag(b"two")));
@@ -89,7 +89,7 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
     let leaf = found.leaf.unwrap();
     let NewContent::Staged(staged) = staged else { panic!("staged") };
     assert_eq!((leaf.location, leaf.offset, leaf.length), (staged.location, 0, 4));
-    assert_eq!(store.find(&Target::Id(id)).await.unwrap(), bench.find(&longest).await);
+    assert_eq!(store.find(&ObjectAddress::Id(id)).await.unwrap(), bench.find(&longest).await);
     assert_eq!(store.list(&bench.everything().await).await.unwrap(), [found.object], "as one of a page");
 
     // No bytes are bytes too.
@@ -117,7 +117,7 @@ pub async fn conditions_are_decided_on_the_current_version(store: &dyn MetadataS
         Mutation::Put(Box::new(crate::application::ports::metadata::PutObject { preconditions, ..put }))
     };
     assert_eq!(refusal(bench.one(with(b"a", matching(b"x"))).await), Refusal::NoSuchObject);
-    assert_eq!(store.space(&Place::Space(bench.space.clone())).await.unwrap(), None, "no space was made");
+    assert_eq!(store.space(&SpaceRef::Space(bench.space.clone())).await.unwrap(), None, "no space was made");
     object(bench.one(with(b"a", absent())).await);
     assert_eq!(refusal(bench.one(with(b"b", absent())).await), Refusal::PreconditionFailed);
     assert_eq!(refusal(bench.one(with(b"b", matching(b"x"))).await), Refusal::PreconditionFailed);
@@ -142,7 +142,7 @@ pub async fn conditions_are_decided_on_the_current_version(store: &dyn MetadataS
     assert_eq!(refusal(bench.one(delete(matching(b"b"))).await), Refusal::NoSuchObject);
     let sized = Preconditions { if_size: Some(1), ..Preconditions::default() };
     let nothing = bench.one(delete(sized.clone())).await.unwrap();
-    assert!(matches!(nothing, Outcome::Deleted { object: None, marker_made: false }));
+    assert!(matches!(nothing, MutationOutcome::Deleted { object: None, marker_made: false }));
     // A delete marker is a missing key, and gets no second one by a condition.
     bench.set_versioning(Versioning::Enabled).await;
     object(bench.one(with(b"c", absent())).await);
@@ -271,13 +271,13 @@ pub async fn keyless_objects_live_by_their_id(store: &dyn MetadataStore) {
     assert_eq!(one.key, None);
     for object in [&one, &two] {
         assert_eq!(
-            store.find(&Target::Id(object.id)).await.unwrap().map(|f| f.object).as_ref(),
+            store.find(&ObjectAddress::Id(object.id)).await.unwrap().map(|f| f.object).as_ref(),
             Some(object)
         );
     }
-    let (removed, _) = bench.has_deleted(bench.delete_target(Target::Id(one.id))).await;
+    let (removed, _) = bench.has_deleted(bench.delete_target(ObjectAddress::Id(one.id))).await;
     assert_eq!(removed.map(|object| object.id), Some(one.id));
-    assert_eq!(store.find(&Target::Id(one.id)).await.unwrap(), None);
-    assert!(store.find(&Target::Id(two.id)).await.unwrap().is_some());
+    assert_eq!(store.find(&ObjectAddress::Id(one.id)).await.unwrap(), None);
+    assert!(store.find(&ObjectAddress::Id(two.id)).await.unwrap().is_some());
     bench.finish().await;
 }

@@ -5,8 +5,8 @@ use futures::future::{join, join_all};
 use super::bench::{Bench, absent, etag, key, matching};
 use super::uploads::{claims, new_upload, part};
 use crate::application::ports::metadata::{
-    DeleteObject, MetadataStore, Mutation, NewContent, Outcome, PutObject, Refusal, Target, UpdateObject,
-    VersionRef,
+    DeleteObject, MetadataStore, Mutation, MutationOutcome, NewContent, ObjectAddress, PutObject, Refusal,
+    UpdateObject, VersionRef,
 };
 use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
@@ -99,7 +99,7 @@ pub async fn a_condition_never_misses_a_key_that_is_overwritten(store: &dyn Meta
             for _ in 0..ROUNDS {
                 let put = PutObject { preconditions: matching(b"never"), ..bench.put("k", b"swapped") };
                 let delete = DeleteObject { preconditions: matching(b"never"), ..bench.delete("k") };
-                let null = Target::Version(bench.space.clone(), key("k"), VersionRef::Null);
+                let null = ObjectAddress::Version(bench.space.clone(), key("k"), VersionRef::Null);
                 let null = DeleteObject { preconditions: matching(b"never"), ..bench.delete_target(null) };
                 for mutation in [
                     Mutation::Put(Box::new(put)),
@@ -153,10 +153,11 @@ pub async fn collectors_and_committers_do_not_lose_blobs(store: &dyn MetadataSto
             let copy = writer.put_content("copy", NewContent::Existing(source.blob), etag(body.as_bytes()));
             match writer.try_put(copy).await {
                 // Nothing holds a source for a copy: it may be gone, and then it is read again.
-                Ok(Outcome::Object { .. }) | Err(Refusal::SourceGone) => {}
+                Ok(MutationOutcome::Object { .. }) | Err(Refusal::SourceGone) => {}
                 other => panic!("{other:?}"),
             }
-            let found = store.find(&Target::Latest(writer.space.clone(), super::bench::key(&name))).await;
+            let found =
+                store.find(&ObjectAddress::Latest(writer.space.clone(), super::bench::key(&name))).await;
             assert!(found.unwrap().unwrap().leaf.is_some());
             writer.has_deleted(writer.delete(&name)).await;
         }
@@ -185,12 +186,12 @@ pub async fn versions_deleted_while_written_stay_consistent(store: &dyn Metadata
                 made.push(bench.has_put("k", format!("{n}.{round}").as_bytes()).await.id);
                 if round % 2 == 1 {
                     let id = made.remove(0);
-                    let (removed, _) = bench.has_deleted(bench.delete_target(Target::Id(id))).await;
+                    let (removed, _) = bench.has_deleted(bench.delete_target(ObjectAddress::Id(id))).await;
                     assert_eq!(removed.map(|object| object.id), Some(id));
                 }
             }
             for id in made {
-                bench.has_deleted(bench.delete_target(Target::Id(id))).await;
+                bench.has_deleted(bench.delete_target(ObjectAddress::Id(id))).await;
             }
         }
     });

@@ -3,8 +3,8 @@
 use super::bench::{Bench, key, object, refusal};
 use super::uploads::{claims, complete, new_upload, part};
 use crate::application::ports::metadata::{
-    BucketDeletion, DeleteObject, ListQuery, MetadataStore, Mutation, Place, PutObject, Refusal, Target,
-    UpdateObject,
+    BucketDeletion, DeleteObject, ListQuery, MetadataStore, Mutation, ObjectAddress, PutObject, Refusal,
+    SpaceRef, UpdateObject,
 };
 use crate::domain::address::{BucketName, Namespace, SpaceAddress};
 use crate::domain::multipart::UploadId;
@@ -23,15 +23,15 @@ pub async fn buckets_name_spaces(store: &dyn MetadataStore) {
     assert_eq!(space.address, bench.space);
     assert_eq!(space.versioning, Versioning::Off);
     assert_eq!(space.default_class, StorageClass::Hot);
-    assert_eq!(store.space(&Place::Bucket(name.clone())).await.unwrap(), Some(space.clone()));
+    assert_eq!(store.space(&SpaceRef::Bucket(name.clone())).await.unwrap(), Some(space.clone()));
     let second = bench.bucket().await;
-    assert_eq!(store.space(&Place::Bucket(second)).await.unwrap(), Some(space.clone()));
+    assert_eq!(store.space(&SpaceRef::Bucket(second)).await.unwrap(), Some(space.clone()));
     let stranger = Bench::new(store).await;
     let taken = store.create_bucket(&name, &stranger.space, false, bench.now()).await.unwrap().unwrap_err();
     assert_eq!((taken.name, taken.space), (name, space));
-    assert_eq!(store.space(&Place::Space(stranger.space.clone())).await.unwrap(), None, "no trace");
+    assert_eq!(store.space(&SpaceRef::Space(stranger.space.clone())).await.unwrap(), None, "no trace");
     let unknown = BucketName::new("no-such-bucket").unwrap();
-    assert_eq!(store.space(&Place::Bucket(unknown)).await.unwrap(), None);
+    assert_eq!(store.space(&SpaceRef::Bucket(unknown)).await.unwrap(), None);
     bench.finish().await;
 }
 
@@ -106,7 +106,7 @@ pub async fn a_space_has_settings_without_a_bucket(store: &dyn MetadataStore) {
     assert_eq!(unversioned, Err(Refusal::WrongVersioning));
     store.set_versioning(&bench.space, Versioning::Enabled, bench.now()).await.unwrap().unwrap();
     store.set_object_lock(&bench.space, None, LockConfig::default()).await.unwrap().unwrap();
-    assert!(store.space(&Place::Space(bench.space.clone())).await.unwrap().unwrap().object_lock.is_some());
+    assert!(store.space(&SpaceRef::Space(bench.space.clone())).await.unwrap().unwrap().object_lock.is_some());
     bench.finish().await;
 }
 
@@ -151,18 +151,18 @@ pub async fn only_an_empty_bucket_can_be_deleted(store: &dyn MetadataStore) {
         .await
         .unwrap()
     {
-        bench.has_deleted(bench.delete_target(Target::Id(object.id))).await;
+        bench.has_deleted(bench.delete_target(ObjectAddress::Id(object.id))).await;
     }
     assert!(marker.is_some());
     let keyless = bench.has_put("", b"keyless").await;
     assert_eq!(delete().await, BucketDeletion::NotEmpty, "an object without a key");
-    bench.has_deleted(bench.delete_target(Target::Id(keyless.id))).await;
+    bench.has_deleted(bench.delete_target(ObjectAddress::Id(keyless.id))).await;
     let upload = new_upload(&bench, "k").await;
     part(&bench, upload, 1, "part", 4).await;
     assert_eq!(delete().await, BucketDeletion::Deleted);
     assert_eq!(delete().await, BucketDeletion::Missing);
     assert_eq!(store.find_upload(upload).await.unwrap(), None);
-    assert_eq!(store.space(&Place::Bucket(name.clone())).await.unwrap(), None);
+    assert_eq!(store.space(&SpaceRef::Bucket(name.clone())).await.unwrap(), None);
     assert_eq!(bench.space().await.versioning, Versioning::Off, "settings are back to the defaults");
     bench.collect().await;
     bench.finish().await;
@@ -177,7 +177,7 @@ pub async fn a_write_through_a_bucket_that_is_gone_is_refused(store: &dyn Metada
     let elsewhere = Bench::new(store).await;
     let wrong = PutObject { bucket: bucket.clone(), ..elsewhere.put("k", b"body") };
     assert_eq!(refusal(elsewhere.try_put(wrong).await), Refusal::NoSuchBucket);
-    assert_eq!(store.space(&Place::Space(elsewhere.space.clone())).await.unwrap(), None);
+    assert_eq!(store.space(&SpaceRef::Space(elsewhere.space.clone())).await.unwrap(), None);
     let delete = DeleteObject { bucket: bucket.clone(), ..bench.delete("k") };
     bench.has_deleted(delete.clone()).await;
     let name = bucket.clone().unwrap();
@@ -225,7 +225,7 @@ pub async fn usage_is_what_a_recount_finds(store: &dyn MetadataStore) {
     bench.set_versioning(Versioning::Enabled).await;
     bench.has_deleted(bench.delete("b")).await;
     assert_eq!(figures(StorageClass::Hot).await, Some((1, 3, 10, 1)), "markers do not count");
-    bench.has_deleted(bench.delete_target(Target::Id(a.id))).await;
+    bench.has_deleted(bench.delete_target(ObjectAddress::Id(a.id))).await;
     bench.collect().await;
     assert_eq!(figures(StorageClass::Cold).await, Some((0, 0, 0, 0)));
     assert_eq!(figures(StorageClass::Hot).await, Some((1, 3, 3, 0)));
@@ -263,10 +263,10 @@ pub async fn open_parts_and_markers_are_counted(store: &dyn MetadataStore) {
     assert_eq!(figures().await, (0, 3));
     bench.has_deleted(bench.delete("k")).await;
     assert_eq!(figures().await, (0, 3), "a null marker replaces the one before");
-    bench.has_deleted(bench.delete_target(Target::Id(marker.unwrap().id))).await;
+    bench.has_deleted(bench.delete_target(ObjectAddress::Id(marker.unwrap().id))).await;
     assert_eq!(figures().await, (0, 2));
     for object in store.list(&ListQuery { versions: true, ..bench.everything().await }).await.unwrap() {
-        bench.has_deleted(bench.delete_target(Target::Id(object.id))).await;
+        bench.has_deleted(bench.delete_target(ObjectAddress::Id(object.id))).await;
     }
     part(&bench, new_upload(&bench, "left").await, 1, "a", 10).await;
     assert_eq!(figures().await, (10, 0));

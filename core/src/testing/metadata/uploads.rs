@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::bench::{Bench, etag, key, md5, object, refusal};
 use crate::application::ports::metadata::{
-    CompleteUpload, ListUploadsQuery, MetadataStore, Mutation, NewContent, Outcome, PutPart, Refusal,
+    CompleteUpload, ListUploadsQuery, MetadataStore, Mutation, MutationOutcome, NewContent, PutPart, Refusal,
 };
 use crate::domain::acl::CannedAcl;
 use crate::domain::blob::{BlobId, Hash};
@@ -81,7 +81,7 @@ async fn part_of(
         quota: None,
     };
     match bench.one(Mutation::PutPart(Box::new(put))).await {
-        Ok(Outcome::Part { part, .. }) => *part,
+        Ok(MutationOutcome::Part { part, .. }) => *part,
         other => panic!("not a part: {other:?}"),
     }
 }
@@ -114,7 +114,7 @@ pub(super) async fn complete(
     bench: &Bench<'_>,
     upload: UploadId,
     claims: Vec<PartClaim>,
-) -> Result<Outcome, Refusal> {
+) -> Result<MutationOutcome, Refusal> {
     complete_expecting(bench, upload, claims, None).await
 }
 
@@ -123,7 +123,7 @@ async fn complete_expecting(
     upload: UploadId,
     claims: Vec<PartClaim>,
     expected: Option<ExpectedChecksum>,
-) -> Result<Outcome, Refusal> {
+) -> Result<MutationOutcome, Refusal> {
     // As the store does it: with the parts as they were read before, and a draft if they are many.
     let read = bench.store.upload_parts(upload).await.unwrap().map(std::sync::Arc::new);
     let mut draft = None;

@@ -1,7 +1,7 @@
 //! Versioning: off, enabled, suspended.
 
 use super::bench::{Bench, etag, key};
-use crate::application::ports::metadata::{MetadataStore, Target, VersionRef};
+use crate::application::ports::metadata::{MetadataStore, ObjectAddress, VersionRef};
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::space::Versioning;
 
@@ -14,8 +14,8 @@ async fn versions(bench: &Bench<'_>, name: &str) -> Vec<Object> {
     bench.store.list(&query).await.unwrap()
 }
 
-fn version(bench: &Bench<'_>, name: &str, version: VersionRef) -> Target {
-    Target::Version(bench.space.clone(), key(name), version)
+fn version(bench: &Bench<'_>, name: &str, version: VersionRef) -> ObjectAddress {
+    ObjectAddress::Version(bench.space.clone(), key(name), version)
 }
 
 /// One version at a time, S3's "null", without a version id to show.
@@ -88,7 +88,7 @@ pub async fn suspended_versioning_replaces_the_null_version(store: &dyn Metadata
     assert_eq!(replacing.s3_version_id().as_deref(), Some("null"));
     let ids = |all: Vec<Object>| all.into_iter().map(|object| object.id).collect::<Vec<_>>();
     assert_eq!(ids(versions(&bench, "k").await), [replacing.id, kept.id]);
-    assert_eq!(store.find(&Target::Id(null.id)).await.unwrap(), None);
+    assert_eq!(store.find(&ObjectAddress::Id(null.id)).await.unwrap(), None);
     let again = bench.has_put("k", b"again").await;
     assert_eq!(ids(versions(&bench, "k").await), [again.id, kept.id]);
     let (marker, made) = bench.has_deleted(bench.delete("k")).await;
@@ -146,7 +146,7 @@ pub async fn ids_ascend_whatever_the_clock_says(store: &dyn MetadataStore) {
         bench.assert_latest("k", Some(&body)).await;
         if n == 2 {
             // Its row waits for GC, and keeps its id: the next one must not take it again.
-            bench.has_deleted(bench.delete_target(Target::Id(object.id))).await;
+            bench.has_deleted(bench.delete_target(ObjectAddress::Id(object.id))).await;
         }
         last = object.id.max(last);
     }

@@ -9,7 +9,6 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
-use super::{JwtRules, Refused, Verified};
 use crate::domain::address::Tenant;
 use crate::domain::context::Context;
 use crate::domain::invalid::Invalid;
@@ -25,6 +24,33 @@ const NAMES_MAX: usize = 64;
 /// Longest name of a claim in bytes, and how deep inside others it may stand.
 const PATH_BYTES_MAX: usize = 256;
 const PATH_DEPTH_MAX: usize = 8;
+
+/// What a token must say beside being signed.
+#[derive(Clone, Debug, Default)]
+pub struct JwtRules {
+    /// Who must have issued it (`iss`), if that matters.
+    pub issuer: Option<String>,
+    /// Whom it must be meant for (`aud`). Without this a token that names an audience is refused, as it is
+    /// meant for another audience (RFC 7519 section 4.1.3).
+    pub audience: Option<String>,
+    /// Where everything else stands.
+    pub claims: ClaimNames,
+    /// The tenant of tokens that name none; without it they are refused.
+    pub tenant: Option<Tenant>,
+    /// What stands before the name of a right, so that a role of the same name elsewhere means nothing here.
+    pub rights_prefix: Option<String>,
+}
+
+/// Why a token is refused: for the log, never for the client.
+pub(super) type Refused = &'static str;
+
+/// A token that was verified: it can only run out, or lose its key.
+#[derive(Clone)]
+pub(super) struct Verified {
+    pub(super) principal: Principal,
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) expires_at: Timestamp,
+}
 
 /// Where a claim stands: names of objects, one inside the other, and the claim's own name last.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use ring::signature::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::address::{Namespace, SpaceAddress};
+use crate::domain::address::{Namespace, SpaceAddress, Tenant};
 use crate::domain::principal::Rights;
 
 mod shapes;

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use ring::hmac;
 use serde_json::json;
 
-use super::super::jwt::JwtRules;
+use super::super::jwt::{JwtRules, JwtVerifier};
 use super::*;
 use crate::domain::timestamp::Timestamp;
 
@@ -86,7 +86,8 @@ async fn following(answers: impl IntoIterator<Item = Answer>) -> (Arc<Provider>,
     let verifier = Arc::new(JwtVerifier::of_published(PACE, JwtRules::default()));
     let (source, follower) = (provider.clone(), verifier.clone());
     tokio::spawn(async move {
-        follower.published().unwrap().follow(source.as_ref(), &follower, &Fixed).await;
+        let replace = |keys| follower.replace_keys(keys);
+        follower.published().unwrap().follow(source.as_ref(), &replace, &Fixed).await;
     });
     verifier.published().unwrap().first().await;
     (provider, verifier)

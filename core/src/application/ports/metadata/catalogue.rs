@@ -1,17 +1,13 @@
 //! Segments and the leaves in them, as those see them who write, move, remove and verify them.
 
-use std::fmt;
-
 use async_trait::async_trait;
-use uuid::Uuid;
 
+use super::records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
 use super::{Inconsistency, MetadataError, PutObject, Relocation};
 use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{Key, SpaceAddress};
-use crate::domain::blob::{BlobId, Hash, Location, SegmentId};
+use crate::domain::blob::{BlobId, Location, SegmentId};
 use crate::domain::object::ObjectId;
-use crate::domain::space::DedupDomain;
-use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -53,7 +49,7 @@ pub trait Catalogue: Send + Sync + 'static {
     ) -> Result<(), MetadataError>;
 
     /// Takes over what a dead writer left: removes its WRITING rows and its registration, keeps its open
-    /// segments (now nobody can commit into them) and returns them. They are returned again until each is
+    /// segments (no process can commit into them any more) and returns them. They are returned again until each is
     /// [`Self::settle_segment`]d.
     async fn take_over(&self, writer: WriterId) -> Result<Leftover, MetadataError>;
 
@@ -75,7 +71,7 @@ pub trait Catalogue: Send + Sync + 'static {
     /// the database can name it.
     async fn is_unnamed(&self, id: SegmentId) -> Result<bool, MetadataError>;
 
-    /// A leaf as it is now: whoever misses bytes asks again, since compaction and moves change where they lie.
+    /// A leaf as it is now. A reader that misses its bytes asks again, since compaction and moves change where they lie.
     async fn find_leaf(&self, blob: BlobId) -> Result<Option<LeafRecord>, MetadataError>;
 
     /// The leaves in a segment.
@@ -135,73 +131,4 @@ pub trait Catalogue: Send + Sync + 'static {
     /// Compares maintained figures and redundant columns with what they stand for. Reads everything: for
     /// `validate` only.
     async fn inconsistencies(&self) -> Result<Vec<Inconsistency>, MetadataError>;
-}
-
-/// A server process (or a long command) that stages bytes. What a dead writer left behind is reclaimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WriterId(pub Uuid);
-
-/// A segment as the metadata store knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentRecord {
-    /// Its name.
-    pub id: SegmentId,
-    /// Where it lies.
-    pub tier: StorageClass,
-    /// Its shape.
-    pub kind: SegmentKind,
-    /// Whether it is being written, whole, or about to be removed.
-    pub state: SegmentState,
-    /// In bytes: of an open pack as far as committed; 0 for an open single.
-    pub size: u64,
-    /// Payload bytes in it that a blob refers to: maintained, checked by `validate`.
-    pub live_bytes: u64,
-}
-
-/// A leaf as `validate`, the mover and compaction see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeafRecord {
-    /// Its row.
-    pub id: BlobId,
-    /// Where it is stored once.
-    pub domain: DedupDomain,
-    /// Its SHA-256.
-    pub hash: Hash,
-    /// Where it lies.
-    pub location: Location,
-    /// Whether its bytes were found damaged.
-    pub quarantined: bool,
-}
-
-/// For people: what it is, and where.
-impl fmt::Display for LeafRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Location { tier, segment, offset, length } = &self.location;
-        let (hash, tier) = (self.hash, tier.as_str());
-        write!(
-            f,
-            "blob sha256:{hash} of {length} bytes in segment {segment} at byte {offset} on the {tier} tier"
-        )
-    }
-}
-
-/// A segment that is kept although this database may know nothing of what it holds: the database was found to be
-/// older than the tiers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeptSegment {
-    /// Its row.
-    pub segment: SegmentRecord,
-    /// Whole records in it that the database does not know; `None` until it was looked at.
-    pub unknown_records: Option<u64>,
-}
-
-/// What a dead writer left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leftover {
-    /// Its open segments.
-    pub segments: Vec<SegmentRecord>,
-    /// Those of them that are kept, whatever they hold.
-    pub kept: Vec<SegmentId>,
-    /// How many WRITING rows were removed.
-    pub writes: u64,
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::address::ObjectAddress;
 use super::content::NewContent;
-use super::objects::Target;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumKind, ExpectedChecksum};
@@ -52,7 +52,7 @@ pub struct PutObject {
 #[derive(Clone, Debug)]
 pub struct DeleteObject {
     /// Which.
-    pub target: Target,
+    pub target: ObjectAddress,
     /// The bucket it came through: must still name the target's space.
     pub bucket: Option<BucketName>,
     /// The id of a delete marker, if one must be made.
@@ -181,7 +181,7 @@ pub enum Mutation {
 
 /// What a mutation did.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum MutationOutcome {
     /// The object as it now is (put, complete, update). `dropped` is this writer's single segment that
     /// turned out to be a duplicate: condemned in the same transaction, GC removes it.
     Object {

@@ -8,6 +8,7 @@
 
 use async_trait::async_trait;
 
+mod address;
 mod catalogue;
 mod changes;
 mod content;
@@ -17,14 +18,16 @@ mod identity;
 mod leases;
 mod listing;
 mod objects;
+mod records;
 mod spaces;
 mod upkeep;
 mod uploads;
 
-pub use catalogue::{Catalogue, KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
+pub use address::{ObjectAddress, SpaceRef, VersionRef};
+pub use catalogue::Catalogue;
 pub use changes::{
-    CompleteUpload, DeleteObject, Draft, ExpireObject, Mutation, Outcome, PutObject, PutPart, Refusal,
-    UpdateObject,
+    CompleteUpload, DeleteObject, Draft, ExpireObject, Mutation, MutationOutcome, PutObject, PutPart,
+    Refusal, UpdateObject,
 };
 pub use content::{NewContent, StagedLeaf};
 pub use credentials::{Credential, CredentialKind, Credentials};
@@ -32,7 +35,8 @@ pub use error::MetadataError;
 pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use leases::Leases;
 pub use listing::{ListQuery, ListUploadsQuery};
-pub use objects::{Found, Objects, Place, Target, VersionRef};
+pub use objects::{Found, Objects};
+pub use records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
 pub use spaces::{BucketDeletion, LifecyclePass, SpaceEntry, SpaceUsage, Spaces};
 pub use upkeep::{Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept, Upkeep};
 pub use uploads::Uploads;

@@ -1,12 +1,14 @@
-//! Objects as they are asked for: where, which of them, and what is found.
+//! Objects: changed, looked up, listed.
 
 use async_trait::async_trait;
 
-use super::{ListQuery, MetadataError, Mutation, Outcome, Refusal, WriterId};
-use crate::domain::address::{BucketName, Key, SpaceAddress};
+use super::{
+    ListQuery, MetadataError, Mutation, MutationOutcome, ObjectAddress, Refusal, SpaceRef, WriterId,
+};
+use crate::domain::address::Key;
 use crate::domain::blob::{BlobId, Extent};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
-use crate::domain::object::{Listed, Object, ObjectId};
+use crate::domain::object::{Listed, Object};
 use crate::domain::range::Span;
 use crate::domain::timestamp::Timestamp;
 
@@ -20,14 +22,14 @@ pub trait Objects: Send + Sync + 'static {
         writer: WriterId,
         batch: Vec<Mutation>,
         now: Timestamp,
-    ) -> Result<Vec<Result<Outcome, Refusal>>, MetadataError>;
+    ) -> Result<Vec<Result<MutationOutcome, Refusal>>, MetadataError>;
 
     /// The object, if it is visible. Delete markers are found too.
-    async fn find(&self, target: &Target) -> Result<Option<Found>, MetadataError>;
+    async fn find(&self, target: &ObjectAddress) -> Result<Option<Found>, MetadataError>;
 
     /// The latest version of a key, a delete marker too. `None` if the key has none, or if there is no such
     /// place.
-    async fn latest(&self, place: &Place, key: &Key) -> Result<Option<Found>, MetadataError>;
+    async fn latest(&self, place: &SpaceRef, key: &Key) -> Result<Option<Found>, MetadataError>;
 
     /// The extents of a composite that cover `span`, in order, clipped to it.
     async fn extents(&self, blob: BlobId, span: Span) -> Result<Vec<Extent>, MetadataError>;
@@ -64,35 +66,6 @@ pub trait Objects: Send + Sync + 'static {
     /// rolled up with it. Fewer than `limit` as it likes, but none only if there is none. Costs as much as
     /// it yields, however many keys are rolled up.
     async fn walk(&self, query: &ListQuery, delimiter: &str) -> Result<Vec<String>, MetadataError>;
-}
-
-/// A place that a client names: a space by its address, or by its bucket.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    /// A space, which its first write creates.
-    Space(SpaceAddress),
-    /// A bucket, which must exist.
-    Bucket(BucketName),
-}
-
-/// Which version of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionRef {
-    /// The version with this id.
-    Id(ObjectId),
-    /// The version S3 calls `null`.
-    Null,
-}
-
-/// Which object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// The latest version of a key.
-    Latest(SpaceAddress, Key),
-    /// One version of a key.
-    Version(SpaceAddress, Key, VersionRef),
-    /// The object with this id, whatever its key.
-    Id(ObjectId),
 }
 
 /// A visible object, and where its bytes lie if it is a leaf.

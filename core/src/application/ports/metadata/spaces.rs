@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 
-use super::{MetadataError, Place, Refusal};
+use super::{MetadataError, Refusal, SpaceRef};
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::lifecycle::Lifecycle;
 use crate::domain::limits::{Holdings, Overrides};
 use crate::domain::object_lock::LockConfig;
-use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
+use crate::domain::settings::{Setting, SettingKind, SpaceSettings};
+use crate::domain::space::SettingsRevision;
 use crate::domain::space::{Bucket, Space, SpaceId, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -16,7 +17,7 @@ use crate::domain::timestamp::Timestamp;
 #[async_trait]
 pub trait Spaces: Send + Sync + 'static {
     /// The space at a place, if it exists.
-    async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError>;
+    async fn space(&self, place: &SpaceRef) -> Result<Option<Space>, MetadataError>;
 
     /// The space at an address, made if it does not exist.
     async fn make_space(&self, space: &SpaceAddress, now: Timestamp) -> Result<Space, MetadataError>;

@@ -3,9 +3,8 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::catalogue::LeafRecord;
 use super::content::StagedLeaf;
-use super::{MetadataError, SegmentRecord};
+use super::{LeafRecord, MetadataError, SegmentRecord};
 use crate::domain::blob::{BlobId, Location, SegmentId};
 use crate::domain::object::ObjectId;
 use crate::domain::storage_class::StorageClass;
@@ -90,7 +89,7 @@ pub trait Upkeep: Send + Sync + 'static {
     /// Begins a scrub pass at `now` unless one is under way; the pass under way either way.
     async fn begin_scrub(&self, now: Timestamp) -> Result<ScrubPass, MetadataError>;
 
-    /// Takes a pass from `from`, as it was read, to `to`. Whether it did: not if somebody else took it on
+    /// Takes a pass from `from`, as it was read, to `to`. Whether it did: not if another process took it on
     /// meanwhile, whose progress then counts.
     async fn advance_scrub(&self, from: &ScrubPass, to: &ScrubPass) -> Result<bool, MetadataError>;
 }

@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::rows;
-use crate::application::ports::metadata::{Found, MetadataError, Place};
+use super::{rows, spaces};
+use crate::application::ports::metadata::{Found, MetadataError, SpaceRef};
 use crate::domain::address::Key;
 use crate::domain::space::Space;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
-use crate::infrastructure::metadata::write::spaces;
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 
 /// Lookups that may wait; those beyond wait for room.
 const QUEUE_MAX: usize = 1024;
@@ -28,8 +28,8 @@ const TOGETHER_MAX: usize = 64;
 /// The queues of both kinds of lookup. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Lookups {
-    latest: Queue<(Place, Key), Option<Found>>,
-    space: Queue<Place, Option<Space>>,
+    latest: Queue<(SpaceRef, Key), Option<Found>>,
+    space: Queue<SpaceRef, Option<Space>>,
 }
 
 impl Lookups {
@@ -39,12 +39,12 @@ impl Lookups {
     }
 
     /// The latest version of a key, if it has one.
-    pub(crate) async fn latest(&self, place: &Place, key: &Key) -> Result<Option<Found>, MetadataError> {
+    pub(crate) async fn latest(&self, place: &SpaceRef, key: &Key) -> Result<Option<Found>, MetadataError> {
         self.latest.ask((place.clone(), key.clone())).await
     }
 
     /// The space at a place, if it exists.
-    pub(crate) async fn space(&self, place: &Place) -> Result<Option<Space>, MetadataError> {
+    pub(crate) async fn space(&self, place: &SpaceRef) -> Result<Option<Space>, MetadataError> {
         self.space.ask(place.clone()).await
     }
 }
@@ -101,7 +101,7 @@ async fn run<K, V, F>(
         if asked.lock().await.recv_many(&mut together, TOGETHER_MAX).await == 0 {
             return;
         }
-        // Whoever is gone need not be looked up for.
+        // Skip lookups whose caller is gone.
         together.retain(|(_, sender)| !sender.is_closed());
         let mut waiting: HashMap<K, Vec<oneshot::Sender<Answer<V>>>> = HashMap::with_capacity(together.len());
         for (key, sender) in together.drain(..) {
@@ -127,9 +127,9 @@ async fn run<K, V, F>(
 
 async fn latest_of(
     db: Database,
-    asked: Vec<(Place, Key)>,
-) -> Result<HashMap<(Place, Key), Answer<Option<Found>>>, Fault> {
-    let mut by_place: BTreeMap<Place, Vec<Key>> = BTreeMap::new();
+    asked: Vec<(SpaceRef, Key)>,
+) -> Result<HashMap<(SpaceRef, Key), Answer<Option<Found>>>, Fault> {
+    let mut by_place: BTreeMap<SpaceRef, Vec<Key>> = BTreeMap::new();
     for (place, key) in asked {
         by_place.entry(place).or_default().push(key);
     }
@@ -137,7 +137,7 @@ async fn latest_of(
     for (place, keys) in by_place {
         for portion in db.portions(&keys) {
             let statement = match &place {
-                Place::Bucket(name) => db
+                SpaceRef::Bucket(name) => db
                     .read_list(
                         sql!(
                             found,
@@ -150,7 +150,7 @@ async fn latest_of(
                         portion.len(),
                     )
                     .bind(name.as_str().to_owned()),
-                Place::Space(address) => db
+                SpaceRef::Space(address) => db
                     .read_list(
                         sql!(
                             found,
@@ -177,7 +177,10 @@ async fn latest_of(
     Ok(answers)
 }
 
-async fn spaces_at(db: Database, asked: Vec<Place>) -> Result<HashMap<Place, Answer<Option<Space>>>, Fault> {
+async fn spaces_at(
+    db: Database,
+    asked: Vec<SpaceRef>,
+) -> Result<HashMap<SpaceRef, Answer<Option<Space>>>, Fault> {
     let mut answers = HashMap::new();
     for place in asked {
         let space = spaces::space(&db, &place).await;

@@ -6,6 +6,7 @@ pub(crate) mod lookups;
 pub(crate) mod objects;
 pub(crate) mod rows;
 pub(crate) mod sample;
+pub(crate) mod space_pages;
 pub(crate) mod spaces;
 pub(crate) mod usage;
 pub(crate) mod validate;

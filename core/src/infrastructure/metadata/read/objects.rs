@@ -13,9 +13,10 @@ use crate::domain::multipart::UploadId;
 use crate::domain::object::{Listed, Object, ObjectId};
 use crate::domain::range::Span;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::page;
-use crate::infrastructure::metadata::session::statement::Page;
+use crate::infrastructure::metadata::session::statement::PageRows;
 
 pub(crate) async fn find_by_id(db: &Database, id: ObjectId) -> Result<Option<Found>, Fault> {
     db.read(sql!(found, " WHERE o.id = $1 AND o.state = ", committed)).bind(id.0).find(rows::found).await
@@ -228,11 +229,11 @@ pub(crate) async fn list_latest(db: &Database, query: &ListQuery) -> Result<Vec<
         .bind(end_of(&query.prefix))
         .bind(i64::from(query.limit));
     match statement.page().await? {
-        Page::Text(text) => {
+        PageRows::Text(text) => {
             let rows: Vec<LatestRow> = page::parse(&text)?;
             rows.into_iter().map(rows::latest).collect()
         }
-        Page::Rows(rows) => rows.iter().map(|row| rows::latest(rows::latest_row(row)?)).collect(),
+        PageRows::Rows(rows) => rows.iter().map(|row| rows::latest(rows::latest_row(row)?)).collect(),
     }
 }
 
@@ -306,8 +307,8 @@ pub(crate) async fn walk(db: &Database, query: &ListQuery, delimiter: &str) -> R
         .bind(behind)
         .bind(limit);
     match statement.page().await? {
-        Page::Text(text) => page::parse(&text),
-        Page::Rows(rows) => {
+        PageRows::Text(text) => page::parse(&text),
+        PageRows::Rows(rows) => {
             rows.iter().map(crate::infrastructure::metadata::session::statement::Row::first).collect()
         }
     }

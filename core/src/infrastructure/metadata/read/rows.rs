@@ -15,12 +15,12 @@ use crate::domain::multipart::{Part, PartNumber, Upload, UploadId};
 use crate::domain::naming::{ContentName, Layout, PartCount};
 use crate::domain::object::{Attributes, Content, Headers, Listed, Object, ObjectId};
 use crate::domain::principal::{NamespacePattern, Rights};
-use crate::domain::settings::SettingsRevision;
+use crate::domain::space::SettingsRevision;
 use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::state::SegmentState;
 use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
-use crate::infrastructure::metadata::session::dialect::Fault;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 
 /// A reader of one row, which knows what to name when a value makes no sense.

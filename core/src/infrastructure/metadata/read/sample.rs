@@ -5,7 +5,8 @@ use crate::application::ports::metadata::TierSample;
 use crate::domain::blob::SegmentId;
 use crate::domain::storage_class::StorageClass;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 
 /// From both ends, so that neither the oldest nor the newest alone decide.

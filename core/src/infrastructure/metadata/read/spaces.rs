@@ -1,85 +1,63 @@
-//! Pages of spaces, with the buckets that name them and their figures.
+//! Spaces and buckets, looked up.
 
-use super::{rows, usage};
-use crate::application::ports::metadata::SpaceEntry;
-use crate::domain::address::{SpaceAddress, Tenant, after_prefix};
-use crate::domain::space::Space;
+use crate::application::ports::metadata::SpaceRef;
+use crate::domain::address::{Tenant, after_prefix};
+use crate::domain::space::{Bucket, Space};
+use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 
-pub(crate) async fn list(
+pub(crate) async fn space(db: &Database, place: &SpaceRef) -> Result<Option<Space>, Fault> {
+    match place {
+        SpaceRef::Space(address) => {
+            db.read(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2"))
+                .bind(address.namespace.as_str())
+                .bind(address.tenant.as_str())
+                .find(rows::space)
+                .await
+        }
+        SpaceRef::Bucket(name) => {
+            db.read(sql!(space, " JOIN buckets u ON u.space_id = s.id WHERE u.name = $1"))
+                .bind(name.as_str())
+                .find(rows::space)
+                .await
+        }
+    }
+}
+
+pub(crate) async fn list_buckets(
     db: &Database,
     tenant: Option<&Tenant>,
     prefix: &str,
-    after: Option<&SpaceAddress>,
+    after: Option<&str>,
     limit: u32,
-) -> Result<Vec<SpaceEntry>, Fault> {
-    // A namespace is ASCII: none begins with the largest character.
+) -> Result<Vec<Bucket>, Fault> {
+    // A bucket's name is ASCII: no name begins with the largest character.
     let end = after_prefix(prefix).unwrap_or_else(|| char::MAX.to_string());
-    // No name is empty.
-    let (namespace, behind) =
-        after.map_or(("", ""), |after| (after.namespace.as_str(), after.tenant.as_str()));
-    let spaces = db
-        .read(sql!(
-            space,
-            " WHERE s.namespace >= $1 AND s.namespace < $2 AND (s.namespace, s.tenant) > ($3, $4) \
-             AND (s.tenant = $6 OR $6 IS NULL) ORDER BY s.namespace, s.tenant LIMIT $5"
-        ))
-        .bind(prefix)
-        .bind(end)
-        .bind(namespace)
-        .bind(behind)
-        .bind(i64::from(limit))
-        .bind(tenant.map(Tenant::as_str))
-        .map(rows::space)
-        .await?;
-    fill(db, tenant, spaces).await
-}
-
-pub(crate) async fn entry(db: &Database, address: &SpaceAddress) -> Result<Option<SpaceEntry>, Fault> {
-    let found = db
-        .read(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2"))
-        .bind(address.namespace.as_str())
-        .bind(address.tenant.as_str())
-        .find(rows::space)
-        .await?;
-    Ok(fill(db, Some(&address.tenant), found.into_iter().collect()).await?.pop())
-}
-
-/// With their buckets and figures.
-async fn fill(db: &Database, tenant: Option<&Tenant>, spaces: Vec<Space>) -> Result<Vec<SpaceEntry>, Fault> {
-    let Some((first, last)) = spaces.first().zip(spaces.last()) else { return Ok(Vec::new()) };
-    let (first, last) = (first.address.clone(), last.address.clone());
-    let named = db
-        .read(sql!(
-            "SELECT u.name, s.namespace, s.tenant FROM buckets u JOIN spaces s ON s.id = u.space_id \
-             WHERE (s.namespace, s.tenant) >= ($1, $2) AND (s.namespace, s.tenant) <= ($3, $4) \
-             AND (s.tenant = $5 OR $5 IS NULL) ORDER BY u.name"
-        ))
-        .bind(first.namespace.as_str())
-        .bind(first.tenant.as_str())
-        .bind(last.namespace.as_str())
-        .bind(last.tenant.as_str())
-        .bind(tenant.map(Tenant::as_str))
-        .map(rows::named_space)
-        .await?;
-    let figures = usage::between(db, tenant, &first, &last).await?;
-    let mut entries: Vec<_> = spaces
-        .into_iter()
-        .map(|space| SpaceEntry { space, buckets: Vec::new(), figures: Vec::new() })
-        .collect();
-    let at = |entries: &[SpaceEntry], address: &SpaceAddress| {
-        entries.iter().position(|entry| entry.space.address == *address)
+    // The name after which the page begins; none is empty.
+    let after = after.unwrap_or_default();
+    let statement = match tenant {
+        Some(tenant) => db
+            .read(sql!(
+                bucket,
+                " WHERE u.name >= $1 AND u.name < $2 AND u.name > $3 AND u.tenant = $5 \
+                 ORDER BY u.name LIMIT $4"
+            ))
+            .bind(prefix)
+            .bind(end)
+            .bind(after)
+            .bind(i64::from(limit))
+            .bind(tenant.as_str()),
+        None => db
+            .read(sql!(
+                bucket,
+                " WHERE u.name >= $1 AND u.name < $2 AND u.name > $3 ORDER BY u.name LIMIT $4"
+            ))
+            .bind(prefix)
+            .bind(end)
+            .bind(after)
+            .bind(i64::from(limit)),
     };
-    for (bucket, address) in named {
-        if let Some(at) = at(&entries, &address) {
-            entries[at].buckets.push(bucket);
-        }
-    }
-    for one in figures {
-        if let Some(at) = at(&entries, &one.address) {
-            entries[at].figures.push(one);
-        }
-    }
-    Ok(entries)
+    statement.map(rows::bucket).await
 }

@@ -4,7 +4,8 @@ use super::rows;
 use crate::application::ports::metadata::SpaceUsage;
 use crate::domain::address::{Namespace, SpaceAddress, Tenant};
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 
 pub(crate) async fn usage(

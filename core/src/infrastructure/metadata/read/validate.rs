@@ -7,7 +7,8 @@ use sqlx::Row as _;
 
 use crate::application::ports::metadata::Inconsistency;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, Sql, sql};
+use crate::infrastructure::metadata::session::dialect::{Sql, sql};
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::Transaction;
 
 pub(crate) async fn inconsistencies(db: &Database) -> Result<Vec<Inconsistency>, Fault> {

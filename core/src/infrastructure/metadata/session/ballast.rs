@@ -1,4 +1,4 @@
-//! Room beside an embedded database that nobody else can take: a file of real blocks.
+//! Room beside an embedded database that no other program can take: a file of real blocks.
 //!
 //! A delete writes before it gives back, and so does an open: on a disk without a free byte neither could. When SQLite
 //! finds no room, a piece of the file is given up and the transaction tried again. Once there is room the file is made
@@ -80,7 +80,7 @@ impl Ballast {
                 true
             }
             Err(error) => {
-                tracing::error!(%error, "room that was kept back cannot be given up: {}", self.path.display());
+                tracing::error!(%error, "cannot release the room kept for a full disk: {}", self.path.display());
                 false
             }
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sqlx::sqlite::SqlitePool;
 
 use super::ballast::Ballast;
-use super::dialect::{Fault, Sql};
+use super::dialect::Sql;
+use super::fault::Fault;
 use super::open::{self, Connections};
 use super::postgres;
 use super::server::Server;

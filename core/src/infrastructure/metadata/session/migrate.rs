@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use sqlx::migrate::{MigrateError, Migrator};
 
 use super::database::Database;
-use super::dialect::Fault;
+use super::fault::Fault;
 use super::postgres;
 use crate::application::ports::metadata::MetadataError;
 

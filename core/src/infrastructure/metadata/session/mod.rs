@@ -3,9 +3,11 @@
 pub(crate) mod ballast;
 pub(crate) mod database;
 pub(crate) mod dialect;
+pub(crate) mod fault;
 pub(crate) mod migrate;
 pub(crate) mod open;
 pub(crate) mod page;
+mod patience;
 pub(crate) mod postgres;
 pub(crate) mod server;
 pub(crate) mod statement;

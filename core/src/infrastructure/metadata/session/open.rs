@@ -9,7 +9,8 @@ use sqlx::postgres::{PgConnectOptions, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 
 use super::ballast::Ballast;
-use super::dialect::Fault;
+use super::fault::Fault;
+use super::patience::ACQUIRE_TIMEOUT;
 use super::postgres::{self, Reach};
 use super::server::Server;
 use crate::application::ports::metadata::MetadataError;
@@ -36,9 +37,6 @@ const SQLITE_READERS_MAX: u32 = 16;
 
 /// What all reading connections to SQLite keep of the database, in KiB.
 const SQLITE_READERS_KIB: u32 = 32 << 10;
-
-/// How long to wait for a connection before the database counts as unavailable.
-pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long SQLite waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,7 +93,7 @@ pub(crate) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool, Ballast
             .idle_timeout(None)
             .max_lifetime(None)
     };
-    // Whoever waits for the writer may have to wait for another process behind it.
+    // A wait for the writer may include a wait for another process.
     let writer = pool(1).acquire_timeout(ACQUIRE_TIMEOUT + BUSY_TIMEOUT);
     let writer = loop {
         match writer.clone().connect_with(writing.clone()).await.map_err(Fault::from) {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::dialect::Fault;
-use super::statement::Row;
+use super::fault::Fault;
 
 /// What a row of `page_of_objects` holds, in order.
 const COLUMNS: [&str; 20] = [
@@ -47,10 +46,10 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fau
 }
 
 /// The rows of a page, and what all of them share.
-pub(crate) fn rows_of(shared: Option<&str>, page: &str) -> Result<Vec<Row>, Fault> {
+pub(crate) fn rows_of(shared: Option<&str>, page: &str) -> Result<Vec<Paged>, Fault> {
     let shared: Arc<[Value]> = shared.map(parse::<Vec<Value>>).transpose()?.unwrap_or_default().into();
     let rows = parse::<Vec<Vec<Value>>>(page)?.into_iter();
-    Ok(rows.map(|values| Row::Paged(Paged { shared: shared.clone(), values })).collect())
+    Ok(rows.map(|values| Paged { shared: shared.clone(), values }).collect())
 }
 
 impl Paged {
@@ -130,7 +129,7 @@ mod tests {
     fn values_of_a_page_read_back() {
         let page = r#"[["00112233445566778899AABBCCDDEEFF", -1, "a\u0000", 1, "", null, "0aFF"]]"#;
         let rows = rows_of(Some(r#"[7, "n", "t", 1]"#), page).unwrap();
-        let Row::Paged(row) = &rows[0] else { panic!("not paged") };
+        let row = &rows[0];
         assert_eq!(row.get::<String>("tenant").unwrap(), "t");
         assert!(row.get::<i64>("no such").is_err());
         assert_eq!(row.at::<Uuid>(0).unwrap().as_u128(), 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);

@@ -11,8 +11,8 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
-use super::dialect::Fault;
-use super::open::ACQUIRE_TIMEOUT;
+use super::fault::Fault;
+use super::patience::ACQUIRE_TIMEOUT;
 use crate::application::ports::metadata::MetadataError;
 
 /// The settings, each in the words that both `SET` and `current_setting` use. A lock or a statement that takes longer is

@@ -1,8 +1,8 @@
 //! PostgreSQL as it may be away: a pool, and whether asking it is worth the wait.
 //!
 //! A connection that cannot be had is waited for, so that a restart of the server under load costs time and no
-//! errors. Once one was waited for in vain, everybody else would wait as long, for every request, all through the
-//! outage: so the server is then asked by one probe, again and again, and whoever comes meanwhile is refused at once.
+//! errors. After one such wait in vain, every other request would wait as long, for the whole
+//! outage: so one probe then asks the server repeatedly, and requests are refused at once until it answers.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,20 +13,19 @@ use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 
-use super::dialect::Fault;
-use super::open::ACQUIRE_TIMEOUT;
+use super::fault::Fault;
+use super::patience::{ACQUIRE_TIMEOUT, PATIENCE, patiently};
 use super::postgres;
-use super::statement::{PATIENCE, patiently};
 use crate::application::ports::metadata::MetadataError;
 
 /// Between two questions of the probe: how much later than the server itself it may be noticed to be back.
 const PROBE_REST: Duration = Duration::from_millis(200);
 
-/// Everybody is let through.
+/// Every request is let through.
 const OPEN: u8 = 0;
 /// So it is, and the probe is about to find out whether it should be.
 const SUSPECTED: u8 = 1;
-/// Nobody but the probe is.
+/// Only the probe is let through.
 const SHUT: u8 = 2;
 
 /// The connections to one server.
@@ -87,7 +86,7 @@ impl Server {
     }
 }
 
-/// Asks until there is an answer, or nobody who would want to know.
+/// Asks until there is an answer, or until the last user of the pool is gone.
 async fn probe(gate: Weak<AtomicU8>, options: Arc<PgConnectOptions>) {
     loop {
         let away = why_away(&options).await;

@@ -4,20 +4,17 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Encode, Row as _, SqlSafeStr as _, SqlStr, Type};
 
-use super::dialect::{Fault, Sql};
+use super::dialect::Sql;
+use super::fault::Fault;
 use super::page;
+use super::patience::{PATIENCE, patiently};
 use super::postgres;
 use super::server::Server;
-use crate::application::ports::metadata::MetadataError;
-
-/// How long any answer of PostgreSQL may take: a machine that vanished does not say so.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Rows of one statement at most, measured best for each engine.
 pub(crate) const SQLITE_ROWS: usize = 32;
@@ -84,7 +81,7 @@ impl Row {
 }
 
 /// The rows of a page, as the engine gives them.
-pub(crate) enum Page {
+pub(crate) enum PageRows {
     /// All as one JSON array.
     Text(String),
     /// One by one.
@@ -151,7 +148,7 @@ macro_rules! run {
             Bound::Sqlite(SqliteOn::Pool(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
             Bound::Sqlite(SqliteOn::One(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
             Bound::Postgres(PostgresOn::Pool(on), query, patience) if on.shared => {
-                // Boxed, so that those who ask directly carry none of it.
+                // Boxed, so that the direct path carries none of it.
                 Box::pin(async move {
                     let mut tx = on.begin(postgres::BEGIN).await?;
                     let answer = patiently(patience, query.$method(&mut *tx)).await?;
@@ -235,17 +232,18 @@ impl<'c> Statement<'c> {
         match &self.0 {
             Bound::Sqlite(..) => {
                 let page = self.one().await?;
-                page::rows_of(page.at::<Option<String>>(0)?.as_deref(), &page.at::<String>(1)?)
+                let rows = page::rows_of(page.at::<Option<String>>(0)?.as_deref(), &page.at::<String>(1)?)?;
+                Ok(rows.into_iter().map(Row::Paged).collect())
             }
             Bound::Postgres(..) => self.all().await,
         }
     }
 
     /// The rows of a statement that is made of `page_of_latest` or `page_of_keys`, a select and `end_of_page`.
-    pub(crate) async fn page(self) -> Result<Page, Fault> {
+    pub(crate) async fn page(self) -> Result<PageRows, Fault> {
         Ok(match &self.0 {
-            Bound::Sqlite(..) => Page::Text(self.one().await?.first()?),
-            Bound::Postgres(..) => Page::Rows(self.all().await?),
+            Bound::Sqlite(..) => PageRows::Text(self.one().await?.first()?),
+            Bound::Postgres(..) => PageRows::Rows(self.all().await?),
         })
     }
 
@@ -312,17 +310,6 @@ impl From<Option<PgRow>> for OptionalRow {
     fn from(row: Option<PgRow>) -> Self {
         Self(row.map(Row::Postgres))
     }
-}
-
-/// Gives up on an answer that does not come.
-pub(crate) fn patiently<T>(
-    patience: Duration,
-    answer: impl Future<Output = Result<T, sqlx::Error>> + Send,
-) -> impl Future<Output = Result<T, Fault>> + Send {
-    tokio::time::timeout(patience, answer).map(|answer| match answer {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(MetadataError::Unavailable("the database did not answer in time".to_owned()).into()),
-    })
 }
 
 /// Portions of `most` rows, a power of two, and of smaller powers of two at the end.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
 
-use super::dialect::{Fault, Sql};
-use super::statement::{Manner, On, POSTGRES_ROWS, SQLITE_ROWS, Statement, patiently, portions};
+use super::dialect::Sql;
+use super::fault::Fault;
+use super::patience::patiently;
+use super::statement::{Manner, On, POSTGRES_ROWS, SQLITE_ROWS, Statement, portions};
 use crate::application::ports::metadata::MetadataError;
-use crate::infrastructure::watch::{self, Step};
+use crate::infrastructure::watch::{self, DurableStep};
 
 /// A transaction, rolled back unless committed.
 pub(crate) enum Transaction {
@@ -18,7 +20,7 @@ pub(crate) enum Transaction {
 
 impl Transaction {
     fn on(&mut self) -> On<'_> {
-        // On SQLite nobody else's changes come between the statements of a transaction.
+        // On SQLite no change of another transaction comes between the statements of this one.
         if !self.sees_only_its_own() {
             watch::point();
         }
@@ -57,12 +59,12 @@ impl Transaction {
     /// Makes it durable.
     pub(crate) async fn commit(self) -> Result<(), Fault> {
         let step = |step| watch::step(&step).map_err(|cut| MetadataError::Unavailable(cut.to_string()));
-        step(Step::Commit)?;
+        step(DurableStep::Commit)?;
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Postgres(tx, manner) => patiently(manner.patience, tx.commit()).await?,
         }
-        Ok(step(Step::Committed)?)
+        Ok(step(DurableStep::Committed)?)
     }
 }
 
@@ -81,10 +83,10 @@ macro_rules! transaction {
                 let mut $tx = $database.begin().await?;
                 let value = $body;
                 $tx.commit().await?;
-                Ok::<_, $crate::infrastructure::metadata::session::dialect::Fault>(value)
+                Ok::<_, $crate::infrastructure::metadata::session::fault::Fault>(value)
             };
             match attempt.await {
-                Err($crate::infrastructure::metadata::session::dialect::Fault::Collision(_))
+                Err($crate::infrastructure::metadata::session::fault::Fault::Collision(_))
                     if attempts < $crate::infrastructure::metadata::session::transaction::ATTEMPTS_MAX =>
                 {
                     attempts += 1;
@@ -102,7 +104,7 @@ pub(crate) use transaction;
 /// How often a transaction that collides is tried again.
 pub(crate) const ATTEMPTS_MAX: u32 = 12;
 
-/// A short, growing, uneven rest, so that those who collided do not meet again.
+/// A short, growing, uneven rest, so that transactions that collided do not collide again.
 pub(crate) async fn pause(attempt: u32) {
     watch::collided();
     let spread = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);

@@ -4,8 +4,6 @@
 //! queue is held before it is judged and removed; a commit that queues the same blob again waits for that
 //! and then queues it afresh, so that no change between judgement and removal is lost.
 
-use std::collections::BTreeSet;
-
 use uuid::Uuid;
 
 use crate::application::ports::metadata::{Move, Swept};
@@ -17,29 +15,13 @@ use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+use crate::infrastructure::metadata::write::candidates::suspect;
 use crate::infrastructure::metadata::write::completions;
 use crate::infrastructure::metadata::write::tally::Tally;
-
-/// Makes blobs GC's candidates.
-pub(crate) async fn suspect(tx: &mut Transaction, blobs: &[BlobId]) -> Result<(), Fault> {
-    let blobs: Vec<_> = blobs.iter().map(|blob| blob.0).collect::<BTreeSet<_>>().into_iter().collect();
-    for portion in tx.portions(&blobs) {
-        let statement = tx.query_rows(
-            sql!(
-                "INSERT INTO gc_candidates (blob_id) VALUES ",
-                rows,
-                " ON CONFLICT (blob_id) DO UPDATE SET blob_id = excluded.blob_id"
-            ),
-            portion.len(),
-            1,
-        );
-        statement.bind_all(portion.iter().copied()).execute().await?;
-    }
-    Ok(())
-}
 
 /// Removes DELETING rows; their blobs become candidates.
 pub(crate) async fn purge(db: &Database, limit: u32) -> Result<u64, Fault> {
@@ -200,7 +182,7 @@ impl Sweep {
         };
         self.swept.examined += 1;
         let size = rows::count(&row, "size")?;
-        // With the row held nobody can begin to refer to it, and this statement sees all who do: the
+        // While the row is locked no new reference can be made, and this statement sees every existing one: the
         // foreign keys would refuse otherwise.
         let referred = tx
             .query(sql!(

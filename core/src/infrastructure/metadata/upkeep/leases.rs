@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::transaction;
 
 /// What the database's clock says. The one place where a statement asks for the time: what machines agree on by leases

@@ -1,12 +1,13 @@
 //! Figures that another release may not have maintained, counted again at each start.
 
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::transaction;
 
 /// Counts again what open uploads hold and how many delete markers there are. A release that did not count them may
 /// have run beside this one, against the same database, while both were being exchanged. Each statement sees one state,
-/// and changes the figure by what it is off, so that nobody need be kept from writing.
+/// and changes the figure by what it is off, so that no writer has to wait.
 pub(crate) async fn recount(db: &Database) -> Result<(), Fault> {
     transaction!(db, |tx| {
         tx.query(sql!(

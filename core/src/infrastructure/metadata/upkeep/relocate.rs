@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
 
-use super::{kept, segments};
 use crate::application::ports::metadata::{Relocation, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, SegmentId};
+use crate::domain::retention::NEVER_NAMED;
 use crate::domain::space::SpaceId;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
-use crate::infrastructure::metadata::write::tally::{NEVER_NAMED, Tally};
+use crate::infrastructure::metadata::write::tally::Tally;
+use crate::infrastructure::metadata::write::{counts, segments};
 
 pub(crate) async fn relocate(
     db: &Database,
@@ -41,7 +43,7 @@ pub(crate) async fn relocate(
         }
         tally.write(&mut tx).await?;
         for (segment, (kind, _)) in &targets {
-            // A copy that nobody wants: the leaf went, or moved elsewhere, meanwhile.
+            // A copy without use: the leaf went, or moved elsewhere, meanwhile.
             if *kind == SegmentKind::Single && ours.get(segment) == Some(&true) {
                 crate::infrastructure::metadata::write::tally::condemn_if_empty(
                     &mut tx,
@@ -51,7 +53,7 @@ pub(crate) async fn relocate(
                 .await?;
             }
         }
-        kept::count(&mut tx, (writer, token)).await?;
+        counts::count(&mut tx, (writer, token)).await?;
         pointed
     })
 }

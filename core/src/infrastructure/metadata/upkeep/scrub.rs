@@ -2,15 +2,16 @@
 
 use uuid::Uuid;
 
-use super::garbage;
 use crate::application::ports::metadata::{LeafRecord, ScrubPass};
 use crate::domain::blob::{BlobId, Location};
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::transaction;
+use crate::infrastructure::metadata::write::candidates;
 
 /// The name of the one row.
 const NAME: &str = "leaves";
@@ -102,7 +103,7 @@ pub(crate) async fn release(db: &Database, blob: BlobId, at: Location) -> Result
             .await?;
         if released == 1 {
             // While it was marked it was not moved: whether it should be is looked at again.
-            garbage::suspect(&mut tx, &[blob]).await?;
+            candidates::suspect(&mut tx, &[blob]).await?;
         }
     })
 }

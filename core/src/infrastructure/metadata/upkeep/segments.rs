@@ -1,23 +1,26 @@
-//! Segments and those who write them.
+//! Segments and their writers.
 
 use uuid::Uuid;
 
 use super::kept;
-use crate::application::ports::metadata::{LeafRecord, Leftover, MetadataError, SegmentRecord, WriterId};
+use crate::application::ports::metadata::{LeafRecord, Leftover, SegmentRecord, WriterId};
 use crate::application::ports::segments::{Mended, SegmentKind};
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::object::ObjectId;
 use crate::domain::placement::is_sparse;
+use crate::domain::retention::{NEVER_NAMED, condemned_since};
 use crate::domain::space::Versioning;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+use crate::infrastructure::metadata::write::segments::{register, superseded_unless};
 use crate::infrastructure::metadata::write::spaces;
-use crate::infrastructure::metadata::write::tally::{NEVER_NAMED, condemn_if_empty};
+use crate::infrastructure::metadata::write::tally::condemn_if_empty;
 
 /// Fails if another start of the same writer than the one with `token` was entered.
 pub(crate) async fn heartbeat(
@@ -42,42 +45,7 @@ pub(crate) async fn heartbeat(
     })
 }
 
-fn superseded_unless(own: bool) -> Result<(), Fault> {
-    if own { Ok(()) } else { Err(MetadataError::Superseded.into()) }
-}
-
-/// Makes sure that a segment is still this writer's to commit into; a single is whole thereby.
-pub(crate) async fn fence(
-    tx: &mut Transaction,
-    writer: WriterId,
-    segment: SegmentId,
-    kind: SegmentKind,
-    size: u64,
-) -> Result<bool, Fault> {
-    let statement = match kind {
-        SegmentKind::Single => sql!(
-            "UPDATE segments SET state = ",
-            sealed,
-            ", writer = NULL, size = $3 \
-             WHERE id = $1 AND writer = $2 AND state = ",
-            open,
-            " AND kind = ",
-            single
-        ),
-        SegmentKind::Pack => sql!(
-            "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END \
-             WHERE id = $1 AND writer = $2 AND state = ",
-            open,
-            " AND kind = ",
-            pack
-        ),
-    };
-    let fenced =
-        tx.query(statement).bind(segment.0).bind(writer.0).bind(rows::signed(size)?).execute().await?;
-    Ok(fenced == 1)
-}
-
-/// Also those whose segments were taken over and not settled: whoever did that may have died itself.
+/// Also those whose segments were taken over and not settled: the process that did so may have died itself.
 pub(crate) async fn dead_writers(db: &Database, now: Timestamp) -> Result<Vec<WriterId>, Fault> {
     db.read(sql!(
         "SELECT w.id FROM writers w WHERE w.expires_at <= $1 \
@@ -147,19 +115,22 @@ pub(crate) async fn settle(
             condemn_if_empty(&mut tx, id, now).await?;
         } else {
             kept::no_longer(&mut tx, id).await?;
-            condemn_unused(&mut tx, id, now).await?;
+            let size = tx
+                .query(sql!("SELECT g.size FROM segments g WHERE g.id = $1", for_update))
+                .bind(id.0)
+                .find(|row| rows::count(row, "size"))
+                .await?;
+            condemn_unused(&mut tx, id, condemned_since(size.unwrap_or_default(), now)).await?;
         }
     })
 }
 
-/// Condemns an open or orphaned segment, unless a blob lies in it. One that nothing was ever committed into has no
-/// size yet, and no backup of the database can name it.
-async fn condemn_unused(tx: &mut Transaction, id: SegmentId, now: Timestamp) -> Result<(), Fault> {
+/// Condemns an open or orphaned segment, unless a blob lies in it.
+async fn condemn_unused(tx: &mut Transaction, id: SegmentId, since: Timestamp) -> Result<(), Fault> {
     tx.query(sql!(
         "UPDATE segments SET state = ",
         condemned,
-        ", writer = NULL, \
-         condemned_at = CASE WHEN size = 0 THEN 0 ELSE $2 END WHERE id = $1 AND state IN (",
+        ", writer = NULL, condemned_at = $2 WHERE id = $1 AND state IN (",
         open,
         ", ",
         orphaned,
@@ -167,7 +138,7 @@ async fn condemn_unused(tx: &mut Transaction, id: SegmentId, now: Timestamp) -> 
          AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.segment_id = $1)"
     ))
     .bind(id.0)
-    .bind(now.millis())
+    .bind(since.millis())
     .execute()
     .await?;
     Ok(())
@@ -182,33 +153,6 @@ pub(crate) async fn open(
     now: Timestamp,
 ) -> Result<(), Fault> {
     transaction!(db, |tx| register(&mut tx, (writer, token), id, tier, kind, now).await?)
-}
-
-/// Enters a segment as open. Fails if another start of the same writer than the one with `token` was entered.
-pub(crate) async fn register(
-    tx: &mut Transaction,
-    (writer, token): (WriterId, Uuid),
-    id: SegmentId,
-    tier: StorageClass,
-    kind: SegmentKind,
-    now: Timestamp,
-) -> Result<(), Fault> {
-    let entered = tx
-        .query(sql!(
-            "INSERT INTO segments (id, tier, kind, state, writer, created_at) SELECT $1, $2, $3, ",
-            open,
-            ", $4, $5 \
-             WHERE NOT EXISTS (SELECT 1 FROM incarnations i WHERE i.writer = $4 AND i.token <> $6)"
-        ))
-        .bind(id.0)
-        .bind(tier.code())
-        .bind(rows::kind_code(kind))
-        .bind(writer.0)
-        .bind(now.millis())
-        .bind(token)
-        .execute()
-        .await?;
-    superseded_unless(entered == 1)
 }
 
 /// What a writer is about to write, and where.

@@ -3,16 +3,16 @@
 use uuid::Uuid;
 
 use super::batch::Fences;
-use super::commit;
 use super::tally::condemn_if_empty;
+use super::{commit, segments};
 use crate::application::ports::metadata::{Mutation, PutObject, SegmentRecord, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::transaction;
-use crate::infrastructure::metadata::upkeep::segments;
 
 /// Enters a segment as if this process had just written it, and everything in it, but never leaves it open: a
 /// segment that is open belongs to a writer, and what a dead writer left may be removed.

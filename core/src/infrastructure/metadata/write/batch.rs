@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::commit::Applied;
 use super::limits::Ledger;
-use super::spaces;
 use super::tally::{Tally, lost};
-use crate::application::ports::metadata::{Mutation, NewContent, Outcome, Refusal, WriterId};
+use super::{segments, spaces};
+use crate::application::ports::metadata::{Mutation, MutationOutcome, NewContent, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::blob::SegmentId;
@@ -16,10 +15,13 @@ use crate::domain::space::{Bucket, Space, SpaceId};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
-use crate::infrastructure::metadata::session::dialect::{Fault, Sql, sql};
+use crate::infrastructure::metadata::session::dialect::{Sql, sql};
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::Transaction;
-use crate::infrastructure::metadata::upkeep::segments;
+
+/// What one change came to.
+pub(crate) type Applied = Result<MutationOutcome, Refusal>;
 
 /// How often a transaction looks for a version that others keep replacing, before it begins again.
 const LOOKS_MAX: u32 = 8;
@@ -167,7 +169,7 @@ impl<'t> Batch<'t> {
     ///
     /// On PostgreSQL a statement that had to wait for a row looks again at that row, and not at the one that the
     /// other transaction put in its place: it finds nothing although the key is there all the time. A statement that
-    /// waits for nobody sees one state of the database, so what it does not see is not there.
+    /// waits for none sees one state of the database, so what it does not see is not there.
     pub(crate) async fn look_again_for_latest(
         &mut self,
         space: SpaceId,
@@ -482,7 +484,7 @@ impl<'t> Batch<'t> {
         }
         self.fenced.insert(pack, false);
         self.sealed.push(pack);
-        Ok(Ok(Outcome::Sealed))
+        Ok(Ok(MutationOutcome::Sealed))
     }
 }
 

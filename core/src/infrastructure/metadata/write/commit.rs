@@ -8,25 +8,22 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::batch::{Batch, Fences};
-use super::delete::{Deleted, KeyDeletion};
+use super::batch::{Applied, Batch, Fences};
+use super::delete::KeyDeletion;
 use super::limits::Ledger;
+use super::outcomes::{Planned, outcomes};
 use super::tally::condemn_if_empty;
-use super::versions::{Made, Versions, Wanted};
-use super::{delete, expire, parts, put, update};
+use super::versions::{Versions, Wanted};
+use super::{counts, delete, expire, parts, put, update};
 use crate::application::ports::metadata::{
-    DeleteObject, MetadataError, Mutation, Outcome, PutObject, Refusal, WriterId,
+    DeleteObject, MetadataError, Mutation, PutObject, Refusal, WriterId,
 };
 use crate::domain::address::Tenant;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::Fault;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
-use crate::infrastructure::metadata::upkeep::kept;
 use crate::infrastructure::watch;
-
-/// What one change came to.
-pub(crate) type Applied = Result<Outcome, Refusal>;
 
 /// For a writer, as the start of it that has the token.
 pub(crate) async fn commit(
@@ -82,7 +79,7 @@ async fn counted(
     fences: Fences,
 ) -> Result<Vec<Applied>, Fault> {
     let applied = apply(tx, writer.0, mutations, now, fences).await?;
-    kept::count(tx, writer).await?;
+    counts::count(tx, writer).await?;
     Ok(applied)
 }
 
@@ -167,12 +164,6 @@ impl<'a> Change<'a> {
     }
 }
 
-/// What a change was planned to be.
-enum Step {
-    Put(Result<usize, Refusal>),
-    Delete(Result<Deleted, Refusal>),
-}
-
 /// Changes of keys: loaded together, planned one after another, written together.
 async fn change_keys(batch: &mut Batch<'_>, changes: &[Change<'_>]) -> Result<Vec<Applied>, Fault> {
     let wanted: Vec<_> = changes.iter().map(Change::wants).collect();
@@ -180,10 +171,10 @@ async fn change_keys(batch: &mut Batch<'_>, changes: &[Change<'_>]) -> Result<Ve
     let mut steps = Vec::with_capacity(changes.len());
     for change in changes {
         steps.push(match change {
-            Change::Put(put) => Step::Put(put::put(batch, &mut versions, put).await?),
+            Change::Put(put) => Planned::Put(put::put(batch, &mut versions, put).await?),
             Change::Delete(delete, of_key) => {
                 let space = delete::entered(batch, delete.bucket.as_ref(), of_key.address).await?;
-                Step::Delete(match space {
+                Planned::Delete(match space {
                     Ok(space) => delete::delete_key(batch, &mut versions, *of_key, space).await?,
                     Err(refusal) => Err(refusal),
                 })
@@ -191,39 +182,4 @@ async fn change_keys(batch: &mut Batch<'_>, changes: &[Change<'_>]) -> Result<Ve
         });
     }
     outcomes(batch, versions, steps).await
-}
-
-/// Writes down what the delete of one key was planned to be.
-pub(crate) async fn settled(
-    batch: &mut Batch<'_>,
-    versions: Versions<'_>,
-    deleted: Result<Deleted, Refusal>,
-) -> Result<Applied, Fault> {
-    let outcome = outcomes(batch, versions, vec![Step::Delete(deleted)]).await?.pop();
-    outcome.ok_or_else(|| Fault::failed("a delete came to nothing"))
-}
-
-/// Writes the plans down, and says what each came to.
-async fn outcomes(
-    batch: &mut Batch<'_>,
-    versions: Versions<'_>,
-    steps: Vec<Step>,
-) -> Result<Vec<Applied>, Fault> {
-    let written = versions.write(batch).await?;
-    let outcomes = steps.into_iter().map(|step| match step {
-        Step::Put(Err(refusal)) | Step::Delete(Err(refusal)) => Ok(Err(refusal)),
-        Step::Put(Ok(at)) => written.made(at).map(|Made { object, dropped }| {
-            Ok(Outcome::Object { object: Box::new(object.clone()), dropped: *dropped })
-        }),
-        Step::Delete(Ok(Deleted::Nothing)) => Ok(Ok(Outcome::Deleted { object: None, marker_made: false })),
-        Step::Delete(Ok(Deleted::Removed(gone))) => {
-            let object = Some(Box::new(written.which(gone)?.clone()));
-            Ok(Ok(Outcome::Deleted { object, marker_made: false }))
-        }
-        Step::Delete(Ok(Deleted::Marked(at))) => {
-            let object = Some(Box::new(written.made(at)?.object.clone()));
-            Ok(Ok(Outcome::Deleted { object, marker_made: true }))
-        }
-    });
-    outcomes.collect()
 }

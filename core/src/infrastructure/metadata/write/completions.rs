@@ -6,7 +6,8 @@ use crate::application::ports::metadata::MetadataError;
 use crate::domain::completion::Completed;
 use crate::domain::multipart::UploadId;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::Transaction;
 
 pub(crate) async fn find(db: &Database, id: UploadId) -> Result<Option<Completed>, Fault> {

@@ -16,17 +16,18 @@ use crate::domain::range::Span;
 use crate::domain::space::{DedupDomain, SpaceId};
 use crate::domain::storage_class::StorageClass;
 use crate::infrastructure::metadata::read::rows;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::Transaction;
 
 /// Content that was found fit, before anything is written.
-pub(crate) enum Source<'a> {
+pub(crate) enum CheckedContent<'a> {
     Staged(&'a StagedLeaf),
     Existing(Content),
     Slice(Content, Span),
 }
 
-impl Source<'_> {
+impl CheckedContent<'_> {
     /// In bytes.
     pub(crate) fn size(&self) -> u64 {
         match self {
@@ -67,26 +68,26 @@ pub(crate) async fn check<'a>(
     batch: &mut Batch<'_>,
     domain: &DedupDomain,
     content: &'a NewContent,
-) -> Result<Result<Source<'a>, Refusal>, Fault> {
+) -> Result<Result<CheckedContent<'a>, Refusal>, Fault> {
     match content {
         NewContent::Staged(leaf) => {
             let ours = batch.fence(leaf.location.segment, leaf.kind, leaf.segment_size).await?;
-            Ok(if ours { Ok(Source::Staged(leaf)) } else { Err(Refusal::SegmentLost) })
+            Ok(if ours { Ok(CheckedContent::Staged(leaf)) } else { Err(Refusal::SegmentLost) })
         }
         NewContent::Existing(blob) => {
-            Ok(existing(batch, domain, *blob).await?.map(Source::Existing).ok_or(Refusal::SourceGone))
+            Ok(existing(batch, domain, *blob).await?.map(CheckedContent::Existing).ok_or(Refusal::SourceGone))
         }
         NewContent::Slice(blob, span) => {
             let Some(content) = existing(batch, domain, *blob).await? else {
                 return Ok(Err(Refusal::SourceGone));
             };
             if *span == Span::whole(content.size) {
-                return Ok(Ok(Source::Existing(content)));
+                return Ok(Ok(CheckedContent::Existing(content)));
             }
             if span.start >= span.end || span.end > content.size {
                 return Err(Fault::failed("a slice must lie inside its blob"));
             }
-            Ok(Ok(Source::Slice(content, *span)))
+            Ok(Ok(CheckedContent::Slice(content, *span)))
         }
     }
 }
@@ -124,7 +125,7 @@ pub(crate) async fn place(
     batch: &mut Batch<'_>,
     domain: &DedupDomain,
     space: SpaceId,
-    source: Source<'_>,
+    source: CheckedContent<'_>,
 ) -> Result<Placed, Fault> {
     let placed = place_all(batch, vec![(domain, space, source)]).await?.pop();
     placed.ok_or_else(|| Fault::failed("content was not placed"))
@@ -133,11 +134,11 @@ pub(crate) async fn place(
 /// Writes down much that [`check`] found fit.
 pub(crate) async fn place_all(
     batch: &mut Batch<'_>,
-    sources: Vec<(&DedupDomain, SpaceId, Source<'_>)>,
+    sources: Vec<(&DedupDomain, SpaceId, CheckedContent<'_>)>,
 ) -> Result<Vec<Placed>, Fault> {
     let mut newcomers = Vec::with_capacity(sources.len());
     for (domain, space, source) in &sources {
-        if let Source::Staged(leaf) = source {
+        if let CheckedContent::Staged(leaf) = source {
             let fresh = ObjectId::fresh(batch.now).0;
             newcomers.push(Newcomer { fresh, domain, space: *space, leaf });
         }
@@ -147,7 +148,7 @@ pub(crate) async fn place_all(
     let mut placed = Vec::with_capacity(sources.len());
     for (domain, space, source) in sources {
         placed.push(match source {
-            Source::Staged(_) => {
+            CheckedContent::Staged(_) => {
                 let new = newcomers.next().ok_or_else(|| Fault::failed("a staged leaf was lost"))?;
                 match residents.remove(&new.fresh) {
                     None => settle_new(batch, &new)?,
@@ -162,8 +163,8 @@ pub(crate) async fn place_all(
                     }
                 }
             }
-            Source::Existing(content) => Placed::of(content),
-            Source::Slice(source, span) => {
+            CheckedContent::Existing(content) => Placed::of(content),
+            CheckedContent::Slice(source, span) => {
                 let name = ContentName::slice(source.name, span);
                 // A stretch counts as one part, as its extents are numbered.
                 let (content, is_new) =

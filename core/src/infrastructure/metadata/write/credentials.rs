@@ -7,7 +7,8 @@ use crate::domain::address::Tenant;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
 
 pub(crate) async fn create(db: &Database, credential: &Credential) -> Result<(), Fault> {

@@ -1,16 +1,17 @@
 //! Deletes: of a key, by the space's versioning, and of one version.
 
-use super::batch::Batch;
-use super::commit::Applied;
+use super::batch::{Applied, Batch};
 use super::versions::{NewVersion, Versions, Which};
-use crate::application::ports::metadata::{DeleteObject, Outcome, Refusal, Target, VersionRef};
+use crate::application::ports::metadata::{
+    DeleteObject, MutationOutcome, ObjectAddress, Refusal, VersionRef,
+};
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::limits::Quota;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::Space;
 use crate::domain::versioning::{Deletion, Version, plan_delete, plan_removal, successor};
-use crate::infrastructure::metadata::session::dialect::Fault;
+use crate::infrastructure::metadata::session::fault::Fault;
 
 /// The delete of a key.
 #[derive(Clone, Copy)]
@@ -26,7 +27,7 @@ pub(crate) struct KeyDeletion<'a> {
 impl<'a> KeyDeletion<'a> {
     /// What a client asks for, if it is a key that it names.
     pub(crate) fn of(delete: &'a DeleteObject) -> Option<Self> {
-        let Target::Latest(address, key) = &delete.target else { return None };
+        let ObjectAddress::Latest(address, key) = &delete.target else { return None };
         Some(Self {
             address,
             key,
@@ -88,7 +89,7 @@ pub(crate) async fn entered(
 /// The delete of one version, by its version id or its id.
 pub(crate) async fn delete_version(batch: &mut Batch<'_>, delete: &DeleteObject) -> Result<Applied, Fault> {
     let object = match &delete.target {
-        Target::Version(address, key, version) => {
+        ObjectAddress::Version(address, key, version) => {
             let space = match entered(batch, delete.bucket.as_ref(), address).await? {
                 Ok(space) => space,
                 Err(refusal) => return Ok(Err(refusal)),
@@ -102,7 +103,7 @@ pub(crate) async fn delete_version(batch: &mut Batch<'_>, delete: &DeleteObject)
                     .filter(|object| object.space == space.id && object.key.as_ref() == Some(key)),
             }
         }
-        Target::Id(id) => {
+        ObjectAddress::Id(id) => {
             let object = batch.object(*id).await?;
             let space = object.as_ref().map(|object| object.space);
             if object.is_some() && !batch.bucket_stands(delete.bucket.as_ref(), space).await? {
@@ -110,7 +111,7 @@ pub(crate) async fn delete_version(batch: &mut Batch<'_>, delete: &DeleteObject)
             }
             object
         }
-        Target::Latest(..) => return Err(Fault::failed("the delete of a key is planned with others")),
+        ObjectAddress::Latest(..) => return Err(Fault::failed("the delete of a key is planned with others")),
     };
     remove(batch, object, &delete.preconditions, delete.bypass_governance).await
 }
@@ -136,5 +137,5 @@ pub(crate) async fn remove(
             batch.promote(next).await?;
         }
     }
-    Ok(Ok(Outcome::Deleted { object: object.map(Box::new), marker_made: false }))
+    Ok(Ok(MutationOutcome::Deleted { object: object.map(Box::new), marker_made: false }))
 }

@@ -1,17 +1,16 @@
 //! Composites that completions draft: their stretches are written in portions, before the transaction that completes the
 //! upload.
 //!
-//! Rule: while somebody holds the one writer, at most a portion of stretches is written. Twenty thousand in one transaction
+//! Rule: a transaction that holds SQLite's only writer writes at most one portion of stretches. Twenty thousand in one transaction
 //! let every other write wait for 70 ms.
 //!
 //! A draft is a composite like any other, under a name that no content has, and grows with each portion. Its upload refers
 //! to it; when the upload ends, the completion has given it the name of its content, or it is GC's.
 
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use super::extents::{self, Written};
-use super::uploads;
+use super::{candidates, uploads};
 use crate::application::ports::metadata::Draft;
 use crate::domain::blob::{BlobId, Hash};
 use crate::domain::multipart::{Part, UploadId, UploadParts};
@@ -21,10 +20,9 @@ use crate::domain::space::{DedupDomain, SpaceId};
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
-use crate::infrastructure::metadata::session::statement::Row;
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
-use crate::infrastructure::metadata::upkeep::garbage;
 
 /// Drafts the composite of `parts`; `None` if it cannot be that of this upload any more.
 pub(crate) async fn write(
@@ -45,7 +43,7 @@ pub(crate) async fn write(
                     let stands = if first {
                         begin(&mut tx, id, domain, draft.blob, now).await?
                     } else {
-                        of_upload(&mut tx, id).await? == Some(draft.blob)
+                        uploads::draft_of(&mut tx, id).await? == Some(draft.blob)
                     };
                     if stands {
                         let more = extents::add_parts(&mut tx, draft.blob, id, portion, written).await?;
@@ -75,8 +73,8 @@ async fn begin(
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let Some(upload) = uploads::look(tx, id).await? else { return Ok(false) };
-    if let Some(before) = of_upload(tx, id).await? {
-        garbage::suspect(tx, &[before]).await?;
+    if let Some(before) = uploads::draft_of(tx, id).await? {
+        candidates::suspect(tx, &[before]).await?;
     }
     tx.query(sql!(
         "INSERT INTO blobs (id, domain, hash, parts, size, space_id, created_at) VALUES ($1, $2, $3, 1, 0, $4, $5)"
@@ -102,17 +100,6 @@ fn name(draft: BlobId) -> Hash {
     hasher.update(b"juststorage: draft, v1\0");
     hasher.update(draft.0.as_bytes());
     Hash(hasher.finalize().into())
-}
-
-/// The draft of an upload that the transaction holds.
-async fn of_upload(tx: &mut Transaction, id: UploadId) -> Result<Option<BlobId>, Fault> {
-    let draft =
-        tx.query(sql!("SELECT draft_id FROM uploads WHERE id = $1")).bind(id.0).find(draft_id).await?;
-    Ok(draft.flatten())
-}
-
-fn draft_id(row: &Row) -> Result<Option<BlobId>, Fault> {
-    Ok(row.get::<Option<Uuid>>("draft_id")?.map(BlobId))
 }
 
 async fn grow(tx: &mut Transaction, draft: BlobId, written: Written) -> Result<(), Fault> {
@@ -162,12 +149,4 @@ pub(crate) async fn take(
         .execute()
         .await?;
     Ok(())
-}
-
-/// Ends an upload's hold on its draft: unless the draft became `taken`, it is GC's.
-pub(crate) async fn release(tx: &mut Transaction, id: UploadId, taken: Option<BlobId>) -> Result<(), Fault> {
-    match of_upload(tx, id).await? {
-        Some(draft) if Some(draft) != taken => garbage::suspect(tx, &[draft]).await,
-        _ => Ok(()),
-    }
 }

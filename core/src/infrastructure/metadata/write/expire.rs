@@ -1,13 +1,13 @@
 //! Verdicts of lifecycle rules, carried out only if what they were passed on still stands.
 
-use super::batch::Batch;
-use super::commit::{Applied, settled};
+use super::batch::{Applied, Batch};
 use super::delete::{KeyDeletion, delete_key, remove};
+use super::outcomes::settled;
 use super::versions::Versions;
 use crate::application::ports::metadata::{ExpireObject, Refusal};
 use crate::domain::precondition::Preconditions;
 use crate::domain::versioning::{Execution, Judged, plan_expire};
-use crate::infrastructure::metadata::session::dialect::Fault;
+use crate::infrastructure::metadata::session::fault::Fault;
 
 pub(crate) async fn expire(batch: &mut Batch<'_>, expire: &ExpireObject) -> Result<Applied, Fault> {
     let found = batch.object(expire.id).await?;

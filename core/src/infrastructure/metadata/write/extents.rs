@@ -2,7 +2,7 @@
 //! their stretches, so that no read ever looks deeper than one level.
 //!
 //! Stretches are copied inside the database, one statement for all of them: tens of thousands that came and went
-//! through this program took seconds, in which nobody else could write.
+//! through this program took seconds, in which every other write waited.
 
 use crate::domain::blob::BlobId;
 use crate::domain::multipart::{Part, UploadId};
@@ -10,7 +10,8 @@ use crate::domain::naming::Layout;
 use crate::domain::object::Content;
 use crate::domain::range::Span;
 use crate::infrastructure::metadata::read::rows;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::Transaction;
 
 /// Of how many stretches of leaves `span` of a blob consists.

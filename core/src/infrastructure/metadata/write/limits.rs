@@ -8,7 +8,8 @@ use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart, Setting};
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
 
@@ -94,7 +95,7 @@ fn held(row: &Row) -> Result<Holdings, Fault> {
     Ok(Holdings { bytes: rows::count(row, "bytes")?, objects: rows::count(row, "objects")? })
 }
 
-/// What the tenants of a batch that have quotas hold, with what the batch adds. Nobody else adds to it until
+/// What the tenants of a batch that have quotas hold, with what the batch adds. No other transaction adds to it until
 /// the end of the transaction.
 #[derive(Default)]
 pub(crate) struct Ledger(HashMap<Tenant, Holdings>);

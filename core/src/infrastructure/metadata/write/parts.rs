@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::batch::Batch;
-use super::commit::Applied;
+use super::batch::{Applied, Batch};
 use super::content::{self, Placed};
 use super::extents::{self, Written};
 use super::versions::{Bytes, NewVersion, Versions};
-use super::{completions, drafts, uploads};
-use crate::application::ports::metadata::{CompleteUpload, Draft, NewContent, Outcome, PutPart, Refusal};
+use super::{candidates, completions, drafts, uploads};
+use crate::application::ports::metadata::{
+    CompleteUpload, Draft, MutationOutcome, NewContent, PutPart, Refusal,
+};
 use crate::domain::blob::BlobId;
 use crate::domain::checksum::{Checksum, of_completion};
 use crate::domain::completion::Completed;
 use crate::domain::multipart::{
-    CompleteRefusal, PART_PIECES_MAX, PIECES_MAX, PORTION_PIECES_MAX, Part, Upload, UploadId, UploadParts,
-    check_pieces, etag_of_parts,
+    PART_PIECES_MAX, PIECES_MAX, PORTION_PIECES_MAX, Part, UploadId, UploadParts, check_pieces, etag_of_parts,
 };
 use crate::domain::naming::{ContentName, Layout, PartCount};
 use crate::domain::object::Content;
@@ -23,8 +23,8 @@ use crate::domain::range::Span;
 use crate::domain::space::SpaceId;
 use crate::domain::versioning::plan_put;
 use crate::infrastructure::metadata::read::rows;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
-use crate::infrastructure::metadata::upkeep::garbage;
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 
 pub(crate) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<Applied, Fault> {
     let Some(counts) = uploads::hold(batch.tx, put.upload).await? else {
@@ -85,7 +85,7 @@ pub(crate) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<App
     uploads::count_part(batch.tx, put.upload, pieces, pieces_before).await?;
     batch.tally.part_landed(&upload, content.size, freed)?;
     if let Some(replaced) = replaced.filter(|replaced| replaced.blob != content.blob) {
-        garbage::suspect(batch.tx, &[replaced.blob]).await?;
+        candidates::suspect(batch.tx, &[replaced.blob]).await?;
     }
     let part = Part {
         number: put.number,
@@ -98,7 +98,7 @@ pub(crate) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<App
         checksum: put.checksum.clone(),
         created_at: batch.now,
     };
-    Ok(Ok(Outcome::Part { part: Box::new(part), dropped }))
+    Ok(Ok(MutationOutcome::Part { part: Box::new(part), dropped }))
 }
 
 /// What the part consists of that a new one takes the place of.
@@ -131,9 +131,10 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         Some(_) => return Ok(Err(Refusal::Changed)),
         None => Arc::new(uploads::all_parts(batch.tx, complete.upload, &counts).await?),
     };
-    let parts = match chosen(&all, &upload, complete) {
+    let expected = (complete.expected_size, complete.expected_kind);
+    let parts = match all.choose(complete.claims.as_deref(), upload.checksum, expected) {
         Ok(parts) => parts,
-        Err(refusal) => return Ok(Err(refusal)),
+        Err(refusal) => return Ok(Err(refusal.into())),
     };
     let sums: Vec<_> = parts.iter().map(|part| (part.checksum.clone(), part.size)).collect();
     let Ok(checksum) = of_completion(upload.checksum, complete.expected.as_ref(), &sums) else {
@@ -194,7 +195,7 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     };
     let at = versions.replace(batch, new, &plan).await?;
     let object = versions.write(batch).await?.made(at)?.object.clone();
-    Ok(Ok(Outcome::Object { object: Box::new(object), dropped: None }))
+    Ok(Ok(MutationOutcome::Object { object: Box::new(object), dropped: None }))
 }
 
 /// Where the composite of a completion comes from.
@@ -264,22 +265,6 @@ async fn compose(
     }
 }
 
-/// The parts that a completion asks for, if everything it expects of them holds.
-fn chosen(all: &UploadParts, upload: &Upload, complete: &CompleteUpload) -> Result<Vec<Part>, Refusal> {
-    let parts = all.select(complete.claims.as_deref())?;
-    check_pieces(all.pieces_of(&parts), PIECES_MAX)?;
-    if let (Some(expected), Some((_, kind))) = (complete.expected_kind, upload.checksum)
-        && expected != kind
-    {
-        return Err(CompleteRefusal::ChecksumKind(kind).into());
-    }
-    let size = parts.iter().map(|part| part.size).sum();
-    match complete.expected_size {
-        Some(expected) if expected != size => Err(CompleteRefusal::Size { expected, size }.into()),
-        _ => Ok(parts),
-    }
-}
-
 /// Removes the parts that a completion leaves out; their blobs may lose their last reference.
 async fn drop_left_out(
     batch: &mut Batch<'_>,
@@ -293,7 +278,7 @@ async fn drop_left_out(
     let chosen: BTreeSet<_> = chosen.iter().map(|part| part.number).collect();
     let left_out: Vec<_> = all.iter().filter(|part| !chosen.contains(&part.number)).collect();
     let blobs: Vec<_> = left_out.iter().map(|part| part.blob).collect();
-    garbage::suspect(batch.tx, &blobs).await?;
+    candidates::suspect(batch.tx, &blobs).await?;
     let numbers: Vec<_> = left_out.iter().map(|part| part.number).collect();
     uploads::drop_parts(batch.tx, upload, &numbers).await
 }

@@ -1,12 +1,12 @@
 //! Puts: a new version of a key, or an object without one.
 
 use super::batch::Batch;
-use super::content::{self, Source};
+use super::content::{self, CheckedContent};
 use super::limits::Ledger;
 use super::versions::{NewVersion, Versions};
 use crate::application::ports::metadata::{NewContent, PutObject, Refusal};
 use crate::domain::versioning::plan_put;
-use crate::infrastructure::metadata::session::dialect::Fault;
+use crate::infrastructure::metadata::session::fault::Fault;
 
 /// Plans a put over what is there and planned. Where its version is found among those that are made.
 pub(crate) async fn put<'a>(
@@ -35,7 +35,7 @@ async fn admit<'a>(
     batch: &mut Batch<'_>,
     put: &'a PutObject,
     freed: Option<u64>,
-) -> Result<Result<Source<'a>, Refusal>, Fault> {
+) -> Result<Result<CheckedContent<'a>, Refusal>, Fault> {
     let admit = |ledger: &mut Ledger, size| ledger.admit(&put.space.tenant, put.quota.as_ref(), size, freed);
     // Before its segment is fenced: of a segment that is whole and holds nothing nobody would take care. (If
     // it is lost after all, the rest of the batch has that much less room, until the client tries again.)
@@ -45,7 +45,7 @@ async fn admit<'a>(
         return Ok(Err(refusal));
     }
     Ok(match content::check(batch, &put.domain, &put.content).await? {
-        Ok(Source::Staged(leaf)) => Ok(Source::Staged(leaf)),
+        Ok(CheckedContent::Staged(leaf)) => Ok(CheckedContent::Staged(leaf)),
         Ok(there) => admit(&mut batch.ledger, there.size()).map(|()| there),
         refused => refused,
     })

@@ -4,13 +4,15 @@ use super::spaces;
 use crate::application::ports::metadata::{LifecyclePass, MetadataError, Refusal};
 use crate::domain::address::{BucketName, SpaceAddress};
 use crate::domain::object_lock::LockConfig;
-use crate::domain::settings::{Setting, SettingKind, SettingsRevision, SpaceSettings};
+use crate::domain::settings::{Setting, SettingKind, SpaceSettings};
+use crate::domain::space::SettingsRevision;
 use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::versioning::check_lockable;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
 
@@ -29,7 +31,7 @@ pub(crate) async fn write(
             None => Err(Refusal::NoSuchBucket),
             Some(space) if at.is_some_and(|at| at != space.settings) => Err(Refusal::Changed),
             Some(space) => {
-                // The space's row first: whoever writes another document of it waits here.
+                // Lock the space's row first: a transaction that writes another document of it waits here.
                 tx.query(sql!("UPDATE spaces SET settings = settings + 1 WHERE id = $1"))
                     .bind(space.id.0)
                     .execute()

@@ -13,7 +13,8 @@ use crate::domain::space::SpaceId;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows::signed;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::Transaction;
 
 #[derive(Default)]
@@ -222,9 +223,6 @@ fn counted_class(class: Option<StorageClass>) -> StorageClass {
 pub(crate) fn lost(pack: SegmentId) -> Fault {
     Fault::failed(format!("pack {pack} is no longer this writer's"))
 }
-
-/// When a segment was condemned that no backup of the database can name: its file may go at once.
-pub(crate) const NEVER_NAMED: Timestamp = Timestamp(0);
 
 /// A sealed segment without blobs never gets one again: its file may go, once the retention has passed since `now`,
 /// unless it is kept because the database may not know all that lies in it.

@@ -1,13 +1,13 @@
 //! Changes of what an object carries, in place.
 
-use super::batch::Batch;
-use super::commit::Applied;
+use super::batch::{Applied, Batch};
 use super::content;
-use crate::application::ports::metadata::{Outcome, Refusal, UpdateObject};
+use crate::application::ports::metadata::{MutationOutcome, Refusal, UpdateObject};
 use crate::domain::patch::{Amendment, Kept, plan_update};
 use crate::domain::storage_class::ClassName;
 use crate::infrastructure::metadata::read::rows;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 
 pub(crate) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Result<Applied, Fault> {
     // A delete marker carries nothing that could be changed.
@@ -46,5 +46,5 @@ pub(crate) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         content::hold(batch, content.blob).await?;
         content::suspect_blob_tier(batch, content, after.class).await?;
     }
-    Ok(Ok(Outcome::Object { object: Box::new(after), dropped: None }))
+    Ok(Ok(MutationOutcome::Object { object: Box::new(after), dropped: None }))
 }

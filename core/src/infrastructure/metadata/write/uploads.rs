@@ -5,7 +5,7 @@ use std::ops::Bound;
 use uuid::Uuid;
 
 use super::tally::Tally;
-use super::{drafts, spaces};
+use super::{candidates, spaces};
 use crate::application::ports::metadata::{ListUploadsQuery, Refusal};
 use crate::domain::address::{BucketName, Key, SpaceAddress, after_prefix};
 use crate::domain::blob::BlobId;
@@ -19,7 +19,8 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::versioning::check_lock_asked;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
 
@@ -89,7 +90,7 @@ pub(crate) async fn find(db: &Database, id: UploadId) -> Result<Option<Upload>, 
     db.read(sql!(upload, " WHERE u.id = $1")).bind(id.0).find(rows::upload).await
 }
 
-/// The upload, which nobody else then changes or ends until the end of the transaction.
+/// The upload, locked: no other transaction changes or ends it until this one has ended.
 pub(crate) async fn lock(tx: &mut Transaction, id: UploadId) -> Result<Option<Upload>, Fault> {
     if hold(tx, id).await?.is_some() { look(tx, id).await } else { Ok(None) }
 }
@@ -102,7 +103,7 @@ pub(crate) struct Counts {
     pub(crate) revision: u64,
 }
 
-/// The counts of an upload, if there is one, which nobody else then changes or ends until the end of the transaction.
+/// The counts of an upload, if there is one. It is locked: no other transaction changes or ends it until this one has ended.
 pub(crate) async fn hold(tx: &mut Transaction, id: UploadId) -> Result<Option<Counts>, Fault> {
     tx.query(sql!("SELECT u.pieces, u.revision FROM uploads u WHERE u.id = $1", for_update))
         .bind(id.0)
@@ -269,7 +270,7 @@ pub(crate) async fn abort(db: &Database, id: UploadId) -> Result<bool, Fault> {
     })
 }
 
-/// Ends every upload of a space. They are held first, whole, as whoever completes or aborts one holds it: otherwise
+/// Ends every upload of a space. They are locked first, all of them, as a completion or an abort locks one: otherwise
 /// each could wait for what the other removes.
 pub(crate) async fn abort_all(tx: &mut Transaction, space: i64) -> Result<(), Fault> {
     let uploads = tx
@@ -353,7 +354,7 @@ pub(crate) async fn drop_parts(
 
 /// Removes an upload and its parts; `taken` is the composite that they became.
 pub(crate) async fn end(tx: &mut Transaction, id: UploadId, taken: Option<BlobId>) -> Result<(), Fault> {
-    drafts::release(tx, id, taken).await?;
+    release_draft(tx, id, taken).await?;
     tx.query(sql!("DELETE FROM upload_parts WHERE upload_id = $1")).bind(id.0).execute().await?;
     tx.query(sql!("DELETE FROM uploads WHERE id = $1")).bind(id.0).execute().await?;
     Ok(())
@@ -365,4 +366,23 @@ pub(crate) async fn stale(db: &Database, before: Timestamp, limit: u32) -> Resul
         .bind(i64::from(limit))
         .map(|row| row.first::<Uuid>().map(UploadId))
         .await
+}
+
+/// The draft of an upload that the transaction holds.
+pub(crate) async fn draft_of(tx: &mut Transaction, id: UploadId) -> Result<Option<BlobId>, Fault> {
+    let draft =
+        tx.query(sql!("SELECT draft_id FROM uploads WHERE id = $1")).bind(id.0).find(draft_id).await?;
+    Ok(draft.flatten())
+}
+
+fn draft_id(row: &Row) -> Result<Option<BlobId>, Fault> {
+    Ok(row.get::<Option<Uuid>>("draft_id")?.map(BlobId))
+}
+
+/// Ends an upload's hold on its draft: unless the draft became `taken`, it is GC's.
+async fn release_draft(tx: &mut Transaction, id: UploadId, taken: Option<BlobId>) -> Result<(), Fault> {
+    match draft_of(tx, id).await? {
+        Some(draft) if Some(draft) != taken => candidates::suspect(tx, &[draft]).await,
+        _ => Ok(()),
+    }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::batch::Batch;
-use super::content::{self, Placed, Source};
+use super::content::{self, CheckedContent, Placed};
 use crate::application::ports::metadata::PutObject;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::blob::SegmentId;
@@ -21,7 +21,8 @@ use crate::domain::state::ObjectState;
 use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::versioning::{KeyVersions, Overwrite, Version, needs_null_version};
 use crate::infrastructure::metadata::read::rows;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 
 /// A key that is about to be changed.
 #[derive(Clone, Copy)]
@@ -54,7 +55,7 @@ pub(crate) struct NewVersion<'a> {
 /// The bytes of a new version.
 pub(crate) enum Bytes<'a> {
     /// To be placed in this domain.
-    Source(&'a DedupDomain, Source<'a>),
+    CheckedContent(&'a DedupDomain, CheckedContent<'a>),
     /// In the store already.
     Placed(Content),
     /// A delete marker has none.
@@ -63,7 +64,7 @@ pub(crate) enum Bytes<'a> {
 
 impl<'a> NewVersion<'a> {
     /// The version that a put makes.
-    pub(crate) fn of_put(put: &'a PutObject, space: Option<Space>, source: Source<'a>) -> Self {
+    pub(crate) fn of_put(put: &'a PutObject, space: Option<Space>, source: CheckedContent<'a>) -> Self {
         Self {
             address: &put.space,
             space,
@@ -74,7 +75,7 @@ impl<'a> NewVersion<'a> {
             checksum: put.checksum.clone(),
             completes: None,
             announced: put.announced,
-            bytes: Bytes::Source(&put.domain, source),
+            bytes: Bytes::CheckedContent(&put.domain, source),
         }
     }
 
@@ -97,7 +98,7 @@ impl<'a> NewVersion<'a> {
 
     fn size(&self) -> u64 {
         match &self.bytes {
-            Bytes::Source(_, source) => source.size(),
+            Bytes::CheckedContent(_, source) => source.size(),
             Bytes::Placed(content) => content.size,
             Bytes::None => 0,
         }
@@ -382,7 +383,7 @@ impl<'a> Versions<'a> {
         let mut ready = Vec::with_capacity(self.planned.len());
         for (planned, space) in self.planned.iter_mut().zip(spaces) {
             match std::mem::replace(&mut planned.new.bytes, Bytes::None) {
-                Bytes::Source(domain, source) => {
+                Bytes::CheckedContent(domain, source) => {
                     sources.push((domain, space.id, source));
                     ready.push(None);
                 }

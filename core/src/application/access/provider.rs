@@ -1,7 +1,7 @@
 //! Signatures of JSON web tokens, checked by ring: the crate jsonwebtoken takes its cryptography from outside, and
 //! ring is here anyway for TLS.
 //!
-//! Only what [`super::super::jwks`] lets in is offered; tokens are never made here.
+//! Only what [`super::jwks`] lets in is offered; tokens are never made here.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result, new_error};
@@ -18,7 +18,7 @@ static RING: CryptoProvider = CryptoProvider {
 };
 
 /// Makes jsonwebtoken verify with ring, for the whole process.
-pub(in super::super) fn install() {
+pub(super) fn install() {
     // An error says that it was done before.
     let _ = RING.install_default();
 }

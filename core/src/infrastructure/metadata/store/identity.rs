@@ -11,10 +11,11 @@ use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::SqlMetadata;
 use crate::infrastructure::metadata::read::{rows, sample};
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::dialect::{Fault, sql};
+use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::transaction;
-use crate::infrastructure::metadata::upkeep::kept;
+use crate::infrastructure::metadata::write::counts;
 
 type Answer<T> = Result<T, MetadataError>;
 
@@ -227,7 +228,7 @@ async fn enter_start(
     now: Timestamp,
 ) -> Result<bool, Fault> {
     transaction!(db, |tx| {
-        // Nobody's token is nil, so that a row that should not be there is left alone.
+        // No start has the nil token, so that a row that should not be there is left alone.
         let entered = tx
             .query(sql!(
                 "INSERT INTO incarnations (writer, generation, token, host, boot, device, inode, path, started_at) \
@@ -250,7 +251,7 @@ async fn enter_start(
             .execute()
             .await?;
         if entered == 1 {
-            kept::only_for(&mut tx, writer, next.token).await?;
+            counts::only_for(&mut tx, writer, next.token).await?;
         }
         entered == 1
     })

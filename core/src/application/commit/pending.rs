@@ -1,0 +1,66 @@
+//! Mutations on their way through the two stages.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::application::error::Result;
+use crate::application::ingest::{Announced, Payload};
+use crate::application::ports::metadata::{Mutation, MutationOutcome, NewContent};
+use crate::domain::blob::SegmentId;
+
+/// Most mutations of one transaction.
+pub(super) const BATCH_MAX: usize = 256;
+
+/// A mutation on its way, with what it brings and where its answer goes.
+pub(super) struct Pending {
+    pub(super) mutation: Mutation,
+    pub(super) payload: Option<Payload>,
+    pub(super) announced: Option<Announced>,
+    pub(super) reply: Option<oneshot::Sender<Result<MutationOutcome>>>,
+}
+
+impl Pending {
+    pub(super) fn answer(self, result: Result<MutationOutcome>) {
+        if let Some(announced) = self.announced {
+            // On a failure the drop abandons it.
+            if result.is_ok() {
+                announced.committed();
+            }
+        }
+        if let Some(reply) = self.reply {
+            // The client may be gone; what was committed stays committed.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// Packs that were taken over because their writer, this process, was taken for dead: told by the commits that
+/// were refused to the packer, which must not go on with them.
+#[derive(Clone, Default)]
+pub(super) struct LostPacks(Arc<Mutex<HashSet<SegmentId>>>);
+
+impl LostPacks {
+    pub(super) fn add(&self, pack: SegmentId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pack);
+    }
+
+    /// Whether `pack` is lost. Asked once: then it is forgotten.
+    pub(super) fn take(&self, pack: SegmentId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pack)
+    }
+}
+
+/// The content that a mutation brings, if it is of a kind that brings any.
+pub(super) fn content_of(mutation: &mut Mutation) -> Option<&mut NewContent> {
+    match mutation {
+        Mutation::Put(put) => Some(&mut put.content),
+        Mutation::PutPart(part) => Some(&mut part.content),
+        Mutation::Delete(_)
+        | Mutation::Expire(_)
+        | Mutation::Update(_)
+        | Mutation::Complete(_)
+        | Mutation::SealPack(..) => None,
+    }
+}
