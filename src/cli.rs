@@ -9,6 +9,7 @@ use juststorage_core::domain::limits::Setting;
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use uuid::Uuid;
 
+use crate::config::names;
 use crate::config::{Settings, amount, duration};
 
 const EXAMPLES: &str = "\
@@ -45,7 +46,7 @@ pub struct Cli {
     pub json: bool,
 
     /// TOML file with settings
-    #[arg(long, global = true, env = "JUSTSTORAGE_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = names::CONFIG, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// The settings.

@@ -24,6 +24,7 @@ use juststorage_core::infrastructure::segments::{LocalSegments, mark_text};
 use juststorage_core::infrastructure::volume::DirectoryVolume;
 use uuid::Uuid;
 
+use crate::config::names;
 use crate::config::{StorageConfig, TierUrl};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
@@ -236,8 +237,8 @@ fn describe(storage: &StorageConfig, error: IdentityError) -> Failure {
     };
     let (name, root) = (class.as_str(), tier_path(storage, class));
     let setting = match class {
-        StorageClass::Hot => "JUSTSTORAGE_HOT_URL",
-        StorageClass::Cold => "JUSTSTORAGE_COLD_URL",
+        StorageClass::Hot => names::HOT_URL,
+        StorageClass::Cold => names::COLD_URL,
     };
     let mark = match &why {
         Mismatch::NoMark(mark) => Some(*mark),

@@ -4,6 +4,7 @@ use juststorage_core::application::access::{MasterKeys, constant};
 
 use crate::compose::Parts;
 use crate::config::MasterKeySource;
+use crate::config::names;
 use crate::failure::Failure;
 
 /// The master keys, verified with the database. If the key belongs in the data directory, is missing there, and the
@@ -58,7 +59,7 @@ fn made(parts: &Parts, source: &MasterKeySource) -> Result<MasterKeys, Failure> 
 /// The setting or file of the key.
 fn name(parts: &Parts, source: &MasterKeySource) -> String {
     match source {
-        MasterKeySource::Given(..) => "JUSTSTORAGE_MASTER_KEY".to_owned(),
+        MasterKeySource::Given(..) => names::MASTER_KEY.to_owned(),
         MasterKeySource::Kept => parts.data_dir.master_key_file().display().to_string(),
     }
 }

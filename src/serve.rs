@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Endpoints;
 use crate::compose::Parts;
+use crate::config::names;
 use crate::config::{Config, ConfigError, JwtConfig, JwtSource, LimitsConfig, TlsConfig};
 use crate::data_dir::{DataDir, Held};
 use crate::descriptors::Descriptors;
@@ -167,8 +168,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
 fn encrypt(config: &Config, watch: &Watch) -> Result<[Option<Tls>; 2], Failure> {
     let Some(TlsConfig { certificate, key }) = &config.listen.tls else { return Ok([None, None]) };
     let refused = |setting| move |error| Failure::Config(ConfigError::new(setting, error));
-    let texts = watch::read([certificate, key]).map_err(refused("JUSTSTORAGE_TLS_CERT"))?;
-    let tls = |front| Tls::new(front, &texts[0], &texts[1]).map_err(refused("JUSTSTORAGE_TLS_CERT"));
+    let texts = watch::read([certificate, key]).map_err(refused(names::TLS_CERT))?;
+    let tls = |front| Tls::new(front, &texts[0], &texts[1]).map_err(refused(names::TLS_CERT));
     let both = [tls(Front::Native)?, tls(Front::S3)?];
     let followers = both.clone();
     watch.follow([certificate.clone(), key.clone()], texts, move |[certificate, key]| {
@@ -188,7 +189,7 @@ async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result
         }
         JwtSource::File(path) => {
             let [text] = watch::read([path])
-                .map_err(|error| Failure::Config(ConfigError::new("JUSTSTORAGE_JWT_JWKS", error)))?;
+                .map_err(|error| Failure::Config(ConfigError::new(names::JWT_JWKS, error)))?;
             let access = access.with_jwt(JwtKeys::of_jwks(&text).map_err(invalid)?, rules.clone());
             let follower = access.clone();
             watch.follow([path.clone()], [text], move |[text]| {
@@ -199,7 +200,7 @@ async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result
         }
         JwtSource::Url(url, pace) => {
             let source = PublishedJwks::new(url.clone())
-                .map_err(|error| Failure::Config(ConfigError::new("JUSTSTORAGE_JWT_JWKS", error)))?;
+                .map_err(|error| Failure::Config(ConfigError::new(names::JWT_JWKS, error)))?;
             let access = access.with_published_jwt_keys(*pace, rules.clone());
             let follower = access.clone();
             watch.run(async move { follower.follow_key_set(&source).await });

@@ -12,6 +12,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use uuid::Uuid;
 
 use crate::config::StorageConfig;
+use crate::config::names;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
@@ -96,8 +97,8 @@ pub async fn refuse_apart(
     let apart = neighbours::apart(metadata, tiers, own, now).await?;
     let Some(Apart { class, start }) = apart.first() else { return Ok(()) };
     let (path, setting) = match class {
-        StorageClass::Hot => (storage.hot.path(), "JUSTSTORAGE_HOT_URL"),
-        StorageClass::Cold => (storage.cold.path(), "JUSTSTORAGE_COLD_URL"),
+        StorageClass::Hot => (storage.hot.path(), names::HOT_URL),
+        StorageClass::Cold => (storage.cold.path(), names::COLD_URL),
     };
     Err(Failure::Unable(format!(
         "the {} tier in {} is a copy: the server that runs in {} on the machine {:?} writes to another directory. Neither \

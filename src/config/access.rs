@@ -4,7 +4,8 @@ use juststorage_core::application::access::{AuthMode, MasterKey, RootKey};
 
 use super::jwt::JwtConfig;
 use super::listen::is_loopback;
-use super::{ConfigError, ListenConfig, Settings, StorageConfig};
+use super::names::MASTER_KEY;
+use super::{ConfigError, ListenConfig, Settings, StorageConfig, names};
 
 /// Both parts of the root credential on a loopback address, unless set.
 pub const ROOT_KEY_DEFAULT: &str = "juststorage";
@@ -14,10 +15,6 @@ const SECRET_CHARS_MIN: usize = 16;
 
 /// Shortest secret of the root credential on a loopback address, in characters.
 const SECRET_CHARS_MIN_LOOPBACK: usize = 8;
-
-const AUTH: &str = "JUSTSTORAGE_AUTH";
-const ACCESS_KEY: &str = "JUSTSTORAGE_S3_ROOT_ACCESS_KEY";
-const SECRET_KEY: &str = "JUSTSTORAGE_S3_ROOT_SECRET_KEY";
 
 /// How requests authenticate.
 #[derive(Clone)]
@@ -54,11 +51,11 @@ fn mode(settings: &Settings, loopback: bool) -> Result<AuthMode, ConfigError> {
         None | Some("required") => Ok(AuthMode::Required),
         Some("disabled") if loopback || settings.insecure == Some(true) => Ok(AuthMode::Disabled),
         Some("disabled") => Err(ConfigError::new(
-            AUTH,
+            names::AUTH,
             "disabled lets everyone who reaches JUSTSTORAGE_NATIVE_ADDR or JUSTSTORAGE_ADMIN_ADDR do everything, and other machines \
              can reach it: use required, a loopback address, or add --insecure",
         )),
-        Some(_) => Err(ConfigError::new(AUTH, "must be required or disabled")),
+        Some(_) => Err(ConfigError::new(names::AUTH, "must be required or disabled")),
     }
 }
 
@@ -68,16 +65,22 @@ fn root(settings: &Settings, loopback: bool) -> Result<RootKey, ConfigError> {
         (None, None) if loopback => (ROOT_KEY_DEFAULT, ROOT_KEY_DEFAULT),
         (None, None) => {
             return Err(ConfigError::new(
-                ACCESS_KEY,
+                names::S3_ROOT_ACCESS_KEY,
                 "must be set, with JUSTSTORAGE_S3_ROOT_SECRET_KEY, because other machines can reach \
                  JUSTSTORAGE_S3_ADDR",
             ));
         }
         (Some(_), None) => {
-            return Err(ConfigError::new(SECRET_KEY, "must be set together with the access key"));
+            return Err(ConfigError::new(
+                names::S3_ROOT_SECRET_KEY,
+                "must be set together with the access key",
+            ));
         }
         (None, Some(_)) => {
-            return Err(ConfigError::new(ACCESS_KEY, "must be set together with the secret key"));
+            return Err(ConfigError::new(
+                names::S3_ROOT_ACCESS_KEY,
+                "must be set together with the secret key",
+            ));
         }
     };
     // SigV4 writes the access key between slashes, and the header that carries it splits at commas.
@@ -85,13 +88,16 @@ fn root(settings: &Settings, loopback: bool) -> Result<RootKey, ConfigError> {
         && access_key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if !fits {
         return Err(ConfigError::new(
-            ACCESS_KEY,
+            names::S3_ROOT_ACCESS_KEY,
             "must be 3 to 128 letters, digits, dots, underscores and hyphens",
         ));
     }
     let shortest = if loopback { SECRET_CHARS_MIN_LOOPBACK } else { SECRET_CHARS_MIN };
     if secret_key.chars().count() < shortest {
-        return Err(ConfigError::new(SECRET_KEY, format!("must have at least {shortest} characters")));
+        return Err(ConfigError::new(
+            names::S3_ROOT_SECRET_KEY,
+            format!("must have at least {shortest} characters"),
+        ));
     }
     Ok(RootKey { access_key: access_key.to_owned(), secret_key: secret_key.to_owned() })
 }
@@ -109,18 +115,22 @@ pub enum MasterKeySource {
 impl MasterKeySource {
     /// Validates `settings`. A database that several machines share needs a master key that they share too.
     pub fn new(settings: &Settings, storage: &StorageConfig) -> Result<Self, ConfigError> {
-        const MASTER_KEY: &str = "JUSTSTORAGE_MASTER_KEY";
-        const PREVIOUS: &str = "JUSTSTORAGE_MASTER_KEY_PREVIOUS";
         let read = |setting, hex: &String| {
             MasterKey::from_hex(hex).map_err(|invalid| ConfigError::new(setting, invalid.reason))
         };
-        let previous = settings.master_key_previous.as_ref().map(|hex| read(PREVIOUS, hex)).transpose()?;
+        let previous = settings
+            .master_key_previous
+            .as_ref()
+            .map(|hex| read(names::MASTER_KEY_PREVIOUS, hex))
+            .transpose()?;
         match &settings.master_key {
-            Some(hex) => Ok(Self::Given(read(MASTER_KEY, hex)?, previous)),
-            None if previous.is_some() => Err(ConfigError::new(PREVIOUS, format!("needs {MASTER_KEY}"))),
+            Some(hex) => Ok(Self::Given(read(names::MASTER_KEY, hex)?, previous)),
+            None if previous.is_some() => {
+                Err(ConfigError::new(names::MASTER_KEY_PREVIOUS, format!("needs {MASTER_KEY}")))
+            }
             None if storage.database.is_embedded() => Ok(Self::Kept),
             None => Err(ConfigError::new(
-                MASTER_KEY,
+                names::MASTER_KEY,
                 "must be set because DATABASE_URL is not embedded: it encrypts the S3 secrets kept there. \
                  Make one with: openssl rand -hex 32",
             )),

@@ -9,14 +9,8 @@ use juststorage_core::application::access::{ClaimNames, ClaimPath, JwtRules, Key
 use juststorage_core::domain::address::Tenant;
 
 use super::listen::{is_loopback, timeout};
-use super::{ConfigError, Settings, duration};
-
-const SECRET: &str = "JUSTSTORAGE_JWT_SECRET";
-const JWKS: &str = "JUSTSTORAGE_JWT_JWKS";
-const EVERY: &str = "JUSTSTORAGE_JWT_JWKS_REFRESH";
-const LEAST: &str = "JUSTSTORAGE_JWT_JWKS_REFRESH_MIN";
-const TIMEOUT: &str = "JUSTSTORAGE_JWT_JWKS_TIMEOUT";
-const TENANT: &str = "JUSTSTORAGE_JWT_TENANT";
+use super::names::{JWT_JWKS, JWT_JWKS_REFRESH, JWT_SECRET};
+use super::{ConfigError, Settings, duration, names};
 
 /// Longest time that a fetch may take: a request may wait for it.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -50,17 +44,23 @@ impl JwtConfig {
     pub fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
         let source = match (&settings.jwt_secret, &settings.jwt_jwks) {
             (None, None) => {
-                let why = format!("needs {SECRET} or {JWKS}");
+                let why = format!("needs {JWT_SECRET} or {JWT_JWKS}");
                 return match dependent(settings).chain(of_url(settings)).find(|(_, value)| value.is_some()) {
                     Some((setting, _)) => Err(ConfigError::new(setting, why)),
                     None => Ok(None),
                 };
             }
             (Some(_), Some(_)) => {
-                return Err(ConfigError::new(JWKS, format!("cannot be set together with {SECRET}")));
+                return Err(ConfigError::new(
+                    names::JWT_JWKS,
+                    format!("cannot be set together with {JWT_SECRET}"),
+                ));
             }
             (Some(secret), None) if secret.len() < SECRET_BYTES_MIN => {
-                return Err(ConfigError::new(SECRET, format!("must have at least {SECRET_BYTES_MIN} bytes")));
+                return Err(ConfigError::new(
+                    names::JWT_SECRET,
+                    format!("must have at least {SECRET_BYTES_MIN} bytes"),
+                ));
             }
             (Some(secret), None) => JwtSource::Secret(secret.clone()),
             (None, Some(place)) if place.contains("://") => JwtSource::Url(url(place)?, pace(settings)?),
@@ -69,7 +69,7 @@ impl JwtConfig {
         if !matches!(source, JwtSource::Url(..))
             && let Some((setting, _)) = of_url(settings).find(|(_, value)| value.is_some())
         {
-            return Err(ConfigError::new(setting, format!("means nothing unless {JWKS} is a URL")));
+            return Err(ConfigError::new(setting, format!("means nothing unless {JWT_JWKS} is a URL")));
         }
         Ok(Some(Self { source, rules: rules(settings)? }))
     }
@@ -80,15 +80,15 @@ type Given<'s> = (&'static str, Option<&'s String>);
 /// The settings that mean nothing unless tokens are let in.
 fn dependent(settings: &Settings) -> impl Iterator<Item = Given<'_>> {
     [
-        ("JUSTSTORAGE_JWT_ISSUER", &settings.jwt_issuer),
-        ("JUSTSTORAGE_JWT_AUDIENCE", &settings.jwt_audience),
-        ("JUSTSTORAGE_JWT_CLAIM_SUBJECT", &settings.jwt_claim_subject),
-        ("JUSTSTORAGE_JWT_CLAIM_TENANT", &settings.jwt_claim_tenant),
-        ("JUSTSTORAGE_JWT_CLAIM_TENANTS", &settings.jwt_claim_tenants),
-        ("JUSTSTORAGE_JWT_CLAIM_NAMESPACES", &settings.jwt_claim_namespaces),
-        ("JUSTSTORAGE_JWT_CLAIM_RIGHTS", &settings.jwt_claim_rights),
-        (TENANT, &settings.jwt_tenant),
-        ("JUSTSTORAGE_JWT_RIGHTS_PREFIX", &settings.jwt_rights_prefix),
+        (names::JWT_ISSUER, &settings.jwt_issuer),
+        (names::JWT_AUDIENCE, &settings.jwt_audience),
+        (names::JWT_CLAIM_SUBJECT, &settings.jwt_claim_subject),
+        (names::JWT_CLAIM_TENANT, &settings.jwt_claim_tenant),
+        (names::JWT_CLAIM_TENANTS, &settings.jwt_claim_tenants),
+        (names::JWT_CLAIM_NAMESPACES, &settings.jwt_claim_namespaces),
+        (names::JWT_CLAIM_RIGHTS, &settings.jwt_claim_rights),
+        (names::JWT_TENANT, &settings.jwt_tenant),
+        (names::JWT_RIGHTS_PREFIX, &settings.jwt_rights_prefix),
     ]
     .into_iter()
     .map(|(setting, value)| (setting, value.as_ref()))
@@ -97,9 +97,9 @@ fn dependent(settings: &Settings) -> impl Iterator<Item = Given<'_>> {
 /// Those that mean nothing unless the keys are published at a URL.
 fn of_url(settings: &Settings) -> impl Iterator<Item = Given<'_>> {
     [
-        (EVERY, &settings.jwt_jwks_refresh),
-        (LEAST, &settings.jwt_jwks_refresh_min),
-        (TIMEOUT, &settings.jwt_jwks_timeout),
+        (names::JWT_JWKS_REFRESH, &settings.jwt_jwks_refresh),
+        (names::JWT_JWKS_REFRESH_MIN, &settings.jwt_jwks_refresh_min),
+        (names::JWT_JWKS_TIMEOUT, &settings.jwt_jwks_timeout),
     ]
     .into_iter()
     .map(|(setting, value)| (setting, value.as_ref()))
@@ -108,7 +108,7 @@ fn of_url(settings: &Settings) -> impl Iterator<Item = Given<'_>> {
 fn url(text: &str) -> Result<Uri, ConfigError> {
     let refused = || {
         ConfigError::new(
-            JWKS,
+            names::JWT_JWKS,
             "must be a file, or a URL such as https://id.example.com/keys: https, or http to a loopback address, \
              without user and password",
         )
@@ -133,21 +133,24 @@ fn pace(settings: &Settings) -> Result<KeySetPace, ConfigError> {
         Some(Ok(_)) => Err(ConfigError::new(setting, "must be at least 1s")),
         Some(Err(reason)) => Err(ConfigError::new(setting, reason)),
     };
-    let every = time(EVERY, &settings.jwt_jwks_refresh, 300)?;
+    let every = time(names::JWT_JWKS_REFRESH, &settings.jwt_jwks_refresh, 300)?;
     // Unless set, no longer than the other may be.
     let least = match &settings.jwt_jwks_refresh_min {
         None => every.min(Duration::from_secs(30)),
-        given => time(LEAST, given, 30)?,
+        given => time(names::JWT_JWKS_REFRESH_MIN, given, 30)?,
     };
     if every > EVERY_MAX {
-        return Err(ConfigError::new(EVERY, "must be at most 24h"));
+        return Err(ConfigError::new(names::JWT_JWKS_REFRESH, "must be at most 24h"));
     }
     if least > every {
-        return Err(ConfigError::new(LEAST, format!("must be at most as long as {EVERY}")));
+        return Err(ConfigError::new(
+            names::JWT_JWKS_REFRESH_MIN,
+            format!("must be at most as long as {JWT_JWKS_REFRESH}"),
+        ));
     }
-    let timeout = timeout(TIMEOUT, settings.jwt_jwks_timeout.as_deref(), 5)?;
+    let timeout = timeout(names::JWT_JWKS_TIMEOUT, settings.jwt_jwks_timeout.as_deref(), 5)?;
     if timeout > TIMEOUT_MAX {
-        return Err(ConfigError::new(TIMEOUT, "must be at most 60s"));
+        return Err(ConfigError::new(names::JWT_JWKS_TIMEOUT, "must be at most 60s"));
     }
     Ok(KeySetPace { every, least, timeout })
 }
@@ -160,18 +163,14 @@ fn rules(settings: &Settings) -> Result<JwtRules, ConfigError> {
     };
     let names = ClaimNames::default();
     let claims = ClaimNames {
-        subject: path("JUSTSTORAGE_JWT_CLAIM_SUBJECT", &settings.jwt_claim_subject, names.subject)?,
-        tenant: path("JUSTSTORAGE_JWT_CLAIM_TENANT", &settings.jwt_claim_tenant, names.tenant)?,
-        tenants: path("JUSTSTORAGE_JWT_CLAIM_TENANTS", &settings.jwt_claim_tenants, names.tenants)?,
-        namespaces: path(
-            "JUSTSTORAGE_JWT_CLAIM_NAMESPACES",
-            &settings.jwt_claim_namespaces,
-            names.namespaces,
-        )?,
-        rights: path("JUSTSTORAGE_JWT_CLAIM_RIGHTS", &settings.jwt_claim_rights, names.rights)?,
+        subject: path(names::JWT_CLAIM_SUBJECT, &settings.jwt_claim_subject, names.subject)?,
+        tenant: path(names::JWT_CLAIM_TENANT, &settings.jwt_claim_tenant, names.tenant)?,
+        tenants: path(names::JWT_CLAIM_TENANTS, &settings.jwt_claim_tenants, names.tenants)?,
+        namespaces: path(names::JWT_CLAIM_NAMESPACES, &settings.jwt_claim_namespaces, names.namespaces)?,
+        rights: path(names::JWT_CLAIM_RIGHTS, &settings.jwt_claim_rights, names.rights)?,
     };
     let tenant = settings.jwt_tenant.as_deref().map(Tenant::new).transpose();
-    let tenant = tenant.map_err(|invalid| ConfigError::new(TENANT, invalid.reason))?;
+    let tenant = tenant.map_err(|invalid| ConfigError::new(names::JWT_TENANT, invalid.reason))?;
     Ok(JwtRules {
         issuer: settings.jwt_issuer.clone(),
         audience: settings.jwt_audience.clone(),

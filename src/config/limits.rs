@@ -2,7 +2,7 @@
 
 use juststorage_core::domain::limits::{Limits, Quota};
 
-use super::{ConfigError, Settings, amount};
+use super::{ConfigError, Settings, amount, names};
 
 /// Requests per processor that the server works on at once before tenants take turns.
 const TURNS_PER_PROCESSOR: usize = 128;
@@ -24,15 +24,14 @@ impl LimitsConfig {
             let limit = text.as_deref().map(amount::parse).transpose();
             limit.map_err(|reason| ConfigError::new(setting, reason))
         };
-        let requests = read("JUSTSTORAGE_LIMIT_REQUESTS_PER_SECOND", &settings.limit_requests_per_second)?;
-        let concurrent = read("JUSTSTORAGE_LIMIT_CONCURRENT_REQUESTS", &settings.limit_concurrent_requests)?;
-        let upload =
-            read("JUSTSTORAGE_LIMIT_UPLOAD_BYTES_PER_SECOND", &settings.limit_upload_bytes_per_second)?;
+        let requests = read(names::LIMIT_REQUESTS_PER_SECOND, &settings.limit_requests_per_second)?;
+        let concurrent = read(names::LIMIT_CONCURRENT_REQUESTS, &settings.limit_concurrent_requests)?;
+        let upload = read(names::LIMIT_UPLOAD_BYTES_PER_SECOND, &settings.limit_upload_bytes_per_second)?;
         let download =
-            read("JUSTSTORAGE_LIMIT_DOWNLOAD_BYTES_PER_SECOND", &settings.limit_download_bytes_per_second)?;
+            read(names::LIMIT_DOWNLOAD_BYTES_PER_SECOND, &settings.limit_download_bytes_per_second)?;
         let quota = Quota {
-            bytes: read("JUSTSTORAGE_QUOTA_BYTES", &settings.quota_bytes)?,
-            objects: read("JUSTSTORAGE_QUOTA_OBJECTS", &settings.quota_objects)?,
+            bytes: read(names::QUOTA_BYTES, &settings.quota_bytes)?,
+            objects: read(names::QUOTA_OBJECTS, &settings.quota_objects)?,
         };
         let defaults = Limits {
             requests_per_second: requests,
@@ -43,17 +42,17 @@ impl LimitsConfig {
         };
         defaults.validate().map_err(|invalid| {
             let setting = match invalid.field {
-                "requests_per_second" => "JUSTSTORAGE_LIMIT_REQUESTS_PER_SECOND",
-                "concurrent_requests" => "JUSTSTORAGE_LIMIT_CONCURRENT_REQUESTS",
-                "upload_bytes_per_second" => "JUSTSTORAGE_LIMIT_UPLOAD_BYTES_PER_SECOND",
-                _ => "JUSTSTORAGE_LIMIT_DOWNLOAD_BYTES_PER_SECOND",
+                "requests_per_second" => names::LIMIT_REQUESTS_PER_SECOND,
+                "concurrent_requests" => names::LIMIT_CONCURRENT_REQUESTS,
+                "upload_bytes_per_second" => names::LIMIT_UPLOAD_BYTES_PER_SECOND,
+                _ => names::LIMIT_DOWNLOAD_BYTES_PER_SECOND,
             };
             ConfigError::new(setting, invalid.reason)
         })?;
-        let turns = match read("JUSTSTORAGE_TURNS", &settings.turns)?.map(usize::try_from) {
+        let turns = match read(names::TURNS, &settings.turns)?.map(usize::try_from) {
             None => TURNS_PER_PROCESSOR * juststorage_core::cores(),
             Some(Ok(turns)) if turns > 0 => turns,
-            Some(_) => return Err(ConfigError::new("JUSTSTORAGE_TURNS", "must be at least 1")),
+            Some(_) => return Err(ConfigError::new(names::TURNS, "must be at least 1")),
         };
         Ok(Self { defaults, turns })
     }

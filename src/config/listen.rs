@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use juststorage_core::domain::network::Network;
 
-use super::{ConfigError, Settings, amount, duration};
+use super::names::{TLS_CERT, TLS_KEY};
+use super::{ConfigError, Settings, amount, duration, names};
 
 /// The addresses of the two fronts, and the names by which clients reach them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,63 +53,58 @@ pub struct TlsConfig {
 
 impl TlsConfig {
     fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
-        const CERT: &str = "JUSTSTORAGE_TLS_CERT";
-        const KEY: &str = "JUSTSTORAGE_TLS_KEY";
         match (&settings.tls_cert, &settings.tls_key) {
             (None, None) => Ok(None),
             (Some(certificate), Some(key)) => {
                 Ok(Some(Self { certificate: certificate.into(), key: key.into() }))
             }
-            (Some(_), None) => Err(ConfigError::new(KEY, format!("must be set together with {CERT}"))),
-            (None, Some(_)) => Err(ConfigError::new(CERT, format!("must be set together with {KEY}"))),
+            (Some(_), None) => {
+                Err(ConfigError::new(names::TLS_KEY, format!("must be set together with {TLS_CERT}")))
+            }
+            (None, Some(_)) => {
+                Err(ConfigError::new(names::TLS_CERT, format!("must be set together with {TLS_KEY}")))
+            }
         }
     }
 }
 
-/// The setting of the address of administration.
-const ADMIN: &str = "JUSTSTORAGE_ADMIN_ADDR";
-
-/// The setting of the idle timeout.
-const IDLE: &str = "JUSTSTORAGE_IDLE_TIMEOUT";
-
-/// The setting of the stall timeout.
-const STALL: &str = "JUSTSTORAGE_STALL_TIMEOUT";
-
-/// The setting of the minimum rate, and its largest value.
-const RATE_MIN: &str = "JUSTSTORAGE_UPLOAD_RATE_MIN";
 const RATE_MIN_MAX: u64 = 32 << 10;
 
 impl ListenConfig {
     /// Validates `settings`.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        let native = address("JUSTSTORAGE_NATIVE_ADDR", settings.native_addr.as_deref(), 8080)?;
-        let s3 = address("JUSTSTORAGE_S3_ADDR", settings.s3_addr.as_deref(), 9000)?;
+        let native = address(names::NATIVE_ADDR, settings.native_addr.as_deref(), 8080)?;
+        let s3 = address(names::S3_ADDR, settings.s3_addr.as_deref(), 9000)?;
         if native == s3 && native.port() != 0 {
-            return Err(ConfigError::new("JUSTSTORAGE_S3_ADDR", "must differ from JUSTSTORAGE_NATIVE_ADDR"));
+            return Err(ConfigError::new(names::S3_ADDR, "must differ from JUSTSTORAGE_NATIVE_ADDR"));
         }
-        let admin = settings.admin_addr.as_deref().map(|text| address(ADMIN, Some(text), 0)).transpose()?;
+        let admin = settings
+            .admin_addr
+            .as_deref()
+            .map(|text| address(names::ADMIN_ADDR, Some(text), 0))
+            .transpose()?;
         if admin.is_some_and(|admin| admin.port() != 0 && (admin == native || admin == s3)) {
             let rule = "must differ from JUSTSTORAGE_NATIVE_ADDR and JUSTSTORAGE_S3_ADDR";
-            return Err(ConfigError::new(ADMIN, rule));
+            return Err(ConfigError::new(names::ADMIN_ADDR, rule));
         }
         let s3_domain = settings.s3_domain.as_deref().map(domain).transpose()?;
         let s3_public_url = settings.s3_public_url.as_deref().map(public_url).transpose()?;
         let region = settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
         if !juststorage_s3_gateway::is_region(&region) {
             return Err(ConfigError::new(
-                "JUSTSTORAGE_REGION",
+                names::REGION,
                 "must be up to 128 visible ASCII characters without slash and comma",
             ));
         }
         let tls = TlsConfig::new(settings)?;
-        let idle_timeout = timeout(IDLE, settings.idle_timeout.as_deref(), 75)?;
-        let stall_timeout = timeout(STALL, settings.stall_timeout.as_deref(), 60)?;
+        let idle_timeout = timeout(names::IDLE_TIMEOUT, settings.idle_timeout.as_deref(), 75)?;
+        let stall_timeout = timeout(names::STALL_TIMEOUT, settings.stall_timeout.as_deref(), 60)?;
         let upload_rate_min = match settings.upload_rate_min.as_deref().map(amount::parse) {
             None => 4 << 10,
             Some(Ok(rate)) if rate <= RATE_MIN_MAX => rate,
             // An honest client may have no more than 64 KiB/s.
-            Some(Ok(_)) => return Err(ConfigError::new(RATE_MIN, "must be at most 32KiB")),
-            Some(Err(reason)) => return Err(ConfigError::new(RATE_MIN, reason)),
+            Some(Ok(_)) => return Err(ConfigError::new(names::UPLOAD_RATE_MIN, "must be at most 32KiB")),
+            Some(Err(reason)) => return Err(ConfigError::new(names::UPLOAD_RATE_MIN, reason)),
         };
         let s3_sigv2 = settings.s3_sigv2 == Some(true);
         let s3_acls = settings.s3_acls == Some(true);
@@ -193,7 +189,7 @@ fn networks(text: &str) -> Result<Vec<Network>, ConfigError> {
     let read = |name| {
         Network::parse(name).ok_or_else(|| {
             let reason = "must be IP addresses or ranges of them, behind commas, such as 10.0.0.0/8,::1";
-            ConfigError::new("JUSTSTORAGE_TRUSTED_PROXIES", reason)
+            ConfigError::new(names::TRUSTED_PROXIES, reason)
         })
     };
     names.map(read).collect()
@@ -202,7 +198,7 @@ fn networks(text: &str) -> Result<Vec<Network>, ConfigError> {
 fn public_url(text: &str) -> Result<String, ConfigError> {
     let refused = || {
         let reason = "must be a URL such as https://s3.example.com: http or https, a host, no query";
-        ConfigError::new("JUSTSTORAGE_S3_PUBLIC_URL", reason)
+        ConfigError::new(names::S3_PUBLIC_URL, reason)
     };
     let url: axum::http::Uri = text.parse().map_err(|_| refused())?;
     let host = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
@@ -228,6 +224,6 @@ fn domain(text: &str) -> Result<String, ConfigError> {
         Ok(name)
     } else {
         let reason = "must be a DNS name such as s3.example.com, without scheme and port";
-        Err(ConfigError::new("JUSTSTORAGE_S3_DOMAIN", reason))
+        Err(ConfigError::new(names::S3_DOMAIN, reason))
     }
 }

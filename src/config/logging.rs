@@ -1,6 +1,6 @@
 //! Log settings.
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Settings, names};
 
 /// `RUST_LOG` and `JUSTSTORAGE_LOG_FORMAT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,20 +26,20 @@ impl LogConfig {
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
         if let Some(directives) = &settings.log {
             tracing_subscriber::EnvFilter::try_new(directives)
-                .map_err(|error| ConfigError::new("RUST_LOG", error.to_string()))?;
+                .map_err(|error| ConfigError::new(names::RUST_LOG, error.to_string()))?;
             if let Some(word) = without_level(directives) {
                 let meant = if word.eq_ignore_ascii_case("warning") { "warn" } else { "info" };
                 let reason = format!(
                     "{word:?} says no level, and would silence everything else, the audit log too: write a level (off, \
                      error, warn, info, debug, trace), such as {meant}, or TARGET=LEVEL"
                 );
-                return Err(ConfigError::new("RUST_LOG", reason));
+                return Err(ConfigError::new(names::RUST_LOG, reason));
             }
         }
         let format = match settings.log_format.as_deref() {
             None | Some("text") => LogFormat::Text,
             Some("json") => LogFormat::Json,
-            Some(_) => return Err(ConfigError::new("JUSTSTORAGE_LOG_FORMAT", "must be text or json")),
+            Some(_) => return Err(ConfigError::new(names::LOG_FORMAT, "must be text or json")),
         };
         Ok(Self { directives: settings.log.clone(), format })
     }

@@ -11,6 +11,7 @@ pub mod jwt;
 pub mod limits;
 pub mod listen;
 pub mod logging;
+pub mod names;
 pub mod settings;
 pub mod storage;
 
@@ -79,9 +80,9 @@ impl Config {
             None => Ok(default),
             Some(text) => duration::parse(text).map_err(|reason| ConfigError::new(setting, reason)),
         };
-        let upload_expiry = age("JUSTSTORAGE_UPLOAD_EXPIRY", settings.upload_expiry.as_deref(), 7 * DAY)?;
+        let upload_expiry = age(names::UPLOAD_EXPIRY, settings.upload_expiry.as_deref(), 7 * DAY)?;
         if upload_expiry.is_zero() {
-            return Err(ConfigError::new("JUSTSTORAGE_UPLOAD_EXPIRY", "must be longer than 0s"));
+            return Err(ConfigError::new(names::UPLOAD_EXPIRY, "must be longer than 0s"));
         }
         let lifecycle_day = lifecycle_day(settings)?;
         Ok(Self {
@@ -90,9 +91,9 @@ impl Config {
             master_key: MasterKeySource::new(settings, &storage)?,
             upload_expiry,
             lifecycle_day,
-            scrub_every: age("JUSTSTORAGE_SCRUB_EVERY", settings.scrub_every.as_deref(), 14 * DAY)?,
+            scrub_every: age(names::SCRUB_EVERY, settings.scrub_every.as_deref(), 14 * DAY)?,
             shutdown_grace: age(
-                "JUSTSTORAGE_SHUTDOWN_GRACE",
+                names::SHUTDOWN_GRACE,
                 settings.shutdown_grace.as_deref(),
                 Duration::from_secs(30),
             )?,
@@ -104,13 +105,12 @@ impl Config {
 
 /// `JUSTSTORAGE_LIFECYCLE_DAY`. Below a second, the worker could not keep up.
 pub fn lifecycle_day(settings: &Settings) -> Result<Day, ConfigError> {
-    const SETTING: &str = "JUSTSTORAGE_LIFECYCLE_DAY";
     let Some(text) = settings.lifecycle_day.as_deref() else { return Ok(Day::REAL) };
-    let length = duration::parse(text).map_err(|reason| ConfigError::new(SETTING, reason))?;
+    let length = duration::parse(text).map_err(|reason| ConfigError::new(names::LIFECYCLE_DAY, reason))?;
     if (Duration::from_secs(1)..=DAY).contains(&length) {
         return Ok(Day::of(length));
     }
-    Err(ConfigError::new(SETTING, "must be 1s to 24h"))
+    Err(ConfigError::new(names::LIFECYCLE_DAY, "must be 1s to 24h"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::{ConfigError, names};
 
 /// Every setting, as given by flag or environment (clap lets the flag win) or by file.
 ///
@@ -22,19 +22,19 @@ use super::ConfigError;
 pub struct Settings {
     /// Directory of all data: the embedded database, both tiers, the lock file, the master key. Created with
     /// mode 0700 if it does not exist [default: ./data]
-    #[arg(long, global = true, env = "JUSTSTORAGE_DATA_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = names::DATA_DIR, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
     /// Where the metadata is stored: `sqlite://PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` for production
     /// [default: sqlite://DATA_DIR/metadata.db]
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, global = true, env = names::DATABASE_URL, hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
     /// Most connections to PostgreSQL, 2 to 1000; a pooler must offer as many [default: 16]
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_DATABASE_CONNECTIONS",
+        env = names::DATABASE_CONNECTIONS,
         value_name = "NUMBER",
         hide_short_help = true
     )]
@@ -43,41 +43,35 @@ pub struct Settings {
     /// Whether statements are prepared by name on PostgreSQL; false behind a pooler in transaction mode that cannot
     /// keep prepared statements apart (PgBouncer before 1.21) [default: true]
     #[arg(
-        long, global = true, env = "JUSTSTORAGE_DATABASE_PREPARED", value_name = "BOOL", num_args = 0..=1,
+        long, global = true, env = names::DATABASE_PREPARED, value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
         hide_short_help = true
     )]
     pub database_prepared: Option<bool>,
 
     /// The hot tier, for new objects unless they ask for the other [default: `file://DATA_DIR/hot`]
-    #[arg(long, global = true, env = "JUSTSTORAGE_HOT_URL", value_name = "URL", hide_short_help = true)]
+    #[arg(long, global = true, env = names::HOT_URL, value_name = "URL", hide_short_help = true)]
     pub hot_url: Option<String>,
 
     /// The cold tier [default: `file://DATA_DIR/cold`]
-    #[arg(long, global = true, env = "JUSTSTORAGE_COLD_URL", value_name = "URL", hide_short_help = true)]
+    #[arg(long, global = true, env = names::COLD_URL, value_name = "URL", hide_short_help = true)]
     pub cold_url: Option<String>,
 
     /// Bytes that uploads leave free on the file systems of the tiers and of the embedded database, so that deletes,
     /// garbage collection and a start work when they are full: such as 10GiB [default: a twentieth, 1GiB at most]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_RESERVE_BYTES",
-        value_name = "AMOUNT",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::RESERVE_BYTES, value_name = "AMOUNT", hide_short_help = true)]
     pub reserve_bytes: Option<String>,
 
     /// URL of a server whose admin API `key`, `bucket`, `limits`, `stats` and `stuck` use in place of the database, such as
     /// https://store.example:8080 [default: none]
-    #[arg(long, global = true, env = "JUSTSTORAGE_URL", value_name = "URL", hide_short_help = true)]
+    #[arg(long, global = true, env = names::URL, value_name = "URL", hide_short_help = true)]
     pub url: Option<String>,
 
     /// API token for that URL. Prefer the environment: every user of the machine sees flags [default: none]
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_TOKEN",
+        env = names::TOKEN,
         hide_env_values = true,
         value_name = "TOKEN",
         hide_short_help = true
@@ -85,7 +79,7 @@ pub struct Settings {
     pub token: Option<String>,
 
     /// Address of the native API; port 0 takes a free port [default: 127.0.0.1:8080]
-    #[arg(long, global = true, env = "JUSTSTORAGE_NATIVE_ADDR", value_name = "IP:PORT")]
+    #[arg(long, global = true, env = names::NATIVE_ADDR, value_name = "IP:PORT")]
     pub native_addr: Option<String>,
 
     /// Address of the admin API, `/metrics` and the console, which the native address then has no more; it has the
@@ -93,86 +87,62 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_ADMIN_ADDR",
+        env = names::ADMIN_ADDR,
         value_name = "IP:PORT",
         hide_short_help = true
     )]
     pub admin_addr: Option<String>,
 
     /// Address of the S3 front; port 0 takes a free port [default: 127.0.0.1:9000]
-    #[arg(long, global = true, env = "JUSTSTORAGE_S3_ADDR", value_name = "IP:PORT")]
+    #[arg(long, global = true, env = names::S3_ADDR, value_name = "IP:PORT")]
     pub s3_addr: Option<String>,
 
     /// Domain for `BUCKET.DOMAIN` (virtual-host style); path style always works
     /// [default: none]
-    #[arg(long, global = true, env = "JUSTSTORAGE_S3_DOMAIN", value_name = "NAME", hide_short_help = true)]
+    #[arg(long, global = true, env = names::S3_DOMAIN, value_name = "NAME", hide_short_help = true)]
     pub s3_domain: Option<String>,
 
     /// URL by which clients reach the S3 front, for answers and printed examples; `https://s3.example.com`
     /// [default: the host of each request]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_S3_PUBLIC_URL",
-        value_name = "URL",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::S3_PUBLIC_URL, value_name = "URL", hide_short_help = true)]
     pub s3_public_url: Option<String>,
 
     /// Certificate chain in PEM: both fronts then speak TLS and nothing else. Read again when it changes
     /// [default: none]
-    #[arg(long, global = true, env = "JUSTSTORAGE_TLS_CERT", value_name = "FILE", hide_short_help = true)]
+    #[arg(long, global = true, env = names::TLS_CERT, value_name = "FILE", hide_short_help = true)]
     pub tls_cert: Option<PathBuf>,
 
     /// The certificate's private key in PEM [default: none]
-    #[arg(long, global = true, env = "JUSTSTORAGE_TLS_KEY", value_name = "FILE", hide_short_help = true)]
+    #[arg(long, global = true, env = names::TLS_KEY, value_name = "FILE", hide_short_help = true)]
     pub tls_key: Option<PathBuf>,
 
     /// How long a client may take to send a request's headers, and a connection may be idle: a number and ms,
     /// s, m, h or d [default: 75s]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_IDLE_TIMEOUT",
-        value_name = "DURATION",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::IDLE_TIMEOUT, value_name = "DURATION", hide_short_help = true)]
     pub idle_timeout: Option<String>,
 
     /// How long a request's body may bring no byte, and a client may read no byte of an answer, before it is
     /// cut off [default: 60s]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_STALL_TIMEOUT",
-        value_name = "DURATION",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::STALL_TIMEOUT, value_name = "DURATION", hide_short_help = true)]
     pub stall_timeout: Option<String>,
 
     /// Minimum bytes per second of a request's body, over any STALL_TIMEOUT; slower ones are cut off. At most
     /// 32KiB; 0: no minimum [default: 4KiB]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_UPLOAD_RATE_MIN",
-        value_name = "AMOUNT",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::UPLOAD_RATE_MIN, value_name = "AMOUNT", hide_short_help = true)]
     pub upload_rate_min: Option<String>,
 
     /// The region in answers to S3 clients, which may sign for any [default: us-east-1]
-    #[arg(long, global = true, env = "JUSTSTORAGE_REGION", value_name = "NAME", hide_short_help = true)]
+    #[arg(long, global = true, env = names::REGION, value_name = "NAME", hide_short_help = true)]
     pub region: Option<String>,
 
     /// Whether the native API requires credentials: `required`, or `disabled` [default: disabled if
     /// NATIVE_ADDR and ADMIN_ADDR are loopback addresses, required otherwise]
-    #[arg(long, global = true, env = "JUSTSTORAGE_AUTH", value_name = "MODE")]
+    #[arg(long, global = true, env = names::AUTH, value_name = "MODE")]
     pub auth: Option<String>,
 
     /// Allow `--auth disabled` on an address that other machines can reach
     #[arg(
-        long, global = true, env = "JUSTSTORAGE_INSECURE", value_name = "BOOL", num_args = 0..=1,
+        long, global = true, env = names::INSECURE, value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
         hide_short_help = true
     )]
@@ -180,13 +150,7 @@ pub struct Settings {
 
     /// Access key of the root credential, which has all rights on S3 [default: juststorage if S3_ADDR is a
     /// loopback address; required otherwise]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_S3_ROOT_ACCESS_KEY",
-        value_name = "TEXT",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::S3_ROOT_ACCESS_KEY, value_name = "TEXT", hide_short_help = true)]
     pub s3_root_access_key: Option<String>,
 
     /// Its secret key; at least 16 characters if S3_ADDR is not a loopback address. Prefer the environment:
@@ -194,7 +158,7 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_S3_ROOT_SECRET_KEY",
+        env = names::S3_ROOT_SECRET_KEY,
         hide_env_values = true,
         value_name = "TEXT",
         hide_short_help = true
@@ -207,7 +171,7 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_MASTER_KEY",
+        env = names::MASTER_KEY,
         hide_env_values = true,
         value_name = "HEX",
         hide_short_help = true
@@ -216,75 +180,39 @@ pub struct Settings {
 
     /// Where identical content is stored once: inside a `space`, across the spaces of a `tenant`, or
     /// across the whole `store` [default: tenant]
-    #[arg(long, global = true, env = "JUSTSTORAGE_DEDUP", value_name = "SCOPE", hide_short_help = true)]
+    #[arg(long, global = true, env = names::DEDUP, value_name = "SCOPE", hide_short_help = true)]
     pub dedup: Option<String>,
 
     /// Age at which an unfinished multipart upload is aborted: a number and s, m, h or d [default: 7d]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_UPLOAD_EXPIRY",
-        value_name = "DURATION",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::UPLOAD_EXPIRY, value_name = "DURATION", hide_short_help = true)]
     pub upload_expiry: Option<String>,
 
     /// For tests only: length of a day in lifecycle rules, 1s to 24h. If it is shorter, objects are removed
     /// that much earlier [default: 24h]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_LIFECYCLE_DAY",
-        value_name = "DURATION",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::LIFECYCLE_DAY, value_name = "DURATION", hide_short_help = true)]
     pub lifecycle_day: Option<String>,
 
     /// Time from the start of a scrub pass, which reads every blob slowly and quarantines damaged ones, to the
     /// start of the next one: a number and s, m, h or d; 0s: no scrubbing [default: 14d]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_SCRUB_EVERY",
-        value_name = "DURATION",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::SCRUB_EVERY, value_name = "DURATION", hide_short_help = true)]
     pub scrub_every: Option<String>,
 
     /// How long a data file without references is kept before it is removed, so that a backup of the database
     /// finds its bytes in the tiers: a number and s, m, h or d; 0s: removed at once [default: 1h]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_RETENTION",
-        value_name = "DURATION",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::RETENTION, value_name = "DURATION", hide_short_help = true)]
     pub retention: Option<String>,
 
     /// How long open requests may take after SIGTERM: a number and s, m, h or d [default: 30s]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_SHUTDOWN_GRACE",
-        value_name = "DURATION",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::SHUTDOWN_GRACE, value_name = "DURATION", hide_short_help = true)]
     pub shutdown_grace: Option<String>,
 
     /// What is logged, to standard error: a level, or directives such as `info,juststorage_core=debug`
     /// [default: info for serve, warn for other commands]
-    #[arg(long, global = true, env = "RUST_LOG", value_name = "DIRECTIVES")]
+    #[arg(long, global = true, env = names::RUST_LOG, value_name = "DIRECTIVES")]
     pub log: Option<String>,
 
     /// How it is logged: `text` or `json` [default: text]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_LOG_FORMAT",
-        value_name = "FORMAT",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::LOG_FORMAT, value_name = "FORMAT", hide_short_help = true)]
     pub log_format: Option<String>,
 
     /// Accepts JSON web tokens signed with this secret (HS256); at least 32 bytes. Prefer the environment
@@ -292,7 +220,7 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_JWT_SECRET",
+        env = names::JWT_SECRET,
         hide_env_values = true,
         value_name = "TEXT",
         hide_short_help = true
@@ -302,20 +230,14 @@ pub struct Settings {
     /// Accepts JSON web tokens signed with a key of this JWK set (RS256, ES256, EdDSA, HS256): a file, read again when
     /// it changes, or the https URL where an identity provider publishes it (http only to a loopback address) [default:
     /// none]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_JWT_JWKS",
-        value_name = "FILE|URL",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::JWT_JWKS, value_name = "FILE|URL", hide_short_help = true)]
     pub jwt_jwks: Option<String>,
 
     /// How often the JWK set is fetched from its URL: 1s to 24h [default: 5m]
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_JWT_JWKS_REFRESH",
+        env = names::JWT_JWKS_REFRESH,
         value_name = "DURATION",
         hide_short_help = true
     )]
@@ -326,7 +248,7 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_JWT_JWKS_REFRESH_MIN",
+        env = names::JWT_JWKS_REFRESH_MIN,
         value_name = "DURATION",
         hide_short_help = true
     )]
@@ -336,55 +258,31 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_JWT_JWKS_TIMEOUT",
+        env = names::JWT_JWKS_TIMEOUT,
         value_name = "DURATION",
         hide_short_help = true
     )]
     pub jwt_jwks_timeout: Option<String>,
 
     /// Required issuer of JSON web tokens (`iss`) [default: any]
-    #[arg(long, global = true, env = "JUSTSTORAGE_JWT_ISSUER", value_name = "TEXT", hide_short_help = true)]
+    #[arg(long, global = true, env = names::JWT_ISSUER, value_name = "TEXT", hide_short_help = true)]
     pub jwt_issuer: Option<String>,
 
     /// Required audience of JSON web tokens (`aud`) [default: none; a token that names an audience is refused]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_JWT_AUDIENCE",
-        value_name = "TEXT",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::JWT_AUDIENCE, value_name = "TEXT", hide_short_help = true)]
     pub jwt_audience: Option<String>,
 
     /// Name of the claim that identifies the holder of a JSON web token in logs. Dots lead into other claims, as in
     /// realm_access.roles; a dot inside a name is written `\.` [default: sub]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_JWT_CLAIM_SUBJECT",
-        value_name = "PATH",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::JWT_CLAIM_SUBJECT, value_name = "PATH", hide_short_help = true)]
     pub jwt_claim_subject: Option<String>,
 
     /// Name of the claim with the tenant [default: tenant]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_JWT_CLAIM_TENANT",
-        value_name = "PATH",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::JWT_CLAIM_TENANT, value_name = "PATH", hide_short_help = true)]
     pub jwt_claim_tenant: Option<String>,
 
     /// Name of the claim with a list of tenants [default: tenants]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_JWT_CLAIM_TENANTS",
-        value_name = "PATH",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::JWT_CLAIM_TENANTS, value_name = "PATH", hide_short_help = true)]
     pub jwt_claim_tenants: Option<String>,
 
     /// Name of the claim with the namespaces, or prefixes such as `team-*`; a token without it opens all namespaces of
@@ -392,41 +290,29 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_JWT_CLAIM_NAMESPACES",
+        env = names::JWT_CLAIM_NAMESPACES,
         value_name = "PATH",
         hide_short_help = true
     )]
     pub jwt_claim_namespaces: Option<String>,
 
     /// Name of the claim with the rights: read, write, delete, admin; other words are ignored [default: scope]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_JWT_CLAIM_RIGHTS",
-        value_name = "PATH",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::JWT_CLAIM_RIGHTS, value_name = "PATH", hide_short_help = true)]
     pub jwt_claim_rights: Option<String>,
 
     /// Tenant of JSON web tokens that name no tenant [default: none; they are refused]
-    #[arg(long, global = true, env = "JUSTSTORAGE_JWT_TENANT", value_name = "NAME", hide_short_help = true)]
+    #[arg(long, global = true, env = names::JWT_TENANT, value_name = "NAME", hide_short_help = true)]
     pub jwt_tenant: Option<String>,
 
     /// Prefix of rights in that claim, such as `store:` for `store:read`; words without it are ignored [default: none]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_JWT_RIGHTS_PREFIX",
-        value_name = "TEXT",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::JWT_RIGHTS_PREFIX, value_name = "TEXT", hide_short_help = true)]
     pub jwt_rights_prefix: Option<String>,
 
     /// The master key before this one, until `key rotate-master` has run. Prefer the environment [default: none]
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_MASTER_KEY_PREVIOUS",
+        env = names::MASTER_KEY_PREVIOUS,
         hide_env_values = true,
         value_name = "HEX",
         hide_short_help = true
@@ -437,7 +323,7 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_LIMIT_REQUESTS_PER_SECOND",
+        env = names::LIMIT_REQUESTS_PER_SECOND,
         value_name = "NUMBER",
         hide_short_help = true
     )]
@@ -447,7 +333,7 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_LIMIT_CONCURRENT_REQUESTS",
+        env = names::LIMIT_CONCURRENT_REQUESTS,
         value_name = "NUMBER",
         hide_short_help = true
     )]
@@ -457,7 +343,7 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_LIMIT_UPLOAD_BYTES_PER_SECOND",
+        env = names::LIMIT_UPLOAD_BYTES_PER_SECOND,
         value_name = "AMOUNT",
         hide_short_help = true
     )]
@@ -467,40 +353,28 @@ pub struct Settings {
     #[arg(
         long,
         global = true,
-        env = "JUSTSTORAGE_LIMIT_DOWNLOAD_BYTES_PER_SECOND",
+        env = names::LIMIT_DOWNLOAD_BYTES_PER_SECOND,
         value_name = "AMOUNT",
         hide_short_help = true
     )]
     pub limit_download_bytes_per_second: Option<String>,
 
     /// Bytes that a tenant may store, in all versions of all its objects [default: no limit]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_QUOTA_BYTES",
-        value_name = "AMOUNT",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::QUOTA_BYTES, value_name = "AMOUNT", hide_short_help = true)]
     pub quota_bytes: Option<String>,
 
     /// Objects that a tenant may store, versions included [default: no limit]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_QUOTA_OBJECTS",
-        value_name = "NUMBER",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::QUOTA_OBJECTS, value_name = "NUMBER", hide_short_help = true)]
     pub quota_objects: Option<String>,
 
     /// Requests that the server works on at once before tenants take turns [default: 128 per processor]
-    #[arg(long, global = true, env = "JUSTSTORAGE_TURNS", value_name = "NUMBER", hide_short_help = true)]
+    #[arg(long, global = true, env = names::TURNS, value_name = "NUMBER", hide_short_help = true)]
     pub turns: Option<String>,
 
     /// Accept S3 requests that very old clients sign with Signature Version 2 (SHA-1, no expiry of the header's
     /// signature beyond its date); if off, such requests are refused with a message that says so [default: false]
     #[arg(
-        long, global = true, env = "JUSTSTORAGE_S3_SIGV2", value_name = "BOOL", num_args = 0..=1,
+        long, global = true, env = names::S3_SIGV2, value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
         hide_short_help = true
     )]
@@ -509,7 +383,7 @@ pub struct Settings {
     /// Let the ACLs public-read, public-read-write and authenticated-read on S3 buckets and objects grant access to
     /// others than the owner, also without a signature; if off, they are refused [default: false]
     #[arg(
-        long, global = true, env = "JUSTSTORAGE_S3_ACLS", value_name = "BOOL", num_args = 0..=1,
+        long, global = true, env = names::S3_ACLS, value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(),
         hide_short_help = true
     )]
@@ -518,13 +392,7 @@ pub struct Settings {
     /// Addresses of the reverse proxies in front, or ranges of them, behind commas: what they say of their clients in
     /// `X-Forwarded-For` and `X-Forwarded-Proto` counts for the conditions aws:SourceIp and aws:SecureTransport of bucket
     /// policies [default: none]
-    #[arg(
-        long,
-        global = true,
-        env = "JUSTSTORAGE_TRUSTED_PROXIES",
-        value_name = "LIST",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, env = names::TRUSTED_PROXIES, value_name = "LIST", hide_short_help = true)]
     pub trusted_proxies: Option<String>,
 }
 
@@ -532,15 +400,12 @@ impl Settings {
     /// Reads the TOML file at `path`. An unknown name is an error, never ignored.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError::new("JUSTSTORAGE_CONFIG", format!("cannot read {}: {error}", path.display()))
+            ConfigError::new(names::CONFIG, format!("cannot read {}: {error}", path.display()))
         })?;
         // The message quotes the offending line, which may hold a secret: only where and why is repeated.
         toml::from_str(&text).map_err(|error: toml::de::Error| {
             let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-            ConfigError::new(
-                "JUSTSTORAGE_CONFIG",
-                format!("{}, line {line}: {}", path.display(), error.message()),
-            )
+            ConfigError::new(names::CONFIG, format!("{}, line {line}: {}", path.display(), error.message()))
         })
     }
 

@@ -8,7 +8,7 @@ use juststorage_core::domain::space::DedupScope;
 use juststorage_core::infrastructure::metadata::Connections;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use super::{ConfigError, Settings, amount, duration};
+use super::{ConfigError, Settings, amount, duration, names};
 
 /// Characters that must be escaped in the path of a `sqlite://` URL.
 const PATH_ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
@@ -45,27 +45,26 @@ impl StorageConfig {
             Some(url) => DatabaseUrl::parse(url)?,
             None => DatabaseUrl::embedded(&data_dir.join("metadata.db"))?,
         };
-        let hot = TierUrl::parse("JUSTSTORAGE_HOT_URL", settings.hot_url.as_deref(), &data_dir.join("hot"))?;
-        let cold =
-            TierUrl::parse("JUSTSTORAGE_COLD_URL", settings.cold_url.as_deref(), &data_dir.join("cold"))?;
+        let hot = TierUrl::parse(names::HOT_URL, settings.hot_url.as_deref(), &data_dir.join("hot"))?;
+        let cold = TierUrl::parse(names::COLD_URL, settings.cold_url.as_deref(), &data_dir.join("cold"))?;
         if hot == cold {
-            return Err(ConfigError::new("JUSTSTORAGE_COLD_URL", "must differ from JUSTSTORAGE_HOT_URL"));
+            return Err(ConfigError::new(names::COLD_URL, "must differ from JUSTSTORAGE_HOT_URL"));
         }
         let dedup = match settings.dedup.as_deref() {
             None | Some("tenant") => DedupScope::Tenant,
             Some("space") => DedupScope::Space,
             Some("store") => DedupScope::Store,
             Some(_) => {
-                return Err(ConfigError::new("JUSTSTORAGE_DEDUP", "must be space, tenant or store"));
+                return Err(ConfigError::new(names::DEDUP, "must be space, tenant or store"));
             }
         };
         let connections = connections(settings)?;
         let reserve = settings.reserve_bytes.as_deref().map(amount::parse).transpose();
-        let reserve = reserve.map_err(|reason| ConfigError::new("JUSTSTORAGE_RESERVE_BYTES", reason))?;
+        let reserve = reserve.map_err(|reason| ConfigError::new(names::RESERVE_BYTES, reason))?;
         let retention = match settings.retention.as_deref() {
             None => RETENTION,
             Some(text) => {
-                duration::parse(text).map_err(|reason| ConfigError::new("JUSTSTORAGE_RETENTION", reason))?
+                duration::parse(text).map_err(|reason| ConfigError::new(names::RETENTION, reason))?
             }
         };
         Ok(Self { data_dir, database, connections, hot, cold, dedup, reserve, retention })
@@ -74,12 +73,12 @@ impl StorageConfig {
 
 /// Connections to PostgreSQL.
 fn connections(settings: &Settings) -> Result<Connections, ConfigError> {
-    const SETTING: &str = "JUSTSTORAGE_DATABASE_CONNECTIONS";
     let mut connections = Connections::default();
     if let Some(text) = &settings.database_connections {
         let most = text.trim().parse().ok().filter(|most| (2..=1000).contains(most));
-        connections.most =
-            most.ok_or_else(|| ConfigError::new(SETTING, "must be a whole number, 2 to 1000"))?;
+        connections.most = most.ok_or_else(|| {
+            ConfigError::new(names::DATABASE_CONNECTIONS, "must be a whole number, 2 to 1000")
+        })?;
     }
     connections.prepared = settings.database_prepared.unwrap_or(connections.prepared);
     Ok(connections)
@@ -96,16 +95,15 @@ impl DatabaseUrl {
             Ok(Self(url.to_owned()))
         } else {
             Err(ConfigError::new(
-                "DATABASE_URL",
+                names::DATABASE_URL,
                 "must begin with sqlite:// or postgres://, and name a file or server",
             ))
         }
     }
 
     fn embedded(path: &Path) -> Result<Self, ConfigError> {
-        let path = path
-            .to_str()
-            .ok_or_else(|| ConfigError::new("JUSTSTORAGE_DATA_DIR", "must be a path in UTF-8"))?;
+        let path =
+            path.to_str().ok_or_else(|| ConfigError::new(names::DATA_DIR, "must be a path in UTF-8"))?;
         Ok(Self(format!("sqlite://{}", utf8_percent_encode(path, PATH_ESCAPED))))
     }
 
