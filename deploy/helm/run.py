@@ -68,12 +68,14 @@ def get(port, path):
         connection.close()
 
 
-def probe(container, name, ports):
+def probe(server, container, name, ports):
     """Asks as the kubelet does, as often as it does."""
     about = container[name]
     for _ in range(about["failureThreshold"]):
         if get(ports[about["httpGet"]["port"]], about["httpGet"]["path"]) == 200:
             return
+        if server.poll() is not None:
+            raise SystemExit(f"the server ended with {server.returncode}")
         time.sleep(about["periodSeconds"])
     raise SystemExit(f"{name} failed {about['failureThreshold']} times")
 
@@ -95,7 +97,7 @@ def main():
             server = subprocess.Popen([program], env={"PATH": os.environ["PATH"], **variables}, cwd=directory, stdout=log, stderr=log)
         try:
             for name in ("startupProbe", "livenessProbe", "readinessProbe"):
-                probe(container, name, ports)
+                probe(server, container, name, ports)
             for tier in ("hot/hot", "cold/segments"):
                 if not (directory / tier / "juststorage-tier.json").exists():
                     raise SystemExit(f"the {tier} tier does not lie on its volume")
