@@ -135,7 +135,7 @@ scenario("Home shows health, savings, requests and findings", async (page) => {
   await api("POST", "/v1/admin/credentials", { json: { kind: "api", tenant: TENANT, rights: ["read"], description: "ends soon", expires_in_seconds: 3600 } });
   await enter(page);
   await page.getByText("Ready", { exact: true }).waitFor();
-  await page.getByText("Version ").waitFor();
+  await page.getByText(/^Version \d/).waitFor();
   await page.getByText("will expire").waitFor();
   await page.getByRole("heading", { name: "Free space" }).waitFor();
   await settled(page);

@@ -26,7 +26,7 @@ scenario("five tasks, each under a minute", async () => {
   for (let i = 0; i < 30; i += 1) await write("models", `runs/2026-11-${String(i + 1).padStart(2, "0")}/loss.json`, `{"run": ${i}, "loss": ${(1 / (i + 1)).toFixed(4)}}`, { "Content-Type": "application/json" });
   const same = "The same weights, stored once. ".repeat(40_000);
   for (const name of ["a", "b", "c"]) await write("models", `weights/${name}.bin`, same, { "Content-Type": "application/octet-stream" });
-  const page = await open({ viewport: { width: 960, height: 700 } });
+  const page = await open({ viewport: { width: 900, height: 600 } });
   await enter(page);
 
   await task("find", page, async () => {
