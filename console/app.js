@@ -75,6 +75,7 @@ async function show() {
   const [name, parts, params] = place();
   const found = PLACES.find(([known, , , seen]) => known === name && seen());
   frame(name);
+  main.setAttribute("aria-busy", "true");
   let content;
   let title = "Not here";
   if (found) {
@@ -90,6 +91,7 @@ async function show() {
   if (mine !== turn) return;
   document.title = `${title} – JustStorage`;
   put(main, content, transfers());
+  main.setAttribute("aria-busy", "false");
   const heading = main.querySelector("h1");
   if (heading && document.activeElement === document.body) {
     heading.tabIndex = -1;

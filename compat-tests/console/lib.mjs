@@ -65,7 +65,11 @@ export async function enter(page, token = TOKEN, place = "#/home") {
 
 /** Goes to a place of the console, by its address. */
 export async function go(page, place) {
-  await page.evaluate((hash) => { location.hash = hash; }, place);
+  await page.evaluate((hash) => new Promise((gone) => {
+    if (location.hash === hash) gone();
+    addEventListener("hashchange", () => gone(), { once: true });
+    location.hash = hash;
+  }), place);
 }
 
 /** One call of the API, beside the console. */
