@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::application::admin::VolumeRoom;
 use crate::application::error::{Error, Result};
 use crate::application::metrics;
 use crate::application::ports::volume::{Room, Volume};
@@ -30,6 +29,21 @@ pub const METADATA_BYTES: u64 = 128 << 10;
 /// With less than this left, an admission looks for itself: what grows without asking (the log under background work, files
 /// of other programs) counts at once.
 const NEAR: u64 = 64 << 20;
+
+/// How much room a file system has that something of the store lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VolumeRoom {
+    /// What lies there: a tier, or the database.
+    pub name: &'static str,
+    /// Bytes that the store may still write, the reserve included.
+    pub free: u64,
+    /// Bytes of the whole file system.
+    pub total: u64,
+    /// Bytes that uploads leave free.
+    pub reserve: u64,
+    /// Whether uploads are refused.
+    pub full: bool,
+}
 
 /// What is kept free, and whether there is more. Cheap to clone; all clones count together.
 #[derive(Clone, Default)]

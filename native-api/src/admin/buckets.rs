@@ -11,7 +11,7 @@ use juststorage_core::domain::space::Bucket;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{PAGE, caller, caller_about, caller_with, cut, no_content, page};
+use super::request::{PAGE, caller, caller_about, caller_with, cut, no_content, page};
 use crate::app::App;
 use crate::extract::{Call, Params, PathNames};
 use crate::openapi::{Conflicts, Names, TakesJson};

@@ -10,7 +10,7 @@ use juststorage_core::domain::invalid::Invalid;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{caller, uuid};
+use super::request::{caller, uuid};
 use crate::app::App;
 use crate::extract::{Call, Params};
 use crate::openapi::Names;

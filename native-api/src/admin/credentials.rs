@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{
+use super::request::{
     PAGE, bad_cursor, caller, caller_about, caller_with, caller_with_any, cut, moment, no_content, page,
     rights, unkept, uuid,
 };

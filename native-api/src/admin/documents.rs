@@ -14,7 +14,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::moment;
+use super::request::moment;
 use crate::render;
 
 /// What S3 calls the class of a move to the cold tier that was asked for natively: the one that may come at once.

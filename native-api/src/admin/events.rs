@@ -7,7 +7,7 @@ use juststorage_core::domain::invalid::Invalid;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{PAGE, bad_cursor, caller_about, cut, page};
+use super::request::{PAGE, bad_cursor, caller_about, cut, page};
 use crate::app::App;
 use crate::extract::{Call, Params};
 use crate::problem::Failure;

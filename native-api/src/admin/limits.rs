@@ -10,7 +10,7 @@ use juststorage_core::domain::limits::{Limits, Overrides, Setting};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{PAGE, caller, caller_about, caller_with, cut, page};
+use super::request::{PAGE, caller, caller_about, caller_with, cut, page};
 use crate::app::App;
 use crate::extract::{Call, Params, PathNames, patched};
 use crate::openapi::TakesJson;

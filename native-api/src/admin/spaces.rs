@@ -17,7 +17,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::documents::{ClassBody, CorsBody, LifecycleBody, LockBody, PublicAccessBody, VersioningBody};
-use super::{PAGE, bad_cursor, caller_about, cut, page};
+use super::request::{PAGE, bad_cursor, caller_about, cut, page};
 use crate::app::App;
 use crate::extract::{Call, Named, Params, PathNames};
 use crate::handlers::usage::UsageTotal;

@@ -2,13 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use juststorage_core::application::admin::VolumeRoom;
 use juststorage_core::application::ports::metadata::SpaceUsage;
+use juststorage_core::application::reserve::VolumeRoom;
 use juststorage_core::domain::address::Namespace;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::caller_about;
+use super::request::caller_about;
 use crate::app::App;
 use crate::extract::{Call, Params};
 use crate::handlers::usage::UsageTotal;

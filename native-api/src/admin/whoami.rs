@@ -7,7 +7,7 @@ use juststorage_core::domain::principal::{Proof, Tenants};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{caller, rights};
+use super::request::{caller, rights};
 use crate::app::App;
 use crate::extract::Call;
 use crate::problem::Failure;

@@ -9,7 +9,7 @@ use juststorage_core::domain::blob::BlobId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{PAGE, bad_cursor, caller, cut, page};
+use super::request::{PAGE, bad_cursor, caller, cut, page};
 use crate::app::App;
 use crate::extract::{Call, Params, PathNames};
 use crate::openapi::Names;

@@ -29,7 +29,7 @@ pub use explain::{Explained, Outcome, Subject};
 pub use limits::TenantUse;
 pub use spaces::SpaceChange;
 pub use upkeep::{Backlog, Findings, WorkerReport, Workers};
-pub use usage::{Figures, VolumeRoom};
+pub use usage::Figures;
 
 /// Administration of a store. Cheap to clone; all clones are the same.
 #[derive(Clone)]

@@ -5,23 +5,9 @@ use super::buckets::reader;
 use crate::access::administer::is_operator;
 use crate::application::error::Result;
 use crate::application::ports::metadata::{Retained, SpaceUsage};
+use crate::application::reserve::VolumeRoom;
 use crate::domain::address::{Namespace, Tenant};
 use crate::domain::principal::Principal;
-
-/// How much room a file system has that something of the store lies on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VolumeRoom {
-    /// What lies there: a tier, or the database.
-    pub name: &'static str,
-    /// Bytes that the store may still write, the reserve included.
-    pub free: u64,
-    /// Bytes of the whole file system.
-    pub total: u64,
-    /// Bytes that uploads leave free.
-    pub reserve: u64,
-    /// Whether uploads are refused.
-    pub full: bool,
-}
 
 /// Figures of spaces; and, for an operator, of what they lie on.
 #[derive(Clone, Debug)]
