@@ -22,7 +22,7 @@ use s3s::{S3Error, S3Request, S3Result};
 use crate::acl;
 use crate::addressing::Selected;
 use crate::dto::acl::says_anything;
-use crate::dto::{address, effective_headers, text};
+use crate::dto::{address, effective_headers, fields::text};
 use crate::errors::{Refusal, fail, internal, translate, with_member};
 use crate::operations::{NamedBucket, Operation};
 use crate::query::query_pairs;

@@ -5,7 +5,7 @@ use http::{HeaderMap, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::addressing::bucket_of_host;
-use crate::dto::text;
+use crate::dto::fields::text;
 
 /// What stays as it is in a URL that we write.
 pub(crate) const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

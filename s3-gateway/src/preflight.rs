@@ -13,7 +13,7 @@ use juststorage_core::application::store::Store;
 use juststorage_core::domain::address::BucketName;
 use juststorage_core::domain::cors::{CorsAnswer, CorsGrant, CorsRequest, is_header_name, is_method};
 
-use crate::dto::{joined, text};
+use crate::dto::fields::{joined, text};
 use crate::errors::{Refusal, translate};
 use crate::query::quoted;
 

@@ -9,7 +9,7 @@ use s3s::S3Result;
 use s3s::dto::CopySource;
 
 use super::attributes::is_encoded;
-use super::text;
+use super::fields::text;
 use crate::errors::{fail, invalid_argument, not_implemented, translate, wrong_argument};
 
 /// A bucket that a request names. An invalid name is 400 `InvalidBucketName`, as on S3.

@@ -6,7 +6,7 @@ use juststorage_core::domain::storage_class::{ClassName, StorageClass};
 use s3s::S3Result;
 use s3s::dto::{Metadata, Tag};
 
-use super::text;
+use super::fields::text;
 use crate::errors::{bad_request, with_member, writable, wrong_argument};
 
 /// Headers, metadata, tags and class of a write. `metadata` is what s3s decoded (RFC 2047 included).
@@ -42,7 +42,9 @@ pub(crate) fn stored_headers(headers: &HeaderMap) -> Headers {
     let own = |name: &str| text(headers, name).map(str::to_owned);
     Headers {
         content_type: own("content-type"),
-        content_encoding: super::joined(headers, "content-encoding").as_deref().and_then(content_encoding),
+        content_encoding: super::fields::joined(headers, "content-encoding")
+            .as_deref()
+            .and_then(content_encoding),
         content_language: own("content-language"),
         content_disposition: own("content-disposition"),
         cache_control: own("cache-control"),

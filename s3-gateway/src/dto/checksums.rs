@@ -7,7 +7,7 @@ use juststorage_core::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKi
 use juststorage_core::domain::etag::Md5Digest;
 use s3s::S3Result;
 
-use super::text;
+use super::fields::text;
 use crate::errors::{bad_request, not_implemented};
 
 /// The header that carries a checksum of this algorithm.
@@ -51,7 +51,8 @@ pub(crate) fn declared(headers: &HeaderMap) -> S3Result<Declared> {
         .map(|(algorithm, value)| Checksum::declared(algorithm, value).map_err(|_| invalid_value(algorithm)))
         .transpose()?;
     let mut trailer = None;
-    for name in super::joined(headers, "x-amz-trailer").unwrap_or_default().split(',').map(str::trim) {
+    for name in super::fields::joined(headers, "x-amz-trailer").unwrap_or_default().split(',').map(str::trim)
+    {
         if !name.to_ascii_lowercase().starts_with("x-amz-checksum-") {
             continue;
         }

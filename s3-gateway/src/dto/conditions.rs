@@ -9,7 +9,7 @@ use s3s::S3Result;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{joined, text};
+use super::fields::{joined, text};
 use crate::errors::{invalid_argument, translate};
 
 /// The conditions of a read. An empty condition and an invalid date are ignored (RFC 9110 section 13.1.3).

@@ -5,7 +5,8 @@ use juststorage_core::domain::object_lock::{LockMode, ObjectLock, Retention};
 use s3s::S3Result;
 use s3s::dto::{Timestamp, TimestampFormat};
 
-use super::{text, values};
+use super::fields::text;
+use super::values;
 use crate::errors::{invalid_argument, wrong_argument};
 
 const MODE: &str = "x-amz-object-lock-mode";

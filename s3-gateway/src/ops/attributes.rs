@@ -12,7 +12,7 @@ use crate::api::Api;
 use crate::auth::{action, note_namespace, who};
 use crate::dto::checksums::{self, set_checksum};
 use crate::dto::values::{self, count};
-use crate::dto::{address, joined};
+use crate::dto::{address, fields::joined};
 use crate::errors::{bad_request, translate, wrong_argument};
 
 /// The attributes that a request may name.

@@ -19,7 +19,7 @@ use crate::api::Api;
 use crate::auth::{check_owner, note_namespace, who};
 use crate::dto::address::{CopyFrom, copy_source, source_of};
 use crate::dto::checksums::{self, set_checksum};
-use crate::dto::{acl, address, attributes, conditions, lock, text, values};
+use crate::dto::{acl, address, attributes, conditions, fields::text, lock, values};
 use crate::errors::{bad_request, not_implemented, translate, with_member, wrong_argument};
 
 async fn check_source_owner(

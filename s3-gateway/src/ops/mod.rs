@@ -4,6 +4,7 @@ pub(crate) mod attributes;
 pub(crate) mod buckets;
 pub(crate) mod copy;
 pub(crate) mod delete;
+pub(crate) mod found;
 pub(crate) mod listing;
 pub(crate) mod multipart;
 pub(crate) mod object_lock;

@@ -18,7 +18,7 @@ use super::settings::lifecycle::expiration;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::checksums::{self, set_checksum};
-use crate::dto::{address, attributes, conditions, effective_headers, text, values};
+use crate::dto::{address, attributes, conditions, effective_headers, fields::text, values};
 use crate::errors::{bad_request, translate, writable, wrong_argument};
 use crate::wire::body::{self, Trailing};
 

@@ -22,9 +22,9 @@ use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
 
 use super::settings::lifecycle::expiration;
 use crate::api::Api;
-use crate::auth::{action, note_namespace, who};
+use crate::auth::{note_namespace, who};
 use crate::dto::checksums::{self, header_of, set_checksum};
-use crate::dto::{address, attributes, conditions, effective_headers, lock, rfc2047, text, values};
+use crate::dto::{address, attributes, conditions, effective_headers, fields::text, lock, rfc2047, values};
 use crate::errors::{bad_request, fail, translate, wrong_argument};
 use crate::wire::body::{self, Trailing};
 
@@ -68,13 +68,6 @@ pub(crate) async fn put(
     set_checksum!(output, &object.checksum);
     output.checksum_type = object.checksum.as_ref().map(|checksum| checksums::kind_out(checksum.kind));
     Ok(S3Response::new(output))
-}
-
-/// The object, if the caller may do to it what the request asks.
-pub(crate) async fn find<T>(api: &Api, request: &S3Request<T>, object: &ObjectRef) -> S3Result<Object> {
-    let object = api.store.object(who(request)?, action(request)?, object).await.map_err(translate)?;
-    note_namespace(object.address.namespace.as_str());
-    Ok(object)
 }
 
 /// The query of a read: the version, the part, and overridden response headers.

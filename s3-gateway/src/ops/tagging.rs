@@ -14,7 +14,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::buckets::settings_of;
-use super::objects::find;
+use super::found::find;
 use crate::api::Api;
 use crate::auth::{action, who};
 use crate::dto::{address, attributes};

@@ -33,14 +33,14 @@ use crate::acl;
 use crate::allowlist;
 use crate::api::Api;
 use crate::auth::{self, note_namespace};
-use crate::dto::{address, attributes, checksums, conditions, text, values};
+use crate::dto::{address, attributes, checksums, conditions, fields::text, values};
 use crate::errors::{
     bad_request, escape, fail, internal, invalid_argument, refusal, translate, with_member, wrong_argument,
 };
 use crate::location::{Locations, PLAIN};
 use crate::operations::{self, Op};
 use crate::wire;
-use crate::wire::body::BodyFault;
+use crate::wire::fault::BodyFault;
 
 /// Accepts forms.
 pub(crate) struct Forms {

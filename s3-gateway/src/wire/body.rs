@@ -1,7 +1,6 @@
 //! Request bodies on their way to the core, with what their framing proves at its end.
 
 use std::error::Error as StdError;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{BoxStream, StreamExt as _};
 use http::{HeaderMap, HeaderName, StatusCode};
@@ -13,30 +12,10 @@ use s3s::stream::aws_chunked_stream::AwsChunkedStreamError;
 use s3s::stream::upload_stream::UploadStreamError;
 use s3s::{BodySizeLimitExceeded, S3Error, S3Request, TrailingHeaders};
 
+use super::fault::BodyFault;
 use super::signatures::chunks::{self, ChunkError};
 use crate::dto::checksums::{Declared, header_of};
-use crate::errors::{bad_request, fail, translate};
-
-/// What went wrong in a body, in S3's own terms: the core knows only that its stream failed.
-#[derive(Clone, Default)]
-pub(crate) struct BodyFault(Arc<Mutex<Option<S3Error>>>);
-
-impl BodyFault {
-    /// The first error counts.
-    pub(crate) fn set(&self, error: S3Error) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-    }
-
-    /// What went wrong, if anything did.
-    pub(crate) fn take(&self) -> Option<S3Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// The answer to a request whose body this was.
-    pub(crate) fn explain(&self, error: Error) -> S3Error {
-        self.take().unwrap_or_else(|| translate(error))
-    }
-}
+use crate::errors::{bad_request, fail};
 
 /// What stands behind a body in chunks: read by s3s, or before it.
 pub(crate) struct Trailing(Option<TrailingHeaders>, Option<chunks::Trailer>);

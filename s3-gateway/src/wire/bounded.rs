@@ -14,8 +14,8 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::pools::Room;
 use tower::BoxError;
 
-use super::body::BodyFault;
 use super::chunked::ChunkPosition;
+use super::fault::BodyFault;
 use crate::errors::{bad_request, translate};
 
 /// What s3s keeps for each frame beside its bytes, counted too: a chunk may come in frames of one byte.

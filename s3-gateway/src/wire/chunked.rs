@@ -12,7 +12,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-use crate::dto::text;
+use crate::dto::fields::text;
 
 /// Whether each chunk of a request's body is signed: s3s keeps one until its signature is verified.
 pub(crate) fn are_signed(headers: &HeaderMap) -> bool {

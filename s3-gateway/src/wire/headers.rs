@@ -7,7 +7,7 @@ use http::header::{
 use time::OffsetDateTime;
 
 use super::signatures::AMZ_DATE;
-use crate::dto::text;
+use crate::dto::fields::text;
 
 /// SigV4 takes the time from `x-amz-date`, or from `Date` where a client signs only that; s3s knows the former.
 pub(crate) fn date_as_amz_date(headers: &mut HeaderMap) {

@@ -7,6 +7,7 @@ pub(crate) mod bounded;
 pub(crate) mod chunked;
 pub(crate) mod documents;
 mod encoding;
+pub(crate) mod fault;
 pub(crate) mod headers;
 mod reader;
 pub(crate) mod signatures;

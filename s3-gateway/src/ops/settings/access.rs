@@ -23,7 +23,7 @@ use crate::auth::who;
 use crate::dto::{acl, address, values};
 use crate::errors::{fail, malformed_xml, not_implemented, translate};
 use crate::ops::buckets::settings_of;
-use crate::ops::objects::find;
+use crate::ops::found::find;
 
 pub(crate) async fn bucket_acl(
     api: &Api,

@@ -14,7 +14,7 @@ use ring::hmac;
 use s3s_sigv2::{Mode, create_string_to_sign};
 
 use super::mac;
-use crate::dto::text;
+use crate::dto::fields::text;
 use crate::query::query_pairs;
 
 /// Ends the path of a request to a bucket with a slash if it was signed so. Every other request is left alone,

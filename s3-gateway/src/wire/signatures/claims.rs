@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 
 use super::AMZ_DATE;
-use crate::dto::text;
+use crate::dto::fields::text;
 use crate::errors::Refusal;
 use crate::query::query_pairs;
 

@@ -16,7 +16,7 @@ use time::format_description::well_known::{Rfc2822, Rfc3339};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::{AMZ_DATE, mac};
-use crate::dto::text;
+use crate::dto::fields::text;
 use crate::query::query_pairs;
 
 /// Writes the date of a request anew if s3s could not read it, and signs it so. Every other request is left alone.

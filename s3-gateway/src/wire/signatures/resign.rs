@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use super::chunks::Signer;
 use super::claims::{ALGORITHM, Claims};
 use super::mac;
-use crate::dto::text;
+use crate::dto::fields::text;
 use crate::errors::Refusal;
 use crate::query::query_pairs;
 

@@ -20,9 +20,9 @@ use tower::BoxError;
 
 use super::chunks::Trailer;
 use super::claims;
-use crate::dto::{joined, text};
+use crate::dto::fields::{joined, text};
 use crate::errors::{Refusal, bad_request, with_member};
-use crate::wire::body::BodyFault;
+use crate::wire::fault::BodyFault;
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
