@@ -95,6 +95,13 @@ fn builder() -> PrometheusBuilder {
 
 /// Describes every metric.
 fn describe() {
+    describe_store();
+    describe_clients();
+    describe_process();
+}
+
+/// What is stored, and what works on it.
+fn describe_store() {
     describe_counter!("activestorage_requests_total", "Requests answered, by method, status and namespace");
     describe_histogram!(
         "activestorage_request_duration_seconds",
@@ -133,6 +140,33 @@ fn describe() {
         Unit::Seconds,
         "When the last complete scrub pass ended"
     );
+    describe_counter!("activestorage_worker_items_total", "Items done by background workers");
+    describe_counter!("activestorage_worker_failures_total", "Failed steps of background workers");
+    describe_gauge!("activestorage_stuck_items", "Items of background work that failed and were put aside");
+    describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
+    describe_gauge!("activestorage_retained_segments", "Data files without references that are kept for now");
+    describe_gauge!("activestorage_retained_bytes", Unit::Bytes, "Bytes of these data files");
+    describe_counter!("activestorage_jwks_fetches_total", "Fetches of the JWK set at a URL, by result");
+    describe_gauge!(
+        "activestorage_jwks_fetched_timestamp_seconds",
+        "When the JWK set at a URL was fetched last"
+    );
+    describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
+    describe_histogram!(
+        "activestorage_commit_duration_seconds",
+        Unit::Seconds,
+        "Duration of one durable transaction"
+    );
+    describe_counter!("activestorage_refused_full_total", "Requests refused because there was no room");
+    describe_gauge!("activestorage_quarantined_blobs", "Blobs whose bytes are damaged or cannot be read");
+    describe_gauge!(
+        "activestorage_servers_apart",
+        "Tiers in which a server that lives has another directory than this one"
+    );
+}
+
+/// What clients ask, and what they are refused.
+fn describe_clients() {
     describe_counter!(
         "activestorage_refused_busy_total",
         "Requests answered 503 because a queue was full or a share was not free in time"
@@ -180,25 +214,10 @@ fn describe() {
         "activestorage_connections_displaced_total",
         "Idle connections closed to make room for others"
     );
-    describe_counter!("activestorage_worker_items_total", "Items done by background workers");
-    describe_counter!("activestorage_worker_failures_total", "Failed steps of background workers");
-    describe_gauge!("activestorage_stuck_items", "Items of background work that failed and were put aside");
-    describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
-    describe_gauge!("activestorage_retained_segments", "Data files without references that are kept for now");
-    describe_gauge!("activestorage_retained_bytes", Unit::Bytes, "Bytes of these data files");
-    describe_counter!("activestorage_jwks_fetches_total", "Fetches of the JWK set at a URL, by result");
-    describe_gauge!(
-        "activestorage_jwks_fetched_timestamp_seconds",
-        "When the JWK set at a URL was fetched last"
-    );
-    describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
-    describe_histogram!(
-        "activestorage_commit_duration_seconds",
-        Unit::Seconds,
-        "Duration of one durable transaction"
-    );
-    describe_counter!("activestorage_refused_full_total", "Requests refused because there was no room");
-    describe_gauge!("activestorage_quarantined_blobs", "Blobs whose bytes are damaged or cannot be read");
+}
+
+/// The process itself.
+fn describe_process() {
     describe_gauge!("activestorage_build_info", "Version and commit of this program, as labels; always 1");
     describe_gauge!("activestorage_process_resident_bytes", Unit::Bytes, "Memory that the process holds");
     describe_counter!(
@@ -212,10 +231,6 @@ fn describe() {
     );
     describe_gauge!("activestorage_process_open_files", "File descriptors that are open");
     describe_gauge!("activestorage_process_open_files_max", "File descriptors that the system allows");
-    describe_gauge!(
-        "activestorage_servers_apart",
-        "Tiers in which a server that lives has another directory than this one"
-    );
 }
 
 /// Creates the series that dashboards and alerts need before their first event.

@@ -98,6 +98,7 @@ impl Native {
     /// The value of a metric, summed over its labels. Zero where it was never set.
     pub async fn metric(&self, name: &str) -> f64 {
         let answer = self.request(Method::GET, "/metrics").send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "metrics");
         let text = answer.text().await.expect("text");
         text.lines()
             .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))

@@ -20,6 +20,7 @@ use juststorage_core::domain::space::DedupScope;
 use juststorage_core::testing::postgres;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
+#[allow(clippy::cast_possible_truncation, reason = "five megabytes")]
 const PART: usize = PART_BYTES_MIN as usize;
 
 async fn sql(url: &str, statement: String) {

@@ -38,18 +38,18 @@ pub(crate) async fn keep_out(request: Request, next: Next) -> Response {
     }
 }
 
-fn judge(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn judge(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Problem>> {
     // Only HTTP/1.0 may name none, and no browser speaks it.
     let named = host(uri, headers);
     let host = named.unwrap_or_default();
     if named.is_some() && !is_loopback(host) {
         let detail = "this address answers to localhost and loopback addresses only, as no credentials are required \
                       here: use such a name, or require credentials (JUSTSTORAGE_AUTH=required)";
-        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "host_not_allowed", detail));
+        return refuse(StatusCode::MISDIRECTED_REQUEST, "host_not_allowed", detail);
     }
     let foreign = || {
         let detail = "pages of other origins are refused, as no credentials are required here";
-        Err(Problem::new(StatusCode::FORBIDDEN, "origin_not_allowed", detail))
+        refuse(StatusCode::FORBIDDEN, "origin_not_allowed", detail)
     };
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if let Some(origin) = text(ORIGIN)
@@ -64,9 +64,13 @@ fn judge(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem>
     if *method == Method::POST && is_simple(headers) {
         let detail =
             "any page could have sent this request: send Content-Type: application/json, or X-Tenant";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "simple_request", detail));
+        return refuse(StatusCode::FORBIDDEN, "simple_request", detail);
     }
     Ok(())
+}
+
+fn refuse(status: StatusCode, code: &'static str, detail: &str) -> Result<(), Box<Problem>> {
+    Err(Box::new(Problem::new(status, code, detail)))
 }
 
 /// The host that the request names: in its address (HTTP/2) or in its header.

@@ -56,9 +56,9 @@ impl S3Route for Routes {
         match (selected.operation.reader, selected.operation.body) {
             // `GET //`, which s3s takes for a bucket without a name.
             (ReadBy::Raw(Raw::ListBuckets), _) => uri.path() != "/",
-            (ReadBy::Raw(Raw::GetObject | Raw::HeadObject | Raw::PutBucketPolicy), _) => true,
+            (ReadBy::Raw(Raw::GetObject | Raw::HeadObject | Raw::PutBucketPolicy), _)
+            | (ReadBy::S3s, BodyKind::Xml { .. }) => true,
             (ReadBy::Conditions, _) => are_odd(headers),
-            (ReadBy::S3s, BodyKind::Xml { .. }) => true,
             (ReadBy::S3s, _) => false,
         }
     }

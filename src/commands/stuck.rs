@@ -95,7 +95,7 @@ fn describe_kept(segment: &Value) -> String {
         format!("segment {id} on the {tier} tier: records that no object names: {count} ({bytes})\n");
     let lost = segment["lost"].as_array().map(Vec::as_slice).unwrap_or_default();
     for record in lost.iter().take(RECORDS_SHOWN) {
-        lines += &format!("  sha256 {}  {} bytes\n", cell(&record["sha256"]), record["bytes"]);
+        lines.extend(["  sha256 ", &cell(&record["sha256"]), "  ", &record["bytes"].to_string(), " bytes\n"]);
     }
     let shown = lost.len().min(RECORDS_SHOWN) as u64;
     match count.as_u64().map(|count| count.saturating_sub(shown)) {

@@ -84,7 +84,7 @@ mod tests {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         // A test process is minutes old at most; an error of units would be years.
         assert!(
-            first.started < now && now - first.started < Duration::from_secs(86_400),
+            now.checked_sub(first.started).is_some_and(|age| age < Duration::from_secs(86_400)),
             "{:?}",
             first.started
         );

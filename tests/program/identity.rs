@@ -222,8 +222,11 @@ async fn usage(server: &Server, token: &str) -> StatusCode {
     reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap().status()
 }
 
-async fn metric(server: &Server, line: &str) -> f64 {
-    let text = reqwest::get(format!("{}/metrics", server.native)).await.unwrap().text().await.unwrap();
+/// As who holds the right `metrics` reads it.
+async fn metric(server: &Server, token: &str, line: &str) -> f64 {
+    let url = format!("{}/metrics", server.native);
+    let answer = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+    let text = answer.text().await.unwrap();
     let value = text.lines().find_map(|found| found.strip_prefix(line));
     value.unwrap_or_else(|| panic!("no {line} in {text}")).trim().parse().unwrap()
 }
@@ -245,6 +248,7 @@ async fn tokens_of_keycloak_are_let_in_by_the_keys_that_it_publishes() {
     let writer = signers.sign(&header, &keycloak_claims(&["offline_access", "store:read", "store:write"]));
     // A role of the realm that is called as a right of ours, and a token for another service.
     let reader = signers.sign(&header, &keycloak_claims(&["store:read", "write", "admin"]));
+    let measure = signers.sign(&header, &keycloak_claims(&["store:metrics"]));
     let mut other = keycloak_claims(&["store:read", "store:write"]);
     other["aud"] = json!("account");
     assert_eq!(put(&server, &writer).await, StatusCode::CREATED);
@@ -264,13 +268,15 @@ async fn tokens_of_keycloak_are_let_in_by_the_keys_that_it_publishes() {
         assert!(begun.elapsed() < Duration::from_secs(10), "the new key is not in force");
     }
     assert_eq!(usage(&server, &writer).await, StatusCode::OK);
-    assert!(metric(&server, FETCHED).await >= 2.0 && metric(&server, FAILED).await == 0.0);
+    assert!(
+        metric(&server, &measure, FETCHED).await >= 2.0 && metric(&server, &measure, FAILED).await == 0.0
+    );
 
     provider.behaves(Manner::Answer("503 Service Unavailable", "content-length: 0\r\n\r\n".into()));
     let unknown =
         signers.sign(&json!({ "alg": "ES256", "kid": "made-up" }), &keycloak_claims(&["store:read"]));
     let begun = Instant::now();
-    while metric(&server, FAILED).await == 0.0 {
+    while metric(&server, &measure, FAILED).await == 0.0 {
         assert_eq!(usage(&server, &unknown).await, StatusCode::UNAUTHORIZED);
         assert!(begun.elapsed() < Duration::from_secs(10), "it is not asked again");
     }

@@ -167,7 +167,7 @@ async fn a_killed_server_comes_back() {
     let address = server.native.strip_prefix("http://").unwrap();
     let mut half = TcpStream::connect(address).await.unwrap();
     half.write_all(
-        b"POST /v1/objects HTTP/1.1\r\nHost: x\r\nX-Namespace: demo\r\nX-Tenant: default\r\nX-Key: half\r\n\
+        b"POST /v1/objects HTTP/1.1\r\nHost: localhost\r\nX-Namespace: demo\r\nX-Tenant: default\r\nX-Key: half\r\n\
           Content-Length: 8000000\r\n\r\n",
     )
     .await
@@ -193,7 +193,7 @@ async fn a_request_under_way_is_finished_before_the_end() {
     let mut client = TcpStream::connect(&address).await.unwrap();
     client
         .write_all(
-            b"POST /v1/objects HTTP/1.1\r\nHost: x\r\nX-Namespace: demo\r\nX-Tenant: default\r\nX-Key: late\r\n\
+            b"POST /v1/objects HTTP/1.1\r\nHost: localhost\r\nX-Namespace: demo\r\nX-Tenant: default\r\nX-Key: late\r\n\
               Content-Length: 4\r\nExpect: 100-continue\r\n\r\n",
         )
         .await
@@ -225,7 +225,7 @@ async fn the_grace_period_ends() {
     let mut client = TcpStream::connect(&address).await.unwrap();
     client
         .write_all(
-            b"POST /v1/objects HTTP/1.1\r\nHost: x\r\nX-Namespace: demo\r\nX-Tenant: default\r\nX-Key: never\r\n\
+            b"POST /v1/objects HTTP/1.1\r\nHost: localhost\r\nX-Namespace: demo\r\nX-Tenant: default\r\nX-Key: never\r\n\
               Content-Length: 4\r\nExpect: 100-continue\r\n\r\n",
         )
         .await
@@ -244,7 +244,7 @@ async fn a_second_signal_insists() {
     let address = server.native.strip_prefix("http://").unwrap().to_owned();
     let mut client = TcpStream::connect(&address).await.unwrap();
     client
-        .write_all(b"POST /v1/objects HTTP/1.1\r\nHost: x\r\nX-Namespace: demo\r\nX-Tenant: default\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        .write_all(b"POST /v1/objects HTTP/1.1\r\nHost: localhost\r\nX-Namespace: demo\r\nX-Tenant: default\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
         .await
         .unwrap();
     let mut interim = [0; 25];

@@ -144,7 +144,7 @@ pub(crate) struct PublicAccessBody {
 }
 
 impl PublicAccessBody {
-    pub(super) fn of(access: &PublicAccess) -> Self {
+    pub(super) fn of(access: PublicAccess) -> Self {
         Self {
             block_public_acls: access.block_public_acls,
             ignore_public_acls: access.ignore_public_acls,

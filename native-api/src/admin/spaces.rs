@@ -131,7 +131,7 @@ pub(crate) struct SettingsBody {
 impl SpaceSettingsBody {
     fn of(entry: &SpaceEntry, settings: &SpaceSettings) -> Self {
         let public_access = match &settings.public_access {
-            Some(Declared::Set(access)) => Some(PublicAccessBody::of(access)),
+            Some(Declared::Set(access)) => Some(PublicAccessBody::of(*access)),
             Some(Declared::Removed) | None => None,
         };
         Self {

@@ -146,7 +146,7 @@ struct Writer {
     document: &'static Document,
     output: String,
     open: Vec<OpenElement>,
-    /// OpenElement elements inside an ignored one.
+    /// Open elements inside an ignored one.
     ignored: usize,
     elements: usize,
     /// The namespace of the root.
