@@ -23,19 +23,34 @@ BINARY_PROOFS := --test crash --test faults --test outside --test failover --tes
 LOOM := --features juststorage-core/loom --lib
 THREADS := $(LOOM) segments::interleavings -- --nocapture
 
-.PHONY: stale unit threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install test conformance bench check lint manifests docs deny
+.PHONY: stale unit threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install dist packages-test test conformance bench check lint manifests docs deny
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: ## serve ./data: native API on 127.0.0.1:8080, S3 on 127.0.0.1:9000
-	cargo run --release --ignore-rust-version
+	cargo run --profile quick $(FLAGS)
 
 build: ## the release binary, as the container image has it
 	cargo build --release $(FLAGS) --bin juststorage
 
 install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 	install -D -s -m 755 $(TARGET)/release/juststorage $(DESTDIR)$(PREFIX)/bin/juststorage
+
+# Of `make dist`: quick for a first look, and a processor's static target.
+PROFILE ?= release
+STATIC = $(shell uname -m)-unknown-linux-musl
+DIST = $(TARGET)/dist
+dist: ## tarball, .deb, wheel and OCI image of a static binary, in $(DIST); PROFILE=quick builds it in less time
+	scripts/prepare compiler static
+	CC_$(subst -,_,$(STATIC))=musl-gcc cargo build --profile $(PROFILE) $(FLAGS) --target $(STATIC) --bin juststorage
+	rm -rf $(DIST) && mkdir -p $(DIST)/bin
+	install -s -m 755 $(TARGET)/$(STATIC)/$(PROFILE)/juststorage $(DIST)/bin/juststorage
+	scripts/dist --bin $(DIST)/bin/juststorage --out $(DIST)
+
+packages-test: ## installs each package of `make dist` where nothing else is, and uses it; needs root
+	scripts/prepare python tools packages
+	$$(sh compat-tests/python/venv.sh) scripts/packages-test --dist $(DIST) --cache $(CACHE)
 
 unit: ## tests that need no server program and no PostgreSQL: under a minute once built
 	cargo test --workspace $(FLAGS) $(UNIT) -- --skip postgres
