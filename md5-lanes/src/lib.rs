@@ -2,18 +2,20 @@
 //!
 //! Each step of MD5 waits for the one before it, so that one body keeps a fraction of a core's arithmetic busy. The
 //! bodies of different uploads do not wait for one another: [`update_together`] takes up to [`LANES`] of them a step
-//! further with the instructions that one takes alone.
+//! further with the instructions that one takes alone. Which instructions the processor has is asked at run time.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
+// Code uses the instructions of the function that it is inlined into, which `dispatch` makes for each kind of processor.
+#![allow(clippy::inline_always)]
 
 use std::array;
 use std::num::Wrapping;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Not};
 
-use wide::u32x4;
+use fearless_simd::{Level, Simd, SimdBase, SimdFrom, dispatch, u32x4, u32x8};
 
 /// How many bodies [`update_together`] takes at once.
-pub const LANES: usize = 4;
+pub const LANES: usize = 8;
 
 /// Bytes that MD5 takes in one turn: what [`update_together`] is given is best a multiple of it.
 pub const BLOCK_BYTES: usize = 64;
@@ -99,21 +101,15 @@ impl Md5 {
 /// Takes in the next bytes of several bodies, as [`Md5::update`] would of each. It is the faster the more of them
 /// there are, up to [`LANES`], and the more alike they are in length.
 pub fn update_together(bodies: &mut [(&mut Md5, &[u8])]) {
+    let level = level();
     for group in bodies.chunks_mut(LANES) {
         for (md5, bytes) in &mut *group {
             *bytes = md5.fill(bytes);
         }
-        let shared = group.iter().map(|(_, bytes)| bytes.len() / BLOCK_BYTES).min().unwrap_or(0);
-        if group.len() > 1 && shared > 0 {
-            let filled: [_; LANES] = array::from_fn(|lane| &group[if lane < group.len() { lane } else { 0 }]);
-            let mut state = array::from_fn(|word| u32x4::new(filled.map(|(md5, _)| md5.state[word])));
-            compress(&mut state, filled.map(|(_, bytes)| &bytes.as_chunks().0[..shared]));
-            let state = state.map(u32x4::to_array);
-            for (lane, (md5, bytes)) in group.iter_mut().enumerate() {
-                md5.state = state.map(|word| word[lane]);
-                md5.length += (shared * BLOCK_BYTES) as u64;
-                *bytes = &bytes[shared * BLOCK_BYTES..];
-            }
+        match group.len() {
+            0 | 1 => {}
+            2..=4 => dispatch!(level, simd => advance::<4, _, u32x4<_>>(simd, group)),
+            _ => dispatch!(level, simd => advance::<LANES, _, u32x8<_>>(simd, group)),
         }
         for (md5, bytes) in group {
             md5.update(bytes);
@@ -121,14 +117,40 @@ pub fn update_together(bodies: &mut [(&mut Md5, &[u8])]) {
     }
 }
 
+/// What the processor has, up to AVX2: with the instructions of AVX-512 the lanes were slower (decision 0012).
+fn level() -> Level {
+    let level = Level::new();
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = level.as_avx2() {
+        return Level::Avx2(avx2);
+    }
+    level
+}
+
+/// Takes in the blocks that all bodies of the group have. The group holds one body at least and `N` at most.
+#[inline(always)]
+fn advance<const N: usize, S: Simd, W: Words<N, S>>(simd: S, group: &mut [(&mut Md5, &[u8])]) {
+    let shared = group.iter().map(|(_, bytes)| bytes.len() / BLOCK_BYTES).min().unwrap_or(0);
+    // A lane without a body repeats the first one's work.
+    let filled: [_; N] = array::from_fn(|lane| &group[if lane < group.len() { lane } else { 0 }]);
+    let mut state = array::from_fn(|word| W::new(simd, filled.map(|(md5, _)| md5.state[word])));
+    compress(simd, &mut state, filled.map(|(_, bytes)| &bytes.as_chunks().0[..shared]));
+    let state = state.map(W::into_array);
+    for (lane, (md5, bytes)) in group.iter_mut().enumerate() {
+        md5.state = state.map(|word| word[lane]);
+        md5.length += (shared * BLOCK_BYTES) as u64;
+        *bytes = &bytes[shared * BLOCK_BYTES..];
+    }
+}
+
 fn compress_one(state: &mut [u32; 4], blocks: &[Block]) {
     let mut words = state.map(Wrapping);
-    compress(&mut words, [blocks]);
+    compress((), &mut words, [blocks]);
     *state = words.map(|word| word.0);
 }
 
-/// A word of one body, or of several side by side.
-trait Words<const N: usize>:
+/// A word of each of `N` bodies, side by side. `S` stands for the instructions that they are computed with.
+trait Words<const N: usize, S>:
     Copy
     + Add<Output = Self>
     + BitAnd<Output = Self>
@@ -136,32 +158,90 @@ trait Words<const N: usize>:
     + BitXor<Output = Self>
     + Not<Output = Self>
 {
-    fn new(words: [u32; N]) -> Self;
+    fn new(simd: S, words: [u32; N]) -> Self;
+    /// The words of a block, in order.
+    fn of_blocks(simd: S, blocks: [&Block; N]) -> [Self; 16];
     fn rotate_left(self, bits: u32) -> Self;
+    fn into_array(self) -> [u32; N];
 }
 
-impl Words<1> for Wrapping<u32> {
-    #[inline]
-    fn new([word]: [u32; 1]) -> Self {
+/// RFC 1321, 2: a word begins with its lowest byte.
+#[inline(always)]
+fn word(block: &Block, place: usize) -> u32 {
+    u32::from_le_bytes(block.as_chunks().0[place])
+}
+
+impl Words<1, ()> for Wrapping<u32> {
+    #[inline(always)]
+    fn new((): (), [word]: [u32; 1]) -> Self {
         Self(word)
     }
 
-    #[inline]
+    #[inline(always)]
+    fn of_blocks((): (), [block]: [&Block; 1]) -> [Self; 16] {
+        array::from_fn(|place| Self(word(block, place)))
+    }
+
+    #[inline(always)]
     fn rotate_left(self, bits: u32) -> Self {
         Self(self.0.rotate_left(bits))
     }
+
+    #[inline(always)]
+    fn into_array(self) -> [u32; 1] {
+        [self.0]
+    }
 }
 
-impl Words<LANES> for u32x4 {
-    #[inline]
-    fn new(words: [u32; LANES]) -> Self {
-        Self::new(words)
-    }
+macro_rules! words_side_by_side {
+    ($vector:ident, $lanes:literal) => {
+        impl<S: Simd> Words<$lanes, S> for $vector<S> {
+            #[inline(always)]
+            fn new(simd: S, words: [u32; $lanes]) -> Self {
+                Self::simd_from(simd, words)
+            }
 
-    #[inline]
-    fn rotate_left(self, bits: u32) -> Self {
-        (self << bits) | (self >> (32 - bits))
+            #[inline(always)]
+            fn of_blocks(simd: S, blocks: [&Block; $lanes]) -> [Self; 16] {
+                let mut words = [Self::splat(simd, 0); 16];
+                for (at, square) in words.as_chunks_mut::<$lanes>().0.iter_mut().enumerate() {
+                    let rows = blocks.map(|block| {
+                        Self::simd_from(simd, array::from_fn(|column| word(block, at * $lanes + column)))
+                    });
+                    *square = transpose(rows, |upper, lower| upper.interleave(lower));
+                }
+                words
+            }
+
+            #[inline(always)]
+            fn rotate_left(self, bits: u32) -> Self {
+                (self << bits) | (self >> (32 - bits))
+            }
+
+            #[inline(always)]
+            fn into_array(self) -> [u32; $lanes] {
+                self.into()
+            }
+        }
+    };
+}
+
+words_side_by_side!(u32x4, 4);
+words_side_by_side!(u32x8, 8);
+
+/// Turns the rows of a square into its columns. `N` is a power of two.
+///
+/// Interleaving each row with the one half a square below it doubles the distance of neighbours in a row; after as many
+/// rounds as `N` has doublings, neighbours come from neighbouring rows.
+#[inline(always)]
+fn transpose<const N: usize, W: Copy>(mut rows: [W; N], interleave: impl Fn(W, W) -> (W, W)) -> [W; N] {
+    for _ in 0..N.ilog2() {
+        let before = rows;
+        for row in 0..N / 2 {
+            (rows[2 * row], rows[2 * row + 1]) = interleave(before[row], before[row + N / 2]);
+        }
     }
+    rows
 }
 
 /// RFC 1321, 3.4: the whole part of 2^32 times the absolute value of the sine of 1, 2, ... 64.
@@ -236,23 +316,23 @@ const SINES: [u32; 64] = [
 const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
 /// Takes the blocks of each body in: of all as many as the first has.
-#[inline]
-fn compress<const N: usize, W: Words<N>>(state: &mut [W; 4], bodies: [&[Block]; N]) {
+#[inline(always)]
+fn compress<const N: usize, S: Copy, W: Words<N, S>>(simd: S, state: &mut [W; 4], bodies: [&[Block]; N]) {
     for number in 0..bodies[0].len() {
-        let blocks = bodies.map(|blocks| blocks[number].as_chunks::<4>().0);
-        let words = array::from_fn(|place| W::new(blocks.map(|words| u32::from_le_bytes(words[place]))));
+        let words = W::of_blocks(simd, bodies.map(|blocks| &blocks[number]));
         let mut next = *state;
-        round::<0, N, W>(&mut next, &words, |b, c, d| d ^ (b & (c ^ d)), |step| step);
-        round::<1, N, W>(&mut next, &words, |b, c, d| c ^ (d & (b ^ c)), |step| 5 * step + 1);
-        round::<2, N, W>(&mut next, &words, |b, c, d| b ^ c ^ d, |step| 3 * step + 5);
-        round::<3, N, W>(&mut next, &words, |b, c, d| c ^ (b | !d), |step| 7 * step);
+        round::<0, N, S, W>(simd, &mut next, &words, |b, c, d| d ^ (b & (c ^ d)), |step| step);
+        round::<1, N, S, W>(simd, &mut next, &words, |b, c, d| c ^ (d & (b ^ c)), |step| 5 * step + 1);
+        round::<2, N, S, W>(simd, &mut next, &words, |b, c, d| b ^ c ^ d, |step| 3 * step + 5);
+        round::<3, N, S, W>(simd, &mut next, &words, |b, c, d| c ^ (b | !d), |step| 7 * step);
         *state = array::from_fn(|word| state[word] + next[word]);
     }
 }
 
 /// Sixteen steps, each with another word of the block.
-#[inline]
-fn round<const ROUND: usize, const N: usize, W: Words<N>>(
+#[inline(always)]
+fn round<const ROUND: usize, const N: usize, S: Copy, W: Words<N, S>>(
+    simd: S,
     state: &mut [W; 4],
     words: &[W; 16],
     mix: impl Fn(W, W, W) -> W,
@@ -262,7 +342,7 @@ fn round<const ROUND: usize, const N: usize, W: Words<N>>(
     macro_rules! steps {
         ($($step:literal)*) => {$(
             let [a, b, c, d] = *state;
-            let sine = W::new([SINES[16 * ROUND + $step]; N]);
+            let sine = W::new(simd, [SINES[16 * ROUND + $step]; N]);
             // Last what the step before was waited for.
             let sum = (a + (sine + words[place($step) % 16])) + mix(b, c, d);
             *state = [d, b + sum.rotate_left(SHIFTS[ROUND][$step % 4]), b, c];
