@@ -8,7 +8,7 @@ use juststorage_core::application::ports::segments::{FoundRecord, ReadRequest, S
 use juststorage_core::domain::blob::SegmentId;
 use juststorage_core::infrastructure::segments::LocalSegments;
 use juststorage_core::infrastructure::segments::format::{
-    self, FRAME_SIZE, Frame, RecordFooter, RecordHeader, SegmentHeader, Trailer,
+    self, FOOTER_SIZE, FRAME_SIZE, Frame, RecordFooter, RecordHeader, SegmentHeader, Trailer, Version,
 };
 use juststorage_core::testing::segments as contract;
 use tokio::runtime::{Builder, Runtime};
@@ -40,9 +40,10 @@ fn runtime() -> &'static Runtime {
 /// Recomputes the CRC of everything that looks like a frame.
 fn put_right(file: &mut [u8]) {
     for at in 0..file.len().saturating_sub(FRAME_SIZE - 1) {
-        if file[at..].starts_with(b"JST") {
-            let crc = format::crc32c(&file[at..at + FRAME_SIZE - 4]);
-            file[at + FRAME_SIZE - 4..at + FRAME_SIZE].copy_from_slice(&crc.to_le_bytes());
+        let size = if file[at..].starts_with(b"JSTFOOT2") { FOOTER_SIZE } else { FRAME_SIZE };
+        if file[at..].starts_with(b"JST") && at + size <= file.len() {
+            let crc = format::crc32c(&file[at..at + size - 4]);
+            file[at + size - 4..at + size].copy_from_slice(&crc.to_le_bytes());
         }
     }
 }
@@ -58,9 +59,18 @@ fn frames(file: &[u8], id: SegmentId) {
         if let Ok(header) = RecordHeader::decode(frame, id, offset) {
             assert_eq!(RecordHeader::decode(&header.encode(), id, offset), Ok(header));
         }
-        let _ = RecordFooter::decode(frame, offset, offset);
-        if let Ok(trailer) = Trailer::decode(frame, id, file.len() as u64) {
-            let _ = format::decode_index(file, &trailer);
+        for version in [Version::One, Version::Two] {
+            let _ = RecordFooter::decode(version, frame, id, offset, offset);
+            if let Ok(trailer) = Trailer::decode(frame, id, file.len() as u64) {
+                let _ = format::decode_index(version, file, &trailer);
+            }
+        }
+    }
+    for at in 0..file.len().saturating_sub(FOOTER_SIZE - 1) {
+        let (frame, at) = (&file[at..at + FOOTER_SIZE], at as u64);
+        let payload = u64::from_le_bytes(frame[48..56].try_into().unwrap());
+        if let Ok(footer) = RecordFooter::decode_end(frame, id, at, payload) {
+            assert_eq!(RecordFooter::decode_end(&footer.encode(id), id, at, payload), Ok(footer));
         }
     }
 }

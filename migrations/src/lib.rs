@@ -43,6 +43,7 @@ files! {
     "0018_live_share.sql",
     "0020_fenced_commits.sql",
     "0021_part_counts.sql",
+    "0022_segment_format.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -38,7 +38,7 @@ async fn no_flipped_bit_is_ever_served() {
         let position = position as u64;
         for (record, payload) in found.iter().zip(&payloads) {
             let table = if record.length == 0 { 0 } else { 4 };
-            let own = record.offset..record.offset + record.length + table + 64;
+            let own = record.offset..record.offset + record.length + table + 128;
             let read = contract::read(&*tier.store, contract::whole(id, record.offset, record.length)).await;
             if position < 64 || own.contains(&position) {
                 assert!(is_corrupt(&read, id), "byte {position}, {record:?}: {read:?}");
@@ -141,7 +141,7 @@ async fn a_cut_file_is_noticed() {
         for (record, payload) in found.iter().zip(&payloads) {
             let table = if record.length == 0 { 0 } else { 4 };
             let read = contract::read(&*tier.store, contract::whole(id, record.offset, record.length)).await;
-            if record.offset + record.length + table + 64 <= size as u64 {
+            if record.offset + record.length + table + 128 <= size as u64 {
                 assert!(read.unwrap() == *payload);
             } else {
                 assert!(is_corrupt(&read, id), "{size} bytes left, {record:?}: {read:?}");

@@ -8,6 +8,7 @@ mod identity;
 mod lifetime;
 mod recovery;
 mod vanished;
+mod version1;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,19 +1,64 @@
 //! The bytes of a segment. Pure: slices in, values out, no I/O. `docs/format.md` describes the same format
-//! for people; the two change together, and [`VERSION`] with them.
+//! for people; the two change together, and [`Version`] with them.
 //!
-//! Every frame (segment header, record header, record footer, index entry, trailer) is 64 bytes, integers
-//! are little-endian, and every frame but the index entry begins with 8 magic bytes and ends with the CRC-32C
-//! of the 60 bytes before. Whatever was read from a disk may be anything: decoding never panics and never
-//! allocates by a length that it has read.
+//! Every frame (segment header, record header, record footer of version 1, index entry, trailer) is 64 bytes, a record
+//! footer of version 2 is 128 bytes. Integers are little-endian, and every frame but the index entry begins with 8 magic
+//! bytes and ends with the CRC-32C of the bytes before. Whatever was read from a disk may be anything: decoding never
+//! panics and never allocates by a length that it has read.
 
-use crc_fast::CrcAlgorithm;
+mod footer;
+mod sums;
+
 use uuid::Uuid;
 
 use crate::application::ports::segments::{DomainTag, FoundRecord, SegmentKind};
 use crate::domain::blob::{Hash, SegmentId};
 
-/// The version of the format that this program writes, and the only one it reads.
-pub const VERSION: u16 = 1;
+pub(super) use footer::MAGIC_TWO as FOOTER_MAGIC;
+pub use footer::{FOOTER_SIZE, RecordFooter, encode_tail};
+pub use sums::{BlockSums, Crc32c, crc32c, table_length, verify_blocks};
+
+/// A version of the format. Every version that was ever written is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Written until November 2026: headers of a single are written last, and footers do not name their segment.
+    One,
+    /// Written front to back.
+    Two,
+}
+
+impl Version {
+    /// The one that new segments have.
+    pub const NEWEST: Self = Self::Two;
+
+    /// Of this version, a record's footer in bytes.
+    pub const fn footer_size(self) -> usize {
+        match self {
+            Self::One => FRAME_SIZE,
+            Self::Two => FOOTER_SIZE,
+        }
+    }
+
+    /// Where the footer of a payload begins.
+    pub fn footer_offset(self, payload_offset: u64, payload_length: u64) -> Option<u64> {
+        payload_offset.checked_add(payload_length)?.checked_add(table_length(payload_length))
+    }
+
+    /// Where what belongs to a payload ends: its CRC table, then its footer. `None` if no file can be that long.
+    pub fn record_end(self, payload_offset: u64, payload_length: u64) -> Option<u64> {
+        // Offsets in files are signed.
+        self.footer_offset(payload_offset, payload_length)?
+            .checked_add(self.footer_size() as u64)
+            .filter(|end| i64::try_from(*end).is_ok())
+    }
+
+    fn number(self) -> u16 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+}
 /// Of every frame, in bytes.
 pub const FRAME_SIZE: usize = 64;
 /// [`FRAME_SIZE`] as an offset.
@@ -29,9 +74,7 @@ pub const SINGLE_PAYLOAD: u64 = 4096;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"JSTSEGMT";
 pub(super) const RECORD_MAGIC: [u8; 8] = *b"JSTRECRD";
-const FOOTER_MAGIC: [u8; 8] = *b"JSTFOOTR";
 const TRAILER_MAGIC: [u8; 8] = *b"JSTTRAIL";
-const CRC_AT: usize = FRAME_SIZE - 4;
 
 /// One frame.
 pub type Frame = [u8; FRAME_SIZE];
@@ -40,65 +83,11 @@ pub type Frame = [u8; FRAME_SIZE];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage(pub &'static str);
 
-/// CRC-32C (Castagnoli; "CRC-32/ISCSI" in the catalogue) of `bytes`.
-pub fn crc32c(bytes: &[u8]) -> u32 {
-    low32(crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes))
-}
-
-/// CRC-32C of bytes that come in pieces.
-#[derive(Clone, Copy, Debug)]
-pub struct Crc32c(crc_fast::Digest);
-
-impl Crc32c {
-    /// Of nothing yet.
-    pub fn new() -> Self {
-        Self(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi))
-    }
-
-    /// Takes in the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The CRC of all bytes so far.
-    pub fn value(&self) -> u32 {
-        low32(self.0.finalize())
-    }
-}
-
-impl Default for Crc32c {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A 32-bit CRC out of the 64 bits that the crate answers for every width.
-#[allow(clippy::cast_possible_truncation, reason = "the upper half of a 32-bit CRC is zero")]
-fn low32(crc: u64) -> u32 {
-    crc as u32
-}
-
-/// The length of the CRC table behind a payload, in bytes.
-pub fn table_length(payload_length: u64) -> u64 {
-    payload_length.div_ceil(BLOCK) * 4
-}
-
-/// Where what belongs to a payload ends: its CRC table, then its footer. `None` if no file can be that long.
-pub fn record_end(payload_offset: u64, payload_length: u64) -> Option<u64> {
-    // Offsets in files are signed.
-    footer_offset(payload_offset, payload_length)?
-        .checked_add(FRAME)
-        .filter(|end| i64::try_from(*end).is_ok())
-}
-
-/// Where the footer of a payload begins.
-pub fn footer_offset(payload_offset: u64, payload_length: u64) -> Option<u64> {
-    payload_offset.checked_add(payload_length)?.checked_add(table_length(payload_length))
-}
-
 /// What a segment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// Of the whole segment.
+    pub version: Version,
     /// One blob or many.
     pub kind: SegmentKind,
     /// The segment's own name, so that a file under a wrong name is noticed.
@@ -106,6 +95,11 @@ pub struct SegmentHeader {
 }
 
 impl SegmentHeader {
+    /// Of a new segment.
+    pub fn new(kind: SegmentKind, id: SegmentId) -> Self {
+        Self { version: Version::NEWEST, kind, id }
+    }
+
     /// Where the header of the first record begins.
     pub fn first_record(&self) -> u64 {
         match self.kind {
@@ -116,8 +110,8 @@ impl SegmentHeader {
 
     /// To bytes.
     pub fn encode(&self) -> Frame {
-        let mut frame = begin(SEGMENT_MAGIC);
-        put(&mut frame, 8, VERSION.to_le_bytes());
+        let mut frame: Frame = begin(SEGMENT_MAGIC);
+        put(&mut frame, 8, self.version.number().to_le_bytes());
         put(&mut frame, 10, [kind_code(self.kind)]);
         put(&mut frame, 16, *self.id.0.as_bytes());
         put(&mut frame, 32, self.first_record().to_le_bytes());
@@ -127,15 +121,17 @@ impl SegmentHeader {
     /// From bytes.
     pub fn decode(frame: &Frame) -> Result<Self, Damage> {
         check(frame, SEGMENT_MAGIC, "segment header")?;
-        if u16::from_le_bytes(get(frame, 8)) != VERSION {
-            return Err(Damage("the segment's format version is unknown"));
-        }
+        let version = match u16::from_le_bytes(get(frame, 8)) {
+            1 => Version::One,
+            2 => Version::Two,
+            _ => return Err(Damage("the segment's format version is unknown")),
+        };
         let kind = match frame[10] {
             1 => SegmentKind::Single,
             2 => SegmentKind::Pack,
             _ => return Err(Damage("the segment's kind is unknown")),
         };
-        let header = Self { kind, id: SegmentId(Uuid::from_bytes(get(frame, 16))) };
+        let header = Self { version, kind, id: SegmentId(Uuid::from_bytes(get(frame, 16))) };
         if u64_at(frame, 32) == header.first_record() {
             Ok(header)
         } else {
@@ -160,15 +156,19 @@ pub struct RecordHeader {
     pub offset: u64,
     /// Of the domain the blob belongs to.
     pub domain: DomainTag,
-    /// Of the payload, in bytes.
-    pub payload_length: u64,
+    /// Of the payload, in bytes; `None` if the header was written before that was known, as in a single of version 2:
+    /// the footer says it.
+    pub payload_length: Option<u64>,
 }
+
+/// Stands for a length that was not known yet.
+const LENGTH_UNKNOWN: u64 = u64::MAX;
 
 impl RecordHeader {
     /// To bytes.
     pub fn encode(&self) -> Frame {
-        let mut frame = begin(RECORD_MAGIC);
-        put(&mut frame, 8, self.payload_length.to_le_bytes());
+        let mut frame: Frame = begin(RECORD_MAGIC);
+        put(&mut frame, 8, self.payload_length.unwrap_or(LENGTH_UNKNOWN).to_le_bytes());
         put(&mut frame, 16, self.domain);
         put(&mut frame, 32, *self.segment.0.as_bytes());
         put(&mut frame, 48, self.offset.to_le_bytes());
@@ -182,53 +182,12 @@ impl RecordHeader {
             segment: SegmentId(Uuid::from_bytes(get(frame, 32))),
             offset: u64_at(frame, 48),
             domain: get(frame, 16),
-            payload_length: u64_at(frame, 8),
+            payload_length: Some(u64_at(frame, 8)).filter(|length| *length != LENGTH_UNKNOWN),
         };
         if header.segment == segment && header.offset == offset {
             Ok(header)
         } else {
             Err(Damage("the record header belongs elsewhere"))
-        }
-    }
-}
-
-/// What a record ends with: all that is known only when the payload has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordFooter {
-    /// Of the payload, in bytes.
-    pub payload_length: u64,
-    /// Of the payload's first byte, from the segment's beginning.
-    pub payload_offset: u64,
-    /// The payload's SHA-256.
-    pub hash: Hash,
-    /// CRC-32C of the CRC table.
-    pub table_crc: u32,
-}
-
-impl RecordFooter {
-    /// To bytes.
-    pub fn encode(&self) -> Frame {
-        let mut frame = begin(FOOTER_MAGIC);
-        put(&mut frame, 8, self.payload_length.to_le_bytes());
-        put(&mut frame, 16, self.hash.0);
-        put(&mut frame, 48, self.payload_offset.to_le_bytes());
-        put(&mut frame, 56, self.table_crc.to_le_bytes());
-        close(frame)
-    }
-
-    /// From the bytes behind a payload of `payload_length` at `payload_offset`, and its table.
-    pub fn decode(frame: &Frame, payload_offset: u64, payload_length: u64) -> Result<Self, Damage> {
-        check(frame, FOOTER_MAGIC, "record footer")?;
-        let footer = Self {
-            payload_length: u64_at(frame, 8),
-            payload_offset: u64_at(frame, 48),
-            hash: Hash(get(frame, 16)),
-            table_crc: u32::from_le_bytes(get(frame, 56)),
-        };
-        if footer.payload_length == payload_length && footer.payload_offset == payload_offset {
-            Ok(footer)
-        } else {
-            Err(Damage("the record footer belongs to another payload"))
         }
     }
 }
@@ -249,7 +208,7 @@ pub struct Trailer {
 impl Trailer {
     /// To bytes.
     pub fn encode(&self) -> Frame {
-        let mut frame = begin(TRAILER_MAGIC);
+        let mut frame: Frame = begin(TRAILER_MAGIC);
         put(&mut frame, 8, self.entries.to_le_bytes());
         put(&mut frame, 16, *self.segment.0.as_bytes());
         put(&mut frame, 32, self.index_offset.to_le_bytes());
@@ -295,8 +254,8 @@ pub fn encode_index(segment: SegmentId, records: &[FoundRecord], index_offset: u
     bytes
 }
 
-/// Reads the index that `trailer` describes.
-pub fn decode_index(index: &[u8], trailer: &Trailer) -> Result<Vec<FoundRecord>, Damage> {
+/// Reads the index that `trailer` describes, of a segment of `version`.
+pub fn decode_index(version: Version, index: &[u8], trailer: &Trailer) -> Result<Vec<FoundRecord>, Damage> {
     let (entries, rest) = index.as_chunks::<FRAME_SIZE>();
     if !rest.is_empty() || entries.len() as u64 != trailer.entries || crc32c(index) != trailer.index_crc {
         return Err(Damage("the index does not match its checksum"));
@@ -313,7 +272,7 @@ pub fn decode_index(index: &[u8], trailer: &Trailer) -> Result<Vec<FoundRecord>,
         if record.offset < end {
             return Err(Damage("the index is out of order"));
         }
-        end = match record_end(record.offset, record.length) {
+        end = match version.record_end(record.offset, record.length) {
             Some(end) if end <= trailer.index_offset => end,
             _ => return Err(Damage("the index names a record beyond the records")),
         };
@@ -322,112 +281,40 @@ pub fn decode_index(index: &[u8], trailer: &Trailer) -> Result<Vec<FoundRecord>,
     Ok(records)
 }
 
-/// Computes the CRC table of a payload while it passes by.
-#[derive(Debug)]
-pub struct BlockSums {
-    table: Vec<u8>,
-    open: Crc32c,
-    filled: usize,
-}
-
-impl BlockSums {
-    /// Of nothing yet.
-    pub fn new() -> Self {
-        Self { table: Vec::new(), open: Crc32c::new(), filled: 0 }
-    }
-
-    /// Takes in the next bytes of the payload.
-    pub fn update(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let (piece, rest) = bytes.split_at(bytes.len().min(BLOCK_SIZE - self.filled));
-            bytes = rest;
-            if piece.len() == BLOCK_SIZE {
-                self.table.extend_from_slice(&crc32c(piece).to_le_bytes());
-                continue;
-            }
-            self.open.update(piece);
-            self.filled += piece.len();
-            if self.filled == BLOCK_SIZE {
-                self.close_block();
-            }
-        }
-    }
-
-    /// The whole table.
-    pub fn finish(mut self) -> Vec<u8> {
-        if self.filled > 0 {
-            self.close_block();
-        }
-        self.table
-    }
-
-    fn close_block(&mut self) {
-        self.table.extend_from_slice(&self.open.value().to_le_bytes());
-        self.open = Crc32c::new();
-        self.filled = 0;
-    }
-}
-
-impl Default for BlockSums {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Checks `blocks`, whole blocks of a payload (its last one may be short), against their part of the CRC
-/// table. Fails with the offset inside `blocks` of the first bad one.
-pub fn verify_blocks(blocks: &[u8], table: &[u8]) -> Result<(), usize> {
-    let (sums, _) = table.as_chunks::<4>();
-    for (number, block) in blocks.chunks(BLOCK_SIZE).enumerate() {
-        if sums.get(number).is_none_or(|sum| u32::from_le_bytes(*sum) != crc32c(block)) {
-            return Err(number * BLOCK_SIZE);
-        }
-    }
-    Ok(())
-}
-
-/// Appends the CRC table of a whole payload to `frames`, then its footer.
-pub fn encode_tail(frames: &mut Vec<u8>, payload: &[u8], payload_offset: u64, hash: Hash) {
-    let table_at = frames.len();
-    for block in payload.chunks(BLOCK_SIZE) {
-        frames.extend_from_slice(&crc32c(block).to_le_bytes());
-    }
-    let table_crc = crc32c(&frames[table_at..]);
-    let footer = RecordFooter { payload_length: payload.len() as u64, payload_offset, hash, table_crc };
-    frames.extend_from_slice(&footer.encode());
-}
-
-fn begin(magic: [u8; 8]) -> Frame {
-    let mut frame = [0; FRAME_SIZE];
+/// `N` bytes that begin with `magic`.
+fn begin<const N: usize>(magic: [u8; 8]) -> [u8; N] {
+    let mut frame = [0; N];
     put(&mut frame, 0, magic);
     frame
 }
 
-fn close(mut frame: Frame) -> Frame {
-    let crc = crc32c(&frame[..CRC_AT]);
-    put(&mut frame, CRC_AT, crc.to_le_bytes());
+/// With its CRC in its last four bytes.
+fn close<const N: usize>(mut frame: [u8; N]) -> [u8; N] {
+    let crc = crc32c(&frame[..N - 4]);
+    put(&mut frame, N - 4, crc.to_le_bytes());
     frame
 }
 
-fn check(frame: &Frame, magic: [u8; 8], what: &'static str) -> Result<(), Damage> {
-    if get::<8>(frame, 0) == magic && u32::from_le_bytes(get(frame, CRC_AT)) == crc32c(&frame[..CRC_AT]) {
-        Ok(())
-    } else {
-        Err(Damage(what))
+fn check(frame: &[u8], magic: [u8; 8], what: &'static str) -> Result<(), Damage> {
+    match frame.split_last_chunk::<4>() {
+        Some((before, crc)) if before.starts_with(&magic) && u32::from_le_bytes(*crc) == crc32c(before) => {
+            Ok(())
+        }
+        _ => Err(Damage(what)),
     }
 }
 
-fn put<const N: usize>(frame: &mut Frame, at: usize, bytes: [u8; N]) {
+fn put<const N: usize>(frame: &mut [u8], at: usize, bytes: [u8; N]) {
     frame[at..at + N].copy_from_slice(&bytes);
 }
 
-fn get<const N: usize>(frame: &Frame, at: usize) -> [u8; N] {
+fn get<const N: usize>(frame: &[u8], at: usize) -> [u8; N] {
     let mut bytes = [0; N];
     bytes.copy_from_slice(&frame[at..at + N]);
     bytes
 }
 
-fn u64_at(frame: &Frame, at: usize) -> u64 {
+fn u64_at(frame: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(get(frame, at))
 }
 

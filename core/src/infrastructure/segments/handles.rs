@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::blocking::{Wait, read_error, read_exact_at};
 use super::directory::Directory;
-use super::format::{FRAME_SIZE, SegmentHeader};
+use super::format::{FRAME_SIZE, SegmentHeader, Version};
 use crate::application::ports::segments::{SegmentError, SegmentKind};
 use crate::domain::blob::SegmentId;
 use crate::infrastructure::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,7 @@ const HANDLES_PER_SHARD_MAX: usize = 32;
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) id: SegmentId,
+    pub(super) version: Version,
     pub(super) kind: SegmentKind,
     pub(super) file: File,
 }
@@ -40,7 +41,7 @@ impl Handle {
         if header.id != id {
             return Err(corrupt("the header names another segment"));
         }
-        Ok(Self { id, kind: header.kind, file })
+        Ok(Self { id, version: header.version, kind: header.kind, file })
     }
 
     /// Whether the file has lost its name.

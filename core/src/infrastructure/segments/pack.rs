@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::blocking::{blocking, io_error, write_all_at};
 use super::directory::Directory;
-use super::format::{self, FRAME, PACK_FIRST_RECORD, RecordHeader, SegmentHeader};
+use super::format::{self, FRAME, PACK_FIRST_RECORD, RecordHeader, SegmentHeader, Version};
 use crate::application::ports::segments::{FoundRecord, PackWriter, Record, SegmentError, SegmentKind};
 use crate::domain::blob::SegmentId;
 use crate::infrastructure::durable;
@@ -44,7 +44,7 @@ impl LocalPack {
         let begin = || {
             let path = directory.make_room(id)?;
             let file = durable::create_file(&path, durable::FILE_MODE)?;
-            let header = SegmentHeader { kind: SegmentKind::Pack, id };
+            let header = SegmentHeader::new(SegmentKind::Pack, id);
             write_all_at(&file, &mut [IoSlice::new(&header.encode())], 0)?;
             durable::sync_file(&file)?;
             path.parent().map_or(Ok(()), durable::sync_directory)?;
@@ -113,21 +113,8 @@ impl Pack {
     /// Writes `records` behind each other in as few calls as can be and syncs once. The payloads are not
     /// copied: only the frames around them are put together, and lie between them in the list of slices.
     fn write(&mut self, records: &[Record]) -> io::Result<(Vec<FoundRecord>, u64)> {
-        let (frames, segment) = (&mut self.frames, self.id);
-        frames.clear();
-        let mut found = Vec::with_capacity(records.len());
-        let mut payload_at = Vec::with_capacity(records.len());
-        let mut at = self.size;
-        for Record { domain, hash, payload } in records {
-            let length = payload.len() as u64;
-            let record = FoundRecord { domain: *domain, hash: *hash, offset: at + FRAME, length };
-            let header = RecordHeader { segment, offset: at, domain: *domain, payload_length: length };
-            frames.extend_from_slice(&header.encode());
-            payload_at.push(frames.len());
-            format::encode_tail(frames, payload, record.offset, *hash);
-            at = format::record_end(record.offset, length).ok_or(io::ErrorKind::FileTooLarge)?;
-            found.push(record);
-        }
+        let frames = &mut self.frames;
+        let Batch { found, payload_at, end } = frame_batch(frames, self.id, self.size, records)?;
         let mut slices = Vec::with_capacity(records.len() * 2 + 1);
         let mut cut_before = 0;
         for (record, &cut) in records.iter().zip(&payload_at) {
@@ -138,8 +125,43 @@ impl Pack {
         slices.push(IoSlice::new(&frames[cut_before..]));
         write_all_at(&self.file, &mut slices, self.size)?;
         durable::sync_file(&self.file)?;
-        Ok((found, at))
+        Ok((found, end))
     }
+}
+
+/// Records as they follow each other in a pack.
+pub(super) struct Batch {
+    /// What they are, and where.
+    pub(super) found: Vec<FoundRecord>,
+    /// For each, where in the frames its payload comes.
+    pub(super) payload_at: Vec<usize>,
+    /// Where the last of them ends in the segment.
+    pub(super) end: u64,
+}
+
+/// Puts into `frames`, which is emptied, all that lies around the payloads of `records`, the first of which begins at `at`
+/// of `segment`.
+pub(super) fn frame_batch(
+    frames: &mut Vec<u8>,
+    segment: SegmentId,
+    mut at: u64,
+    records: &[Record],
+) -> io::Result<Batch> {
+    frames.clear();
+    let mut found = Vec::with_capacity(records.len());
+    let mut payload_at = Vec::with_capacity(records.len());
+    for Record { domain, hash, payload } in records {
+        let length = payload.len() as u64;
+        let record = FoundRecord { domain: *domain, hash: *hash, offset: at + FRAME, length };
+        let header = RecordHeader { segment, offset: at, domain: *domain, payload_length: Some(length) };
+        frames.extend_from_slice(&header.encode());
+        payload_at.push(frames.len());
+        format::encode_tail(frames, segment, payload, record.offset, *hash);
+        let end = Version::NEWEST.record_end(record.offset, length);
+        at = end.ok_or(io::ErrorKind::FileTooLarge)?;
+        found.push(record);
+    }
+    Ok(Batch { found, payload_at, end: at })
 }
 
 /// Seals a file whose records end at `end`; returns its size. Blocks.

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::blocking::{Wait, io_error, joined, read_at, read_error, read_exact_at, read_into};
 use super::buffers::{Buffers, Memory};
-use super::format::{self, BLOCK, FRAME_SIZE, Frame, RecordFooter};
+use super::format::{self, BLOCK, FOOTER_SIZE, RecordFooter, Version};
 use super::handles::Handle;
 use crate::application::ports::segments::{ReadRequest, SegmentError, SegmentKind};
 use crate::domain::blob::{Hash, SegmentId};
@@ -50,7 +50,7 @@ impl Stretch {
         if start > end || end > length {
             return Err(io_error("read outside a payload", ErrorKind::InvalidInput.into()));
         }
-        if format::record_end(offset, length).is_none() {
+        if Version::NEWEST.record_end(offset, length).is_none() {
             return Err(SegmentError::Corrupt { segment, offset, what: "no file can hold the payload" });
         }
         let footer_offset = offset + length + format::table_length(length);
@@ -126,9 +126,10 @@ impl ReadPosition {
         if stretch.length <= BLOCK {
             return self.only_block(wait);
         }
-        let mut frame = [0; FRAME_SIZE];
-        self.fill(&mut frame, stretch.footer_offset, wait)?;
-        self.check_footer(&frame)?;
+        let mut frame = [0; FOOTER_SIZE];
+        let footer = &mut frame[..self.handle.version.footer_size()];
+        self.fill(footer, stretch.footer_offset, wait)?;
+        self.check_footer(footer)?;
         if self.handle.kind == SegmentKind::Single && stretch.end - stretch.start >= SEQUENTIAL {
             // Advice only: whether it is taken changes nothing but the speed.
             let _ = rustix::fs::fadvise(&self.handle.file, 0, None, Advice::Sequential);
@@ -140,12 +141,10 @@ impl ReadPosition {
     fn only_block(&mut self, wait: Wait) -> Result<Bytes, Stop> {
         let Stretch { offset, start, end, footer_offset, .. } = self.stretch;
         let (length, footer_at) = (index(self.stretch.length), index(footer_offset - offset));
-        let bytes = self.take(footer_at + FRAME_SIZE, offset, wait)?;
+        let bytes = self.take(footer_at + self.handle.version.footer_size(), offset, wait)?;
         let (framed, footer) = bytes.split_at(footer_at);
         let (payload, table) = framed.split_at(length);
-        if let Some(footer) = footer.first_chunk() {
-            self.check_footer(footer)?;
-        }
+        self.check_footer(footer)?;
         self.check_blocks(payload, table, 0)?;
         self.at = end;
         Ok(Bytes::from(bytes).slice(index(start)..index(end)))
@@ -183,9 +182,9 @@ impl ReadPosition {
         Ok(index((first - self.table_block) * 4))
     }
 
-    fn check_footer(&self, footer: &Frame) -> Result<(), Stop> {
-        let Stretch { offset, length, hash, footer_offset, .. } = self.stretch;
-        let footer = RecordFooter::decode(footer, offset, length)
+    fn check_footer(&self, footer: &[u8]) -> Result<(), Stop> {
+        let Stretch { segment, offset, length, hash, footer_offset, .. } = self.stretch;
+        let footer = RecordFooter::decode(self.handle.version, footer, segment, offset, length)
             .map_err(|damage| self.corrupt(footer_offset, damage.0))?;
         match hash {
             Some(hash) if hash != footer.hash => Err(self.corrupt(footer_offset, "another blob lies here")),

@@ -12,7 +12,9 @@ use tokio::task::JoinHandle;
 
 use super::blocking::{SLICES_MAX, blocking, joined, write_all_at};
 use super::directory::Directory;
-use super::format::{self, BlockSums, RecordFooter, RecordHeader, SINGLE_PAYLOAD, SegmentHeader};
+use super::format::{
+    self, BlockSums, FRAME_SIZE, RecordFooter, RecordHeader, SINGLE_PAYLOAD, SegmentHeader, Version,
+};
 use super::pack::poisoned;
 use crate::application::ports::segments::{DomainTag, FoundRecord, SegmentError, SegmentKind, SingleWriter};
 use crate::domain::blob::{Hash, SegmentId};
@@ -28,8 +30,10 @@ const GATHER: usize = 32 * 1024;
 const WRITEBACK: u64 = 32 * 1024 * 1024;
 
 /// How far the file is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
+    /// What the file begins with, until it is written.
+    head: Option<Vec<u8>>,
     sums: BlockSums,
     /// Payload bytes written.
     length: u64,
@@ -79,7 +83,7 @@ impl LocalSingle {
             _staged: Staged(path),
             gathered: Vec::new(),
             gathered_length: 0,
-            work: Work::Idle(Box::default()),
+            work: Work::Idle(Box::new(Progress::new(id, domain))),
             writeback: None,
             writeback_length: 0,
         })
@@ -188,27 +192,9 @@ impl LocalSingle {
         hash: Hash,
         abandoned: &AtomicBool,
     ) -> io::Result<u64> {
-        let Progress { sums, length } = *progress.write(&self.file, &self.gathered)?;
-        let mut tail = sums.finish();
-        let footer = RecordFooter {
-            payload_length: length,
-            payload_offset: SINGLE_PAYLOAD,
-            hash,
-            table_crc: format::crc32c(&tail),
-        };
-        tail.extend_from_slice(&footer.encode());
-        let end = format::record_end(SINGLE_PAYLOAD, length).ok_or(ErrorKind::FileTooLarge)?;
-        let record = FoundRecord { domain: self.domain, hash, offset: SINGLE_PAYLOAD, length };
-        tail.extend_from_slice(&format::encode_index(self.id, &[record], end));
+        let Progress { sums, length, .. } = *progress.write(&self.file, &self.gathered)?;
+        let tail = tail(self.id, self.domain, sums.finish(), length, hash).ok_or(ErrorKind::FileTooLarge)?;
         write_all_at(&self.file, &mut [IoSlice::new(&tail)], SINGLE_PAYLOAD + length)?;
-
-        // What the file begins with is written last: until then it begins with zeroes and is no segment.
-        let header = SegmentHeader { kind: SegmentKind::Single, id: self.id };
-        let offset = header.first_record();
-        let record = RecordHeader { segment: self.id, offset, domain: self.domain, payload_length: length };
-        write_all_at(&self.file, &mut [IoSlice::new(&header.encode())], 0)?;
-        write_all_at(&self.file, &mut [IoSlice::new(&record.encode())], offset)?;
-
         let settled = self.directory.make_room(self.id)?;
         durable::publish(&self.file, &self.directory.staged(self.id), &settled)?;
         if abandoned.load(Ordering::SeqCst) {
@@ -219,11 +205,58 @@ impl LocalSingle {
     }
 }
 
+/// What a single begins with, up to its payload.
+pub(super) fn head(id: SegmentId, domain: DomainTag) -> Vec<u8> {
+    let header = SegmentHeader::new(SegmentKind::Single, id);
+    let offset = header.first_record();
+    // The payload is still to come, and how long it is.
+    let record = RecordHeader { segment: id, offset, domain, payload_length: None };
+    let mut head = header.encode().to_vec();
+    head.resize(index(offset), 0);
+    head.extend_from_slice(&record.encode());
+    debug_assert_eq!(head.len() as u64, SINGLE_PAYLOAD);
+    head
+}
+
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(FRAME_SIZE)
+}
+
+/// What a single ends with, behind a payload of `length` bytes whose CRC table is `table`. `None` if no file can be that
+/// long.
+pub(super) fn tail(
+    id: SegmentId,
+    domain: DomainTag,
+    table: Vec<u8>,
+    length: u64,
+    hash: Hash,
+) -> Option<Vec<u8>> {
+    let mut tail = table;
+    let footer = RecordFooter {
+        payload_length: length,
+        payload_offset: SINGLE_PAYLOAD,
+        hash,
+        table_crc: format::crc32c(&tail),
+    };
+    tail.extend_from_slice(&footer.encode(id));
+    let end = Version::NEWEST.record_end(SINGLE_PAYLOAD, length)?;
+    let record = FoundRecord { domain, hash, offset: SINGLE_PAYLOAD, length };
+    tail.extend_from_slice(&format::encode_index(id, &[record], end));
+    Some(tail)
+}
+
 impl Progress {
-    /// Writes `pieces` behind what is there. Blocks.
+    fn new(id: SegmentId, domain: DomainTag) -> Self {
+        Self { head: Some(head(id, domain)), sums: BlockSums::new(), length: 0 }
+    }
+
+    /// Writes `pieces` behind what is there, front to back. Blocks.
     fn write(mut self: Box<Self>, file: &File, pieces: &[Bytes]) -> io::Result<Box<Self>> {
-        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        write_all_at(file, &mut slices, SINGLE_PAYLOAD + self.length)?;
+        let head = self.head.take();
+        let at = if head.is_some() { 0 } else { SINGLE_PAYLOAD + self.length };
+        let payload = pieces.iter().map(Bytes::as_ref);
+        let mut slices: Vec<_> = head.as_deref().into_iter().chain(payload).map(IoSlice::new).collect();
+        write_all_at(file, &mut slices, at)?;
         for piece in pieces {
             self.sums.update(piece);
             self.length += piece.len() as u64;

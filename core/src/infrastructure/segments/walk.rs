@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use super::blocking::{Wait, read_error, read_exact_at};
 use super::directory::Directory;
 use super::format::{
-    self, Damage, FRAME, FRAME_SIZE, Frame, RECORD_MAGIC, RecordFooter, RecordHeader, SegmentHeader, Trailer,
+    self, Damage, FOOTER_MAGIC, FOOTER_SIZE, FRAME, FRAME_SIZE, Frame, RECORD_MAGIC, RecordFooter,
+    RecordHeader, SegmentHeader, Trailer, Version,
 };
 use super::handles::Handle;
 use super::pack::write_index;
@@ -68,8 +69,7 @@ pub(super) fn recover(
         return Err(look.corrupt(end, damage));
     }
     records.extend(look.whole_records(committed)?);
-    let end =
-        records.last().and_then(|last| format::record_end(last.offset, last.length)).unwrap_or(committed);
+    let end = records.last().and_then(|last| look.record_end(last)).unwrap_or(committed);
     let seal = || {
         durable::cut_file(&handle.file, end)?;
         write_index(&handle.file, handle.id, &records, end)
@@ -93,13 +93,13 @@ pub(super) fn salvage(directory: &Directory, handle: &Handle) -> Result<Salvaged
     let look = Look::new(handle)?;
     let first = look.first_record();
     if let Some((_, records)) = look.index()? {
-        let holes = holes(first, &records);
+        let holes = look.holes(&records);
         return Ok(Salvaged { records, size: look.size, holes });
     }
     let records = look.whole_records(first)?;
     let mut cut = first.min(look.size);
     if let Some(last) = records.last() {
-        cut = format::record_end(last.offset, last.length).unwrap_or(look.size);
+        cut = look.record_end(last).unwrap_or(look.size);
     } else if let Some(begun) = look.next_record(first + 1)? {
         // Nothing could be kept, so nothing is cut either.
         return Err(look.corrupt(begun, Damage("no record of the segment is whole")));
@@ -109,22 +109,8 @@ pub(super) fn salvage(directory: &Directory, handle: &Handle) -> Result<Salvaged
         write_index(&handle.file, handle.id, &records, cut)
     };
     let size = seal().map_err(|error| directory.error("seal a segment", error))?;
-    let holes = holes(first, &records);
+    let holes = look.holes(&records);
     Ok(Salvaged { records, size, holes })
-}
-
-/// Where no record of `records` is, before the last of them.
-fn holes(first: u64, records: &[FoundRecord]) -> Vec<(u64, u64)> {
-    let mut holes = Vec::new();
-    let mut end = first;
-    for record in records {
-        let begin = record.offset.saturating_sub(FRAME);
-        if begin > end {
-            holes.push((end, begin - end));
-        }
-        end = format::record_end(record.offset, record.length).unwrap_or(begin);
-    }
-    holes
 }
 
 impl<'a> Look<'a> {
@@ -135,7 +121,31 @@ impl<'a> Look<'a> {
     }
 
     fn first_record(&self) -> u64 {
-        SegmentHeader { kind: self.handle.kind, id: self.handle.id }.first_record()
+        let Handle { version, kind, id, .. } = *self.handle;
+        SegmentHeader { version, kind, id }.first_record()
+    }
+
+    fn version(&self) -> Version {
+        self.handle.version
+    }
+
+    /// Where the record of a payload ends.
+    fn record_end(&self, record: &FoundRecord) -> Option<u64> {
+        self.version().record_end(record.offset, record.length)
+    }
+
+    /// Where no record of `records` is, before the last of them.
+    fn holes(&self, records: &[FoundRecord]) -> Vec<(u64, u64)> {
+        let mut holes = Vec::new();
+        let mut end = self.first_record();
+        for record in records {
+            let begin = record.offset.saturating_sub(FRAME);
+            if begin > end {
+                holes.push((end, begin - end));
+            }
+            end = self.record_end(record).unwrap_or(begin);
+        }
+        holes
     }
 
     /// The trailer and the index, if both are whole.
@@ -148,7 +158,7 @@ impl<'a> Look<'a> {
         let Ok(length) = usize::try_from(trailer_at - trailer.index_offset) else { return Ok(None) };
         let mut index = vec![0; length];
         self.fill(&mut index, trailer.index_offset)?;
-        Ok(format::decode_index(&index, &trailer).ok().map(|records| (trailer, records)))
+        Ok(format::decode_index(self.version(), &index, &trailer).ok().map(|records| (trailer, records)))
     }
 
     /// The records from `from` on, which should end at `limit`. Frames and tables are checked, payloads are not: that is a reader's and the scrubber's part.
@@ -159,7 +169,7 @@ impl<'a> Look<'a> {
             match self.record(at, limit)? {
                 Ok(record) => {
                     // Checked by `record` not to overflow.
-                    at = format::record_end(record.offset, record.length).unwrap_or(limit);
+                    at = self.record_end(&record).unwrap_or(limit);
                     records.push(record);
                 }
                 Err(damage) => return Ok((records, Some((at, damage)))),
@@ -190,12 +200,27 @@ impl<'a> Look<'a> {
             Ok(header) => header,
             Err(damage) => return Ok(Err(damage)),
         };
-        let (offset, length) = (at + FRAME, header.payload_length);
-        let Some(footer_at) = format::footer_offset(offset, length) else { return Ok(Err(CUT)) };
-        if footer_at.checked_add(FRAME).is_none_or(|end| end > limit) {
+        let (offset, version) = (at + FRAME, self.version());
+        let length = match (header.payload_length, version) {
+            (Some(length), _) => length,
+            (None, Version::One) => return Ok(Err(CUT)),
+            (None, Version::Two) => match self.length_of(offset, limit)? {
+                Some(length) => length,
+                None => return Ok(Err(CUT)),
+            },
+        };
+        let (Some(footer_at), Some(end)) =
+            (version.footer_offset(offset, length), version.record_end(offset, length))
+        else {
+            return Ok(Err(CUT));
+        };
+        if end > limit {
             return Ok(Err(CUT));
         }
-        let footer = match RecordFooter::decode(&self.frame(footer_at)?, offset, length) {
+        let mut frame = [0; FOOTER_SIZE];
+        let frame = &mut frame[..version.footer_size()];
+        self.fill(frame, footer_at)?;
+        let footer = match RecordFooter::decode(version, frame, self.handle.id, offset, length) {
             Ok(footer) => footer,
             Err(damage) => return Ok(Err(damage)),
         };
@@ -205,22 +230,55 @@ impl<'a> Look<'a> {
         Ok(Ok(FoundRecord { domain: header.domain, hash: footer.hash, offset, length }))
     }
 
+    /// The length of the payload at `offset`, of which the record's header does not know it: its footer does, which lies
+    /// before index and trailer if these are whole, or else somewhere before `limit`.
+    fn length_of(&self, offset: u64, limit: u64) -> Result<Option<u64>, SegmentError> {
+        const SIZE: u64 = FOOTER_SIZE as u64;
+        // Behind a single's footer come one entry and the trailer.
+        let usual = self.size.checked_sub(2 * FRAME + SIZE).filter(|at| *at >= offset && *at + SIZE <= limit);
+        if let Some(at) = usual {
+            let mut frame = [0; FOOTER_SIZE];
+            self.fill(&mut frame, at)?;
+            if let Ok(footer) = RecordFooter::decode_end(&frame, self.handle.id, at, offset) {
+                return Ok(Some(footer.payload_length));
+            }
+        }
+        let mut found = None;
+        self.find(offset, limit, &FOOTER_MAGIC, FOOTER_SIZE, |frame, at| {
+            found = RecordFooter::decode_end(frame, self.handle.id, at, offset).ok();
+            found.is_some()
+        })?;
+        Ok(found.map(|footer| footer.payload_length))
+    }
+
     /// Where the next valid record header is, from `from` on.
     fn next_record(&self, from: u64) -> Result<Option<u64>, SegmentError> {
+        self.find(from, self.size, &RECORD_MAGIC, FRAME_SIZE, |frame, offset| {
+            let header = frame.first_chunk().map(|frame| RecordHeader::decode(frame, self.handle.id, offset));
+            matches!(header, Some(Ok(_)))
+        })
+    }
+
+    /// Where the next `size` bytes that begin with `magic` and that `is_it` recognizes are, in `from..to`.
+    fn find(
+        &self,
+        from: u64,
+        to: u64,
+        magic: &[u8],
+        size: usize,
+        mut is_it: impl FnMut(&[u8], u64) -> bool,
+    ) -> Result<Option<u64>, SegmentError> {
         let mut at = from;
-        while at.saturating_add(FRAME) <= self.size {
-            // A header across two steps is found in the second, which begins where it could.
-            let piece = self.piece(at, self.size)?;
-            for start in 0..=piece.len().saturating_sub(FRAME_SIZE) {
-                let Some(frame) = piece[start..].first_chunk::<FRAME_SIZE>() else { break };
+        while at.saturating_add(size as u64) <= to {
+            // A frame across two steps is found in the second, which begins where it could.
+            let piece = self.piece(at, to)?;
+            for (start, frame) in piece.windows(size).enumerate() {
                 let offset = at + start as u64;
-                if frame.starts_with(&RECORD_MAGIC)
-                    && RecordHeader::decode(frame, self.handle.id, offset).is_ok()
-                {
+                if frame.starts_with(magic) && is_it(frame, offset) {
                     return Ok(Some(offset));
                 }
             }
-            at += piece.len() as u64 - (FRAME - 1);
+            at += (piece.len() - (size - 1)) as u64;
         }
         Ok(None)
     }
