@@ -25,6 +25,10 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+class DidNotStart(Exception):
+    """A program ended, or did not listen, before its time was over."""
+
+
 class Process:
     """A server and its children, in a session of their own."""
 
@@ -37,7 +41,8 @@ class Process:
         deadline = time.monotonic() + 60
         while not listens(port):
             if self.child.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{argv[0]} does not listen: {self.log.read_text(errors='replace')[-2000:]}")
+                self.stop()
+                raise DidNotStart(f"{argv[0]} does not listen: {self.log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.05)
 
     def pids(self) -> list[int]:

@@ -70,7 +70,11 @@ class Presigner:
 
 
 class Failed(Exception):
-    """A server refused what a benchmark needs."""
+    """A server refused what a benchmark needs, with this status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Client:
@@ -119,5 +123,5 @@ class Client:
         answer = self.connection.getresponse()
         content = answer.read()
         if not 200 <= answer.status < 300:
-            raise Failed(f"{method} {path}: {answer.status} {content[:300].decode(errors='replace')}")
+            raise Failed(f"{method} {path}: {answer.status} {content[:300].decode(errors='replace')}", answer.status)
         return content, answer.headers

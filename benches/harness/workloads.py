@@ -6,6 +6,7 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
 import statistics
 import time
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class Workload:
         if self.unit == "ms":
             return done.p50 or 0.0
         return done.requests / done.seconds
+
+    def possible(self) -> bool:
+        """Whether its load generator is installed."""
+        return True
 
     def targets(self, server: Server, method: str, keys: list[str]) -> pathlib.Path:
         """A file of presigned request targets."""
@@ -213,6 +218,26 @@ class Copy(Workload):
         return Load(len(times), sum(times) / 1e3, statistics.median(times), max(times))
 
 
+class Mixed(Workload):
+    """warp's mixture of reads, writes and deletes, in a bucket of its own."""
+
+    needs_store = True
+    bucket = f"{BUCKET}-mixed"
+
+    def __init__(self, name: str, size: str, connections: int) -> None:
+        super().__init__(name)
+        self.size, self.connections = size, connections
+
+    def possible(self) -> bool:
+        return shutil.which("warp") is not None
+
+    def prepare(self, server: Server, setting: Setting) -> None:
+        server.make_bucket(self.bucket)
+
+    def run(self, server: Server, setting: Setting) -> Load:
+        return load.warp_mixed(server.account, self.bucket, self.size, self.connections, setting.seconds, server.directory)
+
+
 class List(Workload):
     """Pages of 1000 keys over four connections, of a bucket with `objects` keys."""
 
@@ -305,6 +330,7 @@ ALL: list[Workload] = [
     GetLarge("GET 256 MiB, 4 at a time"),
     Multipart("multipart 256 MiB in 8 MiB parts, 4 at a time"),
     Copy("CopyObject 256 MiB"),
+    Mixed("warp mixed, 256 KiB, 16 connections", "256KiB", 16),
     List("list 1000, first page, 4 connections", "first"),
     List("list 1000, deep page, 4 connections", "deep"),
     List("list with delimiter, 4 connections", "delimiter"),
@@ -312,3 +338,10 @@ ALL: list[Workload] = [
     ListVersioned("list versions: every one of one key, 4 connections", "versions"),
     ListVersioned("list: delete markers before the first key, 4 connections", "markers"),
 ]
+
+# One of each kind, for a first look.
+QUICK = frozenset({
+    "PUT 4 KiB, 1 connection", "PUT 4 KiB, 64 connections", "GET 4 KiB, 64 connections", "HEAD, 64 connections",
+    "PUT 1 MiB, 8 connections", "GET 1 MiB, 8 connections", "PUT 256 MiB, 4 at a time",
+    "multipart 256 MiB in 8 MiB parts, 4 at a time", "CopyObject 256 MiB", "list 1000, first page, 4 connections",
+})
