@@ -78,6 +78,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "tenant_mismatch", detail).about("X-Tenant")
     }
 
+    /// Its code and its text, for an answer about one of many.
+    pub(crate) fn into_words(self) -> (Cow<'static, str>, String) {
+        (self.code, self.detail)
+    }
+
     fn about(self, field: &'static str) -> Self {
         Self { field: Some(field), ..self }
     }

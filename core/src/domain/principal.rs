@@ -272,6 +272,19 @@ impl Principal {
         }
     }
 
+    /// The tenant that its requests are about where they name none: the only one that it reaches. `None` if it reaches
+    /// several.
+    pub fn only_tenant(&self) -> Option<&Tenant> {
+        match &self.tenants {
+            Tenants::Own => Some(&self.tenant),
+            Tenants::These(tenants) => match tenants.as_slice() {
+                [only] => Some(only),
+                _ => None,
+            },
+            Tenants::Any => None,
+        }
+    }
+
     /// The same principal, confined to one of its tenants; `None` if it does not reach that one.
     #[must_use]
     pub fn confined(self, tenant: &Tenant) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! A whole store in a directory, over SQLite and two local tiers: what the fronts' own tests and benches stand on.
+//! A whole store in a directory, over SQLite (or another database) and two local tiers: what the fronts' own tests and benches stand on.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,18 @@ impl Local {
         root: Option<RootKey>,
     ) -> Self {
         let url = format!("sqlite://{}", directory.join("metadata.db").display());
-        let metadata = SqlMetadata::connect(&url).await.unwrap();
+        Self::open_on(&url, directory, clock, mode, root).await
+    }
+
+    /// The same, over the database at `url`.
+    pub async fn open_on(
+        url: &str,
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        mode: AuthMode,
+        root: Option<RootKey>,
+    ) -> Self {
+        let metadata = SqlMetadata::connect(url).await.unwrap();
         metadata.migrate().await.unwrap();
         let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
         let tier = |name: &'static str| Arc::new(LocalSegments::open(directory.join(name), name).unwrap());

@@ -9,10 +9,14 @@ use juststorage_core::domain::invalid::Invalid;
 use percent_encoding::percent_decode_str;
 
 use super::Call;
-use crate::problem::Failure;
+use super::auth::Proven;
+use crate::problem::{Failure, Problem};
 
 /// The prefix of the path of a call by key.
 const BY_KEY: &str = "/v1/objects/by-key/";
+
+/// Where the tenant of a call comes from that does not name it.
+const TENANT_FOLLOWS: &str = ", unless the credentials are of one tenant alone";
 
 /// An address whose key may be absent.
 #[derive(Clone, Debug)]
@@ -25,16 +29,26 @@ pub(crate) struct Address {
 
 impl Address {
     /// The address to write to, from `X-Namespace`, `X-Tenant` and `X-Key`. The key is taken verbatim, as UTF-8.
-    pub(crate) fn from_headers(call: &Call) -> Result<Self, Failure> {
+    pub(crate) fn from_headers(call: &Call, proven: &Proven) -> Result<Self, Failure> {
         let namespace = Namespace::new(call.required("X-Namespace")?)?;
-        let tenant = Tenant::new(call.required("X-Tenant")?)?;
+        let tenant = call.tenant_of(proven, None)?;
+        let tenant = tenant.ok_or_else(|| Problem::missing_header("X-Tenant", TENANT_FOLLOWS))?;
         let key = call.header("X-Key")?.map(Key::new).transpose()?;
         Ok(Self { space: SpaceAddress::new(namespace, tenant), key })
     }
 
-    /// An address from its parts.
-    pub(crate) fn new(namespace: &str, tenant: &str, key: Option<&str>) -> Result<Self, Invalid> {
-        let space = SpaceAddress::new(Namespace::new(namespace)?, Tenant::new(tenant)?);
+    /// An address from the members of a JSON body; without `tenant` as [`Call::tenant_of`].
+    pub(crate) fn from_members(
+        call: &Call,
+        proven: &Proven,
+        namespace: &str,
+        tenant: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let namespace = Namespace::new(namespace)?;
+        let tenant = call.tenant_of(proven, tenant)?;
+        let tenant = tenant.ok_or_else(|| Invalid::new("tenant", "is required, or the header X-Tenant"))?;
+        let space = SpaceAddress::new(namespace, tenant);
         Ok(Self { space, key: key.map(Key::new).transpose()? })
     }
 

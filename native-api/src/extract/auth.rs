@@ -7,6 +7,7 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::request;
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::context::Context;
+use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::principal::Principal;
 
 use super::Call;
@@ -34,6 +35,16 @@ impl Proven {
 }
 
 impl Call {
+    /// The tenant that a request is about: the one in its address (`asked`), or in `X-Tenant`, or else the only one of
+    /// its credentials. `None` if it follows from none of them.
+    pub(crate) fn tenant_of(&self, proven: &Proven, asked: Option<&str>) -> Result<Option<Tenant>, Invalid> {
+        if let Some(asked) = asked {
+            return Tenant::new(asked).map(Some);
+        }
+        let header = self.tenant()?;
+        Ok(header.or_else(|| proven.0.as_ref().and_then(Principal::only_tenant).cloned()))
+    }
+
     /// Checks the credentials in the request's head.
     pub(crate) async fn prove(&self, api: &NativeApi) -> Result<Proven, Failure> {
         let access = &api.access;

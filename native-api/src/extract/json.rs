@@ -1,5 +1,8 @@
 //! JSON bodies: bounded and strict. None is read before the caller is authenticated.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
@@ -8,6 +11,7 @@ use http_body_util::BodyExt as _;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::pools::Room;
 use serde::de::DeserializeOwned;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Call;
@@ -18,8 +22,8 @@ use crate::problem::{Failure, Problem};
 /// Longest JSON body in bytes, unless a call allows more: an address with all attributes of an object.
 pub(crate) const JSON_BYTES_MAX: usize = 64 << 10;
 
-/// Longest list of parts in bytes: enough for 10,000 parts with their tags.
-pub(crate) const PARTS_BYTES_MAX: usize = 2 << 20;
+/// Longest list in bytes: enough for 10,000 parts with their tags, or for 1,000 of the longest keys.
+pub(crate) const LIST_BYTES_MAX: usize = 2 << 20;
 
 impl Call {
     /// The JSON body of an authenticated call ([`Proven`]), read into `T`.
@@ -29,9 +33,20 @@ impl Call {
         proven: &Proven,
         body: Body,
     ) -> Result<T, Failure> {
+        self.json_up_to(api, proven, body, JSON_BYTES_MAX).await
+    }
+
+    /// As [`Self::json`], of up to `bytes_max` bytes.
+    pub(crate) async fn json_up_to<T: DeserializeOwned>(
+        &self,
+        api: &NativeApi,
+        proven: &Proven,
+        body: Body,
+        bytes_max: usize,
+    ) -> Result<T, Failure> {
         // Not even a byte of anything else.
         require_json(&self.headers)?;
-        let (bytes, _room) = gather(body, api.store.room(proven.tenant()), JSON_BYTES_MAX).await?;
+        let (bytes, _room) = gather(body, api.store.room(proven.tenant()), bytes_max).await?;
         parse(&bytes)
     }
 
@@ -118,6 +133,38 @@ pub(crate) fn patched<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// Reads a list of which no more than `MAX` + 1 entries are kept: whoever reads it sees that it is too long, and a body
+/// full of empty entries takes no more memory than that.
+pub(crate) fn bounded<'de, const MAX: usize, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    struct Entries<const MAX: usize, T>(PhantomData<T>);
+
+    impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for Entries<MAX, T> {
+        type Value = Option<Vec<T>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut kept = Vec::new();
+            while kept.len() <= MAX {
+                let Some(entry) = entries.next_element()? else { return Ok(Some(kept)) };
+                kept.push(entry);
+            }
+            while entries.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(Some(kept))
+        }
+    }
+
+    deserializer.deserialize_any(Entries::<MAX, T>(PhantomData))
 }
 
 #[cfg(test)]

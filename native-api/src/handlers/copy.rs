@@ -16,7 +16,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::extract::{Address, Call, Named, preconditions};
+use crate::extract::{Address, Call, Named, Proven, preconditions};
 use crate::openapi::{Replaces, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
@@ -47,26 +47,24 @@ pub(crate) struct CopySource {
     id: Option<String>,
     /// The service or collection.
     namespace: Option<String>,
-    /// The tenant.
+    /// The tenant; default: `X-Tenant`, or the only one of the credentials.
     #[serde(alias = "tenant_id")]
     tenant: Option<String>,
-    /// The key, whose latest version is copied.
+    /// The key: its latest version.
     key: Option<String>,
 }
 
 impl CopySource {
-    fn object(&self) -> Result<ObjectRef, Invalid> {
+    pub(super) fn object(&self, call: &Call, proven: &Proven) -> Result<ObjectRef, Failure> {
         match (&self.id, &self.namespace, &self.tenant, &self.key) {
             (Some(id), None, None, None) => Ok(ObjectRef::Id(ObjectId::parse(id)?)),
-            (None, Some(namespace), Some(tenant), Some(key)) => {
-                let address = Address::new(namespace, tenant, Some(key))?;
+            (None, Some(namespace), tenant, Some(key)) => {
+                let address = Address::from_members(call, proven, namespace, tenant.as_deref(), Some(key))?;
                 let place = address.place();
-                address
-                    .key
-                    .map(|key| ObjectRef::latest(place, key))
-                    .ok_or_else(|| Invalid::new("source", "must have a key"))
+                let key = address.key.ok_or_else(|| Invalid::new("source", "must have a key"))?;
+                Ok(ObjectRef::latest(place, key))
             }
-            _ => Err(Invalid::new("source", "must be an id alone, or namespace, tenant and key")),
+            _ => Err(Invalid::new("source", "must be an id alone, or namespace, tenant and key").into()),
         }
     }
 }
@@ -77,9 +75,9 @@ impl CopySource {
 pub(crate) struct CopyDestination {
     /// The service or collection.
     namespace: String,
-    /// The tenant.
+    /// The tenant; default: `X-Tenant`, or the only one of the credentials.
     #[serde(alias = "tenant_id")]
-    tenant: String,
+    tenant: Option<String>,
     /// The key; without it the copy is addressed by id only.
     key: Option<String>,
 }
@@ -108,9 +106,10 @@ pub(crate) async fn copy(State(app): State<App>, call: Call, body: Body) -> Resu
     let proven = call.prove(&app.api).await?;
     let body: CopyBody = call.json(&app.api, &proven, body).await?;
     let to = &body.destination;
-    let destination = Address::new(&to.namespace, &to.tenant, to.key.as_deref())?;
+    let (tenant, key) = (to.tenant.as_deref(), to.key.as_deref());
+    let destination = Address::from_members(&call, &proven, &to.namespace, tenant, key)?;
     let who = call.caller_of(&app.api, &proven, Named::InAddress(&destination.space.tenant)).await?;
-    let mut source = body.source.object()?;
+    let mut source = body.source.object(&call, &proven)?;
     let class = body.storage_class.as_deref().map(StorageClass::parse).transpose()?;
     let replace = if body.metadata.is_some() || body.content_type.is_some() {
         let current = app.api.store.head(&who, &source, &ReadOptions::default()).await?.object;

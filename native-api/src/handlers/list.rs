@@ -3,14 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use juststorage_core::application::objects::list::{Cursor, Entry, ListRequest, PAGE_MAX};
-use juststorage_core::application::ports::metadata::SpaceRef;
-use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::invalid::Invalid;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::App;
-use crate::extract::{Call, Named, Params};
+use crate::extract::{Address, Call, Named, Params};
 use crate::problem::Failure;
 use crate::render::{ListBody, ObjectBody};
 
@@ -21,7 +19,7 @@ use crate::render::{ListBody, ObjectBody};
 pub(crate) struct ListParams {
     /// The service or collection.
     namespace: String,
-    /// The tenant; default: `X-Tenant`.
+    /// The tenant; default: `X-Tenant`, or the only one of the credentials.
     tenant: Option<String>,
     /// Only keys with this prefix.
     #[serde(default)]
@@ -62,16 +60,11 @@ pub(crate) async fn list(
     call: Call,
     Params(params): Params<ListParams>,
 ) -> Result<Json<ListBody>, Failure> {
-    let tenant = match &params.tenant {
-        Some(tenant) => Tenant::new(tenant)?,
-        None => {
-            call.tenant()?.ok_or_else(|| Invalid::new("tenant", "is required, or the header X-Tenant"))?
-        }
-    };
-    let who = call.caller(&app.api, Named::InAddress(&tenant)).await?;
-    let address = SpaceAddress::new(Namespace::new(&params.namespace)?, tenant);
+    let proven = call.prove(&app.api).await?;
+    let address = Address::from_members(&call, &proven, &params.namespace, params.tenant.as_deref(), None)?;
+    let who = call.caller_of(&app.api, &proven, Named::InAddress(&address.space.tenant)).await?;
     let request = ListRequest {
-        place: SpaceRef::Space(address),
+        place: address.place(),
         prefix: params.prefix,
         delimiter: params.delimiter,
         after: params.cursor.as_deref().map(Cursor::decode).transpose()?,

@@ -2,6 +2,7 @@
 
 pub(crate) mod by_key;
 pub(crate) mod copy;
+pub(crate) mod delete;
 pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod objects;

@@ -23,7 +23,7 @@ use crate::render::ObjectBody;
     tag = "objects",
     params(
         ("X-Namespace" = String, Header, description = "The service or collection"),
-        ("X-Tenant" = String, Header, description = "The tenant"),
+        ("X-Tenant" = Option<String>, Header, description = "The tenant; default: the only one of the credentials"),
         ("X-Key" = Option<String>, Header, description = "The key, verbatim: 1 to 1024 bytes of UTF-8. Without it the object is addressed by id only"),
         ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; default: the space's class"),
         ("X-Meta-*" = Option<String>, Header, description = "User metadata: one header for each name, 2048 bytes in all"),
@@ -40,8 +40,9 @@ use crate::render::ObjectBody;
     ),
 )]
 pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> Result<Response, Failure> {
-    let address = Address::from_headers(&call)?;
-    let who = call.caller(&app.api, Named::InAddress(&address.space.tenant)).await?;
+    let proven = call.prove(&app.api).await?;
+    let address = Address::from_headers(&call, &proven)?;
+    let who = call.caller_of(&app.api, &proven, Named::InAddress(&address.space.tenant)).await?;
     call.about(&address.space.namespace);
     super::put(&app, &call, &who, address.place(), address.key, bytes).await
 }

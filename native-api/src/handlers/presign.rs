@@ -52,9 +52,9 @@ pub(crate) struct PresignBody {
     /// `GET` (which allows `HEAD` too), `PUT` (by key only) or `DELETE`.
     #[schema(pattern = "^(GET|PUT|DELETE)$")]
     method: String,
-    /// The service or collection; with `tenant` and `key`, or without all three.
+    /// The service or collection; with `key`.
     namespace: Option<String>,
-    /// The tenant.
+    /// The tenant; default: `X-Tenant`, or the only one of the credentials.
     #[serde(alias = "tenant_id")]
     tenant: Option<String>,
     /// The key: the URL opens the object that is current when it is used.
@@ -107,8 +107,9 @@ pub(crate) async fn presign(State(app): State<App>, call: Call, body: Body) -> R
         .ok_or_else(|| Invalid::new("method", "must be GET, PUT or DELETE"))?;
     let lasts = Duration::from_secs(body.expires_in.unwrap_or(3600));
     let (who, space, target) = match (&body.id, &body.namespace, &body.tenant, &body.key) {
-        (None, Some(namespace), Some(tenant), Some(key)) => {
-            let Address { space, key } = Address::new(namespace, tenant, Some(key))?;
+        (None, Some(namespace), tenant, Some(key)) => {
+            let tenant = tenant.as_deref();
+            let Address { space, key } = Address::from_members(&call, &proven, namespace, tenant, Some(key))?;
             let key = key.ok_or_else(|| Invalid::new("key", "must be given"))?;
             let who = call.caller_of(&app.api, &proven, Named::InAddress(&space.tenant)).await?;
             (who, space, PresignTarget::Key(key))

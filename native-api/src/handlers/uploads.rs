@@ -21,8 +21,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::list::page_limit;
 use crate::app::App;
 use crate::extract::{
-    Address, Call, JSON_BYTES_MAX, Named, PARTS_BYTES_MAX, Params, PartPath, UploadPath, attributes, body,
-    preconditions,
+    Address, Call, JSON_BYTES_MAX, LIST_BYTES_MAX, Named, Params, PartPath, Proven, UploadPath, attributes,
+    body, preconditions,
 };
 use crate::openapi::{Names, Replaces, TakesBytes, TakesJson};
 use crate::problem::{Failure, ProblemBody};
@@ -34,9 +34,9 @@ use crate::render::{self, ObjectBody, PartBody, UploadBody, UploadPartsBody};
 pub(crate) struct NewUploadBody {
     /// The service or collection.
     namespace: String,
-    /// The tenant.
+    /// The tenant; default: `X-Tenant`, or the only one of the credentials.
     #[serde(alias = "tenant_id")]
-    tenant: String,
+    tenant: Option<String>,
     /// The key; without it the object is addressed by id only.
     key: Option<String>,
     /// `hot` or `cold`; default: the space's class.
@@ -50,8 +50,9 @@ pub(crate) struct NewUploadBody {
 }
 
 impl NewUploadBody {
-    fn read(self) -> Result<(Address, Attributes), Invalid> {
-        let address = Address::new(&self.namespace, &self.tenant, self.key.as_deref())?;
+    fn read(self, call: &Call, proven: &Proven) -> Result<(Address, Attributes), Failure> {
+        let (tenant, key) = (self.tenant.as_deref(), self.key.as_deref());
+        let address = Address::from_members(call, proven, &self.namespace, tenant, key)?;
         let class = self.storage_class.as_deref().map(StorageClass::parse).transpose()?;
         let headers = Headers { content_type: self.content_type, ..Headers::default() };
         let attributes = Attributes { headers, metadata: self.metadata, class, ..Attributes::default() };
@@ -77,7 +78,7 @@ async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
     tag = "uploads",
     params(
         ("X-Namespace" = Option<String>, Header, description = "The service or collection; required unless in the body"),
-        ("X-Tenant" = Option<String>, Header, description = "The tenant; required unless in the body"),
+        ("X-Tenant" = Option<String>, Header, description = "The tenant; default: the one in the body, or the only one of the credentials"),
         ("X-Key" = Option<String>, Header, description = "The key, verbatim"),
         ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`"),
         ("X-Meta-*" = Option<String>, Header, description = "User metadata"),
@@ -94,8 +95,8 @@ pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Re
     let proven = call.prove(&app.api).await?;
     let body: Option<NewUploadBody> = call.json_if_any(&app.api, &proven, body, JSON_BYTES_MAX).await?;
     let (address, attributes) = match body {
-        Some(body) => body.read()?,
-        None => (Address::from_headers(&call)?, attributes(&call.headers)?),
+        Some(body) => body.read(&call, &proven)?,
+        None => (Address::from_headers(&call, &proven)?, attributes(&call.headers)?),
     };
     let who = call.caller_of(&app.api, &proven, Named::InAddress(&address.space.tenant)).await?;
     let place = address.place();
@@ -249,7 +250,7 @@ pub(crate) async fn complete(
 ) -> Result<Response, Failure> {
     let proven = call.prove(&app.api).await?;
     let who = call.caller_of(&app.api, &proven, Named::ById(Error::NoSuchUpload)).await?;
-    let body: Option<CompleteBody> = call.json_if_any(&app.api, &proven, body, PARTS_BYTES_MAX).await?;
+    let body: Option<CompleteBody> = call.json_if_any(&app.api, &proven, body, LIST_BYTES_MAX).await?;
     let reference = of(id.0);
     let parts = body.and_then(|body| body.parts);
     let claims = parts.map(|parts| parts.into_iter().map(PartClaimBody::read).collect::<Result<_, _>>());

@@ -114,3 +114,35 @@ async fn without_authentication_the_named_tenant_is_a_wall() {
     server.send(contradicting).await.refused(400, "tenant_mismatch", Some("X-Tenant"));
     server.get(&by_id).await.is(200);
 }
+
+/// Where the credentials are of one tenant alone, the address need not name it.
+#[tokio::test]
+async fn the_tenant_follows_from_credentials_of_one() {
+    let server = Server::with(AuthMode::Required).await;
+    let token = server.token("acme", "read,write,delete", None).await;
+    let send = async |method: &str, path: &str, body: Value| {
+        let request = bare(method, path).header("X-Api-Key", &token).header("X-Namespace", "models");
+        let request = request.header("Content-Type", "application/json").header("X-Key", "a");
+        server.send(request.body(Body::from(body.to_string())).unwrap()).await
+    };
+    let written = send("POST", "/v1/objects", json!(1)).await.json(201);
+    assert_eq!((&written["tenant_id"], &written["key"]), (&json!("acme"), &json!("a")));
+    let listed = send("GET", "/v1/objects?namespace=models", json!(null)).await.json(200);
+    assert_eq!(listed["objects"].as_array().unwrap().len(), 1);
+    let (source, destination) =
+        (json!({ "namespace": "models", "key": "a" }), json!({ "namespace": "models", "key": "b" }));
+    let copy = json!({ "source": source, "destination": destination });
+    assert_eq!(send("POST", "/v1/objects/copy", copy).await.json(201)["tenant_id"], "acme");
+    let upload = send("POST", "/v1/uploads", json!({ "namespace": "models", "key": "u" })).await;
+    assert_eq!(upload.json(201)["tenant_id"], "acme");
+    let signed = json!({ "method": "GET", "namespace": "models", "key": "a" });
+    let signed = send("POST", "/v1/presign", signed).await.json(201);
+    assert!(signed["path"].as_str().unwrap().starts_with("/v1/objects/by-key/models/acme/a?"), "{signed}");
+
+    // Without credentials it follows from nothing.
+    let open = Server::open().await;
+    let unnamed = bare("POST", "/v1/objects").header("X-Namespace", "models").body(Body::from("x")).unwrap();
+    open.send(unnamed).await.refused(400, "missing_header", Some("X-Tenant"));
+    let unnamed = bare("GET", "/v1/objects?namespace=models").body(Body::empty()).unwrap();
+    open.send(unnamed).await.refused(400, "invalid_tenant", Some("tenant"));
+}

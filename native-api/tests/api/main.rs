@@ -5,6 +5,7 @@ mod access;
 mod admin;
 mod conditions;
 mod copies;
+mod deletions;
 mod document;
 mod examples;
 mod listing;

@@ -57,11 +57,23 @@ impl Server {
     }
 
     pub(crate) async fn with(mode: AuthMode) -> Self {
+        Self::over(None, mode).await
+    }
+
+    /// As [`Self::open`], over PostgreSQL.
+    pub(crate) async fn on_postgres() -> Self {
+        let url = juststorage_core::testing::postgres::shared().create_database();
+        Self::over(Some(url), AuthMode::Disabled).await
+    }
+
+    /// Over the database at `url`, or over SQLite.
+    async fn over(url: Option<String>, mode: AuthMode) -> Self {
         let watch = Watch::begin();
         let folder = TempDir::new().unwrap();
         watch.made(&Local::master());
+        let url = url.unwrap_or_else(|| format!("sqlite://{}", folder.path().join("metadata.db").display()));
         let Local { store, access, metadata, tasks } =
-            Local::open(folder.path(), Arc::new(StillClock), mode, None).await;
+            Local::open_on(&url, folder.path(), Arc::new(StillClock), mode, None).await;
         let metrics = Arc::new(|| "activestorage_test 1\n".to_owned());
         let (board, events) = (Board::default(), Events::default());
         let admin = Admin::new(store.clone(), access.clone())
@@ -137,6 +149,24 @@ impl Server {
             NewKey::S3 { .. } => panic!("asked for an API key"),
         }
     }
+}
+
+/// Makes two tests of a story about a server: over SQLite, and over PostgreSQL.
+#[macro_export]
+macro_rules! on_both {
+    ($story:ident) => {
+        mod $story {
+            #[tokio::test]
+            async fn on_sqlite() {
+                super::$story($crate::support::Server::open().await).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgres() {
+                super::$story($crate::support::Server::on_postgres().await).await;
+            }
+        }
+    };
 }
 
 /// A request for the tenant `acme`.

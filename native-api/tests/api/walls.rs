@@ -124,6 +124,16 @@ fn rows() -> Vec<Row> {
             object,
         ),
         row(
+            "delete_objects",
+            DELETE,
+            |f| {
+                let keys = json!({ "namespace": "models", "tenant": "acme", "keys": [f.key] });
+                json_of("POST", "/v1/objects/delete", &keys)
+            },
+            200,
+            object,
+        ),
+        row(
             "create_upload",
             WRITE,
             |f| {

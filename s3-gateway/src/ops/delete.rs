@@ -2,12 +2,11 @@
 
 use std::time::SystemTime;
 
-use futures::StreamExt as _;
 use juststorage_core::application::error::Error as CoreError;
 use juststorage_core::application::objects::delete::Deletion;
+use juststorage_core::application::objects::delete_many::{DELETIONS_MAX, Removal};
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
-use juststorage_core::domain::principal::Principal;
 use juststorage_core::domain::timestamp::Timestamp;
 use s3s::dto::{
     Delete, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
@@ -19,12 +18,6 @@ use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::{address, conditions, lock};
 use crate::errors::{bad_request, translate, writable};
-
-/// Most keys of one `DeleteObjects`.
-const KEYS_MAX: usize = 1000;
-
-/// Deletions of one request that run concurrently: enough to share the store's commits.
-const CONCURRENT: usize = 64;
 
 pub(crate) async fn one(
     api: &Api,
@@ -66,7 +59,7 @@ pub(crate) async fn many(
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
     let Delete { objects, quiet } =
         std::mem::replace(&mut request.input.delete, Delete { objects: Vec::new(), quiet: None });
-    if objects.is_empty() || objects.len() > KEYS_MAX {
+    if objects.is_empty() || objects.len() > DELETIONS_MAX {
         return Err(bad_request(
             "MalformedXML",
             "The XML you provided was not well-formed or did not validate against our published schema: \
@@ -77,14 +70,27 @@ pub(crate) async fn many(
     let bucket = &request.input.bucket;
     let bypass = lock::bypass(&request.headers);
     address::bucket(bucket)?;
-    let results: Vec<_> = futures::stream::iter(objects)
-        .map(|object| async move {
-            let result = delete_one(api, who, bucket, &object, bypass).await;
-            (object, result)
-        })
-        .buffered(CONCURRENT)
-        .collect()
-        .await;
+    let mut read = Vec::with_capacity(objects.len());
+    let mut removals = Vec::with_capacity(objects.len());
+    for object in objects {
+        let refused = match removal(bucket, &object, bypass) {
+            Ok(removal) => {
+                removals.push(removal);
+                None
+            }
+            Err(error) => Some(error),
+        };
+        read.push((object, refused));
+    }
+    let mut done = api.store.delete_many(who, removals).await.into_iter();
+    let results = read.into_iter().map(|(object, refused)| {
+        let result = match refused {
+            Some(error) => Err(error),
+            None => done.next().unwrap_or(Err(CoreError::Internal)).map_err(translate),
+        };
+        (object, result)
+    });
+    let results: Vec<_> = results.collect();
     let denied = |(_, result): &(_, Result<_, S3Error>)| {
         result.as_ref().is_err_and(|error| error.code().as_str() == "AccessDenied")
     };
@@ -127,13 +133,7 @@ pub(crate) async fn many(
     Ok(S3Response::new(output))
 }
 
-async fn delete_one(
-    api: &Api,
-    who: &Principal,
-    bucket: &str,
-    object: &ObjectIdentifier,
-    bypass: bool,
-) -> Result<Deletion, S3Error> {
+fn removal(bucket: &str, object: &ObjectIdentifier, bypass: bool) -> Result<Removal, S3Error> {
     let reference = address::object(bucket, &object.key, object.version_id.as_deref())?;
     // Its quotes again: `""` is a tag that matches nothing.
     let quoted = |tag: &s3s::dto::ETag| EtagCondition::parse("ETag", &format!("\"{}\"", tag.value()));
@@ -150,5 +150,5 @@ async fn delete_one(
         if_match: if_match.map_err(|invalid| translate(CoreError::Invalid(invalid)))?,
         ..Preconditions::default()
     };
-    api.store.delete_bypassing(who, &reference, preconditions, bypass).await.map_err(translate)
+    Ok(Removal { object: reference, preconditions, bypass })
 }

@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod copy;
 mod cursor;
 pub mod delete;
+pub mod delete_many;
 pub mod get;
 pub mod list;
 pub mod put;
