@@ -18,7 +18,7 @@ use std::time::Instant;
 use juststorage_core::testing::disk::{Dice, Kind};
 use play::{Engine, Operation, Play};
 
-use Operation::{Abandon, Collect, Copy, Crash, Delete, Move, Put, Restart, Upload};
+use Operation::{Abandon, Collect, Copy, Crash, Delete, Move, Put, Rename, Restart, Upload};
 
 /// What there is before, and what is done.
 struct Scenario {
@@ -57,6 +57,8 @@ fn scenarios() -> Vec<Scenario> {
         scenario("a deletion", &[small(0), small(1)], Delete { key: 0 }),
         scenario("a copy", &[large(0)], Copy { from: 0, to: 1 }),
         scenario("a copy over another", &[large(0), small(1)], Copy { from: 0, to: 1 }),
+        scenario("a rename", &[large(0)], Rename { from: 0, to: 1 }),
+        scenario("a rename over another", &[small(0), large(1)], Rename { from: 0, to: 1 }),
         scenario("an upload in parts", &[small(1)], Upload { key: 0, last: 1 }),
         scenario("an upload in parts over a large one", &[large(0)], Upload { key: 0, last: 3 }),
         scenario("an abandoned upload", &[small(1)], Abandon { key: 0, content: 3 }),

@@ -162,6 +162,7 @@ impl Problem {
             Error::PolicyBlocked => (StatusCode::FORBIDDEN, "policy_blocked"),
             Error::Locked => (StatusCode::FORBIDDEN, "object_locked"),
             Error::NoObjectLock => (StatusCode::BAD_REQUEST, "object_lock_not_enabled"),
+            Error::OtherDomain => (StatusCode::CONFLICT, "other_dedup_domain"),
             Error::WrongVersioning => (StatusCode::CONFLICT, "wrong_versioning"),
             Error::Full => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
             Error::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "data_corrupt"),

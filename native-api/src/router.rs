@@ -10,7 +10,7 @@ use crate::admin;
 use crate::app::App;
 use crate::browsers;
 use crate::extract::label_namespace;
-use crate::handlers::{by_key, copy, delete, health, list, objects, patch, presign, uploads, usage};
+use crate::handlers::{by_key, copy, delete, health, list, objects, patch, presign, rename, uploads, usage};
 use crate::{NativeApi, Surface, console, openapi, problem};
 
 /// Every call, with its documentation.
@@ -31,6 +31,7 @@ fn clients() -> OpenApiRouter<App> {
         .routes(routes!(by_key::get, by_key::head, by_key::put, by_key::delete))
         .routes(routes!(copy::copy))
         .routes(routes!(delete::delete))
+        .routes(routes!(rename::rename))
         .routes(routes!(uploads::create))
         .routes(routes!(uploads::get, uploads::abort))
         .routes(routes!(uploads::put_part))

@@ -108,6 +108,9 @@ pub enum Error {
     /// 409: the space's versioning is not what the change needs; with object lock it stays enabled.
     #[error("the state of versioning does not allow this")]
     WrongVersioning,
+    /// 409: a move may not cross the border of what is deduplicated; copy, then delete.
+    #[error("the destination does not share bytes with the source: copy the object, then delete it")]
+    OtherDomain,
     /// The upload cannot be completed as asked.
     #[error(transparent)]
     Complete(#[from] CompleteRefusal),

@@ -49,6 +49,15 @@ impl Holdings {
     }
 }
 
+/// What stays where a moved object was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Nothing.
+    Gone,
+    /// A delete marker and the versions behind it; it freed so many bytes, or nothing.
+    Hidden(Option<u64>),
+}
+
 /// Which part of a quota does not suffice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaPart {
@@ -95,6 +104,27 @@ impl Quota {
     ) -> Result<Holdings, QuotaPart> {
         let freed = Holdings { bytes: held.bytes.saturating_sub(parts), ..held };
         self.allow(held, freed.exchanged(size, replaced))
+    }
+
+    /// What is held once an object of `size` bytes was moved to where `replaced` made way for it. `leaves` says what stays
+    /// at its source, if that is the same tenant's. Where nothing stays, a rename needs no room.
+    pub fn admit_move(
+        &self,
+        held: Holdings,
+        size: u64,
+        replaced: Option<u64>,
+        leaves: Option<Departure>,
+    ) -> Result<Holdings, QuotaPart> {
+        let arrived = held.exchanged(size, replaced);
+        let after = match leaves {
+            None => arrived,
+            Some(Departure::Gone) => Holdings {
+                bytes: arrived.bytes.saturating_sub(size),
+                objects: arrived.objects.saturating_sub(1),
+            },
+            Some(Departure::Hidden(freed)) => arrived.exchanged(0, freed),
+        };
+        self.allow(held, after)
     }
 
     /// `after`, unless it is more than what is held now and more than allowed.

@@ -223,6 +223,20 @@ pub fn plan_delete(
     })
 }
 
+/// Decides what becomes of a key whose object is moved to another one: it is deleted, as by [`plan_delete`]. What is to be
+/// moved must be there, whatever the conditions. The target is decided by [`plan_put`].
+pub fn plan_departure(
+    space: &Space,
+    there: &KeyVersions,
+    conditions: &Preconditions,
+    now: Timestamp,
+) -> Result<Deletion, Denial> {
+    if there.latest().is_none_or(Version::is_delete_marker) {
+        return Err(Denial::NoSuchObject);
+    }
+    plan_delete(Some(space), there, conditions, false, now)
+}
+
 /// Decides the removal of one version, if it is there. Whether it goes.
 pub fn plan_removal(
     version: Option<&Version>,

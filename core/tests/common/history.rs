@@ -14,8 +14,8 @@ use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::space::{Space, Versioning};
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::domain::versioning::{
-    Deletion, Execution, Expiry, Judged, KeyVersions, Overwrite, Version, plan_delete, plan_expire, plan_put,
-    plan_removal, plan_versioning, successor,
+    Deletion, Execution, Expiry, Judged, KeyVersions, Overwrite, Version, plan_delete, plan_departure,
+    plan_expire, plan_put, plan_removal, plan_versioning, successor,
 };
 use juststorage_core::testing::metadata::bench::{Bench, absent, etag, key, matching};
 use proptest::prelude::*;
@@ -41,6 +41,8 @@ pub enum Change {
     RemoveNull(usize),
     /// A lifecycle verdict on such a version.
     Expire(usize, usize, Expiry),
+    /// Of the latest version to the other key, under a condition on that one.
+    Move(usize, Condition),
 }
 
 /// What is done at once.
@@ -68,7 +70,8 @@ fn change() -> impl Strategy<Value = Change> {
     let (of, nth) = (0..KEYS.len(), 0..4_usize);
     prop_oneof![
         6 => (of.clone(), condition.clone()).prop_map(|(of, condition)| Change::Put(of, condition)),
-        4 => (of.clone(), condition).prop_map(|(of, condition)| Change::Delete(of, condition)),
+        4 => (of.clone(), condition.clone()).prop_map(|(of, condition)| Change::Delete(of, condition)),
+        3 => (of.clone(), condition).prop_map(|(of, condition)| Change::Move(of, condition)),
         2 => (of.clone(), nth.clone()).prop_map(|(of, nth)| Change::Remove(of, nth)),
         1 => of.clone().prop_map(Change::RemoveNull),
         2 => (of, nth, expiry).prop_map(|(of, nth, expiry)| Change::Expire(of, nth, expiry)),
@@ -109,6 +112,16 @@ impl History {
     }
 
     fn add(&mut self, plan: &Overwrite, proposed: ObjectId, body: Option<&[u8]>) -> ObjectId {
+        self.add_tagged(plan, proposed, body.map(etag), body.map_or(0, |body| body.len() as u64))
+    }
+
+    fn add_tagged(
+        &mut self,
+        plan: &Overwrite,
+        proposed: ObjectId,
+        etag: Option<Etag>,
+        size: u64,
+    ) -> ObjectId {
         let there = self.there();
         let id = if there.admits(proposed) { proposed } else { there.next_id(proposed, self.newest) };
         self.kept.retain(|kept| plan.retires.as_ref().is_none_or(|gone| gone.id != kept.version.id));
@@ -117,8 +130,8 @@ impl History {
         }
         let version = Version {
             id,
-            etag: body.map(etag),
-            size: body.map_or(0, |body| body.len() as u64),
+            etag,
+            size,
             modified: Timestamp(0),
             lock: ObjectLock::default(),
             is_null_version: plan.is_null_version,
@@ -256,17 +269,58 @@ impl<'s> Play<'s> {
         self.compare().await;
     }
 
+    /// Does a move to the histories: of the latest version of a key to the other one.
+    fn change_by_move(&mut self, of: usize, condition: Condition) -> Option<(Mutation, Came)> {
+        let (from, to) = (KEYS[of], KEYS[1 - of]);
+        let source = self.keys[from].there().latest()?.clone();
+        let mut change = self.bench.rename(source.id, from, to);
+        change.preconditions = self.keys[to].conditions(condition)?;
+        let plans =
+            plan_departure(&self.space, &self.keys[from].there(), &Preconditions::default(), Timestamp(0))
+                .and_then(|departure| {
+                    let (there, lock) = (self.keys[to].there(), ObjectLock::default());
+                    let space = Some(&self.space);
+                    let arrival = plan_put(space, &there, &change.preconditions, &lock, Timestamp(0))?;
+                    Ok((departure, arrival))
+                });
+        let came = match plans {
+            Err(denial) => Err(denial.into()),
+            Ok((departure, arrival)) => {
+                let target = self.keys.get_mut(to)?;
+                let made = target.add_tagged(&arrival, change.id, source.etag, source.size);
+                let history = self.keys.get_mut(from)?;
+                let marked = match departure {
+                    Deletion::Mark { overwrite, .. } => {
+                        history.add(&overwrite, change.marker_id, None);
+                        true
+                    }
+                    Deletion::Remove(gone) => {
+                        history.remove(gone);
+                        false
+                    }
+                    Deletion::Nothing => false,
+                };
+                Ok((Some(made), marked))
+            }
+        };
+        Some((Mutation::Move(Box::new(change)), came))
+    }
+
     /// Does a change to the histories. What is to be done to the store, and what it should come to.
     fn change(
         &mut self,
         change: Change,
         before: &BTreeMap<&'static str, Vec<ObjectId>>,
     ) -> Option<(Mutation, Came)> {
+        if let Change::Move(of, condition) = change {
+            return self.change_by_move(of, condition);
+        }
         let (bench, space) = (&self.bench, &self.space);
         let (Change::Put(of, _)
         | Change::Delete(of, _)
         | Change::Remove(of, _)
         | Change::RemoveNull(of)
+        | Change::Move(of, _)
         | Change::Expire(of, ..)) = change;
         let name = KEYS[of];
         let history = self.keys.get_mut(name)?;
@@ -298,6 +352,7 @@ impl<'s> Play<'s> {
                 let delete = bench.delete_target(target(VersionRef::Null));
                 (Mutation::Delete(Box::new(delete)), history.remove_version(history.null()))
             }
+            Change::Move(..) => return None,
             Change::Expire(_, nth, expiry) => {
                 let id = version(nth)?;
                 let marker_id = bench.delete(name).marker_id;
@@ -339,6 +394,7 @@ fn came(outcome: Result<MutationOutcome, Refusal>) -> Came {
     Ok(match outcome? {
         MutationOutcome::Object { object, .. } => (Some(object.id), false),
         MutationOutcome::Deleted { object, marker_made } => (object.map(|object| object.id), marker_made),
+        MutationOutcome::Moved { object, marker } => (Some(object.id), marker.is_some()),
         other => panic!("neither put nor deleted: {other:?}"),
     })
 }

@@ -11,7 +11,9 @@ use juststorage_core::application::error::{Error, Result};
 use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::copy::CopyRequest;
 use juststorage_core::application::objects::put::EtagStyle;
+use juststorage_core::application::objects::rename::MoveRequest;
 use juststorage_core::application::objects::update::Change;
+use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::Key;
@@ -52,6 +54,11 @@ pub enum Operation {
         key: usize,
         cold: bool,
     },
+    /// To another key.
+    Rename {
+        from: usize,
+        to: usize,
+    },
     Upload {
         key: usize,
         last: usize,
@@ -76,6 +83,8 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         4 => key.clone().prop_map(|key| Operation::Delete { key }),
         3 => (key.clone(), key.clone()).prop_map(|(from, to)| Operation::Copy { from, to }),
         2 => (key.clone(), any::<bool>()).prop_map(|(key, cold)| Operation::Move { key, cold }),
+        3 => (key.clone(), 1..KEYS.len())
+            .prop_map(|(from, on)| Operation::Rename { from, to: (from + on) % KEYS.len() }),
         1 => (key.clone(), content.clone()).prop_map(|(key, last)| Operation::Upload { key, last }),
         1 => (key, content).prop_map(|(key, content)| Operation::Abandon { key, content }),
         3 => Just(Operation::Collect),
@@ -151,8 +160,8 @@ pub struct Play {
     pub disk: Arc<Disk>,
     life: Option<Life>,
     pub model: BTreeMap<&'static str, Bytes>,
-    /// What the last operation was about to do to a key when it failed.
-    pending: Option<(&'static str, Option<Bytes>)>,
+    /// What the last operation was about to do to keys when it failed.
+    pending: Vec<(&'static str, Option<Bytes>)>,
 }
 
 /// In memory if there is such a file system: what a power cut takes is not left to the machine's disk.
@@ -169,7 +178,7 @@ impl Play {
             Engine::Postgres => postgres::shared().create_database(),
         };
         let disk = Disk::new(folder.path());
-        let mut play = Self { folder, url, disk, life: None, model: BTreeMap::new(), pending: None };
+        let mut play = Self { folder, url, disk, life: None, model: BTreeMap::new(), pending: Vec::new() };
         play.start().unwrap();
         play
     }
@@ -230,16 +239,21 @@ impl Play {
         self.start().unwrap();
     }
 
-    /// What an operation makes of a key, if it is done.
-    fn effect(&self, operation: &Operation) -> Option<(&'static str, Option<Bytes>)> {
+    /// What an operation makes of keys, if it is done.
+    fn effect(&self, operation: &Operation) -> Vec<(&'static str, Option<Bytes>)> {
         match *operation {
-            Operation::Put { key, content: index, .. } => Some((KEYS[key], Some(content(index)))),
-            Operation::Delete { key } => Some((KEYS[key], None)),
+            Operation::Put { key, content: index, .. } => vec![(KEYS[key], Some(content(index)))],
+            Operation::Delete { key } => vec![(KEYS[key], None)],
             Operation::Copy { from, to } => {
-                self.model.get(KEYS[from]).map(|bytes| (KEYS[to], Some(bytes.clone())))
+                let found = self.model.get(KEYS[from]);
+                found.map(|bytes| (KEYS[to], Some(bytes.clone()))).into_iter().collect()
             }
-            Operation::Upload { key, last } => Some((KEYS[key], Some(parts(last).concat().into()))),
-            _ => None,
+            Operation::Rename { from, to } => match self.model.get(KEYS[from]) {
+                Some(bytes) => vec![(KEYS[from], None), (KEYS[to], Some(bytes.clone()))],
+                None => Vec::new(),
+            },
+            Operation::Upload { key, last } => vec![(KEYS[key], Some(parts(last).concat().into()))],
+            _ => Vec::new(),
         }
     }
 
@@ -266,7 +280,9 @@ impl Play {
         match &done {
             // A copy of what is not there is refused, a change of it too.
             Ok(()) | Err(Error::NoSuchObject | Error::BodyTooShort { .. }) => {
-                if let Some((key, state)) = effect {
+                let is_rename = matches!(operation, Operation::Rename { .. });
+                assert!(!is_rename || done.is_ok() != effect.is_empty(), "{operation:?}: {done:?}");
+                for (key, state) in effect {
                     self.learn(key, state);
                 }
                 match (operation, &done) {
@@ -276,7 +292,9 @@ impl Play {
                     (Operation::Move { key, .. }, _) => {
                         assert_eq!(done.is_ok(), self.model.contains_key(KEYS[*key]));
                     }
-                    (Operation::Abandon { .. }, Err(Error::BodyTooShort { .. })) | (_, Ok(())) => {}
+                    (Operation::Rename { .. }, _)
+                    | (Operation::Abandon { .. }, Err(Error::BodyTooShort { .. }))
+                    | (_, Ok(())) => {}
                     (operation, done) => panic!("{operation:?}: {done:?}"),
                 }
                 Ok(())
@@ -297,9 +315,10 @@ impl Play {
 
     /// Every key holds what was acknowledged last; what was under way when something failed, all of it or none.
     pub fn compare(&mut self, after: &dyn std::fmt::Debug) {
-        if let Some((key, state)) = self.pending.take() {
-            let found = self.read(key, after);
-            if found == state {
+        // Of several keys all or none have changed.
+        let pending = std::mem::take(&mut self.pending);
+        if pending.iter().all(|(key, state)| self.read(key, after) == *state) {
+            for (key, state) in pending {
                 self.learn(key, state);
             }
         }
@@ -387,6 +406,17 @@ pub async fn apply(running: &Running, operation: &Operation) -> Result<()> {
         Operation::Move { key, cold } => {
             let change = Change { class: Some(class(cold)), ..Change::default() };
             running.store.update(&root(), Action::PutObject, &object(KEYS[key]), change).await.map(drop)
+        }
+        Operation::Rename { from, to } => {
+            let SpaceRef::Space(space) = place() else { unreachable!("a place without a bucket") };
+            let request = MoveRequest {
+                source: object(KEYS[from]),
+                source_preconditions: Preconditions::default(),
+                space,
+                key: Key::new(KEYS[to]).unwrap(),
+                preconditions: Preconditions::default(),
+            };
+            running.store.rename(&root(), &request).await.map(drop)
         }
         Operation::Upload { key, last } => upload(running, KEYS[key], last).await,
         Operation::Abandon { key, content: index } => {

@@ -7,13 +7,15 @@ mod body;
 mod call;
 mod conditions;
 mod json;
+mod key_path;
 mod presigned;
 
-pub(crate) use address::{Address, KeyPath};
+pub(crate) use address::Address;
 pub(crate) use attributes::attributes;
 pub(crate) use auth::{Named, Proven};
 pub(crate) use body::body;
 pub(crate) use call::{Call, IdPath, Params, PartPath, PathNames, UploadPath, label_namespace};
 pub(crate) use conditions::{preconditions, read_options};
 pub(crate) use json::{JSON_BYTES_MAX, LIST_BYTES_MAX, bounded, patched};
+pub(crate) use key_path::KeyPath;
 pub(crate) use presigned::signed_query;

@@ -8,6 +8,7 @@ pub(crate) mod list;
 pub(crate) mod objects;
 pub(crate) mod patch;
 pub(crate) mod presign;
+pub(crate) mod rename;
 pub(crate) mod uploads;
 pub(crate) mod usage;
 

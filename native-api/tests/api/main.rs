@@ -9,6 +9,7 @@ mod deletions;
 mod document;
 mod examples;
 mod listing;
+mod moves;
 mod objects;
 mod operations;
 mod presigned;

@@ -68,10 +68,18 @@ fn upload(fixture: &Fixture) -> String {
     format!("/v1/uploads/{}", fixture.upload)
 }
 
+fn row(operation: &'static str, takes: Takes, call: Call, success: u16, hidden: Option<&'static str>) -> Row {
+    Row { operation, takes, call, success, hidden }
+}
+
 fn rows() -> Vec<Row> {
-    let row = |operation, takes, call: Call, success, hidden| Row { operation, takes, call, success, hidden };
+    let mut rows = rows_of_objects();
+    rows.extend(rows_of_uploads());
+    rows
+}
+
+fn rows_of_objects() -> Vec<Row> {
     let object = Some("object_not_found");
-    let part = Some("upload_not_found");
     vec![
         row("health", Takes::Nothing, |_| empty("GET", "/health"), 200, None),
         row("ready", Takes::Nothing, |_| empty("GET", "/ready"), 200, None),
@@ -133,6 +141,25 @@ fn rows() -> Vec<Row> {
             200,
             object,
         ),
+        row(
+            "move_object",
+            Takes::Rights(&["read", "write", "delete"]),
+            |f| {
+                let source = json!({ "namespace": "models", "tenant": "acme", "key": f.key });
+                let target =
+                    json!({ "namespace": "models", "tenant": "acme", "key": format!("{}-moved", f.key) });
+                json_of("POST", "/v1/objects/move", &json!({ "source": source, "destination": target }))
+            },
+            201,
+            object,
+        ),
+    ]
+}
+
+fn rows_of_uploads() -> Vec<Row> {
+    let object = Some("object_not_found");
+    let part = Some("upload_not_found");
+    vec![
         row(
             "create_upload",
             WRITE,

@@ -58,6 +58,7 @@ pub(super) fn content_of(mutation: &mut Mutation) -> Option<&mut NewContent> {
         Mutation::Put(put) => Some(&mut put.content),
         Mutation::PutPart(part) => Some(&mut part.content),
         Mutation::Delete(_)
+        | Mutation::Move(_)
         | Mutation::Expire(_)
         | Mutation::Update(_)
         | Mutation::Complete(_)

@@ -8,6 +8,7 @@ pub mod delete_many;
 pub mod get;
 pub mod list;
 pub mod put;
+pub mod rename;
 pub mod rolling;
 pub mod update;
 

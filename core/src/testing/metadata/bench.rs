@@ -9,8 +9,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::application::ports::metadata::{
-    CompleteUpload, DeleteObject, Found, ListQuery, MetadataStore, Mutation, MutationOutcome, NewContent,
-    ObjectAddress, PutObject, Refusal, SpaceRef, StagedLeaf, VersionRef, WriterId,
+    CompleteUpload, DeleteObject, Found, ListQuery, MetadataStore, MoveObject, Mutation, MutationOutcome,
+    NewContent, ObjectAddress, PutObject, Refusal, SpaceRef, StagedLeaf, VersionRef, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
@@ -208,6 +208,31 @@ impl<'s> Bench<'s> {
         let preconditions = Preconditions::default();
         let quota = None;
         DeleteObject { target, bucket: None, marker_id, preconditions, bypass_governance: false, quota }
+    }
+
+    /// A move of a version of the key `from`, or of an object without one, to the key `to`.
+    pub fn rename(&self, source: ObjectId, from: &str, to: &str) -> MoveObject {
+        MoveObject {
+            source,
+            from: self.space.clone(),
+            from_key: (!from.is_empty()).then(|| key(from)),
+            source_preconditions: Preconditions::default(),
+            marker_id: ObjectId::fresh(self.now()),
+            space: self.space.clone(),
+            key: key(to),
+            id: ObjectId::fresh(self.now()),
+            domain: self.domain.clone(),
+            preconditions: Preconditions::default(),
+            quota: None,
+        }
+    }
+
+    /// Commits a move, which must succeed: the object as it is now, and the marker at its source.
+    pub async fn has_moved(&self, change: MoveObject) -> (Object, Option<ObjectId>) {
+        match self.one(Mutation::Move(Box::new(change))).await {
+            Ok(MutationOutcome::Moved { object, marker }) => (*object, marker),
+            other => panic!("not moved: {other:?}"),
+        }
     }
 
     /// A completion of an upload of these parts.

@@ -66,6 +66,34 @@ pub struct DeleteObject {
     pub quota: Option<(Tenant, Quota)>,
 }
 
+/// Moves an object to another key, which gets a new version of the same bytes, while the source goes as by
+/// [`DeleteObject`]: both or neither.
+#[derive(Clone, Debug)]
+pub struct MoveObject {
+    /// The version to move, as it was found: if it is no longer the latest of its key, [`Refusal::Changed`].
+    pub source: ObjectId,
+    /// The space it is in.
+    pub from: SpaceAddress,
+    /// Its key; `None` for an object that has none.
+    pub from_key: Option<Key>,
+    /// What must hold of it.
+    pub source_preconditions: Preconditions,
+    /// The id of a delete marker, if one must be made.
+    pub marker_id: ObjectId,
+    /// The target's space, made if it does not exist.
+    pub space: SpaceAddress,
+    /// The target's key, which is not the source.
+    pub key: Key,
+    /// The target's id, as in [`PutObject::id`].
+    pub id: ObjectId,
+    /// Where identical content is stored once; of both spaces.
+    pub domain: DedupDomain,
+    /// What must hold of the target's current version.
+    pub preconditions: Preconditions,
+    /// What the target's tenant may keep, as in [`PutObject::quota`].
+    pub quota: Option<Quota>,
+}
+
 /// Carries out a verdict of a lifecycle rule, unless what it was passed on has changed since.
 #[derive(Clone, Debug)]
 pub struct ExpireObject {
@@ -167,6 +195,8 @@ pub enum Mutation {
     Put(Box<PutObject>),
     /// See [`DeleteObject`].
     Delete(Box<DeleteObject>),
+    /// See [`MoveObject`].
+    Move(Box<MoveObject>),
     /// See [`ExpireObject`].
     Expire(Box<ExpireObject>),
     /// See [`UpdateObject`].
@@ -204,6 +234,13 @@ pub enum MutationOutcome {
         object: Option<Box<Object>>,
         /// Whether `object` is a new delete marker.
         marker_made: bool,
+    },
+    /// What a move left behind.
+    Moved {
+        /// The object under its new key.
+        object: Box<Object>,
+        /// The delete marker at the source, if one was made.
+        marker: Option<ObjectId>,
     },
     /// The pack is sealed.
     Sealed,

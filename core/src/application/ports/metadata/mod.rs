@@ -26,8 +26,8 @@ mod uploads;
 pub use address::{ObjectAddress, SpaceRef, VersionRef};
 pub use catalogue::Catalogue;
 pub use changes::{
-    CompleteUpload, DeleteObject, Draft, ExpireObject, Mutation, MutationOutcome, PutObject, PutPart,
-    Refusal, UpdateObject,
+    CompleteUpload, DeleteObject, Draft, ExpireObject, MoveObject, Mutation, MutationOutcome, PutObject,
+    PutPart, Refusal, UpdateObject,
 };
 pub use content::{NewContent, StagedLeaf};
 pub use credentials::{Credential, CredentialKind, Credentials};

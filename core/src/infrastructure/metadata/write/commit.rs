@@ -14,7 +14,7 @@ use super::limits::Ledger;
 use super::outcomes::{Planned, outcomes};
 use super::tally::condemn_if_empty;
 use super::versions::{Versions, Wanted};
-use super::{counts, delete, expire, parts, put, update};
+use super::{counts, delete, expire, parts, put, rename, update};
 use crate::application::ports::metadata::{
     DeleteObject, MetadataError, Mutation, PutObject, Refusal, WriterId,
 };
@@ -103,6 +103,7 @@ pub(crate) async fn apply(
         applied.push(match mutation {
             Mutation::Put(_) => return Err(Fault::failed("a put is planned with others")),
             Mutation::Delete(delete) => delete::delete_version(&mut batch, delete).await?,
+            Mutation::Move(change) => rename::rename(&mut batch, change).await?,
             Mutation::Expire(expire) => expire::expire(&mut batch, expire).await?,
             Mutation::Update(update) => update::update(&mut batch, update).await?,
             Mutation::PutPart(part) => parts::put_part(&mut batch, part).await?,
@@ -130,6 +131,7 @@ fn tenant_with_quota(mutation: &Mutation) -> Option<&Tenant> {
         Mutation::PutPart(part) => part.quota.as_ref().map(|(tenant, _)| tenant),
         Mutation::Complete(complete) => complete.quota.as_ref().map(|(tenant, _)| tenant),
         Mutation::Delete(delete) => delete.quota.as_ref().map(|(tenant, _)| tenant),
+        Mutation::Move(change) => change.quota.as_ref().map(|_| &change.space.tenant),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::application::ports::metadata::Refusal;
 use crate::domain::address::Tenant;
-use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart, Setting};
+use crate::domain::limits::{Departure, Holdings, Overrides, Quota, QuotaPart, Setting};
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
@@ -160,6 +160,18 @@ impl Ledger {
     ) -> Result<(), Refusal> {
         let Some((tenant, quota)) = quota else { return Ok(()) };
         self.decide(tenant, Some(quota), |quota, held| quota.admit_completion(held, parts, size, replaced))
+    }
+
+    /// Makes room for an object of `size` bytes that is moved, in the place of one of `replaced` bytes, or refuses to.
+    pub(crate) fn admit_move(
+        &mut self,
+        tenant: &Tenant,
+        quota: Option<&Quota>,
+        size: u64,
+        replaced: Option<u64>,
+        leaves: Option<Departure>,
+    ) -> Result<(), Refusal> {
+        self.decide(tenant, quota, |quota, held| quota.admit_move(held, size, replaced, leaves))
     }
 
     /// Makes room for a delete marker, or refuses to; one that `hides` an object is made whatever the quota says.

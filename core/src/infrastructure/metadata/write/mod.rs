@@ -17,6 +17,7 @@ pub(crate) mod limits;
 pub(crate) mod outcomes;
 pub(crate) mod parts;
 pub(crate) mod put;
+pub(crate) mod rename;
 pub(crate) mod segments;
 pub(crate) mod settings;
 pub(crate) mod spaces;

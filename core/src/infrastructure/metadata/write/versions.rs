@@ -258,6 +258,11 @@ impl<'a> Versions<'a> {
         key.and_then(|key| self.keys.get(&(address, key))).cloned().unwrap_or_default()
     }
 
+    /// A version that was loaded.
+    pub(crate) fn stored(&self, id: ObjectId) -> Option<&Object> {
+        self.stored.get(&id)
+    }
+
     /// A new version becomes the latest, as `plan` says. Where it is found among those that [`Self::write`] made.
     pub(crate) async fn replace(
         &mut self,
