@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CRATES = ["core/src", "native-api/src", "s3-gateway/src"]
+CRATES = ["core/src", "native-api/src", "s3-gateway/src", "src"]
 USE = re.compile(r"^[ \t]*(?P<handed>pub(?:\([^)]*\))?\s+)?use\s+(?P<tree>[^;]+);", re.MULTILINE)
 PATH = re.compile(r"(?<![\w:])((?:crate|super|self|[a-z_]\w*)(?:::\w+)+)")
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use juststorage_core::domain::address::{BucketName, Namespace, Tenant};
-use juststorage_core::domain::limits::Setting;
+use juststorage_core::domain::limits::LimitSetting;
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use uuid::Uuid;
 
@@ -280,29 +280,29 @@ pub struct LimitsSet {
     pub tenant: Tenant,
     /// Requests per second on one server
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub requests_per_second: Option<Setting>,
+    pub requests_per_second: Option<LimitSetting>,
     /// Concurrent requests on one server
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub concurrent_requests: Option<Setting>,
+    pub concurrent_requests: Option<LimitSetting>,
     /// Bytes sent per second to one server
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub upload_bytes_per_second: Option<Setting>,
+    pub upload_bytes_per_second: Option<LimitSetting>,
     /// Bytes received per second from one server
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub download_bytes_per_second: Option<Setting>,
+    pub download_bytes_per_second: Option<LimitSetting>,
     /// Stored bytes, in all versions (`--quota-bytes` is the default of all tenants)
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub bytes: Option<Setting>,
+    pub bytes: Option<LimitSetting>,
     /// Stored objects, versions included
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub objects: Option<Setting>,
+    pub objects: Option<LimitSetting>,
 }
 
-fn limit(text: &str) -> Result<Setting, String> {
+fn limit(text: &str) -> Result<LimitSetting, String> {
     match text {
-        "default" => Ok(Setting::Default),
-        "unlimited" => Ok(Setting::Unlimited),
-        amount => Ok(Setting::At(amount::parse(amount)?)),
+        "default" => Ok(LimitSetting::Default),
+        "unlimited" => Ok(LimitSetting::Unlimited),
+        amount => Ok(LimitSetting::At(amount::parse(amount)?)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The composition root: the only place that names infrastructure.
+//! The composition root: the only place that chooses what stands behind a port.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,11 +27,8 @@ use uuid::Uuid;
 use crate::config::names;
 use crate::config::{StorageConfig, TierUrl};
 use crate::data_dir::DataDir;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::writer;
-
-/// Durable writes of this crate's small files.
-pub use juststorage_core::infrastructure::durable;
 
 /// The parts of a store, ready for its use cases.
 pub struct Parts {
@@ -52,19 +49,19 @@ pub struct Parts {
 
 impl Parts {
     /// Opens the parts of an existing store, for a command that reads its tiers. Creates nothing.
-    pub async fn open(storage: StorageConfig) -> Result<Self, Failure> {
+    pub async fn open(storage: StorageConfig) -> Result<Self, ExitError> {
         let parts = Self::open_known(storage).await?;
         if parts.tiers_in_use {
             return Ok(parts);
         }
         parts.metadata.close().await;
-        Err(Failure::Unable(
+        Err(ExitError::Unable(
             "no server has used the tiers of this store yet: `juststorage serve` creates them".to_owned(),
         ))
     }
 
     /// As [`Self::open`], also if no server has used the store yet.
-    pub async fn open_known(storage: StorageConfig) -> Result<Self, Failure> {
+    pub async fn open_known(storage: StorageConfig) -> Result<Self, ExitError> {
         Self::open_in(DataDir::at(&storage.data_dir), storage, Purpose::Command).await
     }
 
@@ -73,7 +70,7 @@ impl Parts {
         data_dir: DataDir,
         storage: StorageConfig,
         purpose: Purpose,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, ExitError> {
         let tiers = tiers(&storage);
         let (metadata, _) = open_metadata(&storage, purpose, &tiers).await?;
         let reserve = reserve(&metadata, &storage);
@@ -87,7 +84,7 @@ impl Parts {
                 let own = data_dir.known_writer()?.map(|(writer, _)| writer);
                 writer::refuse_apart(metadata.as_ref(), &tiers, own, &storage, clock.now()).await?;
             }
-            Ok::<_, Failure>(established)
+            Ok::<_, ExitError>(established)
         };
         match established.await {
             Ok(established) => {
@@ -120,7 +117,7 @@ impl Parts {
 
 /// Updates the schema of `database`, creates the store if there is none, and closes the connection. Returns the
 /// changes.
-pub async fn migrate(storage: &StorageConfig) -> Result<Migrated, Failure> {
+pub async fn migrate(storage: &StorageConfig) -> Result<Migrated, ExitError> {
     if storage.database.is_embedded() {
         DataDir::make(&storage.data_dir)?;
     }
@@ -146,10 +143,10 @@ async fn open_metadata(
     storage: &StorageConfig,
     purpose: Purpose,
     tiers: &Tiers,
-) -> Result<(SqlMetadata, MigrationReport), Failure> {
+) -> Result<(SqlMetadata, MigrationReport), ExitError> {
     let url = &storage.database;
-    let within = |error: MetadataError| match Failure::from(error) {
-        Failure::Unable(why) => Failure::Unable(format!("{url}: {why}")),
+    let within = |error: MetadataError| match ExitError::from(error) {
+        ExitError::Unable(why) => ExitError::Unable(format!("{url}: {why}")),
         other => other,
     };
     let in_use = async || identity::is_in_use(tiers).await.map_err(|error| describe(storage, error));
@@ -162,7 +159,7 @@ async fn open_metadata(
     if let Some(file) = SqlMetadata::file(url.reveal())
         && !file
             .try_exists()
-            .map_err(|error| Failure::unable(format!("look at {}", file.display()), error))?
+            .map_err(|error| ExitError::unable(format!("look at {}", file.display()), error))?
     {
         match purpose {
             Purpose::Command => return Err(no_store(storage)),
@@ -199,8 +196,8 @@ fn reserve(metadata: &SqlMetadata, storage: &StorageConfig) -> Reserve {
     Reserve::new(parts, storage.reserve)
 }
 
-fn no_store(storage: &StorageConfig) -> Failure {
-    Failure::Unable(format!(
+fn no_store(storage: &StorageConfig) -> ExitError {
+    ExitError::Unable(format!(
         "there is no store in {}: check DATABASE_URL and JUSTSTORAGE_DATA_DIR ({}); a new store is made by `juststorage \
          serve` or `juststorage migrate` alone",
         storage.database,
@@ -208,31 +205,31 @@ fn no_store(storage: &StorageConfig) -> Failure {
     ))
 }
 
-fn lost_database(storage: &StorageConfig) -> Failure {
+fn lost_database(storage: &StorageConfig) -> ExitError {
     let (hot, cold) = (storage.hot.path().display(), storage.cold.path().display());
-    Failure::Unable(format!(
+    ExitError::Unable(format!(
         "there is no database in {}, and the tiers in {hot} and {cold} hold a store: check DATABASE_URL; if the database \
          is lost, restore it from its backup, or run `juststorage validate --rebuild`",
         storage.database
     ))
 }
 
-fn nothing_to_rebuild(storage: &StorageConfig) -> Failure {
+fn nothing_to_rebuild(storage: &StorageConfig) -> ExitError {
     let (hot, cold) = (storage.hot.path().display(), storage.cold.path().display());
-    Failure::Unable(format!(
+    ExitError::Unable(format!(
         "there is nothing to rebuild a store of: neither {hot} nor {cold} holds a segment. Check JUSTSTORAGE_DATA_DIR, \
          JUSTSTORAGE_HOT_URL and JUSTSTORAGE_COLD_URL, and that their volumes are mounted"
     ))
 }
 
 /// Names both sides and the remedy.
-fn describe(storage: &StorageConfig, error: IdentityError) -> Failure {
+fn describe(storage: &StorageConfig, error: IdentityError) -> ExitError {
     let (store, class, why) = match error {
         IdentityError::Mismatch { store, class, why } => (store, class, why),
         IdentityError::Metadata(error) => return error.into(),
         IdentityError::Tier { class, error } => {
             let (name, root) = (class.as_str(), tier_path(storage, class).display());
-            return Failure::unable(format!("open the {name} tier in {root}"), error);
+            return ExitError::unable(format!("open the {name} tier in {root}"), error);
         }
     };
     let (name, root) = (class.as_str(), tier_path(storage, class));
@@ -262,7 +259,7 @@ fn describe(storage: &StorageConfig, error: IdentityError) -> Failure {
             file.display()
         )
     });
-    Failure::Unable(format!(
+    ExitError::Unable(format!(
         "the database {} (store {store}) and the {name} tier in {} do not belong together: {why}. Nothing was changed. Check \
          DATABASE_URL, JUSTSTORAGE_DATA_DIR and {setting}. {advice}{anyway}",
         storage.database,

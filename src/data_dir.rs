@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use juststorage_core::application::access::{MasterKey, MasterKeys};
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::domain::incarnation::{Incarnation, Whereabouts};
+use juststorage_core::infrastructure::durable;
 use uuid::Uuid;
 
-use crate::compose::durable;
 use crate::config::MasterKeySource;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// The data directory.
 pub struct DataDir {
@@ -32,12 +32,10 @@ impl DataDir {
     }
 
     /// The directory at `path`, created with mode 0700 if it does not exist.
-    pub fn make(path: &Path) -> Result<Self, Failure> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|error| Failure::unable(format!("make the data directory {}", path.display()), error))?;
+    pub fn make(path: &Path) -> Result<Self, ExitError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+            ExitError::unable(format!("make the data directory {}", path.display()), error)
+        })?;
         Ok(Self::at(path))
     }
 
@@ -47,9 +45,9 @@ impl DataDir {
     }
 
     /// Takes the lock, which keeps other servers out. Commands that run beside a server do not need it.
-    pub fn hold(&self) -> Result<Held, Failure> {
+    pub fn hold(&self) -> Result<Held, ExitError> {
         self.try_hold()?.ok_or_else(|| {
-            Failure::Unable(format!(
+            ExitError::Unable(format!(
                 "the data directory {} is in use by another server (it holds juststorage.lock there)",
                 self.path.display()
             ))
@@ -57,7 +55,7 @@ impl DataDir {
     }
 
     /// As [`Self::hold`]; `None` if a server holds it.
-    pub fn try_hold(&self) -> Result<Option<Held>, Failure> {
+    pub fn try_hold(&self) -> Result<Option<Held>, ExitError> {
         let path = self.path.join("juststorage.lock");
         let action = || format!("lock {}", path.display());
         let lock = OpenOptions::new()
@@ -66,17 +64,17 @@ impl DataDir {
             .write(true)
             .mode(0o600)
             .open(&path)
-            .map_err(|error| Failure::unable(action(), error))?;
+            .map_err(|error| ExitError::unable(action(), error))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Held { _lock: lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(Failure::unable(action(), error)),
+            Err(TryLockError::Error(error)) => Err(ExitError::unable(action(), error)),
         }
     }
 
     /// Removes drafts of small files that a killed process left. For the directory's only server.
-    pub fn tidy(&self) -> Result<(), Failure> {
-        let unable = |error| Failure::unable(format!("tidy {}", self.path.display()), error);
+    pub fn tidy(&self) -> Result<(), ExitError> {
+        let unable = |error| ExitError::unable(format!("tidy {}", self.path.display()), error);
         for name in [WRITER, MASTER_KEY, PREVIOUS_MASTER_KEY] {
             durable::remove_drafts(&self.path.join(name)).map_err(unable)?;
         }
@@ -96,18 +94,19 @@ impl DataDir {
 
     /// The writer id that the servers of this directory use one after the other, so that a new one finds what its
     /// predecessor left; with the stored incarnation. Created if there is none.
-    pub fn writer(&self) -> Result<(WriterId, Incarnation), Failure> {
+    pub fn writer(&self) -> Result<(WriterId, Incarnation), ExitError> {
         let path = self.path.join(WRITER);
         durable::keep(&path, writer_text(WriterId(Uuid::new_v4()), Incarnation::NONE).as_bytes(), 0o600)
-            .map_err(|error| Failure::unable(format!("keep {}", path.display()), error))?;
-        self.known_writer()?.ok_or_else(|| Failure::unable(format!("read {}", path.display()), "it is gone"))
+            .map_err(|error| ExitError::unable(format!("keep {}", path.display()), error))?;
+        self.known_writer()?
+            .ok_or_else(|| ExitError::unable(format!("read {}", path.display()), "it is gone"))
     }
 
     /// As [`Self::writer`]; `None` if no server has used this directory.
-    pub fn known_writer(&self) -> Result<Option<(WriterId, Incarnation)>, Failure> {
+    pub fn known_writer(&self) -> Result<Option<(WriterId, Incarnation)>, ExitError> {
         let path = self.path.join(WRITER);
         let unable =
-            |error: &dyn std::fmt::Display| Failure::unable(format!("read {}", path.display()), error);
+            |error: &dyn std::fmt::Display| ExitError::unable(format!("read {}", path.display()), error);
         match std::fs::read_to_string(&path) {
             Ok(text) => parse_writer(&text).map(Some).ok_or_else(|| unable(&"it names no writer")),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -126,8 +125,8 @@ impl DataDir {
     }
 
     /// The location of this directory.
-    pub fn whereabouts(&self) -> Result<Whereabouts, Failure> {
-        let unable = |error| Failure::unable(format!("look at {}", self.path.display()), error);
+    pub fn whereabouts(&self) -> Result<Whereabouts, ExitError> {
+        let unable = |error| ExitError::unable(format!("look at {}", self.path.display()), error);
         let metadata = std::fs::metadata(&self.path).map_err(unable)?;
         // Where there is no such file, the two numbers alone tell directories apart.
         let kernel = |name| {
@@ -143,7 +142,7 @@ impl DataDir {
     }
 
     /// The master key, and the one before it during a rotation. `None` if it should be stored here and is missing.
-    pub fn master_keys(&self, source: &MasterKeySource) -> Result<Option<MasterKeys>, Failure> {
+    pub fn master_keys(&self, source: &MasterKeySource) -> Result<Option<MasterKeys>, ExitError> {
         match source {
             MasterKeySource::Given(current, previous) => {
                 Ok(Some(MasterKeys::new(current.clone(), previous.clone())))
@@ -156,10 +155,10 @@ impl DataDir {
     }
 
     /// Creates the master key in this directory, unless there is one.
-    pub fn make_master_key(&self) -> Result<(), Failure> {
+    pub fn make_master_key(&self) -> Result<(), ExitError> {
         let path = self.master_key_file();
         durable::keep(&path, fresh_master_key()?.as_bytes(), 0o600)
-            .map_err(|error| Failure::unable(format!("keep {}", path.display()), error))
+            .map_err(|error| ExitError::unable(format!("keep {}", path.display()), error))
     }
 
     /// The file of the master key.
@@ -169,9 +168,9 @@ impl DataDir {
 
     /// Replaces the stored master key by a new one. The old one stays beside it until
     /// [`Self::forget_previous_master_key`]. An unfinished replacement is continued.
-    pub fn replace_master_key(&self) -> Result<(), Failure> {
+    pub fn replace_master_key(&self) -> Result<(), ExitError> {
         let (path, previous) = (self.master_key_file(), self.path.join(PREVIOUS_MASTER_KEY));
-        let unable = |error| Failure::unable(format!("replace {}", path.display()), error);
+        let unable = |error| ExitError::unable(format!("replace {}", path.display()), error);
         let current = std::fs::read(&path).map_err(unable)?;
         durable::keep(&previous, &current, 0o600).map_err(unable)?;
         // A crash may have come between this and the replacement, or behind it: a second fresh key would
@@ -183,24 +182,24 @@ impl DataDir {
     }
 
     /// Removes the previous master key, once nothing is encrypted with it.
-    pub fn forget_previous_master_key(&self) -> Result<(), Failure> {
+    pub fn forget_previous_master_key(&self) -> Result<(), ExitError> {
         let path = self.path.join(PREVIOUS_MASTER_KEY);
         match durable::remove_file(&path).and_then(|()| durable::sync_directory(&self.path)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Failure::unable(format!("remove {}", path.display()), error))
+                Err(ExitError::unable(format!("remove {}", path.display()), error))
             }
             _ => Ok(()),
         }
     }
 
-    fn read_master_key(&self, name: &str) -> Result<Option<MasterKey>, Failure> {
+    fn read_master_key(&self, name: &str) -> Result<Option<MasterKey>, ExitError> {
         let path = self.path.join(name);
         match std::fs::read_to_string(&path) {
             Ok(text) => MasterKey::from_hex(&text)
                 .map(Some)
-                .map_err(|invalid| Failure::unable(format!("use {}", path.display()), invalid.reason)),
+                .map_err(|invalid| ExitError::unable(format!("use {}", path.display()), invalid.reason)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::unable(format!("read {}", path.display()), error)),
+            Err(error) => Err(ExitError::unable(format!("read {}", path.display()), error)),
         }
     }
 }
@@ -213,9 +212,9 @@ const MASTER_KEY: &str = "master.key";
 /// The key before it, while secrets encrypted with it exist.
 const PREVIOUS_MASTER_KEY: &str = "master.key.previous";
 
-fn fresh_master_key() -> Result<String, Failure> {
+fn fresh_master_key() -> Result<String, ExitError> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|error| Failure::unable("make a master key", error))?;
+    getrandom::fill(&mut key).map_err(|error| ExitError::unable("make a master key", error))?;
     Ok(hex::encode(key))
 }
 

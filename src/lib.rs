@@ -11,7 +11,7 @@ pub mod compose;
 pub mod config;
 pub mod data_dir;
 pub mod descriptors;
-pub mod failure;
+pub mod exit_error;
 pub mod http;
 pub mod jwks;
 pub mod master_key;
@@ -24,15 +24,15 @@ pub mod watch;
 pub mod writer;
 
 pub use config::Config;
-pub use failure::Failure;
+pub use exit_error::ExitError;
 pub use serve::{Running, start};
 
 /// Serves with `config` until SIGTERM or SIGINT, then ends gracefully. Calls `ready` with the addresses once both
 /// fronts listen.
-pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), Failure> {
+pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), ExitError> {
     // Before anything is begun, so that a signal during the start is not lost.
     let mut signals =
-        shutdown::Signals::listen().map_err(|error| Failure::unable("listen for signals", error))?;
+        shutdown::Signals::listen().map_err(|error| ExitError::unable("listen for signals", error))?;
     let running = tokio::select! {
         running = start(config) => running?,
         name = signals.next() => {
@@ -45,7 +45,7 @@ pub async fn run(config: Config, ready: impl FnOnce(&Endpoints)) -> Result<(), F
         name = signals.next() => name,
         () = running.superseded() => {
             // At once, and without tidying up: all that this server has begun is the other one's now.
-            return Err(Failure::Unable(
+            return Err(ExitError::Unable(
                 "another server has started from a copy of this server's data directory and has taken its place: nothing \
                  more is acknowledged here. See docs/troubleshooting.md"
                     .to_owned(),

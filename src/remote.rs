@@ -16,7 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::config::{ConfigError, Settings};
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -74,12 +74,12 @@ impl Remote {
     }
 
     /// Reads what is at `path`.
-    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+    pub async fn get(&self, path: &str) -> Result<Value, ExitError> {
         self.call(Method::GET, path, None).await
     }
 
     /// Every entry of a list, page by page.
-    pub async fn all(&self, path: &str, list: &str) -> Result<Vec<Value>, Failure> {
+    pub async fn all(&self, path: &str, list: &str) -> Result<Vec<Value>, ExitError> {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {
             let mark = if path.contains('?') { '&' } else { '?' };
@@ -93,9 +93,9 @@ impl Remote {
     }
 
     /// Makes a call. What the server refuses is a no; what it could not do, the command could not do.
-    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ExitError> {
         let url = format!("{}{path}", self.url);
-        let unable = |error: String| Failure::Unable(format!("{url}: {error}"));
+        let unable = |error: String| ExitError::Unable(format!("{url}: {error}"));
         // JSON even where there is nothing to say: without credentials a server takes nothing else.
         let mut request = Request::builder()
             .method(&method)
@@ -129,7 +129,7 @@ impl Remote {
                     return Err(unable(advice.to_owned()));
                 }
                 if status.is_client_error() && status != 429 {
-                    return Err(Failure::No(detail.to_owned()));
+                    return Err(ExitError::No(detail.to_owned()));
                 }
                 Err(unable(format!("{detail} ({status})")))
             }

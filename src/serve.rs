@@ -12,7 +12,7 @@ use juststorage_core::application::pools::Pools;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
-use juststorage_core::application::workers::{Heartbeat, Supervisor, TakeOver, Upkeep, Worker as _};
+use juststorage_core::application::workers::{Heartbeat, Supervisor, TakeOver, Worker as _, WorkerSetup};
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::identity::Purpose;
 use juststorage_core::domain::invalid::Invalid;
@@ -27,7 +27,7 @@ use crate::config::names;
 use crate::config::{Config, ConfigError, JwtConfig, JwtSource, LimitsConfig, TlsConfig};
 use crate::data_dir::{DataDir, Held};
 use crate::descriptors::Descriptors;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::http::{
     Connections, Front, Listener, NamespaceLabels, Observe, Observing, Patience, Proxies, Server, Times, Tls,
 };
@@ -65,7 +65,7 @@ pub struct Running {
 }
 
 /// Starts the server. Both fronts answer when this returns.
-pub async fn start(config: Config) -> Result<Running, Failure> {
+pub async fn start(config: Config) -> Result<Running, ExitError> {
     let metrics = Metrics::install();
     let descriptors = Descriptors::raise();
     let data_dir = DataDir::make(&config.storage.data_dir)?;
@@ -165,9 +165,9 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
 }
 
 /// The certificates of both fronts, if configured; watches their files.
-fn encrypt(config: &Config, watch: &Watch) -> Result<[Option<Tls>; 2], Failure> {
+fn encrypt(config: &Config, watch: &Watch) -> Result<[Option<Tls>; 2], ExitError> {
     let Some(TlsConfig { certificate, key }) = &config.listen.tls else { return Ok([None, None]) };
-    let refused = |setting| move |error| Failure::Config(ConfigError::new(setting, error));
+    let refused = |setting| move |error| ExitError::Config(ConfigError::new(setting, error));
     let texts = watch::read([certificate, key]).map_err(refused(names::TLS_CERT))?;
     let tls = |front| Tls::new(front, &texts[0], &texts[1]).map_err(refused(names::TLS_CERT));
     let both = [tls(Front::Native)?, tls(Front::S3)?];
@@ -179,7 +179,7 @@ fn encrypt(config: &Config, watch: &Watch) -> Result<[Option<Tls>; 2], Failure> 
 }
 
 /// Accepts JSON web tokens, if configured; follows the file or the URL of their signing keys.
-async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result<Access, Failure> {
+async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result<Access, ExitError> {
     let Some(JwtConfig { source, rules }) = &config.access.jwt else { return Ok(access) };
     let invalid = |error: Invalid| ConfigError::new(error.field, error.reason);
     match source {
@@ -189,7 +189,7 @@ async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result
         }
         JwtSource::File(path) => {
             let [text] = watch::read([path])
-                .map_err(|error| Failure::Config(ConfigError::new(names::JWT_JWKS, error)))?;
+                .map_err(|error| ExitError::Config(ConfigError::new(names::JWT_JWKS, error)))?;
             let access = access.with_jwt(JwtKeys::of_jwks(&text).map_err(invalid)?, rules.clone());
             let follower = access.clone();
             watch.follow([path.clone()], [text], move |[text]| {
@@ -200,7 +200,7 @@ async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result
         }
         JwtSource::Url(url, pace) => {
             let source = PublishedJwks::new(url.clone())
-                .map_err(|error| Failure::Config(ConfigError::new(names::JWT_JWKS, error)))?;
+                .map_err(|error| ExitError::Config(ConfigError::new(names::JWT_JWKS, error)))?;
             let access = access.with_published_jwt_keys(*pace, rules.clone());
             let follower = access.clone();
             watch.run(async move { follower.follow_key_set(&source).await });
@@ -212,8 +212,8 @@ async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result
 }
 
 /// [`HOME_TENANT`] as a tenant.
-pub fn home_tenant() -> Result<Tenant, Failure> {
-    Tenant::new(HOME_TENANT).map_err(|invalid| Failure::Unable(invalid.to_string()))
+pub fn home_tenant() -> Result<Tenant, ExitError> {
+    Tenant::new(HOME_TENANT).map_err(|invalid| ExitError::Unable(invalid.to_string()))
 }
 
 fn take_over(parts: &Parts) -> TakeOver {
@@ -230,7 +230,7 @@ fn start_workers(
     config: &Config,
     superseded: &CancellationToken,
 ) -> Supervisor {
-    let upkeep = Upkeep {
+    let upkeep = WorkerSetup {
         metadata: parts.metadata.clone(),
         tiers: parts.tiers.clone(),
         clock: parts.clock.clone(),
@@ -276,7 +276,7 @@ fn serve_fronts(
     admin: Admin,
     metrics: Metrics,
     listeners: Listeners,
-) -> Result<Vec<Server>, Failure> {
+) -> Result<Vec<Server>, ExitError> {
     if config.listen.s3_sigv2 {
         tracing::warn!(
             "JUSTSTORAGE_S3_SIGV2 is on: signatures of version 2 are accepted, which AWS has withdrawn; turn it off \
@@ -299,7 +299,7 @@ fn serve_fronts(
         tls: config.listen.tls.is_some(),
         sigv2: config.listen.s3_sigv2,
     })
-    .map_err(|error| Failure::unable("start the S3 front", error))?;
+    .map_err(|error| ExitError::unable("start the S3 front", error))?;
     let events = Events::default();
     let api = NativeApi {
         store,

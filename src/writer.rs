@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::config::StorageConfig;
 use crate::config::names;
 use crate::data_dir::DataDir;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// Interval at which a server checks whether another one's lease has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -33,7 +33,7 @@ pub async fn claim(
     clock: &dyn Clock,
     data_dir: &DataDir,
     storage: &StorageConfig,
-) -> Result<WriterId, Failure> {
+) -> Result<WriterId, ExitError> {
     let (writer, held) = data_dir.writer()?;
     let place = data_dir.whereabouts()?;
     let mut first_word = None;
@@ -62,7 +62,7 @@ pub async fn claim(
     if let Err(error) = data_dir.keep_incarnation(writer, next) {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         if !matches!(error.kind(), StorageFull | QuotaExceeded) {
-            return Err(Failure::unable(format!("keep {}", data_dir.writer_file().display()), error));
+            return Err(ExitError::unable(format!("keep {}", data_dir.writer_file().display()), error));
         }
         // A full disk must not keep a server from starting and making room.
         tracing::warn!(%error, "the data directory is full: this start cannot be distinguished from the last one");
@@ -88,7 +88,7 @@ pub async fn refuse_apart(
     own: Option<WriterId>,
     storage: &StorageConfig,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     if storage.database.is_embedded() {
         // A copy of it is a store of its own.
         return Ok(());
@@ -100,7 +100,7 @@ pub async fn refuse_apart(
         StorageClass::Hot => (storage.hot.path(), names::HOT_URL),
         StorageClass::Cold => (storage.cold.path(), names::COLD_URL),
     };
-    Err(Failure::Unable(format!(
+    Err(ExitError::Unable(format!(
         "the {} tier in {} is a copy: the server that runs in {} on the machine {:?} writes to another directory. Neither \
          would read what the other one stores. Give this process that server's directory ({setting}), or stop that server \
          for good and wait for a minute",
@@ -117,7 +117,7 @@ pub async fn refuse_copy(
     data_dir: &DataDir,
     storage: &StorageConfig,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let Some((writer, _)) = data_dir.known_writer()? else { return Ok(()) };
     let last = metadata.last_start(writer).await?;
     // Read last: a server that starts meanwhile puts the directory ahead, never behind.
@@ -153,8 +153,8 @@ fn judge(
     }
 }
 
-fn copy(data_dir: &DataDir, last: Option<&LastStart>) -> Failure {
-    Failure::Unable(format!(
+fn copy(data_dir: &DataDir, last: Option<&LastStart>) -> ExitError {
+    ExitError::Unable(format!(
         "the data directory {} is a copy, or was restored from a backup: its writer has started since{}. Two servers that \
          write under one name would take each other's uploads for garbage. {}",
         data_dir.path().display(),
@@ -163,8 +163,8 @@ fn copy(data_dir: &DataDir, last: Option<&LastStart>) -> Failure {
     ))
 }
 
-fn in_use(data_dir: &DataDir, last: Option<&LastStart>) -> Failure {
-    Failure::Unable(format!(
+fn in_use(data_dir: &DataDir, last: Option<&LastStart>) -> ExitError {
+    ExitError::Unable(format!(
         "the data directory {} is a copy of one whose server is running{}, or has ended less than a minute ago. {}",
         data_dir.path().display(),
         elsewhere(last),

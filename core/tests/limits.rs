@@ -18,7 +18,7 @@ use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::request::RequestNotes;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
-use juststorage_core::domain::limits::{Holdings, Limits, Overrides, Quota, QuotaPart, Setting};
+use juststorage_core::domain::limits::{Holdings, LimitSetting, Limits, Overrides, Quota, QuotaPart};
 use juststorage_core::domain::multipart::PartNumber;
 use juststorage_core::domain::object::Attributes;
 use juststorage_core::domain::precondition::Preconditions;
@@ -190,14 +190,14 @@ async fn limits_change_without_a_restart() {
         let tenant = &space().tenant;
         running.metadata.set_tenant_limits(tenant, &overrides, Timestamp(0)).await.unwrap();
     };
-    set(Overrides { requests_per_second: Setting::Unlimited, ..Overrides::default() }).await;
+    set(Overrides { requests_per_second: LimitSetting::Unlimited, ..Overrides::default() }).await;
     let changed = Instant::now();
     let mut in_a_row = 0;
     while in_a_row < 50 {
         assert!(changed.elapsed() < Duration::from_secs(1), "the change is not felt");
         in_a_row = if admitted(&store).await.is_ok() { in_a_row + 1 } else { 0 };
     }
-    set(Overrides { concurrent_requests: Setting::At(2), ..Overrides::default() }).await;
+    set(Overrides { concurrent_requests: LimitSetting::At(2), ..Overrides::default() }).await;
     // Under way until the notes, which the answer's body holds, are dropped.
     let (first, _second) = (admitted(&store).await.unwrap(), admitted(&store).await.unwrap());
     let changed = Instant::now();

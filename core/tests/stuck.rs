@@ -15,7 +15,7 @@ use juststorage_core::application::ports::metadata::{
 };
 use juststorage_core::application::ports::segments::SegmentKind;
 use juststorage_core::application::tiers::Tiers;
-use juststorage_core::application::workers::{NAMES, Upkeep, WorkDone, Worker};
+use juststorage_core::application::workers::{NAMES, WorkDone, Worker, WorkerSetup};
 use juststorage_core::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::blob::SegmentId;
 use juststorage_core::domain::lifecycle::{Day, Expiration, Filter, Lifecycle, Rule};
@@ -38,7 +38,7 @@ const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 struct Bad {
     folder: TempDir,
     running: Running,
-    upkeep: Upkeep,
+    upkeep: WorkerSetup,
     hot: Arc<Faults>,
     cold: Arc<Faults>,
 }
@@ -53,7 +53,7 @@ impl Bad {
         let hot = FaultySegments::new(running.tiers.hot.clone());
         let cold = FaultySegments::new(running.tiers.cold.clone());
         let faults = (hot.faults(), cold.faults());
-        let upkeep = Upkeep {
+        let upkeep = WorkerSetup {
             metadata: running.metadata.clone(),
             tiers: Tiers { hot: Arc::new(hot), cold: Arc::new(cold) },
             clock: running.clock.clone(),

@@ -10,14 +10,14 @@ use super::output::{Output, rfc3339, table};
 use crate::cli::BackupCommand;
 use crate::compose::Parts;
 use crate::config::StorageConfig;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// Begins, ends or lists holds.
 pub(super) async fn run(
     storage: StorageConfig,
     command: BackupCommand,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let parts = Parts::open(storage).await?;
     let result = match command {
         BackupCommand::Begin { hold } => begin(&parts, hold, output).await,
@@ -28,9 +28,9 @@ pub(super) async fn run(
     result
 }
 
-async fn begin(parts: &Parts, length: Duration, output: Output) -> Result<(), Failure> {
+async fn begin(parts: &Parts, length: Duration, output: Output) -> Result<(), ExitError> {
     if length.is_zero() {
-        return Err(Failure::No("--hold must be longer than 0s".to_owned()));
+        return Err(ExitError::No("--hold must be longer than 0s".to_owned()));
     }
     let now = parts.clock.now();
     let hold = Hold { id: Uuid::now_v7(), begun_at: now, expires_at: now.plus(length) };
@@ -46,7 +46,7 @@ async fn begin(parts: &Parts, length: Duration, output: Output) -> Result<(), Fa
     })
 }
 
-async fn end(parts: &Parts, id: Option<Uuid>, all: bool, output: Output) -> Result<(), Failure> {
+async fn end(parts: &Parts, id: Option<Uuid>, all: bool, output: Output) -> Result<(), ExitError> {
     let holds = parts.metadata.holds().await?;
     let ending = match (id, all, &holds[..]) {
         (Some(id), ..) => vec![id],
@@ -54,7 +54,7 @@ async fn end(parts: &Parts, id: Option<Uuid>, all: bool, output: Output) -> Resu
         (None, false, [hold]) => vec![hold.id],
         (None, false, []) => Vec::new(),
         (None, false, _) => {
-            return Err(Failure::No(
+            return Err(ExitError::No(
                 "several backups hold removal: name one (`juststorage backup list`), or end all of them with --all"
                     .to_owned(),
             ));
@@ -67,7 +67,7 @@ async fn end(parts: &Parts, id: Option<Uuid>, all: bool, output: Output) -> Resu
         }
     }
     if ended.is_empty() && !all {
-        return Err(Failure::No(
+        return Err(ExitError::No(
             "no such backup holds removal: it has been ended, or its hold has expired; if it expired before the \
              tiers were copied, make the backup again with a longer --hold"
                 .to_owned(),
@@ -77,7 +77,7 @@ async fn end(parts: &Parts, id: Option<Uuid>, all: bool, output: Output) -> Resu
         .print(&json!({ "ended": ended }), || format!("backups that hold removal no longer: {}", ended.len()))
 }
 
-async fn list(parts: &Parts, output: Output) -> Result<(), Failure> {
+async fn list(parts: &Parts, output: Output) -> Result<(), ExitError> {
     let now = parts.clock.now();
     let mut holds = parts.metadata.holds().await?;
     holds.retain(|hold| hold.expires_at > now);

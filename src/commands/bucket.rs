@@ -6,11 +6,11 @@ use juststorage_core::domain::address::{BucketName, Namespace, SpaceAddress, Ten
 use juststorage_core::domain::space::Bucket;
 use serde_json::{Value, json};
 
-use super::Session;
 use super::output::{Output, cell, rfc3339, table};
+use super::session::Session;
 use crate::cli::BucketCommand;
 use crate::config::StorageConfig;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::remote::{Remote, escaped};
 
 /// Buckets read at a time.
@@ -21,7 +21,7 @@ pub(super) async fn run(
     storage: StorageConfig,
     command: BucketCommand,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let session = Session::open(storage).await?;
     let result = match command {
         BucketCommand::Create { name, namespace, tenant } => {
@@ -39,7 +39,7 @@ pub(super) async fn run_remote(
     remote: &Remote,
     command: BucketCommand,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     const PATH: &str = "/v1/admin/buckets";
     match command {
         BucketCommand::Create { name, namespace, tenant } => {
@@ -70,11 +70,11 @@ async fn create(
     namespace: Option<Namespace>,
     tenant: Option<Tenant>,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let namespace = match namespace {
         Some(namespace) => namespace,
         // Every bucket name is a namespace.
-        None => Namespace::new(name.as_str()).map_err(|invalid| Failure::No(invalid.to_string()))?,
+        None => Namespace::new(name.as_str()).map_err(|invalid| ExitError::No(invalid.to_string()))?,
     };
     let space = SpaceAddress::new(namespace, tenant.unwrap_or_else(|| session.operator.tenant.clone()));
     let new = NewBucket { space: Some(space), ..NewBucket::default() };
@@ -82,7 +82,7 @@ async fn create(
     output.print(&json(&bucket), || format!("bucket {name} names {}", bucket.space.address))
 }
 
-async fn list(session: &Session, tenant: Option<&Tenant>, output: Output) -> Result<(), Failure> {
+async fn list(session: &Session, tenant: Option<&Tenant>, output: Output) -> Result<(), ExitError> {
     let mut buckets = Vec::new();
     loop {
         let after = buckets.last().map(|bucket: &Bucket| bucket.name.as_str().to_owned());
@@ -104,11 +104,11 @@ fn listed(buckets: &[Value]) -> String {
     table(["BUCKET", "NAMESPACE", "TENANT", "CREATED"], &buckets.iter().map(row).collect::<Vec<_>>())
 }
 
-fn gone(name: &BucketName, output: Output) -> Result<(), Failure> {
+fn gone(name: &BucketName, output: Output) -> Result<(), ExitError> {
     output.print(&json!({ "name": name.as_str(), "deleted": true }), || format!("bucket {name} is gone"))
 }
 
-async fn delete(session: &Session, name: &BucketName, output: Output) -> Result<(), Failure> {
+async fn delete(session: &Session, name: &BucketName, output: Output) -> Result<(), ExitError> {
     session.store.delete_bucket(&session.operator, name).await?;
     gone(name, output)
 }

@@ -13,7 +13,7 @@ use super::lease::under_lease;
 use super::output::{Output, progress};
 use crate::compose::Parts;
 use crate::config::StorageConfig;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// What was done.
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Done {
 }
 
 /// Reclaims everything that can be reclaimed now. `JUSTSTORAGE_RETENTION` holds here too.
-pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), ExitError> {
     let parts = Parts::open(storage).await?;
     // Its own writer: were this process to die, servers would clean up behind it as behind any other.
     let writer = WriterId(Uuid::new_v4());
@@ -71,8 +71,8 @@ fn take_over(parts: &Parts) -> TakeOver {
 async fn while_alive<T>(
     parts: &Parts,
     writer: WriterId,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    work: impl Future<Output = Result<T, ExitError>>,
+) -> Result<T, ExitError> {
     let heartbeat = Heartbeat::new(parts.metadata.clone(), parts.clock.clone(), writer);
     heartbeat.step().await?;
     let beats = async {
@@ -85,12 +85,12 @@ async fn while_alive<T>(
     };
     tokio::select! {
         result = work => result,
-        () = beats => Err(Failure::Unable("the heartbeat ended".to_owned())),
+        () = beats => Err(ExitError::Unable("the heartbeat ended".to_owned())),
     }
 }
 
 /// Repeats all kinds of work until a round finds nothing, because each kind creates work for another.
-async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<Done, Failure> {
+async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<Done, ExitError> {
     let rewriter = Rewriter::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone(), writer);
     let (mover, compactor) = (Mover(rewriter.clone()), Compactor(rewriter));
     let collector = GarbageCollector::new(
@@ -118,9 +118,9 @@ async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<D
 }
 
 /// Copying needs room before it frees any. If there is none, only the work that frees room at once goes on.
-fn unless_full(done: Result<Option<u64>, Failure>) -> Result<Option<u64>, Failure> {
+fn unless_full(done: Result<Option<u64>, ExitError>) -> Result<Option<u64>, ExitError> {
     match done {
-        Err(Failure::Full) => {
+        Err(ExitError::Full) => {
             tracing::warn!("no room to move or compact blobs: delete objects, then run gc again");
             Ok(Some(0))
         }
@@ -130,7 +130,7 @@ fn unless_full(done: Result<Option<u64>, Failure>) -> Result<Option<u64>, Failur
 
 /// Takes over at once from this directory's server if it is gone: its free lock shows that, up to a minute before
 /// its lease ends.
-async fn succeed(parts: &Parts, workers: &[&dyn Worker]) -> Result<u64, Failure> {
+async fn succeed(parts: &Parts, workers: &[&dyn Worker]) -> Result<u64, ExitError> {
     let Some((gone, _)) = parts.data_dir.known_writer()? else { return Ok(0) };
     let Some(_held) = parts.data_dir.try_hold()? else { return Ok(0) };
     for worker in workers {

@@ -19,23 +19,23 @@ use serde_json::json;
 
 use super::output::Output;
 use crate::config::{ListenConfig, Settings};
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// How long the server may take to answer. Docker and Kubernetes ask every few seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Succeeds if the server with these settings answers that it lives or, with `ready`, that it is ready.
-pub(super) async fn run(settings: &Settings, ready: bool, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(settings: &Settings, ready: bool, output: Output) -> Result<(), ExitError> {
     let listen = ListenConfig::new(settings)?;
     let path = if ready { "/ready" } else { "/health" };
     let scheme = if listen.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}{path}", reached(listen.native));
     let status = tokio::time::timeout(PATIENCE, ask(&listen, &url))
         .await
-        .map_err(|_| Failure::No(format!("{url}: no answer within {} s", PATIENCE.as_secs())))?
-        .map_err(|error| Failure::No(format!("{url}: {error}")))?;
+        .map_err(|_| ExitError::No(format!("{url}: no answer within {} s", PATIENCE.as_secs())))?
+        .map_err(|error| ExitError::No(format!("{url}: {error}")))?;
     if status != StatusCode::OK {
-        return Err(Failure::No(format!("{url}: the answer is {status}")));
+        return Err(ExitError::No(format!("{url}: the answer is {status}")));
     }
     output.print(&json!({ "url": url, "status": status.as_u16() }), || format!("{url}: ok"))
 }

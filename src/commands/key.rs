@@ -16,13 +16,13 @@ use super::snippets;
 use crate::cli::{KeyCommand, KeyCreate, KeyKind};
 use crate::compose::Parts;
 use crate::config::{ConfigError, ListenConfig, MasterKeySource, Settings, StorageConfig};
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::master_key;
 use crate::remote::Remote;
 use crate::serve::home_tenant;
 
 /// Creates, lists, replaces or revokes credentials.
-pub(super) async fn run(settings: &Settings, command: KeyCommand, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(settings: &Settings, command: KeyCommand, output: Output) -> Result<(), ExitError> {
     let storage = StorageConfig::new(settings)?;
     let listen = ListenConfig::new(settings)?;
     let source = MasterKeySource::new(settings, &storage)?;
@@ -33,7 +33,11 @@ pub(super) async fn run(settings: &Settings, command: KeyCommand, output: Output
 }
 
 /// As [`run`], on the store of a server.
-pub(super) async fn run_remote(remote: &Remote, command: KeyCommand, output: Output) -> Result<(), Failure> {
+pub(super) async fn run_remote(
+    remote: &Remote,
+    command: KeyCommand,
+    output: Output,
+) -> Result<(), ExitError> {
     const PATH: &str = "/v1/admin/credentials";
     match command {
         KeyCommand::List { tenant } => {
@@ -63,7 +67,7 @@ pub(super) async fn run_remote(remote: &Remote, command: KeyCommand, output: Out
             let path = format!("{PATH}/{id}/rotate");
             show_remote(remote, &remote.call(Method::POST, &path, Some(&body)).await?, output)
         }
-        KeyCommand::RotateMaster { .. } => Err(Failure::Config(ConfigError::new(
+        KeyCommand::RotateMaster { .. } => Err(ExitError::Config(ConfigError::new(
             "JUSTSTORAGE_URL",
             "is set, and the master key is never sent: run this command beside the database, without the URL",
         ))),
@@ -71,7 +75,7 @@ pub(super) async fn run_remote(remote: &Remote, command: KeyCommand, output: Out
 }
 
 /// Shows a credential that a server has just made, with its secret.
-fn show_remote(remote: &Remote, made: &Value, output: Output) -> Result<(), Failure> {
+fn show_remote(remote: &Remote, made: &Value, output: Output) -> Result<(), ExitError> {
     let text = |field: &str| made[field].as_str().unwrap_or_default();
     let mut shown = json!({ "id": made["id"], "kind": made["kind"], "tenant": made["tenant"] });
     for field in ["token", "access_key", "secret_key", "replaces"] {
@@ -97,7 +101,7 @@ fn show_remote(remote: &Remote, made: &Value, output: Output) -> Result<(), Fail
     })
 }
 
-fn revoked(id: Uuid, output: Output) -> Result<(), Failure> {
+fn revoked(id: Uuid, output: Output) -> Result<(), ExitError> {
     output.print(&json!({ "id": id, "revoked": true }), || format!("credential {id} is revoked"))
 }
 
@@ -107,7 +111,7 @@ async fn on(
     source: &MasterKeySource,
     command: KeyCommand,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     match command {
         // What seals nothing needs no master key: also where it is lost, keys are listed and revoked.
         KeyCommand::List { tenant } => list(parts, tenant.as_ref(), output).await,
@@ -130,7 +134,7 @@ async fn on(
     }
 }
 
-fn access(parts: &Parts, keys: MasterKeys) -> Result<Access, Failure> {
+fn access(parts: &Parts, keys: MasterKeys) -> Result<Access, ExitError> {
     let (metadata, clock) = (parts.metadata.clone(), parts.clock.clone());
     Ok(Access::new(metadata, clock, keys, AuthMode::Required, None, home_tenant()?))
 }
@@ -140,7 +144,7 @@ async fn rotate_master(
     source: &MasterKeySource,
     revoke_lost: bool,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let replaces = matches!(source, MasterKeySource::Kept);
     // A server knows the kept key as it was when it started.
     let _held = if replaces { Some(parts.data_dir.hold()?) } else { None };
@@ -164,7 +168,7 @@ async fn rotate_master(
         return if replaces { parts.data_dir.forget_previous_master_key() } else { Ok(()) };
     }
     let lost: Vec<_> = lost.iter().map(ToString::to_string).collect();
-    Err(Failure::No(format!("neither master key opens the secrets of: {}", lost.join(", "))))
+    Err(ExitError::No(format!("neither master key opens the secrets of: {}", lost.join(", "))))
 }
 
 async fn create(
@@ -173,7 +177,7 @@ async fn create(
     listen: &ListenConfig,
     request: KeyCreate,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let tenant = request.tenant.clone();
     let made = access
         .create_key(NewKeyRequest {
@@ -198,7 +202,7 @@ fn show(
     replaces: Option<Uuid>,
     made: &NewKey,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let (mut shown, text) = match made {
         NewKey::Api { id, token } => (
             json!({ "id": id, "kind": "api", "tenant": tenant.as_str(), "token": token }),
@@ -224,7 +228,7 @@ fn show(
     output.print(&shown, || text)
 }
 
-async fn list(parts: &Parts, tenant: Option<&Tenant>, output: Output) -> Result<(), Failure> {
+async fn list(parts: &Parts, tenant: Option<&Tenant>, output: Output) -> Result<(), ExitError> {
     let keys = parts.metadata.list_credentials(tenant).await?;
     let shown: Vec<_> = keys.iter().map(json).collect();
     output.print(&Value::Array(shown.clone()), || listed(&shown))

@@ -4,7 +4,7 @@ use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::workers::{LEASE, WorkDone, Worker};
 
 use crate::compose::Parts;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// Runs `worker` until it finds nothing more, unless a server holds its lease: two processes would copy the same
 /// blobs twice.
@@ -12,7 +12,7 @@ pub(super) async fn under_lease(
     parts: &Parts,
     writer: WriterId,
     worker: &dyn Worker,
-) -> Result<Option<u64>, Failure> {
+) -> Result<Option<u64>, ExitError> {
     let mut total = 0;
     let result = loop {
         let now = parts.metadata.lease_time(parts.clock.now()).await?;

@@ -10,10 +10,10 @@ use super::lease::under_lease;
 use super::output::{Output, progress};
 use crate::compose::Parts;
 use crate::config::StorageConfig;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// Applies the rules of every space once.
-pub(super) async fn run(storage: StorageConfig, day: Day, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(storage: StorageConfig, day: Day, output: Output) -> Result<(), ExitError> {
     let parts = Parts::open(storage).await?;
     // It stages no bytes, so the writer needs no registration.
     let writer = WriterId(Uuid::new_v4());

@@ -2,18 +2,22 @@
 
 use axum::http::Method;
 use juststorage_core::domain::address::Tenant;
-use juststorage_core::domain::limits::{Limits, Overrides, Setting};
+use juststorage_core::domain::limits::{LimitSetting, Limits, Overrides};
 use serde_json::{Map, Value, json};
 
 use super::output::{Output, cell, table};
 use crate::cli::{LimitsCommand, LimitsSet};
 use crate::compose::Parts;
 use crate::config::{Settings, StorageConfig};
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::remote::Remote;
 
 /// Sets or lists limits.
-pub(super) async fn run(settings: &Settings, command: LimitsCommand, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(
+    settings: &Settings,
+    command: LimitsCommand,
+    output: Output,
+) -> Result<(), ExitError> {
     let parts = Parts::open_known(StorageConfig::new(settings)?).await?;
     let result = match command {
         LimitsCommand::Set(said) => set(&parts, said, output).await,
@@ -28,7 +32,7 @@ pub(super) async fn run_remote(
     remote: &Remote,
     command: LimitsCommand,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     const PATH: &str = "/v1/admin/limits";
     match command {
         LimitsCommand::Set(said) => {
@@ -64,7 +68,7 @@ fn said_of(answer: &Value) -> Value {
     Value::Object(kept.map(|name| (name.to_owned(), answer[name].clone())).collect())
 }
 
-async fn set(parts: &Parts, said: LimitsSet, output: Output) -> Result<(), Failure> {
+async fn set(parts: &Parts, said: LimitsSet, output: Output) -> Result<(), ExitError> {
     let before = parts.metadata.tenant_limits(&said.tenant).await?.unwrap_or_default();
     let now = Overrides {
         requests_per_second: said.requests_per_second.unwrap_or(before.requests_per_second),
@@ -74,7 +78,7 @@ async fn set(parts: &Parts, said: LimitsSet, output: Output) -> Result<(), Failu
         quota_bytes: said.bytes.unwrap_or(before.quota_bytes),
         quota_objects: said.objects.unwrap_or(before.quota_objects),
     };
-    now.over(&Limits::default()).validate().map_err(|invalid| Failure::No(invalid.to_string()))?;
+    now.over(&Limits::default()).validate().map_err(|invalid| ExitError::No(invalid.to_string()))?;
     parts.metadata.set_tenant_limits(&said.tenant, &now, parts.clock.now()).await?;
     let now = shown(&said.tenant, &now);
     output.print(&now, || described(&said.tenant, &now))
@@ -94,7 +98,7 @@ fn listed(all: &[Value]) -> String {
     table(["TENANT", "REQUESTS/S", "CONCURRENT", "UP B/S", "DOWN B/S", "BYTES", "OBJECTS"], &rows)
 }
 
-async fn list(parts: &Parts, output: Output) -> Result<(), Failure> {
+async fn list(parts: &Parts, output: Output) -> Result<(), ExitError> {
     let all = parts.metadata.list_tenant_limits().await?;
     let all: Vec<_> = all.iter().map(|(tenant, said)| shown(tenant, said)).collect();
     output.print(&Value::Array(all.clone()), || listed(&all))
@@ -110,7 +114,7 @@ const NAMES: [&str; 6] = [
     "quota_objects",
 ];
 
-fn settings(said: &Overrides) -> [Setting; 6] {
+fn settings(said: &Overrides) -> [LimitSetting; 6] {
     [
         said.requests_per_second,
         said.concurrent_requests,
@@ -126,11 +130,11 @@ fn text(value: &Value) -> String {
 }
 
 /// A number, or `"unlimited"`, or `null` for the default.
-fn value(setting: Setting) -> Value {
+fn value(setting: LimitSetting) -> Value {
     match setting {
-        Setting::Default => Value::Null,
-        Setting::Unlimited => json!("unlimited"),
-        Setting::At(limit) => json!(limit),
+        LimitSetting::Default => Value::Null,
+        LimitSetting::Unlimited => json!("unlimited"),
+        LimitSetting::At(limit) => json!(limit),
     }
 }
 

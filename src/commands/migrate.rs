@@ -5,10 +5,10 @@ use serde_json::json;
 use super::output::Output;
 use crate::compose;
 use crate::config::StorageConfig;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// Updates the schema.
-pub(super) async fn run(storage: &StorageConfig, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(storage: &StorageConfig, output: Output) -> Result<(), ExitError> {
     let done = compose::migrate(storage).await?;
     let database = storage.database.to_string();
     output.print(&json!({ "database": database, "applied": done.applied, "version": done.version }), || {

@@ -1,20 +1,12 @@
 //! The commands, one file each.
 
 use clap::CommandFactory as _;
-use juststorage_core::application::commit::CommitterTasks;
-use juststorage_core::application::pools::Pools;
-use juststorage_core::application::ports::metadata::WriterId;
-use juststorage_core::application::store::Store;
-use juststorage_core::domain::principal::Principal;
-use uuid::Uuid;
 
 use crate::cli::{Cli, Command};
-use crate::compose::Parts;
 use crate::config::environment;
 use crate::config::{Config, ConfigError, LogConfig, Settings, StorageConfig, lifecycle_day};
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::remote::Remote;
-use crate::serve::home_tenant;
 use crate::telemetry;
 
 mod backup;
@@ -30,6 +22,7 @@ mod migrate;
 mod output;
 mod scrub;
 mod serve;
+mod session;
 mod snippets;
 mod stats;
 mod stuck;
@@ -39,7 +32,7 @@ mod version;
 use output::Output;
 
 /// Runs the command.
-pub async fn run(cli: Cli) -> Result<(), Failure> {
+pub async fn run(cli: Cli) -> Result<(), ExitError> {
     // These need no setting, and answer whatever the environment holds.
     match &cli.command {
         Some(Command::Version) => return version::run(Output { json: cli.json }),
@@ -94,14 +87,14 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 /// Runs the command over the admin API of a server.
-async fn elsewhere(remote: &Remote, command: Command, output: Output) -> Result<(), Failure> {
+async fn elsewhere(remote: &Remote, command: Command, output: Output) -> Result<(), ExitError> {
     match command {
         Command::Stuck { command } => stuck::run_remote(remote, command, output).await,
         Command::Stats => stats::run_remote(remote, output).await,
         Command::Key(command) => key::run_remote(remote, command, output).await,
         Command::Limits(command) => limits::run_remote(remote, command, output).await,
         Command::Bucket(command) => bucket::run_remote(remote, command, output).await,
-        _ => Err(Failure::Config(ConfigError::new(
+        _ => Err(ExitError::Config(ConfigError::new(
             "JUSTSTORAGE_URL",
             "is set, and this command works on the store itself: run it beside the database, without the URL",
         ))),
@@ -109,36 +102,13 @@ async fn elsewhere(remote: &Remote, command: Command, output: Output) -> Result<
 }
 
 /// Refuses a misspelt setting, which would leave its default in force.
-fn refuse_misspelt() -> Result<(), Failure> {
+fn refuse_misspelt() -> Result<(), ExitError> {
     let program = Cli::command();
     let settings: Vec<_> = program.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
     let Some((name, nearest)) = environment::misspelt(std::env::vars_os(), &settings) else { return Ok(()) };
     let meant = nearest.map_or_else(String::new, |nearest| format!("; {nearest} is meant, perhaps"));
-    Err(Failure::Config(ConfigError {
+    Err(ExitError::Config(ConfigError {
         setting: name.into(),
         reason: format!("is no setting of this program: unset it, or correct its name{meant}"),
     }))
-}
-
-/// The store as a command uses it: for an operator with all rights, possibly beside a server.
-struct Session {
-    parts: Parts,
-    store: Store,
-    operator: Principal,
-    commits: CommitterTasks,
-}
-
-impl Session {
-    async fn open(storage: StorageConfig) -> Result<Self, Failure> {
-        let operator = Principal::unrestricted("operator", home_tenant()?);
-        let parts = Parts::open_known(storage).await?;
-        // None of these commands stages bytes, so the writer needs no registration.
-        let (store, commits) = parts.store(WriterId(Uuid::new_v4()), Pools::default());
-        Ok(Self { parts, store, operator, commits })
-    }
-
-    async fn close(self) {
-        self.commits.shut_down().await;
-        self.parts.metadata.close().await;
-    }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// The requested form of output.
 #[derive(Clone, Copy)]
@@ -19,15 +19,15 @@ pub(super) struct Output {
 
 impl Output {
     /// Prints one answer.
-    pub(super) fn print(self, json: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    pub(super) fn print(self, json: &Value, text: impl FnOnce() -> String) -> Result<(), ExitError> {
         if self.json { line(&json.to_string()) } else { line(text().trim_end()) }
     }
 }
 
 /// Writes a line at once, since a program behind a pipe may wait for it.
-pub(super) fn line(text: &str) -> Result<(), Failure> {
+pub(super) fn line(text: &str) -> Result<(), ExitError> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| Failure::unable("print", error))
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| ExitError::unable("print", error))
 }
 
 /// A progress line of a long command, on a terminal only.

@@ -11,7 +11,7 @@ use super::output::{Output, progress};
 use super::validate::{findings_to_json, findings_to_text, verdict};
 use crate::compose::Parts;
 use crate::config::StorageConfig;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// The result of the pass.
 struct Done {
@@ -22,7 +22,7 @@ struct Done {
 }
 
 /// Reads every blob. Exits with 1 on a finding.
-pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), ExitError> {
     let parts = Parts::open(storage).await?;
     let bar = progress();
     let result = scrub(&parts, &bar).await;
@@ -42,7 +42,7 @@ pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Fa
     verdict(done.findings.len())
 }
 
-async fn scrub(parts: &Parts, bar: &ProgressBar) -> Result<Done, Failure> {
+async fn scrub(parts: &Parts, bar: &ProgressBar) -> Result<Done, ExitError> {
     let (metadata, tiers, clock) = (&parts.metadata, &parts.tiers, &parts.clock);
     let usage = metadata.usage(None, None).await?;
     let bytes = HumanBytes(usage.iter().map(|usage| usage.physical_bytes).sum());

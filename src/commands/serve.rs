@@ -6,11 +6,11 @@ use serde_json::json;
 use super::output::{Output, line};
 use crate::Endpoints;
 use crate::config::{AccessConfig, Config, ListenConfig, LogFormat};
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::serve::HOME_TENANT;
 
 /// Serves until a signal ends it.
-pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(config: Config, format: LogFormat, output: Output) -> Result<(), ExitError> {
     let (access, listen) = (config.access.clone(), config.listen.clone());
     crate::run(config, move |endpoints| {
         let text = if output.json {

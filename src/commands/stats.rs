@@ -8,10 +8,10 @@ use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::storage_class::StorageClass;
 use serde_json::{Value, json};
 
-use super::Session;
 use super::output::{Output, table};
+use super::session::Session;
 use crate::config::StorageConfig;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::remote::Remote;
 
 /// Figures of a space, or of all.
@@ -64,7 +64,7 @@ impl Figures {
 }
 
 /// Prints the figures of every space, and their sum.
-pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), ExitError> {
     let session = Session::open(storage).await?;
     let usage = session.store.usage(&session.operator, None, None).await;
     session.close().await;
@@ -72,7 +72,7 @@ pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Fa
 }
 
 /// As [`run`], of the store of a server.
-pub(super) async fn run_remote(remote: &Remote, output: Output) -> Result<(), Failure> {
+pub(super) async fn run_remote(remote: &Remote, output: Output) -> Result<(), ExitError> {
     let answer = remote.get("/v1/admin/usage").await?;
     let read = |one: &Value| {
         let (text, count) = (|name: &str| one[name].as_str(), |name: &str| one[name].as_u64());
@@ -89,12 +89,12 @@ pub(super) async fn run_remote(remote: &Remote, output: Output) -> Result<(), Fa
             deleting: 0,
         })
     };
-    let unread = || Failure::Unable(format!("{}: the figures cannot be read", remote.url()));
+    let unread = || ExitError::Unable(format!("{}: the figures cannot be read", remote.url()));
     let figures = answer["spaces"].as_array().ok_or_else(unread)?;
     print(&figures.iter().map(read).collect::<Option<Vec<_>>>().ok_or_else(unread)?, output)
 }
 
-fn print(usage: &[SpaceUsage], output: Output) -> Result<(), Failure> {
+fn print(usage: &[SpaceUsage], output: Output) -> Result<(), ExitError> {
     let mut spaces: BTreeMap<&SpaceAddress, (Figures, BTreeMap<&str, Figures>)> = BTreeMap::new();
     let mut total = Figures::default();
     for figures in usage {

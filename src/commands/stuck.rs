@@ -12,7 +12,7 @@ use super::output::{Output, cell, rfc3339, table};
 use crate::cli::StuckCommand;
 use crate::compose::Parts;
 use crate::config::StorageConfig;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::remote::Remote;
 
 /// Most rows shown.
@@ -27,7 +27,7 @@ pub(super) async fn run(
     storage: StorageConfig,
     command: Option<StuckCommand>,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let parts = Parts::open(storage).await?;
     let result = match command {
         None => list(&parts, output).await,
@@ -45,7 +45,7 @@ pub(super) async fn run_remote(
     remote: &Remote,
     command: Option<StuckCommand>,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     const PATH: &str = "/v1/admin/stuck";
     match command {
         None => {
@@ -74,7 +74,7 @@ pub(super) async fn run_remote(
                 }
             }
             if segments.is_empty() {
-                return Err(Failure::No(nothing_kept(segment.map(SegmentId))));
+                return Err(ExitError::No(nothing_kept(segment.map(SegmentId))));
             }
             let text = segments.iter().map(describe_kept).collect::<String>() + verdict(yes);
             output.print(&json!({ "given_up": yes, "segments": segments }), || text)
@@ -116,7 +116,7 @@ fn verdict(yes: bool) -> &'static str {
     }
 }
 
-async fn list(parts: &Parts, output: Output) -> Result<(), Failure> {
+async fn list(parts: &Parts, output: Output) -> Result<(), ExitError> {
     let stuck = parts.metadata.stuck(None, ROWS_MAX).await?;
     let stuck: Vec<_> = stuck.iter().map(json).collect();
     output.print(&Value::Array(stuck.clone()), || listed(&stuck))
@@ -131,11 +131,11 @@ fn listed(stuck: &[Value]) -> String {
     table(["WORKER", "ITEM", "FAILURES", "SINCE", "NEXT", "ERROR"], &rows)
 }
 
-async fn retry(parts: &Parts, item: Option<&str>, output: Output) -> Result<(), Failure> {
+async fn retry(parts: &Parts, item: Option<&str>, output: Output) -> Result<(), ExitError> {
     let due = parts.metadata.retry_stuck(item, parts.clock.now()).await?;
     if due == 0 {
         let what = item.map_or_else(|| "nothing is stuck".to_owned(), |item| format!("{item} is not stuck"));
-        return Err(Failure::No(what));
+        return Err(ExitError::No(what));
     }
     output.print(&json!({ "due": due }), || {
         format!("items that are due now: {due}; a running server tries them within a minute, `gc` at once")
@@ -143,11 +143,11 @@ async fn retry(parts: &Parts, item: Option<&str>, output: Output) -> Result<(), 
 }
 
 /// What would be lost with kept segments; and, with `yes`, that it is.
-async fn give_up(parts: &Parts, only: Option<SegmentId>, yes: bool, output: Output) -> Result<(), Failure> {
+async fn give_up(parts: &Parts, only: Option<SegmentId>, yes: bool, output: Output) -> Result<(), ExitError> {
     let giving_up = GivingUp::new(parts.metadata.clone(), parts.tiers.clone());
     let all = giving_up.look(only).await?;
     if all.is_empty() {
-        return Err(Failure::No(nothing_kept(only)));
+        return Err(ExitError::No(nothing_kept(only)));
     }
     if yes {
         for Unnamed { kept, .. } in &all {

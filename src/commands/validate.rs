@@ -11,11 +11,11 @@ use super::output::{Output, progress};
 use crate::compose::Parts;
 use crate::config::StorageConfig;
 use crate::data_dir::DataDir;
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 use crate::serve::home_tenant;
 
 /// Compares metadata with data. Exits with 1 on a finding.
-pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), Failure> {
+pub(super) async fn run(storage: StorageConfig, output: Output) -> Result<(), ExitError> {
     let parts = Parts::open(storage).await?;
     let result = validate(&parts).await;
     parts.metadata.close().await;
@@ -29,7 +29,7 @@ pub(super) async fn rebuild(
     storage: StorageConfig,
     mut tenants: Vec<Tenant>,
     output: Output,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     tenants.push(home_tenant()?);
     let data_dir = DataDir::at(&storage.data_dir);
     let parts = Parts::open_in(data_dir, storage, Purpose::Rebuild).await?;
@@ -37,7 +37,7 @@ pub(super) async fn rebuild(
     let _held = parts.data_dir.hold()?;
     let result = async {
         let rebuilt = enter_segments(&parts, tenants).await?;
-        Ok::<_, Failure>((rebuilt, validate(&parts).await?))
+        Ok::<_, ExitError>((rebuilt, validate(&parts).await?))
     };
     let result = result.await;
     parts.metadata.close().await;
@@ -54,7 +54,7 @@ pub(super) async fn rebuild(
     verdict(rebuilt.findings.len() + report.findings.len())
 }
 
-async fn enter_segments(parts: &Parts, tenants: Vec<Tenant>) -> Result<Rebuilt, Failure> {
+async fn enter_segments(parts: &Parts, tenants: Vec<Tenant>) -> Result<Rebuilt, ExitError> {
     let bar = progress();
     let rebuilder = Rebuilder::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone(), tenants);
     let result = rebuilder
@@ -67,10 +67,10 @@ async fn enter_segments(parts: &Parts, tenants: Vec<Tenant>) -> Result<Rebuilt, 
         })
         .await;
     bar.finish_and_clear();
-    result?.map_err(|not_empty| Failure::No(not_empty.to_string()))
+    result?.map_err(|not_empty| ExitError::No(not_empty.to_string()))
 }
 
-async fn validate(parts: &Parts) -> Result<Report, Failure> {
+async fn validate(parts: &Parts) -> Result<Report, ExitError> {
     let bar = progress();
     let validator = Validator::new(parts.metadata.clone(), parts.tiers.clone());
     let result = validator
@@ -107,11 +107,11 @@ pub(super) fn findings_to_text(findings: &[Finding]) -> String {
 }
 
 /// Exit code 1 if there are findings.
-pub(super) fn verdict(findings: usize) -> Result<(), Failure> {
+pub(super) fn verdict(findings: usize) -> Result<(), ExitError> {
     match findings {
         0 => Ok(()),
-        1 => Err(Failure::No("1 finding".to_owned())),
-        many => Err(Failure::No(format!("{many} findings"))),
+        1 => Err(ExitError::No("1 finding".to_owned())),
+        many => Err(ExitError::No(format!("{many} findings"))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::arrival::Activity;
+use super::activity::Activity;
 use super::linger::Unwanted;
 use super::{Front, counted};
 
@@ -120,7 +120,7 @@ mod tests {
         let third = admit(Front::S3, 2).unwrap();
         assert!(second.leave.is_cancelled() && !first.leave.is_cancelled() && !third.probes_only());
         let other = activities[2].clone().begin();
-        assert!(admit(Front::S3, 1).is_none(), "nobody is idle");
+        assert!(admit(Front::S3, 1).is_none(), "no connection is idle");
         let probes: Vec<_> = (0..PROBES_MAX).map(|_| admit(Front::Native, 1).unwrap()).collect();
         assert!(probes.iter().all(Slot::probes_only));
         assert!(admit(Front::Native, 1).is_none());

@@ -7,7 +7,7 @@
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 
-use super::observe::own_words;
+use super::own_words::own_words;
 use super::{Front, RequestId};
 
 /// Most bytes of a request's line and headers. A presigned URL with a long key takes a few more than S3 allows.

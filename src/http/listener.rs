@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::arrival::{Activity, Arrival};
+use super::activity::Activity;
+use super::arrival::Arrival;
 use super::connections::Slot;
 use super::head::{READ_BYTES_MAX, READ_LINES_MAX};
 use super::linger::Linger;
 use super::sending::{Noting, Streams};
 use super::{Connections, Front, Lingering, Patience, Patient, Proxies, Spelling, Tls, counted};
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// How long sent bytes may stay unacknowledged: a client that stops reading an answer, or whose machine is
 /// gone, holds its request's resources no longer than this. In milliseconds, as the system takes it.
@@ -75,14 +76,14 @@ impl Listener {
         address: SocketAddr,
         times: Times,
         connections: Arc<Connections>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, ExitError> {
         let bound = async {
             let socket = TcpListener::bind(address).await?;
             let address = socket.local_addr()?;
             Ok::<_, std::io::Error>((socket, address))
         };
         let (socket, address) = bound.await.map_err(|error| {
-            Failure::unable(format!("listen on {address} for the {} front", front.as_str()), error)
+            ExitError::unable(format!("listen on {address} for the {} front", front.as_str()), error)
         })?;
         let spelling = Spelling::learn().await?;
         let proxies = Proxies::default();

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -24,6 +24,7 @@ use juststorage_core::infrastructure::clock::SystemClock;
 use tower::{BoxError, Service, ServiceExt as _};
 use tracing::{Instrument as _, Span};
 
+use super::own_words::own_words;
 use super::{Front, InHand, Peer, RequestId, counted, head};
 
 /// Namespaces with a label of their own in the metrics of requests; the others count as [`OTHER`].
@@ -167,38 +168,6 @@ fn internal_error(front: Front, id: &RequestId) -> Response<Body> {
         Front::S3 => ("InternalError", "We encountered an internal error. Please try again."),
     };
     own_words(front, id, StatusCode::INTERNAL_SERVER_ERROR, code, message)
-}
-
-/// An answer in the front's own form, before the front sees the request or after it failed. Code and message are not
-/// escaped, so they must contain nothing of the request.
-pub(super) fn own_words(
-    front: Front,
-    id: &RequestId,
-    status: StatusCode,
-    code: &str,
-    message: &str,
-) -> Response<Body> {
-    let id = id.as_str();
-    let (content_type, body) = match front {
-        Front::Native => (
-            "application/problem+json",
-            format!(
-                r#"{{"type":"urn:juststorage:problem:{code}","title":"{}","status":{},"detail":"{message}","code":"{code}","request_id":"{id}"}}"#,
-                status.canonical_reason().unwrap_or("Error"),
-                status.as_u16(),
-            ),
-        ),
-        Front::S3 => (
-            "application/xml",
-            format!(
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId></Error>",
-            ),
-        ),
-    };
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }
 
 /// How an answer ended.

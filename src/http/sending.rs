@@ -19,7 +19,7 @@ use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::arrival::Activity;
+use super::activity::Activity;
 use super::counted;
 
 /// Most bytes given to a stream at a time. hyper takes a whole frame for one byte of window, and holds it until the

@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 
-use crate::failure::Failure;
+use crate::exit_error::ExitError;
 
 /// The names, as S3 spells them; those of HTTP that S3 does not send, as their RFC does. The two that frame the body
 /// stand in [`REQUEST`].
@@ -63,9 +63,9 @@ pub(super) struct Spelling(Arc<Extensions>);
 
 impl Spelling {
     /// Makes hyper parse the names.
-    pub(super) async fn learn() -> Result<Self, Failure> {
+    pub(super) async fn learn() -> Result<Self, ExitError> {
         let unable =
-            |error: &dyn std::fmt::Display| Failure::Unable(format!("spell headers as S3 does: {error}"));
+            |error: &dyn std::fmt::Display| ExitError::Unable(format!("spell headers as S3 does: {error}"));
         let lines: String = NAMES.iter().flat_map(|name| [*name, ": -\r\n"]).collect();
         let request = format!("GET / HTTP/1.1\r\n{lines}{REQUEST}");
         let (mut client, server) = tokio::io::duplex(request.len().max(4096));

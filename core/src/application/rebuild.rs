@@ -19,7 +19,7 @@ use crate::application::ports::metadata::{
 use crate::application::ports::segments::{FoundRecord, Salvaged, SegmentError, SegmentKind};
 use crate::application::tiers::Tiers;
 use crate::application::validate::Finding;
-use crate::application::verify::{LeafCheck, Verdict};
+use crate::application::verify::{LeafCheck, LeafVerdict};
 use crate::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Location, SegmentId};
 use crate::domain::etag::Etag;
@@ -163,8 +163,8 @@ impl Rebuilder {
         let leaf = LeafRecord { id, domain, hash: record.hash, location, quarantined: false };
         let detail = leaf.to_string();
         match LeafCheck::new(leaf).advance(&self.tiers, u64::MAX).await? {
-            Verdict::Damaged(code) => Ok(Some(Finding { code, detail })),
-            Verdict::Sound | Verdict::Unfinished => Ok(None),
+            LeafVerdict::Damaged(code) => Ok(Some(Finding { code, detail })),
+            LeafVerdict::Sound | LeafVerdict::Unfinished => Ok(None),
         }
     }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::application::error::{Error, Result};
 use crate::application::metrics;
-use crate::application::ports::volume::{Room, Volume};
+use crate::application::ports::volume::{DiskRoom, Volume};
 use crate::domain::storage_class::StorageClass;
 
 /// Between two looks.
@@ -79,7 +79,7 @@ struct Account {
     /// Whether it was said that there is too little.
     short: bool,
     /// As the last look found it, and what is kept free of it; `None` before the first.
-    seen: Option<(Room, u64)>,
+    seen: Option<(DiskRoom, u64)>,
 }
 
 impl Account {
@@ -164,7 +164,7 @@ impl Reserve {
     pub(crate) fn rooms(&self) -> Vec<VolumeRoom> {
         let seen = |watched: &Watched| {
             let account = watched.account();
-            let (Room { free, total }, reserve) = account.seen?;
+            let (DiskRoom { free, total }, reserve) = account.seen?;
             Some(VolumeRoom { name: watched.of.as_str(), free, total, reserve, full: account.short })
         };
         self.0.watched.iter().filter_map(seen).collect()
@@ -250,7 +250,7 @@ impl Watched {
     }
 
     /// `released` is how much was released when the look at `room` began.
-    fn note(&self, room: Room, released: u64) {
+    fn note(&self, room: DiskRoom, released: u64) {
         let reserve = self.asked.unwrap_or((room.total / PART).min(BYTES_MAX));
         let above = room.free.saturating_sub(reserve);
         metrics::room(self.of.as_str(), room.free, reserve);
@@ -297,8 +297,8 @@ mod tests {
     struct Fixed(AtomicU64);
 
     impl Volume for Fixed {
-        fn room(&self) -> Option<Room> {
-            Some(Room { free: self.0.load(Ordering::Relaxed), total: 1000 << 20 })
+        fn room(&self) -> Option<DiskRoom> {
+            Some(DiskRoom { free: self.0.load(Ordering::Relaxed), total: 1000 << 20 })
         }
     }
 

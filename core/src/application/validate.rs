@@ -12,7 +12,7 @@ use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{KeptSegment, MetadataStore, SegmentRecord};
 use crate::application::ports::segments::SegmentError;
 use crate::application::tiers::Tiers;
-use crate::application::verify::{LeafCheck, MISSING, UNREADABLE, Verdict, still_there};
+use crate::application::verify::{LeafCheck, LeafVerdict, MISSING, UNREADABLE, still_there};
 use crate::domain::blob::{Location, SegmentId};
 use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
@@ -105,7 +105,7 @@ impl Validator {
             for leaf in &page {
                 if leaf.quarantined {
                     report.findings.push(Finding { code: "blob-quarantined", detail: leaf.to_string() });
-                } else if let Verdict::Damaged(code) =
+                } else if let LeafVerdict::Damaged(code) =
                     LeafCheck::new(leaf.clone()).advance(&self.tiers, u64::MAX).await?
                     && still_there(self.metadata.as_ref(), leaf).await?
                 {

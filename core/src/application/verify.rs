@@ -29,7 +29,7 @@ pub(crate) const CODES: [&str; 4] = [MISSING, UNREADABLE, CORRUPT, OTHER_BYTES];
 
 /// What a look at a leaf found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum LeafVerdict {
     /// Not read to its end yet.
     Unfinished,
     /// Every byte is what was written.
@@ -57,7 +57,11 @@ impl LeafCheck {
     }
 
     /// Reads up to `bytes_max` more bytes.
-    pub(crate) async fn advance(&mut self, tiers: &Tiers, bytes_max: u64) -> Result<Verdict, SegmentError> {
+    pub(crate) async fn advance(
+        &mut self,
+        tiers: &Tiers,
+        bytes_max: u64,
+    ) -> Result<LeafVerdict, SegmentError> {
         let location = &self.leaf.location;
         let end = self.done.saturating_add(bytes_max).min(location.length);
         let request = ReadRequest {
@@ -70,16 +74,16 @@ impl LeafCheck {
         };
         match self.read(tiers, request).await {
             Ok(()) => self.done = end,
-            Err(SegmentError::Missing(_)) => return Ok(Verdict::Damaged(MISSING)),
-            Err(SegmentError::Unreadable { .. }) => return Ok(Verdict::Damaged(UNREADABLE)),
-            Err(SegmentError::Corrupt { .. }) => return Ok(Verdict::Damaged(CORRUPT)),
+            Err(SegmentError::Missing(_)) => return Ok(LeafVerdict::Damaged(MISSING)),
+            Err(SegmentError::Unreadable { .. }) => return Ok(LeafVerdict::Damaged(UNREADABLE)),
+            Err(SegmentError::Corrupt { .. }) => return Ok(LeafVerdict::Damaged(CORRUPT)),
             Err(error) => return Err(error),
         }
         if self.done < self.leaf.location.length {
-            return Ok(Verdict::Unfinished);
+            return Ok(LeafVerdict::Unfinished);
         }
         let hash = Hash(self.hasher.clone().finalize().into());
-        Ok(if hash == self.leaf.hash { Verdict::Sound } else { Verdict::Damaged(OTHER_BYTES) })
+        Ok(if hash == self.leaf.hash { LeafVerdict::Sound } else { LeafVerdict::Damaged(OTHER_BYTES) })
     }
 
     async fn read(&mut self, tiers: &Tiers, request: ReadRequest) -> Result<(), SegmentError> {

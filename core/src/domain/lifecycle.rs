@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use filter::Filter;
-pub use judge::{Candidate, Position, Verdict};
+pub use judge::{Candidate, LifecycleVerdict, Position};
 
 use super::timestamp::Timestamp;
 

@@ -141,7 +141,7 @@ impl Quota {
 
 /// What is said about one limit of one tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Setting {
+pub enum LimitSetting {
     /// Nothing: the default counts.
     #[default]
     Default,
@@ -151,7 +151,7 @@ pub enum Setting {
     At(u64),
 }
 
-impl Setting {
+impl LimitSetting {
     /// What counts, where `default` is the default.
     pub fn over(self, default: Option<u64>) -> Option<u64> {
         match self {
@@ -166,17 +166,17 @@ impl Setting {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// See [`Limits::requests_per_second`].
-    pub requests_per_second: Setting,
+    pub requests_per_second: LimitSetting,
     /// See [`Limits::concurrent_requests`].
-    pub concurrent_requests: Setting,
+    pub concurrent_requests: LimitSetting,
     /// See [`Limits::upload_bytes_per_second`].
-    pub upload_bytes_per_second: Setting,
+    pub upload_bytes_per_second: LimitSetting,
     /// See [`Limits::download_bytes_per_second`].
-    pub download_bytes_per_second: Setting,
+    pub download_bytes_per_second: LimitSetting,
     /// See [`Quota::bytes`].
-    pub quota_bytes: Setting,
+    pub quota_bytes: LimitSetting,
     /// See [`Quota::objects`].
-    pub quota_objects: Setting,
+    pub quota_objects: LimitSetting,
 }
 
 impl Overrides {
@@ -257,8 +257,8 @@ mod tests {
         let defaults =
             Limits { requests_per_second: Some(5), concurrent_requests: Some(7), ..Limits::default() };
         let said = Overrides {
-            requests_per_second: Setting::Unlimited,
-            quota_objects: Setting::At(0),
+            requests_per_second: LimitSetting::Unlimited,
+            quota_objects: LimitSetting::At(0),
             ..Overrides::default()
         };
         let limits = said.over(&defaults);

@@ -137,7 +137,7 @@ impl KeyVersions {
         self.latest = Some(version);
     }
 
-    /// The latest version has gone, with nothing in its place: [`Deletion::Remove`].
+    /// The latest version has gone, with nothing in its place: [`DeletePlan::Remove`].
     pub fn remove_latest(&mut self) {
         self.latest = None;
     }
@@ -184,7 +184,7 @@ pub fn plan_put(
 
 /// What the delete of a key does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deletion {
+pub enum DeletePlan {
     /// Nothing is there, and nothing is made.
     Nothing,
     /// The latest version goes for good.
@@ -205,21 +205,21 @@ pub fn plan_delete(
     conditions: &Preconditions,
     bypass: bool,
     now: Timestamp,
-) -> Result<Deletion, Denial> {
+) -> Result<DeletePlan, Denial> {
     let latest = there.latest();
     decided(conditions.decide_delete_of_key(latest.map(Version::as_current)))?;
-    let Some(space) = space else { return Ok(Deletion::Nothing) };
+    let Some(space) = space else { return Ok(DeletePlan::Nothing) };
     let hides = latest.is_some_and(|latest| !latest.is_delete_marker());
     if !hides && !conditions.is_empty() {
         // The client would delete what it knows. That is gone already, so no marker is made, and no second one.
-        return Ok(Deletion::Nothing);
+        return Ok(DeletePlan::Nothing);
     }
     let overwrite = there.overwrite(space.versioning);
     check_held(overwrite.retires.as_ref(), now, bypass)?;
     Ok(match (space.versioning, latest) {
-        (Versioning::Off, None) => Deletion::Nothing,
-        (Versioning::Off, Some(latest)) => Deletion::Remove(latest.id),
-        (Versioning::Enabled | Versioning::Suspended, _) => Deletion::Mark { overwrite, hides },
+        (Versioning::Off, None) => DeletePlan::Nothing,
+        (Versioning::Off, Some(latest)) => DeletePlan::Remove(latest.id),
+        (Versioning::Enabled | Versioning::Suspended, _) => DeletePlan::Mark { overwrite, hides },
     })
 }
 
@@ -230,7 +230,7 @@ pub fn plan_departure(
     there: &KeyVersions,
     conditions: &Preconditions,
     now: Timestamp,
-) -> Result<Deletion, Denial> {
+) -> Result<DeletePlan, Denial> {
     if there.latest().is_none_or(Version::is_delete_marker) {
         return Err(Denial::NoSuchObject);
     }

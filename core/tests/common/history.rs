@@ -14,7 +14,7 @@ use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::space::{Space, Versioning};
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::domain::versioning::{
-    Deletion, Execution, Expiry, Judged, KeyVersions, Overwrite, Version, plan_delete, plan_departure,
+    DeletePlan, Execution, Expiry, Judged, KeyVersions, Overwrite, Version, plan_delete, plan_departure,
     plan_expire, plan_put, plan_removal, plan_versioning, successor,
 };
 use juststorage_core::testing::metadata::bench::{Bench, absent, etag, key, matching};
@@ -158,12 +158,12 @@ impl History {
 
     fn delete(&mut self, space: &Space, conditions: &Preconditions, marker: ObjectId) -> Came {
         Ok(match plan_delete(Some(space), &self.there(), conditions, false, Timestamp(0))? {
-            Deletion::Nothing => (None, false),
-            Deletion::Remove(gone) => {
+            DeletePlan::Nothing => (None, false),
+            DeletePlan::Remove(gone) => {
                 self.remove(gone);
                 (Some(gone), false)
             }
-            Deletion::Mark { overwrite, .. } => (Some(self.add(&overwrite, marker, None)), true),
+            DeletePlan::Mark { overwrite, .. } => (Some(self.add(&overwrite, marker, None)), true),
         })
     }
 
@@ -290,15 +290,15 @@ impl<'s> Play<'s> {
                 let made = target.add_tagged(&arrival, change.id, source.etag, source.size);
                 let history = self.keys.get_mut(from)?;
                 let marked = match departure {
-                    Deletion::Mark { overwrite, .. } => {
+                    DeletePlan::Mark { overwrite, .. } => {
                         history.add(&overwrite, change.marker_id, None);
                         true
                     }
-                    Deletion::Remove(gone) => {
+                    DeletePlan::Remove(gone) => {
                         history.remove(gone);
                         false
                     }
-                    Deletion::Nothing => false,
+                    DeletePlan::Nothing => false,
                 };
                 Ok((Some(made), marked))
             }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use juststorage_core::application::admin::TenantUse;
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::invalid::Invalid;
-use juststorage_core::domain::limits::{Limits, Overrides, Setting};
+use juststorage_core::domain::limits::{LimitSetting, Limits, Overrides};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -42,21 +42,25 @@ pub(crate) enum LimitBody {
 
 const UNLIMITED: &str = "unlimited";
 
-fn shown(setting: Setting) -> Option<LimitBody> {
+fn shown(setting: LimitSetting) -> Option<LimitBody> {
     match setting {
-        Setting::Default => None,
-        Setting::Unlimited => Some(LimitBody::Word(UNLIMITED.to_owned())),
-        Setting::At(limit) => Some(LimitBody::At(limit)),
+        LimitSetting::Default => None,
+        LimitSetting::Unlimited => Some(LimitBody::Word(UNLIMITED.to_owned())),
+        LimitSetting::At(limit) => Some(LimitBody::At(limit)),
     }
 }
 
 #[allow(clippy::option_option)] // absent, null, a value
-fn read(field: &'static str, said: Option<Option<LimitBody>>, before: Setting) -> Result<Setting, Invalid> {
+fn read(
+    field: &'static str,
+    said: Option<Option<LimitBody>>,
+    before: LimitSetting,
+) -> Result<LimitSetting, Invalid> {
     match said {
         None => Ok(before),
-        Some(None) => Ok(Setting::Default),
-        Some(Some(LimitBody::At(limit))) if i64::try_from(limit).is_ok() => Ok(Setting::At(limit)),
-        Some(Some(LimitBody::Word(word))) if word == UNLIMITED => Ok(Setting::Unlimited),
+        Some(None) => Ok(LimitSetting::Default),
+        Some(Some(LimitBody::At(limit))) if i64::try_from(limit).is_ok() => Ok(LimitSetting::At(limit)),
+        Some(Some(LimitBody::Word(word))) if word == UNLIMITED => Ok(LimitSetting::Unlimited),
         Some(Some(_)) => Err(Invalid::new(field, "must be a number, unlimited, or null for the default")),
     }
 }

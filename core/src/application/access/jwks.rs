@@ -61,7 +61,7 @@ fn is_weak(key: &[u8]) -> bool {
 }
 
 /// One key and the algorithm that it is for.
-pub(super) struct Key {
+pub(super) struct VerifyingKey {
     id: Option<String>,
     pub(super) algorithm: Algorithm,
     pub(super) verifies: DecodingKey,
@@ -69,7 +69,7 @@ pub(super) struct Key {
 
 /// The keys that tokens may be signed with. Never printed.
 pub struct JwtKeys {
-    keys: Vec<Key>,
+    keys: Vec<VerifyingKey>,
     /// Whether the only key is a secret of the configuration, which has no id to be named by.
     shared: bool,
 }
@@ -98,7 +98,10 @@ impl JwtKeys {
             .ok()
             .and_then(|key| strong(Algorithm::HS256, key))
             .ok_or_else(|| Invalid::new("JUSTSTORAGE_JWT_SECRET", "must have at least 32 bytes"))?;
-        Ok(Self { keys: vec![Key { id: None, algorithm: Algorithm::HS256, verifies: key }], shared: true })
+        Ok(Self {
+            keys: vec![VerifyingKey { id: None, algorithm: Algorithm::HS256, verifies: key }],
+            shared: true,
+        })
     }
 
     /// The keys of a JWK set. Keys for other uses than signatures, and of other kinds than RSA, P-256,
@@ -113,14 +116,14 @@ impl JwtKeys {
         for jwk in set.keys.into_iter().filter(is_for_signatures) {
             let Some(algorithm) = algorithm(&jwk) else { continue };
             let id = jwk.common.key_id.clone();
-            if id.is_some() && keys.iter().any(|key: &Key| key.id == id) {
+            if id.is_some() && keys.iter().any(|key: &VerifyingKey| key.id == id) {
                 return Err(invalid("two keys have the same `kid`"));
             }
             let key = DecodingKey::from_jwk(&jwk).ok().and_then(|key| strong(algorithm, key));
             let key = key.ok_or_else(|| {
                 invalid("a key cannot be used: a value is missing, too short, weak or no base64url")
             })?;
-            keys.push(Key { id, algorithm, verifies: key });
+            keys.push(VerifyingKey { id, algorithm, verifies: key });
         }
         if keys.is_empty() {
             return Err(invalid("has no key for RS256, ES256, EdDSA or HS256 signatures"));
@@ -137,7 +140,7 @@ impl JwtKeys {
     }
 
     /// The key that a token names. The id may be left out only where there is one key.
-    pub(super) fn key(&self, key_id: Option<&str>) -> Option<&Key> {
+    pub(super) fn key(&self, key_id: Option<&str>) -> Option<&VerifyingKey> {
         match key_id {
             Some(id) if !self.shared => self.keys.iter().find(|key| key.id.as_deref() == Some(id)),
             _ => self.keys.first().filter(|_| self.keys.len() == 1),

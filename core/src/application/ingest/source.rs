@@ -23,7 +23,7 @@ pub(super) struct Chunk {
 }
 
 /// Where a body's memory comes from.
-struct Room {
+struct BodyMemory {
     pool: Pool,
     tenant: Option<Tenant>,
     /// [`BODY_BYTES_MIN`], once the first byte has arrived.
@@ -42,7 +42,7 @@ pub(super) struct BodyReader {
     rest: Bytes,
     ended: bool,
     /// None: its memory is not accounted for.
-    room: Option<Room>,
+    room: Option<BodyMemory>,
 }
 
 impl BodyReader {
@@ -54,7 +54,7 @@ impl BodyReader {
 
     /// Takes its memory from `pool`, out of `tenant`'s share.
     pub(super) fn within(self, pool: Pool, tenant: Tenant) -> Self {
-        Self { room: Some(Room { pool, tenant: Some(tenant), base: None }), ..self }
+        Self { room: Some(BodyMemory { pool, tenant: Some(tenant), base: None }), ..self }
     }
 
     /// As declared.
@@ -122,7 +122,7 @@ impl BodyReader {
 
     /// Takes what every body may take, with its first byte. Waits for its turn.
     async fn settle_in(&mut self) -> Result<()> {
-        let Some(Room { pool, tenant, base: base @ None }) = &mut self.room else { return Ok(()) };
+        let Some(BodyMemory { pool, tenant, base: base @ None }) = &mut self.room else { return Ok(()) };
         let whole = self.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX);
         *base = Some(pool.take(tenant, whole.min(BODY_BYTES_MIN)).await?);
         Ok(())
@@ -130,7 +130,7 @@ impl BodyReader {
 
     /// Whether a chunk may take `bytes` in all: the first of them are settled, more must be there for the asking.
     fn try_hold(&self, memory: &mut Option<Held>, bytes: usize) -> bool {
-        let Some(Room { pool, tenant, .. }) = &self.room else { return true };
+        let Some(BodyMemory { pool, tenant, .. }) = &self.room else { return true };
         let held = memory.as_ref().map_or(0, Held::amount);
         let Some(more) = bytes.checked_sub(CHUNK_BYTES_MIN + held).filter(|more| *more > 0) else {
             return true;

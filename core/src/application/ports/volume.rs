@@ -2,7 +2,7 @@
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskRoom {
     /// Bytes that this process may still write.
     pub free: u64,
     /// Bytes of the whole file system.
@@ -12,5 +12,5 @@ pub struct Room {
 /// Tells how much room there is. May wait for a disk: call it on a thread that may block.
 pub trait Volume: Send + Sync + 'static {
     /// The room now; `None` if it cannot be told.
-    fn room(&self) -> Option<Room>;
+    fn room(&self) -> Option<DiskRoom>;
 }

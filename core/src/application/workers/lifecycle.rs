@@ -23,7 +23,7 @@ use crate::application::ports::metadata::{
     Objects, Refusal, Spaces, UpdateObject, Upkeep, Uploads, WriterId,
 };
 use crate::domain::address::SpaceAddress;
-use crate::domain::lifecycle::{Candidate, Day, Lifecycle, Position, Verdict};
+use crate::domain::lifecycle::{Candidate, Day, Lifecycle, LifecycleVerdict, Position};
 use crate::domain::multipart::UploadId;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::precondition::Preconditions;
@@ -58,14 +58,14 @@ pub struct LifecycleWorker<M: ?Sized = dyn MetadataStore> {
 #[serde(rename_all = "snake_case")]
 enum Stage {
     /// Among the versions, after the last one that was judged.
-    Versions(Option<Judged>),
+    Versions(Option<LastJudged>),
     /// Among the uploads, after this key and upload.
     Uploads(Option<(String, uuid::Uuid)>),
 }
 
 /// The last version that was judged, and what those that follow need to know of their key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Judged {
+struct LastJudged {
     key: String,
     id: uuid::Uuid,
     /// When it was written: from then on the next older version has been noncurrent.
@@ -164,10 +164,10 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
     async fn judge_versions(
         &self,
         pass: &LifecyclePass,
-        after: Option<Judged>,
+        after: Option<LastJudged>,
         now: Timestamp,
         shelf: &mut Shelf<M>,
-    ) -> Result<(Option<Judged>, u64), Trouble> {
+    ) -> Result<(Option<LastJudged>, u64), Trouble> {
         let query = ListQuery {
             space: pass.space.id,
             prefix: pass.lifecycle.common_prefix().to_owned(),
@@ -195,9 +195,9 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
         &self,
         lifecycle: &Lifecycle,
         page: &[Object],
-        mut last: Option<Judged>,
+        mut last: Option<LastJudged>,
         now: Timestamp,
-    ) -> (Vec<Mutation>, Option<Judged>) {
+    ) -> (Vec<Mutation>, Option<LastJudged>) {
         let (mut mutations, mut markers) = (Vec::new(), Vec::new());
         for object in page {
             let Some(key) = &object.key else { continue };
@@ -212,7 +212,7 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
                 _ => Position::Current,
             };
             let consistent = object.is_latest == (position == Position::Current);
-            last = Some(Judged {
+            last = Some(LastJudged {
                 key: key.as_str().to_owned(),
                 id: object.id.0,
                 written: object.created_at,
@@ -224,10 +224,10 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
             let expire = |expiry| expire(object, expiry, now);
             match lifecycle.judge(Candidate { object, position }, now, self.day) {
                 None => {}
-                Some(Verdict::Expire) => mutations.push(expire(Expiry::Current)),
-                Some(Verdict::Remove) => mutations.push(expire(Expiry::Noncurrent)),
-                Some(Verdict::RemoveMarker) => markers.push(expire(Expiry::LoneMarker)),
-                Some(Verdict::Cool) => mutations.push(cool(object)),
+                Some(LifecycleVerdict::Expire) => mutations.push(expire(Expiry::Current)),
+                Some(LifecycleVerdict::Remove) => mutations.push(expire(Expiry::Noncurrent)),
+                Some(LifecycleVerdict::RemoveMarker) => markers.push(expire(Expiry::LoneMarker)),
+                Some(LifecycleVerdict::Cool) => mutations.push(cool(object)),
             }
         }
         mutations.append(&mut markers);

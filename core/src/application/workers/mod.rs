@@ -21,6 +21,6 @@ pub use rewrite::{Compactor, Mover, Rewriter};
 pub use scrub::Scrubber;
 pub use supervisor::{LEASE, Supervisor};
 pub use takeover::{Heartbeat, TakeOver};
-pub use upkeep::{NAMES, Upkeep};
+pub use upkeep::{NAMES, WorkerSetup};
 pub use uploads::UploadExpiry;
 pub use worker::{WorkDone, Worker};

@@ -24,7 +24,7 @@ use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Catalogue, LeafRecord, MetadataStore, ScrubPass, Upkeep};
 use crate::application::tiers::Tiers;
 use crate::application::validate::Finding;
-use crate::application::verify::{LeafCheck, MISSING, UNREADABLE, Verdict};
+use crate::application::verify::{LeafCheck, LeafVerdict, MISSING, UNREADABLE};
 use crate::domain::blob::{BlobId, Location};
 
 /// Leaves of one step.
@@ -103,7 +103,7 @@ impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
                 let verdict = self.check(&mut unfinished, &leaf, left).await;
                 match shelf.settle(name(&leaf), verdict).await? {
                     // What was read of it counts when the rest was.
-                    Some(Verdict::Unfinished) => break,
+                    Some(LeafVerdict::Unfinished) => break,
                     Some(verdict) => to.damaged += self.note(&leaf, verdict, &mut findings).await?,
                     None if shelf.is_away(leaf.location.tier) => break,
                     None => findings.push(Finding { code: "blob-unreadable", detail: leaf.to_string() }),
@@ -162,7 +162,7 @@ impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
             if !shelf.is_away(leaf.location.tier) && !shelf.holds(&name(&leaf)) {
                 let verdict = self.check(unfinished, &leaf, left).await;
                 match shelf.settle(name(&leaf), verdict).await? {
-                    Some(Verdict::Unfinished) => {
+                    Some(LeafVerdict::Unfinished) => {
                         read += 1;
                         break;
                     }
@@ -195,11 +195,16 @@ impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
     }
 
     /// Releases what is sound after all, quarantines what is not: 1 if it is damaged.
-    async fn note(&self, leaf: &LeafRecord, verdict: Verdict, findings: &mut Vec<Finding>) -> Result<u64> {
+    async fn note(
+        &self,
+        leaf: &LeafRecord,
+        verdict: LeafVerdict,
+        findings: &mut Vec<Finding>,
+    ) -> Result<u64> {
         match verdict {
-            Verdict::Sound if leaf.quarantined => self.metadata.release(leaf.id, leaf.location).await?,
-            Verdict::Sound | Verdict::Unfinished => {}
-            Verdict::Damaged(code) => {
+            LeafVerdict::Sound if leaf.quarantined => self.metadata.release(leaf.id, leaf.location).await?,
+            LeafVerdict::Sound | LeafVerdict::Unfinished => {}
+            LeafVerdict::Damaged(code) => {
                 if !leaf.quarantined {
                     self.quarantine(leaf, code).await?;
                     findings.push(Finding { code, detail: leaf.to_string() });
@@ -216,19 +221,19 @@ impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
         unfinished: &mut Option<LeafCheck>,
         leaf: &LeafRecord,
         bytes: u64,
-    ) -> Result<Verdict, Trouble> {
+    ) -> Result<LeafVerdict, Trouble> {
         let mut leaf = leaf.clone();
         loop {
             let begun = unfinished.take().filter(|check| *check.leaf() == leaf);
             let mut check = begun.unwrap_or_else(|| LeafCheck::new(leaf.clone()));
             let verdict = check.advance(&self.tiers, bytes).await;
             match verdict.map_err(|error| Trouble::of_tier(leaf.location.tier, error))? {
-                Verdict::Unfinished => {
+                LeafVerdict::Unfinished => {
                     *unfinished = Some(check);
-                    return Ok(Verdict::Unfinished);
+                    return Ok(LeafVerdict::Unfinished);
                 }
-                Verdict::Sound => return Ok(Verdict::Sound),
-                Verdict::Damaged(code) => match self.metadata.find_leaf(leaf.id).await? {
+                LeafVerdict::Sound => return Ok(LeafVerdict::Sound),
+                LeafVerdict::Damaged(code) => match self.metadata.find_leaf(leaf.id).await? {
                     // Moved while it was read: it is read again where it went.
                     Some(now) if now.location != leaf.location => leaf = now,
                     // Where many files are gone it is not the leaves that are damaged: the pass stops here.
@@ -237,11 +242,11 @@ impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
                         absence::check(self.metadata.as_ref(), &self.tiers, tier, Some(segment))
                             .await
                             .map_err(|error| Trouble::Absent(tier, error))?;
-                        return Ok(Verdict::Damaged(code));
+                        return Ok(LeafVerdict::Damaged(code));
                     }
-                    Some(_) => return Ok(Verdict::Damaged(code)),
+                    Some(_) => return Ok(LeafVerdict::Damaged(code)),
                     // Collected while it was read.
-                    None => return Ok(Verdict::Sound),
+                    None => return Ok(LeafVerdict::Sound),
                 },
             }
         }

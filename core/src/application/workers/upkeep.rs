@@ -15,7 +15,7 @@ use crate::application::ports::metadata::{MetadataStore, WriterId};
 use crate::application::tiers::Tiers;
 use crate::domain::lifecycle::Day;
 
-/// The names of all workers, in the order of [`Upkeep::workers`].
+/// The names of all workers, in the order of [`WorkerSetup::workers`].
 pub const NAMES: [&str; 9] = [
     "heartbeat",
     "neighbours",
@@ -29,7 +29,7 @@ pub const NAMES: [&str; 9] = [
 ];
 
 /// What the workers of one process work on, and how.
-pub struct Upkeep {
+pub struct WorkerSetup {
     /// The metadata store.
     pub metadata: Arc<dyn MetadataStore>,
     /// The tiers.
@@ -50,7 +50,7 @@ pub struct Upkeep {
     pub scrub_every: Duration,
 }
 
-impl Upkeep {
+impl WorkerSetup {
     /// Every worker.
     pub fn workers(&self) -> Vec<Arc<dyn Worker>> {
         let (metadata, tiers, clock, writer) = (&self.metadata, &self.tiers, &self.clock, self.writer);

@@ -30,7 +30,7 @@ pub enum Position {
 
 /// What is to be done with a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LifecycleVerdict {
     /// Delete the key, as a client would: by a delete marker where versions are kept.
     Expire,
     /// Remove this version.
@@ -63,7 +63,7 @@ impl Lifecycle {
     }
 
     /// What is to be done at `now`. What goes for good goes before what moves.
-    pub fn judge(&self, candidate: Candidate<'_>, now: Timestamp, day: Day) -> Option<Verdict> {
+    pub fn judge(&self, candidate: Candidate<'_>, now: Timestamp, day: Day) -> Option<LifecycleVerdict> {
         let object = candidate.object;
         let key = object.key.as_ref()?.as_str();
         let concerned = || self.enabled().filter(|rule| rule.filter.fits(key, object.size(), &object.tags));
@@ -76,7 +76,7 @@ impl Lifecycle {
                     }
                     None => false,
                 };
-                concerned().any(over).then_some(Verdict::RemoveMarker)
+                concerned().any(over).then_some(LifecycleVerdict::RemoveMarker)
             }
             Position::Current => {
                 let expires = |rule: &Rule| {
@@ -85,7 +85,7 @@ impl Lifecycle {
                         .is_some_and(|at| at <= now)
                 };
                 if concerned().any(expires) {
-                    return Some(Verdict::Expire);
+                    return Some(LifecycleVerdict::Expire);
                 }
                 let cools = |rule: &Rule| {
                     self.moves(rule, object)
@@ -94,7 +94,7 @@ impl Lifecycle {
                             Due::Date(date) => date <= now,
                         })
                 };
-                concerned().any(cools).then_some(Verdict::Cool)
+                concerned().any(cools).then_some(LifecycleVerdict::Cool)
             }
             Position::Noncurrent { since, newer } => {
                 let over = |days, keep: Option<u32>| {
@@ -103,13 +103,13 @@ impl Lifecycle {
                 let goes =
                     |rule: &Rule| rule.noncurrent_expiration.is_some_and(|e| over(e.days, e.keep_newest));
                 if concerned().any(goes) {
-                    return Some(Verdict::Remove);
+                    return Some(LifecycleVerdict::Remove);
                 }
                 let cools = |rule: &Rule| {
                     self.moves(rule, object)
                         && rule.noncurrent_transitions.iter().any(|t| over(t.days, t.keep_newest))
                 };
-                (!object.is_delete_marker() && concerned().any(cools)).then_some(Verdict::Cool)
+                (!object.is_delete_marker() && concerned().any(cools)).then_some(LifecycleVerdict::Cool)
             }
         }
     }

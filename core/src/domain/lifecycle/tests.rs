@@ -65,11 +65,16 @@ fn lifecycle(rules: impl IntoIterator<Item = Rule>) -> Lifecycle {
     Lifecycle { rules, small_objects_move: false }
 }
 
-fn current(lifecycle: &Lifecycle, object: &Object, now: Timestamp) -> Option<Verdict> {
+fn current(lifecycle: &Lifecycle, object: &Object, now: Timestamp) -> Option<LifecycleVerdict> {
     lifecycle.judge(Candidate { object, position: Position::Current }, now, Day::REAL)
 }
 
-fn noncurrent(lifecycle: &Lifecycle, object: &Object, newer: u32, now: Timestamp) -> Option<Verdict> {
+fn noncurrent(
+    lifecycle: &Lifecycle,
+    object: &Object,
+    newer: u32,
+    now: Timestamp,
+) -> Option<LifecycleVerdict> {
     let position = Position::Noncurrent { since: WRITTEN, newer };
     lifecycle.judge(Candidate { object, position }, now, Day::REAL)
 }
@@ -87,18 +92,18 @@ fn objects_expire_by_age_date_prefix_size_and_tag() {
     let prefixed = of(Filter { prefix: Some("a/".into()), ..Filter::default() });
     let one = object("a/1", 10, &[("k", "v"), ("l", "w")]);
     assert_eq!(current(&prefixed, &one, Timestamp(days(1).millis() - 1)), None);
-    assert_eq!(current(&prefixed, &one, days(1)), Some(Verdict::Expire));
+    assert_eq!(current(&prefixed, &one, days(1)), Some(LifecycleVerdict::Expire));
     assert_eq!(current(&prefixed, &object("b/1", 10, &[]), days(9)), None);
     let tagged = of(Filter { tags: [("k".into(), "v".into())].into(), ..Filter::default() });
-    assert_eq!(current(&tagged, &one, days(1)), Some(Verdict::Expire));
+    assert_eq!(current(&tagged, &one, days(1)), Some(LifecycleVerdict::Expire));
     assert_eq!(current(&tagged, &object("a/1", 10, &[("k", "x")]), days(1)), None);
     let large = of(Filter { larger_than: Some(9), smaller_than: Some(11), ..Filter::default() });
-    assert_eq!(current(&large, &one, days(1)), Some(Verdict::Expire));
+    assert_eq!(current(&large, &one, days(1)), Some(LifecycleVerdict::Expire));
     assert_eq!(current(&large, &object("a/1", 9, &[]), days(1)), None);
     assert_eq!(current(&large, &object("a/1", 11, &[]), days(1)), None);
     let dated = lifecycle([Rule { expiration: Some(Expiration::Date(days(3))), ..rule() }]);
     assert_eq!(current(&dated, &one, days(2)), None);
-    assert_eq!(current(&dated, &one, days(3)), Some(Verdict::Expire));
+    assert_eq!(current(&dated, &one, days(3)), Some(LifecycleVerdict::Expire));
     let off = lifecycle([Rule { enabled: false, ..dated.rules[0].clone() }]);
     assert_eq!(current(&off, &one, days(9)), None);
     assert!(!off.is_in_force() && dated.is_in_force());
@@ -107,11 +112,11 @@ fn objects_expire_by_age_date_prefix_size_and_tag() {
 #[test]
 fn markers_go_only_by_rules_for_them() {
     let only = lifecycle([Rule { expiration: Some(Expiration::DeleteMarkers(true)), ..rule() }]);
-    assert_eq!(current(&only, &marker("a"), WRITTEN), Some(Verdict::RemoveMarker));
+    assert_eq!(current(&only, &marker("a"), WRITTEN), Some(LifecycleVerdict::RemoveMarker));
     assert_eq!(current(&only, &object("a", 1, &[]), days(99)), None);
     let aged = lifecycle([Rule { expiration: Some(Expiration::Days(2)), ..rule() }]);
     assert_eq!(current(&aged, &marker("a"), days(1)), None);
-    assert_eq!(current(&aged, &marker("a"), days(2)), Some(Verdict::RemoveMarker));
+    assert_eq!(current(&aged, &marker("a"), days(2)), Some(LifecycleVerdict::RemoveMarker));
     let off = lifecycle([Rule { expiration: Some(Expiration::DeleteMarkers(false)), ..rule() }]);
     assert_eq!(current(&off, &marker("a"), days(99)), None);
 }
@@ -123,8 +128,8 @@ fn replaced_versions_go_but_the_newest_stay() {
     let one = object("a", 1, &[]);
     assert_eq!(noncurrent(&rules, &one, 1, days(5)), None);
     assert_eq!(noncurrent(&rules, &one, 2, Timestamp(days(1).millis() - 1)), None);
-    assert_eq!(noncurrent(&rules, &one, 2, days(1)), Some(Verdict::Remove));
-    assert_eq!(noncurrent(&rules, &marker("a"), 2, days(1)), Some(Verdict::Remove));
+    assert_eq!(noncurrent(&rules, &one, 2, days(1)), Some(LifecycleVerdict::Remove));
+    assert_eq!(noncurrent(&rules, &marker("a"), 2, days(1)), Some(LifecycleVerdict::Remove));
     assert_eq!(current(&rules, &one, days(99)), None);
 }
 
@@ -135,21 +140,21 @@ fn objects_cool_unless_they_are_small_or_cold_or_go_anyway() {
     let rules = lifecycle([cooling.clone()]);
     let large = object("a", TRANSITION_BYTES_MIN, &[]);
     let small = object("a", TRANSITION_BYTES_MIN - 1, &[]);
-    assert_eq!(current(&rules, &large, days(1)), Some(Verdict::Cool));
+    assert_eq!(current(&rules, &large, days(1)), Some(LifecycleVerdict::Cool));
     assert_eq!(current(&rules, &Object { class: StorageClass::Cold, ..large.clone() }, days(1)), None);
     assert_eq!(current(&rules, &small, days(1)), None);
     let any_size = Lifecycle { small_objects_move: true, ..rules.clone() };
-    assert_eq!(current(&any_size, &small, days(1)), Some(Verdict::Cool));
+    assert_eq!(current(&any_size, &small, days(1)), Some(LifecycleVerdict::Cool));
     let sized = Filter { larger_than: Some(0), ..Filter::default() };
     assert_eq!(
         current(&lifecycle([Rule { filter: sized, ..cooling.clone() }]), &small, days(1)),
-        Some(Verdict::Cool)
+        Some(LifecycleVerdict::Cool)
     );
     let going = Rule { expiration: Some(Expiration::Days(1)), ..rule() };
-    assert_eq!(current(&lifecycle([cooling, going]), &large, days(1)), Some(Verdict::Expire));
+    assert_eq!(current(&lifecycle([cooling, going]), &large, days(1)), Some(LifecycleVerdict::Expire));
     let transition = NoncurrentTransition { days: 1, keep_newest: None, class_name: "GLACIER_IR".into() };
     let rules = lifecycle([Rule { noncurrent_transitions: vec![transition], ..rule() }]);
-    assert_eq!(noncurrent(&rules, &large, 0, days(1)), Some(Verdict::Cool));
+    assert_eq!(noncurrent(&rules, &large, 0, days(1)), Some(LifecycleVerdict::Cool));
     assert_eq!(noncurrent(&rules, &marker("a"), 0, days(1)), None);
 }
 
@@ -225,7 +230,7 @@ proptest! {
             prop_assert_eq!(at(now), None);
         }
         if age > i64::from(days) {
-            prop_assert_eq!(at(now), Some(Verdict::Expire));
+            prop_assert_eq!(at(now), Some(LifecycleVerdict::Expire));
         }
         if at(now).is_some() {
             prop_assert!(at(Timestamp(now.millis() + length)).is_some());

@@ -15,7 +15,7 @@ use crate::domain::network::Network;
 
 /// What of a request is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(super) enum ConditionKey {
     SourceIp,
     SecureTransport,
     Referer,
@@ -37,7 +37,7 @@ pub(super) enum Type {
     Ip,
 }
 
-impl Key {
+impl ConditionKey {
     /// Reads a key's name, which has no case.
     pub(super) fn parse(name: &str) -> Option<Self> {
         const TAG: &str = "s3:existingobjecttag/";
@@ -172,7 +172,7 @@ impl Operator {
     }
 
     /// Whether values of `key` can be compared so.
-    pub(super) fn takes(self, key: &Key) -> bool {
+    pub(super) fn takes(self, key: &ConditionKey) -> bool {
         use Comparison as C;
         match (self.comparison, key.of_type()) {
             (C::Null, _) => true,
@@ -270,7 +270,7 @@ impl From<bool> for Truth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     pub(super) operator: Operator,
-    pub(super) key: Key,
+    pub(super) key: ConditionKey,
     pub(super) values: Vec<Value>,
 }
 
@@ -284,19 +284,19 @@ impl Condition {
             self.judge(&text.as_deref().map_or(Found::Absent, |text| Found::Text(text.into())))
         };
         match &self.key {
-            Key::SourceIp => self.judge(&context.source_ip.map_or(Found::Unknown, Found::Ip)),
-            Key::SecureTransport => {
+            ConditionKey::SourceIp => self.judge(&context.source_ip.map_or(Found::Unknown, Found::Ip)),
+            ConditionKey::SecureTransport => {
                 self.judge(&context.secure.map_or(Found::Unknown, |secure| {
                     Found::Text(if secure { "true" } else { "false" }.into())
                 }))
             }
-            Key::Referer => text(&context.referer),
-            Key::Prefix => text(&context.prefix),
-            Key::Delimiter => text(&context.delimiter),
-            Key::MaxKeys => text(&context.max_keys),
-            Key::Acl => text(&context.acl),
-            Key::StorageClass => text(&context.storage_class),
-            Key::ExistingTag(name) => self.judge_tag(name, tags),
+            ConditionKey::Referer => text(&context.referer),
+            ConditionKey::Prefix => text(&context.prefix),
+            ConditionKey::Delimiter => text(&context.delimiter),
+            ConditionKey::MaxKeys => text(&context.max_keys),
+            ConditionKey::Acl => text(&context.acl),
+            ConditionKey::StorageClass => text(&context.storage_class),
+            ConditionKey::ExistingTag(name) => self.judge_tag(name, tags),
         }
     }
 
@@ -354,10 +354,13 @@ mod tests {
         ] {
             assert!(Operator::parse(name).is_none(), "{name}");
         }
-        assert_eq!(Key::parse("AWS:sourceIP"), Some(Key::SourceIp));
-        assert_eq!(Key::parse("S3:ExistingObjectTag/Team"), Some(Key::ExistingTag("Team".to_owned())));
+        assert_eq!(ConditionKey::parse("AWS:sourceIP"), Some(ConditionKey::SourceIp));
+        assert_eq!(
+            ConditionKey::parse("S3:ExistingObjectTag/Team"),
+            Some(ConditionKey::ExistingTag("Team".to_owned()))
+        );
         for name in ["", "s3:ExistingObjectTag/", "s3:RequestObjectTag/a", "aws:PrincipalTag/a", "prefix"] {
-            assert_eq!(Key::parse(name), None, "{name}");
+            assert_eq!(ConditionKey::parse(name), None, "{name}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads a policy's document. What it says must be understood whole: anything else is refused by its name, since what
 //! is skipped could be what denies. The texts are S3's, with the name of what is wrong behind them.
 
-use super::condition::{Condition, Key, Operator};
+use super::condition::{Condition, ConditionKey, Operator};
 use super::json::{Json, TWICE};
 use super::principal::Named;
 use super::{BYTES_MAX, Effect, Policy, Statement, Target, wildcard};
@@ -235,7 +235,7 @@ fn conditions(value: Json) -> Result<Vec<Condition>> {
             return refuse(format!("Invalid policy syntax: {name} compares nothing"));
         }
         for (key_name, values) in keys {
-            let Some(key) = Key::parse(&key_name) else {
+            let Some(key) = ConditionKey::parse(&key_name) else {
                 return refuse(format!(
                     "Policy has an invalid condition key: {} is not offered",
                     shown(&key_name)

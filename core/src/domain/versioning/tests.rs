@@ -167,11 +167,11 @@ enum Done {
     Marked(Option<u128>, Option<u128>, bool),
 }
 
-fn done(deletion: &Deletion) -> Done {
+fn done(deletion: &DeletePlan) -> Done {
     match deletion {
-        Deletion::Nothing => Done::Nothing,
-        Deletion::Remove(gone) => Done::Removed(gone.0.as_u128()),
-        Deletion::Mark { overwrite, hides } => Done::Marked(
+        DeletePlan::Nothing => Done::Nothing,
+        DeletePlan::Remove(gone) => Done::Removed(gone.0.as_u128()),
+        DeletePlan::Mark { overwrite, hides } => Done::Marked(
             overwrite.retires.as_ref().map(|gone| gone.id.0.as_u128()),
             overwrite.demotes.map(|old| old.0.as_u128()),
             *hides,
@@ -212,7 +212,7 @@ fn a_delete_removes_or_marks_or_does_nothing() {
         let plan = plan_delete(Some(&space(versioning)), &there(latest, behind), &conditions, false, NOW);
         assert_eq!(plan.as_ref().map(done).map_err(|denial| *denial), outcome, "{row}");
     }
-    assert_eq!(plan_delete(None, &there(None, None), &none, false, NOW), Ok(Deletion::Nothing));
+    assert_eq!(plan_delete(None, &there(None, None), &none, false, NOW), Ok(DeletePlan::Nothing));
 }
 
 #[test]
@@ -323,9 +323,9 @@ fn a_change_sees_the_plans_before_it() {
     assert_eq!(put(&mut key, &off, 2, &none).unwrap().retires.unwrap().id, id(1));
     assert_eq!(put(&mut key, &off, 3, &absent()), Err(Denial::ConditionFailed));
     assert_eq!(put(&mut key, &off, 3, &if_match(2)).unwrap().retires.unwrap().id, id(2));
-    assert_eq!(plan_delete(Some(&off), &key, &none, false, NOW), Ok(Deletion::Remove(id(3))));
+    assert_eq!(plan_delete(Some(&off), &key, &none, false, NOW), Ok(DeletePlan::Remove(id(3))));
     key.remove_latest();
-    assert_eq!(plan_delete(Some(&off), &key, &none, false, NOW), Ok(Deletion::Nothing));
+    assert_eq!(plan_delete(Some(&off), &key, &none, false, NOW), Ok(DeletePlan::Nothing));
     assert_eq!(put(&mut key, &off, 4, &absent()).unwrap().retires, None);
 
     let suspended = space(Suspended);

@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use super::bench::Bench;
 use crate::application::ports::metadata::{MetadataStore, Mutation, PutObject, Refusal};
-use crate::domain::limits::{Holdings, Overrides, Quota, QuotaPart, Setting};
+use crate::domain::limits::{Holdings, LimitSetting, Overrides, Quota, QuotaPart};
 use crate::domain::space::Versioning;
 
 /// As it was set, whole; and a tenant of which nothing is said is not listed.
@@ -13,10 +13,10 @@ pub async fn what_is_said_of_a_tenant_comes_back(store: &dyn MetadataStore) {
     let tenant = &bench.space.tenant;
     assert_eq!(store.tenant_limits(tenant).await.unwrap(), None);
     let said = Overrides {
-        requests_per_second: Setting::At(5),
-        concurrent_requests: Setting::Unlimited,
-        quota_bytes: Setting::At(0),
-        quota_objects: Setting::At(i64::MAX.unsigned_abs()),
+        requests_per_second: LimitSetting::At(5),
+        concurrent_requests: LimitSetting::Unlimited,
+        quota_bytes: LimitSetting::At(0),
+        quota_objects: LimitSetting::At(i64::MAX.unsigned_abs()),
         ..Overrides::default()
     };
     store.set_tenant_limits(tenant, &said, bench.now()).await.unwrap();

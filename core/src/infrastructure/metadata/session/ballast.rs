@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::FallocateFlags;
 
-use crate::application::ports::volume::{Room, Volume};
+use crate::application::ports::volume::{DiskRoom, Volume};
 use crate::infrastructure::volume::room;
 
 /// Its size, in bytes: on a small file system a part of the whole.
@@ -42,7 +42,7 @@ impl Ballast {
         Self { path: database.with_file_name(name), failed: AtomicBool::new(false) }
     }
 
-    fn room(&self) -> io::Result<Room> {
+    fn room(&self) -> io::Result<DiskRoom> {
         match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => room(parent),
             _ => room(Path::new(".")),
@@ -93,7 +93,7 @@ impl Ballast {
 
     /// Makes the file whole if there is room for it and as much again. Whether it is whole; also if it cannot be made at
     /// all for another reason, which is said once.
-    fn keep(&self, room: Room) -> bool {
+    fn keep(&self, room: DiskRoom) -> bool {
         // Whole blocks.
         let wanted = (room.total / PART).min(BYTES_MAX) & !4095;
         let length = self.length();
@@ -145,10 +145,10 @@ fn write_noise(mut file: &File, mut length: u64) -> io::Result<()> {
 
 /// The database's file system: without room for anything new while the file beside it is not whole.
 impl Volume for Ballast {
-    fn room(&self) -> Option<Room> {
+    fn room(&self) -> Option<DiskRoom> {
         let room = Ballast::room(self).ok()?;
         let free = if self.keep(room) { room.free } else { 0 };
-        Some(Room { free, ..room })
+        Some(DiskRoom { free, ..room })
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ballast = Ballast::beside(&folder.path().join("metadata.db"));
         assert!(!ballast.release(), "there is nothing to give up");
-        let room = Room { free: 1 << 30, total: 64 << 20 };
+        let room = DiskRoom { free: 1 << 30, total: 64 << 20 };
         assert!(ballast.keep(room));
         let file = folder.path().join("metadata.db-reserve");
         let blocks = || file.metadata().unwrap().blocks() * 512;
@@ -176,7 +176,7 @@ mod tests {
             pieces += 1;
         }
         assert_eq!((pieces, ballast.length()), (16, 0));
-        assert!(!ballast.keep(Room { free: 4 << 20, ..room }), "it would take the last room");
+        assert!(!ballast.keep(DiskRoom { free: 4 << 20, ..room }), "it would take the last room");
         assert!(ballast.keep(room));
         assert_eq!(ballast.length(), 2 << 20);
     }

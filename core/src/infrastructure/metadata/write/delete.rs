@@ -10,7 +10,7 @@ use crate::domain::limits::Quota;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::Space;
-use crate::domain::versioning::{Deletion, Version, plan_delete, plan_removal, successor};
+use crate::domain::versioning::{DeletePlan, Version, plan_delete, plan_removal, successor};
 use crate::infrastructure::metadata::session::fault::Fault;
 
 /// The delete of a key.
@@ -63,15 +63,15 @@ pub(crate) async fn delete_key<'a>(
         Err(denial) => return Ok(Err(denial.into())),
     };
     Ok(Ok(match (plan, space) {
-        (Deletion::Mark { overwrite, hides }, Some(space)) => {
+        (DeletePlan::Mark { overwrite, hides }, Some(space)) => {
             if let Err(refusal) = batch.ledger.admit_marker(quota, overwrite.freed(), hides) {
                 return Ok(Err(refusal));
             }
             let marker = NewVersion::marker(address, space, key, marker_id);
             Deleted::Marked(versions.replace(batch, marker, &overwrite).await?)
         }
-        (Deletion::Remove(gone), _) => Deleted::Removed(versions.remove_latest(address, key, gone)),
-        (Deletion::Nothing | Deletion::Mark { .. }, _) => Deleted::Nothing,
+        (DeletePlan::Remove(gone), _) => Deleted::Removed(versions.remove_latest(address, key, gone)),
+        (DeletePlan::Nothing | DeletePlan::Mark { .. }, _) => Deleted::Nothing,
     }))
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::application::ports::metadata::Refusal;
 use crate::domain::address::Tenant;
-use crate::domain::limits::{Departure, Holdings, Overrides, Quota, QuotaPart, Setting};
+use crate::domain::limits::{Departure, Holdings, LimitSetting, Overrides, Quota, QuotaPart};
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
@@ -59,11 +59,11 @@ pub(crate) async fn set(
 }
 
 /// NULL for the default, -1 for no limit.
-fn stored(setting: Setting) -> Result<Option<i64>, Fault> {
+fn stored(setting: LimitSetting) -> Result<Option<i64>, Fault> {
     Ok(match setting {
-        Setting::Default => None,
-        Setting::Unlimited => Some(-1),
-        Setting::At(limit) => Some(rows::signed(limit)?),
+        LimitSetting::Default => None,
+        LimitSetting::Unlimited => Some(-1),
+        LimitSetting::At(limit) => Some(rows::signed(limit)?),
     })
 }
 
@@ -71,9 +71,9 @@ fn overrides(row: &Row) -> Result<Overrides, Fault> {
     let setting = |column| {
         let stored: Option<i64> = row.get(column)?;
         Ok::<_, Fault>(match stored.map(u64::try_from) {
-            None => Setting::Default,
-            Some(Ok(limit)) => Setting::At(limit),
-            Some(Err(_)) => Setting::Unlimited,
+            None => LimitSetting::Default,
+            Some(Ok(limit)) => LimitSetting::At(limit),
+            Some(Err(_)) => LimitSetting::Unlimited,
         })
     };
     Ok(Overrides {

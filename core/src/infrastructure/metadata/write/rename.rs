@@ -8,7 +8,7 @@ use crate::domain::acl::CannedAcl;
 use crate::domain::limits::Departure;
 use crate::domain::object::{Attributes, Object};
 use crate::domain::object_lock::ObjectLock;
-use crate::domain::versioning::{Deletion, Version, plan_departure, plan_put, plan_removal};
+use crate::domain::versioning::{DeletePlan, Version, plan_departure, plan_put, plan_removal};
 use crate::infrastructure::metadata::session::fault::Fault;
 
 /// Makes the target and removes or hides the source. It is planned by itself, as its source may be what a change before
@@ -37,7 +37,7 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
         let source = batch.object(change.source).await?;
         let version = source.as_ref().map(Version::from);
         let plan = plan_removal(version.as_ref(), &change.source_preconditions, false, batch.now);
-        (source, plan.map(|_| Deletion::Remove(change.source)))
+        (source, plan.map(|_| DeletePlan::Remove(change.source)))
     };
     let departure = match departure {
         Ok(departure) => departure,
@@ -56,8 +56,8 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
     };
     // What leaves a tenant makes room in the next batch.
     let leaves = (change.from.tenant == change.space.tenant).then_some(match &departure {
-        Deletion::Mark { overwrite, .. } => Departure::Hidden(overwrite.freed()),
-        Deletion::Remove(_) | Deletion::Nothing => Departure::Gone,
+        DeletePlan::Mark { overwrite, .. } => Departure::Hidden(overwrite.freed()),
+        DeletePlan::Remove(_) | DeletePlan::Nothing => Departure::Gone,
     });
     let (tenant, quota) = (&change.space.tenant, change.quota.as_ref());
     if let Err(refusal) = batch.ledger.admit_move(tenant, quota, source.size(), arrival.freed(), leaves) {
@@ -84,11 +84,11 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
     };
     let made = versions.replace(batch, target, &arrival).await?;
     let marked = match (departure, &change.from_key) {
-        (Deletion::Mark { overwrite, .. }, Some(key)) => {
+        (DeletePlan::Mark { overwrite, .. }, Some(key)) => {
             let marker = NewVersion::marker(&change.from, source_space, key, change.marker_id);
             Some(versions.replace(batch, marker, &overwrite).await?)
         }
-        (Deletion::Remove(gone), Some(key)) => {
+        (DeletePlan::Remove(gone), Some(key)) => {
             versions.remove_latest(&change.from, key, gone);
             None
         }

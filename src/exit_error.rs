@@ -1,4 +1,4 @@
-//! Failures of commands, by exit code.
+//! Errors that end a command, by exit code.
 
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ports::metadata::MetadataError;
@@ -7,7 +7,7 @@ use crate::config::ConfigError;
 
 /// A reason for people, and an exit code for programs.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ExitError {
     /// The command ran, and the answer is no: a finding, no such credential, the bucket is not empty.
     #[error("{0}")]
     No(String),
@@ -23,7 +23,7 @@ pub enum Failure {
     Full,
 }
 
-impl Failure {
+impl ExitError {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -39,7 +39,7 @@ impl Failure {
     }
 }
 
-impl From<MetadataError> for Failure {
+impl From<MetadataError> for ExitError {
     fn from(error: MetadataError) -> Self {
         match error {
             MetadataError::NewerSchema { .. } => {
@@ -50,7 +50,7 @@ impl From<MetadataError> for Failure {
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for ExitError {
     fn from(error: Error) -> Self {
         match error {
             Error::Full => Self::Full,
