@@ -30,6 +30,7 @@ use crate::domain::blob::SegmentId;
 mod packer;
 mod pending;
 
+use packer::Packer;
 use pending::{BATCH_MAX, LostPacks, Pending, content_of};
 
 /// Requests that may wait for the packer; over it they are refused with [`Error::Busy`].
@@ -80,9 +81,8 @@ impl Committer {
         let (packed, batches) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let lost = LostPacks::default();
-        let packer =
-            packer::Packer::new(metadata.clone(), tiers.clone(), clock.clone(), writer, lost.clone());
-        let packer = tokio::spawn(packer.run(queued, packed, stop.clone()));
+        let packer = Packer::new(metadata.clone(), tiers.clone(), clock.clone(), writer, lost.clone());
+        let packer = tokio::spawn(gather(packer, queued, packed, stop.clone()));
         let high_water = HighWater::start(metadata.clone(), tiers, writer);
         let commits = tokio::spawn(apply_batches(metadata, clock, writer, batches, lost, high_water));
         (Self { queue }, CommitterTasks { packer, commits, stop })
@@ -118,6 +118,39 @@ impl Committer {
     }
 }
 
+/// The first stage: takes everything that has queued up, has its payloads packed, and hands it on. A mutation without
+/// payload only keeps its place in the order.
+async fn gather(
+    mut packer: Packer,
+    mut queue: mpsc::Receiver<Pending>,
+    batches: mpsc::Sender<Vec<Pending>>,
+    stop: CancellationToken,
+) {
+    let mut gathered = Vec::with_capacity(BATCH_MAX);
+    loop {
+        tokio::select! {
+            biased;
+            // Closed, the queue still yields what was in it, then 0.
+            () = stop.cancelled(), if !queue.is_closed() => {
+                queue.close();
+                continue;
+            }
+            count = queue.recv_many(&mut gathered, BATCH_MAX) => if count == 0 { break },
+        }
+        let mut batch = std::mem::take(&mut gathered);
+        if batch.iter().any(|pending| pending.payload.is_some()) {
+            batch = packer.pack(batch).await;
+        }
+        if batches.send(batch).await.is_err() {
+            break;
+        }
+    }
+    let sealed = packer.seal_all().await;
+    if !sealed.is_empty() {
+        let _ = batches.send(sealed).await;
+    }
+}
+
 /// The pack that a mutation's bytes were appended to.
 fn pack_of(mutation: &mut Mutation) -> Option<SegmentId> {
     match content_of(mutation) {
@@ -126,6 +159,7 @@ fn pack_of(mutation: &mut Mutation) -> Option<SegmentId> {
     }
 }
 
+/// The second stage: applies each batch in one transaction, and answers its requests.
 async fn apply_batches(
     metadata: Arc<dyn MetadataStore>,
     clock: Arc<dyn Clock>,

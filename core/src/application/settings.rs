@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use crate::application::commit::refused;
+use crate::application::entered::{Entered, Wish};
 use crate::application::error::{Error, Result};
 use crate::application::object_ref::ObjectRef;
 use crate::application::ports::metadata::{Found, Refusal, SpaceRef};
-use crate::application::store::{Entered, Store, Wish};
+use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, SpaceAddress};
 use crate::domain::cors::{CorsAnswer, CorsRequest};

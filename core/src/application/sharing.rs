@@ -2,11 +2,12 @@
 //! (decision 0013). Only what is reached through a bucket can be shared.
 
 use crate::access::decide::By;
+use crate::application::entered::{Entered, Located, Wish};
 use crate::application::error::{Error, Result};
 use crate::application::object_ref::ObjectRef;
 use crate::application::objects::update::Change;
 use crate::application::ports::metadata::SpaceRef;
-use crate::application::store::{Entered, Located, Store, Wish};
+use crate::application::store::Store;
 use crate::domain::acl::CannedAcl;
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Tenant};
@@ -21,9 +22,9 @@ impl Store {
         self.acls
     }
 
-    /// Who asks for something in `bucket` without proving to be anybody, if anything could be granted to them there.
-    /// What it takes up counts against the bucket's tenant. Costs no look into the database where nothing is granted to
-    /// anybody, however many ask.
+    /// The principal of a caller without a credential at `bucket`, if anything could be granted to such callers there.
+    /// What it takes up counts against the bucket's tenant. Costs no look into the database where nothing is granted,
+    /// however many ask.
     pub async fn anonymous(&self, bucket: &BucketName) -> Result<Principal> {
         if !self.lets_strangers_ask(bucket).await? {
             return Err(Error::Unauthenticated("a signature is required"));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::application::access::authorize;
 use crate::application::commit::refused;
+use crate::application::entered::Wish;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{BucketDeletion, SpaceRef, SpaceUsage};
-use crate::application::store::{Store, Wish};
+use crate::application::store::Store;
 use crate::application::{metrics, workers};
 use crate::domain::acl::CannedAcl;
 use crate::domain::action::Action;

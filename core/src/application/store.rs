@@ -2,33 +2,24 @@
 
 use std::sync::Arc;
 
-use crate::access::decide::{By, Decision};
 use crate::application::absence;
 use crate::application::commit::Committer;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, Ingest};
 use crate::application::limits::{Direction, TenantLimits, quota_exceeded};
-use crate::application::object_ref::ObjectRef;
 use crate::application::policies::Policied;
 use crate::application::pools::{Pools, Room};
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{
-    MetadataError, MetadataStore, ObjectAddress, SpaceRef, VersionRef,
-};
+use crate::application::ports::metadata::{MetadataError, MetadataStore, ObjectAddress, VersionRef};
 use crate::application::ports::segments::SegmentError;
 use crate::application::settings_cache::SettingsCache;
 use crate::application::tiers::Tiers;
-use crate::domain::action::Action;
-use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
+use crate::domain::address::{Key, SpaceAddress, Tenant};
 use crate::domain::limits::Quota;
-use crate::domain::object::Object;
 use crate::domain::principal::Principal;
-use crate::domain::settings::SpaceSettings;
-use crate::domain::space::{DedupScope, SettingsRevision, SpaceId, Versioning};
+use crate::domain::space::DedupScope;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::versioning::{KeyVersions, Version, needs_null_version, overwrite};
-
-pub(crate) use crate::application::entered::{Entered, Located, Wish};
 
 /// The store: every use case of both fronts is a method of this.
 ///
@@ -167,161 +158,6 @@ impl Store {
             // Whether the database answers is asked beside this.
             _ => Ok(()),
         }
-    }
-
-    /// The space at `place`, if `who` may do `wish` there. A bucket must exist; a space that does not exist yet has an
-    /// address all the same.
-    pub(crate) async fn enter(&self, who: &Principal, wish: Wish<'_>, place: &SpaceRef) -> Result<Entered> {
-        let mut entered = self.resolve(place).await?;
-        entered.as_stranger = entered.allow(who, wish, None)? == By::Acl;
-        Ok(entered)
-    }
-
-    /// The space at `place`, for any caller: this allows nothing. One that is named by its address is looked up only
-    /// where a policy may have something to say.
-    pub(crate) async fn resolve(&self, place: &SpaceRef) -> Result<Entered> {
-        let (address, space, bucket) = match place {
-            SpaceRef::Space(address) => {
-                let asked = self.policied.has_space(self.metadata.as_ref(), address).await?;
-                let space = if asked { self.metadata.space(place).await? } else { None };
-                (address.clone(), space, None)
-            }
-            SpaceRef::Bucket(name) => {
-                let space = self.metadata.space(place).await?.ok_or(Error::NoSuchBucket)?;
-                (space.address.clone(), Some(space), Some(name.clone()))
-            }
-        };
-        let settings = match &space {
-            Some(space) => self.settings_at(space.id, space.settings).await?,
-            None => SpaceSettings::none(),
-        };
-        Ok(Entered { settings, acls: self.acls, ..Entered::at(address, space, bucket) })
-    }
-
-    /// The space of an object that `who` may do `action` to.
-    pub async fn space_of(
-        &self,
-        who: &Principal,
-        action: Action,
-        object: &ObjectRef,
-    ) -> Result<SpaceAddress> {
-        Ok(self.locate(who, action, object).await?.found.object.address)
-    }
-
-    /// The object that `who` may do `action` to, delete markers included.
-    pub(crate) async fn locate(
-        &self,
-        who: &Principal,
-        action: Action,
-        object: &ObjectRef,
-    ) -> Result<Located> {
-        match object {
-            ObjectRef::Id(id) => {
-                let found = self.metadata.find(&ObjectAddress::Id(*id)).await?.ok_or(Error::NoSuchObject)?;
-                let entered = self.around(&found.object, None).await?;
-                // An id names a version, and the latest one is the object itself: what denies either denies it.
-                let object = &found.object;
-                if object.is_latest {
-                    entered.allow(who, Wish::of(action, object.key.as_ref()), Some(object))?;
-                }
-                if object.versioning != Versioning::Off || !object.is_latest {
-                    entered.allow(who, Wish::of(action, object.key.as_ref()).version(true), Some(object))?;
-                }
-                Ok(Located { found, bucket: None })
-            }
-            ObjectRef::Key { place, key, version: None } => self.locate_latest(who, action, place, key).await,
-            ObjectRef::Key { place, key, version: Some(version) } => {
-                let entered = self.resolve(place).await?;
-                let target = ObjectAddress::Version(entered.address.clone(), key.clone(), *version);
-                let wish = Wish::of(action, Some(key)).version(true);
-                let Some(found) = self.metadata.find(&target).await? else {
-                    return Err(entered.absent(who, wish, Error::NoSuchVersion));
-                };
-                entered.admit(who, wish, &found.object)?;
-                Ok(Located { found, bucket: entered.bucket })
-            }
-        }
-    }
-
-    /// The common case, with one lookup: the row found names its space. A caller that may not have it
-    /// takes the same path as one that asks for an absent object, and gets the same answer.
-    async fn locate_latest(
-        &self,
-        who: &Principal,
-        action: Action,
-        place: &SpaceRef,
-        key: &Key,
-    ) -> Result<Located> {
-        let wish = Wish::of(action, Some(key));
-        let bucket = match place {
-            SpaceRef::Bucket(name) => Some(name.clone()),
-            SpaceRef::Space(_) => None,
-        };
-        if let Some(found) = self.metadata.latest(place, key).await? {
-            let entered = self.around(&found.object, bucket.clone()).await?;
-            if let Err(denied) = entered.admit(who, wish, &found.object) {
-                // The same statements as for what does not exist, so that their time tells nothing.
-                self.resolve(place).await?;
-                return Err(denied);
-            }
-            return Ok(Located { found, bucket });
-        }
-        let entered = self.resolve(place).await?;
-        Err(entered.absent(who, wish, Error::NoSuchObject))
-    }
-
-    /// Refuses unless `who`, which was let at `object`, may do all of these to it, too.
-    pub(crate) async fn also(
-        &self,
-        who: &Principal,
-        actions: &[Action],
-        named: &ObjectRef,
-        object: &Object,
-    ) -> Result<()> {
-        let entered = self.around(object, named.bucket().cloned()).await?;
-        for action in actions {
-            let wish = Wish::of(*action, object.key.as_ref()).version(named.names_version());
-            entered.allow(who, wish, Some(object))?;
-        }
-        Ok(())
-    }
-
-    /// Whether `who` may go round a governance retention of `object`.
-    pub(crate) async fn may_bypass(
-        &self,
-        who: &Principal,
-        named: &ObjectRef,
-        object: &Object,
-    ) -> Result<bool> {
-        let entered = self.around(object, named.bucket().cloned()).await?;
-        let wish = Wish::of(Action::BypassGovernanceRetention, object.key.as_ref());
-        Ok(matches!(entered.decide(who, wish, Some(object)), Decision::Allowed(_)))
-    }
-
-    /// The space of an object that was found, as it stood then.
-    async fn around(&self, object: &Object, bucket: Option<BucketName>) -> Result<Entered> {
-        let settings = self.settings_at(object.space, object.settings).await?;
-        let entered = Entered::at(object.address.clone(), None, bucket);
-        Ok(Entered { settings, acls: self.acls, ..entered })
-    }
-
-    /// What is set on a space.
-    pub(crate) async fn settings_at(
-        &self,
-        space: SpaceId,
-        revision: SettingsRevision,
-    ) -> Result<Arc<SpaceSettings>> {
-        self.settings.at(self.metadata.as_ref(), space, revision).await
-    }
-
-    /// As [`Self::locate`], and a delete marker counts as absent.
-    pub(crate) async fn locate_content(
-        &self,
-        who: &Principal,
-        action: Action,
-        object: &ObjectRef,
-    ) -> Result<Located> {
-        self.locate(who, action, object).await?.content(object)
     }
 }
 

@@ -7,9 +7,9 @@ use uuid::Uuid;
 use super::{Admin, CredentialState, allow};
 use crate::access::administer::Scope;
 use crate::access::decide::{By, Decision, Why};
+use crate::application::entered::Wish;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Credential, ObjectAddress, SpaceRef};
-use crate::application::store::Wish;
 use crate::domain::action::{Action, Level};
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::context::Context;
@@ -21,7 +21,7 @@ use crate::domain::principal::{Principal, Proof, Right, Tenants};
 pub enum Subject {
     /// The caller itself, by this very request.
     Me,
-    /// Somebody without a credential.
+    /// A caller without a credential.
     Anonymous,
     /// The holder of a stored credential.
     Credential(Uuid),
@@ -182,7 +182,7 @@ impl Admin {
     }
 }
 
-/// Whoever holds a credential, by a request of which nothing is known.
+/// The holder of a credential, by a request of which nothing is known.
 fn holder(credential: Credential) -> Principal {
     Principal {
         name: credential.id.to_string(),

@@ -1,12 +1,9 @@
-//! The first stage of group commit: small payloads into the open pack of their tier, one sync for each
+//! The bytes of the first stage of group commit: small payloads into the open pack of their tier, one sync for each
 //! batch.
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-use super::pending::{BATCH_MAX, LostPacks, Pending, content_of};
+use super::pending::{LostPacks, Pending, content_of};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::remove_if_nobodys;
 use crate::application::ports::clock::Clock;
@@ -43,37 +40,9 @@ impl Packer {
         Self { metadata, tiers, clock, writer, hot: None, cold: None, failed: Vec::new(), lost }
     }
 
-    pub(super) async fn run(
-        mut self,
-        mut queue: mpsc::Receiver<Pending>,
-        batches: mpsc::Sender<Vec<Pending>>,
-        stop: CancellationToken,
-    ) {
-        let mut gathered = Vec::with_capacity(BATCH_MAX);
-        loop {
-            tokio::select! {
-                biased;
-                // Closed, the queue still yields what was in it, then 0.
-                () = stop.cancelled(), if !queue.is_closed() => {
-                    queue.close();
-                    continue;
-                }
-                count = queue.recv_many(&mut gathered, BATCH_MAX) => if count == 0 { break },
-            }
-            let mut ready = self.pack(std::mem::take(&mut gathered)).await;
-            ready.extend(self.seal_full().await);
-            if batches.send(ready).await.is_err() {
-                break;
-            }
-        }
-        let sealed = self.seal_all().await;
-        if !sealed.is_empty() {
-            let _ = batches.send(sealed).await;
-        }
-    }
-
-    /// Packs the payloads of a batch, tier by tier; answers those that could not be, returns the others.
-    async fn pack(&mut self, batch: Vec<Pending>) -> Vec<Pending> {
+    /// Makes the payloads of a batch durable, tier by tier. Answers those that cannot be; returns the others, and what
+    /// seals the packs that are full.
+    pub(super) async fn pack(&mut self, batch: Vec<Pending>) -> Vec<Pending> {
         // Kept in order of arrival: two writes of one client to one key must not change places.
         let mut placed = [None, None];
         for class in StorageClass::ALL {
@@ -109,6 +78,7 @@ impl Packer {
                 None => pending.answer(Err(Error::Internal)),
             }
         }
+        packed.extend(self.seal_full().await);
         packed
     }
 
@@ -170,7 +140,8 @@ impl Packer {
         sealed
     }
 
-    async fn seal_all(&mut self) -> Vec<Pending> {
+    /// Seals the open packs: nothing more is packed.
+    pub(super) async fn seal_all(mut self) -> Vec<Pending> {
         let mut sealed = Vec::new();
         for class in StorageClass::ALL {
             if let Some(pack) = self.open_pack(class).take() {

@@ -1,8 +1,9 @@
 //! What an object consists of (S3 `GetObjectAttributes`).
 
 use super::ObjectRef;
+use crate::application::entered::Located;
 use crate::application::error::Result;
-use crate::application::store::{Located, Store};
+use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::checksum::Checksum;
 use crate::domain::object::Object;

@@ -2,9 +2,10 @@
 
 use super::ObjectRef;
 use crate::access::decide::Decision;
+use crate::application::entered::Wish;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{DeleteObject, Mutation, MutationOutcome, ObjectAddress};
-use crate::application::store::{Store, Wish};
+use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::precondition::Preconditions;

@@ -4,9 +4,10 @@ use std::ops::Bound;
 
 pub use super::cursor::{Cursor, PAGE_MAX};
 use super::rolling::{Rolled, Rolling};
+use crate::application::entered::Wish;
 use crate::application::error::Result;
 use crate::application::ports::metadata::{ListQuery, SpaceRef};
-use crate::application::store::{Store, Wish};
+use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::object::{Listed, Object, ObjectId};
 use crate::domain::principal::Principal;

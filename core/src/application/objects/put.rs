@@ -1,10 +1,11 @@
 //! Writing an object.
 
 use crate::application::access::authorize;
+use crate::application::entered::{Entered, Wish};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Intent};
 use crate::application::ports::metadata::{Mutation, MutationOutcome, PutObject, SpaceRef};
-use crate::application::store::{Entered, Store, Wish};
+use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::address::Key;
 use crate::domain::checksum::ChecksumAlgorithm;

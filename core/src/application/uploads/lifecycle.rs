@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use super::{Completion, ListUploadsRequest, UploadRef, UploadRequest, UploadsPage};
 use crate::application::commit::refused;
+use crate::application::entered::{Entered, Wish};
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
 use crate::application::objects::put::object_of;
 use crate::application::objects::rolling::{Rolled, Rolling};
 use crate::application::ports::metadata::{CompleteUpload, Draft, ListUploadsQuery, Mutation};
-use crate::application::store::{Entered, Store, Wish};
+use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::checksum::of_completion;
 use crate::domain::completion::Completed;

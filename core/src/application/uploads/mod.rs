@@ -5,10 +5,11 @@ mod parts;
 
 pub use parts::CopyPartRequest;
 
+use crate::application::entered::{Entered, Wish};
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
 use crate::application::ports::metadata::SpaceRef;
-use crate::application::store::{Entered, Store, Wish};
+use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::checksum::{ChecksumAlgorithm, ChecksumKind, ExpectedChecksum};

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::batch::{Applied, Batch, Fences};
 use super::delete::KeyDeletion;
 use super::limits::Ledger;
-use super::outcomes::{Planned, outcomes};
 use super::tally::condemn_if_empty;
 use super::versions::{Versions, Wanted};
 use super::{counts, delete, expire, parts, put, rename, update};
@@ -170,18 +169,18 @@ impl<'a> Change<'a> {
 async fn change_keys(batch: &mut Batch<'_>, changes: &[Change<'_>]) -> Result<Vec<Applied>, Fault> {
     let wanted: Vec<_> = changes.iter().map(Change::wants).collect();
     let mut versions = Versions::load(batch, &wanted).await?;
-    let mut steps = Vec::with_capacity(changes.len());
+    let mut planned = Vec::with_capacity(changes.len());
     for change in changes {
-        steps.push(match change {
-            Change::Put(put) => Planned::Put(put::put(batch, &mut versions, put).await?),
+        planned.push(match change {
+            Change::Put(put) => put::put(batch, &mut versions, put).await?,
             Change::Delete(delete, of_key) => {
                 let space = delete::entered(batch, delete.bucket.as_ref(), of_key.address).await?;
-                Planned::Delete(match space {
+                match space {
                     Ok(space) => delete::delete_key(batch, &mut versions, *of_key, space).await?,
                     Err(refusal) => Err(refusal),
-                })
+                }
             }
         });
     }
-    outcomes(batch, versions, steps).await
+    versions.apply(batch, planned).await
 }

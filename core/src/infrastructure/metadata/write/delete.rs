@@ -1,7 +1,7 @@
 //! Deletes: of a key, by the space's versioning, and of one version.
 
 use super::batch::{Applied, Batch};
-use super::versions::{NewVersion, Versions, Which};
+use super::versions::{KeyChange, NewVersion, Versions};
 use crate::application::ports::metadata::{
     DeleteObject, MutationOutcome, ObjectAddress, Refusal, VersionRef,
 };
@@ -39,23 +39,13 @@ impl<'a> KeyDeletion<'a> {
     }
 }
 
-/// What the delete of a key comes to.
-pub(crate) enum Deleted {
-    /// Nothing was there.
-    Nothing,
-    /// This version goes.
-    Removed(Which),
-    /// This one is the marker.
-    Marked(usize),
-}
-
 /// Plans the delete of a key, in a space that has been entered.
 pub(crate) async fn delete_key<'a>(
     batch: &mut Batch<'_>,
     versions: &mut Versions<'a>,
     delete: KeyDeletion<'a>,
     space: Option<Space>,
-) -> Result<Result<Deleted, Refusal>, Fault> {
+) -> Result<Result<KeyChange, Refusal>, Fault> {
     let KeyDeletion { address, key, conditions, bypass, marker_id, quota } = delete;
     let there = versions.of(address, Some(key));
     let plan = match plan_delete(space.as_ref(), &there, conditions, bypass, batch.now) {
@@ -68,10 +58,10 @@ pub(crate) async fn delete_key<'a>(
                 return Ok(Err(refusal));
             }
             let marker = NewVersion::marker(address, space, key, marker_id);
-            Deleted::Marked(versions.replace(batch, marker, &overwrite).await?)
+            KeyChange::Marked(versions.replace(batch, marker, &overwrite).await?)
         }
-        (DeletePlan::Remove(gone), _) => Deleted::Removed(versions.remove_latest(address, key, gone)),
-        (DeletePlan::Nothing | DeletePlan::Mark { .. }, _) => Deleted::Nothing,
+        (DeletePlan::Remove(gone), _) => KeyChange::Removed(versions.remove_latest(address, key, gone)),
+        (DeletePlan::Nothing | DeletePlan::Mark { .. }, _) => KeyChange::Nothing,
     }))
 }
 

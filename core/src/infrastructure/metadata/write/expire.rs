@@ -2,7 +2,6 @@
 
 use super::batch::{Applied, Batch};
 use super::delete::{KeyDeletion, delete_key, remove};
-use super::outcomes::settled;
 use super::versions::Versions;
 use crate::application::ports::metadata::{ExpireObject, Refusal};
 use crate::domain::precondition::Preconditions;
@@ -38,8 +37,9 @@ pub(crate) async fn expire(batch: &mut Batch<'_>, expire: &ExpireObject) -> Resu
                 marker_id: expire.marker_id,
                 quota: None,
             };
-            let deleted = delete_key(batch, &mut versions, delete, Some(space)).await?;
-            settled(batch, versions, deleted).await
+            let change = delete_key(batch, &mut versions, delete, Some(space)).await?;
+            let outcome = versions.apply(batch, vec![change]).await?.pop();
+            outcome.ok_or_else(|| Fault::failed("a delete came to nothing"))
         }
     }
 }

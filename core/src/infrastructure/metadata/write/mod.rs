@@ -14,7 +14,6 @@ pub(crate) mod drafts;
 pub(crate) mod expire;
 pub(crate) mod extents;
 pub(crate) mod limits;
-pub(crate) mod outcomes;
 pub(crate) mod parts;
 pub(crate) mod put;
 pub(crate) mod rename;

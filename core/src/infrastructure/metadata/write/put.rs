@@ -3,17 +3,17 @@
 use super::batch::Batch;
 use super::content::{self, CheckedContent};
 use super::limits::Ledger;
-use super::versions::{NewVersion, Versions};
+use super::versions::{KeyChange, NewVersion, Versions};
 use crate::application::ports::metadata::{NewContent, PutObject, Refusal};
 use crate::domain::versioning::plan_put;
 use crate::infrastructure::metadata::session::fault::Fault;
 
-/// Plans a put over what is there and planned. Where its version is found among those that are made.
+/// Plans a put over what is there and planned.
 pub(crate) async fn put<'a>(
     batch: &mut Batch<'_>,
     versions: &mut Versions<'a>,
     put: &'a PutObject,
-) -> Result<Result<usize, Refusal>, Fault> {
+) -> Result<Result<KeyChange, Refusal>, Fault> {
     let space = batch.space(&put.space).await?;
     if !batch.bucket_stands(put.bucket.as_ref(), space.as_ref().map(|space| space.id)).await? {
         return Ok(Err(Refusal::NoSuchBucket));
@@ -27,7 +27,8 @@ pub(crate) async fn put<'a>(
         Ok(source) => source,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    Ok(Ok(versions.replace(batch, NewVersion::of_put(put, space, source), &plan).await?))
+    let new = NewVersion::of_put(put, space, source);
+    Ok(Ok(KeyChange::Put(versions.replace(batch, new, &plan).await?)))
 }
 
 /// Whether the tenant may keep the bytes, and they can be had.
@@ -37,7 +38,7 @@ async fn admit<'a>(
     freed: Option<u64>,
 ) -> Result<Result<CheckedContent<'a>, Refusal>, Fault> {
     let admit = |ledger: &mut Ledger, size| ledger.admit(&put.space.tenant, put.quota.as_ref(), size, freed);
-    // Before its segment is fenced: of a segment that is whole and holds nothing nobody would take care. (If
+    // Before its segment is fenced: no worker would remove a segment that is whole and holds nothing. (If
     // it is lost after all, the rest of the batch has that much less room, until the client tries again.)
     if let NewContent::Staged(leaf) = &put.content
         && let Err(refusal) = admit(&mut batch.ledger, leaf.location.length)

@@ -1,4 +1,4 @@
-//! Versions of keys: loaded, changed in memory as the domain plans it, and written together.
+//! Versions of keys: loaded, and changed in memory as the domain plans it; [`apply`] writes them together.
 //!
 //! What costs on both engines is the statement, not the row. The changes of a batch that concern keys are planned one
 //! after another over what one look at the database found, each seeing the plans before it, and are then written by
@@ -7,10 +7,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::batch::Batch;
-use super::content::{self, CheckedContent, Placed};
+use super::content::CheckedContent;
 use crate::application::ports::metadata::PutObject;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
-use crate::domain::blob::SegmentId;
 use crate::domain::checksum::Checksum;
 use crate::domain::etag::Etag;
 use crate::domain::multipart::UploadId;
@@ -18,11 +17,16 @@ use crate::domain::object::{Attributes, Content, Object, ObjectId};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::space::{DedupDomain, Space, SpaceId};
 use crate::domain::state::ObjectState;
-use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::versioning::{KeyVersions, Overwrite, Version, needs_null_version};
 use crate::infrastructure::metadata::read::rows;
-use crate::infrastructure::metadata::session::dialect::sql;
+use crate::infrastructure::metadata::session::dialect::{Sql, sql};
 use crate::infrastructure::metadata::session::fault::Fault;
+use crate::infrastructure::metadata::session::statement::Row;
+
+mod apply;
+
+/// How often a transaction looks for a version that others keep replacing, before it begins again.
+const LOOKS_MAX: u32 = 8;
 
 /// A key that is about to be changed.
 #[derive(Clone, Copy)]
@@ -32,7 +36,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) bucket: Option<&'a BucketName>,
     pub(crate) key: Option<&'a Key>,
     /// Whether the change is answered by what is there, so that a key which seems to be missing is looked for again (see
-    /// [`Batch::has_latest`]). A write that is not collides with the key instead, and begins again.
+    /// [`Batch::look_again_for_latest`]). A write that is not collides with the key instead, and begins again.
     pub(crate) certain: bool,
 }
 
@@ -113,7 +117,7 @@ impl<'a> NewVersion<'a> {
 }
 
 /// A version that is planned.
-struct Planned<'a> {
+struct PlannedVersion<'a> {
     new: NewVersion<'a>,
     lock: ObjectLock,
     is_null_version: bool,
@@ -128,34 +132,17 @@ pub(crate) enum Which {
     Planned(usize),
 }
 
-/// What was made.
-pub(crate) struct Made {
-    pub(crate) object: Object,
-    /// The single segment that turned out to be a duplicate.
-    pub(crate) dropped: Option<SegmentId>,
-}
-
-/// What plans came to.
-pub(crate) struct Written {
-    made: Vec<Made>,
-    stored: HashMap<ObjectId, Object>,
-}
-
-impl Written {
-    /// The version that was planned at this place, as it was made.
-    pub(crate) fn made(&self, at: usize) -> Result<&Made, Fault> {
-        self.made.get(at).ok_or_else(|| Fault::failed("a version was not made"))
-    }
-
-    /// A version, as it was before it went.
-    pub(crate) fn which(&self, which: Which) -> Result<&Object, Fault> {
-        match which {
-            Which::Planned(at) => Ok(&self.made(at)?.object),
-            Which::Stored(id) => {
-                self.stored.get(&id).ok_or_else(|| Fault::failed("a version that was loaded is lost"))
-            }
-        }
-    }
+/// The plan of one change of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyChange {
+    /// A put: its version is planned at this place.
+    Put(usize),
+    /// A delete with nothing to do.
+    Nothing,
+    /// A delete that removes this version.
+    Removed(Which),
+    /// A delete: its marker is planned at this place.
+    Marked(usize),
 }
 
 /// The versions of the keys that some changes concern, with what has been planned of them so far.
@@ -163,7 +150,7 @@ impl Written {
 pub(crate) struct Versions<'a> {
     keys: HashMap<(&'a SpaceAddress, &'a Key), KeyVersions>,
     stored: HashMap<ObjectId, Object>,
-    planned: Vec<Planned<'a>>,
+    planned: Vec<PlannedVersion<'a>>,
     /// The places of the planned versions.
     by_id: HashMap<ObjectId, usize>,
     retired: Vec<ObjectId>,
@@ -263,7 +250,7 @@ impl<'a> Versions<'a> {
         self.stored.get(&id)
     }
 
-    /// A new version becomes the latest, as `plan` says. Where it is found among those that [`Self::write`] made.
+    /// A new version becomes the latest, as `plan` says. Returns its place among those that [`Self::write`] makes.
     pub(crate) async fn replace(
         &mut self,
         batch: &mut Batch<'_>,
@@ -297,7 +284,7 @@ impl<'a> Versions<'a> {
             }
         }
         self.by_id.insert(new.id, self.planned.len());
-        self.planned.push(Planned {
+        self.planned.push(PlannedVersion {
             new,
             lock,
             is_null_version: plan.is_null_version,
@@ -332,108 +319,167 @@ impl<'a> Versions<'a> {
             None => self.demoted.push(old),
         }
     }
-
-    /// Writes the plans down.
-    pub(crate) async fn write(mut self, batch: &mut Batch<'_>) -> Result<Written, Fault> {
-        batch.unannounce(self.planned.iter().filter_map(|planned| planned.new.announced)).await?;
-        let spaces = self.spaces(batch).await?;
-        let placed = self.place(batch, &spaces).await?;
-        let mut made = Vec::with_capacity(self.planned.len());
-        let mut rows = Vec::with_capacity(self.planned.len());
-        for ((planned, space), placed) in self.planned.into_iter().zip(spaces).zip(placed) {
-            let class = planned.class_in(&space);
-            let (content, dropped) = match placed {
-                Some(placed) => {
-                    content::suspect_tier(batch, &placed, class).await?;
-                    (Some(placed.content), placed.dropped)
-                }
-                None => (None, None),
-            };
-            let (state, is_latest, completes) = (planned.state, planned.is_latest, planned.new.completes);
-            let object = planned.into_object(batch, space, content);
-            batch.tally.committed(&object)?;
-            if state == ObjectState::Deleting {
-                batch.tally.retired(&object)?;
-            }
-            rows.push(NewRow { at: made.len(), state, is_latest, completes });
-            made.push(Made { object, dropped });
-        }
-        let retired: Option<Vec<_>> = self.retired.iter().map(|id| self.stored.get(id)).collect();
-        batch.retire(&retired.ok_or_else(|| Fault::failed("a version goes that was not loaded"))?).await?;
-        batch.demote(&self.demoted).await?;
-        insert(batch, &made, &rows).await?;
-        Ok(Written { made, stored: self.stored })
-    }
-
-    /// The spaces of the planned versions, made where they do not exist.
-    async fn spaces(&self, batch: &mut Batch<'_>) -> Result<Vec<Space>, Fault> {
-        let mut spaces = Vec::with_capacity(self.planned.len());
-        for Planned { new, .. } in &self.planned {
-            let space = match &new.space {
-                Some(space) => space.clone(),
-                None => batch.ensure_space(new.address).await?,
-            };
-            // It was planned for a space as a write makes it. Another transaction made it, and more of it.
-            if new.space.is_none() && !space.is_as_made() {
-                return Err(Fault::Collision(format!("space {} was made meanwhile", new.address)));
-            }
-            spaces.push(space);
-        }
-        Ok(spaces)
-    }
-
-    /// Places the bytes of the planned versions; nothing for markers.
-    async fn place(&mut self, batch: &mut Batch<'_>, spaces: &[Space]) -> Result<Vec<Option<Placed>>, Fault> {
-        let mut sources = Vec::with_capacity(self.planned.len());
-        let mut ready = Vec::with_capacity(self.planned.len());
-        for (planned, space) in self.planned.iter_mut().zip(spaces) {
-            match std::mem::replace(&mut planned.new.bytes, Bytes::None) {
-                Bytes::CheckedContent(domain, source) => {
-                    sources.push((domain, space.id, source));
-                    ready.push(None);
-                }
-                Bytes::Placed(content) => ready.push(Some(Some(Placed::of(content)))),
-                Bytes::None => ready.push(Some(None)),
-            }
-        }
-        let mut placed = content::place_all(batch, sources).await?.into_iter();
-        let placed = ready.into_iter().map(|ready| match ready {
-            Some(ready) => Ok(ready),
-            None => placed.next().map(Some).ok_or_else(|| Fault::failed("content was not placed")),
-        });
-        placed.collect()
-    }
 }
 
-impl Planned<'_> {
-    fn class_in(&self, space: &Space) -> StorageClass {
-        self.new.attributes.and_then(|attributes| attributes.class).unwrap_or(space.default_class)
+/// The statements that load versions.
+impl Batch<'_> {
+    /// The latest version of a key, a delete marker too. It stays so until the end of the transaction.
+    pub(crate) async fn latest(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        let mut found = self.latest_of(space, &[key]).await?;
+        if found.is_empty() {
+            found = self.look_again_for_latest(space, &[key]).await?;
+        }
+        Ok(found.pop())
     }
 
-    fn into_object(self, batch: &Batch<'_>, space: Space, content: Option<Content>) -> Object {
-        let class = self.class_in(&space);
-        let attributes = self.new.attributes.cloned().unwrap_or_default();
-        Object {
-            id: self.new.id,
-            space: space.id,
-            address: space.address,
-            versioning: space.versioning,
-            settings: space.settings,
-            key: self.new.key.cloned(),
-            content,
-            etag: self.new.etag,
-            class,
-            class_name: attributes.class_name.filter(|name| name.class() == class),
-            headers: attributes.headers,
-            metadata: attributes.metadata,
-            tags: attributes.tags,
-            checksum: self.new.checksum,
-            lock: self.lock,
-            acl: attributes.acl,
-            is_latest: true,
-            is_null_version: self.is_null_version,
-            created_at: batch.now,
+    /// The latest versions of keys for which [`Self::latest_of`] found none, if they have any after all.
+    ///
+    /// On PostgreSQL a statement that had to wait for a row looks again at that row, and not at the one that the
+    /// other transaction put in its place: it finds nothing although the key is there all the time. A statement that
+    /// waits for none sees one state of the database, so what it does not see is not there.
+    pub(crate) async fn look_again_for_latest(
+        &mut self,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        if self.tx.sees_only_its_own() {
+            return Ok(found);
         }
+        let mut missing = keys.to_vec();
+        for _ in 0..LOOKS_MAX {
+            let there = self.keys_with_latest(space, &missing).await?;
+            missing.retain(|key| there.contains(key.as_str()));
+            let objects = self.latest_of(space, &missing).await?;
+            missing.retain(|key| !objects.iter().any(|object| object.key.as_ref() == Some(key)));
+            found.extend(objects);
+            if missing.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(Fault::Collision(format!("the latest version of {} kept changing", list_of(&missing))))
+    }
+
+    async fn keys_with_latest(&mut self, space: SpaceId, keys: &[&Key]) -> Result<HashSet<String>, Fault> {
+        let mut found = HashSet::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "SELECT key FROM objects WHERE space_id = $1 AND key IN (",
+                    list,
+                    ") AND key <> '' AND is_latest = TRUE"
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(Row::first::<String>).await?);
+        }
+        Ok(found)
+    }
+
+    /// The latest versions of those of the keys that have any.
+    pub(crate) async fn latest_of(&mut self, space: SpaceId, keys: &[&Key]) -> Result<Vec<Object>, Fault> {
+        let latest = sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key IN (",
+            list,
+            ") AND o.key <> '' AND o.is_latest = TRUE ORDER BY o.key",
+            for_update_of_object
+        );
+        self.objects_of(latest, space, keys).await
+    }
+
+    /// The objects that `statement` finds in a space, given as $1, under a list of keys.
+    async fn objects_of(
+        &mut self,
+        statement: Sql,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        for portion in self.tx.portions(keys) {
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            let query = self.tx.query_list(statement, 1, portion.len()).bind(space.0).bind_all(keys);
+            found.extend(query.map(rows::object).await?);
+        }
+        Ok(found)
+    }
+
+    /// The null version of a key. It stays so until the end of the transaction.
+    pub(crate) async fn null_version(&mut self, space: SpaceId, key: &Key) -> Result<Option<Object>, Fault> {
+        Ok(self.null_versions_of(space, &[key]).await?.pop())
+    }
+
+    /// The null versions of those of the keys that have any. As with [`Self::latest`], another transaction may put a new
+    /// one in the place of one that is looked at.
+    pub(crate) async fn null_versions_of(
+        &mut self,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<Vec<Object>, Fault> {
+        let mut found = Vec::new();
+        let mut missing = keys.to_vec();
+        for _ in 0..LOOKS_MAX {
+            let objects = self.look_at_null_versions(space, &missing).await?;
+            missing.retain(|key| !objects.iter().any(|object| object.key.as_ref() == Some(key)));
+            found.extend(objects);
+            if self.tx.sees_only_its_own() {
+                return Ok(found);
+            }
+            let there = self.keys_with_null_version(space, &missing).await?;
+            missing.retain(|key| there.contains(key.as_str()));
+            if missing.is_empty() {
+                return Ok(found);
+            }
+        }
+        Err(Fault::Collision(format!("the null version of {} kept changing", list_of(&missing))))
+    }
+
+    async fn keys_with_null_version(
+        &mut self,
+        space: SpaceId,
+        keys: &[&Key],
+    ) -> Result<HashSet<String>, Fault> {
+        let mut found = HashSet::new();
+        for portion in self.tx.portions(keys) {
+            let statement = self.tx.query_list(
+                sql!(
+                    "SELECT key FROM objects WHERE space_id = $1 AND key IN (",
+                    list,
+                    ") AND is_null_version AND state = ",
+                    committed
+                ),
+                1,
+                portion.len(),
+            );
+            let keys = portion.iter().map(|key| key.as_str().to_owned());
+            found.extend(statement.bind(space.0).bind_all(keys).map(Row::first::<String>).await?);
+        }
+        Ok(found)
+    }
+
+    async fn look_at_null_versions(&mut self, space: SpaceId, keys: &[&Key]) -> Result<Vec<Object>, Fault> {
+        let null_versions = sql!(
+            object,
+            " WHERE o.space_id = $1 AND o.key IN (",
+            list,
+            ") AND o.is_null_version AND o.state = ",
+            committed,
+            " ORDER BY o.key, o.id DESC",
+            for_update_of_object
+        );
+        self.objects_of(null_versions, space, keys).await
+    }
+
+    /// The largest id that a key has: also of rows that wait for GC, which keep theirs.
+    pub(crate) async fn newest_of(&mut self, space: SpaceId, key: &Key) -> Result<Option<ObjectId>, Fault> {
+        self.tx
+            .query(sql!("SELECT id FROM objects WHERE space_id = $1 AND key = $2 ORDER BY id DESC LIMIT 1"))
+            .bind(space.0)
+            .bind(key.as_str())
+            .find(|row| row.first().map(ObjectId))
+            .await
     }
 }
 
@@ -441,52 +487,6 @@ fn by_key(objects: Vec<Object>) -> HashMap<Key, Object> {
     objects.into_iter().filter_map(|object| object.key.clone().map(|key| (key, object))).collect()
 }
 
-/// What a row of a new version says beside what its object does.
-struct NewRow {
-    at: usize,
-    state: ObjectState,
-    is_latest: bool,
-    completes: Option<UploadId>,
-}
-
-/// Writes the rows of new versions.
-async fn insert(batch: &mut Batch<'_>, made: &[Made], rows: &[NewRow]) -> Result<(), Fault> {
-    const COLUMNS: usize = 19;
-    for portion in batch.tx.portions(rows) {
-        let mut statement = batch.tx.query_rows(
-            sql!(
-                "INSERT INTO objects (space_id, key, id, state, is_latest, is_null_version, blob_id, size, \
-                 etag, class, headers, metadata, tags, checksum, upload_id, created_at, object_lock, acl, \
-                 class_name) VALUES ",
-                rows
-            ),
-            portion.len(),
-            COLUMNS,
-        );
-        for row in portion {
-            let object = &made[row.at].object;
-            statement = statement
-                .bind(object.space.0)
-                .bind(object.key.as_ref().map_or("", Key::as_str).to_owned())
-                .bind(object.id.0)
-                .bind(row.state.code())
-                .bind(row.is_latest)
-                .bind(object.is_null_version)
-                .bind(object.content.map(|content| content.blob.0))
-                .bind(rows::signed(object.size())?)
-                .bind(object.etag.as_str().to_owned())
-                .bind(object.class.code())
-                .bind(rows::json(&object.headers)?)
-                .bind(rows::json(&object.metadata)?)
-                .bind(rows::json(&object.tags)?)
-                .bind(object.checksum.as_ref().map(Checksum::to_stored))
-                .bind(row.completes.map(|upload| upload.0))
-                .bind(object.created_at.millis())
-                .bind(rows::json(&object.lock)?)
-                .bind(object.acl.code())
-                .bind(object.class_name.map(ClassName::code));
-        }
-        statement.execute().await?;
-    }
-    Ok(())
+fn list_of(keys: &[&Key]) -> String {
+    keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
 }
