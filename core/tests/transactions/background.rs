@@ -159,7 +159,7 @@ pub(super) async fn a_move_and_a_copy(store: Store) -> Pair {
 pub(super) async fn a_move_and_a_change_of_a_whole(store: Store) -> Pair {
     let bench = Arc::new(Bench::new(store).await);
     let id = upload(&bench).await;
-    assert_eq!(complete(&bench, id).await, OK);
+    assert_eq!(complete(&bench, id).await.await, OK);
     let whole = bench.find("k").await.unwrap().object;
     assert_eq!(reclass(&bench, whole.id, StorageClass::Cold).await, OK);
     let to_move = bench.store.moves(1000).await.unwrap();

@@ -132,17 +132,18 @@ fn part(bench: &Bench<'static>, upload: UploadId, body: &str) -> Mutation {
     }))
 }
 
-fn complete(bench: &Arc<Bench<'static>>, upload: UploadId) -> Work<String> {
-    complete_through(bench, upload, None)
+/// Reads the parts at once, and completes the upload later.
+async fn complete(bench: &Arc<Bench<'static>>, upload: UploadId) -> Work<String> {
+    complete_through(bench, upload, None).await
 }
 
-fn complete_through(
+async fn complete_through(
     bench: &Arc<Bench<'static>>,
     upload: UploadId,
     bucket: Option<BucketName>,
 ) -> Work<String> {
     let claim = PartClaim { number: PartNumber::new(1).unwrap(), etag: None, checksum: None };
-    let complete = CompleteUpload { bucket, ..bench.complete(upload, vec![claim]) };
+    let complete = CompleteUpload { bucket, ..bench.complete(upload, vec![claim]).await };
     let complete = Mutation::Complete(Box::new(complete));
     let bench = bench.clone();
     Box::pin(async move { said(bench.one(complete).await) })

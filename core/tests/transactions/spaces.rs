@@ -145,7 +145,7 @@ async fn completion_and(store: Store, through_bucket: bool) -> Pair {
     let through = through_bucket.then(|| name.clone());
     pair(
         &bench,
-        complete_through(&bench, id, through),
+        complete_through(&bench, id, through).await,
         remove(&bench, &name),
         just(|answers: &[String; 2]| match answers[0].as_str() {
             OK => assert_eq!(answers[1], "NotEmpty"),

@@ -127,7 +127,7 @@ impl Store {
             upload: upload.id,
             bucket,
             claims: completion.claims.clone(),
-            read: None,
+            read: Arc::default(),
             draft: None,
             id: ObjectId::fresh(self.clock.now()),
             domain: self.dedup.domain(&upload.space.address),
@@ -141,12 +141,13 @@ impl Store {
         // and the transaction, which a client has to want, they are read again.
         let mut outcome = Err(Error::Conflict);
         for attempt in 0..COMPLETE_ATTEMPTS {
-            complete.read = self.metadata.upload_parts(upload.id).await?.map(Arc::new);
-            // The first attempt finds whatever else stands against it, before anything is drafted.
-            complete.draft = match &complete.read {
-                Some(read) if attempt > 0 => self.draft(&complete, read).await?,
-                _ => None,
+            let Some(read) = self.metadata.upload_parts(upload.id).await? else {
+                outcome = Err(Error::NoSuchUpload);
+                break;
             };
+            // The first attempt finds whatever else stands against it, before anything is drafted.
+            complete.draft = if attempt > 0 { self.draft(&complete, &read).await? } else { None };
+            complete.read = Arc::new(read);
             outcome = self.committer.commit(Mutation::Complete(Box::new(complete.clone()))).await;
             if !matches!(outcome, Err(Error::Conflict)) {
                 break;

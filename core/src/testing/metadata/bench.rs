@@ -235,13 +235,14 @@ impl<'s> Bench<'s> {
         }
     }
 
-    /// A completion of an upload of these parts.
-    pub fn complete(&self, upload: UploadId, claims: Vec<PartClaim>) -> CompleteUpload {
+    /// A completion of an upload of these parts, which are read now.
+    pub async fn complete(&self, upload: UploadId, claims: Vec<PartClaim>) -> CompleteUpload {
+        let read = self.store.upload_parts(upload).await.unwrap().unwrap_or_default();
         CompleteUpload {
             upload,
             bucket: None,
             claims: Some(claims),
-            read: None,
+            read: read.into(),
             draft: None,
             id: ObjectId::fresh(self.now()),
             domain: self.domain.clone(),

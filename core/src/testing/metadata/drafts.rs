@@ -46,13 +46,18 @@ async fn draft(bench: &Bench<'_>, upload: UploadId, read: &UploadParts) -> Optio
     bench.store.draft_composite(upload, &bench.domain, read, &parts, bench.now()).await.unwrap()
 }
 
-fn completion(bench: &Bench<'_>, upload: UploadId, read: &UploadParts, draft: Option<Draft>) -> Mutation {
-    let read = Some(read.clone().into());
+async fn completion(
+    bench: &Bench<'_>,
+    upload: UploadId,
+    read: &UploadParts,
+    draft: Option<Draft>,
+) -> Mutation {
+    let read = read.clone().into();
     Mutation::Complete(Box::new(CompleteUpload {
         read,
         claims: None,
         draft,
-        ..bench.complete(upload, Vec::new())
+        ..bench.complete(upload, Vec::new()).await
     }))
 }
 
@@ -63,11 +68,11 @@ pub async fn a_long_composite_is_drafted_first(store: &dyn MetadataStore) {
     let of = hundred(&bench).await;
     let upload = long_upload(&bench, "long", of).await;
     let read = read(&bench, upload).await;
-    assert_eq!(refusal(bench.one(completion(&bench, upload, &read, None)).await), Refusal::Changed);
+    assert_eq!(refusal(bench.one(completion(&bench, upload, &read, None).await).await), Refusal::Changed);
     let drafted = draft(&bench, upload, &read).await.unwrap();
     bench.finish().await;
     bench.collect().await;
-    let made = object(bench.one(completion(&bench, upload, &read, Some(drafted))).await);
+    let made = object(bench.one(completion(&bench, upload, &read, Some(drafted)).await).await);
     let content = made.content.unwrap();
     let size = 2500 * MIN + 7;
     assert_eq!((content.blob, content.size, content.parts.0), (drafted.blob, size, 26));
@@ -80,7 +85,7 @@ pub async fn a_long_composite_is_drafted_first(store: &dyn MetadataStore) {
     // The same content again is found, and needs no draft.
     let again = long_upload(&bench, "long", of).await;
     let parts = self::read(&bench, again).await;
-    let same = object(bench.one(completion(&bench, again, &parts, None)).await);
+    let same = object(bench.one(completion(&bench, again, &parts, None).await).await);
     assert_eq!(same.content.unwrap().blob, drafted.blob);
     bench.collect().await;
     bench.finish().await;
@@ -95,13 +100,13 @@ pub async fn a_stale_draft_is_not_taken(store: &dyn MetadataStore) {
     let before = read(&bench, upload).await;
     let first = draft(&bench, upload, &before).await.unwrap();
     let second = draft(&bench, upload, &before).await.unwrap();
-    let stale = bench.one(completion(&bench, upload, &before, Some(first))).await;
+    let stale = bench.one(completion(&bench, upload, &before, Some(first)).await).await;
     assert_eq!(refusal(stale), Refusal::Changed, "another draft took its place");
     assert_eq!(bench.collect().await, 1, "the first draft");
 
     part(&bench, upload, PARTS + 1, "other", 8).await;
     let after = read(&bench, upload).await;
-    let stale = bench.one(completion(&bench, upload, &after, Some(second))).await;
+    let stale = bench.one(completion(&bench, upload, &after, Some(second)).await).await;
     assert_eq!(refusal(stale), Refusal::Changed, "a part changed");
     assert_eq!(draft(&bench, upload, &before).await, None, "a part changed before the draft");
 

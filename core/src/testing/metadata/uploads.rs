@@ -125,15 +125,14 @@ async fn complete_expecting(
     expected: Option<ExpectedChecksum>,
 ) -> Result<MutationOutcome, Refusal> {
     // As the store does it: with the parts as they were read before, and a draft if they are many.
-    let read = bench.store.upload_parts(upload).await.unwrap().map(std::sync::Arc::new);
-    let mut draft = None;
-    if let Some(read) = &read
-        && let Ok(parts) = read.select(Some(&claims))
+    let mut complete = CompleteUpload { expected, ..bench.complete(upload, claims.clone()).await };
+    let read = complete.read.clone();
+    if let Ok(parts) = read.select(Some(&claims))
         && read.pieces_of(&parts) > PORTION_PIECES_MAX
     {
-        draft = bench.store.draft_composite(upload, &bench.domain, read, &parts, bench.now()).await.unwrap();
+        let draft = bench.store.draft_composite(upload, &bench.domain, &read, &parts, bench.now());
+        complete.draft = draft.await.unwrap();
     }
-    let complete = CompleteUpload { read, draft, expected, ..bench.complete(upload, claims) };
     bench.one(Mutation::Complete(Box::new(complete))).await
 }
 
@@ -218,7 +217,7 @@ pub async fn a_wrong_completion_is_refused_and_may_be_repeated(store: &dyn Metad
     assert_eq!(refused(vec![wrong]).await, CompleteRefusal::Part(number(1)));
     let conditional = CompleteUpload {
         preconditions: super::bench::matching(b"x"),
-        ..bench.complete(upload, claims(&[1, 2]))
+        ..bench.complete(upload, claims(&[1, 2])).await
     };
     let outcome = bench.one(Mutation::Complete(Box::new(conditional))).await;
     assert_eq!(refusal(outcome), Refusal::NoSuchObject);
@@ -424,9 +423,8 @@ pub async fn a_completion_of_parts_that_changed_is_refused(store: &dyn MetadataS
     let mut bodies = ["one", "two"];
     part(&bench, upload, 1, "one", 10).await;
     for (number, body) in [(1, "other"), (2, "two")] {
-        let read = store.upload_parts(upload).await.unwrap().map(std::sync::Arc::new);
+        let stale = bench.complete(upload, claims(&[1])).await;
         part(&bench, upload, number, body, 10).await;
-        let stale = CompleteUpload { read, ..bench.complete(upload, claims(&[1])) };
         assert_eq!(refusal(bench.one(Mutation::Complete(Box::new(stale))).await), Refusal::Changed);
     }
     bodies[0] = "other";
@@ -435,7 +433,7 @@ pub async fn a_completion_of_parts_that_changed_is_refused(store: &dyn MetadataS
     assert_eq!(hashes, bodies.iter().map(|body| Hash::of(body.as_bytes())).collect::<Vec<_>>());
     object(complete(&bench, upload, claims(&[1])).await);
     assert_eq!(store.upload_parts(upload).await.unwrap(), None);
-    let late = CompleteUpload { read: Some(read.into()), ..bench.complete(upload, claims(&[1])) };
+    let late = CompleteUpload { read: read.into(), ..bench.complete(upload, claims(&[1])).await };
     assert_eq!(refusal(bench.one(Mutation::Complete(Box::new(late))).await), Refusal::NoSuchUpload);
     bench.finish().await;
 }

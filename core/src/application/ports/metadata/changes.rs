@@ -164,10 +164,10 @@ pub struct CompleteUpload {
     pub bucket: Option<BucketName>,
     /// The parts it consists of; `None` for all that have arrived.
     pub claims: Option<Vec<PartClaim>>,
-    /// The upload's parts as [`Uploads::upload_parts`](super::Uploads::upload_parts) read them. If they have
-    /// changed since, the completion is refused with [`Refusal::Changed`]; `None`: they are read inside the transaction,
-    /// while other writes wait.
-    pub read: Option<Arc<UploadParts>>,
+    /// The upload's parts as [`Uploads::upload_parts`](super::Uploads::upload_parts) read them: not inside the
+    /// transaction, where other writes would wait. If they have changed since, the completion is refused with
+    /// [`Refusal::Changed`].
+    pub read: Arc<UploadParts>,
     /// The composite of its parts, drafted before. Without one a completion of more than
     /// [`PORTION_PIECES_MAX`](crate::domain::multipart::PORTION_PIECES_MAX) stretches is refused with
     /// [`Refusal::Changed`], unless the store has such a composite already.

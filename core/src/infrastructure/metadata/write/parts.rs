@@ -1,7 +1,6 @@
 //! Parts of uploads, and the objects they make.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::batch::{Applied, Batch};
 use super::content::{self, Placed};
@@ -126,11 +125,10 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     let Some(counts) = uploads::hold(batch.tx, complete.upload).await? else {
         return Ok(Err(Refusal::NoSuchUpload));
     };
-    let all = match &complete.read {
-        Some(read) if read.revision == counts.revision => read.clone(),
-        Some(_) => return Ok(Err(Refusal::Changed)),
-        None => Arc::new(uploads::all_parts(batch.tx, complete.upload, &counts).await?),
-    };
+    let all = &complete.read;
+    if all.revision != counts.revision {
+        return Ok(Err(Refusal::Changed));
+    }
     let expected = (complete.expected_size, complete.expected_kind);
     let parts = match all.choose(complete.claims.as_deref(), upload.checksum, expected) {
         Ok(parts) => parts,
@@ -159,7 +157,7 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     let size = parts.iter().map(|part| part.size).sum();
     let names: Vec<_> = parts.iter().map(|part| part.name).collect();
     let name = ContentName::of_parts(&names);
-    let Some(origin) = origin_of(batch, complete, &all, &parts, name, size).await? else {
+    let Some(origin) = origin_of(batch, complete, all, &parts, name, size).await? else {
         return Ok(Err(Refusal::Changed));
     };
     let held = all.parts.iter().map(|part| part.size).sum();

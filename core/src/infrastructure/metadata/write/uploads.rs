@@ -175,18 +175,6 @@ pub(crate) async fn list_parts(
         .await
 }
 
-/// As [`parts`], inside a transaction that holds the upload.
-pub(crate) async fn all_parts(
-    tx: &mut Transaction,
-    id: UploadId,
-    counts: &Counts,
-) -> Result<UploadParts, Fault> {
-    let parts =
-        tx.query(sql!(part, " WHERE p.upload_id = $1 ORDER BY p.number")).bind(id.0).map(rows::part).await?;
-    let pieces = tx.query(sql!(pieces_of_parts)).bind(id.0).map(pieces_of_part).await?;
-    Ok(UploadParts { revision: counts.revision, parts, pieces: pieces.into_iter().collect() })
-}
-
 pub(crate) async fn list(db: &Database, query: &ListUploadsQuery) -> Result<Vec<Upload>, Fault> {
     let limit = i64::from(query.limit);
     let mut page = Vec::new();
