@@ -3,9 +3,7 @@
 use indicatif::ProgressBar;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::workers::worker::run_dry;
-use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Heartbeat, Mover, Rewriter, TakeOver, Worker,
-};
+use juststorage_core::application::workers::{Collection, Freeing, Heartbeat, TakeOver, Worker as _};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -91,27 +89,28 @@ async fn while_alive<T>(
 
 /// Repeats all kinds of work until a round finds nothing, because each kind creates work for another.
 async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<Done, ExitError> {
-    let rewriter = Rewriter::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone(), writer);
-    let (mover, compactor) = (Mover(rewriter.clone()), Compactor(rewriter));
-    let collector = GarbageCollector::new(
-        parts.metadata.clone(),
-        parts.tiers.clone(),
-        parts.clock.clone(),
-        parts.storage().retention,
-    );
-    let mut done = Done { taken_over: succeed(parts, &[&mover, &compactor]).await?, ..Done::default() };
+    let retention = parts.storage().retention;
+    let collection = Collection::new(&parts.metadata, &parts.tiers, &parts.clock, writer, retention);
+    let mut done = Done { taken_over: succeed(parts, &collection).await?, ..Done::default() };
     loop {
-        let taken_over = run_dry(&take_over(parts)).await?;
-        done.taken_over += taken_over;
-        // Collecting first: it is what finds that a blob should lie elsewhere.
-        let collected = run_dry(&collector).await?;
-        done.collected += collected;
-        let moved = unless_full(under_lease(parts, writer, &mover).await)?;
-        done.moved = add(done.moved, moved);
-        let compacted = unless_full(under_lease(parts, writer, &compactor).await)?;
-        done.compacted = add(done.compacted, compacted);
+        let mut found = run_dry(&take_over(parts)).await?;
+        done.taken_over += found;
+        for work in collection.round() {
+            let did = match work {
+                Freeing::Collect(collector) => Some(run_dry(collector).await?),
+                Freeing::Move(_) | Freeing::Compact(_) => {
+                    unless_full(under_lease(parts, writer, work.worker()).await)?
+                }
+            };
+            match work {
+                Freeing::Collect(_) => done.collected += did.unwrap_or(0),
+                Freeing::Move(_) => done.moved = add(done.moved, did),
+                Freeing::Compact(_) => done.compacted = add(done.compacted, did),
+            }
+            found += did.unwrap_or(0);
+        }
         bar.set_message(format!("{} rows and files collected", done.collected));
-        if taken_over + collected + moved.unwrap_or(0) + compacted.unwrap_or(0) == 0 {
+        if found == 0 {
             return Ok(done);
         }
     }
@@ -130,11 +129,11 @@ fn unless_full(done: Result<Option<u64>, ExitError>) -> Result<Option<u64>, Exit
 
 /// Takes over at once from this directory's server if it is gone: its free lock shows that, up to a minute before
 /// its lease ends.
-async fn succeed(parts: &Parts, workers: &[&dyn Worker]) -> Result<u64, ExitError> {
+async fn succeed(parts: &Parts, collection: &Collection) -> Result<u64, ExitError> {
     let Some((gone, _)) = parts.data_dir.known_writer()? else { return Ok(0) };
     let Some(_held) = parts.data_dir.try_hold()? else { return Ok(0) };
-    for worker in workers {
-        parts.metadata.release_lease(worker.name(), gone.0).await?;
+    for work in collection.round() {
+        parts.metadata.release_lease(work.worker().name(), gone.0).await?;
     }
     Ok(take_over(parts).from(gone).await?)
 }

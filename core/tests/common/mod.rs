@@ -20,9 +20,7 @@ use juststorage_core::application::store::Store;
 use juststorage_core::application::tiers::Tiers;
 use juststorage_core::application::validate::{Finding, Validator};
 use juststorage_core::application::workers::worker::run_dry;
-use juststorage_core::application::workers::{
-    Compactor, GarbageCollector, Mover, Rewriter, TakeOver, UploadExpiry,
-};
+use juststorage_core::application::workers::{Collection, TakeOver, UploadExpiry};
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::object::{Attributes, Object};
 use juststorage_core::domain::precondition::Preconditions;
@@ -136,18 +134,13 @@ impl Running {
 
     /// As [`Self::collect`]. Fails where the disk does.
     pub async fn try_collect(&self) -> Result<()> {
-        let rewriter =
-            Rewriter::new(self.metadata.clone(), self.tiers.clone(), self.clock.clone(), self.writer);
-        let gc = GarbageCollector::new(
-            self.metadata.clone(),
-            self.tiers.clone(),
-            self.clock.clone(),
-            Duration::ZERO,
-        );
-        run_dry(&gc).await?;
-        run_dry(&Mover(rewriter.clone())).await?;
-        run_dry(&Compactor(rewriter)).await?;
-        run_dry(&gc).await?;
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let collection = Collection::new(&self.metadata, &self.tiers, &clock, self.writer, Duration::ZERO);
+        let [collecting, moving, compacting] = collection.round();
+        // What moving and compacting leave is collected at once.
+        for work in [&collecting, &moving, &compacting, &collecting] {
+            run_dry(work.worker()).await?;
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod board;
 pub mod collect;
+pub mod collection;
 pub mod lifecycle;
 pub mod neighbours;
 pub mod rewrite;
@@ -15,6 +16,7 @@ pub mod worker;
 
 pub use board::{Board, WorkerState, WorkerStatus};
 pub use collect::GarbageCollector;
+pub use collection::{Collection, Freeing};
 pub use lifecycle::LifecycleWorker;
 pub use neighbours::Neighbours;
 pub use rewrite::{Compactor, Mover, Rewriter};
