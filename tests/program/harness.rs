@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
@@ -13,6 +14,28 @@ use juststorage_core::testing::secrets::{EVERYTHING, no_kind_shows, none_shows};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// A guard, so that a test which waits in vain ends. It says nothing about how fast something should be.
+const HANGS: Duration = Duration::from_secs(60);
+
+/// Asks until `condition` holds; `what` is said if it never does.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let asked = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(HANGS, asked).await.unwrap_or_else(|_| panic!("it hangs: {what}"));
+}
+
+/// As [`until`], on a thread of its own.
+pub(crate) fn blocking_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < HANGS, "it hangs: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// A directory with a store in it. When it goes, no secret that a command printed may show in the server's log, nor
 /// any signature or token that a client sent.

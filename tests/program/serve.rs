@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
 
 use aws_sdk_s3::operation::RequestId as _;
 use reqwest::StatusCode;
@@ -8,7 +7,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{Place, Server};
+use crate::harness::{Place, Server, until};
 
 async fn get(url: String) -> (StatusCode, String) {
     let response = reqwest::get(url).await.unwrap();
@@ -139,15 +138,13 @@ async fn a_json_log_holds_the_endpoints_and_nothing_else_is_printed() {
         .spawn()
         .unwrap();
     // The line is there once the server serves; there is no other sign to wait for.
-    let started = std::time::Instant::now();
-    let line = loop {
+    let mut line = String::new();
+    until("the log does not say that the server serves", async || {
         let log = std::fs::read_to_string(place.file("json.log")).unwrap();
-        if let Some(line) = log.lines().find(|line| line.contains("\"serving\"")) {
-            break line.to_owned();
-        }
-        assert!(started.elapsed() < Duration::from_secs(60), "{log}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+        let serving = log.lines().find(|line| line.contains("\"serving\""));
+        serving.inspect(|serving| (*serving).clone_into(&mut line)).is_some()
+    })
+    .await;
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     let native = line["native"].as_str().unwrap();
     assert_eq!(get(format!("{native}/health")).await.0, StatusCode::OK);
