@@ -145,6 +145,7 @@ lint: ## formatting and clippy
 	scripts/prepare compiler lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(FLAGS) -- -D warnings
+	cargo clippy -p juststorage-s3-gateway --benches --features testing $(FLAGS) -- -D warnings
 
 deny: ## licences, duplicates and origins of dependencies, if cargo-deny is there: `scripts/prepare deny` builds it
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked -L error check bans licenses sources; \

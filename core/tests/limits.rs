@@ -174,7 +174,10 @@ async fn admitted(store: &Store) -> Result<Arc<RequestNotes>, Error> {
     notes.clone().of(store.admit(&root())).await.map(|()| notes)
 }
 
-/// A change is felt within a second, by a store that is not told of it.
+/// A guard, so that a test which waits in vain ends. It says nothing about how fast something should be.
+const HANGS: Duration = Duration::from_secs(60);
+
+/// A change is felt by a store that is not told of it.
 #[tokio::test]
 async fn limits_change_without_a_restart() {
     let folder = TempDir::new().unwrap();
@@ -188,28 +191,28 @@ async fn limits_change_without_a_restart() {
 
     let set = async |overrides| {
         let tenant = &space().tenant;
-        running.metadata.set_tenant_limits(tenant, &overrides, Timestamp(0)).await.unwrap();
+        let was = running.metadata.tenant_limits(tenant).await.unwrap().unwrap_or_default();
+        assert!(running.metadata.set_tenant_limits(tenant, &was, &overrides, Timestamp(0)).await.unwrap());
     };
     set(Overrides { requests_per_second: LimitSetting::Unlimited, ..Overrides::default() }).await;
-    let changed = Instant::now();
     let mut in_a_row = 0;
-    while in_a_row < 50 {
-        assert!(changed.elapsed() < Duration::from_secs(1), "the change is not felt");
-        in_a_row = if admitted(&store).await.is_ok() { in_a_row + 1 } else { 0 };
-    }
+    let felt = async {
+        while in_a_row < 50 {
+            in_a_row = if admitted(&store).await.is_ok() { in_a_row + 1 } else { 0 };
+        }
+    };
+    tokio::time::timeout(HANGS, felt).await.expect("the change is never felt");
     set(Overrides { concurrent_requests: LimitSetting::At(2), ..Overrides::default() }).await;
     // Under way until the notes, which the answer's body holds, are dropped.
     let (first, _second) = (admitted(&store).await.unwrap(), admitted(&store).await.unwrap());
-    let changed = Instant::now();
-    while admitted(&store).await.is_ok() {
-        assert!(changed.elapsed() < Duration::from_secs(1), "the change is not felt");
-    }
+    let felt = async { while admitted(&store).await.is_ok() {} };
+    tokio::time::timeout(HANGS, felt).await.expect("the change is never felt");
     drop(first);
     let _third = admitted(&store).await.unwrap();
     running.close().await;
 }
 
-/// Both directions, each for the whole tenant.
+/// Both directions, each for the whole tenant. Only a least time is asserted: a slow machine cannot fail it.
 #[tokio::test(flavor = "multi_thread")]
 async fn transfers_keep_to_their_rate() {
     let folder = TempDir::new().unwrap();

@@ -79,7 +79,9 @@ async fn set(parts: &Parts, said: LimitsSet, output: Output) -> Result<(), ExitE
         quota_objects: said.objects.unwrap_or(before.quota_objects),
     };
     now.over(&Limits::default()).validate().map_err(|invalid| ExitError::No(invalid.to_string()))?;
-    parts.metadata.set_tenant_limits(&said.tenant, &now, parts.clock.now()).await?;
+    if !parts.metadata.set_tenant_limits(&said.tenant, &before, &now, parts.clock.now()).await? {
+        return Err(ExitError::Unable("the limits were changed at the same time: run it again".to_owned()));
+    }
     let now = shown(&said.tenant, &now);
     output.print(&now, || described(&said.tenant, &now))
 }

@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 use super::request::moment;
 use crate::render;
 
-/// What S3 calls the class of a move to the cold tier that was asked for natively: the one that may come at once.
-const COLD_CLASS: &str = "GLACIER_IR";
+/// S3's names of the cold tier. The first is that of a move which names none: objects may move at once to that one.
+const COLD_CLASSES: [&str; 2] = ["GLACIER_IR", "STANDARD_IA"];
 
 /// Whether keys keep versions.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -252,10 +252,10 @@ pub(crate) struct RuleBody {
     noncurrent_expiration: Option<NoncurrentBody>,
     /// When current versions move to the cold tier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    transitions: Vec<DueBody>,
+    transitions: Vec<TransitionBody>,
     /// When versions that others replaced move to the cold tier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    noncurrent_transitions: Vec<NoncurrentBody>,
+    noncurrent_transitions: Vec<NoncurrentTransitionBody>,
     /// After how many days an upload that nobody completed is aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
     abort_uploads_days: Option<u32>,
@@ -281,6 +281,9 @@ pub(crate) struct FilterBody {
     /// Objects have fewer bytes than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     smaller_than: Option<u64>,
+    /// Whether S3 clients read the prefix in the old form, outside of a filter, as it was set.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    old_form: bool,
 }
 
 /// When current versions go: one of the three.
@@ -295,14 +298,45 @@ pub(crate) enum ExpirationBody {
     DeleteMarkers(bool),
 }
 
-/// When current versions move: one of the two.
+/// When current versions move: `days` or `date`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum DueBody {
+#[serde(deny_unknown_fields)]
+pub(crate) struct TransitionBody {
     /// So many days after they were written.
-    Days(u32),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    days: Option<u32>,
     /// From this midnight (UTC) on.
-    Date(String),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date: Option<String>,
+    /// S3's name of the class; absent: `GLACIER_IR`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(GLACIER_IR|STANDARD_IA)$")]
+    s3_class: Option<String>,
+}
+
+/// When versions that others replaced move.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoncurrentTransitionBody {
+    /// So many days after a version was replaced.
+    days: u32,
+    /// But never the newest so many of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_newest: Option<u32>,
+    /// S3's name of the class; absent: `GLACIER_IR`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(GLACIER_IR|STANDARD_IA)$")]
+    s3_class: Option<String>,
+}
+
+/// A class name as it is shown: not at all where it is that of a move which names none.
+fn shown_class(name: &str) -> Option<String> {
+    (name != COLD_CLASSES[0]).then(|| name.to_owned())
+}
+
+fn read_class(name: Option<&str>) -> Result<String, Invalid> {
+    let known = COLD_CLASSES.into_iter().find(|known| name.is_none_or(|name| name == *known));
+    known.map(str::to_owned).ok_or_else(|| Invalid::new("s3_class", "must be GLACIER_IR or STANDARD_IA"))
 }
 
 /// So many days after a version was replaced.
@@ -334,13 +368,17 @@ impl LifecycleBody {
 
 impl RuleBody {
     fn of(rule: &Rule) -> Self {
-        let transition = |transition: &Transition| match transition.due {
-            Due::Days(days) => DueBody::Days(days),
-            Due::Date(date) => DueBody::Date(render::rfc3339(date)),
+        let transition = |transition: &Transition| {
+            let (days, date) = match transition.due {
+                Due::Days(days) => (Some(days), None),
+                Due::Date(date) => (None, Some(render::rfc3339(date))),
+            };
+            TransitionBody { days, date, s3_class: shown_class(&transition.class_name) }
         };
-        let noncurrent = |transition: &NoncurrentTransition| NoncurrentBody {
+        let noncurrent = |transition: &NoncurrentTransition| NoncurrentTransitionBody {
             days: transition.days,
             keep_newest: transition.keep_newest,
+            s3_class: shown_class(&transition.class_name),
         };
         Self {
             id: rule.id.clone(),
@@ -350,6 +388,7 @@ impl RuleBody {
                 tags: rule.filter.tags.clone(),
                 larger_than: rule.filter.larger_than,
                 smaller_than: rule.filter.smaller_than,
+                old_form: rule.filter.legacy,
             },
             expiration: rule.expiration.map(|expiration| match expiration {
                 Expiration::Days(days) => ExpirationBody::Days(days),
@@ -367,17 +406,17 @@ impl RuleBody {
     }
 
     fn read(self) -> Result<Rule, Invalid> {
-        let transition = |body: DueBody| {
-            let due = match body {
-                DueBody::Days(days) => Due::Days(days),
-                DueBody::Date(text) => Due::Date(date(&text)?),
+        let transition = |body: TransitionBody| {
+            let due = match (body.days, body.date) {
+                (Some(days), None) => Due::Days(days),
+                (None, Some(text)) => Due::Date(date(&text)?),
+                _ => return Err(Invalid::new("lifecycle", "a transition has either days or a date")),
             };
-            Ok(Transition { due, class_name: COLD_CLASS.to_owned() })
+            Ok(Transition { due, class_name: read_class(body.s3_class.as_deref())? })
         };
-        let noncurrent = |body: NoncurrentBody| NoncurrentTransition {
-            days: body.days,
-            keep_newest: body.keep_newest,
-            class_name: COLD_CLASS.to_owned(),
+        let noncurrent = |body: NoncurrentTransitionBody| {
+            let class_name = read_class(body.s3_class.as_deref())?;
+            Ok(NoncurrentTransition { days: body.days, keep_newest: body.keep_newest, class_name })
         };
         let expiration = |body: ExpirationBody| {
             Ok(match body {
@@ -390,7 +429,7 @@ impl RuleBody {
             id: self.id,
             enabled: self.enabled,
             filter: Filter {
-                legacy: false,
+                legacy: self.filter.old_form,
                 prefix: self.filter.prefix,
                 tags: self.filter.tags,
                 larger_than: self.filter.larger_than,
@@ -401,7 +440,11 @@ impl RuleBody {
                 .noncurrent_expiration
                 .map(|body| NoncurrentExpiration { days: body.days, keep_newest: body.keep_newest }),
             transitions: self.transitions.into_iter().map(transition).collect::<Result<_, _>>()?,
-            noncurrent_transitions: self.noncurrent_transitions.into_iter().map(noncurrent).collect(),
+            noncurrent_transitions: self
+                .noncurrent_transitions
+                .into_iter()
+                .map(noncurrent)
+                .collect::<Result<_, _>>()?,
             abort_uploads_days: self.abort_uploads_days,
         })
     }

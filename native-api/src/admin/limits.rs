@@ -169,7 +169,7 @@ pub(crate) struct LimitsBody {
 }
 
 /// Limits to set; those that are absent stay, `null` is the default.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::option_option)] // absent, null, a value
 pub(crate) struct SetLimitsBody {
@@ -295,6 +295,6 @@ pub(crate) async fn set(
 ) -> Result<Json<TenantLimitsBody>, Failure> {
     let (who, body) = caller_with::<SetLimitsBody>(&app, &call, body).await?;
     let tenant = Tenant::new(path.get("tenant")?)?;
-    let found = app.api.admin.set_limits(&who, &tenant, |before| body.over(before)).await?;
+    let found = app.api.admin.set_limits(&who, &tenant, |before| body.clone().over(before)).await?;
     Ok(Json(TenantLimitsBody::of(&found)))
 }

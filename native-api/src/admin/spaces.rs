@@ -42,6 +42,17 @@ pub(crate) struct SpacesParams {
     cursor: Option<String>,
 }
 
+/// The path of a space, as the description of the API names it; [`address`] reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code)]
+struct SpacePath {
+    /// The service or collection
+    namespace: String,
+    /// The tenant
+    tenant: String,
+}
+
 /// A space.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SpaceEntryBody {
@@ -188,10 +199,7 @@ fn cursor(text: &str) -> Option<SpaceAddress> {
     path = "/v1/admin/spaces/{namespace}/{tenant}",
     operation_id = "admin_get_space",
     tag = "admin",
-    params(
-        ("namespace" = String, Path, description = "The service or collection"),
-        ("tenant" = String, Path, description = "The tenant"),
-    ),
+    params(SpacePath),
     responses((status = 200, description = "The space", body = SpaceSettingsBody), Names),
 )]
 pub(crate) async fn get(
@@ -223,11 +231,7 @@ pub(crate) async fn get(
     path = "/v1/admin/spaces/{namespace}/{tenant}/{setting}",
     operation_id = "admin_set_space_setting",
     tag = "admin",
-    params(
-        ("namespace" = String, Path, description = "The service or collection"),
-        ("tenant" = String, Path, description = "The tenant"),
-        ("setting" = String, Path, description = "What is set"),
-    ),
+    params(SpacePath, ("setting" = String, Path, description = "What is set")),
     request_body(content = Object, description = "As `setting` says", content_type = "application/json"),
     responses((status = 200, description = "The space as it is now", body = SpaceSettingsBody), Names, Conflicts, TakesJson),
 )]
@@ -272,11 +276,7 @@ pub(crate) async fn set(
     path = "/v1/admin/spaces/{namespace}/{tenant}/{setting}",
     operation_id = "admin_remove_space_setting",
     tag = "admin",
-    params(
-        ("namespace" = String, Path, description = "The service or collection"),
-        ("tenant" = String, Path, description = "The tenant"),
-        ("setting" = String, Path, description = "What is removed"),
-    ),
+    params(SpacePath, ("setting" = String, Path, description = "What is removed")),
     responses((status = 200, description = "The space as it is now", body = SpaceSettingsBody), Names, Conflicts),
 )]
 pub(crate) async fn remove(

@@ -195,6 +195,13 @@ impl Answer {
         std::str::from_utf8(self.headers.get(name).map_or(b"", |value| value.as_bytes())).unwrap()
     }
 
+    /// The answer without what differs from request to request: status, names of headers, body.
+    pub(crate) fn shape(&self) -> (u16, Vec<String>, Option<Value>) {
+        let mut headers: Vec<_> = self.headers.keys().map(ToString::to_string).collect();
+        headers.sort();
+        (self.status.as_u16(), headers, serde_json::from_slice(&self.body).ok())
+    }
+
     /// The body as JSON, of an answer with this status.
     #[track_caller]
     pub(crate) fn json(&self, status: u16) -> Value {

@@ -69,8 +69,7 @@ impl Access {
     /// Makes a credential with the rights of the credential `id`, and ends that one: at once, or after `grace` (or when
     /// it would have ended anyway). Both happen or neither.
     pub async fn rotate_key(&self, id: Uuid, grace: Duration) -> Result<(Credential, NewKey)> {
-        let keys = self.metadata.list_credentials(None).await?;
-        let old = keys.into_iter().find(|key| key.id == id).ok_or(Error::NoSuchCredential)?;
+        let old = self.metadata.credential(id).await?.ok_or(Error::NoSuchCredential)?;
         let (credential, made) = self.new_key(NewKeyRequest {
             kind: old.kind,
             tenant: old.tenant,

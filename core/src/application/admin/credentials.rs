@@ -1,5 +1,5 @@
-//! Credentials, as whoever administers their tenant makes, lists, renews and revokes them. Nobody hands out more than
-//! it administers.
+//! Credentials, as the administrators of their tenant make, list, renew and revoke them. None hands out more than it
+//! administers.
 
 use std::time::Duration;
 
@@ -89,8 +89,7 @@ impl Admin {
 
     /// One credential that `who` administers.
     pub async fn credential(&self, who: &Principal, id: Uuid) -> Result<Credential> {
-        let all = self.store.metadata.list_credentials(None).await?;
-        let found = all.into_iter().find(|one| one.id == id).ok_or(Error::NoSuchCredential)?;
+        let found = self.store.metadata.credential(id).await?.ok_or(Error::NoSuchCredential)?;
         administers(who, &found).map_err(|denied| answer(denied, Error::NoSuchCredential))?;
         Ok(found)
     }

@@ -10,6 +10,9 @@ use crate::domain::invalid::Invalid;
 use crate::domain::limits::{Holdings, Limits, Overrides};
 use crate::domain::principal::{Principal, Right, Tenants};
 
+/// How often a change of limits is tried while others come between.
+const SET_ATTEMPTS: u32 = 8;
+
 /// A tenant's limits, and what it takes up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantUse {
@@ -90,18 +93,24 @@ impl Admin {
         Ok(TenantUse { tenant: tenant.clone(), said, effective, held: metadata.holdings(tenant).await? })
     }
 
-    /// Sets what is said of a tenant's limits, from what is said now. In force within a second on every server.
+    /// Changes a tenant's limits: `change` makes the new ones of those that hold now, and is asked again if another change
+    /// came between. In force within a second on every server.
     pub async fn set_limits(
         &self,
         who: &Principal,
         tenant: &Tenant,
-        change: impl FnOnce(Overrides) -> Result<Overrides, Invalid> + Send,
+        change: impl Fn(Overrides) -> Result<Overrides, Invalid> + Send,
     ) -> Result<TenantUse> {
         allow_operator(who)?;
         let metadata = &self.store.metadata;
-        let said = change(metadata.tenant_limits(tenant).await?.unwrap_or_default())?;
-        said.over(&Limits::default()).validate()?;
-        metadata.set_tenant_limits(tenant, &said, self.store.clock.now()).await?;
-        self.limits_of(who, tenant).await
+        for _ in 0..SET_ATTEMPTS {
+            let was = metadata.tenant_limits(tenant).await?.unwrap_or_default();
+            let said = change(was)?;
+            said.over(&Limits::default()).validate()?;
+            if metadata.set_tenant_limits(tenant, &was, &said, self.store.clock.now()).await? {
+                return self.limits_of(who, tenant).await;
+            }
+        }
+        Err(Error::Conflict)
     }
 }

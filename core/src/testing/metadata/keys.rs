@@ -40,6 +40,8 @@ pub async fn credentials_come_back_until_revoked(store: &dyn MetadataStore) {
     }
     assert_eq!(store.find_credential(&api.lookup).await.unwrap().as_ref(), Some(&api));
     assert_eq!(store.find_credential("unknown").await.unwrap(), None);
+    assert_eq!(store.credential(s3.id).await.unwrap().as_ref(), Some(&s3));
+    assert_eq!(store.credential(Uuid::new_v4()).await.unwrap(), None);
     let twin = Credential { id: Uuid::new_v4(), ..api.clone() };
     assert!(store.create_credential(&twin).await.is_err(), "a public part names one key");
     let tenant = Some(&bench.space.tenant);
@@ -50,7 +52,8 @@ pub async fn credentials_come_back_until_revoked(store: &dyn MetadataStore) {
     assert!(!store.revoke_credential(api.id, bench.now()).await.unwrap());
     assert!(!store.revoke_credential(Uuid::new_v4(), now).await.unwrap());
     let revoked = Credential { revoked_at: Some(now), ..api.clone() };
-    assert_eq!(store.find_credential(&api.lookup).await.unwrap(), Some(revoked));
+    assert_eq!(store.find_credential(&api.lookup).await.unwrap().as_ref(), Some(&revoked));
+    assert_eq!(store.credential(api.id).await.unwrap(), Some(revoked));
 }
 
 /// Both or neither; and a key that would have ended before is not kept alive by its grace. A secret is sealed

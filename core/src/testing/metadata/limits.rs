@@ -19,14 +19,19 @@ pub async fn what_is_said_of_a_tenant_comes_back(store: &dyn MetadataStore) {
         quota_objects: LimitSetting::At(i64::MAX.unsigned_abs()),
         ..Overrides::default()
     };
-    store.set_tenant_limits(tenant, &said, bench.now()).await.unwrap();
+    let default = Overrides::default();
+    assert!(store.set_tenant_limits(tenant, &default, &said, bench.now()).await.unwrap());
+    assert_eq!(store.tenant_limits(tenant).await.unwrap(), Some(said));
+    // Read before the change: it would take that back.
+    let late = Overrides { requests_per_second: LimitSetting::At(6), ..default };
+    assert!(!store.set_tenant_limits(tenant, &default, &late, bench.now()).await.unwrap());
     assert_eq!(store.tenant_limits(tenant).await.unwrap(), Some(said));
     let listed = async || {
         let all = store.list_tenant_limits().await.unwrap();
         all.into_iter().find(|(name, _)| name == tenant).map(|(_, said)| said)
     };
     assert_eq!(listed().await, Some(said));
-    store.set_tenant_limits(tenant, &Overrides::default(), bench.now()).await.unwrap();
+    assert!(store.set_tenant_limits(tenant, &said, &default, bench.now()).await.unwrap());
     assert_eq!(listed().await, None);
 }
 

@@ -23,9 +23,12 @@ async fn a_space_is_set_up_without_a_bucket() {
             "id": "old", "enabled": true,
             "filter": { "prefix": "logs/", "tags": { "a": "b" }, "larger_than": 1 },
             "expiration": { "date": "2027-01-01T00:00:00Z" },
-            "noncurrent_expiration": { "days": 7, "keep_newest": 3 },
-            "transitions": [{ "days": 1 }],
-            "noncurrent_transitions": [{ "days": 2 }],
+            "noncurrent_expiration": { "days": 70, "keep_newest": 3 },
+            "transitions": [{ "days": 30, "s3_class": "STANDARD_IA" }, { "days": 60 }],
+            "noncurrent_transitions": [{ "days": 2 }, { "days": 30, "s3_class": "STANDARD_IA" }],
+        }, {
+            "id": "old-form", "enabled": true, "filter": { "prefix": "tmp/", "old_form": true },
+            "abort_uploads_days": 7,
         }, {
             "id": "uploads", "enabled": false, "filter": {}, "abort_uploads_days": 7,
         }],
@@ -94,6 +97,12 @@ async fn what_breaks_a_rule_is_named_and_changes_nothing() {
             "invalid_lifecycle",
         ),
         ("lifecycle", json!({ "rules": [{ "id": "r", "colour": 1 }] }), "invalid_json"),
+        ("lifecycle", json!({ "rules": [{ "id": "r", "transitions": [{}] }] }), "invalid_lifecycle"),
+        (
+            "lifecycle",
+            json!({ "rules": [{ "id": "r", "transitions": [{ "days": 1, "s3_class": "GLACIER" }] }] }),
+            "invalid_s3_class",
+        ),
         ("cors", json!({ "rules": [] }), "invalid_cors"),
         ("tags", json!({ "aws:x": "y" }), "invalid_tags"),
         ("object-lock", json!({ "default": { "mode": "mild", "days": 1 } }), "invalid_mode"),

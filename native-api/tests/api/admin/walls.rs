@@ -9,7 +9,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use super::request;
-use crate::support::{Answer, Server};
+use crate::support::Server;
 
 /// What a call is tried on, fresh for every try: a bucket and a credential of `models/acme`.
 struct Fixture {
@@ -307,13 +307,6 @@ async fn fixture(server: &Server, operator: &str, number: usize) -> Fixture {
     Fixture { bucket, credential, namespace: "models", fresh: format!("fresh-{number}") }
 }
 
-/// An answer without what differs from request to request.
-fn shape(answer: &Answer) -> (u16, Vec<String>, Option<Value>) {
-    let mut headers: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
-    headers.sort();
-    (answer.status.as_u16(), headers, serde_json::from_slice(&answer.body).ok())
-}
-
 #[tokio::test]
 async fn every_call_of_administration_by_every_caller() {
     let server = Server::with(AuthMode::Required).await;
@@ -362,7 +355,7 @@ async fn every_call_of_administration_by_every_caller() {
                     assert_eq!(answer.json(404)["code"], row.hidden, "{context}");
                     if at < 7 {
                         let missing = server.send(call(&nowhere)).await;
-                        assert_eq!(shape(&answer), shape(&missing), "{context}: not as what does not exist");
+                        assert_eq!(answer.shape(), missing.shape(), "{context}: not as what does not exist");
                     }
                 }
                 // Who sees nothing of the tenant is shown nothing of it.

@@ -17,6 +17,9 @@ pub trait Credentials: Send + Sync + 'static {
     /// The key with this public part, revoked and expired ones too.
     async fn find_credential(&self, lookup: &str) -> Result<Option<Credential>, MetadataError>;
 
+    /// The key with this id, revoked and expired ones too.
+    async fn credential(&self, id: Uuid) -> Result<Option<Credential>, MetadataError>;
+
     /// All keys, oldest first; of one tenant, or of all.
     async fn list_credentials(&self, tenant: Option<&Tenant>) -> Result<Vec<Credential>, MetadataError>;
 

@@ -129,13 +129,14 @@ pub trait Spaces: Send + Sync + 'static {
     /// All tenants of whose limits something is said, by name.
     async fn list_tenant_limits(&self) -> Result<Vec<(Tenant, Overrides)>, MetadataError>;
 
-    /// Says this and nothing else about a tenant's limits.
+    /// Sets a tenant's limits to `said` if they still are `was`; a tenant without any has the defaults. Whether they were.
     async fn set_tenant_limits(
         &self,
         tenant: &Tenant,
-        overrides: &Overrides,
+        was: &Overrides,
+        said: &Overrides,
         now: Timestamp,
-    ) -> Result<(), MetadataError>;
+    ) -> Result<bool, MetadataError>;
 
     /// What a tenant keeps, from the maintained figures of its spaces.
     async fn holdings(&self, tenant: &Tenant) -> Result<Holdings, MetadataError>;

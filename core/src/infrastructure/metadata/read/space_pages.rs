@@ -1,7 +1,9 @@
 //! Pages of spaces, with the buckets that name them and their figures.
 
-use super::{rows, usage};
-use crate::application::ports::metadata::SpaceEntry;
+use std::collections::HashMap;
+
+use super::{rows, spaces, usage};
+use crate::application::ports::metadata::{SpaceEntry, SpaceRef};
 use crate::domain::address::{SpaceAddress, Tenant, after_prefix};
 use crate::domain::space::Space;
 use crate::infrastructure::metadata::session::database::Database;
@@ -38,12 +40,7 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn entry(db: &Database, address: &SpaceAddress) -> Result<Option<SpaceEntry>, Fault> {
-    let found = db
-        .read(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2"))
-        .bind(address.namespace.as_str())
-        .bind(address.tenant.as_str())
-        .find(rows::space)
-        .await?;
+    let found = spaces::space(db, &SpaceRef::Space(address.clone())).await?;
     Ok(fill(db, Some(&address.tenant), found.into_iter().collect()).await?.pop())
 }
 
@@ -69,17 +66,16 @@ async fn fill(db: &Database, tenant: Option<&Tenant>, spaces: Vec<Space>) -> Res
         .into_iter()
         .map(|space| SpaceEntry { space, buckets: Vec::new(), figures: Vec::new() })
         .collect();
-    let at = |entries: &[SpaceEntry], address: &SpaceAddress| {
-        entries.iter().position(|entry| entry.space.address == *address)
-    };
+    let addresses = entries.iter().map(|entry: &SpaceEntry| entry.space.address.clone());
+    let places: HashMap<SpaceAddress, usize> = addresses.zip(0..).collect();
     for (bucket, address) in named {
-        if let Some(at) = at(&entries, &address) {
-            entries[at].buckets.push(bucket);
+        if let Some(at) = places.get(&address) {
+            entries[*at].buckets.push(bucket);
         }
     }
     for one in figures {
-        if let Some(at) = at(&entries, &one.address) {
-            entries[at].figures.push(one);
+        if let Some(at) = places.get(&one.address) {
+            entries[*at].figures.push(one);
         }
     }
     Ok(entries)

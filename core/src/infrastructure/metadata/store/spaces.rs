@@ -140,8 +140,14 @@ impl Spaces for SqlMetadata {
         Ok(limits::list(&self.db).await?)
     }
 
-    async fn set_tenant_limits(&self, tenant: &Tenant, said: &Overrides, now: Timestamp) -> Answer<()> {
-        Ok(limits::set(&self.db, tenant, said, now).await?)
+    async fn set_tenant_limits(
+        &self,
+        tenant: &Tenant,
+        was: &Overrides,
+        said: &Overrides,
+        now: Timestamp,
+    ) -> Answer<bool> {
+        Ok(limits::set(&self.db, tenant, was, said, now).await?)
     }
 
     async fn holdings(&self, tenant: &Tenant) -> Answer<Holdings> {
@@ -165,6 +171,10 @@ impl Credentials for SqlMetadata {
 
     async fn find_credential(&self, lookup: &str) -> Answer<Option<Credential>> {
         Ok(credentials::find(&self.db, lookup).await?)
+    }
+
+    async fn credential(&self, id: Uuid) -> Answer<Option<Credential>> {
+        Ok(credentials::by_id(&self.db, id).await?)
     }
 
     async fn list_credentials(&self, tenant: Option<&Tenant>) -> Answer<Vec<Credential>> {

@@ -50,6 +50,10 @@ pub(crate) async fn find(db: &Database, lookup: &str) -> Result<Option<Credentia
     db.read(sql!(credential, " WHERE lookup = $1")).bind(lookup).find(rows::credential).await
 }
 
+pub(crate) async fn by_id(db: &Database, id: Uuid) -> Result<Option<Credential>, Fault> {
+    db.read(sql!(credential, " WHERE id = $1")).bind(id).find(rows::credential).await
+}
+
 pub(crate) async fn list(db: &Database, tenant: Option<&Tenant>) -> Result<Vec<Credential>, Fault> {
     match tenant {
         Some(tenant) => {

@@ -30,32 +30,47 @@ pub(crate) async fn list(db: &Database) -> Result<Vec<(Tenant, Overrides)>, Faul
 pub(crate) async fn set(
     db: &Database,
     tenant: &Tenant,
+    was: &Overrides,
     said: &Overrides,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     transaction!(db, |tx| {
-        tx.query(sql!(
-            "INSERT INTO tenant_limits (tenant, requests_per_second, concurrent_requests, \
-             upload_bytes_per_second, download_bytes_per_second, quota_bytes, quota_objects, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant) DO UPDATE SET \
-             requests_per_second = excluded.requests_per_second, \
-             concurrent_requests = excluded.concurrent_requests, \
-             upload_bytes_per_second = excluded.upload_bytes_per_second, \
-             download_bytes_per_second = excluded.download_bytes_per_second, \
-             quota_bytes = excluded.quota_bytes, quota_objects = excluded.quota_objects, \
-             updated_at = excluded.updated_at"
-        ))
-        .bind(tenant.as_str())
-        .bind(stored(said.requests_per_second)?)
-        .bind(stored(said.concurrent_requests)?)
-        .bind(stored(said.upload_bytes_per_second)?)
-        .bind(stored(said.download_bytes_per_second)?)
-        .bind(stored(said.quota_bytes)?)
-        .bind(stored(said.quota_objects)?)
-        .bind(now.millis())
-        .execute()
-        .await?;
+        hold(&mut tx, tenant, now).await?;
+        let there = tx.query(sql!(tenant_limits, " WHERE tenant = $1")).bind(tenant.as_str()).find(overrides);
+        let is_as_it_was = there.await?.unwrap_or_default() == *was;
+        if is_as_it_was {
+            tx.query(sql!(
+                "UPDATE tenant_limits SET requests_per_second = $2, concurrent_requests = $3, \
+                 upload_bytes_per_second = $4, download_bytes_per_second = $5, quota_bytes = $6, \
+                 quota_objects = $7, updated_at = $8 WHERE tenant = $1"
+            ))
+            .bind(tenant.as_str())
+            .bind(stored(said.requests_per_second)?)
+            .bind(stored(said.concurrent_requests)?)
+            .bind(stored(said.upload_bytes_per_second)?)
+            .bind(stored(said.download_bytes_per_second)?)
+            .bind(stored(said.quota_bytes)?)
+            .bind(stored(said.quota_objects)?)
+            .bind(now.millis())
+            .execute()
+            .await?;
+        }
+        is_as_it_was
     })
+}
+
+/// Locks a tenant's row, made if there is none, until the end of the transaction.
+async fn hold(tx: &mut Transaction, tenant: &Tenant, now: Timestamp) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO tenant_limits (tenant, updated_at) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING"
+    ))
+    .bind(tenant.as_str())
+    .bind(now.millis())
+    .execute()
+    .await?;
+    let held = tx.query(sql!("SELECT 1 FROM tenant_limits WHERE tenant = $1", for_update));
+    held.bind(tenant.as_str()).optional().await?;
+    Ok(())
 }
 
 /// NULL for the default, -1 for no limit.
@@ -110,17 +125,7 @@ impl Ledger {
         let mut ledger = HashMap::with_capacity(tenants.len());
         // In order, so that two transactions never wait for each other.
         for tenant in tenants {
-            tx.query(sql!(
-                "INSERT INTO tenant_limits (tenant, updated_at) VALUES ($1, $2) ON CONFLICT (tenant) DO NOTHING"
-            ))
-            .bind(tenant.as_str())
-            .bind(now.millis())
-            .execute()
-            .await?;
-            tx.query(sql!("SELECT 1 FROM tenant_limits WHERE tenant = $1", for_update))
-                .bind(tenant.as_str())
-                .optional()
-                .await?;
+            hold(tx, tenant, now).await?;
             let found = tx.query(sql!(holdings)).bind(tenant.as_str()).find(held).await?;
             ledger.insert(tenant.clone(), found.unwrap_or_default());
         }
