@@ -70,7 +70,7 @@ impl KeySetSource for PublishedJwks {
     }
 }
 
-/// An error and what caused it: "client error (Connect)" alone helps nobody.
+/// An error and what caused it: "client error (Connect)" alone does not name the fault.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (**error).source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")

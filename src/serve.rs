@@ -286,7 +286,7 @@ fn serve_fronts(
     if config.listen.s3_acls {
         tracing::warn!(
             "JUSTSTORAGE_S3_ACLS is on: buckets and objects whose owners make them public are read, and written to, \
-             by anybody who reaches the S3 address"
+             by every client that reaches the S3 address"
         );
     }
     let labels = Arc::<NamespaceLabels>::default();

@@ -58,7 +58,7 @@ impl Metrics {
         let handle = INSTALLED.get_or_init(|| {
             let recorder = builder().build_recorder();
             let handle = recorder.handle();
-            // An error says that somebody else's recorder counts already; ours then stays empty.
+            // An error says that another recorder is installed already; this one stays empty.
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::warn!("another metrics recorder is installed: /metrics will be empty");
             }

@@ -130,6 +130,12 @@ async fn s5cmd() {
     run("s5cmd.sh", "").await;
 }
 
+/// Its `anonymous` sets bucket policies.
+#[tokio::test]
+async fn mc() {
+    run("mc.sh", "").await;
+}
+
 #[tokio::test]
 async fn barman_cloud() {
     run("barman-cloud.sh", "").await;

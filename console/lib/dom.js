@@ -47,7 +47,7 @@ export function put(element, ...children) {
 // Controls, invisible marks and those that turn the direction of text, which can make one name look like another.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-/** Text from somebody else: hidden characters are shown as their code, and its direction stays its own. */
+/** Text of other users: hidden characters are shown as their code, and its direction stays its own. */
 export function foreign(text) {
   const shown = String(text).replace(HIDDEN, (hidden) => `‹${hidden.codePointAt(0).toString(16).padStart(4, "0")}›`);
   return h("bdi", {}, shown);

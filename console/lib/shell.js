@@ -1,4 +1,4 @@
-// Lines to paste into a shell. Whatever an uploader chose is quoted so that the shell takes it as it is.
+// Lines to paste into a shell. Text that an uploader chose is quoted, so that the shell takes it as it is.
 
 const PLAIN = /^[A-Za-z0-9_\/:=.,@%+-]+$/;
 

@@ -191,7 +191,7 @@ export function part(load) {
     const inside = place.contains(document.activeElement);
     put(place, content);
     place.setAttribute("aria-busy", "false");
-    // Whoever was in here with the keyboard stays here.
+    // The keyboard's focus stays in here.
     if (inside) place.focus({ preventScroll: true });
   };
   again();

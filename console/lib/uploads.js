@@ -70,7 +70,7 @@ export async function drop(item) {
   if (!item.upload) return;
   keep(item, null);
   await call("DELETE", path("uploads", item.upload), { tenant: item.tenant }).catch(() => {
-    // The server aborts uploads that nobody finishes by itself.
+    // The server aborts unfinished uploads by itself.
   });
 }
 
@@ -80,7 +80,7 @@ export function tidy() {
   changed();
 }
 
-/** Stops and forgets everything, also what could go on later: somebody else may sign in here. */
+/** Stops and forgets everything, also what could go on later: another user may sign in here. */
 export function forget() {
   for (const item of queue.filter((one) => one.state !== "done")) pause(item);
   queue.length = 0;

@@ -26,6 +26,6 @@ export function form(reason, enter) {
     field("API token or JSON web token", token, "It stays in this page, and is sent to this server only."),
     keep.element, errors, h("div", { class: "row end" }, send)),
     h("details", {}, h("summary", {}, "Where do I get a token?"),
-      h("p", {}, "Whoever runs this store makes one in a shell beside it:"),
+      h("p", {}, "The operator of this store makes one in a shell beside it:"),
       copyable("juststorage key create --kind api --tenant default --rights read,write,delete,admin")));
 }

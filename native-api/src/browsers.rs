@@ -1,6 +1,6 @@
-//! Keeps pages of other origins out where nobody proves who they are.
+//! Keeps pages of other origins out where callers need no credential.
 //!
-//! Without authentication, whoever reaches the address may do everything. A loopback address keeps other machines out,
+//! Without authentication, every caller that reaches the address may do everything. A loopback address keeps other machines out,
 //! but not the pages that a browser on this machine shows: every one of them can send requests to it. Three things tell
 //! such a request from one of a program or of our own page:
 //!
@@ -95,7 +95,7 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// Whether `origin` is this very server, as `host` names it. `null` is nobody's.
+/// Whether `origin` is this very server, as `host` names it. `null` never is.
 fn is_own(origin: &str, host: &str) -> bool {
     let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     bare.is_some_and(|bare| bare.eq_ignore_ascii_case(host))

@@ -1,7 +1,7 @@
 //! The console under `/console/`: static files of the folder `console/`, which the binary carries.
 //!
 //! The files are the whole of it: no build step, nothing from another host. They run under a strict policy, because the
-//! page shows names and metadata that anybody who may upload has chosen.
+//! page shows names and metadata that uploaders have chosen.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -58,7 +58,7 @@ const ASSETS: &[Asset] = assets! {
         "pages/versions.js";
 };
 
-/// `GET /` and `GET /console`: whoever opens the address in a browser gets the page.
+/// `GET /` and `GET /console`: a browser that opens the address gets the page.
 pub(crate) async fn enter() -> Redirect {
     Redirect::to(PREFIX)
 }

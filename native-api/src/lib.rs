@@ -6,7 +6,7 @@
 //! - `extract` reads addresses, headers, conditions, bodies and the caller.
 //! - `handlers` call the store: one file for each kind of resource.
 //! - `admin` has the calls of administration, one file for each concern.
-//! - `browsers` keeps pages of other origins out where nobody proves who they are.
+//! - `browsers` keeps pages of other origins out where callers need no credential.
 //! - `console` serves the page under `/console/`.
 //! - `render` writes headers and JSON.
 //! - `problem` has the one mapping of errors to answers.
@@ -76,12 +76,12 @@ pub struct Surface {
     pub admin: bool,
     /// Whether `/metrics` asks for no credential: who reaches the address may read them.
     pub open_metrics: bool,
-    /// Whether pages of other origins are kept out: the address is a loopback one, and nobody proves who they are.
+    /// Whether pages of other origins are kept out: the address is a loopback one, and callers need no credential.
     pub guarded: bool,
 }
 
 impl Surface {
-    /// Every call, metrics for whoever may read them, and no guard.
+    /// Every call, metrics for callers that may read them, and no guard.
     pub const WHOLE: Self = Self { admin: true, open_metrics: false, guarded: false };
 }
 

@@ -26,7 +26,7 @@ pub(crate) const META_PREFIX: &str = "x-meta-";
 /// The default media type of an object.
 const OCTET_STREAM: &str = "application/octet-stream";
 
-/// The console is served from the same origin as objects, whose bytes anybody who may write has chosen: a document among
+/// The console is served from the same origin as objects, whose bytes a writer has chosen: a document among
 /// them gets an origin of its own, without scripts, so that it can neither call the API as the reader nor see a token.
 const SANDBOX: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 

@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// Two bodies of 256 MiB that nobody wants are read at one pace, and a short one at once.
+    /// Two unwanted bodies of 256 MiB are read at one pace, and a short one at once.
     #[tokio::test(start_paused = true)]
     async fn what_nobody_wants_is_read_at_a_pace() {
         let unwanted = Unwanted::new();

@@ -1,7 +1,7 @@
 //! Where a request comes from, as bucket policies ask for it.
 //!
-//! A proxy in front hides its clients, and says of them what it knows in headers that anybody can write. They count if
-//! the proxy is one that the operator trusts. From anybody else they make the client's address unknown: what a policy
+//! A proxy in front hides its clients, and says of them what it knows in headers that every client can write. They count if
+//! the proxy is one that the operator trusts. From other peers they make the client's address unknown: what a policy
 //! makes hang on it is then denied, and never granted to a proxy's address by mistake.
 
 use std::net::IpAddr;
@@ -50,7 +50,7 @@ impl Proxies {
     }
 
     /// The last hop that is no trusted proxy: each adds the one it talks with behind what it was sent. What is in front
-    /// of that hop anybody may have written.
+    /// of that hop a client may have written.
     fn client(&self, peer: IpAddr, hops: &[&str]) -> Option<IpAddr> {
         let mut client = peer;
         for hop in hops.iter().rev() {

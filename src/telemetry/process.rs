@@ -1,4 +1,4 @@
-//! Metrics of the process itself, read from `/proc` when somebody asks.
+//! Metrics of the process itself, read from `/proc` for each scrape.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

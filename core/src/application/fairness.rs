@@ -63,7 +63,7 @@ struct Round {
     waiting: HashMap<Holder, VecDeque<(usize, oneshot::Sender<Held>)>>,
     /// Who asked last, and when.
     last: Option<(Holder, Instant)>,
-    /// When anybody else asked last.
+    /// When another holder asked last.
     other_at: Option<Instant>,
 }
 
@@ -140,7 +140,7 @@ impl Round {
         }
     }
 
-    /// Who is next, if anybody is whose amount is free. It counts as taken.
+    /// The next waiting holder whose amount is free, if there is one. It counts as taken.
     fn next(&mut self, shares: &Shares, now: Instant) -> Option<(Holder, usize, oneshot::Sender<Held>)> {
         for _ in 0..self.next.len() {
             let holder = self.next.pop_front()?;
@@ -205,7 +205,7 @@ impl Pool {
             wait
         };
         metrics::awaited(self.0.shares.name);
-        // Look again: a share may have grown without anybody being told.
+        // Look again: a share may have grown without waking its waiters.
         self.hand_out();
         let held = match self.0.shares.patience {
             None => wait.await,

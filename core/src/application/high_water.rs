@@ -1,7 +1,6 @@
 //! How many commits are known to be durable, noted beside the segments and outside the database.
 //!
-//! The database counts its transactions of each server. After a commit, and before anybody asks, the count is noted in
-//! the hot tier. A note is therefore never ahead of the database it was made for: a database that counts less than the
+//! The database counts its transactions of each server. A task beside the commits notes the count in the hot tier. A note is therefore never ahead of the database it was made for: a database that counts less than the
 //! note says has lost commits, be it an older backup, or a log whose tail was lost. What its recovery then finds in the
 //! tiers and does not know may be acknowledged. See `docs/decisions/0015-high-water-mark.md`.
 

@@ -75,7 +75,7 @@ pub(crate) enum Direction {
 }
 
 impl TenantLimits {
-    /// No limits for anybody: for commands, and for tests of other things.
+    /// No limits for any tenant: for commands, and for tests of other things.
     pub fn none() -> Self {
         Self(None)
     }

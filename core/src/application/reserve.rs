@@ -335,7 +335,7 @@ mod tests {
         }
         drop(reserve.take(StorageClass::Cold, 1 << 20).await.expect("another file system"));
 
-        // Half is written, and the database's log has grown by 1 MiB, which nobody had asked for.
+        // Half is written, and the database's log has grown by 1 MiB, which no upload had asked for.
         volume.0.store(54 << 20, Ordering::Relaxed);
         drop(taken);
         assert!(reserve.take(StorageClass::Hot, (4 << 20) + 1).await.is_err());

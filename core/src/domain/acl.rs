@@ -71,7 +71,7 @@ impl CannedAcl {
         Self::ALL.into_iter().find(|acl| acl.code() == Some(code))
     }
 
-    /// Whether it grants anything to anybody but the owner.
+    /// Whether it grants anything to others than the owner.
     pub fn is_shared(self) -> bool {
         self != Self::Private
     }

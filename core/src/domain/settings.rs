@@ -176,7 +176,7 @@ fn validate_tags(tags: &Tags) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// What an owner declared in place of the default. Neither gives anybody anything: it only takes away what ACLs and
+/// What an owner declared in place of the default. Neither grants anything: it only takes away what ACLs and
 /// policies grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

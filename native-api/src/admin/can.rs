@@ -73,7 +73,7 @@ pub(crate) struct SpaceBody {
 /// Explain a decision
 ///
 /// Whether a principal may do an action on a resource, and what decides it: rights, the bucket's policy, or an ACL. About
-/// itself everybody may ask, about others whoever administers both the space and the credential. Object lock, quotas and
+/// itself every caller may ask; about others, an administrator of both the space and the credential. Object lock, quotas and
 /// request limits are no part of it.
 #[utoipa::path(
     get,

@@ -50,7 +50,7 @@ impl Call {
         parse(&bytes)
     }
 
-    /// The JSON body of an authenticated call, as it was sent. It is read by whoever knows what it should be.
+    /// The JSON body of an authenticated call, as it was sent. The handler parses it, since it knows the type.
     pub(crate) async fn json_text(
         &self,
         api: &NativeApi,

@@ -1,5 +1,5 @@
 //! Signatures of POST forms: version 4, and version 2 where the operator allows it. What is signed is the
-//! policy, as it was sent. A signed form may be sent by anybody until its policy expires.
+//! policy, as it was sent. Every client may send a signed form until its policy expires.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +17,7 @@ use crate::wire::signatures::mac;
 /// Finds a field by its name in lower case.
 pub(crate) type Field<'f> = &'f (dyn Fn(&str) -> Option<&'f str> + Sync);
 
-/// Whether the form claims to come from somebody: whatever belongs to a proof has to be one then.
+/// Whether the form claims an identity: then its fields must prove it.
 pub(crate) fn proves(field: Field<'_>) -> bool {
     const PROOF: [&str; 7] = [
         "policy",

@@ -111,8 +111,8 @@ impl Access {
         Self { jwt: Some(Arc::new(JwtVerifier::new(keys, rules))), ..self }
     }
 
-    /// Lets JSON web tokens in, signed with a key of a set that [`Self::follow_key_set`] fetches. Until it has, nobody
-    /// can tell whether a token is good, and requests with one are told to try again.
+    /// Lets JSON web tokens in, signed with a key of a set that [`Self::follow_key_set`] fetches. Until it has, a
+    /// token cannot be judged, and requests with one are told to try again.
     #[must_use]
     pub fn with_published_jwt_keys(self, pace: KeySetPace, rules: JwtRules) -> Self {
         Self { jwt: Some(Arc::new(JwtVerifier::of_published(pace, rules))), ..self }

@@ -51,7 +51,7 @@ const fn edged(first: u8, middle: u8, last: u8) -> [u8; POINT_BYTES] {
     bytes
 }
 
-/// Whether an Ed25519 key is one that anybody can sign for. The highest bit is the sign of x.
+/// Whether signatures for an Ed25519 key can be made without its secret. The highest bit is the sign of x.
 fn is_weak(key: &[u8]) -> bool {
     SMALL_ORDER.iter().any(|weak| {
         key.split_last()
@@ -178,7 +178,7 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     jwk.common.key_algorithm.is_none_or(|named| named == algorithm.into()).then_some(algorithm)
 }
 
-/// `key`, unless it is too short or one that anybody can sign for.
+/// `key`, unless it is too short, or signatures for it can be made without its secret.
 fn strong(algorithm: Algorithm, key: DecodingKey) -> Option<DecodingKey> {
     match (algorithm, key.kind()) {
         (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {

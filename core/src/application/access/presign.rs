@@ -1,7 +1,7 @@
 //! Signed URLs of the native API: one call on one object, for any holder of the URL, until it ends.
 //!
 //! What a URL allows is in it, signed with a key that derives from the master key, so that every replica
-//! checks it without asking anybody. What it was made with is in it too: once its maker's key is revoked, has
+//! checks it without a lookup elsewhere. What it was made with is in it too: once its maker's key is revoked, has
 //! expired or may no longer do it, neither may the URL.
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! names a key that is not in it, so that tokens of a key that was just made are let in.
 //!
 //! One task fetches. A request that wants newer keys asks that task and waits for it no longer than a fetch may take.
-//! Requests cannot make it fetch oftener than the pace allows, as anybody can send a token that names a made-up key.
+//! Requests cannot make it fetch oftener than the pace allows, since every client can send a token that names a made-up key.
 
 use std::convert::Infallible;
 use std::time::Duration;

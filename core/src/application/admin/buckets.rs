@@ -1,4 +1,4 @@
-//! Buckets, as whoever administers their spaces makes, lists and removes them.
+//! Buckets, as the administrators of their spaces make, list and remove them.
 
 use super::{Admin, allow};
 use crate::access::administer::{Scope, as_administrator};
@@ -66,7 +66,7 @@ impl Admin {
     }
 }
 
-/// `who` as one who reads names and figures: whoever may read objects, and whoever administers.
+/// `who` as a reader of names and figures: its right is `read`, `admin` or `operator`.
 pub(super) fn reader(who: &Principal) -> Result<Principal> {
     let who = as_administrator(who);
     if who.rights.has(Right::Read) { Ok(who) } else { Err(authorize::refuse(Right::Read)) }

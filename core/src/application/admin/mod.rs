@@ -115,7 +115,7 @@ impl Admin {
         })
     }
 
-    /// Lets `who` read the metrics of the process, or nobody.
+    /// Refuses unless `who` may read the metrics of the process.
     pub fn allow_metrics(&self, who: &Principal) -> Result<()> {
         may_measure(who).map_err(|denied| answer(denied, Error::Forbidden(Right::Metrics)))
     }

@@ -39,7 +39,7 @@ impl SpaceChange {
     /// The action that a policy can deny.
     fn action(&self) -> Action {
         match self {
-            // The class of new objects is nobody's but the owner's, as their versions are.
+            // The class of new objects is decided like versioning: both are the owner's.
             Self::Versioning(_) | Self::DefaultClass(_) => Action::PutBucketVersioning,
             Self::Set(setting) => setting.kind().set_by(),
             Self::Policy(_) => Action::PutBucketPolicy,

@@ -1,4 +1,4 @@
-//! What the workers of this process are doing, for whoever looks; and a bell for each of them.
+//! The state of the workers of this process, for the admin API; and a bell that wakes each of them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

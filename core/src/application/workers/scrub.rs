@@ -1,4 +1,4 @@
-//! The scrubber. A disk may lose a bit of what it holds and say nothing until somebody reads it, which for most
+//! The scrubber. A disk may lose a bit of what it holds and say nothing until it is read, which for most
 //! objects of a store is never. Of 1.5 million drives that were watched, two in three hundred of the near-line
 //! ones did so within 17 months ("An Analysis of Data Corruption in the Storage Stack", FAST 2008). Found early the bytes
 //! are still to be had: from a replica under the tier, from a backup, from the client that uploaded them. So every leaf

@@ -80,7 +80,7 @@ impl Directory {
         let mut path = self.root.clone();
         let Some((last, above)) = names.split_last() else { return Ok(()) };
         for name in above {
-            // What is above was durable when the tier was opened, unless somebody removed it since.
+            // What is above was durable when the tier was opened, unless it was removed since.
             at = match durable::open_directory_in(&at, name) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     durable::create_directory_in(&at, &path, name)?

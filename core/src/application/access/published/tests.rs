@@ -112,7 +112,7 @@ async fn a_key_that_is_new_is_fetched_once_for_everybody_who_names_it() {
     assert_eq!(provider.asked(), 2);
 }
 
-/// Anybody can send a token that names a key: that must not become a stream of requests at the provider, and those who
+/// Every client can send a token that names a key: that must not become a stream of requests at the provider, and those who
 /// send it do not wait.
 #[tokio::test(start_paused = true)]
 async fn made_up_keys_do_not_make_it_ask_oftener() {
@@ -122,7 +122,7 @@ async fn made_up_keys_do_not_make_it_ask_oftener() {
         assert!(verifier.verify(&token(&format!("made-up-{number}")), NOW).await.is_err());
     }
     assert_eq!((provider.asked(), begun.elapsed()), (1, Duration::ZERO));
-    // For an hour, a token with a key that nobody has, every second.
+    // For an hour, a token with an unknown key, every second.
     for number in 0..3600 {
         let unknown = token(&format!("unknown-{number}"));
         assert!(verifier.verify(&unknown, NOW).await.is_err());

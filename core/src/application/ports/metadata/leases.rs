@@ -19,7 +19,7 @@ pub trait Leases: Send + Sync + 'static {
 
     /// The time that leases and the words of writers go by. Where machines share the database it is the database's clock,
     /// so that theirs need not agree; otherwise it is `own`, the caller's. Read just before the call that it is passed to: it may only
-    /// be earlier than that call, which takes nothing from anybody too soon.
+    /// be earlier than that call, so that no lease is taken too soon.
     async fn lease_time(&self, own: Timestamp) -> Result<Timestamp, MetadataError>;
 
     /// Takes or renews the lease `name` for `holder` until `until`, unless another holds it at `now`.

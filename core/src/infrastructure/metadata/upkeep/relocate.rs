@@ -98,9 +98,9 @@ async fn point(
     Ok(true)
 }
 
-/// Holds a leaf and the composites it is part of. Whoever makes an object of one of these, or changes such an object's
+/// Holds a leaf and the composites it is part of. A transaction that makes an object of one of these, or changes such an object's
 /// class, holds its blob while comparing the class with the tier: so either that one sees the new tier, or we see the
-/// object. Otherwise neither would, and the leaf would stay where nobody asks for it.
+/// object. Otherwise neither would, and the leaf would stay on the wrong tier.
 async fn hold_referred(tx: &mut Transaction, leaf: BlobId) -> Result<(), Fault> {
     if tx.sees_only_its_own() {
         return Ok(());
