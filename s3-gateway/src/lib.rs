@@ -19,6 +19,7 @@ mod operations;
 mod ops;
 mod post;
 mod preflight;
+mod probe;
 mod query;
 mod route;
 mod service;

@@ -32,6 +32,7 @@ use crate::location::Locations;
 use crate::operations::{BodyKind, Criteria, Level};
 use crate::post::{self, Forms};
 use crate::preflight::BrowserRequest;
+use crate::probe;
 use crate::query::query_pairs;
 use crate::route::Routes;
 use crate::wire::bounded::{self, Bounded};
@@ -170,6 +171,9 @@ impl S3Gateway {
             region: &self.forms.api.region,
             asked: &repeated,
         };
+        if let Some(probe) = probe::asked(&method, &uri, request.headers(), bucket.as_deref()) {
+            return finish(&method, Ok(probe::answer(probe, &self.store).await), &context);
+        }
         let asked = BrowserRequest::new(&method, request.headers(), bucket);
         let response = if method == Method::OPTIONS {
             asked.preflight(&self.store).await

@@ -272,7 +272,11 @@ impl Observation {
             };
         }
         // Probes and scrapes come every few seconds for ever.
-        if self.front == Front::Native && matches!(self.path.as_str(), "/health" | "/ready" | "/metrics") {
+        let is_probe = match self.front {
+            Front::Native => matches!(self.path.as_str(), "/health" | "/ready" | "/metrics"),
+            Front::S3 => self.notes.noted().operation == Some("Health"),
+        };
+        if is_probe {
             line!(debug);
         } else {
             line!(info);

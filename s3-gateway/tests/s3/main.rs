@@ -18,6 +18,7 @@ mod listing;
 mod multipart;
 mod objects;
 mod policies;
+mod probes;
 mod protocol;
 mod queries;
 mod server;
