@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use juststorage_core::domain::address::{BucketName, Namespace, Tenant};
 use juststorage_core::domain::limits::LimitSetting;
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
@@ -23,8 +23,7 @@ Examples:
 
 Settings: a flag wins over the environment, which wins over the TOML file, which
 wins over the default. In the file a setting is called as its flag, with
-underscores: data_dir = \"/srv/store\". `-h` shows the settings needed most,
-`--help` all of them.
+underscores: data_dir = \"/srv/store\". `juststorage help settings` lists them all.
 
 Exit codes: 0 done; 1 the answer is no (a finding, no such key, the bucket is
 not empty); 2 the command line or a setting is wrong; 3 the work could not be
@@ -35,7 +34,13 @@ database, tiers and master key that do not belong together).";
 ///
 /// Without a command it serves: a native API and an S3 front over the same objects.
 #[derive(Parser)]
-#[command(name = "juststorage", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(
+    name = "juststorage",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// What to do [default: serve]
     #[command(subcommand)]
@@ -52,6 +57,53 @@ pub struct Cli {
     /// The settings.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// Settings that every command's help shows: where the store is.
+const SHOWN: [&str; 4] = ["data_dir", "database_url", "url", "log"];
+
+impl Cli {
+    /// The command line's definition for people: the help of each command shows the settings needed most.
+    pub fn brief() -> clap::Command {
+        Self::command().mut_args(|argument| {
+            let hidden = is_setting(&argument) && !SHOWN.contains(&argument.get_id().as_str());
+            argument.hide(hidden)
+        })
+    }
+
+    /// Reads the command line of this process; ends it where that is wrong or asks for help.
+    pub fn read() -> Self {
+        let matches = Self::brief().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The help of the command that `topic` names, or the list of all settings.
+    pub fn help(topic: &[String]) -> Result<String, String> {
+        if topic.len() == 1 && topic[0] == "settings" {
+            let settings = Self::command();
+            let settings = settings.get_arguments().filter(|argument| is_setting(argument)).cloned();
+            let mut page = clap::Command::new("settings")
+                .max_term_width(100)
+                .disable_help_flag(true)
+                .help_template("{before-help}{all-args}{after-help}")
+                .args(settings.map(|argument| argument.hide_short_help(false)));
+            return Ok(page.render_long_help().to_string());
+        }
+        let mut command = Self::brief();
+        // What the parser does of its own: flags of all commands go to each.
+        command.build();
+        let mut found = &mut command;
+        for name in topic {
+            found = found
+                .find_subcommand_mut(name)
+                .ok_or_else(|| format!("there is no command {name:?}: see `juststorage --help`"))?;
+        }
+        Ok(found.render_long_help().to_string())
+    }
+}
+
+fn is_setting(argument: &clap::Arg) -> bool {
+    argument.get_help_heading() == Some("Settings")
 }
 
 /// What to do.
@@ -116,11 +168,30 @@ pub enum Command {
     /// Create, list and delete buckets, the S3 names of spaces
     #[command(subcommand)]
     Bucket(BucketCommand),
+    /// Show and change what is set on a space: versioning, class, lifecycle, policy and more
+    #[command(subcommand)]
+    Space(SpaceCommand),
+    /// Make what the bootstrap file declares and the store does not have. May run beside a server
+    ///
+    /// `serve` does this at its start. What differs is shown and left as it is.
+    Bootstrap {
+        /// Change nothing; exit code 1 unless the store is as the file says
+        #[arg(long, conflicts_with = "apply")]
+        check: bool,
+        /// Also change what differs to what the file says; exit code 1 if something cannot be changed
+        #[arg(long)]
+        apply: bool,
+    },
     /// Ask the server on this machine whether it lives; exit code 1 if not. For health checks of containers
     Health {
         /// Ask whether it is ready to serve
         #[arg(long)]
         ready: bool,
+    },
+    /// Show the help of a command, or all settings (`help settings`)
+    Help {
+        /// The command, or `settings`
+        topic: Vec<String>,
     },
     /// Print the version, and the commit that this program was built from
     Version,
@@ -146,6 +217,7 @@ pub enum BackupCommand {
     /// End a hold, after the tiers are copied
     End {
         /// The backup's id, as `backup begin` printed it [default: the only one]
+        #[arg(value_parser = id)]
         id: Option<Uuid>,
         /// End all of them
         #[arg(long, conflicts_with = "id")]
@@ -173,7 +245,7 @@ pub enum StuckCommand {
     /// object names. With it they are garbage, whose file goes once the retention has passed.
     GiveUp {
         /// The segment's id
-        #[arg(required_unless_present = "all")]
+        #[arg(required_unless_present = "all", value_parser = id)]
         segment: Option<Uuid>,
         /// All kept segments
         #[arg(long, conflicts_with = "segment")]
@@ -201,11 +273,13 @@ pub enum KeyCommand {
     /// Revoke a credential, within a second on every server of the store
     Revoke {
         /// The credential's id, as `key create` and `key list` show it
+        #[arg(value_parser = id)]
         id: Uuid,
     },
     /// Replace a credential by a new one with the same rights, and print its secret
     Rotate {
         /// The id of the credential that ends
+        #[arg(value_parser = id)]
         id: Uuid,
         /// How long the old credential stays valid: a number and s, m, h or d [default: it ends at once]
         #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
@@ -298,12 +372,83 @@ pub struct LimitsSet {
     pub objects: Option<LimitSetting>,
 }
 
+fn id(text: &str) -> Result<Uuid, String> {
+    let refused =
+        || "must be an id as the list shows it, such as 0199b3c8-7c1f-7000-8000-5d1f0c9a3e21".to_owned();
+    text.parse().map_err(|_| refused())
+}
+
 fn limit(text: &str) -> Result<LimitSetting, String> {
     match text {
         "default" => Ok(LimitSetting::Default),
         "unlimited" => Ok(LimitSetting::Unlimited),
         amount => Ok(LimitSetting::At(amount::parse(amount)?)),
     }
+}
+
+/// Spaces.
+#[derive(Subcommand)]
+pub enum SpaceCommand {
+    /// Show what is set on a space
+    Get {
+        /// Which space.
+        #[command(flatten)]
+        space: SpaceNamed,
+    },
+    /// Set what is named, and leave the rest. A space that does not exist is made
+    ///
+    /// A document is JSON as the admin API has it (docs/admin.md), or the file that has it, or `none` to remove it.
+    #[command(after_help = "Examples:
+  juststorage space set --bucket demo --versioning enabled
+  juststorage space set --bucket demo --lifecycle '{\"rules\": [{\"id\": \"old\", \"expiration\": {\"days\": 30}}]}'
+  juststorage space set --namespace models --tenant acme --default-class cold --tags none")]
+    Set(Box<SpaceSet>),
+}
+
+/// Which space.
+#[derive(Args)]
+pub struct SpaceNamed {
+    /// A bucket that names it
+    #[arg(long, value_parser = BucketName::new, required_unless_present = "namespace", conflicts_with_all = ["namespace", "tenant"])]
+    pub bucket: Option<BucketName>,
+    /// Its namespace
+    #[arg(long, value_parser = Namespace::new)]
+    pub namespace: Option<Namespace>,
+    /// Its tenant [default: default]
+    #[arg(long, value_parser = Tenant::new)]
+    pub tenant: Option<Tenant>,
+}
+
+/// What is set on a space.
+#[derive(Args)]
+pub struct SpaceSet {
+    /// Which space.
+    #[command(flatten)]
+    pub space: SpaceNamed,
+    /// Whether keys keep versions: enabled, suspended or off
+    #[arg(long, value_name = "STATUS")]
+    pub versioning: Option<String>,
+    /// Storage class of an object whose writer names none: hot or cold
+    #[arg(long, value_name = "CLASS")]
+    pub default_class: Option<String>,
+    /// Lifecycle rules
+    #[arg(long, value_name = "DOCUMENT")]
+    pub lifecycle: Option<String>,
+    /// Rules for pages of other origins
+    #[arg(long, value_name = "DOCUMENT")]
+    pub cors: Option<String>,
+    /// Tags of the space, such as {"team": "search"}
+    #[arg(long, value_name = "DOCUMENT")]
+    pub tags: Option<String>,
+    /// Versions can be locked, for good; and what new ones get
+    #[arg(long, value_name = "DOCUMENT")]
+    pub object_lock: Option<String>,
+    /// Policy of the bucket that its resources name
+    #[arg(long, value_name = "DOCUMENT")]
+    pub policy: Option<String>,
+    /// What is blocked of public access
+    #[arg(long, value_name = "DOCUMENT")]
+    pub public_access: Option<String>,
 }
 
 /// Buckets.
@@ -339,13 +484,39 @@ pub enum BucketCommand {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_no_id_is_answered_with_what_an_id_is() {
+        for line in [["juststorage", "key", "revoke", "nope"], ["juststorage", "key", "rotate", "nope"]] {
+            let said = Cli::try_parse_from(line).err().unwrap().to_string();
+            assert!(said.contains("must be an id as the list shows it") && !said.contains("UUID"), "{said}");
+        }
+    }
+
+    #[test]
+    fn help_is_short_and_all_settings_are_a_page() {
+        let mut all = Cli::brief();
+        all.build();
+        let names: Vec<_> = all.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        for name in names {
+            let help = Cli::help(std::slice::from_ref(&name)).unwrap();
+            let own = help.lines().filter(|line| !line.trim().is_empty()).count();
+            assert!(own < 60, "{name}: {own} lines\n{help}");
+            assert!(!help.contains("--jwt-secret"), "{name}: {help}");
+        }
+        let page = Cli::help(&["settings".to_owned()]).unwrap();
+        for argument in Cli::command().get_arguments().filter(|argument| is_setting(argument)) {
+            let variable = argument.get_env().unwrap().to_str().unwrap();
+            assert!(page.contains(variable), "{variable}\n{page}");
+        }
+        assert!(Cli::help(&["key".to_owned(), "create".to_owned()]).unwrap().contains("--namespace"));
+        assert!(Cli::help(&["defragment".to_owned()]).is_err());
     }
 
     #[test]
@@ -366,6 +537,9 @@ mod tests {
             vec!["juststorage", "key", "create", "--kind", "api", "--tenant", "a", "--rights", "fly"],
             vec!["juststorage", "key", "create", "--kind", "api", "--tenant", "a", "--expires", "soon"],
             vec!["juststorage", "key", "revoke", "42"],
+            vec!["juststorage", "space", "get"],
+            vec!["juststorage", "space", "get", "--bucket", "demo", "--namespace", "demo"],
+            vec!["juststorage", "bootstrap", "--check", "--apply"],
         ] {
             assert!(Cli::try_parse_from(&line).is_err(), "{line:?}");
         }

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+pub mod bootstrap;
 pub mod cli;
 pub mod commands;
 pub mod compose;
@@ -12,6 +13,7 @@ pub mod config;
 pub mod data_dir;
 pub mod descriptors;
 pub mod exit_error;
+pub mod home;
 pub mod http;
 pub mod jwks;
 pub mod master_key;

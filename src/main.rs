@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use juststorage::{cli::Cli, commands};
 
 /// Requests allocate many small objects, and chunks of a fixed size. With this allocator a small GET takes about a
@@ -17,7 +16,7 @@ const WAITING_THREADS_PER_CORE: usize = 16;
 const WAITING_THREADS_MIN: usize = 32;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let json = cli.json;
     let waiting = (juststorage_core::cores() * WAITING_THREADS_PER_CORE).max(WAITING_THREADS_MIN);
     let runtime =

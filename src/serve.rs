@@ -13,7 +13,6 @@ use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{Heartbeat, Supervisor, TakeOver, Worker as _, WorkerSetup};
-use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::identity::Purpose;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::lifecycle::Day;
@@ -22,12 +21,14 @@ use juststorage_s3_gateway::Gateway;
 use tokio_util::sync::CancellationToken;
 
 use crate::Endpoints;
+use crate::bootstrap::Bootstrap;
 use crate::compose::Parts;
 use crate::config::names;
 use crate::config::{Config, ConfigError, JwtConfig, JwtSource, LimitsConfig, TlsConfig};
 use crate::data_dir::{DataDir, Held};
 use crate::descriptors::Descriptors;
 use crate::exit_error::ExitError;
+pub use crate::home::{HOME_TENANT, home_tenant};
 use crate::http::{
     Connections, Front, Listener, NamespaceLabels, Observe, Observing, Patience, Proxies, Server, Times, Tls,
 };
@@ -37,9 +38,6 @@ use crate::telemetry::Metrics;
 use crate::version;
 use crate::watch::{self, Watch};
 use crate::writer;
-
-/// The tenant of the root credential, and of requests that name none while authentication is disabled.
-pub const HOME_TENANT: &str = "default";
 
 /// Interval at which recorded values are merged into histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -68,6 +66,7 @@ pub struct Running {
 pub async fn start(config: Config) -> Result<Running, ExitError> {
     let metrics = Metrics::install();
     let descriptors = Descriptors::raise();
+    let bootstrap = config.bootstrap.as_deref().map(Bootstrap::load).transpose()?;
     let data_dir = DataDir::make(&config.storage.data_dir)?;
     let held = data_dir.hold()?;
     data_dir.tidy()?;
@@ -135,6 +134,9 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     let admin_api = Admin::new(store.clone(), access.clone())
         .with_workers(supervisor.board(), writer)
         .with_reserve(parts.reserve.clone());
+    if let Some(bootstrap) = bootstrap {
+        bootstrap.begin(&admin_api).await?;
+    }
     let listeners = Listeners { native, admin, s3 };
     let servers = serve_fronts(&config, store, access, admin_api, metrics, listeners)?;
     tracing::info!(
@@ -143,6 +145,7 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
         admin = endpoints.admin.map(|address| config.listen.native_url(address)),
         database = %config.storage.database,
         data = %config.storage.data_dir.display(),
+        listens = %format_args!("{} {}", endpoints.native, endpoints.s3),
         auth = ?config.access.mode,
         version = env!("CARGO_PKG_VERSION"),
         "serving"
@@ -209,11 +212,6 @@ async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result
             Ok(access)
         }
     }
-}
-
-/// [`HOME_TENANT`] as a tenant.
-pub fn home_tenant() -> Result<Tenant, ExitError> {
-    Tenant::new(HOME_TENANT).map_err(|invalid| ExitError::Unable(invalid.to_string()))
 }
 
 fn take_over(parts: &Parts) -> TakeOver {

@@ -40,7 +40,8 @@ async fn run(document: &str) {
         .replace("127.0.0.1:9000", &address(server.s3_url()));
 
     let directory = tempfile::tempdir().unwrap();
-    let output = tokio::task::spawn_blocking(move || shell(&script, directory.path())).await.unwrap();
+    let data = server.data().to_owned();
+    let output = tokio::task::spawn_blocking(move || shell(&script, directory.path(), &data)).await.unwrap();
     let (printed, errors) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{document}: {}\n{printed}\n{errors}", output.status);
@@ -70,12 +71,13 @@ fn session(blocks: &[Block]) -> String {
     })
 }
 
-fn shell(script: &str, directory: &Path) -> std::process::Output {
+fn shell(script: &str, directory: &Path, data: &Path) -> std::process::Output {
     Command::new("bash")
         .args(["-euo", "pipefail", "-c", script])
         .current_dir(directory)
         .stdin(Stdio::null())
         .env("PATH", path())
+        .env("JUSTSTORAGE_DATA_DIR", data)
         // The developer's own configuration and proxies are no part of the test.
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
@@ -86,7 +88,7 @@ fn shell(script: &str, directory: &Path) -> std::process::Output {
         .unwrap()
 }
 
-/// Where curl, `aws` and a Python with boto3 are; they are installed if they are missing.
+/// Where curl, `aws`, the program and a Python with boto3 are; they are installed if they are missing.
 fn path() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
@@ -99,7 +101,9 @@ fn path() -> &'static str {
         let python = PathBuf::from(python::interpreter());
         let cache = PathBuf::from(std::env::var("HOME").unwrap()).join(".cache/juststorage/bin");
         let python = python.parent().expect("a path to an interpreter");
-        format!("{}:{}:{}", python.display(), cache.display(), std::env::var("PATH").unwrap())
+        let program = binary::path().parent().expect("a path to the program");
+        let places = [python, cache.as_path(), program].map(|place| place.display().to_string()).join(":");
+        format!("{places}:{}", std::env::var("PATH").unwrap())
     })
 }
 

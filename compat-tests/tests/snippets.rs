@@ -81,12 +81,12 @@ async fn what_an_s3_key_prints_works() {
     let said = printed.shell("aws", home);
     assert!(said.lines().last().unwrap().ends_with(" 6 hello.txt"), "{said}");
     let said = printed.shell("curl", home);
-    assert!(said.contains("<Name>demo</Name>"), "{said}");
+    assert!(said.contains("<Name>acme-demo</Name>"), "{said}");
     let use_it = "print([bucket['Name'] for bucket in s3.list_buckets()['Buckets']])";
     let said = run(&python::interpreter(), &format!("{}\n{use_it}", printed.part("boto3")), home);
-    assert_eq!(said.trim(), "['demo']");
+    assert_eq!(said.trim(), "['acme-demo']");
     let file = ".config/rclone/rclone.conf";
     std::fs::create_dir_all(home.join(file).parent().unwrap()).unwrap();
     std::fs::write(home.join(file), printed.part(&format!("rclone, in ~/{file}"))).unwrap();
-    assert_eq!(run("bash", "rclone cat juststorage:demo/hello.txt", home), "hello\n");
+    assert_eq!(run("bash", "rclone cat juststorage:acme-demo/hello.txt", home), "hello\n");
 }

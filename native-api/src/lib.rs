@@ -27,10 +27,13 @@ mod browsers;
 mod console;
 mod extract;
 mod handlers;
+mod json;
 mod openapi;
 pub mod problem;
 mod render;
 mod router;
+
+pub use admin::spaces::{Unset, space_change, space_document, space_removal};
 
 /// The parts that the native API needs.
 #[derive(Clone)]

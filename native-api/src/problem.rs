@@ -18,6 +18,7 @@ use juststorage_core::domain::object::Object;
 use serde::Serialize;
 use utoipa::{ToResponse, ToSchema};
 
+use crate::json::line;
 use crate::render;
 
 /// The media type of every error.
@@ -263,7 +264,7 @@ pub(crate) async fn finish(request: Request, next: Next) -> Response {
         request_id: id,
     };
     // Text and numbers always serialise.
-    *response.body_mut() = Body::from(serde_json::to_vec(&body).unwrap_or_default());
+    *response.body_mut() = Body::from(line(serde_json::to_vec(&body).unwrap_or_default()));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

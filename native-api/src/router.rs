@@ -56,7 +56,8 @@ fn page(router: Router<App>) -> Router<App> {
 pub(crate) fn build(api: NativeApi, surface: Surface) -> Router {
     let (whole, document) = all().split_for_parts();
     // A tree of text and numbers always serialises.
-    let openapi = serde_json::to_vec(&openapi::complete(document)).unwrap_or_default().into();
+    let openapi =
+        crate::json::line(serde_json::to_vec(&openapi::complete(document)).unwrap_or_default()).into();
     let router = if surface.admin { page(whole) } else { clients().split_for_parts().0 };
     let router = router
         .method_not_allowed_fallback(problem::unknown_method)

@@ -218,7 +218,7 @@ fn show(
             }),
             format!(
                 "S3 credential {id} of tenant {tenant}. The secret is not shown again:\n\n{}",
-                snippets::s3(listen, access_key, secret_key)
+                snippets::s3(listen, tenant, access_key, secret_key)
             ),
         ),
     };

@@ -10,6 +10,7 @@ use crate::remote::Remote;
 use crate::telemetry;
 
 mod backup;
+mod bootstrap;
 mod bucket;
 mod completions;
 mod gc;
@@ -24,6 +25,7 @@ mod scrub;
 mod serve;
 mod session;
 mod snippets;
+mod space;
 mod stats;
 mod stuck;
 mod validate;
@@ -36,6 +38,7 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
     // These need no setting, and answer whatever the environment holds.
     match &cli.command {
         Some(Command::Version) => return version::run(Output { json: cli.json }),
+        Some(Command::Help { topic }) => return help(topic),
         Some(Command::Completions { shell }) => return completions::run(*shell),
         Some(Command::Man) => return completions::man(),
         _ => {}
@@ -45,7 +48,7 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
         Some(path) => Settings::read(&path)?,
         None => Settings::default(),
     };
-    let settings = cli.settings.or(file);
+    let settings = cli.settings.or(file).with_secret_files()?;
     let log = LogConfig::new(&settings)?;
     let output = Output { json: cli.json };
     let command = cli.command.unwrap_or(Command::Serve);
@@ -58,7 +61,13 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
         return elsewhere(&remote, command, output).await;
     }
     match command {
-        Command::Serve => serve::run(Config::new(&settings)?, log.format, output).await,
+        Command::Serve => {
+            let (settings, note) = settings.with_root_of_minio(|name| std::env::var_os(name))?;
+            if let Some(note) = note {
+                tracing::info!("{note}");
+            }
+            serve::run(Config::new(&settings)?, log.format, output).await
+        }
         Command::Health { ready } => health::run(&settings, ready, output).await,
         Command::Migrate => migrate::run(&StorageConfig::new(&settings)?, output).await,
         Command::Validate { rebuild, tenants } => {
@@ -80,9 +89,11 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
         Command::Stats => stats::run(StorageConfig::new(&settings)?, output).await,
         Command::Key(command) => key::run(&settings, command, output).await,
         Command::Limits(command) => limits::run(&settings, command, output).await,
+        Command::Space(command) => space::run(&settings, command, output).await,
+        Command::Bootstrap { check, apply } => bootstrap::run(&settings, check, apply, output).await,
         Command::Bucket(command) => bucket::run(StorageConfig::new(&settings)?, command, output).await,
         // Answered before the settings are read.
-        Command::Version | Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Version | Command::Help { .. } | Command::Completions { .. } | Command::Man => Ok(()),
     }
 }
 
@@ -94,11 +105,18 @@ async fn elsewhere(remote: &Remote, command: Command, output: Output) -> Result<
         Command::Key(command) => key::run_remote(remote, command, output).await,
         Command::Limits(command) => limits::run_remote(remote, command, output).await,
         Command::Bucket(command) => bucket::run_remote(remote, command, output).await,
+        Command::Space(command) => space::run_remote(remote, command, output).await,
         _ => Err(ExitError::Config(ConfigError::new(
             "JUSTSTORAGE_URL",
             "is set, and this command works on the store itself: run it beside the database, without the URL",
         ))),
     }
+}
+
+/// Prints the help of a command, or all settings.
+fn help(topic: &[String]) -> Result<(), ExitError> {
+    let page = Cli::help(topic).map_err(|reason| ExitError::Config(ConfigError::new("help", reason)))?;
+    output::line(page.trim_end())
 }
 
 /// Refuses a misspelt setting, which would leave its default in force.

@@ -4,6 +4,7 @@ use juststorage_core::application::access::AuthMode;
 use serde_json::json;
 
 use super::output::{Output, line};
+use super::snippets;
 use crate::Endpoints;
 use crate::config::{AccessConfig, Config, ListenConfig, LogFormat};
 use crate::exit_error::ExitError;
@@ -69,9 +70,10 @@ S3 credentials: {credentials}
 Try it:{token}
   curl{bearer} -H 'X-Namespace: demo' -H 'X-Tenant: {HOME_TENANT}' -H 'X-Key: hello.txt' --data-binary 'hello' {native}/v1/objects
   curl{bearer} {native}/v1/objects/by-key/demo/{HOME_TENANT}/hello.txt
-  {environment}aws --endpoint-url {public} --region {region} s3 mb s3://demo
-  {environment}aws --endpoint-url {public} --region {region} s3 ls s3://demo",
+  {environment}aws --endpoint-url {public} --region {region} s3 mb s3://{bucket}
+  {environment}aws --endpoint-url {public} --region {region} s3 ls s3://{bucket}",
         version = env!("CARGO_PKG_VERSION"),
+        bucket = snippets::bucket(HOME_TENANT),
         console = console(endpoints, listen),
     )
 }

@@ -1,6 +1,6 @@
 //! Authentication settings. The defaults are open only on loopback addresses.
 
-use juststorage_core::application::access::{AuthMode, MasterKey, RootKey};
+use juststorage_core::application::access::{AuthMode, MasterKey, RootKey, check_access_key};
 
 use super::jwt::JwtConfig;
 use super::listen::is_loopback;
@@ -60,44 +60,30 @@ fn mode(settings: &Settings, loopback: bool) -> Result<AuthMode, ConfigError> {
 }
 
 fn root(settings: &Settings, loopback: bool) -> Result<RootKey, ConfigError> {
+    let (user, password) = if settings.root_of_minio {
+        (names::MINIO_ROOT_USER, names::MINIO_ROOT_PASSWORD)
+    } else {
+        (names::S3_ROOT_ACCESS_KEY, names::S3_ROOT_SECRET_KEY)
+    };
     let (access_key, secret_key) = match (&settings.s3_root_access_key, &settings.s3_root_secret_key) {
         (Some(access_key), Some(secret_key)) => (access_key.as_str(), secret_key.as_str()),
         (None, None) if loopback => (ROOT_KEY_DEFAULT, ROOT_KEY_DEFAULT),
         (None, None) => {
             return Err(ConfigError::new(
-                names::S3_ROOT_ACCESS_KEY,
+                user,
                 "must be set, with JUSTSTORAGE_S3_ROOT_SECRET_KEY, because other machines can reach \
                  JUSTSTORAGE_S3_ADDR",
             ));
         }
         (Some(_), None) => {
-            return Err(ConfigError::new(
-                names::S3_ROOT_SECRET_KEY,
-                "must be set together with the access key",
-            ));
+            return Err(ConfigError::new(password, "must be set together with the access key"));
         }
-        (None, Some(_)) => {
-            return Err(ConfigError::new(
-                names::S3_ROOT_ACCESS_KEY,
-                "must be set together with the secret key",
-            ));
-        }
+        (None, Some(_)) => return Err(ConfigError::new(user, "must be set together with the secret key")),
     };
-    // SigV4 writes the access key between slashes, and the header that carries it splits at commas.
-    let fits = (3..=128).contains(&access_key.len())
-        && access_key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if !fits {
-        return Err(ConfigError::new(
-            names::S3_ROOT_ACCESS_KEY,
-            "must be 3 to 128 letters, digits, dots, underscores and hyphens",
-        ));
-    }
+    check_access_key(access_key).map_err(|invalid| ConfigError::new(user, invalid.reason))?;
     let shortest = if loopback { SECRET_CHARS_MIN_LOOPBACK } else { SECRET_CHARS_MIN };
     if secret_key.chars().count() < shortest {
-        return Err(ConfigError::new(
-            names::S3_ROOT_SECRET_KEY,
-            format!("must have at least {shortest} characters"),
-        ));
+        return Err(ConfigError::new(password, format!("must have at least {shortest} characters")));
     }
     Ok(RootKey { access_key: access_key.to_owned(), secret_key: secret_key.to_owned() })
 }

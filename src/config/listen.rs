@@ -1,6 +1,6 @@
 //! Addresses of the fronts.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -126,9 +126,9 @@ impl ListenConfig {
         })
     }
 
-    /// URL of the native API if it listens at `address`.
+    /// URL by which this machine reaches the native API if it listens at `address`.
     pub fn native_url(&self, address: SocketAddr) -> String {
-        format!("{}://{address}", self.scheme())
+        format!("{}://{}", self.scheme(), reached(address))
     }
 
     /// Whether only this machine reaches the native API, wherever it listens.
@@ -136,9 +136,9 @@ impl ListenConfig {
         is_loopback(self.native.ip()) && self.admin.is_none_or(|admin| is_loopback(admin.ip()))
     }
 
-    /// URL of the S3 front if it listens at `address`.
+    /// URL by which this machine reaches the S3 front if it listens at `address`.
     pub fn s3_url(&self, address: SocketAddr) -> String {
-        format!("{}://{address}", self.scheme())
+        format!("{}://{}", self.scheme(), reached(address))
     }
 
     /// URL of the S3 front in answers if it listens at `address`.
@@ -163,6 +163,16 @@ pub(super) fn timeout(
         Some(Ok(_)) => Err(ConfigError::new(setting, "must be at least 100ms")),
         Some(Err(reason)) => Err(ConfigError::new(setting, reason)),
     }
+}
+
+/// An address at which a listener is reached: nobody connects to 0.0.0.0 or [::].
+fn reached(listens: SocketAddr) -> SocketAddr {
+    let ip = match listens.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listens.port())
 }
 
 /// Whether only this machine can reach `ip`.

@@ -11,11 +11,14 @@ pub mod jwt;
 pub mod limits;
 pub mod listen;
 pub mod logging;
+pub mod minio;
 pub mod names;
+pub mod secrets;
 pub mod settings;
 pub mod storage;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use juststorage_core::domain::lifecycle::Day;
@@ -65,6 +68,8 @@ pub struct Config {
     /// `JUSTSTORAGE_SCRUB_EVERY`: time from the start of a scrub pass to the start of the next one; 14 days. Zero: no
     /// scrubbing.
     pub scrub_every: Duration,
+    /// `JUSTSTORAGE_BOOTSTRAP`: file of what the store is to have; none.
+    pub bootstrap: Option<PathBuf>,
     /// `JUSTSTORAGE_SHUTDOWN_GRACE`: time for open requests after SIGTERM; 30 seconds.
     pub shutdown_grace: Duration,
 }
@@ -91,6 +96,7 @@ impl Config {
             master_key: MasterKeySource::new(settings, &storage)?,
             upload_expiry,
             lifecycle_day,
+            bootstrap: settings.bootstrap.clone(),
             scrub_every: age(names::SCRUB_EVERY, settings.scrub_every.as_deref(), 14 * DAY)?,
             shutdown_grace: age(
                 names::SHUTDOWN_GRACE,

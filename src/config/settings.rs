@@ -30,6 +30,10 @@ pub struct Settings {
     #[arg(long, global = true, env = names::DATABASE_URL, hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
+    /// File with `DATABASE_URL`. Of each secret setting only one may be set: it, or its file [default: none]
+    #[arg(long, global = true, env = names::DATABASE_URL_FILE, value_name = "FILE", hide_short_help = true)]
+    pub database_url_file: Option<PathBuf>,
+
     /// Most connections to PostgreSQL, 2 to 1000; a pooler must offer as many [default: 16]
     #[arg(
         long,
@@ -62,8 +66,8 @@ pub struct Settings {
     #[arg(long, global = true, env = names::RESERVE_BYTES, value_name = "AMOUNT", hide_short_help = true)]
     pub reserve_bytes: Option<String>,
 
-    /// URL of a server whose admin API `key`, `bucket`, `limits`, `stats` and `stuck` use in place of the database, such as
-    /// https://store.example:8080 [default: none]
+    /// URL of a server whose admin API `key`, `bucket`, `space`, `limits`, `stats` and `stuck` use in place of the
+    /// database, such as https://store.example:8080 [default: none]
     #[arg(long, global = true, env = names::URL, value_name = "URL", hide_short_help = true)]
     pub url: Option<String>,
 
@@ -77,6 +81,15 @@ pub struct Settings {
         hide_short_help = true
     )]
     pub token: Option<String>,
+
+    /// File with that token [default: none]
+    #[arg(long, global = true, env = names::TOKEN_FILE, value_name = "FILE", hide_short_help = true)]
+    pub token_file: Option<PathBuf>,
+
+    /// TOML file of tenants, buckets and credentials: what the store does not have of them is made before it is ready,
+    /// and what differs is logged and stays (docs/configuration.md) [default: none]
+    #[arg(long, global = true, env = names::BOOTSTRAP, value_name = "FILE", hide_short_help = true)]
+    pub bootstrap: Option<PathBuf>,
 
     /// Address of the native API; port 0 takes a free port [default: 127.0.0.1:8080]
     #[arg(long, global = true, env = names::NATIVE_ADDR, value_name = "IP:PORT")]
@@ -153,6 +166,10 @@ pub struct Settings {
     #[arg(long, global = true, env = names::S3_ROOT_ACCESS_KEY, value_name = "TEXT", hide_short_help = true)]
     pub s3_root_access_key: Option<String>,
 
+    /// File with that access key [default: none]
+    #[arg(long, global = true, env = names::S3_ROOT_ACCESS_KEY_FILE, value_name = "FILE", hide_short_help = true)]
+    pub s3_root_access_key_file: Option<PathBuf>,
+
     /// Its secret key; at least 16 characters if S3_ADDR is not a loopback address. Prefer the environment:
     /// every user of the machine sees flags [default: as the access key]
     #[arg(
@@ -164,6 +181,10 @@ pub struct Settings {
         hide_short_help = true
     )]
     pub s3_root_secret_key: Option<String>,
+
+    /// File with that secret key [default: none]
+    #[arg(long, global = true, env = names::S3_ROOT_SECRET_KEY_FILE, value_name = "FILE", hide_short_help = true)]
+    pub s3_root_secret_key_file: Option<PathBuf>,
 
     /// Encrypts the secrets of S3 credentials in the database: 64 hexadecimal digits (`openssl rand -hex 32`).
     /// Prefer the environment [default: created once and kept as DATA_DIR/master.key if the database is
@@ -177,6 +198,10 @@ pub struct Settings {
         hide_short_help = true
     )]
     pub master_key: Option<String>,
+
+    /// File with the master key [default: none]
+    #[arg(long, global = true, env = names::MASTER_KEY_FILE, value_name = "FILE", hide_short_help = true)]
+    pub master_key_file: Option<PathBuf>,
 
     /// Where identical content is stored once: inside a `space`, across the spaces of a `tenant`, or
     /// across the whole `store` [default: tenant]
@@ -226,6 +251,10 @@ pub struct Settings {
         hide_short_help = true
     )]
     pub jwt_secret: Option<String>,
+
+    /// File with that secret [default: none]
+    #[arg(long, global = true, env = names::JWT_SECRET_FILE, value_name = "FILE", hide_short_help = true)]
+    pub jwt_secret_file: Option<PathBuf>,
 
     /// Accepts JSON web tokens signed with a key of this JWK set (RS256, ES256, EdDSA, HS256): a file, read again when
     /// it changes, or the https URL where an identity provider publishes it (http only to a loopback address) [default:
@@ -319,6 +348,10 @@ pub struct Settings {
     )]
     pub master_key_previous: Option<String>,
 
+    /// File with the master key before this one [default: none]
+    #[arg(long, global = true, env = names::MASTER_KEY_PREVIOUS_FILE, value_name = "FILE", hide_short_help = true)]
+    pub master_key_previous_file: Option<PathBuf>,
+
     /// Requests per second of a tenant on one server, unless `limits set` says otherwise [default: no limit]
     #[arg(
         long,
@@ -394,6 +427,11 @@ pub struct Settings {
     /// policies [default: none]
     #[arg(long, global = true, env = names::TRUSTED_PROXIES, value_name = "LIST", hide_short_help = true)]
     pub trusted_proxies: Option<String>,
+
+    /// Whether the root credential is that of MinIO's own variables, which messages then name.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub root_of_minio: bool,
 }
 
 impl Settings {
@@ -415,6 +453,7 @@ impl Settings {
         Self {
             data_dir: filled(self.data_dir).or(filled(lower.data_dir)),
             database_url: filled(self.database_url).or(filled(lower.database_url)),
+            database_url_file: filled(self.database_url_file).or(filled(lower.database_url_file)),
             database_connections: filled(self.database_connections).or(filled(lower.database_connections)),
             database_prepared: self.database_prepared.or(lower.database_prepared),
             hot_url: filled(self.hot_url).or(filled(lower.hot_url)),
@@ -422,6 +461,8 @@ impl Settings {
             reserve_bytes: filled(self.reserve_bytes).or(filled(lower.reserve_bytes)),
             url: filled(self.url).or(filled(lower.url)),
             token: filled(self.token).or(filled(lower.token)),
+            token_file: filled(self.token_file).or(filled(lower.token_file)),
+            bootstrap: filled(self.bootstrap).or(filled(lower.bootstrap)),
             native_addr: filled(self.native_addr).or(filled(lower.native_addr)),
             admin_addr: filled(self.admin_addr).or(filled(lower.admin_addr)),
             s3_addr: filled(self.s3_addr).or(filled(lower.s3_addr)),
@@ -436,8 +477,13 @@ impl Settings {
             auth: filled(self.auth).or(filled(lower.auth)),
             insecure: self.insecure.or(lower.insecure),
             s3_root_access_key: filled(self.s3_root_access_key).or(filled(lower.s3_root_access_key)),
+            s3_root_access_key_file: filled(self.s3_root_access_key_file)
+                .or(filled(lower.s3_root_access_key_file)),
             s3_root_secret_key: filled(self.s3_root_secret_key).or(filled(lower.s3_root_secret_key)),
+            s3_root_secret_key_file: filled(self.s3_root_secret_key_file)
+                .or(filled(lower.s3_root_secret_key_file)),
             master_key: filled(self.master_key).or(filled(lower.master_key)),
+            master_key_file: filled(self.master_key_file).or(filled(lower.master_key_file)),
             dedup: filled(self.dedup).or(filled(lower.dedup)),
             upload_expiry: filled(self.upload_expiry).or(filled(lower.upload_expiry)),
             lifecycle_day: filled(self.lifecycle_day).or(filled(lower.lifecycle_day)),
@@ -447,6 +493,7 @@ impl Settings {
             log: filled(self.log).or(filled(lower.log)),
             log_format: filled(self.log_format).or(filled(lower.log_format)),
             jwt_secret: filled(self.jwt_secret).or(filled(lower.jwt_secret)),
+            jwt_secret_file: filled(self.jwt_secret_file).or(filled(lower.jwt_secret_file)),
             jwt_jwks: filled(self.jwt_jwks).or(filled(lower.jwt_jwks)),
             jwt_jwks_refresh: filled(self.jwt_jwks_refresh).or(filled(lower.jwt_jwks_refresh)),
             jwt_jwks_refresh_min: filled(self.jwt_jwks_refresh_min).or(filled(lower.jwt_jwks_refresh_min)),
@@ -472,9 +519,12 @@ impl Settings {
             jwt_issuer: filled(self.jwt_issuer).or(filled(lower.jwt_issuer)),
             jwt_audience: filled(self.jwt_audience).or(filled(lower.jwt_audience)),
             master_key_previous: filled(self.master_key_previous).or(filled(lower.master_key_previous)),
+            master_key_previous_file: filled(self.master_key_previous_file)
+                .or(filled(lower.master_key_previous_file)),
             s3_sigv2: self.s3_sigv2.or(lower.s3_sigv2),
             s3_acls: self.s3_acls.or(lower.s3_acls),
             trusted_proxies: filled(self.trusted_proxies).or(filled(lower.trusted_proxies)),
+            root_of_minio: self.root_of_minio || lower.root_of_minio,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::harness::{Place, bare, text, until};
 
 #[test]
 fn help_is_there_for_every_command() {
-    let lines: [&[&str]; 19] = [
+    let lines: [&[&str]; 22] = [
         &[],
         &["serve"],
         &["migrate"],
@@ -27,6 +27,9 @@ fn help_is_there_for_every_command() {
         &["stuck"],
         &["stuck", "retry"],
         &["stuck", "give-up"],
+        &["space", "get"],
+        &["space", "set"],
+        &["bootstrap"],
     ];
     for line in lines {
         let output = bare(&[line, &["--help"]].concat()).output().unwrap();

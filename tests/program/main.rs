@@ -5,6 +5,7 @@
 mod admin;
 mod alike;
 mod audit;
+mod bootstrap;
 mod commands;
 mod harness;
 mod headers;

@@ -12,7 +12,7 @@ use crate::application::object_ref::ObjectRef;
 use crate::application::ports::metadata::{Found, Refusal, SpaceRef};
 use crate::application::store::Store;
 use crate::domain::action::Action;
-use crate::domain::address::{BucketName, SpaceAddress};
+use crate::domain::address::{BucketName, SpaceAddress, Tenant};
 use crate::domain::cors::{CorsAnswer, CorsRequest};
 use crate::domain::invalid::Invalid;
 use crate::domain::object::Object;
@@ -118,7 +118,14 @@ impl Store {
                 Invalid::new("policy", "Policy has invalid resource: it is not of this bucket").into()
             );
         }
-        let tenant = &entered.address.tenant;
+        self.check_named(&policy, &entered.address.tenant).await?;
+        self.decide_and_set(who, &SpaceRef::Bucket(bucket.clone()), &Setting::Policy(Arc::new(policy)))
+            .await?;
+        Ok(entered.address)
+    }
+
+    /// Refuses a policy of a space of this tenant that names a credential which does not exist.
+    pub(crate) async fn check_named(&self, policy: &Policy, tenant: &Tenant) -> Result<()> {
         let named = policy.credentials_of(tenant);
         if !named.is_empty() {
             let known = self.metadata.list_credentials(Some(tenant)).await?;
@@ -126,9 +133,7 @@ impl Store {
                 return Err(Invalid::new("policy", format!("Invalid principal in policy: {unknown}")).into());
             }
         }
-        self.decide_and_set(who, &SpaceRef::Bucket(bucket.clone()), &Setting::Policy(Arc::new(policy)))
-            .await?;
-        Ok(entered.address)
+        Ok(())
     }
 
     /// Removes a document of a bucket's space; there need be none.

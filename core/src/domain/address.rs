@@ -123,12 +123,12 @@ impl BucketName {
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let refuse = |reason: &'static str| Err(Invalid::new("bucket", reason));
         let bytes = text.as_bytes();
-        if !(3..=63).contains(&bytes.len()) {
-            return refuse("must be 3 to 63 characters");
-        }
         let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        if !bytes.iter().all(|b| alphanumeric(b) || matches!(b, b'.' | b'-')) {
-            return refuse("must consist of lower-case letters, digits, dots and hyphens");
+        // One message: a name may break both rules, and is to be corrected once.
+        if !(3..=63).contains(&bytes.len())
+            || !bytes.iter().all(|b| alphanumeric(b) || matches!(b, b'.' | b'-'))
+        {
+            return refuse("must be 3 to 63 lower-case letters, digits, dots and hyphens");
         }
         if !(alphanumeric(&bytes[0]) && alphanumeric(&bytes[bytes.len() - 1])) {
             return refuse("must begin and end with a letter or digit");

@@ -64,6 +64,19 @@ impl SettingKind {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
+    /// Its name in declarations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cors => "cors",
+            Self::Lifecycle => "lifecycle",
+            Self::Tags => "tags",
+            Self::PublicAccess => "public_access",
+            Self::Ownership => "ownership",
+            Self::Acl => "acl",
+            Self::Policy => "policy",
+        }
+    }
+
     /// The action that sets one.
     pub fn set_by(self) -> Action {
         match self {
@@ -117,6 +130,17 @@ impl Setting {
             Self::Ownership(_) => SettingKind::Ownership,
             Self::Acl(_) => SettingKind::Acl,
             Self::Policy(_) => SettingKind::Policy,
+        }
+    }
+
+    /// Whether both say the same: documents that clients wrote, however they are laid out.
+    pub fn says_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Policy(one), Self::Policy(other)) => {
+                let read = |policy: &Policy| serde_json::from_str::<serde_json::Value>(policy.text()).ok();
+                read(one) == read(other)
+            }
+            (one, other) => one == other,
         }
     }
 
@@ -240,6 +264,19 @@ impl SpaceSettings {
     pub fn none() -> Arc<Self> {
         static NONE: LazyLock<Arc<SpaceSettings>> = LazyLock::new(Arc::default);
         NONE.clone()
+    }
+
+    /// The document of a kind, if one is set.
+    pub fn get(&self, kind: SettingKind) -> Option<Setting> {
+        match kind {
+            SettingKind::Cors => self.cors.clone().map(Setting::Cors),
+            SettingKind::Lifecycle => self.lifecycle.clone().map(Setting::Lifecycle),
+            SettingKind::Tags => self.tags.clone().map(Setting::Tags),
+            SettingKind::PublicAccess => self.public_access.map(Setting::PublicAccess),
+            SettingKind::Ownership => self.ownership.map(Setting::Ownership),
+            SettingKind::Acl => (self.acl != CannedAcl::default()).then_some(Setting::Acl(self.acl)),
+            SettingKind::Policy => self.policy.clone().map(Setting::Policy),
+        }
     }
 
     /// Whether a policy that grants something to the public may be set.

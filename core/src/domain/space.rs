@@ -72,6 +72,11 @@ impl Space {
     pub fn is_as_made(&self) -> bool {
         self.versioning == Versioning::default() && self.object_lock.is_none()
     }
+
+    /// Whether nothing was ever set on it: only then does a declaration of its first bucket set something.
+    pub fn is_unset(&self) -> bool {
+        self.is_as_made() && self.default_class == StorageClass::default() && self.settings.is_untouched()
+    }
 }
 
 /// An S3 bucket: a name for a space.

@@ -1,6 +1,6 @@
 //! Buckets: S3 names of spaces.
 
-use axum::Json;
+use crate::json::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};

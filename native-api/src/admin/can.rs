@@ -1,6 +1,6 @@
 //! May X do Y on Z, and why.
 
-use axum::Json;
+use crate::json::Json;
 use axum::extract::State;
 use juststorage_core::application::admin::Subject;
 use juststorage_core::application::ports::metadata::SpaceRef;

@@ -1,6 +1,6 @@
 //! The tail of the audit log.
 
-use axum::Json;
+use crate::json::Json;
 use axum::extract::State;
 use juststorage_core::application::admin::{Event, EventFilter, EventResult, IDENTIFIED_MAX};
 use juststorage_core::domain::invalid::Invalid;

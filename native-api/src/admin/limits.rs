@@ -1,6 +1,6 @@
 //! Limits of tenants, and what counts in them.
 
-use axum::Json;
+use crate::json::Json;
 use axum::body::Body;
 use axum::extract::State;
 use juststorage_core::application::admin::TenantUse;

@@ -7,7 +7,7 @@ mod documents;
 mod events;
 mod limits;
 mod request;
-mod spaces;
+pub(crate) mod spaces;
 mod stuck;
 mod usage;
 mod whoami;

@@ -1,6 +1,6 @@
 //! Spaces and what is set on them.
 
-use axum::Json;
+use crate::json::Json;
 use axum::body::Body;
 use axum::extract::State;
 use http::StatusCode;
@@ -246,23 +246,7 @@ pub(crate) async fn set(
     let proven = call.prove(&app.api).await?;
     let (text, _room) = call.json_text(&app.api, &proven, body).await?;
     let who = call.caller_of(&app.api, &proven, Named::InAddress(&address.tenant)).await?;
-    let change = match path.get("setting")? {
-        "versioning" => SpaceChange::Versioning(read::<VersioningBody>(&text)?.read()?),
-        "default-class" => SpaceChange::DefaultClass(read::<ClassBody>(&text)?.read()?),
-        "lifecycle" => SpaceChange::Set(Setting::Lifecycle(read::<LifecycleBody>(&text)?.read()?)),
-        "cors" => SpaceChange::Set(Setting::Cors(read::<CorsBody>(&text)?.read())),
-        "tags" => SpaceChange::Set(Setting::Tags(read(&text)?)),
-        "object-lock" => SpaceChange::ObjectLock(read::<LockBody>(&text)?.read()?),
-        "public-access" => {
-            let access = read::<PublicAccessBody>(&text)?.read();
-            SpaceChange::Set(Setting::PublicAccess(Declared::Set(access)))
-        }
-        "policy" => {
-            let text = String::from_utf8(text.to_vec());
-            SpaceChange::Policy(text.map_err(|_| Invalid::new("policy", "must be UTF-8"))?)
-        }
-        _ => return Err(unknown_setting().into()),
-    };
+    let change = space_change(path.get("setting")?, &text)?;
     app.api.admin.change_space(&who, &address, change).await?;
     shown(&app, &who, &address).await
 }
@@ -286,19 +270,8 @@ pub(crate) async fn remove(
 ) -> Result<Json<SpaceSettingsBody>, Failure> {
     let address = address(&path)?;
     let who = call.caller(&app.api, Named::InAddress(&address.tenant)).await?;
-    let kind = match path.get("setting")? {
-        "lifecycle" => SettingKind::Lifecycle,
-        "cors" => SettingKind::Cors,
-        "tags" => SettingKind::Tags,
-        "policy" => SettingKind::Policy,
-        "public-access" => SettingKind::PublicAccess,
-        "versioning" | "default-class" | "object-lock" => {
-            let detail = "this setting always has a value: set another one";
-            return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into());
-        }
-        _ => return Err(unknown_setting().into()),
-    };
-    app.api.admin.change_space(&who, &address, SpaceChange::Remove(kind)).await?;
+    let change = space_removal(path.get("setting")?)?;
+    app.api.admin.change_space(&who, &address, change).await?;
     shown(&app, &who, &address).await
 }
 
@@ -315,11 +288,95 @@ async fn shown(
     Ok(Json(SpaceSettingsBody::of(&entry, &settings)))
 }
 
-fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(text)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "invalid_json", error.to_string()).into())
+/// What a body of `PUT /v1/admin/spaces/{namespace}/{tenant}/{setting}` asks for.
+pub fn space_change(setting: &str, body: &[u8]) -> Result<SpaceChange, Unset> {
+    Ok(match setting {
+        "versioning" => SpaceChange::Versioning(read::<VersioningBody>(body)?.read()?),
+        "default-class" => SpaceChange::DefaultClass(read::<ClassBody>(body)?.read()?),
+        "lifecycle" => SpaceChange::Set(Setting::Lifecycle(read::<LifecycleBody>(body)?.read()?)),
+        "cors" => SpaceChange::Set(Setting::Cors(read::<CorsBody>(body)?.read())),
+        "tags" => SpaceChange::Set(Setting::Tags(read(body)?)),
+        "object-lock" => SpaceChange::ObjectLock(read::<LockBody>(body)?.read()?),
+        "public-access" => {
+            let access = read::<PublicAccessBody>(body)?.read();
+            SpaceChange::Set(Setting::PublicAccess(Declared::Set(access)))
+        }
+        "policy" => {
+            let text = String::from_utf8(body.to_vec());
+            SpaceChange::Policy(text.map_err(|_| Invalid::new("policy", "must be UTF-8"))?)
+        }
+        _ => return Err(Unset::Unknown),
+    })
 }
 
-fn unknown_setting() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "path_not_found", "a space has no such setting")
+/// What `DELETE /v1/admin/spaces/{namespace}/{tenant}/{setting}` asks for.
+pub fn space_removal(setting: &str) -> Result<SpaceChange, Unset> {
+    Ok(SpaceChange::Remove(match setting {
+        "lifecycle" => SettingKind::Lifecycle,
+        "cors" => SettingKind::Cors,
+        "tags" => SettingKind::Tags,
+        "policy" => SettingKind::Policy,
+        "public-access" => SettingKind::PublicAccess,
+        "versioning" | "default-class" | "object-lock" => return Err(Unset::Permanent),
+        _ => return Err(Unset::Unknown),
+    }))
+}
+
+/// The answer of `GET /v1/admin/spaces/{namespace}/{tenant}`.
+pub fn space_document(entry: &SpaceEntry, settings: &SpaceSettings) -> Result<Value, serde_json::Error> {
+    serde_json::to_value(SpaceSettingsBody::of(entry, settings))
+}
+
+/// Why a setting of a space can be neither set nor removed.
+#[derive(Debug)]
+pub enum Unset {
+    /// There is none of that name.
+    Unknown,
+    /// It cannot be removed.
+    Permanent,
+    /// What is set is not its document.
+    Json(serde_json::Error),
+    /// What is set breaks a rule.
+    Invalid(Invalid),
+}
+
+impl std::fmt::Display for Unset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("a space has no such setting"),
+            Self::Permanent => f.write_str("this setting always has a value: set another one"),
+            Self::Json(error) => error.fmt(f),
+            Self::Invalid(invalid) => invalid.fmt(f),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Unset {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl From<Invalid> for Unset {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl From<Unset> for Failure {
+    fn from(unset: Unset) -> Self {
+        let detail = unset.to_string();
+        match unset {
+            Unset::Unknown => Problem::new(StatusCode::NOT_FOUND, "path_not_found", detail).into(),
+            Unset::Permanent => {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into()
+            }
+            Unset::Json(_) => Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail).into(),
+            Unset::Invalid(invalid) => invalid.into(),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(text)
 }

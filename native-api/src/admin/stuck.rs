@@ -1,6 +1,6 @@
 //! Items of background work that failed, and segments that are kept.
 
-use axum::Json;
+use crate::json::Json;
 use axum::body::Body;
 use axum::extract::State;
 use juststorage_core::application::giving_up::Unnamed;

@@ -1,6 +1,6 @@
 //! What is stored, what deduplication saves, and how much room is left.
 
-use axum::Json;
+use crate::json::Json;
 use axum::extract::State;
 use juststorage_core::application::ports::metadata::SpaceUsage;
 use juststorage_core::application::reserve::VolumeRoom;

@@ -1,6 +1,6 @@
 //! Who the caller is, and what it may do.
 
-use axum::Json;
+use crate::json::Json;
 use axum::extract::State;
 use juststorage_core::application::access::AuthMode;
 use juststorage_core::domain::principal::{Proof, Tenants};

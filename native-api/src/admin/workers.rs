@@ -1,6 +1,6 @@
 //! Background work, and what the scrubber found.
 
-use axum::Json;
+use crate::json::Json;
 use axum::extract::State;
 use http::StatusCode;
 use juststorage_core::application::admin::WorkerReport;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
+use crate::json::Json;
 use axum::body::Body;
 use axum::extract::State;
 use juststorage_core::application::error::{Error, Result as CoreResult};

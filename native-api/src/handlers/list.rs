@@ -1,6 +1,6 @@
 //! Listing a space.
 
-use axum::Json;
+use crate::json::Json;
 use axum::extract::State;
 use juststorage_core::application::objects::list::{Cursor, Entry, ListRequest, PAGE_MAX};
 use juststorage_core::domain::invalid::Invalid;

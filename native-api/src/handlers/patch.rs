@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{Call, IdPath, Named, patched, preconditions};
+use crate::json::Json;
 use crate::openapi::{Names, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{self, ObjectBody};
@@ -136,5 +137,5 @@ pub(crate) async fn patch(
     call.about(&changed.address.namespace);
     let mut headers = HeaderMap::new();
     render::put(&mut headers, ETAG, changed.etag.to_string());
-    Ok((headers, axum::Json(ObjectBody::of(changed))).into_response())
+    Ok((headers, Json(ObjectBody::of(changed))).into_response())
 }

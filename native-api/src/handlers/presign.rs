@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::Json as JsonAnswer;
+use crate::json::Json as JsonAnswer;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};

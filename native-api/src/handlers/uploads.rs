@@ -1,6 +1,6 @@
 //! Resumable uploads in parts, with the same code as S3 multipart uploads.
 
-use axum::Json as JsonAnswer;
+use crate::json::Json as JsonAnswer;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};

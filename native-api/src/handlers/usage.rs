@@ -1,6 +1,6 @@
 //! Stored bytes, and the savings of deduplication.
 
-use axum::Json;
+use crate::json::Json;
 use axum::extract::State;
 use juststorage_core::application::ports::metadata::SpaceUsage;
 use juststorage_core::domain::address::{Namespace, Tenant};

@@ -78,7 +78,7 @@ pub struct Access {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) master_keys: MasterKeys,
     mode: AuthMode,
-    root: Option<RootKey>,
+    pub(super) root: Option<RootKey>,
     home: Tenant,
     jwt: Option<Arc<JwtVerifier>>,
     known: Cache<String, Arc<KnownKey>>,

@@ -98,12 +98,27 @@ impl Access {
             CredentialKind::S3 => {
                 let access_key = random_access_key()?;
                 let secret_key = random_text::<30>()?;
-                let sealed =
-                    self.master_keys.seal(&access_key, secret_key.as_bytes()).ok_or(Error::Internal)?;
+                let sealed = self.sealed(&access_key, &secret_key)?;
                 (access_key.clone(), sealed, NewKey::S3 { id, access_key, secret_key })
             }
         };
-        let credential = Credential {
+        Ok((self.as_stored(id, request, lookup, secret), made))
+    }
+
+    /// A secret key as it is stored.
+    pub(super) fn sealed(&self, access_key: &str, secret_key: &str) -> Result<Vec<u8>> {
+        self.master_keys.seal(access_key, secret_key.as_bytes()).ok_or(Error::Internal)
+    }
+
+    /// A new credential as it is stored.
+    pub(super) fn as_stored(
+        &self,
+        id: Uuid,
+        request: NewKeyRequest,
+        lookup: String,
+        secret: Vec<u8>,
+    ) -> Credential {
+        Credential {
             id,
             kind: request.kind,
             lookup,
@@ -115,8 +130,7 @@ impl Access {
             created_at: self.clock.now(),
             expires_at: request.expires_at,
             revoked_at: None,
-        };
-        Ok((credential, made))
+        }
     }
 
     /// Seals the secrets of all S3 credentials with the current master key. Returns how many were sealed with the

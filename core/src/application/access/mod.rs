@@ -3,6 +3,7 @@
 pub mod authenticate;
 pub mod authorize;
 pub mod constant;
+mod given;
 mod jwks;
 mod jwt;
 pub mod keys;
@@ -13,6 +14,7 @@ mod published;
 mod seal;
 
 pub use authenticate::{Access, AuthMode, RootKey, S3Identity};
+pub use given::{GivenSecret, check_access_key};
 pub use jwks::{JwtKeys, SECRET_BYTES_MIN};
 pub use jwt::{ClaimNames, ClaimPath, JwtRules, LEEWAY};
 pub use keys::{NewKey, NewKeyRequest};

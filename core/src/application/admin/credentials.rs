@@ -103,18 +103,7 @@ impl Admin {
         let scope = Scope::Part(&request.tenant, request.namespaces.as_deref());
         allow(who, scope, Error::Forbidden(Right::Admin))?;
         may_hand_out(who, request.rights).map_err(|denied| answer(denied, Error::Internal))?;
-        if request.rights.iter().next().is_none() {
-            return Err(Invalid::new("rights", "must name at least one right").into());
-        }
-        if request.description.len() > DESCRIPTION_BYTES_MAX
-            || request.description.chars().any(char::is_control)
-        {
-            let rule = "must have at most 1024 bytes, and no control characters";
-            return Err(Invalid::new("description", rule).into());
-        }
-        if request.namespaces.as_ref().is_some_and(|all| all.is_empty() || all.len() > NAMESPACES_MAX) {
-            return Err(Invalid::new("namespaces", "must be 1 to 64 names, or null for all").into());
-        }
+        check(&request)?;
         if request.expires_at.is_some_and(|at| at <= self.store.clock.now()) {
             return Err(Invalid::new("expires_at", "must be in the future").into());
         }
@@ -146,6 +135,22 @@ impl Admin {
         let found = self.credential(who, id).await?;
         may_hand_out(who, found.rights).map_err(|denied| answer(denied, Error::NoSuchCredential))
     }
+}
+
+/// What must hold of every new credential, whoever makes it.
+pub(super) fn check(request: &NewKeyRequest) -> Result<(), Invalid> {
+    if request.rights.iter().next().is_none() {
+        return Err(Invalid::new("rights", "must name at least one right"));
+    }
+    if request.description.len() > DESCRIPTION_BYTES_MAX || request.description.chars().any(char::is_control)
+    {
+        let rule = "must have at most 1024 bytes, and no control characters";
+        return Err(Invalid::new("description", rule));
+    }
+    if request.namespaces.as_ref().is_some_and(|all| all.is_empty() || all.len() > NAMESPACES_MAX) {
+        return Err(Invalid::new("namespaces", "must be 1 to 64 names, or null for all"));
+    }
+    Ok(())
 }
 
 fn administers(who: &Principal, one: &Credential) -> Result<(), crate::domain::principal::Denied> {

@@ -5,6 +5,8 @@
 
 mod buckets;
 mod credentials;
+mod declare;
+mod declared;
 mod events;
 mod explain;
 mod limits;
@@ -24,6 +26,9 @@ use crate::domain::principal::{Denied, Principal, Proof, Right};
 use crate::domain::timestamp::Timestamp;
 
 pub use credentials::CredentialState;
+pub use declared::{
+    Declared, DeclaredBucket, DeclaredCredential, DeclaredTenant, Entry, Finding, Manner, State, Unfit,
+};
 pub use events::{Event, EventFilter, EventResult, Events, IDENTIFIED_MAX, STRANGERS_MAX};
 pub use explain::{Explained, Outcome, Subject};
 pub use limits::TenantUse;

@@ -56,6 +56,46 @@ pub async fn credentials_come_back_until_revoked(store: &dyn MetadataStore) {
     assert_eq!(store.credential(api.id).await.unwrap(), Some(revoked));
 }
 
+/// Of many that bring a key of the same public part at once, one stores it. Restating changes what a key opens with and
+/// what it opens, and brings no revoked key back.
+pub async fn a_declared_key_is_stored_once(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let declared = Credential {
+        id: Uuid::new_v4(),
+        kind: CredentialKind::S3,
+        lookup: Uuid::new_v4().to_string(),
+        secret: vec![1],
+        tenant: bench.space.tenant.clone(),
+        namespaces: None,
+        rights: Rights::parse("read").unwrap(),
+        description: String::new(),
+        created_at: bench.now(),
+        expires_at: None,
+        revoked_at: None,
+    };
+    let each = (0..8).map(|_| Credential { id: Uuid::new_v4(), ..declared.clone() }).collect::<Vec<_>>();
+    let stored = futures::future::join_all(each.iter().map(|each| store.declare_credential(each))).await;
+    let stored: Vec<_> = stored.into_iter().map(Result::unwrap).collect();
+    assert_eq!(stored.iter().filter(|stored| **stored).count(), 1, "{stored:?}");
+    let first = store.find_credential(&declared.lookup).await.unwrap().unwrap();
+    assert!(each.contains(&first));
+
+    let restated = Credential {
+        secret: vec![2],
+        namespaces: Some(vec![bench.space.namespace.clone().into()]),
+        rights: Rights::parse("read,write").unwrap(),
+        description: "again".to_owned(),
+        ..first.clone()
+    };
+    assert!(store.restate_credential(&restated).await.unwrap());
+    assert_eq!(store.find_credential(&declared.lookup).await.unwrap(), Some(restated.clone()));
+    let other_kind = Credential { kind: CredentialKind::Api, ..first.clone() };
+    assert!(!store.restate_credential(&other_kind).await.unwrap(), "a key stays of its kind");
+    assert!(store.revoke_credential(first.id, bench.now()).await.unwrap());
+    assert!(!store.restate_credential(&first).await.unwrap(), "a revoked key stays revoked");
+    assert!(!store.declare_credential(&declared).await.unwrap(), "and its name is not free");
+}
+
 /// Both or neither; and a key that would have ended before is not kept alive by its grace. A secret is sealed
 /// anew only over the one that was read.
 pub async fn a_rotated_key_ends_as_its_successor_begins(store: &dyn MetadataStore) {

@@ -135,6 +135,8 @@ macro_rules! metadata_promises {
         $promise!(locks, a_bucket_is_made_with_locks);
         $promise!(locks, verdicts_hold_only_for_what_was_judged);
         $promise!(keys, credentials_come_back_until_revoked);
+        $promise!(keys, a_declared_key_is_stored_once);
+        $promise!(settings, a_declared_bucket_is_made_whole_and_once);
         $promise!(keys, a_lease_has_one_holder);
         $promise!(keys, a_rotated_key_ends_as_its_successor_begins);
         $promise!(limits, what_is_said_of_a_tenant_comes_back);

@@ -1,9 +1,15 @@
 //! Documents of spaces, and passes of the lifecycle worker.
 
+use uuid::Uuid;
+
 use super::bench::Bench;
-use crate::application::ports::metadata::{MetadataStore, Refusal};
+use crate::application::ports::metadata::{MetadataStore, NewSpace, Refusal};
+use crate::domain::address::BucketName;
 use crate::domain::lifecycle::{Expiration, Lifecycle, Rule};
+use crate::domain::object_lock::LockConfig;
 use crate::domain::settings::{Declared, PublicAccess, Setting, SettingKind, SpaceSettings};
+use crate::domain::space::Versioning;
+use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
 fn tags(value: &str) -> Setting {
@@ -41,6 +47,41 @@ pub async fn documents_replace_their_kind_and_move_the_revision(store: &dyn Meta
     let (revision, settings) = store.settings(space.id).await.unwrap();
     assert!(revision > last && settings.tags.is_none() && settings.public_access.is_some());
     bench.finish().await;
+}
+
+/// Of many that declare a bucket at once, one makes it, and whoever sees it sees all that is set on its space. On a space
+/// where something was set before, nothing is changed.
+pub async fn a_declared_bucket_is_made_whole_and_once(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let name = BucketName::new(&format!("b{}", Uuid::new_v4().simple())).unwrap();
+    let new = NewSpace {
+        versioning: Some(Versioning::Enabled),
+        default_class: Some(StorageClass::Cold),
+        object_lock: Some(LockConfig::default()),
+        documents: vec![tags("1"), Setting::Lifecycle(rules())],
+    };
+    let declared = (0..8).map(|_| async {
+        let made = store.declare_bucket(&name, &bench.space, &new, bench.now()).await.unwrap();
+        let space = match &made {
+            Ok(bucket) | Err(bucket) => bucket.space.clone(),
+        };
+        let kept = (space.versioning, space.default_class, space.object_lock);
+        assert_eq!(kept, (Versioning::Enabled, StorageClass::Cold, new.object_lock));
+        let expected: SpaceSettings = new.documents.iter().cloned().collect();
+        assert_eq!(store.settings(space.id).await.unwrap(), (space.settings, expected));
+        made.is_ok()
+    });
+    let made = futures::future::join_all(declared).await;
+    assert_eq!(made.iter().filter(|made| **made).count(), 1, "{made:?}");
+
+    let used = Bench::new(store).await;
+    store.make_space(&used.space, used.now()).await.unwrap();
+    store.put_setting(&used.space, None, &tags("own"), None).await.unwrap().unwrap();
+    let name = BucketName::new(&format!("b{}", Uuid::new_v4().simple())).unwrap();
+    let made = store.declare_bucket(&name, &used.space, &new, used.now()).await.unwrap().unwrap();
+    assert_eq!((made.space.versioning, made.space.object_lock), (Versioning::Off, None));
+    let (_, settings) = store.settings(made.space.id).await.unwrap();
+    assert_eq!(settings, [tags("own")].into_iter().collect());
 }
 
 /// Through a bucket that names another space, or none, nothing is set.

@@ -14,6 +14,13 @@ pub trait Credentials: Send + Sync + 'static {
     /// Stores a key.
     async fn create_credential(&self, credential: &Credential) -> Result<(), MetadataError>;
 
+    /// Stores a key unless its public part is in use, by a revoked one too. Whether it was stored.
+    async fn declare_credential(&self, credential: &Credential) -> Result<bool, MetadataError>;
+
+    /// Gives the key of this id the secret, tenant, namespaces, rights, description and end that `credential` has.
+    /// Whether there is such a key of that kind that is not revoked.
+    async fn restate_credential(&self, credential: &Credential) -> Result<bool, MetadataError>;
+
     /// The key with this public part, revoked and expired ones too.
     async fn find_credential(&self, lookup: &str) -> Result<Option<Credential>, MetadataError>;
 

@@ -37,7 +37,7 @@ pub use leases::Leases;
 pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Objects};
 pub use records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
-pub use spaces::{BucketDeletion, LifecyclePass, SpaceEntry, SpaceUsage, Spaces};
+pub use spaces::{BucketDeletion, LifecyclePass, NewSpace, SpaceEntry, SpaceUsage, Spaces};
 pub use upkeep::{Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept, Upkeep};
 pub use uploads::Uploads;
 

@@ -110,6 +110,16 @@ pub trait Spaces: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Result<Bucket, Bucket>, MetadataError>;
 
+    /// As [`Self::create_bucket`], with everything set that `new` says, in one transaction: either all of it is there
+    /// or nothing is. A space on which something was set before keeps what it has.
+    async fn declare_bucket(
+        &self,
+        name: &BucketName,
+        space: &SpaceAddress,
+        new: &NewSpace,
+        now: Timestamp,
+    ) -> Result<Result<Bucket, Bucket>, MetadataError>;
+
     /// Buckets in order of name; of one tenant, or of all.
     async fn list_buckets(
         &self,
@@ -150,6 +160,19 @@ pub trait Spaces: Send + Sync + 'static {
 
     /// How many writes are announced and neither committed nor abandoned, by space.
     async fn writing(&self) -> Result<Vec<(SpaceAddress, u64)>, MetadataError>;
+}
+
+/// What is set on a space when its first bucket is made; `None` leaves the default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewSpace {
+    /// Whether keys keep versions.
+    pub versioning: Option<Versioning>,
+    /// The class of an object whose writer names none.
+    pub default_class: Option<StorageClass>,
+    /// That versions can be locked, which takes versioning: that is enabled.
+    pub object_lock: Option<LockConfig>,
+    /// Documents, at most one of a kind.
+    pub documents: Vec<Setting>,
 }
 
 /// A space, the buckets that name it, and its figures. Each is of its own moment.

@@ -36,6 +36,11 @@ pub(crate) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
             if !server.prepared {
                 forget_statements(&mut tx).await?;
             }
+            // The migrator asks for its table at every start, and the server would say each time that it is there.
+            sqlx::query("SET LOCAL client_min_messages = warning")
+                .persistent(false)
+                .execute(&mut *tx)
+                .await?;
             let mut migrator = juststorage_migrations::postgres();
             migrator.set_locking(false);
             let versions = on_postgres(&mut tx, &migrator).await?;

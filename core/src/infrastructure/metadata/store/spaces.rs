@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::Answer;
 use crate::application::ports::metadata::{
-    BucketDeletion, Credential, Credentials, LifecyclePass, Refusal, SpaceEntry, SpaceRef, SpaceUsage, Spaces,
+    BucketDeletion, Credential, Credentials, LifecyclePass, NewSpace, Refusal, SpaceEntry, SpaceRef,
+    SpaceUsage, Spaces,
 };
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
 use crate::domain::limits::{Holdings, Overrides};
@@ -118,6 +119,16 @@ impl Spaces for SqlMetadata {
         Ok(buckets::create_bucket(&self.db, name, space, locking, now).await?)
     }
 
+    async fn declare_bucket(
+        &self,
+        name: &BucketName,
+        space: &SpaceAddress,
+        new: &NewSpace,
+        now: Timestamp,
+    ) -> Answer<Result<Bucket, Bucket>> {
+        Ok(buckets::declare_bucket(&self.db, name, space, new, now).await?)
+    }
+
     async fn list_buckets(
         &self,
         tenant: Option<&Tenant>,
@@ -167,6 +178,14 @@ impl Spaces for SqlMetadata {
 impl Credentials for SqlMetadata {
     async fn create_credential(&self, credential: &Credential) -> Answer<()> {
         Ok(credentials::create(&self.db, credential).await?)
+    }
+
+    async fn declare_credential(&self, credential: &Credential) -> Answer<bool> {
+        Ok(credentials::declare(&self.db, credential).await?)
+    }
+
+    async fn restate_credential(&self, credential: &Credential) -> Answer<bool> {
+        Ok(credentials::restate(&self.db, credential).await?)
     }
 
     async fn find_credential(&self, lookup: &str) -> Answer<Option<Credential>> {

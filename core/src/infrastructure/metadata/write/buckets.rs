@@ -2,9 +2,9 @@
 
 use super::spaces::ensure_space;
 use super::{settings, uploads};
-use crate::application::ports::metadata::BucketDeletion;
+use crate::application::ports::metadata::{BucketDeletion, NewSpace};
 use crate::domain::address::{BucketName, SpaceAddress};
-use crate::domain::space::{Bucket, Versioning};
+use crate::domain::space::{Bucket, Space, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
@@ -29,18 +29,43 @@ pub(crate) async fn create_bucket(
             if locking {
                 space = settings::lock_space(&mut tx, space).await?;
             }
-            tx.query(sql!(
-                "INSERT INTO buckets (name, space_id, tenant, created_at) VALUES ($1, $2, $3, $4)"
-            ))
-            .bind(name.as_str())
-            .bind(space.id.0)
-            .bind(address.tenant.as_str())
-            .bind(now.millis())
-            .execute()
-            .await?;
-            Ok(Bucket { name: name.clone(), space, created_at: now })
+            Ok(name_space(&mut tx, name, space, now).await?)
         }
     })
+}
+
+pub(crate) async fn declare_bucket(
+    db: &Database,
+    name: &BucketName,
+    address: &SpaceAddress,
+    new: &NewSpace,
+    now: Timestamp,
+) -> Result<Result<Bucket, Bucket>, Fault> {
+    transaction!(db, |tx| {
+        if let Some(taken) = find_bucket(&mut tx, name).await? {
+            Err(taken)
+        } else {
+            let space = ensure_space(&mut tx, address, now).await?;
+            let space = settings::begin_with(&mut tx, space, new).await?;
+            Ok(name_space(&mut tx, name, space, now).await?)
+        }
+    })
+}
+
+async fn name_space(
+    tx: &mut Transaction,
+    name: &BucketName,
+    space: Space,
+    now: Timestamp,
+) -> Result<Bucket, Fault> {
+    tx.query(sql!("INSERT INTO buckets (name, space_id, tenant, created_at) VALUES ($1, $2, $3, $4)"))
+        .bind(name.as_str())
+        .bind(space.id.0)
+        .bind(space.address.tenant.as_str())
+        .bind(now.millis())
+        .execute()
+        .await?;
+    Ok(Bucket { name: name.clone(), space, created_at: now })
 }
 
 async fn find_bucket(tx: &mut Transaction, name: &BucketName) -> Result<Option<Bucket>, Fault> {

@@ -15,23 +15,68 @@ pub(crate) async fn create(db: &Database, credential: &Credential) -> Result<(),
     transaction!(db, |tx| insert(&mut tx, credential).await?)
 }
 
-async fn insert(tx: &mut Transaction, credential: &Credential) -> Result<(), Fault> {
-    let namespaces = credential
+pub(crate) async fn declare(db: &Database, credential: &Credential) -> Result<bool, Fault> {
+    transaction!(db, |tx| {
+        let taken = tx
+            .query(sql!("SELECT 1 FROM credentials WHERE lookup = $1"))
+            .bind(credential.lookup.as_str())
+            .optional()
+            .await?
+            .is_some();
+        if !taken {
+            // Of two that bring the same, one collides here, looks again and finds it taken.
+            insert(&mut tx, credential).await?;
+        }
+        !taken
+    })
+}
+
+pub(crate) async fn restate(db: &Database, credential: &Credential) -> Result<bool, Fault> {
+    let namespaces = namespaces(credential)?;
+    transaction!(db, |tx| {
+        let changed = tx
+            .query(sql!(
+                "UPDATE credentials SET secret = $3, tenant = $4, namespaces = $5, rights = $6, description = $7, \
+                 expires_at = $8 WHERE id = $1 AND kind = $2 AND revoked_at IS NULL"
+            ))
+            .bind(credential.id)
+            .bind(kind(credential))
+            .bind(credential.secret.as_slice())
+            .bind(credential.tenant.as_str())
+            .bind(namespaces.as_deref())
+            .bind(credential.rights.to_string())
+            .bind(credential.description.as_str())
+            .bind(credential.expires_at.map(Timestamp::millis))
+            .execute()
+            .await?;
+        changed == 1
+    })
+}
+
+fn namespaces(credential: &Credential) -> Result<Option<String>, Fault> {
+    credential
         .namespaces
         .as_ref()
         .map(|names| serde_json::to_string(&names.iter().map(ToString::to_string).collect::<Vec<_>>()))
         .transpose()
-        .map_err(|error| Fault::failed(error.to_string()))?;
-    let kind = match credential.kind {
-        CredentialKind::Api => 1_i16,
-        CredentialKind::S3 => 2_i16,
-    };
+        .map_err(|error| Fault::failed(error.to_string()))
+}
+
+fn kind(credential: &Credential) -> i16 {
+    match credential.kind {
+        CredentialKind::Api => 1,
+        CredentialKind::S3 => 2,
+    }
+}
+
+async fn insert(tx: &mut Transaction, credential: &Credential) -> Result<(), Fault> {
+    let namespaces = namespaces(credential)?;
     tx.query(sql!(
         "INSERT INTO credentials (id, kind, lookup, secret, tenant, namespaces, rights, description, \
          created_at, expires_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     ))
     .bind(credential.id)
-    .bind(kind)
+    .bind(kind(credential))
     .bind(credential.lookup.as_str())
     .bind(credential.secret.as_slice())
     .bind(credential.tenant.as_str())

@@ -1,7 +1,7 @@
 //! What owners set on spaces: documents, object lock, and how far lifecycle rules have been applied.
 
 use super::spaces;
-use crate::application::ports::metadata::{LifecyclePass, MetadataError, Refusal};
+use crate::application::ports::metadata::{LifecyclePass, MetadataError, NewSpace, Refusal};
 use crate::domain::address::{BucketName, SpaceAddress};
 use crate::domain::object_lock::LockConfig;
 use crate::domain::settings::{Setting, SettingKind, SpaceSettings};
@@ -160,6 +160,33 @@ pub(crate) async fn set_object_lock(
             },
         }
     })
+}
+
+/// Sets on a space what a declaration of its first bucket says, unless something was set on it before.
+pub(crate) async fn begin_with(tx: &mut Transaction, space: Space, new: &NewSpace) -> Result<Space, Fault> {
+    if !space.is_unset() {
+        return Ok(space);
+    }
+    let mut space = space;
+    space.versioning = new.versioning.unwrap_or(space.versioning);
+    space.default_class = new.default_class.unwrap_or(space.default_class);
+    let settings = i64::from(!new.documents.is_empty());
+    tx.query(sql!("UPDATE spaces SET versioning = $2, default_class = $3, settings = $4 WHERE id = $1"))
+        .bind(space.id.0)
+        .bind(space.versioning.code())
+        .bind(space.default_class.code())
+        .bind(settings)
+        .execute()
+        .await?;
+    space.settings = SettingsRevision(settings);
+    for setting in &new.documents {
+        let document = setting.to_document().map_err(|error| Fault::failed(error.to_string()))?;
+        put_document(tx, space.id, setting.kind(), &document).await?;
+    }
+    match new.object_lock {
+        Some(_) => lock_space(tx, Space { object_lock: new.object_lock, ..space }).await,
+        None => Ok(space),
+    }
 }
 
 /// Makes a space one whose versions can be locked, with versioning enabled.
