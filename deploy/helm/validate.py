@@ -38,6 +38,9 @@ REFUSED = [
     (["httpRoute.enabled=true", "httpRoute.s3Hosts={s3.example.com}"], "/httpRoute/parentRefs': minItems"),
     (["settings.JUSTSTORAGE_MASTER_KEY=a"], "JUSTSTORAGE_MASTER_KEY"),
     (["settings.data_dir=a"], "data_dir"),
+    (["bootstrap.existingSecret=keys"], "/bootstrap/existingSecret': value must be ''"),
+    (["bootstrap.file=x", "bootstrap.files.bootstrap\\.toml=y"], "bootstrap.files: bootstrap.toml is bootstrap.file"),
+    (["bootstrap.file=x", "settings.JUSTSTORAGE_BOOTSTRAP=/elsewhere"], "settings.JUSTSTORAGE_BOOTSTRAP: the chart sets this itself"),
     (["settings.JUSTSTORAGE_DATA_DIR=/elsewhere"], "settings.JUSTSTORAGE_DATA_DIR: the chart sets this itself"),
     (["existingSecret="], "existingSecret must name a secret with"),
     (["existingSecret=", "secret.s3RootAccessKey=root", "secret.s3RootSecretKey=short"], "/secret/s3RootSecretKey': "),
@@ -158,6 +161,15 @@ def references(where, resources):
     volumes |= {claim["metadata"]["name"] for claim in store["spec"].get("volumeClaimTemplates", [])}
     if volumes != {mount["name"] for mount in container["volumeMounts"]}:
         finding(where, "volumes and mounts differ")
+    for volume in pod["spec"].get("volumes", []):
+        if "configMap" in volume and ("ConfigMap", volume["configMap"]["name"]) not in named:
+            finding(where, f"no config map for the volume {volume['name']}")
+    bootstrap = named.get(("ConfigMap", f"{store['metadata']['name']}-bootstrap"))
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    if bootstrap:
+        for credential in tomllib.loads(bootstrap["data"]["bootstrap.toml"]).get("credential", []):
+            if "secret_key_file" in credential and str(pathlib.Path(credential["secret_key_file"]).parent) not in mounts:
+                finding(where, f"{credential['secret_key_file']} is mounted nowhere")
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         if container[probe]["httpGet"]["port"] not in ports:
             finding(where, f"{probe} asks a port that is not there")

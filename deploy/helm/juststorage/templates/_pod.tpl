@@ -14,6 +14,9 @@ metadata:
   annotations:
     # The server reads its settings at its start only.
     checksum/settings: {{ include (print $.Template.BasePath "/configmap.yaml") . | sha256sum }}
+    {{- if .Values.bootstrap.file }}
+    checksum/bootstrap: {{ include (print $.Template.BasePath "/bootstrap.yaml") . | sha256sum }}
+    {{- end }}
     {{- if not .Values.existingSecret }}
     checksum/secret: {{ include (print $.Template.BasePath "/secret.yaml") . | sha256sum }}
     {{- end }}
@@ -125,7 +128,17 @@ spec:
           mountPath: /tls
           readOnly: true
         {{- end }}
-  {{- if or (eq .Values.tiers.kind "shared") .Values.tls.existingSecret }}
+        {{- if .Values.bootstrap.file }}
+        - name: bootstrap
+          mountPath: /bootstrap
+          readOnly: true
+        {{- if .Values.bootstrap.existingSecret }}
+        - name: bootstrap-secrets
+          mountPath: /bootstrap-secrets
+          readOnly: true
+        {{- end }}
+        {{- end }}
+  {{- if or (eq .Values.tiers.kind "shared") .Values.tls.existingSecret .Values.bootstrap.file }}
   volumes:
     {{- if eq .Values.tiers.kind "shared" }}
     # Of this pod alone: its lock and its writer's id. It may be lost.
@@ -142,6 +155,18 @@ spec:
       secret:
         secretName: {{ . }}
         defaultMode: 0440
+    {{- end }}
+    {{- if .Values.bootstrap.file }}
+    - name: bootstrap
+      configMap:
+        name: {{ $name }}-bootstrap
+        defaultMode: 0440
+    {{- with .Values.bootstrap.existingSecret }}
+    - name: bootstrap-secrets
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0440
+    {{- end }}
     {{- end }}
   {{- end }}
   {{- with .Values.nodeSelector }}
