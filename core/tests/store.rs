@@ -13,14 +13,17 @@ use juststorage_core::application::objects::copy::CopyRequest;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::list::{Entry, ListRequest};
 use juststorage_core::application::objects::put::EtagStyle;
+use juststorage_core::application::objects::tagged::LOOKED_AT_MAX;
 use juststorage_core::application::objects::update::Change;
+use juststorage_core::application::ports::clock::Clock as _;
+use juststorage_core::application::ports::metadata::{Mutation, NewContent, PutObject, WriterId};
 use juststorage_core::application::uploads::{Completion, CopyPartRequest, UploadRef, UploadRequest};
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{Key, Tenant};
 use juststorage_core::domain::blob::Hash;
 use juststorage_core::domain::context::Context;
 use juststorage_core::domain::multipart::{CompleteRefusal, PART_BYTES_MIN, PartClaim, PartNumber};
-use juststorage_core::domain::object::Attributes;
+use juststorage_core::domain::object::{Attributes, ObjectId};
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
 use juststorage_core::domain::principal::{Principal, Proof, Rights, Tenants};
 use juststorage_core::domain::range::ByteRange;
@@ -439,4 +442,52 @@ async fn pages_join_up_while_others_write() {
     }
     assert_eq!(rolled, ["0/", "1/", "2/", "3/", "4/", "top"]);
     running.close().await;
+}
+
+/// However few objects carry the tags, a page is over after so many that were looked at, and the next one goes on behind
+/// them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_by_tags_ends() {
+    let (_folder, running) = opened().await;
+    let first = running.store.put(&root(), put_request("a"), Body::of_bytes(Bytes::from("x"))).await.unwrap();
+    let put = |number: usize| PutObject {
+        space: first.address.clone(),
+        bucket: None,
+        key: Some(Key::new(&format!("k{number:05}")).unwrap()),
+        id: ObjectId(uuid::Uuid::from_u128(number as u128 + 1)),
+        domain: DedupScope::Tenant.domain(&first.address),
+        content: NewContent::Existing(first.content.unwrap().blob),
+        etag: first.etag.clone(),
+        attributes: Attributes {
+            tags: (number == LOOKED_AT_MAX).then(|| ("t".to_owned(), "v".to_owned())).into_iter().collect(),
+            ..Attributes::default()
+        },
+        checksum: None,
+        preconditions: Preconditions::default(),
+        quota: None,
+        announced: None,
+    };
+    let numbers: Vec<_> = (0..=LOOKED_AT_MAX).collect();
+    for portion in numbers.chunks(1000) {
+        let batch = portion.iter().map(|number| Mutation::Put(Box::new(put(*number)))).collect();
+        let writer = WriterId(uuid::Uuid::from_u128(7));
+        let outcomes = running.metadata.commit(writer, batch, running.clock.now()).await.unwrap();
+        assert!(outcomes.iter().all(Result::is_ok));
+    }
+    let tags = [("t".to_owned(), "v".to_owned())].into();
+    let mut request = ListRequest {
+        place: place(),
+        prefix: String::new(),
+        delimiter: None,
+        after: None,
+        versions: false,
+        keyless: true,
+        limit: 10,
+    };
+    let page = running.store.list_tagged(&root(), &request, &tags).await.unwrap();
+    assert!(page.entries.is_empty() && page.next.is_some(), "{page:?}");
+    request.after = page.next;
+    let page = running.store.list_tagged(&root(), &request, &tags).await.unwrap();
+    let found: Vec<_> = page.entries.iter().map(|entry| entry.key().to_owned()).collect();
+    assert_eq!((found, page.next), (vec![format!("k{LOOKED_AT_MAX:05}")], None));
 }

@@ -25,6 +25,7 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore};
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
+use juststorage_core::domain::bounds::UploadBounds;
 use juststorage_core::domain::principal::{Principal, Right, Rights, Tenants};
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
@@ -94,6 +95,7 @@ fn door() -> &'static Door {
             call: PresignedCall::Get,
             space: SpaceAddress::new(Namespace::new("models").unwrap(), tenant),
             target: PresignTarget::Key(Key::new("a").unwrap()),
+            bounds: UploadBounds::default(),
         };
         let signed = ours.presign(&maker, &request, Duration::from_secs(60)).unwrap();
         Door { runtime, ours, others, api_token, request, signed }
@@ -245,6 +247,7 @@ fn url(rest: &str) -> bool {
             call: PresignedCall::of_method(lines.next()?)?,
             space: SpaceAddress::new(Namespace::new(lines.next()?).ok()?, Tenant::new(lines.next()?).ok()?),
             target: PresignTarget::Key(Key::new(lines.next()?).ok()?),
+            bounds: UploadBounds::default(),
         };
         let signed = Presigned {
             expires: lines.next()?.parse().ok()?,

@@ -159,6 +159,10 @@ impl Problem {
             Error::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
             Error::Conflict => (StatusCode::CONFLICT, "conflict"),
             Error::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::OutOfBounds => {
+                return Self::new(StatusCode::FORBIDDEN, "out_of_bounds", error.to_string())
+                    .about("Content-Type");
+            }
             Error::PolicyDenies => (StatusCode::FORBIDDEN, "denied_by_policy"),
             Error::PolicyBlocked => (StatusCode::FORBIDDEN, "policy_blocked"),
             Error::Locked => (StatusCode::FORBIDDEN, "object_locked"),

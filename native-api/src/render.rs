@@ -72,7 +72,7 @@ pub(crate) struct ObjectBody {
     expires: Option<String>,
     /// The user's own metadata, as in the headers `X-Meta-*`.
     metadata: UserMetadata,
-    /// Tags, which the S3 front sets.
+    /// Tags, by name; absent if there are none.
     #[serde(skip_serializing_if = "Tags::is_empty")]
     tags: Tags,
     /// Whether it is the latest version of its key.
@@ -161,6 +161,35 @@ impl UploadBody {
             created_at: rfc3339(upload.created_at),
         }
     }
+}
+
+/// An open upload in a listing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ListedUploadBody {
+    /// The upload.
+    #[serde(flatten)]
+    upload: UploadBody,
+    /// Bytes of its stored parts.
+    size_bytes: u64,
+    /// Seconds since it began.
+    age_seconds: u64,
+}
+
+impl ListedUploadBody {
+    pub(crate) fn of(upload: Upload, bytes: u64, now: Timestamp) -> Self {
+        let age = now.millis().saturating_sub(upload.created_at.millis()).max(0);
+        Self { size_bytes: bytes, age_seconds: age.unsigned_abs() / 1000, upload: UploadBody::of(upload) }
+    }
+}
+
+/// A page of open uploads.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ListUploadsBody {
+    /// In byte order of keys, oldest first within a key.
+    pub(crate) uploads: Vec<ListedUploadBody>,
+    /// The cursor of the next page; `null` on the last one.
+    #[schema(required)]
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// A stored part.

@@ -10,7 +10,9 @@ use crate::admin;
 use crate::app::App;
 use crate::browsers;
 use crate::extract::label_namespace;
-use crate::handlers::{by_key, copy, delete, health, list, objects, patch, presign, rename, uploads, usage};
+use crate::handlers::{
+    by_key, copy, delete, health, list, objects, patch, presign, rename, tags, uploads, usage,
+};
 use crate::{NativeApi, Surface, console, openapi, problem};
 
 /// Every call, with its documentation.
@@ -32,7 +34,8 @@ fn clients() -> OpenApiRouter<App> {
         .routes(routes!(copy::copy))
         .routes(routes!(delete::delete))
         .routes(routes!(rename::rename))
-        .routes(routes!(uploads::create))
+        .routes(routes!(tags::get, tags::put, tags::delete))
+        .routes(routes!(uploads::create, uploads::list))
         .routes(routes!(uploads::get, uploads::abort))
         .routes(routes!(uploads::put_part))
         .routes(routes!(uploads::complete))

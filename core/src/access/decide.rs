@@ -117,7 +117,7 @@ fn caller(who: &Principal) -> Caller<'_> {
         Proof::Operator | Proof::Jwt { .. } => known(None),
         Proof::Key { id, .. } => known(Some(*id)),
         // A URL is worth what the one who made it is.
-        Proof::Url { maker } => known(*maker),
+        Proof::Url { maker, .. } => known(*maker),
     }
 }
 
@@ -321,7 +321,11 @@ mod tests {
     fn a_signed_url_is_worth_what_its_maker_is() {
         let deny = allow(r#"{"AWS":"arn:aws:iam::acme:user/<id>"}"#, "s3:GetObject").replace("Allow", "Deny");
         let deny = settings(&deny);
-        let of = |maker| Principal { proof: Proof::Url { maker }, ..credential("acme", "read") };
+        let bounds = Arc::default();
+        let of = |maker| Principal {
+            proof: Proof::Url { maker, bounds: Arc::clone(&bounds) },
+            ..credential("acme", "read")
+        };
         let get = |who: &Principal| ask(who, Action::GetObject, &deny, false, false);
         assert_eq!(get(&of(Some(Uuid::from_u128(ID)))), Decision::Refused(Why::Policy));
         for other in [Some(Uuid::from_u128(8)), None] {

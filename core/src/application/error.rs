@@ -135,6 +135,9 @@ pub enum Error {
     /// 403: the bucket's policy denies it, whatever rights the caller has.
     #[error("the bucket's policy denies this")]
     PolicyDenies,
+    /// 403: the signed URL is for another content type.
+    #[error("the signed URL does not allow this content type")]
+    OutOfBounds,
     /// 403: the owner has blocked policies that grant something to the public.
     #[error("the bucket's public access block refuses this policy")]
     PolicyBlocked,

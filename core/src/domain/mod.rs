@@ -6,6 +6,7 @@ pub mod acl;
 pub mod action;
 pub mod address;
 pub mod blob;
+pub mod bounds;
 pub mod checksum;
 pub mod completion;
 pub mod context;

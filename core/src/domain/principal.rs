@@ -1,9 +1,11 @@
 //! Who asks, and what they may do.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::acl::Stranger;
 use super::address::{Namespace, SpaceAddress, Tenant};
+use super::bounds::UploadBounds;
 use super::context::Context;
 use super::invalid::Invalid;
 use super::timestamp::Timestamp;
@@ -194,6 +196,8 @@ pub enum Proof {
     Url {
         /// The id of the stored key that made it, if one did.
         maker: Option<Uuid>,
+        /// What it allows of an upload.
+        bounds: Arc<UploadBounds>,
     },
     /// Nothing, though authentication is required: it gets what is granted to the public.
     Missing,
@@ -269,6 +273,14 @@ impl Principal {
             Tenants::Own => self.tenant == *tenant,
             Tenants::These(tenants) => tenants.contains(tenant),
             Tenants::Any => true,
+        }
+    }
+
+    /// What its request may be, beside what rights allow: bounds of the signed URL that it came by.
+    pub fn bounds(&self) -> Option<&UploadBounds> {
+        match &self.proof {
+            Proof::Url { bounds, .. } => Some(bounds),
+            _ => None,
         }
     }
 

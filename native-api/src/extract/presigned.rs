@@ -6,6 +6,7 @@ use http::{Method, Uri};
 use juststorage_core::application::access::{PresignRequest, PresignTarget, Presigned, PresignedCall};
 use juststorage_core::application::error::Error;
 use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
+use juststorage_core::domain::bounds::UploadBounds;
 use juststorage_core::domain::object::ObjectId;
 use percent_encoding::percent_decode_str;
 
@@ -17,6 +18,12 @@ const EXPIRES: &str = "js-expires";
 const MAKER: &str = "js-maker";
 /// `namespace/tenant`, if the path has an id.
 const SPACE: &str = "js-space";
+/// The content type of the upload.
+const CONTENT_TYPE: &str = "js-content-type";
+/// Most bytes of the upload.
+const SIZE_MAX: &str = "js-size-max";
+/// `*`: the key must be free.
+const IF_NONE_MATCH: &str = "js-if-none-match";
 /// The signature.
 const SIGNATURE: &str = "js-signature";
 
@@ -41,7 +48,11 @@ pub(super) fn of(method: &Method, uri: &Uri) -> Result<Option<(PresignRequest, P
         };
         let call = PresignedCall::of_method(method.as_str())?;
         let (space, target) = target(uri.path(), value(SPACE))?;
-        Some((PresignRequest { call, space, target }, signed))
+        let size_max = value(SIZE_MAX).map(|size| size.parse()).transpose().ok()?;
+        let content_type = value(CONTENT_TYPE).map(Cow::into_owned);
+        let if_none_match = value(IF_NONE_MATCH).is_some_and(|value| value == "*");
+        let bounds = UploadBounds { content_type, size_max, if_none_match };
+        Some((PresignRequest { call, space, target, bounds }, signed))
     };
     read().map(Some).ok_or(Error::Unauthenticated("the signed URL cannot be read"))
 }
@@ -52,6 +63,10 @@ pub(crate) fn signed_query(request: &PresignRequest, signed: &Presigned) -> Vec<
     if matches!(request.target, PresignTarget::Id(_)) {
         query.push((SPACE, format!("{}/{}", request.space.namespace, request.space.tenant)));
     }
+    let UploadBounds { content_type, size_max, if_none_match } = &request.bounds;
+    query.extend(content_type.clone().map(|content_type| (CONTENT_TYPE, content_type)));
+    query.extend(size_max.map(|size| (SIZE_MAX, size.to_string())));
+    query.extend(if_none_match.then(|| (IF_NONE_MATCH, "*".to_owned())));
     query.push((SIGNATURE, signed.signature.clone()));
     query
 }

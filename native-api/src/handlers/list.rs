@@ -34,6 +34,10 @@ pub(crate) struct ListParams {
     /// All versions and delete markers, newest first within a key.
     #[serde(default)]
     versions: bool,
+    /// Only objects with this tag: `name=value`; several are joined by `&`, and `&`, `=` and `%` in them are
+    /// percent-encoded. A page looks at 10,000 objects at most, so that it may be short or empty, and have a
+    /// `next_cursor` nevertheless. Not with `delimiter`.
+    tag: Option<String>,
 }
 
 /// The requested number of entries of a page.
@@ -72,7 +76,13 @@ pub(crate) async fn list(
         keyless: true,
         limit: page_limit(params.limit)?,
     };
-    let page = app.api.store.list(&who, &request).await?;
+    let page = match params.tag.as_deref().map(super::tags::wanted).transpose()? {
+        Some(_) if request.delimiter.is_some() => {
+            return Err(Invalid::new("tag", "must not be sent with delimiter").into());
+        }
+        Some(tags) => app.api.store.list_tagged(&who, &request, &tags).await?,
+        None => app.api.store.list(&who, &request).await?,
+    };
     if let Some(space) = &page.space {
         call.about(&space.address.namespace);
     }

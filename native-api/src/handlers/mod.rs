@@ -9,6 +9,7 @@ pub(crate) mod objects;
 pub(crate) mod patch;
 pub(crate) mod presign;
 pub(crate) mod rename;
+pub(crate) mod tags;
 pub(crate) mod uploads;
 pub(crate) mod usage;
 

@@ -11,6 +11,7 @@ use http::header::HOST;
 use juststorage_core::application::access::{PresignRequest, PresignTarget, PresignedCall};
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::domain::bounds::UploadBounds;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::object::ObjectId;
 use juststorage_core::domain::timestamp::Timestamp;
@@ -66,6 +67,14 @@ pub(crate) struct PresignBody {
     /// latest.
     #[schema(minimum = 1, maximum = 604_800)]
     expires_in: Option<u64>,
+    /// With `PUT`: the content type that the object gets. Whoever sends another one is refused.
+    content_type: Option<String>,
+    /// With `PUT`: most bytes of the body. A longer one is cut off, and nothing is stored.
+    #[schema(minimum = 0, maximum = 5_368_709_120_u64)]
+    size_max: Option<u64>,
+    /// With `PUT`: write only if the key is free.
+    #[serde(default)]
+    if_none_match: bool,
 }
 
 /// A signed URL.
@@ -125,7 +134,9 @@ pub(crate) async fn presign(State(app): State<App>, call: Call, body: Body) -> R
             return Err(Invalid::new("target", rule).into());
         }
     };
-    let request = PresignRequest { call: signed_call, space, target };
+    let PresignBody { content_type, size_max, if_none_match, .. } = body;
+    let bounds = UploadBounds { content_type, size_max, if_none_match };
+    let request = PresignRequest { call: signed_call, space, target, bounds };
     let signed = app.api.access.presign(&who, &request, lasts)?;
     let query = signed_query(&request, &signed);
     let path = match &request.target {

@@ -7,8 +7,9 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, StatusCode};
 use juststorage_core::application::error::Error;
+use juststorage_core::application::objects::list::Cursor;
 use juststorage_core::application::objects::put::EtagStyle;
-use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::application::uploads::{Completion, ListUploadsRequest, UploadRef, UploadRequest};
 use juststorage_core::domain::etag::Etag;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::multipart::{PartClaim, PartNumber, UploadId};
@@ -26,7 +27,12 @@ use crate::extract::{
 };
 use crate::openapi::{Names, Replaces, TakesBytes, TakesJson};
 use crate::problem::{Failure, ProblemBody};
-use crate::render::{self, ObjectBody, PartBody, UploadBody, UploadPartsBody};
+use crate::render::{
+    self, ListUploadsBody, ListedUploadBody, ObjectBody, PartBody, UploadBody, UploadPartsBody,
+};
+
+/// Most uploads of one page: the parts of each are added up.
+const LISTED_MAX: u32 = 100;
 
 /// The object of an upload: instead of headers, for keys that no header can hold.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -106,6 +112,64 @@ pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Re
     let mut headers = HeaderMap::new();
     render::put(&mut headers, LOCATION, format!("/v1/uploads/{}", upload.id.0));
     Ok((StatusCode::CREATED, headers, JsonAnswer(UploadBody::of(upload))).into_response())
+}
+
+/// The uploads to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListUploadsParams {
+    /// The service or collection.
+    namespace: String,
+    /// The tenant; default: `X-Tenant`, or the only one of the credentials.
+    tenant: Option<String>,
+    /// Only uploads of keys with this prefix.
+    #[serde(default)]
+    prefix: String,
+    /// Most uploads: default and maximum 100.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the previous page.
+    cursor: Option<String>,
+}
+
+/// List uploads
+///
+/// Those under way in a space, with the bytes that have arrived: to find what to resume or to abort.
+#[utoipa::path(
+    get,
+    path = "/v1/uploads",
+    operation_id = "list_uploads",
+    tag = "uploads",
+    params(ListUploadsParams),
+    responses((status = 200, description = "A page", body = ListUploadsBody)),
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    call: Call,
+    Params(params): Params<ListUploadsParams>,
+) -> Result<JsonAnswer<ListUploadsBody>, Failure> {
+    let proven = call.prove(&app.api).await?;
+    let address = Address::from_members(&call, &proven, &params.namespace, params.tenant.as_deref(), None)?;
+    let who = call.caller_of(&app.api, &proven, Named::InAddress(&address.space.tenant)).await?;
+    let request = ListUploadsRequest {
+        place: address.place(),
+        prefix: params.prefix,
+        delimiter: None,
+        after: params.cursor.as_deref().map(Cursor::decode).transpose()?,
+        limit: page_limit(params.limit)?.min(LISTED_MAX),
+    };
+    let (page, bytes) = app.api.store.list_uploads_with_bytes(&who, &request).await?;
+    if let Some(space) = &page.space {
+        call.about(&space.address.namespace);
+    }
+    let now = app.api.admin.now();
+    let uploads = page.uploads.into_iter().map(|upload| {
+        let size = bytes.get(&upload.id).copied().unwrap_or_default();
+        ListedUploadBody::of(upload, size, now)
+    });
+    let next_cursor = page.next.as_ref().map(Cursor::encode);
+    Ok(JsonAnswer(ListUploadsBody { uploads: uploads.collect(), next_cursor }))
 }
 
 /// Send a part

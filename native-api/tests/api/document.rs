@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::Server;
 
-const CALLS: [(&str, &[&str]); 37] = [
+const CALLS: [(&str, &[&str]); 38] = [
     ("/v1/admin/whoami", &["get"]),
     ("/v1/admin/can", &["get"]),
     ("/v1/admin/spaces", &["get"]),
@@ -33,7 +33,8 @@ const CALLS: [(&str, &[&str]); 37] = [
     ("/v1/objects/copy", &["post"]),
     ("/v1/objects/delete", &["post"]),
     ("/v1/objects/move", &["post"]),
-    ("/v1/uploads", &["post"]),
+    ("/v1/objects/{id}/tags", &["get", "put", "delete"]),
+    ("/v1/uploads", &["get", "post"]),
     ("/v1/uploads/{id}", &["get", "delete"]),
     ("/v1/uploads/{id}/parts/{number}", &["put"]),
     ("/v1/uploads/{id}/complete", &["post"]),

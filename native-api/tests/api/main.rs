@@ -15,5 +15,6 @@ mod operations;
 mod presigned;
 mod refusals;
 mod support;
+mod tags;
 mod uploads;
 mod walls;

@@ -143,3 +143,80 @@ async fn a_url_ends_with_the_key_it_was_made_with() {
     server.access.revoke_key(key.id).await.unwrap();
     plain(&server, "PUT", &put, "bytes").await.refused(401, "unauthenticated", None);
 }
+
+/// A URL that is bound to a type, a size or a free key holds every upload to it, before a byte of it is read; one that
+/// announces no length is cut off.
+#[tokio::test]
+async fn a_signed_upload_keeps_to_its_bounds() {
+    let server = Server::with(AuthMode::Required).await;
+    let token = server.token("acme", "read,write", None).await;
+    let bound = |bounds: Value| {
+        let mut body = by_key("PUT");
+        body.as_object_mut().unwrap().extend(bounds.as_object().unwrap().clone());
+        body
+    };
+    let typed = path(&server, &token, &bound(json!({ "content_type": "image/png", "size_max": 5 }))).await;
+    let put = async |path: &str, content_type: Option<&str>, body: Body| {
+        let mut request = bare("PUT", path);
+        if let Some(content_type) = content_type {
+            request = request.header("Content-Type", content_type);
+        }
+        server.send(request.body(body).unwrap()).await
+    };
+    let unread = || {
+        let stream =
+            futures::stream::poll_fn(|_| -> std::task::Poll<Option<Result<bytes::Bytes, std::io::Error>>> {
+                panic!("the body is read")
+            });
+        Body::from_stream(stream)
+    };
+    put(&typed, Some("text/html"), unread()).await.refused(403, "out_of_bounds", Some("Content-Type"));
+    let long = bare("PUT", &typed).header("Content-Length", "6").body(unread()).unwrap();
+    server.send(long).await.refused(413, "body_too_large", None);
+    let chunks = || futures::stream::iter(["123", "456", "789"].map(Ok::<_, std::io::Error>));
+    put(&typed, None, Body::from_stream(chunks())).await.refused(413, "body_too_large", None);
+    let get = path(&server, &token, &by_key("GET")).await;
+    plain(&server, "GET", &get, "").await.refused(404, "object_not_found", None);
+    assert_eq!(put(&typed, None, Body::from("12345")).await.json(201)["content_type"], "image/png");
+    assert_eq!(put(&typed, Some("image/png"), Body::from("1")).await.json(201)["size_bytes"], 1);
+
+    let fresh = path(&server, &token, &bound(json!({ "if_none_match": true }))).await;
+    put(&fresh, None, unread()).await.refused(412, "precondition_failed", None);
+    let any = bare("PUT", &fresh).header("If-Match", "*").body(Body::from("x")).unwrap();
+    server.send(any).await.refused(412, "precondition_failed", None);
+
+    // What bounds it is signed.
+    let whole =
+        path(&server, &token, &bound(json!({ "content_type": "a/b", "size_max": 5, "if_none_match": true })))
+            .await;
+    for (part, other) in [
+        ("js-size-max=5", "js-size-max=6"),
+        ("js-size-max=5&", ""),
+        ("js-content-type=a%2Fb", "js-content-type=a%2Fc"),
+        ("js-content-type=a%2Fb&", ""),
+        ("js-if-none-match=%2A&", ""),
+        ("js-if-none-match=%2A", "js-if-none-match=%2A&js-if-none-match=%2A"),
+        ("js-size-max=5", "js-size-max=x"),
+    ] {
+        assert!(whole.contains(part), "{part}");
+        put(&whole.replace(part, other), None, Body::from("1")).await.refused(401, "unauthenticated", None);
+    }
+    let unbound = path(&server, &token, &by_key("PUT")).await;
+    let more = format!("{unbound}&js-size-max=5");
+    put(&more, None, Body::from("1")).await.refused(401, "unauthenticated", None);
+    for (bounds, field) in [
+        (json!({ "method": "GET", "size_max": 5 }), "method"),
+        (json!({ "method": "DELETE", "if_none_match": true }), "method"),
+        (json!({ "size_max": 5_368_709_121_u64 }), "size_max"),
+        (json!({ "content_type": "" }), "content_type"),
+        (json!({ "content_type": "a\nb" }), "content_type"),
+    ] {
+        let token = server.token("acme", "read,write,delete", None).await;
+        let refused = sign(&server, Some(&token), &bound(bounds)).await;
+        refused.refused(400, &format!("invalid_{field}"), Some(field));
+    }
+    let unknown = sign(&server, Some(&token), &bound(json!({ "size_min": 5 }))).await;
+    unknown.refused(400, "invalid_json", None);
+    let negative = sign(&server, Some(&token), &bound(json!({ "size_max": -1 }))).await;
+    negative.refused(400, "invalid_json", None);
+}

@@ -4,6 +4,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::on_both;
 use crate::support::{Answer, Server, call, noise};
 
 const MIN: usize = 5 << 20;
@@ -166,3 +167,45 @@ async fn completion_obeys_conditions_and_tenants() {
     server.send(foreign).await.refused(404, "upload_not_found", None);
     complete(&server, &path, None).await.is(201);
 }
+
+/// Uploads under way by key, with what has arrived of them; those that ended are not among them.
+async fn uploads_under_way_are_listed(server: Server) {
+    let begin = async |key: &str| {
+        let body = json!({ "namespace": "models", "tenant": "acme", "key": key });
+        server.json("POST", "/v1/uploads", &body).await.json(201)["id"].as_str().unwrap().to_owned()
+    };
+    let send = async |id: &str, number: u32, bytes: &'static str| {
+        let part = call("PUT", &format!("/v1/uploads/{id}/parts/{number}"));
+        server.send(part.body(Body::from(bytes)).unwrap()).await.is(200);
+    };
+    let (first, second, ended) = (begin("b/1").await, begin("a").await, begin("b/2").await);
+    send(&first, 1, "four").await;
+    send(&first, 2, "three").await;
+    send(&first, 2, "two").await;
+    let abort = call("DELETE", &format!("/v1/uploads/{ended}"));
+    server.send(abort.body(Body::empty()).unwrap()).await.is(204);
+    let list = "/v1/uploads?namespace=models&tenant=acme";
+    let page = server.get(list).await.json(200);
+    let shown: Vec<_> = page["uploads"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|upload| {
+            (upload["id"].as_str().unwrap(), upload["size_bytes"].as_u64(), upload["age_seconds"].as_u64())
+        })
+        .collect();
+    assert_eq!(shown, [(second.as_str(), Some(0), Some(0)), (first.as_str(), Some(7), Some(0))]);
+    assert_eq!(page["next_cursor"], json!(null));
+    let one = server.get(&format!("{list}&limit=1")).await.json(200);
+    let rest = format!("{list}&limit=1&cursor={}", one["next_cursor"].as_str().unwrap());
+    assert_eq!(server.get(&rest).await.json(200)["uploads"][0]["id"], first.as_str());
+    let under = server.get(&format!("{list}&prefix=b/")).await.json(200);
+    assert_eq!(under["uploads"].as_array().unwrap().len(), 1);
+    let elsewhere = server.get("/v1/uploads?namespace=other&tenant=acme").await.json(200);
+    assert_eq!(elsewhere, json!({ "uploads": [], "next_cursor": null }));
+    server.get("/v1/uploads?namespace=models&limit=0").await.refused(400, "invalid_limit", Some("limit"));
+    server.get("/v1/uploads?namespace=models&cursor=x").await.refused(400, "invalid_cursor", Some("cursor"));
+    server.get("/v1/uploads?namespace=models&delimiter=x").await.refused(400, "invalid_query", None);
+    server.get("/v1/uploads").await.refused(400, "invalid_query", None);
+}
+on_both!(uploads_under_way_are_listed);

@@ -177,6 +177,16 @@ fn rows_of_uploads() -> Vec<Row> {
             200,
             part,
         ),
+        row("list_uploads", READ, |_| empty("GET", "/v1/uploads?namespace=models&tenant=acme"), 200, object),
+        row("get_tags", READ, |f| empty("GET", &format!("{}/tags", by_id(f))), 200, object),
+        row(
+            "put_tags",
+            WRITE,
+            |f| json_of("PUT", &format!("{}/tags", by_id(f)), &json!({ "tags": { "a": "b" } })),
+            200,
+            object,
+        ),
+        row("delete_tags", WRITE, |f| empty("DELETE", &format!("{}/tags", by_id(f))), 204, object),
         row("get_upload", READ, |f| empty("GET", &upload(f)), 200, part),
         row(
             "complete_upload",

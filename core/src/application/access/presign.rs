@@ -4,6 +4,7 @@
 //! checks it without a lookup elsewhere. What it was made with is in it too: once its maker's key is revoked, has
 //! expired or may no longer do it, neither may the URL.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,6 +17,7 @@ use super::maker::Maker;
 use crate::application::error::{Error, Result};
 use crate::domain::action::Action;
 use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::bounds::UploadBounds;
 use crate::domain::context::Context;
 use crate::domain::invalid::Invalid;
 use crate::domain::object::ObjectId;
@@ -92,6 +94,8 @@ pub struct PresignRequest {
     pub space: SpaceAddress,
     /// The object.
     pub target: PresignTarget,
+    /// What it allows of an upload; of other calls there is nothing to bound.
+    pub bounds: UploadBounds,
 }
 
 /// The signed part of a URL: what stands in its query, beside the object in its path.
@@ -112,6 +116,11 @@ impl Access {
         let right = request.call.right();
         authorize::check(who, right, &request.space, Error::NoSuchObject)?;
         let maker = Maker::of(&who.proof).ok_or(Error::Forbidden(right))?;
+        if request.call != PresignedCall::Put && !request.bounds.is_empty() {
+            let rule = "must be PUT with content_type, size_max or if_none_match";
+            return Err(Invalid::new("method", rule).into());
+        }
+        request.bounds.validate()?;
         if lasts < Duration::from_secs(1) || lasts > PRESIGNED_MAX {
             return Err(Invalid::new("expires_in", "must be 1 second to 7 days").into());
         }
@@ -145,7 +154,7 @@ impl Access {
             tenants: Tenants::Own,
             namespaces: Some(vec![request.space.namespace.clone().into()]),
             rights: Rights::from_iter([right]),
-            proof: Proof::Url { maker },
+            proof: Proof::Url { maker, bounds: Arc::new(request.bounds.clone()) },
             context: Context::default(),
         })
     }
@@ -163,8 +172,19 @@ fn message(request: &PresignRequest, expires: i64, maker: &str) -> Vec<u8> {
     };
     let (namespace, tenant) = (request.space.namespace.as_str(), request.space.tenant.as_str());
     let expires = expires.to_string();
+    let UploadBounds { content_type, size_max, if_none_match } = &request.bounds;
+    let size_max = size_max.map(|size| size.to_string());
+    let mut parts = vec![request.call.as_str(), namespace, tenant, kind, target, &expires, maker];
+    // Each with its name before it. A URL without bounds is signed as it was before there were any.
+    for (name, bound) in [
+        ("content-type", content_type.as_deref()),
+        ("size-max", size_max.as_deref()),
+        ("if-none-match", if_none_match.then_some("*")),
+    ] {
+        parts.extend(bound.into_iter().flat_map(|bound| [name, bound]));
+    }
     let mut message = Vec::new();
-    for part in [request.call.as_str(), namespace, tenant, kind, target, &expires, maker] {
+    for part in parts {
         message.extend_from_slice(&(part.len() as u64).to_be_bytes());
         message.extend_from_slice(part.as_bytes());
     }

@@ -10,6 +10,7 @@ pub mod list;
 pub mod put;
 pub mod rename;
 pub mod rolling;
+pub mod tagged;
 pub mod update;
 
 pub use super::object_ref::ObjectRef;

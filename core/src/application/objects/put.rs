@@ -8,6 +8,7 @@ use crate::application::ports::metadata::{Mutation, MutationOutcome, PutObject, 
 use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::address::Key;
+use crate::domain::bounds::OtherType;
 use crate::domain::checksum::ChecksumAlgorithm;
 use crate::domain::multipart::PART_BYTES_MAX;
 use crate::domain::object::{Attributes, Object, ObjectId};
@@ -44,12 +45,22 @@ pub struct PutRequest {
     pub checksum: Option<ChecksumAlgorithm>,
 }
 
+/// Holds an upload to the bounds of the signed URL that it came by, if it did. Most bytes of its body.
+fn bind(who: &Principal, request: &mut PutRequest) -> Result<u64> {
+    let Some(bounds) = who.bounds() else { return Ok(PART_BYTES_MAX) };
+    let content_type = &mut request.attributes.headers.content_type;
+    *content_type = bounds.content_type_of(content_type.take()).map_err(|OtherType| Error::OutOfBounds)?;
+    request.preconditions = bounds.conditions_of(std::mem::take(&mut request.preconditions));
+    Ok(bounds.size_max.map_or(PART_BYTES_MAX, |size| size.min(PART_BYTES_MAX)))
+}
+
 impl Store {
     /// Writes an object. When this returns, it is durable and visible everywhere.
     ///
     /// Rights and conditions are checked before the body is polled, so that a client that waits for
     /// `100 Continue` need not send it in vain; the conditions are decided again inside the transaction.
-    pub async fn put(&self, who: &Principal, request: PutRequest, body: Body) -> Result<Object> {
+    pub async fn put(&self, who: &Principal, mut request: PutRequest, body: Body) -> Result<Object> {
+        let bytes_max = bind(who, &mut request)?;
         request.attributes.validate()?;
         let entered =
             self.enter_to_put(who, &request.place, request.key.as_ref(), &request.attributes).await?;
@@ -66,7 +77,7 @@ impl Store {
             class,
             md5: request.etag == EtagStyle::Md5,
             checksum: request.checksum,
-            bytes_max: PART_BYTES_MAX,
+            bytes_max,
         };
         let landed = self.ingest.take_in(&intent, body).await?;
         let put = PutObject {

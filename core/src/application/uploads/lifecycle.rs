@@ -1,5 +1,6 @@
 //! Begin, list, complete, abort.
 
+use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -100,6 +101,18 @@ impl Store {
             }
         }
         Ok(page)
+    }
+
+    /// The same, and the bytes of the stored parts of each upload that has any.
+    pub async fn list_uploads_with_bytes(
+        &self,
+        who: &Principal,
+        request: &ListUploadsRequest,
+    ) -> Result<(UploadsPage, HashMap<UploadId, u64>)> {
+        let page = self.list_uploads(who, request).await?;
+        let ids: Vec<_> = page.uploads.iter().map(|upload| upload.id).collect();
+        let bytes = self.metadata.upload_bytes(&ids).await?;
+        Ok((page, bytes.into_iter().collect()))
     }
 
     /// Makes an object of the parts. No byte moves. Repeating a completion that succeeded answers alike, as

@@ -64,6 +64,9 @@ pub trait Uploads: Send + Sync + 'static {
     /// A page of the uploads under way in a space.
     async fn list_uploads(&self, query: &ListUploadsQuery) -> Result<Vec<Upload>, MetadataError>;
 
+    /// The bytes of the stored parts of those of `uploads` that have any.
+    async fn upload_bytes(&self, uploads: &[UploadId]) -> Result<Vec<(UploadId, u64)>, MetadataError>;
+
     /// Ends an upload; its parts' blobs become GC's candidates. Whether there was one.
     async fn abort_upload(&self, id: UploadId) -> Result<bool, MetadataError>;
 

@@ -127,6 +127,10 @@ impl Uploads for SqlMetadata {
         Ok(uploads::list(&self.db, query).await?)
     }
 
+    async fn upload_bytes(&self, ids: &[UploadId]) -> Answer<Vec<(UploadId, u64)>> {
+        Ok(uploads::bytes(&self.db, ids).await?)
+    }
+
     async fn abort_upload(&self, id: UploadId) -> Answer<bool> {
         Ok(uploads::abort(&self.db, id).await?)
     }

@@ -209,6 +209,27 @@ pub(crate) async fn list(db: &Database, query: &ListUploadsQuery) -> Result<Vec<
     Ok(page)
 }
 
+/// The bytes of the parts of uploads that have any.
+pub(crate) async fn bytes(db: &Database, ids: &[UploadId]) -> Result<Vec<(UploadId, u64)>, Fault> {
+    let mut found = Vec::with_capacity(ids.len());
+    for portion in db.portions(ids) {
+        let statement = db.read_list(
+            sql!(
+                "SELECT upload_id, CAST(SUM(size) AS BIGINT) AS bytes FROM upload_parts WHERE upload_id IN (",
+                list,
+                ") GROUP BY upload_id"
+            ),
+            0,
+            portion.len(),
+        );
+        let statement = statement.bind_all(portion.iter().map(|id| id.0));
+        found.extend(
+            statement.map(|row| Ok((UploadId(row.get("upload_id")?), rows::count(row, "bytes")?))).await?,
+        );
+    }
+    Ok(found)
+}
+
 async fn rest_of_key(
     db: &Database,
     query: &ListUploadsQuery,
