@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use juststorage_core::application::ingest::Body;
+use juststorage_core::application::objects::put::PutRequest;
+use juststorage_core::domain::idempotency::IdempotencyKey;
 use juststorage_core::testing::disk::{Dice, Kind};
 use play::{Engine, Operation, Play};
 
@@ -172,4 +175,47 @@ fn every_operation_survives_every_point_on_sqlite() {
 #[test]
 fn every_operation_survives_every_point_on_postgres() {
     every_point(Engine::Postgres);
+}
+
+/// A request with an idempotency key that ends at any step, its answer lost: repeated after the restart it makes the object,
+/// or finds that it was made, and there is one.
+fn a_lost_answer_is_given_again(engine: Engine) {
+    let key = IdempotencyKey::parse("k").unwrap();
+    let put = async |running: &common::Running| {
+        let request = PutRequest { key: None, ..common::put_request("k") };
+        let body = Body::of_bytes(play::content(1));
+        running.store.put_once(&common::root(), request, &key, body).await
+    };
+    let (mut made, mut lost) = (0, 0);
+    for at in 0.. {
+        let mut play = Play::new(engine);
+        play.disk.die_after(at);
+        let first = play.with(put);
+        let ended = play.disk.is_dead();
+        play.cut_power(&mut Dice::new(at));
+        let again = play.with(put).unwrap();
+        let there = play.with(async |running: &common::Running| running.keyless().await);
+        assert_eq!(there, [again.id], "after step {at}");
+        if let Ok(first) = first {
+            assert_eq!(first.id, again.id, "after step {at}");
+            made += 1;
+        } else {
+            lost += 1;
+        }
+        if !ended {
+            break;
+        }
+    }
+    assert!(made > 0 && lost > 0, "{made} {lost}");
+    println!("figures: idempotency: {engine:?}: {made} answered, {lost} lost, one object after each");
+}
+
+#[test]
+fn a_lost_answer_is_given_again_on_sqlite() {
+    a_lost_answer_is_given_again(Engine::Sqlite);
+}
+
+#[test]
+fn a_lost_answer_is_given_again_on_postgres() {
+    a_lost_answer_is_given_again(Engine::Postgres);
 }

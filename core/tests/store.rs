@@ -466,6 +466,7 @@ async fn a_page_by_tags_ends() {
         preconditions: Preconditions::default(),
         quota: None,
         announced: None,
+        once: None,
     };
     let numbers: Vec<_> = (0..=LOOKED_AT_MAX).collect();
     for portion in numbers.chunks(1000) {

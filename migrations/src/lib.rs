@@ -44,6 +44,7 @@ files! {
     "0020_fenced_commits.sql",
     "0021_part_counts.sql",
     "0022_segment_format.sql",
+    "0023_idempotency.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -167,6 +167,8 @@ impl Problem {
             Error::PolicyBlocked => (StatusCode::FORBIDDEN, "policy_blocked"),
             Error::Locked => (StatusCode::FORBIDDEN, "object_locked"),
             Error::NoObjectLock => (StatusCode::BAD_REQUEST, "object_lock_not_enabled"),
+            Error::InProgress => (StatusCode::CONFLICT, "request_in_progress"),
+            Error::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
             Error::OtherDomain => (StatusCode::CONFLICT, "other_dedup_domain"),
             Error::WrongVersioning => (StatusCode::CONFLICT, "wrong_versioning"),
             Error::Full => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),

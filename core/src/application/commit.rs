@@ -9,7 +9,7 @@
 //! Bytes are durable before the row that names them; a request is answered after both are.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,9 @@ const QUEUE_MAX: usize = 4096;
 pub struct Committer {
     queue: mpsc::Sender<Pending>,
 }
+
+/// When a tenant with too many idempotency keys may try again: some may be forgotten by then.
+const KEYS_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The two tasks behind a [`Committer`].
 pub struct CommitterTasks {
@@ -214,6 +217,11 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
         Refusal::Invalid(invalid) => Error::Invalid(invalid),
         Refusal::Complete(refusal) => Error::Complete(refusal),
         Refusal::ChecksumMismatch => Error::DigestMismatch("checksum"),
+        Refusal::Repeated(object) => Error::Repeated(object),
+        Refusal::KeyReused => Error::KeyReused,
+        Refusal::TooManyKeys => {
+            Error::Limited { what: "idempotency keys a day", retry_after: KEYS_RETRY_AFTER }
+        }
         Refusal::SourceGone | Refusal::Changed => Error::Conflict,
         Refusal::QuotaExceeded(part) => Error::QuotaExceeded(part),
         Refusal::Locked => Error::Locked,

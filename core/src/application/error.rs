@@ -111,6 +111,15 @@ pub enum Error {
     /// 409: a move may not cross the border of what is deduplicated; copy, then delete.
     #[error("the destination does not share bytes with the source: copy the object, then delete it")]
     OtherDomain,
+    /// 409: the first request with this idempotency key is still being answered; try again.
+    #[error("the first request with this idempotency key is still under way")]
+    InProgress,
+    /// 422: the idempotency key is that of another request.
+    #[error("another request had this idempotency key")]
+    KeyReused,
+    /// Between parts of core: the request was done before, and made this object.
+    #[error("the request has made object {0}")]
+    Repeated(crate::domain::object::ObjectId),
     /// The upload cannot be completed as asked.
     #[error(transparent)]
     Complete(#[from] CompleteRefusal),
@@ -211,7 +220,7 @@ impl Error {
             Self::Limited { retry_after, .. } => {
                 Some((retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1))
             }
-            Self::Busy | Self::Unavailable | Self::TierAbsent { .. } => Some(1),
+            Self::Busy | Self::Unavailable | Self::TierAbsent { .. } | Self::InProgress => Some(1),
             _ => None,
         }
     }

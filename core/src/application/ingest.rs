@@ -17,7 +17,7 @@ use crate::application::ports::segments::{Record, SegmentKind, SingleWriter};
 use crate::application::request;
 use crate::application::reserve::{Reserve, Taken};
 use crate::application::tiers::Tiers;
-use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::address::{Key, SpaceAddress, Tenant};
 use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::etag::{Etag, Md5Digest};
@@ -132,6 +132,16 @@ impl Ingest {
         &self.pools
     }
 
+    /// The SHA-256 of a body of `tenant` that is not kept.
+    pub(crate) async fn hash_of(&self, tenant: &Tenant, body: Body, bytes_max: u64) -> Result<Hash> {
+        if body.length.is_some_and(|length| length > bytes_max) {
+            return Err(Error::BodyTooLarge { max: bytes_max });
+        }
+        let source = BodyReader::new(body, bytes_max).within(self.pools.memory.clone(), tenant.clone());
+        let wanted = digests::Wanted { md5: false, checksum: None };
+        Ok(digested(source, Digests::new(wanted, &self.lanes)).await?.hash)
+    }
+
     /// Takes in a body for `intent`. On an error nothing stays behind; what was staged is removed.
     pub(crate) async fn take_in(&self, intent: &Intent<'_>, body: Body) -> Result<Landed> {
         if body.length.is_some_and(|length| length > intent.bytes_max) {
@@ -235,9 +245,13 @@ fn unplaced(hash: Hash, tier: StorageClass, length: u64) -> StagedLeaf {
 
 /// Reads a body only for its checksum.
 pub(crate) async fn digest_only(body: Body, algorithm: ChecksumAlgorithm) -> Result<Checksum> {
-    let mut source = BodyReader::new(body, u64::MAX);
     let wanted = digests::Wanted { md5: false, checksum: Some(algorithm) };
-    let mut digests = Digests::new(wanted, &Lanes::default());
+    let digests = Digests::new(wanted, &Lanes::default());
+    digested(BodyReader::new(body, u64::MAX), digests).await?.checksum.ok_or(Error::Internal)
+}
+
+/// Reads a body to its end, and keeps none of it.
+async fn digested(mut source: BodyReader, mut digests: Digests) -> Result<digests::Taken> {
     loop {
         let chunk = source.next(CHUNK_BYTES).await?;
         if chunk.bytes.is_empty() {
@@ -246,7 +260,7 @@ pub(crate) async fn digest_only(body: Body, algorithm: ChecksumAlgorithm) -> Res
         digests = digests.update(chunk.bytes).await?;
     }
     let (taken, _) = source.finish(digests).await?;
-    taken.checksum.ok_or(Error::Internal)
+    Ok(taken)
 }
 
 #[cfg(test)]

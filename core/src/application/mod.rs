@@ -22,6 +22,7 @@ mod policies;
 pub mod pools;
 pub mod ports;
 pub mod rebuild;
+mod repeats;
 pub mod request;
 pub mod reserve;
 pub mod settings;

@@ -183,6 +183,7 @@ impl Rebuilder {
             checksum: None,
             preconditions: Preconditions::default(),
             announced: None,
+            once: None,
             quota: None,
         })
     }

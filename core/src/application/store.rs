@@ -12,6 +12,7 @@ use crate::application::pools::{Pools, Room};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataError, MetadataStore, ObjectAddress, VersionRef};
 use crate::application::ports::segments::SegmentError;
+use crate::application::repeats::UnderWay;
 use crate::application::settings_cache::SettingsCache;
 use crate::application::tiers::Tiers;
 use crate::domain::address::{Key, SpaceAddress, Tenant};
@@ -38,6 +39,8 @@ pub struct Store {
     pub(crate) policied: Policied,
     /// Whether what ACLs grant to strangers counts.
     pub(crate) acls: bool,
+    /// Requests under way that have an idempotency key.
+    pub(crate) once: UnderWay,
 }
 
 impl Store {
@@ -64,6 +67,7 @@ impl Store {
             settings,
             policied,
             acls: false,
+            once: UnderWay::default(),
         }
     }
 

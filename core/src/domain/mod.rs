@@ -12,6 +12,7 @@ pub mod completion;
 pub mod context;
 pub mod cors;
 pub mod etag;
+pub mod idempotency;
 pub mod identity;
 pub mod incarnation;
 pub mod invalid;

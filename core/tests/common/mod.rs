@@ -15,14 +15,16 @@ use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{MetadataStore, SegmentRecord, SpaceRef, WriterId};
+use juststorage_core::application::ports::metadata::{
+    ListQuery, MetadataStore, SegmentRecord, SpaceRef, WriterId,
+};
 use juststorage_core::application::store::Store;
 use juststorage_core::application::tiers::Tiers;
 use juststorage_core::application::validate::{Finding, Validator};
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{Collection, TakeOver, UploadExpiry};
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
-use juststorage_core::domain::object::{Attributes, Object};
+use juststorage_core::domain::object::{Attributes, Object, ObjectId};
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::principal::Principal;
 use juststorage_core::domain::space::DedupScope;
@@ -178,6 +180,23 @@ impl Running {
         let download = self.store.get(&root(), &object(key), options).await?;
         let chunks: Vec<Bytes> = download.body.try_collect().await?;
         Ok(chunks.concat().into())
+    }
+
+    /// The ids of the objects without a key.
+    pub async fn keyless(&self) -> Vec<ObjectId> {
+        let space = self.metadata.space(&place()).await.unwrap().unwrap();
+        let query = ListQuery {
+            space: space.id,
+            prefix: String::new(),
+            from: std::ops::Bound::Unbounded,
+            from_version: None,
+            versions: false,
+            versioned: false,
+            keyless: true,
+            limit: 1000,
+        };
+        let page = self.metadata.list(&query).await.unwrap();
+        page.iter().filter(|object| object.key.is_none()).map(|object| object.id).collect()
     }
 
     pub async fn delete(&self, key: &str) {

@@ -22,6 +22,7 @@ use juststorage_core::application::objects::get::Download;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::domain::address::Key;
+use juststorage_core::domain::idempotency::IdempotencyKey;
 use juststorage_core::domain::principal::Principal;
 
 use crate::app::App;
@@ -64,7 +65,12 @@ async fn put(
         checksum: None,
     };
     let body = body(call, bytes)?;
-    Ok(render::created(app.api.store.put(who, request, body).await?))
+    let once = call.header("Idempotency-Key")?.map(IdempotencyKey::parse).transpose()?;
+    let object = match &once {
+        None => app.api.store.put(who, request, body).await?,
+        Some(key) => app.api.store.put_once(who, request, key, body).await?,
+    };
+    Ok(render::created(object))
 }
 
 /// Deletes an object.

@@ -29,6 +29,7 @@ use crate::render::ObjectBody;
         ("X-Meta-*" = Option<String>, Header, description = "User metadata: one header for each name, 2048 bytes in all"),
         ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits; if the body has another SHA-256, nothing is stored"),
         ("Content-Encoding" = Option<String>, Header, description = "Stored and sent back, as are Content-Type, Content-Language, Content-Disposition, Cache-Control and Expires"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Of an object without key: a repetition of the same request with the same key gets the same object, for 24 hours"),
         ("If-Match" = Option<String>, Header, description = "Write only if the current object has one of these tags"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: write only if the key is free"),
     ),
@@ -37,6 +38,7 @@ use crate::render::ObjectBody;
         (status = 201, description = "Written", body = ObjectBody),
         Replaces,
         TakesBytes,
+        (status = 422, response = ProblemBody),
     ),
 )]
 pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> Result<Response, Failure> {

@@ -8,6 +8,7 @@ mod copies;
 mod deletions;
 mod document;
 mod examples;
+mod idempotency;
 mod listing;
 mod moves;
 mod objects;

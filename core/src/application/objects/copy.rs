@@ -108,6 +108,7 @@ impl Store {
             preconditions: request.preconditions.clone(),
             quota,
             announced: None,
+            once: None,
         };
         let object = object_of(self.committer.commit(Mutation::Put(Box::new(put))).await?)?;
         Ok((source.object, object))

@@ -7,6 +7,7 @@ pub mod delete;
 pub mod delete_many;
 pub mod get;
 pub mod list;
+pub(crate) mod once;
 pub mod put;
 pub mod rename;
 pub mod rolling;

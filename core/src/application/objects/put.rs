@@ -5,11 +5,13 @@ use crate::application::entered::{Entered, Wish};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Intent};
 use crate::application::ports::metadata::{Mutation, MutationOutcome, PutObject, SpaceRef};
+use crate::application::repeats::fingerprint;
 use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::address::Key;
 use crate::domain::bounds::OtherType;
 use crate::domain::checksum::ChecksumAlgorithm;
+use crate::domain::idempotency::{IdempotencyKey, Once};
 use crate::domain::multipart::PART_BYTES_MAX;
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::object_lock::ObjectLock;
@@ -59,13 +61,29 @@ impl Store {
     ///
     /// Rights and conditions are checked before the body is polled, so that a client that waits for
     /// `100 Continue` need not send it in vain; the conditions are decided again inside the transaction.
-    pub async fn put(&self, who: &Principal, mut request: PutRequest, body: Body) -> Result<Object> {
+    pub async fn put(&self, who: &Principal, request: PutRequest, body: Body) -> Result<Object> {
+        self.put_as(who, request, None, body).await
+    }
+
+    /// The same; with a key once, as [`Self::put_once`] has it.
+    pub(crate) async fn put_as(
+        &self,
+        who: &Principal,
+        mut request: PutRequest,
+        key: Option<&IdempotencyKey>,
+        body: Body,
+    ) -> Result<Object> {
         let bytes_max = bind(who, &mut request)?;
         request.attributes.validate()?;
         let entered =
             self.enter_to_put(who, &request.place, request.key.as_ref(), &request.attributes).await?;
         self.precheck_lock(&entered, &request.attributes.lock)?;
         self.precheck(&entered, request.key.as_ref(), &request.preconditions).await?;
+        let turn = key.map(|key| self.take_turn(&entered.address.tenant, key)).transpose()?;
+        let body = match key {
+            Some(key) => self.compare(&entered.address, &request.attributes, key, body, bytes_max).await?,
+            None => body,
+        };
         let quota = self.check_quota(&entered.address, request.key.as_ref(), body.length).await?;
         let class = self.class_in(&entered, request.attributes.class).await?;
         let body = self.paced(who, body).await?;
@@ -80,6 +98,14 @@ impl Store {
             bytes_max,
         };
         let landed = self.ingest.take_in(&intent, body).await?;
+        let once = match key {
+            None => None,
+            Some(key) => Some(Once {
+                tenant: entered.address.tenant.clone(),
+                key: key.clone(),
+                fingerprint: fingerprint(&entered.address, &request.attributes, &landed.hash)?,
+            }),
+        };
         let put = PutObject {
             space: entered.address,
             bucket: entered.bucket,
@@ -93,11 +119,14 @@ impl Store {
             preconditions: request.preconditions,
             quota,
             announced: landed.announced.as_ref().map(Announced::id),
+            once,
         };
         // Given back once the object is durable.
         let _room = landed.room;
         let mutation = Mutation::Put(Box::new(put));
-        object_of(self.committer.commit_bytes(mutation, landed.payload, landed.announced).await?)
+        let done = self.committer.commit_bytes(mutation, landed.payload, landed.announced).await;
+        drop(turn);
+        object_of(done?)
     }
 
     /// The place of an object that `who` may write there, with all that it should carry.

@@ -9,13 +9,17 @@ use super::stuck::{Shelf, Trouble};
 use super::worker::{WorkDone, Worker};
 use crate::application::error::Result;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{MetadataStore, Upkeep, Uploads};
+use crate::application::ports::metadata::{MetadataStore, Objects, Upkeep, Uploads};
+use crate::domain::idempotency::KEPT;
 use crate::domain::multipart::UploadId;
 
 /// Uploads of one step.
 const UPLOADS: u32 = 64;
 
-/// Aborts uploads that were begun too long ago.
+/// Idempotency keys of one step.
+const KEYS: u32 = 1000;
+
+/// Aborts uploads that were begun too long ago, and forgets idempotency keys.
 pub struct UploadExpiry<M: ?Sized = dyn MetadataStore> {
     metadata: Arc<M>,
     clock: Arc<dyn Clock>,
@@ -30,7 +34,7 @@ impl<M: Uploads + Upkeep + ?Sized> UploadExpiry<M> {
 }
 
 #[async_trait]
-impl<M: Uploads + Upkeep + ?Sized> Worker for UploadExpiry<M> {
+impl<M: Objects + Uploads + Upkeep + ?Sized> Worker for UploadExpiry<M> {
     fn name(&self) -> &'static str {
         "upload-expiry"
     }
@@ -59,6 +63,7 @@ impl<M: Uploads + Upkeep + ?Sized> Worker for UploadExpiry<M> {
                 tracing::info!(%upload, "abandoned upload aborted");
             }
         }
+        done += self.metadata.forget_idempotent(now.minus(KEPT), KEYS).await?;
         let failed = shelf.close(done).await?;
         Ok(if done + failed == 0 { WorkDone::Idle } else { WorkDone::Did(done) })
     }

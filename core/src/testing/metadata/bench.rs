@@ -194,6 +194,7 @@ impl<'s> Bench<'s> {
             preconditions: Preconditions::default(),
             quota: None,
             announced: None,
+            once: None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::idempotency::Once;
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::{Quota, QuotaPart};
 use crate::domain::multipart::{CompleteRefusal, Part, PartClaim, PartNumber, UploadId, UploadParts};
@@ -46,6 +47,8 @@ pub struct PutObject {
     pub quota: Option<Quota>,
     /// The WRITING row that announced it, which becomes COMMITTED.
     pub announced: Option<ObjectId>,
+    /// Of an object without key: the request that must make it once. A repetition is [`Refusal::Repeated`].
+    pub once: Option<Once>,
 }
 
 /// Removes a key's latest version (or makes a delete marker, by the space's versioning), or one version.
@@ -285,6 +288,15 @@ pub enum Refusal {
     /// The tenant would keep more than its quota.
     #[error("the quota of {} does not suffice", .0.as_str())]
     QuotaExceeded(QuotaPart),
+    /// The request was done before, and made this object.
+    #[error("the request has made object {0}")]
+    Repeated(ObjectId),
+    /// Another request has the same idempotency key.
+    #[error("the idempotency key is another request's")]
+    KeyReused,
+    /// No more idempotency keys are remembered of the tenant.
+    #[error("the tenant has too many idempotency keys")]
+    TooManyKeys,
     /// The blob copied from is gone: read the source again.
     #[error("the source is gone")]
     SourceGone,

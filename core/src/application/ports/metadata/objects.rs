@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use super::{
     ListQuery, MetadataError, Mutation, MutationOutcome, ObjectAddress, Refusal, SpaceRef, WriterId,
 };
-use crate::domain::address::Key;
+use crate::domain::address::{Key, Tenant};
 use crate::domain::blob::{BlobId, Extent};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm};
+use crate::domain::idempotency::{First, IdempotencyKey};
 use crate::domain::object::{Listed, Object};
 use crate::domain::range::Span;
 use crate::domain::timestamp::Timestamp;
@@ -23,6 +24,13 @@ pub trait Objects: Send + Sync + 'static {
         batch: Vec<Mutation>,
         now: Timestamp,
     ) -> Result<Vec<Result<MutationOutcome, Refusal>>, MetadataError>;
+
+    /// The first request with an idempotency key, if it is remembered, however long ago it was.
+    async fn idempotent(&self, tenant: &Tenant, key: &IdempotencyKey)
+    -> Result<Option<First>, MetadataError>;
+
+    /// Forgets up to `limit` idempotency keys of requests that were done up to a moment. How many.
+    async fn forget_idempotent(&self, until: Timestamp, limit: u32) -> Result<u64, MetadataError>;
 
     /// The object, if it is visible. Delete markers are found too.
     async fn find(&self, target: &ObjectAddress) -> Result<Option<Found>, MetadataError>;

@@ -7,10 +7,11 @@ use crate::application::ports::metadata::{
     Draft, Found, ListQuery, ListUploadsQuery, Mutation, MutationOutcome, ObjectAddress, Objects, Refusal,
     SpaceRef, Uploads, WriterId,
 };
-use crate::domain::address::{BucketName, Key, SpaceAddress};
+use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::completion::Completed;
+use crate::domain::idempotency::{First, IdempotencyKey};
 use crate::domain::multipart::{Part, PartNumber, Upload, UploadId, UploadParts};
 use crate::domain::object::{Attributes, Listed, Object};
 use crate::domain::range::Span;
@@ -19,7 +20,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::SqlMetadata;
 use crate::infrastructure::metadata::read::objects;
 use crate::infrastructure::metadata::write::uploads::NewUpload;
-use crate::infrastructure::metadata::write::{commit, completions, drafts, uploads};
+use crate::infrastructure::metadata::write::{commit, completions, drafts, once, uploads};
 
 #[async_trait]
 impl Objects for SqlMetadata {
@@ -61,6 +62,14 @@ impl Objects for SqlMetadata {
 
     async fn part_checksums(&self, blob: BlobId, algorithm: ChecksumAlgorithm) -> Answer<Vec<Checksum>> {
         Ok(objects::part_checksums(&self.db, blob, algorithm).await?)
+    }
+
+    async fn idempotent(&self, tenant: &Tenant, key: &IdempotencyKey) -> Answer<Option<First>> {
+        Ok(once::find(&self.db, tenant, key).await?)
+    }
+
+    async fn forget_idempotent(&self, until: Timestamp, limit: u32) -> Answer<u64> {
+        Ok(once::forget(&self.db, until, limit).await?)
     }
 
     async fn list(&self, query: &ListQuery) -> Answer<Vec<Object>> {

@@ -8,7 +8,7 @@ use super::tally::{Tally, lost};
 use super::{segments, spaces};
 use crate::application::ports::metadata::{Mutation, MutationOutcome, NewContent, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
-use crate::domain::address::{BucketName, Key, SpaceAddress};
+use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::SegmentId;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::space::{Bucket, Space, SpaceId};
@@ -51,6 +51,8 @@ pub(crate) struct Batch<'t> {
     tiers: HashMap<SegmentId, StorageClass>,
     /// Packs that this batch sealed.
     pub(crate) sealed: Vec<SegmentId>,
+    /// How many idempotency keys are remembered of each tenant that has come by with one.
+    pub(crate) keys_kept: HashMap<Tenant, u64>,
 }
 
 impl<'t> Batch<'t> {
@@ -89,6 +91,7 @@ impl<'t> Batch<'t> {
             buckets: HashMap::new(),
             tiers: HashMap::new(),
             sealed: Vec::new(),
+            keys_kept: HashMap::new(),
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod drafts;
 pub(crate) mod expire;
 pub(crate) mod extents;
 pub(crate) mod limits;
+pub(crate) mod once;
 pub(crate) mod parts;
 pub(crate) mod put;
 pub(crate) mod rename;

@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::content::{self, CheckedContent};
 use super::limits::Ledger;
+use super::once;
 use super::versions::{KeyChange, NewVersion, Versions};
 use crate::application::ports::metadata::{NewContent, PutObject, Refusal};
 use crate::domain::versioning::plan_put;
@@ -18,6 +19,11 @@ pub(crate) async fn put<'a>(
     if !batch.bucket_stands(put.bucket.as_ref(), space.as_ref().map(|space| space.id)).await? {
         return Ok(Err(Refusal::NoSuchBucket));
     }
+    if let Some(once) = &put.once
+        && let Err(refusal) = once::decide(batch, once).await?
+    {
+        return Ok(Err(refusal));
+    }
     let there = versions.of(&put.space, put.key.as_ref());
     let plan = match plan_put(space.as_ref(), &there, &put.preconditions, &put.attributes.lock, batch.now) {
         Ok(plan) => plan,
@@ -27,6 +33,9 @@ pub(crate) async fn put<'a>(
         Ok(source) => source,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    if let Some(once) = &put.once {
+        once::remember(batch, once, put.id).await?;
+    }
     let new = NewVersion::of_put(put, space, source);
     Ok(Ok(KeyChange::Put(versions.replace(batch, new, &plan).await?)))
 }
