@@ -17,7 +17,7 @@ from .errors import (
     Unauthenticated,
     Unavailable,
 )
-from .types import Head, Object, Part, Prefix, Progress, SignedUrl
+from .types import Deletion, Head, Object, Part, Prefix, PrefixDeletion, Progress, SignedUrl, Upload
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
     "AsyncStore",
     "Conflict",
     "Damaged",
+    "Deletion",
     "Download",
     "Forbidden",
     "Head",
@@ -39,10 +40,12 @@ __all__ = [
     "Part",
     "PreconditionFailed",
     "Prefix",
+    "PrefixDeletion",
     "Progress",
     "SignedUrl",
     "StorageFull",
     "Store",
     "Unauthenticated",
     "Unavailable",
+    "Upload",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import quote
 
@@ -16,6 +16,8 @@ PART_BYTES = 16 * 1024 * 1024
 #: A part but the last has at least as many bytes.
 PART_BYTES_MIN = 5 * 1024 * 1024
 PARTS_MAX = 10_000
+#: Keys or ids of one request.
+ENTRIES_MAX = 1000
 CHUNK_BYTES = 256 * 1024
 #: Of an upload in parts by this package: the size of its parts, by which a download is verified.
 PART_BYTES_NAME = "part-bytes"
@@ -137,8 +139,30 @@ class Verifier:
             raise IntegrityError(f"the bytes have {found}, the object {self._expected}")
 
 
-def listing(namespace: str, tenant: str, prefix: str, delimiter: str | None, versions: bool, page: int) -> dict[str, Any]:
+def portions(entries: Iterable[str]) -> Iterator[list[str]]:
+    """What one request for many may name at a time."""
+    portion: list[str] = []
+    for entry in entries:
+        portion.append(entry)
+        if len(portion) == ENTRIES_MAX:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
+
+
+def listing(
+    namespace: str,
+    tenant: str,
+    prefix: str,
+    delimiter: str | None,
+    versions: bool,
+    page: int,
+    tags: Mapping[str, str] | None,
+) -> dict[str, Any]:
     query = {"namespace": namespace, "tenant": tenant, "prefix": prefix or None, "delimiter": delimiter, "limit": page}
+    if tags:
+        query["tag"] = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in tags.items())
     if versions:
         query["versions"] = "true"
     return {name: value for name, value in query.items() if value is not None}

@@ -45,7 +45,8 @@ class ApiError(JustStorageError):
     @property
     def is_temporary(self) -> bool:
         """Whether the same request may succeed later."""
-        return self.status in (408, 429, 502, 503, 504) and self.code != "quota_exceeded"
+        passes = self.status in (408, 429, 502, 503, 504) or self.code == "request_in_progress"
+        return passes and self.code != "quota_exceeded"
 
 
 class InvalidRequest(ApiError):

@@ -28,6 +28,7 @@ class Object:
     storage_class: str
     created_at: datetime
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     is_latest: bool = True
     is_delete_marker: bool = False
 
@@ -54,6 +55,52 @@ class Part:
     size: int
     etag: str
     content_hash: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload under way: `size` bytes of parts have arrived in `age` seconds."""
+
+    id: str
+    namespace: str
+    tenant: str
+    key: str | None
+    size: int
+    age: int
+    content_type: str
+    created_at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What became of a key or id: `outcome` is `deleted`, `not_found` or `refused`, with the server's `code`."""
+
+    outcome: str
+    key: str | None = None
+    id: str | None = None
+    delete_marker: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class PrefixDeletion:
+    """What became of the keys below a prefix; those that were refused are named."""
+
+    deleted: int
+    bytes: int
+    delete_markers: int
+    refused: list[Deletion]
+
+    def and_then(self, document: Mapping[str, Any]) -> PrefixDeletion:
+        """The same with what a further answer says."""
+        return PrefixDeletion(
+            self.deleted + document["deleted"],
+            self.bytes + document["bytes"],
+            self.delete_markers + document["delete_markers"],
+            self.refused + [read_deletion(result) for result in document["results"]],
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +138,7 @@ def read_object(document: Mapping[str, Any]) -> Object:
         storage_class=document.get("storage_class") or "",
         created_at=_time(document["created_at"]),
         metadata=dict(document.get("metadata") or {}),
+        tags=dict(document.get("tags") or {}),
         is_latest=document.get("is_latest", True),
         is_delete_marker=document.get("is_delete_marker", False),
     )
@@ -98,6 +146,25 @@ def read_object(document: Mapping[str, Any]) -> Object:
 
 def read_part(document: Mapping[str, Any]) -> Part:
     return Part(document["part_number"], document["size_bytes"], document["etag"], document["content_hash"])
+
+
+def read_upload(document: Mapping[str, Any]) -> Upload:
+    return Upload(
+        id=document["id"],
+        namespace=document["namespace"],
+        tenant=document["tenant_id"],
+        key=document["key"],
+        size=document["size_bytes"],
+        age=document["age_seconds"],
+        content_type=document["content_type"],
+        created_at=_time(document["created_at"]),
+        metadata=dict(document["metadata"]),
+    )
+
+
+def read_deletion(document: Mapping[str, Any]) -> Deletion:
+    names = ("outcome", "key", "id", "delete_marker", "code", "detail")
+    return Deletion(**{name: document[name] for name in names if name in document})
 
 
 def read_signed(document: Mapping[str, Any]) -> SignedUrl:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Callable, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Callable, Iterable, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -13,7 +14,23 @@ import httpx
 
 from .. import _wire
 from ..errors import ApiError, IntegrityError, JustStorageError, NotFound, from_answer
-from ..types import Head, Object, Part, Prefix, Progress, SignedUrl, read_head, read_object, read_part, read_signed
+from ..types import (
+    Deletion,
+    Head,
+    Object,
+    Part,
+    Prefix,
+    PrefixDeletion,
+    Progress,
+    SignedUrl,
+    Upload,
+    read_deletion,
+    read_head,
+    read_object,
+    read_part,
+    read_signed,
+    read_upload,
+)
 from . import _io
 
 
@@ -131,6 +148,26 @@ class Store:
             raise IntegrityError(f"the server stored {stored.content_hash}, not {expected}")
         return stored
 
+    def create(
+        self,
+        namespace: str,
+        data: bytes,
+        *,
+        tenant: str | None = None,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        storage_class: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Object:
+        """Writes an object without a key, which is addressed by its id. However often the request is repeated under one
+        `idempotency_key`, there is one object; without one the call makes one for its own repetitions."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        headers = _wire.write_headers(content_type, metadata, storage_class, None, None, sha256)
+        headers += _tenant(tenant or self.tenant)
+        headers.append((b"X-Namespace", namespace.encode()))
+        headers.append((b"Idempotency-Key", f'"{idempotency_key or uuid.uuid4()}"'.encode()))
+        return read_object((self._call("POST", "/v1/objects", headers=headers, content=data)).json())
+
     def upload_file(
         self,
         namespace: str,
@@ -243,6 +280,17 @@ class Store:
         headers.append((b"X-Content-SHA256", hashlib.sha256(data).hexdigest().encode()))
         answer = self._call("PUT", f"/v1/uploads/{upload}/parts/{number}", headers=headers, content=data)
         return read_part(answer.json())
+
+    def uploads(self, namespace: str, prefix: str = "", *, tenant: str | None = None) -> Iterator[Upload]:
+        """Uploads under way, in the order of their keys, with the bytes that have arrived."""
+        query = {"namespace": namespace, "tenant": tenant or self.tenant, "prefix": prefix}
+        while True:
+            page = (self._call("GET", "/v1/uploads", params=query)).json()
+            for document in page["uploads"]:
+                yield read_upload(document)
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
 
     def parts(self, upload: str, *, tenant: str | None = None) -> list[Part]:
         """The parts that the server has."""
@@ -393,10 +441,12 @@ class Store:
         tenant: str | None = None,
         delimiter: str | None = None,
         versions: bool = False,
+        tags: Mapping[str, str] | None = None,
         page: int = 1000,
     ) -> Iterator[Object | Prefix]:
-        """Objects in the order of their keys. `delimiter` rolls keys up into a `Prefix`, after the objects of a page."""
-        query = _wire.listing(namespace, tenant or self.tenant, prefix, delimiter, versions, page)
+        """Objects in the order of their keys, with all of these `tags`. `delimiter` rolls keys up into a `Prefix`, after
+        the objects of a page; not together with `tags`."""
+        query = _wire.listing(namespace, tenant or self.tenant, prefix, delimiter, versions, page, tags)
         while True:
             answer = (self._call("GET", "/v1/objects", params=query)).json()
             for document in answer["objects"]:
@@ -425,6 +475,79 @@ class Store:
         """Deletes one version by its id."""
         self._call("DELETE", f"/v1/objects/{id}", headers=_tenant(tenant or self.tenant))
 
+    def delete_many(
+        self, namespace: str, keys: Iterable[str], *, tenant: str | None = None
+    ) -> list[Deletion]:
+        """Deletes keys, a thousand in one request, and tells of each, in their order. After a lost answer, what was
+        deleted by it is told as not found."""
+        where = {"namespace": namespace, "tenant": tenant or self.tenant}
+        found: list[Deletion] = []
+        for portion in _wire.portions(keys):
+            document = {**where, "keys": portion}
+            answer = (self._call("POST", "/v1/objects/delete", json=document)).json()
+            found += [read_deletion(result) for result in answer["results"]]
+        return found
+
+    def delete_versions(self, ids: Iterable[str], *, tenant: str | None = None) -> list[Deletion]:
+        """The same of single versions, by their ids."""
+        found: list[Deletion] = []
+        for portion in _wire.portions(ids):
+            answer = self._call(
+                "POST", "/v1/objects/delete", headers=_tenant(tenant or self.tenant), json={"ids": portion}
+            )
+            found += [read_deletion(result) for result in answer.json()["results"]]
+        return found
+
+    def delete_prefix(
+        self, namespace: str, prefix: str, *, tenant: str | None = None, dry_run: bool = False
+    ) -> PrefixDeletion:
+        """Deletes every key that begins with `prefix`, in as many requests as it takes; `dry_run` only counts. With an
+        empty prefix that is every key."""
+        document: dict[str, Any] = {
+            "namespace": namespace,
+            "tenant": tenant or self.tenant,
+            "prefix": prefix,
+            "dry_run": dry_run,
+        }
+        whole = PrefixDeletion(0, 0, 0, [])
+        while True:
+            answer = (self._call("POST", "/v1/objects/delete", json=document)).json()
+            whole = whole.and_then(answer)
+            if answer["next"] is None:
+                return whole
+            document["cursor"] = answer["next"]
+
+    def move(
+        self,
+        source: tuple[str, str],
+        destination: tuple[str, str],
+        *,
+        tenant: str | None = None,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+    ) -> Object:
+        """Renames (namespace, key) to (namespace, key) of one tenant in one step; no bytes move. `if_match` is about the
+        source, `if_none_match` about the destination. A request whose answer is lost is not repeated."""
+        ends = {"source": source, "destination": destination}
+        document: dict[str, dict[str, str]] = {
+            name: {"namespace": end[0], "tenant": tenant or self.tenant, "key": end[1]} for name, end in ends.items()
+        }
+        if if_match is not None:
+            document["source"]["if_match"] = if_match
+        headers = _wire.write_headers(None, None, None, None, if_none_match)
+        answer = self._call("POST", "/v1/objects/move", headers=headers, json=document, lost=True)
+        return read_object(answer.json())
+
+    def tags(self, id: str, *, tenant: str | None = None) -> dict[str, str]:
+        """The tags of a version."""
+        answer = self._call("GET", f"/v1/objects/{id}/tags", headers=_tenant(tenant or self.tenant))
+        return dict(answer.json()["tags"])
+
+    def set_tags(self, id: str, tags: Mapping[str, str], *, tenant: str | None = None) -> None:
+        """Sets the tags of a version as a whole, at most 10; none removes all."""
+        headers = _tenant(tenant or self.tenant)
+        self._call("PUT", f"/v1/objects/{id}/tags", headers=headers, json={"tags": dict(tags)})
+
     def copy(
         self,
         source: tuple[str, str],
@@ -449,16 +572,28 @@ class Store:
         return read_object(answer.json())
 
     def presign(
-        self, method: str, namespace: str, key: str, *, tenant: str | None = None, expires_in: int = 3600
+        self,
+        method: str,
+        namespace: str,
+        key: str,
+        *,
+        tenant: str | None = None,
+        expires_in: int = 3600,
+        content_type: str | None = None,
+        size_max: int | None = None,
+        if_none_match: bool = False,
     ) -> SignedUrl:
-        """A URL with which everyone may GET, PUT or DELETE this key for so many seconds."""
-        document = {
+        """A URL with which everyone may GET, PUT or DELETE this key for so many seconds. A PUT can be bound to a content
+        type, to a size, and to a key that is free."""
+        document: dict[str, Any] = {
             "method": method,
             "namespace": namespace,
             "tenant": tenant or self.tenant,
             "key": key,
             "expires_in": expires_in,
         }
+        bounds = {"content_type": content_type, "size_max": size_max, "if_none_match": if_none_match or None}
+        document |= {name: bound for name, bound in bounds.items() if bound is not None}
         return read_signed((self._call("POST", "/v1/presign", json=document)).json())
 
     # Requests
@@ -474,11 +609,13 @@ class Store:
         content: bytes | None = None,
         body: Callable[[], Iterator[bytes]] | None = None,
         once: bool = False,
+        lost: bool = False,
         stream: bool = False,
     ) -> httpx.Response:
         """A good answer, after as many repetitions as it takes; anything else is raised. `body` makes a stream for each
-        of them. A conditional request whose answer is lost is not repeated: its own effect could fail the condition."""
-        conditional = any(name.startswith(b"If-") for name, _ in headers or []) and method != "GET"
+        of them. A conditional request whose answer is lost is not repeated: its own effect could fail the condition;
+        nor is one that says so (`lost`)."""
+        conditional = lost or (any(name.startswith(b"If-") for name, _ in headers or []) and method != "GET")
         attempt = 0
         while True:
             request = self._http.build_request(
