@@ -60,7 +60,7 @@ test: ## every test, on SQLite and PostgreSQL; installs what is missing
 	@echo "test: $$(cat $(TOOK) 2>/dev/null || echo 'takes about 25 minutes on two cores the first time, half of it for builds and installs'). Groups: make unit, threads, prove, check; or cargo test --workspace --ignore-rust-version --test NAME"
 	@date +%s >$(TOOK).begun
 	@: >$(SKIPPED)
-	scripts/prepare compiler postgres backup faults pooler python tools clients python-client sdks console chart
+	scripts/prepare compiler postgres backup faults pooler python tools clients python-client sdks generators console chart
 	JUSTSTORAGE_TEST_SKIPPED=$(SKIPPED) cargo test --workspace $(FLAGS) $(TEST_FLAGS); status=$$?; \
 	    sort -u $(SKIPPED) | awk 'BEGIN { printf "skipped: " } { printf "%s%s", between, $$0; between = ", " } END { print NR ? "" : "nothing" }'; \
 	    exit $$status

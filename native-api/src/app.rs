@@ -9,8 +9,8 @@ use crate::{NativeApi, Surface};
 pub(crate) struct App {
     /// The parts of the API.
     pub(crate) api: NativeApi,
-    /// The OpenAPI document as JSON.
-    pub(crate) openapi: Bytes,
+    /// The OpenAPI documents as JSON: 3.1, and the same as 3.0.3.
+    pub(crate) openapi: [Bytes; 2],
     /// Which calls there are.
     pub(crate) surface: Surface,
 }

@@ -98,7 +98,8 @@ pub fn router(api: NativeApi, surface: Surface) -> Router {
     router::build(api, surface)
 }
 
-/// The OpenAPI 3.1 document of [`router`], as it serves it under `/v1/openapi.json`.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    openapi::complete(router::all().split_for_parts().1)
+/// The OpenAPI documents of [`router`]: 3.1, as it serves it under `/v1/openapi.json`, and the same as 3.0.3, under
+/// `/v1/openapi-3.0.json`.
+pub fn openapi() -> [serde_json::Value; 2] {
+    openapi::documents(router::all().split_for_parts().1)
 }

@@ -16,6 +16,7 @@ use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::multipart::CompleteRefusal;
 use juststorage_core::domain::object::Object;
 use serde::Serialize;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{ToResponse, ToSchema};
 
 use crate::json::line;
@@ -24,12 +25,77 @@ use crate::render;
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// Every code, as `docs/api.md` explains them. With each field that a rule is about there is also `invalid_<field>`.
+pub const CODES: &[&str] = &[
+    "missing_header",
+    "invalid_query",
+    "invalid_json",
+    "tenant_mismatch",
+    "digest_mismatch",
+    "body_too_short",
+    "body_unreadable",
+    "no_parts",
+    "invalid_part",
+    "invalid_part_order",
+    "part_too_small",
+    "too_many_pieces",
+    "size_mismatch",
+    "checksum_mismatch",
+    "unauthenticated",
+    "forbidden",
+    "origin_not_allowed",
+    "simple_request",
+    "denied_by_policy",
+    "policy_blocked",
+    "object_locked",
+    "object_not_found",
+    "object_deleted",
+    "version_not_found",
+    "upload_not_found",
+    "bucket_not_found",
+    "credential_not_found",
+    "space_not_found",
+    "worker_not_found",
+    "item_not_found",
+    "segment_not_found",
+    "path_not_found",
+    "method_not_allowed",
+    "body_stalled",
+    "conflict",
+    "other_dedup_domain",
+    "object_lock_not_enabled",
+    "wrong_versioning",
+    "bucket_exists",
+    "bucket_not_empty",
+    "precondition_failed",
+    "body_too_large",
+    "object_too_large",
+    "unsupported_media_type",
+    "range_not_satisfiable",
+    "part_not_found",
+    "headers_too_large",
+    "host_not_allowed",
+    "rate_limited",
+    "quota_exceeded",
+    "data_corrupt",
+    "data_unreadable",
+    "internal",
+    "busy",
+    "unavailable",
+    "storage_full",
+];
+
+/// Whether the documents name a code.
+pub fn is_known(code: &str) -> bool {
+    CODES.contains(&code) || code.starts_with("invalid_")
+}
+
 /// `Retry-After` for a used-up quota, in seconds: something may be deleted by then.
 const QUOTA_RETRY_SECONDS: u64 = 60;
 
 /// An error's body.
-#[derive(Clone, Debug, Serialize, ToSchema, ToResponse)]
-#[response(description = "A problem, by its code", content_type = "application/problem+json")]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub struct ProblemBody {
     /// `urn:juststorage:problem:<code>`.
     #[serde(rename = "type")]
@@ -40,8 +106,8 @@ pub struct ProblemBody {
     pub status: u16,
     /// What happened, for people.
     pub detail: String,
-    /// What happened, for programs: stable.
-    #[schema(value_type = String, example = "object_not_found")]
+    /// What happened, for programs: stable. New codes may come, so a client must take one that it does not know.
+    #[schema(value_type = String, pattern = "^[a-z0-9_]+$", example = "object_not_found")]
     pub code: Cow<'static, str>,
     /// The wrong header, parameter or field.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +115,15 @@ pub struct ProblemBody {
     /// The request's id, as in the logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+impl<'r> ToResponse<'r> for ProblemBody {
+    fn response() -> (&'r str, RefOr<utoipa::openapi::Response>) {
+        let schema = Ref::from_schema_name(Self::name());
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new().description("A problem, by its `code`");
+        ("Problem", response.content(PROBLEM_JSON, content).build().into())
+    }
 }
 
 /// An error on its way to the client. It becomes a body in [`finish`], which knows the request.

@@ -71,9 +71,11 @@ pub(crate) struct ObjectBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
     /// The user's own metadata, as in the headers `X-Meta-*`.
+    #[schema(value_type = BTreeMap<String, String>)]
     metadata: UserMetadata,
     /// Tags, by name; absent if there are none.
     #[serde(skip_serializing_if = "Tags::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     tags: Tags,
     /// Whether it is the latest version of its key.
     is_latest: bool,
@@ -142,6 +144,7 @@ pub(crate) struct UploadBody {
     /// The object's content type.
     content_type: String,
     /// The object's metadata.
+    #[schema(value_type = BTreeMap<String, String>)]
     metadata: UserMetadata,
     /// When it began.
     #[schema(format = DateTime)]

@@ -44,6 +44,7 @@ fn clients() -> OpenApiRouter<App> {
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(health::openapi))
+        .routes(routes!(health::openapi_older))
 }
 
 /// Adds the console, which goes where the calls of administration are.
@@ -58,9 +59,8 @@ fn page(router: Router<App>) -> Router<App> {
 /// The router over `api`. Its document names every call, wherever that is answered.
 pub(crate) fn build(api: NativeApi, surface: Surface) -> Router {
     let (whole, document) = all().split_for_parts();
-    // A tree of text and numbers always serialises.
-    let openapi =
-        crate::json::line(serde_json::to_vec(&openapi::complete(document)).unwrap_or_default()).into();
+    let openapi = openapi::documents(document)
+        .map(|document| crate::json::line(document.to_string().into_bytes()).into());
     let router = if surface.admin { page(whole) } else { clients().split_for_parts().0 };
     let router = router
         .method_not_allowed_fallback(problem::unknown_method)

@@ -73,8 +73,9 @@ pub(crate) struct BucketsBody {
 /// A new bucket.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewBucketBody {
+pub(crate) struct CreateBucketBody {
     /// Its name.
+    #[schema(pattern = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     name: String,
     /// The namespace of the space that it names; default: its name.
     namespace: Option<String>,
@@ -117,11 +118,11 @@ pub(crate) async fn list(
     path = "/v1/admin/buckets",
     operation_id = "admin_create_bucket",
     tag = "admin",
-    request_body = NewBucketBody,
+    request_body = CreateBucketBody,
     responses((status = 201, description = "Created", body = BucketBody), Conflicts, TakesJson),
 )]
 pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Result<Response, Failure> {
-    let (who, body) = caller_with::<NewBucketBody>(&app, &call, body).await?;
+    let (who, body) = caller_with::<CreateBucketBody>(&app, &call, body).await?;
     let name = BucketName::new(&body.name)?;
     let namespace = body.namespace.as_deref().map(Namespace::new).transpose()?;
     let tenant = body.tenant.as_deref().map(Tenant::new).transpose()?;

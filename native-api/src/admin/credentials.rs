@@ -36,6 +36,7 @@ pub(crate) struct CredentialsParams {
     /// Only of this tenant.
     tenant: Option<String>,
     /// Only those that are `valid`, `expired` or `revoked`.
+    #[param(pattern = "^(valid|expired|revoked)$")]
     state: Option<String>,
     /// Most entries: default 100, maximum 1000.
     #[param(minimum = 1, maximum = 1000)]
@@ -140,7 +141,7 @@ impl MadeCredentialBody {
 /// A new credential.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewCredentialBody {
+pub(crate) struct CreateCredentialBody {
     /// `api`: a bearer token; `s3`: an access key and a secret key.
     #[schema(pattern = "^(api|s3)$")]
     kind: String,
@@ -213,11 +214,11 @@ fn cursor(text: &str) -> Option<(Timestamp, Uuid)> {
     path = "/v1/admin/credentials",
     operation_id = "admin_create_credential",
     tag = "admin",
-    request_body = NewCredentialBody,
+    request_body = CreateCredentialBody,
     responses((status = 201, description = "Created, with its secret", body = MadeCredentialBody), TakesJson),
 )]
 pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Result<Response, Failure> {
-    let (who, body) = caller_with::<NewCredentialBody>(&app, &call, body).await?;
+    let (who, body) = caller_with::<CreateCredentialBody>(&app, &call, body).await?;
     let kind = match body.kind.as_str() {
         "api" => CredentialKind::Api,
         "s3" => CredentialKind::S3,
@@ -262,7 +263,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Re
     path = "/v1/admin/credentials/{credential}",
     operation_id = "admin_get_credential",
     tag = "admin",
-    params(("credential" = String, Path, description = "Its id")),
+    params(("credential" = String, Path, description = "Its id", format = Uuid)),
     responses((status = 200, description = "The credential", body = CredentialBody), Names),
 )]
 pub(crate) async fn get(
@@ -284,7 +285,7 @@ pub(crate) async fn get(
     path = "/v1/admin/credentials/{credential}/rotate",
     operation_id = "admin_rotate_credential",
     tag = "admin",
-    params(("credential" = String, Path, description = "The id of the one that ends")),
+    params(("credential" = String, Path, description = "The id of the one that ends", format = Uuid)),
     request_body = Option<RotateBody>,
     responses((status = 201, description = "The new one, with its secret", body = MadeCredentialBody), Names, TakesJson),
 )]
@@ -309,7 +310,7 @@ pub(crate) async fn rotate(
     path = "/v1/admin/credentials/{credential}",
     operation_id = "admin_revoke_credential",
     tag = "admin",
-    params(("credential" = String, Path, description = "Its id")),
+    params(("credential" = String, Path, description = "Its id", format = Uuid)),
     responses((status = 204, description = "It opens nothing any more"), Names),
 )]
 pub(crate) async fn revoke(State(app): State<App>, call: Call, path: PathNames) -> Result<Response, Failure> {

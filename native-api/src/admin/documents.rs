@@ -274,6 +274,7 @@ pub(crate) struct FilterBody {
     prefix: Option<String>,
     /// Tags that objects have, others beside.
     #[serde(skip_serializing_if = "Tags::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
     tags: Tags,
     /// Objects have more bytes than this.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,6 +21,7 @@ pub(crate) struct EventsParams {
     /// Only of this tenant.
     tenant: Option<String>,
     /// Only those that were `done`, `denied`, `failed`, or of which it is `unknown`.
+    #[param(pattern = "^(done|denied|failed|unknown)$")]
     result: Option<String>,
     /// Most entries: default 100, maximum 1000.
     #[param(minimum = 1, maximum = 1000)]

@@ -126,7 +126,7 @@ pub(crate) struct SettingsBody {
     #[schema(required)]
     cors: Option<CorsBody>,
     /// Its tags.
-    #[schema(required)]
+    #[schema(required, value_type = Option<BTreeMap<String, String>>)]
     tags: Option<Tags>,
     /// That versions can be locked, and what new ones get.
     #[schema(required)]

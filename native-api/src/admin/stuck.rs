@@ -86,7 +86,7 @@ pub(crate) struct RetryBody {
 
 /// What is due.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DueBody {
+pub(crate) struct RetriedBody {
     /// How many items are due now.
     due: u64,
 }
@@ -205,15 +205,19 @@ pub(crate) async fn list(
     operation_id = "admin_retry_stuck",
     tag = "admin",
     request_body = RetryBody,
-    responses((status = 200, description = "How many are due", body = DueBody), Names, TakesJson),
+    responses((status = 200, description = "How many are due", body = RetriedBody), Names, TakesJson),
 )]
-pub(crate) async fn retry(State(app): State<App>, call: Call, body: Body) -> Result<Json<DueBody>, Failure> {
+pub(crate) async fn retry(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Json<RetriedBody>, Failure> {
     let (who, body) = caller_with::<RetryBody>(&app, &call, body).await?;
     if body.item.is_some() == body.all {
         return Err(Invalid::new("item", "must be given, or all be true, and not both").into());
     }
     let due = app.api.admin.retry_stuck(&who, body.item.as_deref()).await?;
-    Ok(Json(DueBody { due }))
+    Ok(Json(RetriedBody { due }))
 }
 
 /// Kept segments

@@ -7,7 +7,7 @@ use juststorage_core::application::ports::metadata::SpaceRef;
 
 use crate::app::App;
 use crate::extract::{Call, KeyPath, Named};
-use crate::openapi::{Names, Replaces, TakesBytes};
+use crate::openapi::{Bytes, Names, Replaces, TakesBytes};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::ObjectBody;
 
@@ -20,7 +20,7 @@ use crate::render::ObjectBody;
     operation_id = "get_object_by_key",
     tag = "objects by key",
     responses(
-        (status = 200, description = "The object's bytes", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The object's bytes", body = inline(Bytes), content_type = "application/octet-stream"),
         Names,
     ),
 )]
@@ -40,7 +40,7 @@ pub(crate) async fn get(State(app): State<App>, call: Call, path: KeyPath) -> Re
     tag = "objects by key",
     responses(
         (status = 200, description = "The object's headers"),
-        (status = 404, description = "There is no such object"),
+        Names,
     ),
 )]
 pub(crate) async fn head(State(app): State<App>, call: Call, path: KeyPath) -> Result<Response, Failure> {
@@ -59,12 +59,11 @@ pub(crate) async fn head(State(app): State<App>, call: Call, path: KeyPath) -> R
     tag = "objects by key",
     params(
         ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; default: the space's class"),
-        ("X-Meta-*" = Option<String>, Header, description = "User metadata: one header for each name, 2048 bytes in all"),
         ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits; if the body has another SHA-256, nothing is stored"),
         ("If-Match" = Option<String>, Header, description = "Write only if the current object has one of these tags"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: write only if the key is free"),
     ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The object's bytes"),
+    request_body(content = inline(Bytes), content_type = "application/octet-stream", description = "The object's bytes"),
     responses(
         (status = 201, description = "Written", body = ObjectBody),
         Replaces,

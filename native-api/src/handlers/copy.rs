@@ -33,6 +33,7 @@ pub(crate) struct CopyBody {
     #[schema(pattern = "^(hot|cold)$")]
     storage_class: Option<String>,
     /// The copy's metadata in place of the source's.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     metadata: Option<UserMetadata>,
     /// The copy's content type in place of the source's.
     content_type: Option<String>,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::json::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -102,6 +103,23 @@ pub(crate) async fn metrics(State(app): State<App>, call: Call) -> Result<Respon
     responses((status = 200, description = "The OpenAPI 3.1 document of this API", body = Object)),
 )]
 pub(crate) async fn openapi(State(app): State<App>) -> Response {
-    let json = HeaderValue::from_static("application/json");
-    ([(CONTENT_TYPE, json)], app.openapi.clone()).into_response()
+    document(&app.openapi[0])
+}
+
+/// This document as OpenAPI 3.0.3
+///
+/// The same calls, for tools that do not read 3.1.
+#[utoipa::path(
+    get,
+    path = "/v1/openapi-3.0.json",
+    operation_id = "openapi_3_0",
+    tag = "operations",
+    responses((status = 200, description = "The OpenAPI 3.0.3 document of this API", body = Object)),
+)]
+pub(crate) async fn openapi_older(State(app): State<App>) -> Response {
+    document(&app.openapi[1])
+}
+
+fn document(text: &Bytes) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text.clone()).into_response()
 }

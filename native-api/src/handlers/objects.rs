@@ -8,7 +8,7 @@ use juststorage_core::application::objects::ObjectRef;
 
 use crate::app::App;
 use crate::extract::{Address, Call, IdPath, Named};
-use crate::openapi::{Names, Replaces, TakesBytes};
+use crate::openapi::{Bytes, Names, Replaces, TakesBytes};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::ObjectBody;
 
@@ -26,14 +26,13 @@ use crate::render::ObjectBody;
         ("X-Tenant" = Option<String>, Header, description = "The tenant; default: the only one of the credentials"),
         ("X-Key" = Option<String>, Header, description = "The key, verbatim: 1 to 1024 bytes of UTF-8. Without it the object is addressed by id only"),
         ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`; default: the space's class"),
-        ("X-Meta-*" = Option<String>, Header, description = "User metadata: one header for each name, 2048 bytes in all"),
         ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits; if the body has another SHA-256, nothing is stored"),
         ("Content-Encoding" = Option<String>, Header, description = "Stored and sent back, as are Content-Type, Content-Language, Content-Disposition, Cache-Control and Expires"),
         ("Idempotency-Key" = Option<String>, Header, description = "Of an object without key: a repetition of the same request with the same key gets the same object, for 24 hours"),
         ("If-Match" = Option<String>, Header, description = "Write only if the current object has one of these tags"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: write only if the key is free"),
     ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The object's bytes"),
+    request_body(content = inline(Bytes), content_type = "application/octet-stream", description = "The object's bytes"),
     responses(
         (status = 201, description = "Written", body = ObjectBody),
         Replaces,
@@ -60,7 +59,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call, bytes: Body) -> R
     tag = "objects",
     params(("id" = String, Path, description = "The object's id", format = Uuid)),
     responses(
-        (status = 200, description = "The object's bytes", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 200, description = "The object's bytes", body = inline(Bytes), content_type = "application/octet-stream"),
         Names,
     ),
 )]
@@ -80,7 +79,7 @@ pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Resul
     params(("id" = String, Path, description = "The object's id", format = Uuid)),
     responses(
         (status = 200, description = "The object's headers"),
-        (status = 404, description = "There is no such object"),
+        Names,
     ),
 )]
 pub(crate) async fn head(State(app): State<App>, call: Call, id: IdPath) -> Result<Response, Failure> {

@@ -25,7 +25,7 @@ use crate::extract::{
     Address, Call, JSON_BYTES_MAX, LIST_BYTES_MAX, Named, Params, PartPath, Proven, UploadPath, attributes,
     body, preconditions,
 };
-use crate::openapi::{Names, Replaces, TakesBytes, TakesJson};
+use crate::openapi::{Bytes, Names, Replaces, TakesBytes, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render::{
     self, ListUploadsBody, ListedUploadBody, ObjectBody, PartBody, UploadBody, UploadPartsBody,
@@ -37,7 +37,7 @@ const LISTED_MAX: u32 = 100;
 /// The object of an upload: instead of headers, for keys that no header can hold.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewUploadBody {
+pub(crate) struct CreateUploadBody {
     /// The service or collection.
     namespace: String,
     /// The tenant; default: `X-Tenant`, or the only one of the credentials.
@@ -52,10 +52,11 @@ pub(crate) struct NewUploadBody {
     content_type: Option<String>,
     /// The object's metadata.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>)]
     metadata: UserMetadata,
 }
 
-impl NewUploadBody {
+impl CreateUploadBody {
     fn read(self, call: &Call, proven: &Proven) -> Result<(Address, Attributes), Failure> {
         let (tenant, key) = (self.tenant.as_deref(), self.key.as_deref());
         let address = Address::from_members(call, proven, &self.namespace, tenant, key)?;
@@ -87,9 +88,8 @@ async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
         ("X-Tenant" = Option<String>, Header, description = "The tenant; default: the one in the body, or the only one of the credentials"),
         ("X-Key" = Option<String>, Header, description = "The key, verbatim"),
         ("X-Storage-Class" = Option<String>, Header, description = "`hot` or `cold`"),
-        ("X-Meta-*" = Option<String>, Header, description = "User metadata"),
     ),
-    request_body(content = Option<NewUploadBody>, description = "Instead of the headers"),
+    request_body(content = Option<CreateUploadBody>, description = "Instead of the headers"),
     responses(
         (status = 201, description = "Begun", body = UploadBody, headers(
             ("Location" = String, description = "The upload's path"),
@@ -99,7 +99,7 @@ async fn caller(app: &App, call: &Call) -> Result<Principal, Failure> {
 )]
 pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Result<Response, Failure> {
     let proven = call.prove(&app.api).await?;
-    let body: Option<NewUploadBody> = call.json_if_any(&app.api, &proven, body, JSON_BYTES_MAX).await?;
+    let body: Option<CreateUploadBody> = call.json_if_any(&app.api, &proven, body, JSON_BYTES_MAX).await?;
     let (address, attributes) = match body {
         Some(body) => body.read(&call, &proven)?,
         None => (Address::from_headers(&call, &proven)?, attributes(&call.headers)?),
@@ -186,7 +186,7 @@ pub(crate) async fn list(
         ("number" = u16, Path, description = "The part's position, from 1 to 10,000", minimum = 1, maximum = 10000),
         ("X-Content-SHA256" = Option<String>, Header, description = "64 hexadecimal digits; if the part has another SHA-256, it is not stored"),
     ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The part's bytes"),
+    request_body(content = inline(Bytes), content_type = "application/octet-stream", description = "The part's bytes"),
     responses(
         (status = 200, description = "Durable", body = PartBody, headers(("ETag" = String, description = "The part's tag"))),
         Names,

@@ -213,6 +213,7 @@ impl Answer {
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str, field: Option<&str>) {
         let problem = self.json(status);
+        assert!(juststorage_native_api::problem::is_known(code), "{code} is not listed in problem::CODES");
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(problem["code"], code, "{problem}");
         assert_eq!(problem["status"], status, "{problem}");

@@ -11,7 +11,7 @@ use crate::support::{Server, bare, call};
 async fn no_call_is_reached_by_a_page_of_another_origin() {
     let server = Server::open().await;
     server.put("k", "bytes").await.is(201);
-    let document = serde_json::to_value(juststorage_native_api::openapi()).unwrap();
+    let [document, _] = juststorage_native_api::openapi();
     let mut tried = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, _) in item.as_object().unwrap() {

@@ -1,17 +1,44 @@
 //! The OpenAPI document: generated from the handlers, completed with the parts that many of them share.
+//!
+//! - `schemas` gives every name that means the same everywhere (namespace, tenant, key) its rule, and takes out what no
+//!   client can be generated from.
+//! - `older` writes the same document as OpenAPI 3.0.3, for tools that do not read 3.1.
+//!
+//! `native-api/tests/api/document.rs` holds every call to the rules that generators need.
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{Components, Object, Type};
+use utoipa::openapi::schema::{Components, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response, SecurityRequirement,
+    Header, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response,
+    SecurityRequirement, ServerBuilder,
 };
-use utoipa::{IntoResponses, ToResponse as _, ToSchema as _};
+use utoipa::{IntoResponses, PartialSchema, ToResponse as _, ToSchema};
 
-use crate::problem::ProblemBody;
+use crate::problem::{CODES, ProblemBody};
 use crate::render::ObjectBody;
+
+mod older;
+mod schemas;
+
+/// Where the documents are served: 3.1, and the same as 3.0.3.
+pub(crate) const PATHS: [&str; 2] = ["/v1/openapi.json", "/v1/openapi-3.0.json"];
+
+/// An object's bytes, or a part's: `body = inline(Bytes)`. With `Vec<u8>` the document would ask for an array of numbers.
+pub(crate) enum Bytes {}
+
+impl PartialSchema for Bytes {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).into()
+    }
+}
+
+impl ToSchema for Bytes {}
 
 /// The path of the calls by key, as the router has it and as clients see it.
 const BY_KEY: (&str, &str) =
@@ -50,22 +77,48 @@ refusals! {
     TakesJson: "413", "415";
 }
 
+/// What the document says about the whole API.
+const ABOUT: &str = "\
+Objects addressed by id or by namespace, tenant and key, and administration of the store.
+
+**User metadata** travels in headers: `X-Meta-<name>: <value>`, one for each name, on writes and reads. Names are
+lower-cased; names and values together have at most 2048 bytes. OpenAPI has no word for a family of headers, so no
+operation lists them: send them as additional headers. In JSON they are the member `metadata`.
+
+**Errors** are RFC 9457 problem details with a stable `code`. Every call may also answer 408, 421 and 431, which are
+about the connection and not about the call; they have the same form.
+
+**Signed URLs** of `POST /v1/presign` need no credentials: use them as they are.";
+
 /// The document without calls.
 pub(crate) fn base() -> OpenApi {
+    let license = LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).identifier(Some("MIT")).build();
     let info = InfoBuilder::new()
         .title("JustStorage native API")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(
-            "Objects addressed by id or by namespace, tenant and key. Errors are RFC 9457 problem details \
-             with a stable `code`.",
-        ))
+        .description(Some(ABOUT))
+        .license(Some(license))
         .build();
-    OpenApiBuilder::new().info(info).build()
+    let here = ServerBuilder::new().url("/").description(Some("The server that has this document")).build();
+    OpenApiBuilder::new().info(info).servers(Some([here])).build()
+}
+
+/// The documents of every call: OpenAPI 3.1, and the same as 3.0.3.
+pub(crate) fn documents(calls: OpenApi) -> [Value; 2] {
+    // A tree of text and numbers always serialises.
+    let mut document = serde_json::to_value(complete(calls)).unwrap_or_default();
+    schemas::settle(&mut document);
+    if let Some(Value::Object(code)) = document.pointer_mut("/components/schemas/Problem/properties/code") {
+        // Not `enum`: a client that knows no other codes would fail at the first new one.
+        code.insert("x-extensible-enum".to_owned(), CODES.into());
+    }
+    let older = older::of(document.clone());
+    [document, older]
 }
 
 /// Adds the parts that many calls share: the problem's response, credentials, the headers of reads and of created
 /// objects, and the path parameters of calls by key.
-pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
+fn complete(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     let bearer = Http::new(HttpAuthScheme::Bearer);
     components.security_schemes.insert("bearer".to_owned(), SecurityScheme::Http(bearer).into());
@@ -73,10 +126,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     components.security_schemes.insert("api_key".to_owned(), SecurityScheme::ApiKey(api_key).into());
     let (name, response) = ProblemBody::response();
     components.responses.insert(name.to_owned(), response);
-    let mut schemas = Vec::new();
-    <ProblemBody as utoipa::ToSchema>::schemas(&mut schemas);
-    schemas.push((name.to_owned(), <ProblemBody as utoipa::PartialSchema>::schema()));
-    components.schemas.extend(schemas);
+    components.schemas.insert(name.to_owned(), ProblemBody::schema());
 
     let paths = &mut document.paths.paths;
     if let Some(item) = paths.remove(BY_KEY.0) {
@@ -86,7 +136,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
         let by_id = path.contains("{id}");
         let by_key = path == BY_KEY.1;
         let reads = by_key || path == "/v1/objects/{id}";
-        let protected = path.starts_with("/v1/") && path != "/v1/openapi.json";
+        let protected = path.starts_with("/v1/") && !PATHS.contains(&path.as_str());
         for operation in [&mut item.get, &mut item.head].into_iter().flatten().filter(|_| reads) {
             read(operation);
         }
@@ -100,13 +150,19 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
                 add(operation, &[header_parameter("X-Tenant", X_TENANT)]);
             }
             locate(operation);
+            operation.security = Some(Vec::new());
+            if operation.request_body.is_some() {
+                refuse(operation, "408");
+            }
             if protected {
                 protect(operation);
             }
             if path == "/metrics" {
                 protect(operation);
                 // What comes is text, and no part of it is asked for.
-                operation.responses.responses.remove("400");
+                for status in ["400", "404"] {
+                    operation.responses.responses.remove(status);
+                }
             }
         }
     }
@@ -115,7 +171,8 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
 
 /// The answers of every call under `/v1`, and its credentials: either kind, or none if authentication is disabled.
 fn protect(operation: &mut Operation) {
-    for status in ["400", "401", "403", "429", "500", "503"] {
+    // 404 is also the answer about a tenant or a namespace that the credentials do not cover.
+    for status in ["400", "401", "403", "404", "429", "500", "503"] {
         refuse(operation, status);
     }
     operation.security = Some(vec![
@@ -152,7 +209,6 @@ fn read(operation: &mut Operation) {
         ("X-Object-Id", "The object's id"),
         ("X-Content-Hash", "`sha256:` and the hash of the whole object"),
         ("X-Storage-Class", "`hot` or `cold`"),
-        ("X-Meta-*", "User metadata: one header for each name"),
     ];
     let responses = &mut operation.responses.responses;
     if let Some(RefOr::T(whole)) = responses.get_mut("200") {
