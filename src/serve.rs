@@ -305,6 +305,7 @@ fn serve_fronts(
         admin: admin.with_events(events.clone()),
         build: Build { version: version::VERSION, commit: version::commit(), date: version::date() },
         tls: config.listen.tls.is_some(),
+        origins: config.access.origins.clone(),
         metrics: Arc::new(move || metrics.render()),
     };
     let open = config.access.mode == AuthMode::Disabled;

@@ -64,6 +64,21 @@ async fn straight_in_on_loopback() {
     tools::run_with(&server, "console.sh", "", &given);
 }
 
+/// Pages of other origins call the API as far as `JUSTSTORAGE_CORS_ORIGINS` lets them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_named_origins_call_the_api() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut options = required();
+    options.settings.push(("JUSTSTORAGE_CORS_ORIGINS", format!("http://127.0.0.1:{free}")));
+    let server = Server::start_with(Database::Sqlite, options).await;
+    let given = [
+        ("NATIVE_URL", server.native_url().to_owned()),
+        ("SUITE", "pages".to_owned()),
+        ("ORIGIN_PORT", free.to_string()),
+    ];
+    tools::run_with(&server, "console.sh", "", &[given.as_slice(), &operator(&server)].concat());
+}
+
 fn required() -> Options {
     Options { settings: vec![("JUSTSTORAGE_AUTH", "required".to_owned())], ..Options::terse() }
 }

@@ -8,13 +8,16 @@
 //! - its `Origin`, or `Sec-Fetch-Site`, which browsers set and pages cannot;
 //! - that it is *simple* (Fetch standard, "CORS-safelisted"): a browser sends such a `POST` for any page without asking
 //!   the server first. One that it must ask about is never sent, since no preflight is answered.
+//!
+//! Origins that the operator names ([`Origins`]) get past the last two, on the calls of clients alone.
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 
+use crate::cors::{self, Origins};
 use crate::problem::Problem;
 
 /// Headers that no page sends without a preflight. Others beside them may come from proxies and from browsers themselves.
@@ -30,15 +33,15 @@ const ASKED_FOR: [HeaderName; 6] = [
 /// Media types that a form has, or a text.
 const SIMPLE_TYPES: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
-/// Refuses what a page of another origin may have sent.
-pub(crate) async fn keep_out(request: Request, next: Next) -> Response {
-    match judge(request.method(), request.uri(), request.headers()) {
+/// Refuses what a page of another origin may have sent, unless the operator lets that origin make the call.
+pub(crate) async fn keep_out(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+    match judge(&origins, request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn judge(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Problem>> {
+fn judge(origins: &Origins, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Problem>> {
     // Only HTTP/1.0 may name none, and no browser speaks it.
     let named = host(uri, headers);
     let host = named.unwrap_or_default();
@@ -46,6 +49,13 @@ fn judge(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Box<Prob
         let detail = "this address answers to localhost and loopback addresses only, as no credentials are required \
                       here: use such a name, or require credentials (JUSTSTORAGE_AUTH=required)";
         return refuse(StatusCode::MISDIRECTED_REQUEST, "host_not_allowed", detail);
+    }
+    let mut sent = headers.get_all(ORIGIN).iter();
+    if let (Some(origin), None) = (sent.next(), sent.next())
+        && cors::is_for_pages(uri.path())
+        && origins.allow(origin)
+    {
+        return Ok(());
     }
     let foreign = || {
         let detail = "pages of other origins are refused, as no credentials are required here";
@@ -137,7 +147,8 @@ mod tests {
             map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let method: Method = method.parse().unwrap();
-        let judged = judge(&method, &path.parse().unwrap(), &map);
+        let origins = Origins::parse("https://app.example.com").unwrap();
+        let judged = judge(&origins, &method, &path.parse().unwrap(), &map);
         judged.map_or_else(|refusal| refusal.into_response().status().as_u16(), |()| 200)
     }
 
@@ -197,6 +208,22 @@ mod tests {
                 let headers = [host, ("sec-fetch-site", site), ("x-tenant", "acme")];
                 assert_eq!(verdict(method, "/v1/objects", &headers), 403, "{method} with {site}");
             }
+        }
+    }
+
+    #[test]
+    fn a_page_that_the_operator_names_makes_the_calls_of_clients_and_no_others() {
+        let (host, app) = (("host", "localhost:8080"), ("origin", "https://app.example.com"));
+        let site = ("sec-fetch-site", "cross-site");
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"] {
+            assert_eq!(verdict(method, "/v1/objects", &[host, app, site]), 200, "{method}");
+            for path in ["/v1/admin/whoami", "/v1/admin", "/metrics", "/console/", "/"] {
+                assert_eq!(verdict(method, path, &[host, app, site]), 403, "{method} {path}");
+            }
+            let rebound = [("host", "evil.example"), app, site];
+            assert_eq!(verdict(method, "/v1/objects", &rebound), 421, "{method} of another host");
+            let two = [host, app, ("origin", "http://evil.example"), site];
+            assert_eq!(verdict(method, "/v1/objects", &two), 403, "{method} of two origins");
         }
     }
 

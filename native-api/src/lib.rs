@@ -7,6 +7,7 @@
 //! - `handlers` call the store: one file for each kind of resource.
 //! - `admin` has the calls of administration, one file for each concern.
 //! - `browsers` keeps pages of other origins out where callers need no credential.
+//! - `cors` lets pages of the origins in that the operator names.
 //! - `console` serves the page under `/console/`.
 //! - `render` writes headers and JSON.
 //! - `problem` has the one mapping of errors to answers.
@@ -25,6 +26,7 @@ mod admin;
 mod app;
 mod browsers;
 mod console;
+mod cors;
 mod extract;
 mod handlers;
 mod json;
@@ -34,6 +36,7 @@ mod render;
 mod router;
 
 pub use admin::spaces::{Unset, space_change, space_document, space_removal};
+pub use cors::Origins;
 
 /// The parts that the native API needs.
 #[derive(Clone)]
@@ -48,6 +51,8 @@ pub struct NativeApi {
     pub build: Build,
     /// Whether this process terminates TLS for its clients.
     pub tls: bool,
+    /// Origins whose pages may make the calls of clients.
+    pub origins: Origins,
     /// Renders every metric of the process in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -57,7 +62,15 @@ impl NativeApi {
     pub fn new(store: Store, access: Access) -> Self {
         let admin = Admin::new(store.clone(), access.clone());
         let build = Build { version: env!("CARGO_PKG_VERSION"), commit: None, date: None };
-        Self { store, access, admin, build, tls: false, metrics: Arc::new(String::new) }
+        Self {
+            store,
+            access,
+            admin,
+            build,
+            tls: false,
+            origins: Origins::None,
+            metrics: Arc::new(String::new),
+        }
     }
 }
 
@@ -79,7 +92,8 @@ pub struct Surface {
     pub admin: bool,
     /// Whether `/metrics` asks for no credential: who reaches the address may read them.
     pub open_metrics: bool,
-    /// Whether pages of other origins are kept out: the address is a loopback one, and callers need no credential.
+    /// Whether pages of other origins are kept out, except those of [`NativeApi::origins`]: the address is a loopback one,
+    /// and callers need no credential.
     pub guarded: bool,
 }
 

@@ -1,7 +1,7 @@
 //! The calls of the API, and the layers around them.
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,7 +17,12 @@ use crate::{NativeApi, Surface, console, openapi, problem};
 
 /// Every call, with its documentation.
 pub(crate) fn all() -> OpenApiRouter<App> {
-    clients().merge(operators())
+    clients().merge(probes()).merge(operators())
+}
+
+/// What tells whether the server lives and can serve; on every address.
+fn probes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(health::ready))
 }
 
 /// The calls of administration, and metrics: what `JUSTSTORAGE_ADMIN_ADDR` takes from the clients' address.
@@ -41,8 +46,6 @@ fn clients() -> OpenApiRouter<App> {
         .routes(routes!(uploads::complete))
         .routes(routes!(presign::presign))
         .routes(routes!(usage::usage))
-        .routes(routes!(health::health))
-        .routes(routes!(health::ready))
         .routes(routes!(health::openapi))
         .routes(routes!(health::openapi_older))
 }
@@ -58,15 +61,25 @@ fn page(router: Router<App>) -> Router<App> {
 
 /// The router over `api`. Its document names every call, wherever that is answered.
 pub(crate) fn build(api: NativeApi, surface: Surface) -> Router {
-    let (whole, document) = all().split_for_parts();
-    let openapi = openapi::documents(document)
+    let openapi = openapi::documents(all().split_for_parts().1)
         .map(|document| crate::json::line(document.to_string().into_bytes()).into());
-    let router = if surface.admin { page(whole) } else { clients().split_for_parts().0 };
+    // The layer must also be around the answer to a method that a path does not have: a preflight is one.
+    let clients = clients().split_for_parts().0.method_not_allowed_fallback(problem::unknown_method);
+    let clients = match api.origins.layer() {
+        Some(layer) => clients.layer(layer),
+        None => clients,
+    };
+    let router = clients.merge(probes().split_for_parts().0);
+    let router = if surface.admin { page(router.merge(operators().split_for_parts().0)) } else { router };
     let router = router
         .method_not_allowed_fallback(problem::unknown_method)
         .fallback(problem::unknown_path)
         .layer(from_fn(label_namespace));
-    let router = if surface.guarded { router.layer(from_fn(browsers::keep_out)) } else { router };
+    let router = if surface.guarded {
+        router.layer(from_fn_with_state(api.origins.clone(), browsers::keep_out))
+    } else {
+        router
+    };
     router.layer(from_fn(problem::one_host)).layer(from_fn(problem::finish)).with_state(App {
         api,
         openapi,

@@ -1,6 +1,7 @@
 //! Authentication settings. The defaults are open only on loopback addresses.
 
 use juststorage_core::application::access::{AuthMode, MasterKey, RootKey, check_access_key};
+use juststorage_native_api::Origins;
 
 use super::jwt::JwtConfig;
 use super::listen::is_loopback;
@@ -24,6 +25,8 @@ pub struct AccessConfig {
     /// Whether pages of other origins are kept out of the native API: nobody proves who they are, and only this machine
     /// reaches it.
     pub guarded: bool,
+    /// `JUSTSTORAGE_CORS_ORIGINS`: origins whose pages may call the native API; none.
+    pub origins: Origins,
     /// `JUSTSTORAGE_S3_ROOT_ACCESS_KEY` and `JUSTSTORAGE_S3_ROOT_SECRET_KEY`.
     pub root: RootKey,
     /// Whether the root credential is the well-known default, which may be shown.
@@ -39,9 +42,10 @@ impl AccessConfig {
         // Who allows other machines in does not mean to keep pages out.
         let guarded =
             mode == AuthMode::Disabled && listen.native_is_loopback() && settings.insecure != Some(true);
+        let origins = origins(settings, mode)?;
         let root = root(settings, is_loopback(listen.s3.ip()))?;
         let root_is_default = root.access_key == ROOT_KEY_DEFAULT && root.secret_key == ROOT_KEY_DEFAULT;
-        Ok(Self { mode, guarded, root, root_is_default, jwt: JwtConfig::new(settings)? })
+        Ok(Self { mode, guarded, origins, root, root_is_default, jwt: JwtConfig::new(settings)? })
     }
 }
 
@@ -57,6 +61,17 @@ fn mode(settings: &Settings, loopback: bool) -> Result<AuthMode, ConfigError> {
         )),
         Some(_) => Err(ConfigError::new(names::AUTH, "must be required or disabled")),
     }
+}
+
+fn origins(settings: &Settings, mode: AuthMode) -> Result<Origins, ConfigError> {
+    let refused = |reason| ConfigError::new(names::CORS_ORIGINS, reason);
+    let origins = Origins::parse(settings.cors_origins.as_deref().unwrap_or_default()).map_err(refused)?;
+    if origins == Origins::Any && mode == AuthMode::Disabled {
+        let reason = "* would let every page in the world do everything, since JUSTSTORAGE_AUTH is disabled: name the origins, \
+                      or require credentials";
+        return Err(refused(reason.to_owned()));
+    }
+    Ok(origins)
 }
 
 fn root(settings: &Settings, loopback: bool) -> Result<RootKey, ConfigError> {

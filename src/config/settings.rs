@@ -161,6 +161,11 @@ pub struct Settings {
     )]
     pub insecure: Option<bool>,
 
+    /// Origins of web pages that browsers may let call the native API, with commas between them, or `*` for every one, which
+    /// takes `--auth required`; never the admin API [default: none]
+    #[arg(long, global = true, env = names::CORS_ORIGINS, value_name = "LIST", hide_short_help = true)]
+    pub cors_origins: Option<String>,
+
     /// Access key of the root credential, which has all rights on S3 [default: juststorage if S3_ADDR is a
     /// loopback address; required otherwise]
     #[arg(long, global = true, env = names::S3_ROOT_ACCESS_KEY, value_name = "TEXT", hide_short_help = true)]
@@ -523,6 +528,7 @@ impl Settings {
                 .or(filled(lower.master_key_previous_file)),
             s3_sigv2: self.s3_sigv2.or(lower.s3_sigv2),
             s3_acls: self.s3_acls.or(lower.s3_acls),
+            cors_origins: filled(self.cors_origins).or(filled(lower.cors_origins)),
             trusted_proxies: filled(self.trusted_proxies).or(filled(lower.trusted_proxies)),
             root_of_minio: self.root_of_minio || lower.root_of_minio,
         }

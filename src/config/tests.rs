@@ -2,6 +2,7 @@
 
 use juststorage_core::application::access::AuthMode;
 use juststorage_core::domain::space::DedupScope;
+use juststorage_native_api::Origins;
 
 use super::*;
 
@@ -30,6 +31,23 @@ fn no_settings_at_all_serve_loopback_from_data() {
     assert!(config.access.root_is_default);
     assert_eq!(config.upload_expiry, 7 * DAY);
     assert_eq!(config.shutdown_grace, Duration::from_secs(30));
+}
+
+/// Where nobody proves who they are, a page that may call may do everything: only pages that are named may.
+#[test]
+fn origins_are_named_and_every_origin_takes_credentials() {
+    let origins = |text: &str, auth: &str| {
+        set(|s| (s.cors_origins, s.auth) = (Some(text.to_owned()), Some(auth.to_owned())))
+    };
+    let named = Config::new(&origins("https://app.example.com,http://localhost:5173", "disabled")).unwrap();
+    assert_ne!(named.access.origins, Origins::None);
+    assert_eq!(Config::new(&origins("*", "required")).unwrap().access.origins, Origins::Any);
+    for (text, auth) in
+        [("*", "disabled"), ("app.example.com", "required"), ("https://app.example.com/x", "required")]
+    {
+        assert_eq!(refused(&origins(text, auth)).setting, names::CORS_ORIGINS, "{text} {auth}");
+    }
+    assert_eq!(Config::new(&Settings::default()).unwrap().access.origins, Origins::None);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod listing;
 mod moves;
 mod objects;
 mod operations;
+mod pages;
 mod presigned;
 mod refusals;
 mod support;

@@ -20,7 +20,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::testing::local::Local;
 use juststorage_core::testing::secrets::Watch;
 pub(crate) use juststorage_core::testing::segments::noise;
-use juststorage_native_api::{Build, NativeApi, Surface};
+use juststorage_native_api::{Build, NativeApi, Origins, Surface};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -57,17 +57,22 @@ impl Server {
     }
 
     pub(crate) async fn with(mode: AuthMode) -> Self {
-        Self::over(None, mode).await
+        Self::over(None, mode, &Origins::None).await
+    }
+
+    /// With pages of other origins that may make the calls of clients.
+    pub(crate) async fn for_pages(mode: AuthMode, origins: &Origins) -> Self {
+        Self::over(None, mode, origins).await
     }
 
     /// As [`Self::open`], over PostgreSQL.
     pub(crate) async fn on_postgres() -> Self {
         let url = juststorage_core::testing::postgres::shared().create_database();
-        Self::over(Some(url), AuthMode::Disabled).await
+        Self::over(Some(url), AuthMode::Disabled, &Origins::None).await
     }
 
     /// Over the database at `url`, or over SQLite.
-    async fn over(url: Option<String>, mode: AuthMode) -> Self {
+    async fn over(url: Option<String>, mode: AuthMode, origins: &Origins) -> Self {
         let watch = Watch::begin();
         let folder = TempDir::new().unwrap();
         watch.made(&Local::master());
@@ -80,7 +85,15 @@ impl Server {
             .with_workers(board, WriterId(Uuid::nil()))
             .with_events(events.clone());
         let build = Build { version: "1.2.3", commit: Some("abc"), date: None };
-        let api = NativeApi { store, access: access.clone(), admin, build, tls: false, metrics };
+        let api = NativeApi {
+            store,
+            access: access.clone(),
+            admin,
+            build,
+            tls: false,
+            origins: origins.clone(),
+            metrics,
+        };
         // As a server on loopback is.
         let disabled = mode == AuthMode::Disabled;
         let surface = Surface { admin: true, open_metrics: disabled, guarded: disabled };
