@@ -9,7 +9,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, StatusCode};
 
@@ -82,7 +82,6 @@ async fn answer(asked: &HeaderMap, path: &str) -> Response {
     render::put(&mut headers, ETAG, &tag);
     // The file of the next release has the same name: a browser asks each time, and mostly hears 304.
     render::put(&mut headers, CACHE_CONTROL, "no-cache");
-    render::put(&mut headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
     render::put(&mut headers, CONTENT_SECURITY_POLICY, POLICY);
     render::put(&mut headers, X_FRAME_OPTIONS, "DENY");
     render::put(&mut headers, REFERRER_POLICY, "no-referrer");

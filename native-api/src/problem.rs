@@ -9,7 +9,10 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderName, HeaderValue, StatusCode};
 use juststorage_core::application::error::Error;
 use juststorage_core::domain::invalid::Invalid;
@@ -330,10 +333,12 @@ pub(crate) async fn one_host(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Writes the body of a problem, with the id of its request.
+/// Writes the body of a problem, with the id of its request, and keeps browsers from guessing what an answer is: who may
+/// write objects must not make one that is taken for a page or a script.
 pub(crate) async fn finish(request: Request, next: Next) -> Response {
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut response = next.run(request).await;
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else { return response };
     let body = ProblemBody {
         kind: format!("urn:juststorage:problem:{}", problem.code),

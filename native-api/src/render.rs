@@ -7,7 +7,6 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED, LOCATION,
-    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use juststorage_core::application::objects::get::Head;
@@ -292,7 +291,6 @@ pub(crate) fn head(head: &Head) -> Response {
     let standard = &object.headers;
     let content_type = standard.content_type.as_deref().unwrap_or(OCTET_STREAM);
     put(&mut headers, CONTENT_TYPE, content_type);
-    put(&mut headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
     if !is_inert(content_type) {
         put(&mut headers, CONTENT_SECURITY_POLICY, SANDBOX);
     }

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use juststorage_core::application::access::AuthMode;
 use juststorage_native_api::Origins;
+use serde_json::Value;
 
 use crate::support::{Answer, Server, bare, call};
 
@@ -108,4 +109,32 @@ async fn every_origin_is_a_star_and_none_is_silence() {
     answer.refused(405, "method_not_allowed", None);
     assert_eq!(allowed(&answer), "");
     assert!(!answer.headers.contains_key("vary"));
+}
+
+/// A browser that guesses could take an object for a script, or a list of keys for a page.
+#[tokio::test]
+async fn no_answer_lets_a_browser_guess_what_it_is() {
+    let server = Server::open().await;
+    server.put("k", "bytes").await.is(201);
+    let [document, _] = juststorage_native_api::openapi();
+    let mut statuses = std::collections::BTreeSet::new();
+    let calls = document["paths"].as_object().unwrap();
+    let calls = calls.iter().flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().keys().map(|method| method.to_uppercase());
+        methods.chain(["TRACE".to_owned()]).map(move |method| (method, path.clone()))
+    });
+    let more = [("GET", "/nowhere"), ("GET", "/console/"), ("GET", "/console/no"), ("GET", "/")]
+        .map(|(method, path)| (method.to_owned(), path.to_owned()));
+    for (method, path) in calls.chain(more) {
+        let path = path.replace("{namespace}/{tenant}/{key}", "models/acme/k").replace(['{', '}'], "");
+        let request = call(&method, &path).header("Content-Type", "application/json");
+        let answer = server.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {path} {}", answer.status);
+        statuses.insert(answer.status.as_u16());
+    }
+    for status in [200, 204, 303, 400, 404, 405] {
+        assert!(statuses.contains(&status), "{status} is not among {statuses:?}");
+    }
+    let problem: Value = server.get("/nowhere").await.json(404);
+    assert_eq!(problem["code"], "path_not_found");
 }
