@@ -4,5 +4,6 @@
 mod completion;
 mod early_bodies;
 mod neighbour;
+mod refused_uploads;
 mod slow_uploads;
 mod stalled_streams;
