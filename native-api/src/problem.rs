@@ -65,6 +65,7 @@ pub const CODES: &[&str] = &[
     "method_not_allowed",
     "body_stalled",
     "conflict",
+    "invalid_target",
     "other_dedup_domain",
     "object_lock_not_enabled",
     "wrong_versioning",
