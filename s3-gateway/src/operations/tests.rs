@@ -98,3 +98,51 @@ fn names_are_unique_and_rows_say_nothing_that_cannot_be() {
         assert_eq!(operation.actions.is_empty(), free, "{name}");
     }
 }
+
+/// Operations whose action has another name than they have (Service Authorization Reference, "Actions, resources, and
+/// condition keys for Amazon S3", and "Required permissions for Amazon S3 API operations").
+const OTHER_NAMES: &[(&str, &[&str])] = &[
+    ("CompleteMultipartUpload", &["PutObject"]),
+    ("CopyObject", &["PutObject", "GetObject"]),
+    ("CreateMultipartUpload", &["PutObject"]),
+    ("DeleteBucketCors", &["PutBucketCORS"]),
+    ("DeleteBucketLifecycle", &["PutLifecycleConfiguration"]),
+    ("DeleteBucketOwnershipControls", &["PutBucketOwnershipControls"]),
+    ("DeleteBucketTagging", &["PutBucketTagging"]),
+    ("DeleteObjects", &["DeleteObject"]),
+    ("DeletePublicAccessBlock", &["PutBucketPublicAccessBlock"]),
+    ("GetBucketAccelerateConfiguration", &["GetAccelerateConfiguration"]),
+    ("GetBucketCors", &["GetBucketCORS"]),
+    ("GetBucketEncryption", &["GetEncryptionConfiguration"]),
+    ("GetBucketLifecycleConfiguration", &["GetLifecycleConfiguration"]),
+    ("GetBucketNotificationConfiguration", &["GetBucketNotification"]),
+    ("GetBucketReplication", &["GetReplicationConfiguration"]),
+    ("GetObjectAttributes", &["GetObjectAttributes", "GetObject"]),
+    ("GetObjectLockConfiguration", &["GetBucketObjectLockConfiguration"]),
+    ("GetPublicAccessBlock", &["GetBucketPublicAccessBlock"]),
+    ("HeadBucket", &["ListBucket"]),
+    ("HeadObject", &["GetObject"]),
+    ("ListMultipartUploads", &["ListBucketMultipartUploads"]),
+    ("ListObjectVersions", &["ListBucketVersions"]),
+    ("ListObjects", &["ListBucket"]),
+    ("ListObjectsV2", &["ListBucket"]),
+    ("ListParts", &["ListMultipartUploadParts"]),
+    ("PostObject", &["PutObject"]),
+    ("PutBucketCors", &["PutBucketCORS"]),
+    ("PutBucketLifecycleConfiguration", &["PutLifecycleConfiguration"]),
+    ("PutObjectLockConfiguration", &["PutBucketObjectLockConfiguration"]),
+    ("PutPublicAccessBlock", &["PutBucketPublicAccessBlock"]),
+    ("UploadPart", &["PutObject"]),
+    ("UploadPartCopy", &["PutObject", "GetObject"]),
+];
+
+/// The other tests take the actions from the row itself, so that a wrong row would please them.
+#[test]
+fn every_row_asks_for_the_actions_that_aws_names() {
+    for operation in OFFERED.iter().filter(|operation| !operation.actions.is_empty()) {
+        let other = OTHER_NAMES.iter().find(|(name, _)| *name == operation.name);
+        let expected = other.map_or(std::slice::from_ref(&operation.name), |(_, actions)| *actions);
+        let actions: Vec<_> = operation.actions.iter().map(|action| action.name()).collect();
+        assert_eq!(actions, expected, "{}", operation.name);
+    }
+}
