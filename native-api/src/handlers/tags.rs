@@ -26,6 +26,7 @@ use crate::problem::{Failure, ProblemBody};
 #[serde(deny_unknown_fields)]
 pub(crate) struct TagsBody {
     /// At most 10: names of 1 to 128 characters, values of at most 256.
+    #[schema(value_type = BTreeMap<String, String>)]
     tags: Tags,
 }
 
