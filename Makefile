@@ -41,12 +41,12 @@ install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 PROFILE ?= release
 STATIC = $(shell uname -m)-unknown-linux-musl
 DIST = $(TARGET)/dist
-dist: ## tarball, .deb, wheel and OCI image of a static binary, in $(DIST); PROFILE=quick builds it in less time
-	scripts/prepare compiler static
+dist: ## tarball, .deb, wheels and OCI image of a static binary, in $(DIST); PROFILE=quick builds it in less time
+	scripts/prepare compiler static python-client
 	CC_$(subst -,_,$(STATIC))=musl-gcc cargo build --profile $(PROFILE) $(FLAGS) --target $(STATIC) --bin juststorage
 	rm -rf $(DIST) && mkdir -p $(DIST)/bin
 	install -s -m 755 $(TARGET)/$(STATIC)/$(PROFILE)/juststorage $(DIST)/bin/juststorage
-	scripts/dist --bin $(DIST)/bin/juststorage --out $(DIST)
+	scripts/dist --bin $(DIST)/bin/juststorage --out $(DIST) --python $(CACHE)/python-client/bin/python
 
 packages-test: ## installs each package of `make dist` where nothing else is, and uses it; needs root
 	scripts/prepare python tools packages
