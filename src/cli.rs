@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::Uri;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use juststorage_core::domain::address::{BucketName, Namespace, Tenant};
 use juststorage_core::domain::limits::LimitSetting;
@@ -183,10 +184,19 @@ pub enum Command {
         apply: bool,
     },
     /// Ask the server on this machine whether it lives; exit code 1 if not. For health checks of containers
+    ///
+    /// Over TLS it trusts the certificate of `JUSTSTORAGE_TLS_CERT`. With `--at` and without that setting, it trusts the
+    /// authorities of this machine.
     Health {
         /// Ask whether it is ready to serve
         #[arg(long)]
         ready: bool,
+        /// Ask this URL instead, for example that of a service: `http://store:8080/ready`
+        #[arg(long, value_name = "URL", value_parser = health_url, conflicts_with = "ready")]
+        at: Option<Uri>,
+        /// The status that the answer must have
+        #[arg(long, value_name = "CODE", default_value_t = 200, value_parser = clap::value_parser!(u16).range(100..600), requires = "at")]
+        status: u16,
     },
     /// Show the help of a command, or all settings (`help settings`)
     Help {
@@ -478,6 +488,15 @@ pub enum BucketCommand {
         #[arg(value_parser = BucketName::new)]
         name: BucketName,
     },
+}
+
+/// A URL of `juststorage health`.
+fn health_url(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.parse().map_err(|_| "must be a URL".to_owned())?;
+    match (url.scheme_str(), url.host()) {
+        (Some("http" | "https"), Some(_)) => Ok(url),
+        _ => Err("must be a URL of http or https, for example http://store:8080/ready".to_owned()),
+    }
 }
 
 #[cfg(test)]

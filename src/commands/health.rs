@@ -1,10 +1,11 @@
-//! `juststorage health`: asks the server on this machine how it is, for container images without an HTTP client.
+//! `juststorage health`: asks a server how it is, for container images without an HTTP client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper_rustls::HttpsConnectorBuilder;
@@ -30,14 +31,35 @@ pub(super) async fn run(settings: &Settings, ready: bool, output: Output) -> Res
     let path = if ready { "/ready" } else { "/health" };
     let scheme = if listen.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}{path}", reached(listen.native));
-    let status = tokio::time::timeout(PATIENCE, ask(&listen, &url))
+    let parsed = url.parse().map_err(|_| ExitError::No(format!("{url}: no URL")))?;
+    let own = listen.tls.as_ref().map(|tls| tls.certificate.as_path());
+    expect(&parsed, StatusCode::OK, own, output).await
+}
+
+/// Succeeds if `url` answers with `status`. Over TLS the server has the certificate that the settings name; without such a
+/// setting, one of an authority that this machine trusts.
+pub(super) async fn ask_url(
+    settings: &Settings,
+    url: Uri,
+    status: u16,
+    output: Output,
+) -> Result<(), ExitError> {
+    let status = StatusCode::from_u16(status).map_err(|error| ExitError::No(error.to_string()))?;
+    expect(&url, status, settings.tls_cert.as_deref(), output).await
+}
+
+async fn expect(url: &Uri, wanted: StatusCode, own: Option<&Path>, output: Output) -> Result<(), ExitError> {
+    let status = tokio::time::timeout(PATIENCE, ask(url, own))
         .await
         .map_err(|_| ExitError::No(format!("{url}: no answer within {} s", PATIENCE.as_secs())))?
         .map_err(|error| ExitError::No(format!("{url}: {error}")))?;
-    if status != StatusCode::OK {
+    if status != wanted {
         return Err(ExitError::No(format!("{url}: the answer is {status}")));
     }
-    output.print(&json!({ "url": url, "status": status.as_u16() }), || format!("{url}: ok"))
+    output.print(&json!({ "url": url.to_string(), "status": status.as_u16() }), || match wanted {
+        StatusCode::OK => format!("{url}: ok"),
+        _ => format!("{url}: {status}, as expected"),
+    })
 }
 
 /// Where this machine reaches a server that listens on `address`.
@@ -50,25 +72,34 @@ fn reached(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn ask(listen: &ListenConfig, url: &str) -> Result<StatusCode, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let tls = match &listen.tls {
-        None => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-        Some(tls) => {
-            let own = CertificateDer::from_pem_file(&tls.certificate)
-                .map_err(|error| format!("{}: {error}", tls.certificate.display()))?;
-            let verifier = Arc::new(OwnCertificate { own, provider });
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-        }
+async fn ask(url: &Uri, own: Option<&Path>) -> Result<StatusCode, String> {
+    let provider = rustls::crypto::ring::default_provider();
+    let connector = HttpsConnectorBuilder::new();
+    let connector = match own {
+        None if url.scheme_str() == Some("https") => connector
+            .with_provider_and_native_roots(provider)
+            .map_err(|error| format!("no certificate authority can be read on this machine: {error}"))?,
+        own => connector.with_tls_config(trusting(own, provider)?),
     };
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+    let connector = connector.https_or_http().enable_http1().build();
     let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
     let request = Request::get(url).body(Empty::new()).map_err(|error| error.to_string())?;
     let response = client.request(request).await.map_err(|error| crate::jwks::causes(&error))?;
     Ok(response.status())
+}
+
+/// Trusts the one certificate in the file `own`; without it, none.
+fn trusting(own: Option<&Path>, provider: CryptoProvider) -> Result<ClientConfig, String> {
+    let provider = Arc::new(provider);
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let Some(path) = own else {
+        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+    };
+    let own = CertificateDer::from_pem_file(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let verifier = Arc::new(OwnCertificate { own, provider });
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 /// Trusts exactly the certificate that the settings name: it is the server's own, and its names are not this machine's.

@@ -68,7 +68,10 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
             }
             serve::run(Config::new(&settings)?, log.format, output).await
         }
-        Command::Health { ready } => health::run(&settings, ready, output).await,
+        Command::Health { at: Some(url), status, .. } => {
+            health::ask_url(&settings, url, status, output).await
+        }
+        Command::Health { ready, .. } => health::run(&settings, ready, output).await,
         Command::Migrate => migrate::run(&StorageConfig::new(&settings)?, output).await,
         Command::Validate { rebuild, tenants } => {
             let storage = StorageConfig::new(&settings)?;

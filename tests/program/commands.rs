@@ -419,7 +419,21 @@ fn a_server_says_how_it_is() {
             let output = ask(line, &one);
             assert!(output.status.success(), "{}", text(&output.stderr));
         }
+        // Another address than that of the settings, and another answer than 200: the server of a service.
+        let ask_url = |status: &str, place: &str, certificate: &Path| {
+            let url = format!("{}{place}", server.native);
+            command(&["health", "--at", &url, "--status", status], certificate).output().unwrap()
+        };
+        assert!(ask_url("200", "/ready", &one).status.success());
+        assert!(ask_url("404", "/nothing", &one).status.success());
+        let other = ask_url("200", "/nothing", &one);
+        assert_eq!(other.status.code(), Some(1));
+        assert!(text(&other.stderr).contains("404"), "{}", text(&other.stderr));
+        for wrong in [&["health", "--at", "store:8080"][..], &["health", "--status", "403"]] {
+            assert_eq!(ask(wrong, &one).status.code(), Some(2), "{wrong:?}");
+        }
         if secure {
+            assert_eq!(ask_url("200", "/ready", &two).status.code(), Some(1));
             let output = ask(&["health"], &two);
             assert_eq!(output.status.code(), Some(1));
             assert!(text(&output.stderr).contains("another certificate"), "{}", text(&output.stderr));
