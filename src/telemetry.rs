@@ -85,6 +85,7 @@ fn builder() -> PrometheusBuilder {
     let buckets = [
         ("activestorage_request_duration_seconds", SECONDS),
         ("activestorage_commit_duration_seconds", SECONDS),
+        ("activestorage_commit_wait_seconds", SECONDS),
         ("activestorage_commit_batch_size", BATCH),
     ];
     buckets.into_iter().fold(PrometheusBuilder::new(), |builder, (name, bounds)| {
@@ -96,6 +97,7 @@ fn builder() -> PrometheusBuilder {
 /// Describes every metric.
 fn describe() {
     describe_store();
+    describe_bounds();
     describe_clients();
     describe_process();
 }
@@ -157,11 +159,43 @@ fn describe_store() {
         Unit::Seconds,
         "Duration of one durable transaction"
     );
+    describe_gauge!("activestorage_commit_queue", "Changes that wait for their transaction");
+    describe_histogram!(
+        "activestorage_commit_wait_seconds",
+        Unit::Seconds,
+        "How long the oldest change of each transaction had waited for it"
+    );
+    describe_gauge!("activestorage_database_bytes", Unit::Bytes, "Bytes of the database, without its log");
     describe_counter!("activestorage_refused_full_total", "Requests refused because there was no room");
     describe_gauge!("activestorage_quarantined_blobs", "Blobs whose bytes are damaged or cannot be read");
     describe_gauge!(
         "activestorage_servers_apart",
         "Tiers in which a server that lives has another directory than this one"
+    );
+}
+
+/// What is kept of quotas, and what ends.
+fn describe_bounds() {
+    describe_gauge!(
+        "activestorage_quota_used",
+        "What a tenant keeps, by tenant and part of its quota: bytes or objects"
+    );
+    describe_gauge!(
+        "activestorage_quota_allowed",
+        "What a tenant may keep, by tenant and part of its quota; 0 without a limit"
+    );
+    describe_gauge!(
+        "activestorage_quota_fullest_ratio",
+        "Largest share of its quota that any tenant uses, by part of the quota"
+    );
+    describe_gauge!("activestorage_credentials_ending", "Credentials that end within 14 days");
+    describe_gauge!(
+        "activestorage_credentials_ending_timestamp_seconds",
+        "When the first of these credentials ends; 0 without any"
+    );
+    describe_gauge!(
+        "activestorage_tls_certificate_expires_timestamp_seconds",
+        "When the TLS certificate ends; 0 without TLS"
     );
 }
 
@@ -246,6 +280,7 @@ fn exist() {
     ] {
         counter!(name).absolute(0);
     }
+    crate::http::certificate_expires(std::time::Duration::ZERO);
     for status in crate::http::FAILURES {
         counter!("activestorage_failed_requests_total", "status" => status).absolute(0);
     }

@@ -4,12 +4,14 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use juststorage_compat_tests::{Database, Server, binary, on_both_databases};
+use juststorage_compat_tests::{Database, Options, Server, binary, on_both_databases};
 
 on_both_databases!(every_series_exists);
 
 async fn every_series_exists(database: Database) {
-    let server = Server::start(database).await;
+    // So that the tenant of what is stored has a quota.
+    let settings = vec![("JUSTSTORAGE_QUOTA_BYTES", "1GiB".to_owned())];
+    let server = Server::start_with(database, Options { settings, ..Options::default() }).await;
     let url = server.native_url().to_owned();
     let checked = tokio::task::spawn_blocking(move || {
         let root = binary::workspace();

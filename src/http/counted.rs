@@ -42,6 +42,11 @@ pub(super) fn sent(bytes: usize) {
     counter!("activestorage_sent_bytes_total").increment(bytes as u64);
 }
 
+/// When the certificate of the listeners ends, since the epoch; 0 without one, and where it cannot be read.
+pub(crate) fn certificate_expires(at: std::time::Duration) {
+    gauge!("activestorage_tls_certificate_expires_timestamp_seconds").set(at.as_secs_f64());
+}
+
 /// The number of open connections.
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; connections are few
 pub(super) fn connections(open: usize) {

@@ -19,7 +19,7 @@ mod tls;
 
 pub use arrival::{InHand, Peer};
 pub use connections::Connections;
-pub(crate) use counted::FAILURES;
+pub(crate) use counted::{FAILURES, certificate_expires};
 pub use front::Front;
 pub use linger::Lingering;
 pub use listener::{Listener, Server, Times};

@@ -1,13 +1,16 @@
 //! TLS on a listener: TLS 1.2 and 1.3, a certificate that can be replaced while connections go on.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
-use super::Front;
+use super::{Front, counted};
 
 /// The certificate of a listener. All clones share it.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ fn config(front: Front, certificate: &str, key: &str) -> Result<Arc<ServerConfig
     if chain.is_empty() {
         return Err("the certificate file contains no certificate".to_owned());
     }
+    let expires = expiry(&chain);
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
         .map_err(|_| "the key file contains no readable private key in PEM")?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -56,5 +60,19 @@ fn config(front: Front, certificate: &str, key: &str) -> Result<Arc<ServerConfig
         // The Host header that S3 clients sign is not in HTTP/2.
         Front::S3 => vec![b"http/1.1".to_vec()],
     };
+    if expires.is_none() {
+        tracing::warn!("the certificate's end cannot be read: no alert will say that it comes");
+    }
+    counted::certificate_expires(expires.unwrap_or_default());
     Ok(Arc::new(config))
+}
+
+/// When the first certificate of a chain ends, since the epoch: then clients refuse the chain. `None` if one of them cannot
+/// be read.
+fn expiry(chain: &[CertificateDer<'_>]) -> Option<Duration> {
+    let ends = |one: &CertificateDer<'_>| {
+        let read = Certificate::from_der(one).ok()?;
+        Some(read.tbs_certificate().validity().not_after.to_unix_duration())
+    };
+    chain.iter().map(ends).min()?
 }

@@ -75,6 +75,11 @@ fn both_fronts_speak_tls_and_take_a_new_certificate() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let answer = exchange(&mut connect(&server.s3, &["http/1.1"]).unwrap(), request);
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let scrape = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let answer = exchange(&mut connect(&server.native, &["http/1.1"]).unwrap(), scrape);
+    // 29 October 2126, as `openssl x509 -enddate` reads the file.
+    let ends = "activestorage_tls_certificate_expires_timestamp_seconds 4948958777\n";
+    assert!(answer.contains(ends), "{answer}");
     // HTTP/2 where it is offered: the server's first frame is its settings (RFC 9113 section 3.4).
     let mut second = connect(&server.native, &["h2", "http/1.1"]).unwrap();
     assert_eq!(second.conn.alpn_protocol(), Some(&b"h2"[..]));

@@ -102,6 +102,49 @@ async fn probes_and_metrics_answer() {
     server.stop();
 }
 
+/// What is used of a quota, what ends, and what the database takes up.
+#[tokio::test]
+async fn quotas_and_ends_have_gauges() {
+    let place = Place::new();
+    let server = place.serve(&["--quota-bytes", "1000"]);
+    for expires in ["2d", "13d", "30d", "1h"] {
+        let made = place
+            .program(&["key", "create", "--kind", "api", "--tenant", "default", "--expires", expires])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
+    let limited = place.program(&["limits", "set", "acme", "--quota-objects", "7"]).output().unwrap();
+    assert!(limited.status.success(), "{limited:?}");
+    store(&server, "k", "a quarter of a thousand bytes, repeated").await;
+    let metrics = get(format!("{}/metrics", server.native)).await.1;
+    let value = |series: &str| {
+        let found = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        found.unwrap_or_else(|| panic!("no {series}: {metrics}")).parse::<f64>().unwrap()
+    };
+    for (series, expected) in [
+        (r#"quota_used{tenant="default",quota="bytes"}"#, 39.0),
+        (r#"quota_allowed{tenant="default",quota="bytes"}"#, 1000.0),
+        (r#"quota_allowed{tenant="default",quota="objects"}"#, 0.0),
+        (r#"quota_allowed{tenant="acme",quota="objects"}"#, 7.0),
+        (r#"quota_fullest_ratio{quota="bytes"}"#, 0.039),
+        (r#"quota_fullest_ratio{quota="objects"}"#, 0.0),
+        // Not the one that lasts for a month, and not the one that was made for an hour.
+        ("credentials_ending", 2.0),
+        ("tls_certificate_expires_timestamp_seconds", 0.0),
+        ("commit_queue", 0.0),
+    ] {
+        let found = value(&format!("activestorage_{series}"));
+        assert!((found - expected).abs() < 1e-9, "{series}: {found}");
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let first = value("activestorage_credentials_ending_timestamp_seconds") - now;
+    assert!((86_400.0..=2.0 * 86_400.0).contains(&first), "the first ends in {first} s");
+    assert!(value("activestorage_database_bytes") >= 4096.0);
+    assert!(value("activestorage_commit_wait_seconds_count") >= 1.0);
+    server.stop();
+}
+
 /// An answer, its log line and the client's own name for the request agree; the log holds no query.
 #[tokio::test]
 async fn requests_are_named_and_logged() {

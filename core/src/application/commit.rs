@@ -91,6 +91,11 @@ impl Committer {
         (Self { queue }, CommitterTasks { packer, commits, stop })
     }
 
+    /// Brings the gauge of the queue up to date.
+    pub(crate) fn measure(&self) {
+        metrics::commit_queue(self.queue.max_capacity() - self.queue.capacity());
+    }
+
     /// Commits a mutation that brings no bytes. Durable when this returns.
     pub(crate) async fn commit(&self, mutation: Mutation) -> Result<MutationOutcome> {
         self.commit_bytes(mutation, None, None).await
@@ -105,7 +110,8 @@ impl Committer {
         announced: Option<Announced>,
     ) -> Result<MutationOutcome> {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { mutation, payload, announced, reply: Some(reply) };
+        let queued_at = Instant::now();
+        let pending = Pending { queued_at, mutation, payload, announced, reply: Some(reply) };
         self.queue.try_send(pending).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => {
                 metrics::refused_busy();
@@ -177,6 +183,7 @@ async fn apply_batches(
             batch.extend(more);
         }
         let started = Instant::now();
+        let waited = batch.iter().map(|pending| started.duration_since(pending.queued_at)).max();
         let mut mutations = Vec::with_capacity(batch.len());
         let packs: Vec<_> = batch.iter_mut().map(|pending| pack_of(&mut pending.mutation)).collect();
         for pending in &mut batch {
@@ -201,7 +208,7 @@ async fn apply_batches(
                 }
             }
         }
-        metrics::commit_batch(count, started.elapsed().as_secs_f64());
+        metrics::commit_batch(count, waited.unwrap_or_default(), started.elapsed());
     }
 }
 

@@ -1,10 +1,14 @@
 //! Every metric that core declares, in one place. Names are a contract with existing dashboards.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
 use super::verify;
+use crate::domain::address::Tenant;
+use crate::domain::limits::{Holdings, Quota, QuotaPart};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
@@ -50,12 +54,17 @@ pub fn exist(workers: &[&'static str]) {
         counter!("activestorage_pool_refused_total", "pool" => pool).absolute(0);
     }
     retained(0, 0, 0);
+    commit_queue(0);
+    database_bytes(0);
+    QuotasShown::default().show([]);
+    credentials_ending(0, None);
     quarantined(0);
     servers_apart(0);
     for direction in ["upload", "download"] {
-        slowed_down(direction, std::time::Duration::ZERO);
+        slowed_down(direction, Duration::ZERO);
     }
     let _ = histogram!("activestorage_commit_batch_size");
+    let _ = histogram!("activestorage_commit_wait_seconds");
     let _ = histogram!("activestorage_commit_duration_seconds");
 }
 
@@ -105,11 +114,89 @@ pub(crate) fn key_set_fetched(succeeded: bool, at: Timestamp) {
     }
 }
 
-/// One batch went through the metadata store.
+/// One batch went through the metadata store: how long its oldest mutation had waited before, and how long it took.
 #[allow(clippy::cast_precision_loss)] // a batch is at most a few hundred
-pub(crate) fn commit_batch(mutations: usize, seconds: f64) {
+pub(crate) fn commit_batch(mutations: usize, waited: Duration, took: Duration) {
     histogram!("activestorage_commit_batch_size").record(mutations as f64);
-    histogram!("activestorage_commit_duration_seconds").record(seconds);
+    histogram!("activestorage_commit_wait_seconds").record(waited.as_secs_f64());
+    histogram!("activestorage_commit_duration_seconds").record(took.as_secs_f64());
+}
+
+/// Mutations that wait for the packer.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; the queue holds a few thousand
+pub(crate) fn commit_queue(waiting: usize) {
+    gauge!("activestorage_commit_queue").set(waiting as f64);
+}
+
+/// Bytes of the database.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float
+pub(crate) fn database_bytes(bytes: u64) {
+    gauge!("activestorage_database_bytes").set(bytes as f64);
+}
+
+/// Most tenants with gauges of their own for their quotas.
+const TENANTS_SHOWN_MAX: usize = 200;
+
+/// The tenants that have gauges of their own for their quotas: the first ones that had a quota. A gauge cannot be taken
+/// back, so that of a tenant which lost its quota shows 0. All clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct QuotasShown(Arc<Mutex<BTreeSet<Tenant>>>);
+
+/// What a tenant keeps and may keep of one part of its quota; `None` where that part has no limit.
+type QuotaGauge = (Tenant, QuotaPart, Option<(u64, u64)>);
+
+impl QuotasShown {
+    /// Shows every tenant that has a quota. The fullest one is that of all tenants, also of those without gauges.
+    #[allow(clippy::cast_precision_loss)] // a gauge is a float
+    pub(crate) fn show(&self, quotas: impl IntoIterator<Item = (Tenant, Quota, Holdings)>) {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (gauges, fullest) = quota_gauges(&mut shown, quotas);
+        for (tenant, part, use_of_it) in gauges {
+            let (used, allowed) = use_of_it.unwrap_or_default();
+            let (tenant, part) = (tenant.to_string(), part.as_str());
+            gauge!("activestorage_quota_used", "tenant" => tenant.clone(), "quota" => part).set(used as f64);
+            gauge!("activestorage_quota_allowed", "tenant" => tenant, "quota" => part).set(allowed as f64);
+        }
+        for (part, fullest) in QuotaPart::ALL.into_iter().zip(fullest) {
+            gauge!("activestorage_quota_fullest_ratio", "quota" => part.as_str()).set(fullest);
+        }
+    }
+}
+
+/// The gauges to set, and the largest share of each part. `shown` are the tenants that have gauges.
+fn quota_gauges(
+    shown: &mut BTreeSet<Tenant>,
+    quotas: impl IntoIterator<Item = (Tenant, Quota, Holdings)>,
+) -> (Vec<QuotaGauge>, [f64; QuotaPart::ALL.len()]) {
+    let mut without = shown.clone();
+    let mut fullest = [0.0_f64; QuotaPart::ALL.len()];
+    let mut gauges = Vec::new();
+    for (tenant, quota, held) in quotas {
+        without.remove(&tenant);
+        let own = shown.contains(&tenant) || shown.len() < TENANTS_SHOWN_MAX;
+        for (part, fullest) in QuotaPart::ALL.into_iter().zip(&mut fullest) {
+            *fullest = fullest.max(quota.share_used(part, held));
+            if own {
+                let use_of_it = quota.of(part).map(|allowed| (held.of(part), allowed));
+                gauges.push((tenant.clone(), part, use_of_it));
+            }
+        }
+        if own {
+            shown.insert(tenant);
+        }
+    }
+    for tenant in without {
+        gauges.extend(QuotaPart::ALL.map(|part| (tenant.clone(), part, None)));
+    }
+    (gauges, fullest)
+}
+
+/// Credentials that end soon, and when the first of them does.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; it counts to a thousand
+pub(crate) fn credentials_ending(count: usize, first: Option<Timestamp>) {
+    gauge!("activestorage_credentials_ending").set(count as f64);
+    gauge!("activestorage_credentials_ending_timestamp_seconds")
+        .set(first.map_or(0.0, |at| at.seconds() as f64));
 }
 
 /// A request was refused because a queue was full.
@@ -130,7 +217,7 @@ pub(crate) fn limited(reason: &'static str) {
 }
 
 /// A transfer waited so that its tenant keeps to its rate.
-pub(crate) fn slowed_down(direction: &'static str, wait: std::time::Duration) {
+pub(crate) fn slowed_down(direction: &'static str, wait: Duration) {
     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     counter!("activestorage_slowed_down_milliseconds_total", "direction" => direction).increment(millis);
 }
@@ -205,4 +292,40 @@ pub(crate) fn objects(namespace: &str, tenant: &str, status: &'static str, count
 pub(crate) fn storage_bytes(namespace: &str, class: StorageClass, bytes: u64) {
     gauge!("activestorage_storage_bytes", "storage_class" => class.as_str(), "namespace" => namespace.to_owned())
         .set(bytes as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn uses(tenant: &str, allowed: Option<u64>, bytes: u64) -> (Tenant, Quota, Holdings) {
+        let quota = Quota { bytes: allowed, objects: Some(10) };
+        (Tenant::new(tenant).unwrap(), quota, Holdings { bytes, objects: 0 })
+    }
+
+    /// Made-up tenants make nothing grow, and the fullest tenant counts wherever it is in the alphabet.
+    #[test]
+    fn quotas_have_few_gauges_and_none_hides_a_full_tenant() {
+        let mut shown = BTreeSet::new();
+        let many = (0..TENANTS_SHOWN_MAX + 50).map(|n| uses(&format!("t{n:04}"), Some(100), 10));
+        let (gauges, fullest) = quota_gauges(&mut shown, many.chain([uses("zzz", Some(100), 99)]));
+        assert_eq!((gauges.len(), shown.len()), (2 * TENANTS_SHOWN_MAX, TENANTS_SHOWN_MAX));
+        assert!((fullest[0] - 0.99).abs() < 1e-9 && fullest[1].abs() < 1e-9, "{fullest:?}");
+        assert!(gauges.contains(&(Tenant::new("t0000").unwrap(), QuotaPart::Bytes, Some((10, 100)))));
+    }
+
+    #[test]
+    fn a_quota_that_is_gone_shows_nothing() {
+        let (mut shown, a) = (BTreeSet::new(), Tenant::new("a").unwrap());
+        quota_gauges(&mut shown, [uses("a", Some(100), 50)]);
+        let (gauges, fullest) = quota_gauges(&mut shown, []);
+        assert_eq!(gauges, QuotaPart::ALL.map(|part| (a.clone(), part, None)));
+        assert!(fullest.iter().all(|share| *share == 0.0));
+        let (gauges, _) = quota_gauges(&mut shown, [uses("a", None, 50)]);
+        assert_eq!(gauges[0], (a, QuotaPart::Bytes, None), "a part without a limit");
+        let (_, nothing_allowed) = quota_gauges(&mut shown, [uses("a", Some(0), 0)]);
+        assert!((nothing_allowed[0] - 1.0).abs() < 1e-9);
+    }
 }

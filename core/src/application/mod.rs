@@ -15,6 +15,7 @@ mod high_water;
 pub mod identity;
 pub mod ingest;
 pub mod limits;
+mod measure;
 pub mod metrics;
 mod object_ref;
 pub mod objects;

@@ -1,14 +1,11 @@
 //! Buckets, spaces and their figures.
 
-use std::collections::BTreeMap;
-
 use crate::application::access::authorize;
 use crate::application::commit::refused;
 use crate::application::entered::Wish;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{BucketDeletion, SpaceRef, SpaceUsage};
 use crate::application::store::Store;
-use crate::application::{metrics, workers};
 use crate::domain::acl::CannedAcl;
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
@@ -16,8 +13,6 @@ use crate::domain::object::Tags;
 use crate::domain::principal::{Principal, Proof, Right, Tenants};
 use crate::domain::settings::{BucketOwnerEnforced, Declared, Setting};
 use crate::domain::space::{Bucket, Space};
-use crate::domain::state::ObjectState;
-use crate::domain::storage_class::StorageClass;
 
 /// What a new bucket is like.
 #[derive(Clone, Debug, Default)]
@@ -154,64 +149,5 @@ impl Store {
         };
         usage.retain(|figures| who.sees(&figures.address));
         Ok(usage)
-    }
-
-    /// Brings the gauges of objects and bytes up to date; for a reader of the metrics. At most
-    /// [`SPACES_MEASURED_MAX`] spaces have their own label, the others are summed up under `other`.
-    pub async fn measure(&self) -> Result<()> {
-        self.pools.measure();
-        let mut spaces: BTreeMap<SpaceAddress, [u64; 2]> = BTreeMap::new();
-        let mut bytes: BTreeMap<(String, StorageClass), u64> = BTreeMap::new();
-        for figures in self.metadata.usage(None, None).await? {
-            let [committed, deleting] = spaces.entry(figures.address.clone()).or_default();
-            *committed += figures.objects;
-            *deleting += figures.deleting;
-            let known = spaces.len() <= SPACES_MEASURED_MAX;
-            let namespace = if known { figures.address.namespace.as_str() } else { OTHER };
-            *bytes.entry((namespace.to_owned(), figures.class)).or_default() += figures.physical_bytes;
-        }
-        let writing: BTreeMap<_, _> = self.metadata.writing().await?.into_iter().collect();
-        let mut other = [0; 3];
-        for (index, (address, [committed, deleting])) in spaces.iter().enumerate() {
-            let states = [writing.get(address).copied().unwrap_or_default(), *committed, *deleting];
-            if index < SPACES_MEASURED_MAX {
-                measure_space(address.namespace.as_str(), address.tenant.as_str(), states);
-            } else {
-                other.iter_mut().zip(states).for_each(|(sum, count)| *sum += count);
-            }
-        }
-        if spaces.len() > SPACES_MEASURED_MAX {
-            measure_space(OTHER, OTHER, other);
-        }
-        for ((namespace, class), bytes) in bytes {
-            metrics::storage_bytes(&namespace, class, bytes);
-        }
-        self.measure_upkeep().await
-    }
-
-    async fn measure_upkeep(&self) -> Result<()> {
-        let stuck: BTreeMap<_, _> = self.metadata.count_stuck().await?.into_iter().collect();
-        for worker in workers::NAMES {
-            metrics::stuck(worker, stuck.get(worker).copied().unwrap_or_default());
-        }
-        metrics::quarantined(self.metadata.quarantined(None, QUARANTINED_MEASURED_MAX).await?.len());
-        let (now, retained) = (self.clock.now(), self.metadata.retained().await?);
-        let holds = self.metadata.holds().await?.iter().filter(|hold| hold.expires_at > now).count();
-        metrics::retained(holds, retained.segments, retained.bytes);
-        Ok(())
-    }
-}
-
-/// Most spaces with a label of their own in metrics.
-pub const SPACES_MEASURED_MAX: usize = 500;
-
-/// Up to which blobs in quarantine are counted for metrics: an alert asks for one, and a scrape must stay cheap.
-const QUARANTINED_MEASURED_MAX: u32 = 1000;
-
-const OTHER: &str = "other";
-
-fn measure_space(namespace: &str, tenant: &str, states: [u64; 3]) {
-    for (state, count) in ObjectState::ALL.into_iter().zip(states) {
-        metrics::objects(namespace, tenant, state.as_str(), count);
     }
 }

@@ -7,6 +7,7 @@ use crate::application::commit::Committer;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, Ingest};
 use crate::application::limits::{Direction, TenantLimits, quota_exceeded};
+use crate::application::metrics::QuotasShown;
 use crate::application::policies::Policied;
 use crate::application::pools::{Pools, Room};
 use crate::application::ports::clock::Clock;
@@ -37,6 +38,7 @@ pub struct Store {
     pub(crate) limits: TenantLimits,
     pub(crate) settings: SettingsCache,
     pub(crate) policied: Policied,
+    pub(crate) quotas_shown: QuotasShown,
     /// Whether what ACLs grant to strangers counts.
     pub(crate) acls: bool,
     /// Requests under way that have an idempotency key.
@@ -66,6 +68,7 @@ impl Store {
             limits,
             settings,
             policied,
+            quotas_shown: QuotasShown::default(),
             acls: false,
             once: UnderWay::default(),
         }

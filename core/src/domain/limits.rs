@@ -39,6 +39,14 @@ pub struct Holdings {
 }
 
 impl Holdings {
+    /// What counts in a part of the quota.
+    pub fn of(&self, part: QuotaPart) -> u64 {
+        match part {
+            QuotaPart::Bytes => self.bytes,
+            QuotaPart::Objects => self.objects,
+        }
+    }
+
     /// Once `replaced` made way for one object of `size` bytes.
     #[must_use]
     pub fn exchanged(self, size: u64, replaced: Option<u64>) -> Self {
@@ -68,6 +76,9 @@ pub enum QuotaPart {
 }
 
 impl QuotaPart {
+    /// Both parts.
+    pub const ALL: [Self; 2] = [Self::Bytes, Self::Objects];
+
     /// Its name in messages and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,6 +89,24 @@ impl QuotaPart {
 }
 
 impl Quota {
+    /// What is allowed of a part; `None` is no limit.
+    pub fn of(&self, part: QuotaPart) -> Option<u64> {
+        match part {
+            QuotaPart::Bytes => self.bytes,
+            QuotaPart::Objects => self.objects,
+        }
+    }
+
+    /// How much of a part is used: 1 is all of it, 0 where it has no limit. With nothing allowed, all of it is used.
+    #[allow(clippy::cast_precision_loss)] // a share of amounts: the last digits do not matter
+    pub fn share_used(&self, part: QuotaPart, held: Holdings) -> f64 {
+        match self.of(part) {
+            None => 0.0,
+            Some(0) => 1.0,
+            Some(allowed) => held.of(part) as f64 / allowed as f64,
+        }
+    }
+
     /// Whether there is none.
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()

@@ -58,6 +58,21 @@ impl CredentialState {
     }
 }
 
+/// A valid credential that ends within this time ends soon.
+pub const ENDING_SOON: Duration = Duration::from_hours(14 * 24);
+
+/// A credential that was made for no longer than this is meant to end, and nobody is told before it does.
+const PASSING: Duration = Duration::from_hours(24);
+
+/// Whether `credential` opens anything at `now`, and ends so soon that its owner should replace it.
+pub fn ends_soon(credential: &Credential, now: Timestamp) -> bool {
+    credential.expires_at.is_some_and(|ends| {
+        CredentialState::of(credential, now) == CredentialState::Valid
+            && ends <= now.plus(ENDING_SOON)
+            && ends > credential.created_at.plus(PASSING)
+    })
+}
+
 impl Admin {
     /// The credentials that `who` administers, oldest first, after the one that was made at this time and has this id;
     /// of one tenant, or of all; in one state, or in any.

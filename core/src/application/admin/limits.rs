@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Admin, allow, allow_operator};
 use crate::access::administer::{Scope, is_operator};
 use crate::application::error::{Error, Result};
+use crate::application::ports::metadata::SpaceUsage;
 use crate::domain::address::Tenant;
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::{Holdings, Limits, Overrides};
@@ -24,6 +25,23 @@ pub struct TenantUse {
     pub effective: Limits,
     /// What counts in its quota.
     pub held: Holdings,
+}
+
+/// The tenants that have limits of their own or keep anything: what is said of them, and what counts in their quotas.
+pub(crate) fn tenants_in_use(
+    said: Vec<(Tenant, Overrides)>,
+    usage: &[SpaceUsage],
+) -> BTreeMap<Tenant, (Overrides, Holdings)> {
+    let mut tenants: BTreeMap<Tenant, (Overrides, Holdings)> = BTreeMap::new();
+    for (tenant, said) in said {
+        tenants.entry(tenant).or_default().0 = said;
+    }
+    for figures in usage {
+        let held = &mut tenants.entry(figures.address.tenant.clone()).or_default().1;
+        held.bytes += figures.logical_bytes + figures.upload_bytes;
+        held.objects += figures.objects + figures.delete_markers;
+    }
+    tenants
 }
 
 impl Admin {
@@ -60,15 +78,8 @@ impl Admin {
 
     async fn all_limits(&self, after: Option<&str>, limit: usize) -> Result<Vec<TenantUse>> {
         let metadata = &self.store.metadata;
-        let mut tenants: BTreeMap<Tenant, (Overrides, Holdings)> = BTreeMap::new();
-        for (tenant, said) in metadata.list_tenant_limits().await? {
-            tenants.entry(tenant).or_default().0 = said;
-        }
-        for figures in metadata.usage(None, None).await? {
-            let held = &mut tenants.entry(figures.address.tenant).or_default().1;
-            held.bytes += figures.logical_bytes + figures.upload_bytes;
-            held.objects += figures.objects + figures.delete_markers;
-        }
+        let said = metadata.list_tenant_limits().await?;
+        let mut tenants = tenants_in_use(said, &metadata.usage(None, None).await?);
         for credential in metadata.list_credentials(None).await? {
             tenants.entry(credential.tenant).or_default();
         }

@@ -25,13 +25,14 @@ use crate::application::workers::Board;
 use crate::domain::principal::{Denied, Principal, Proof, Right};
 use crate::domain::timestamp::Timestamp;
 
-pub use credentials::CredentialState;
+pub use credentials::{CredentialState, ENDING_SOON, ends_soon};
 pub use declared::{
     Declared, DeclaredBucket, DeclaredCredential, DeclaredTenant, Entry, Finding, Manner, State, Unfit,
 };
 pub use events::{Event, EventFilter, EventResult, Events, IDENTIFIED_MAX, STRANGERS_MAX};
 pub use explain::{Explained, Outcome, Subject};
 pub use limits::TenantUse;
+pub(crate) use limits::tenants_in_use;
 pub use spaces::SpaceChange;
 pub use upkeep::{Backlog, Findings, WorkerReport, Workers};
 pub use usage::Figures;

@@ -102,7 +102,7 @@ impl Packer {
                 // Never written to again. What it holds up to its size is committed or about to be, and
                 // stays readable without an index.
                 let seal = Mutation::SealPack(segment, pack.size());
-                self.failed.push(Pending { mutation: seal, payload: None, announced: None, reply: None });
+                self.failed.push(Pending::without_caller(seal));
                 Err(error.into())
             }
         }
@@ -170,5 +170,5 @@ async fn seal(pack: Box<dyn PackWriter>) -> Pending {
         tracing::warn!(%error, %segment, "pack sealed without an index");
         committed
     });
-    Pending { mutation: Mutation::SealPack(segment, size), payload: None, announced: None, reply: None }
+    Pending::without_caller(Mutation::SealPack(segment, size))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -15,6 +16,8 @@ pub(super) const BATCH_MAX: usize = 256;
 
 /// A mutation on its way, with what it brings and where its answer goes.
 pub(super) struct Pending {
+    /// When it was handed in.
+    pub(super) queued_at: Instant,
     pub(super) mutation: Mutation,
     pub(super) payload: Option<Payload>,
     pub(super) announced: Option<Announced>,
@@ -22,6 +25,11 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// A mutation of the packer's own, which brings no bytes and has nobody to answer to.
+    pub(super) fn without_caller(mutation: Mutation) -> Self {
+        Self { queued_at: Instant::now(), mutation, payload: None, announced: None, reply: None }
+    }
+
     pub(super) fn answer(self, result: Result<MutationOutcome>) {
         if let Some(announced) = self.announced {
             // On a failure the drop abandons it.

@@ -20,6 +20,10 @@ impl MetadataStore for SqlMetadata {
         Ok(usage::check(&self.db).await?)
     }
 
+    async fn size(&self) -> Answer<u64> {
+        Ok(usage::size(&self.db).await?)
+    }
+
     async fn close(&self) {
         self.db.close().await;
     }

@@ -47,13 +47,56 @@ pub async fn credentials_come_back_until_revoked(store: &dyn MetadataStore) {
     let tenant = Some(&bench.space.tenant);
     assert_eq!(store.list_credentials(tenant).await.unwrap(), [api.clone(), s3.clone()]);
     assert!(store.list_credentials(None).await.unwrap().contains(&s3));
+    let soon = Credential {
+        id: Uuid::new_v4(),
+        lookup: Uuid::new_v4().to_string(),
+        expires_at: Some(bench.later(50)),
+        ..api.clone()
+    };
+    store.create_credential(&soon).await.unwrap();
+    let ending = async |after, by, limit| store.ending_credentials(after, by, limit).await.unwrap();
+    let all = [soon.clone(), api.clone()];
+    assert_eq!(
+        ending(bench.now(), bench.later(60), 1000).await,
+        all,
+        "the next to end first, the last moment included"
+    );
+    let (only_api, only_soon) = (std::slice::from_ref(&api), std::slice::from_ref(&soon));
+    assert_eq!(ending(bench.later(50), bench.later(60), 1000).await, only_api, "what ended is left out");
+    assert_eq!(ending(bench.now(), bench.later(49), 1000).await, []);
+    assert_eq!(ending(bench.now(), bench.later(60), 1).await, only_soon);
     let now = bench.now();
+    assert!(store.revoke_credential(soon.id, now).await.unwrap());
+    assert_eq!(ending(now, bench.later(60), 1000).await, only_api, "revoked");
     assert!(store.revoke_credential(api.id, now).await.unwrap());
     assert!(!store.revoke_credential(api.id, bench.now()).await.unwrap());
     assert!(!store.revoke_credential(Uuid::new_v4(), now).await.unwrap());
     let revoked = Credential { revoked_at: Some(now), ..api.clone() };
     assert_eq!(store.find_credential(&api.lookup).await.unwrap().as_ref(), Some(&revoked));
     assert_eq!(store.credential(api.id).await.unwrap(), Some(revoked));
+}
+
+/// The size is that of the whole database. Its text cannot be compressed.
+pub async fn the_database_grows_with_what_it_holds(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let before = store.size().await.unwrap();
+    assert!(before > 0);
+    let text: String = (0..(1 << 20) / 32).map(|_| Uuid::new_v4().simple().to_string()).collect();
+    let credential = Credential {
+        id: Uuid::new_v4(),
+        kind: CredentialKind::Api,
+        lookup: Uuid::new_v4().to_string(),
+        secret: vec![1],
+        tenant: bench.space.tenant.clone(),
+        namespaces: None,
+        rights: Rights::default(),
+        description: text,
+        created_at: bench.now(),
+        expires_at: None,
+        revoked_at: None,
+    };
+    store.create_credential(&credential).await.unwrap();
+    assert!(store.size().await.unwrap() >= before + (256 << 10), "{before} bytes before");
 }
 
 /// Of many that bring a key of the same public part at once, one stores it. Restating changes what a key opens with and

@@ -145,6 +145,7 @@ macro_rules! metadata_promises {
         $promise!(settings, a_declared_bucket_is_made_whole_and_once);
         $promise!(keys, a_lease_has_one_holder);
         $promise!(keys, a_rotated_key_ends_as_its_successor_begins);
+        $promise!(keys, the_database_grows_with_what_it_holds);
         $promise!(limits, what_is_said_of_a_tenant_comes_back);
         $promise!(limits, a_quota_holds_against_many_at_once);
         $promise!(limits, what_is_replaced_makes_room);

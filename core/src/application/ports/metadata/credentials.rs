@@ -30,6 +30,14 @@ pub trait Credentials: Send + Sync + 'static {
     /// All keys, oldest first; of one tenant, or of all.
     async fn list_credentials(&self, tenant: Option<&Tenant>) -> Result<Vec<Credential>, MetadataError>;
 
+    /// Keys that are not revoked and end after `after` and not after `by`, the next to end first; at most so many.
+    async fn ending_credentials(
+        &self,
+        after: Timestamp,
+        by: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Credential>, MetadataError>;
+
     /// Revokes a key. Whether there was one that was not revoked yet.
     async fn revoke_credential(&self, id: Uuid, now: Timestamp) -> Result<bool, MetadataError>;
 

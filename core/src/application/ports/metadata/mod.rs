@@ -49,6 +49,9 @@ pub trait MetadataStore:
     /// Whether the database answers.
     async fn check(&self) -> Result<(), MetadataError>;
 
+    /// Bytes that the database takes up: its file without its log, or the database on its server.
+    async fn size(&self) -> Result<u64, MetadataError>;
+
     /// Finishes what is under way and closes every connection.
     async fn close(&self);
 }

@@ -75,6 +75,11 @@ pub(crate) async fn writing(db: &Database) -> Result<Vec<(SpaceAddress, u64)>, F
     .await
 }
 
+pub(crate) async fn size(db: &Database) -> Result<u64, Fault> {
+    let found = db.read(sql!("SELECT ", database_bytes, " AS bytes", database_pages));
+    Ok(found.find(|row| rows::count(row, "bytes")).await?.unwrap_or_default())
+}
+
 pub(crate) async fn check(db: &Database) -> Result<(), Fault> {
     db.read(sql!("SELECT COUNT(*) FROM leases")).one().await?;
     Ok(())

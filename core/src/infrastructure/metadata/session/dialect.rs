@@ -363,6 +363,19 @@ macro_rules! piece {
          download_bytes_per_second, quota_bytes, quota_objects FROM tenant_limits"
     };
     // What `rows::credential` reads.
+    // The bytes of the database as a whole. SQLite's log is not among them.
+    (sqlite database_bytes) => {
+        "page_count * page_size"
+    };
+    (sqlite database_pages) => {
+        " FROM pragma_page_count(), pragma_page_size()"
+    };
+    (postgres database_bytes) => {
+        "pg_database_size(current_database())"
+    };
+    (postgres database_pages) => {
+        ""
+    };
     ($engine:ident credential) => {
         "SELECT id, kind, lookup, secret, tenant, namespaces, rights, description, created_at, expires_at, \
          revoked_at FROM credentials"

@@ -200,6 +200,15 @@ impl Credentials for SqlMetadata {
         Ok(credentials::list(&self.db, tenant).await?)
     }
 
+    async fn ending_credentials(
+        &self,
+        after: Timestamp,
+        by: Timestamp,
+        limit: u32,
+    ) -> Answer<Vec<Credential>> {
+        Ok(credentials::ending(&self.db, after, by, limit).await?)
+    }
+
     async fn revoke_credential(&self, id: Uuid, now: Timestamp) -> Answer<bool> {
         Ok(credentials::revoke(&self.db, id, now).await?)
     }

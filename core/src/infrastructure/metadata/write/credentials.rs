@@ -111,6 +111,23 @@ pub(crate) async fn list(db: &Database, tenant: Option<&Tenant>) -> Result<Vec<C
     }
 }
 
+pub(crate) async fn ending(
+    db: &Database,
+    after: Timestamp,
+    by: Timestamp,
+    limit: u32,
+) -> Result<Vec<Credential>, Fault> {
+    db.read(sql!(
+        credential,
+        " WHERE revoked_at IS NULL AND expires_at > $1 AND expires_at <= $2 ORDER BY expires_at, id LIMIT $3"
+    ))
+    .bind(after.millis())
+    .bind(by.millis())
+    .bind(i64::from(limit))
+    .map(rows::credential)
+    .await
+}
+
 pub(crate) async fn revoke(db: &Database, id: Uuid, now: Timestamp) -> Result<bool, Fault> {
     transaction!(db, |tx| {
         let revoked = tx
