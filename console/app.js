@@ -2,7 +2,6 @@
 
 import { manages, may, remember, session, sign_in, sign_out, who_am_i } from "./lib/api.js";
 import { foreign, h, put } from "./lib/dom.js";
-import * as history from "./lib/history.js";
 import { close_dialogs, wrong } from "./lib/ui.js";
 import { forget } from "./lib/uploads.js";
 import * as access from "./pages/access.js";
@@ -53,7 +52,6 @@ function frame(current) {
     .map(([name, label]) => h("a", { href: `#/${name}`, "aria-current": (name === current || (current === "object" && name === "browse")) && "page" }, label));
   const leave = () => {
     sign_out();
-    history.stop();
     forget();
     location.hash = "#/home";
     begin();
@@ -121,7 +119,6 @@ async function begin() {
     else put(main, h("h1", {}, "The server does not answer"), wrong(error), h("p", {}, h("a", { class: "button", href: "/console/" }, "Try again")));
     return;
   }
-  if (may("operate")) history.start();
   await show();
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use juststorage_core::application::access::{Access, AuthMode, JwtKeys};
-use juststorage_core::application::admin::{Admin, Events};
+use juststorage_core::application::admin::{Admin, Events, History};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::limits::TenantLimits;
 use juststorage_core::application::pools::Pools;
@@ -126,6 +126,7 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     let superseded = CancellationToken::new();
     let supervisor = start_workers(&parts, writer, &config, &superseded);
     let upkeep = keep_metrics(metrics.clone());
+    let history = History::since(parts.clock.now());
     let endpoints = Endpoints {
         native: native.address(),
         admin: admin.as_ref().map(Listener::address),
@@ -133,12 +134,13 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     };
     let admin_api = Admin::new(store.clone(), access.clone())
         .with_workers(supervisor.board(), writer)
-        .with_reserve(parts.reserve.clone());
+        .with_reserve(parts.reserve.clone())
+        .with_history(history.clone());
     if let Some(bootstrap) = bootstrap {
         bootstrap.begin(&admin_api).await?;
     }
     let listeners = Listeners { native, admin, s3 };
-    let servers = serve_fronts(&config, store, access, admin_api, metrics, listeners)?;
+    let servers = serve_fronts(&config, store, access, admin_api, metrics, history, listeners)?;
     tracing::info!(
         native = %config.listen.native_url(endpoints.native),
         s3 = %config.listen.s3_url(endpoints.s3),
@@ -273,6 +275,7 @@ fn serve_fronts(
     access: Access,
     admin: Admin,
     metrics: Metrics,
+    history: History,
     listeners: Listeners,
 ) -> Result<Vec<Server>, ExitError> {
     if config.listen.s3_sigv2 {
@@ -306,12 +309,13 @@ fn serve_fronts(
         build: Build { version: version::VERSION, commit: version::commit(), date: version::date() },
         tls: config.listen.tls.is_some(),
         origins: config.access.origins.clone(),
+        s3: Some(config.listen.s3_endpoint(listeners.s3.address())),
         metrics: Arc::new(move || metrics.render()),
     };
     let open = config.access.mode == AuthMode::Disabled;
     let apart = listeners.admin.is_some();
     let surface = Surface { admin: !apart, open_metrics: open, guarded: config.access.guarded };
-    let observe = Observing { labels, events };
+    let observe = Observing { labels, events, history };
     let native = juststorage_native_api::router(api.clone(), surface);
     let mut servers = vec![
         listeners.native.serve(Observe::new(native, Front::Native, observe.clone())),

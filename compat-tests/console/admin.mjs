@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { NATIVE_URL, TENANT, TOKEN, accessible, api, enter, go, keyboard, mouse, scenario, type, write } from "./lib.mjs";
 
-const { READER } = process.env;
+const { READER, S3_URL } = process.env;
 const answer = async (path, token) => (await fetch(NATIVE_URL + path, { headers: { Authorization: `Bearer ${token}` } })).status;
 const settled = (page) => page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
 const pick = async (hand, field, value) => {
@@ -63,7 +63,14 @@ for (const hand of [mouse, keyboard]) {
     const box = page.getByRole("dialog", { name: "The credential is there" });
     await box.getByText("never again").waitFor();
     for (const tool of ["aws", "boto3", "curl", "rclone"]) assert.equal(await box.locator("summary", { hasText: tool }).count(), 1, tool);
-    assert.match(await box.locator("pre").nth(1).innerText(), /AWS_SECRET_ACCESS_KEY=/);
+    const lines = await box.locator("pre").nth(1).innerText();
+    assert.match(lines, /AWS_SECRET_ACCESS_KEY=/);
+    // The server tells where its S3 front is: here another port than the page's.
+    assert.ok(lines.includes(`AWS_ENDPOINT_URL_S3=${S3_URL}`), lines);
+    await page.keyboard.press("Escape");
+    const card = page.locator("#connect");
+    await hand.press(card.locator("summary", { hasText: "rclone" }));
+    assert.ok((await card.innerText()).includes(`endpoint = ${S3_URL}`), await card.innerText());
   });
 
   scenario(`may X do Y on Z by ${hand.name}`, async (page) => {
@@ -120,6 +127,31 @@ for (const hand of [mouse, keyboard]) {
     await accessible(page, "maintenance");
   });
 
+  scenario(`a look at garbage, and a backup that holds it, by ${hand.name}`, async (page) => {
+    await enter(page, TOKEN, "#/maintenance");
+    await settled(page);
+    await hand.press(page.getByRole("button", { name: "Begin a backup" }));
+    await accessible(page, "begin a backup");
+    await pick(hand, page.getByLabel("It ends by itself after"), "3600");
+    const same = page.getByRole("dialog");
+    await hand.press(same.locator("summary"));
+    assert.ok((await same.innerText()).includes("juststorage backup begin --hold 3600s"));
+    await hand.press(same.getByRole("button", { name: "Begin", exact: true }));
+    await page.getByText("Removal is held").waitFor();
+    const { holds } = await (await api("GET", "/v1/admin/backups")).json();
+    assert.equal(holds.length, 1);
+    assert.equal((Date.parse(holds[0].expires_at) - Date.parse(holds[0].begun_at)) / 1000, 3600);
+    await hand.press(page.getByRole("button", { name: "Refresh" }));
+    await page.getByText("Held by backups").waitFor();
+    for (const row of ["Deleted objects", "Blobs that nothing else names"]) await page.getByText(row, { exact: true }).waitFor();
+    assert.equal(await page.locator("main .note.wrong").count(), 0);
+    await hand.press(page.getByRole("button", { name: "End the backup of" }));
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "End", exact: true }));
+    await page.getByText("holds removal no longer").waitFor();
+    await page.getByText("No backup holds removal.").waitFor();
+    assert.deepEqual((await (await api("GET", "/v1/admin/backups")).json()).holds, []);
+  });
+
   scenario(`audit names who changed what and who was refused by ${hand.name}`, async (page) => {
     await fetch(`${NATIVE_URL}/v1/objects/by-key/forbidden/${TENANT}/a-${hand.name}.txt`, { method: "PUT", body: "x", headers: { Authorization: `Bearer ${READER}` } });
     await enter(page);
@@ -132,7 +164,7 @@ for (const hand of [mouse, keyboard]) {
 }
 
 scenario("Home shows health, savings, requests and findings", async (page) => {
-  await api("POST", "/v1/admin/credentials", { json: { kind: "api", tenant: TENANT, rights: ["read"], description: "ends soon", expires_in_seconds: 3600 } });
+  await api("POST", "/v1/admin/credentials", { json: { kind: "api", tenant: TENANT, rights: ["read"], description: "ends soon", expires_in_seconds: 172_800 } });
   await enter(page);
   await page.getByText("Ready", { exact: true }).waitFor();
   await page.getByText(/^Version \d/).waitFor();
@@ -140,8 +172,11 @@ scenario("Home shows health, savings, requests and findings", async (page) => {
   await page.getByRole("heading", { name: "Free space" }).waitFor();
   await settled(page);
   for (const picture of ["Bytes: on disk", "Volume hot: used"]) await page.getByRole("img", { name: picture }).first().waitFor();
-  // A line needs two rates, so three samples: they come every ten seconds.
-  await page.getByRole("img", { name: "Requests: now" }).waitFor({ timeout: 120_000 });
+  // The server remembers what came before the page.
+  for (const picture of ["Requests: now", "Latency, median: now", "Latency, 99 of 100: now", "Errors of the server: now"]) await page.getByRole("img", { name: picture }).waitFor();
+  const { minutes } = await (await api("GET", "/v1/admin/traffic")).json();
+  assert.ok(minutes.reduce((sum, minute) => sum + minute.requests, 0) > 10);
+  await page.getByText(S3_URL, { exact: true }).waitFor();
   await accessible(page, "home of an operator");
 });
 

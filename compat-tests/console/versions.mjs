@@ -41,6 +41,37 @@ for (const hand of [mouse, keyboard]) {
   });
 }
 
+for (const hand of [mouse, keyboard]) {
+  scenario(`a version is held and let go by ${hand.name}`, async (page) => {
+    const space = `versions-${hand.name}`;
+    await api("PUT", `/v1/admin/spaces/${space}/${TENANT}/object-lock`, { json: {} });
+    const { id } = await write(space, "held.txt", "to be kept");
+    await enter(page, TOKEN, `#/browse/${space}/${TENANT}`);
+    await hand.press(page.getByRole("link", { name: "held.txt" }));
+    const card = page.locator("#lock");
+    await hand.press(card.getByRole("button", { name: "Change the retention" }));
+    await accessible(page, "retention");
+    await page.getByLabel("Until the beginning of").fill("2099-12-31");
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Save" }));
+    await card.getByText("governance, until").waitFor();
+    const now = async () => (await api("GET", `/v1/objects/${id}/lock`, { headers: { "X-Tenant": TENANT } })).json();
+    assert.deepEqual(await now(), { retention: { mode: "governance", until: "2099-12-31T00:00:00Z" }, legal_hold: false });
+    await api("DELETE", `/v1/objects/${id}`, { headers: { "X-Tenant": TENANT }, status: 403 });
+    await accessible(page, "lock of a version");
+    await hand.press(card.getByRole("button", { name: "Turn the legal hold on" }));
+    await card.getByRole("button", { name: "Turn the legal hold off" }).waitFor();
+    assert.equal((await now()).legal_hold, true);
+    await hand.press(card.getByRole("button", { name: "Turn the legal hold off" }));
+    await card.getByRole("button", { name: "Turn the legal hold on" }).waitFor();
+    await hand.press(card.getByRole("button", { name: "Change the retention" }));
+    await page.getByLabel("Mode").selectOption("");
+    await hand.press(page.getByRole("checkbox", { name: "End or shorten" }));
+    await hand.press(page.getByRole("dialog").getByRole("button", { name: "Save" }));
+    await page.getByText("The retention is gone.").waitFor();
+    assert.deepEqual(await now(), { retention: null, legal_hold: false });
+  });
+}
+
 scenario("whoever may only read is told no by the server, and nothing changes", async (page) => {
   await write("readers", "a.txt", "text");
   await enter(page, READER, `#/browse/readers/${TENANT}`);

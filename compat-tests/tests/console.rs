@@ -79,6 +79,23 @@ async fn pages_of_named_origins_call_the_api() {
     tools::run_with(&server, "console.sh", "", &[given.as_slice(), &operator(&server)].concat());
 }
 
+/// With `JUSTSTORAGE_ADMIN_ADDR` the page is there, works there, and is not where clients are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_address_of_administration() {
+    let settings = vec![("JUSTSTORAGE_ADMIN_ADDR", "127.0.0.1:0".to_owned())];
+    let server = Server::start_with(Database::Sqlite, Options { settings, ..Options::terse() }).await;
+    let log = server.log();
+    let told = log.split_once("admin=").expect("the log names the address").1;
+    let admin = told.trim_start_matches('"').split(['"', ' ']).next().unwrap().to_owned();
+    assert!(admin.starts_with("http://127.0.0.1:") && admin != server.native_url(), "{admin}");
+    for place in ["/console/", "/console/app.js", "/v1/admin/whoami"] {
+        let status = reqwest::get(format!("{}{place}", server.native_url())).await.unwrap().status();
+        assert_eq!(status, StatusCode::NOT_FOUND, "{place} where clients are");
+    }
+    let given = [("NATIVE_URL", admin), ("SUITE", "loopback".to_owned())];
+    tools::run_with(&server, "console.sh", "", &given);
+}
+
 fn required() -> Options {
     Options { settings: vec![("JUSTSTORAGE_AUTH", "required".to_owned())], ..Options::terse() }
 }

@@ -105,6 +105,13 @@ export async function who_am_i() {
   return session.who;
 }
 
+/** The address of S3, as far as the server can tell: where it listens on every address, it is the host of this page. */
+export function s3_address() {
+  const s3 = session.who?.s3;
+  if (!s3) return null;
+  return s3.url ?? `${s3.tls ? "https" : "http"}://${location.hostname}:${s3.port}`;
+}
+
 /** Whether the caller may do this. */
 export function may(what) {
   return Boolean(session.who?.may?.[what]);

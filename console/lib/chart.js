@@ -24,11 +24,13 @@ export function bar(label, parts, whole = parts.reduce((sum, [, value]) => sum +
 export function line(label, points, show) {
   const values = points.map(([, value]) => value);
   const last = values.at(-1);
-  if (points.length < 2) return h("figure", { class: "line" }, h("figcaption", {}, h("b", {}, label), " ", h("span", { class: "muted" }, "is being measured")));
+  if (!points.length) return h("figure", { class: "line" }, h("figcaption", {}, h("b", {}, label), " ", h("span", { class: "muted" }, "nothing yet")));
   const top = Math.max(...values, 1e-9);
   const [first] = points[0];
   const span = points.at(-1)[0] - first || 1;
-  const at = points.map(([time, value]) => `${((200 * (time - first)) / span).toFixed(1)},${(38 - (34 * value) / top).toFixed(1)}`);
+  // One point is a line, too.
+  const drawn = points.length > 1 ? points : [points[0], [first + span, last]];
+  const at = drawn.map(([time, value]) => `${((200 * (time - first)) / span).toFixed(1)},${(38 - (34 * value) / top).toFixed(1)}`);
   return h("figure", { class: "line" },
     h("figcaption", {}, h("b", {}, label), ` ${show(last)}`, h("span", { class: "muted" }, ` most ${show(top)}`)),
     s("svg", { viewBox: "0 0 200 40", preserveAspectRatio: "none", role: "img", "aria-label": `${label}: now ${show(last)}, most ${show(Math.max(...values))}` },

@@ -6,7 +6,7 @@ import { from_now, when } from "../lib/format.js";
 import { curl, juststorage } from "../lib/shell.js";
 import { ask, button, choice, field, filter, go, pages, part, same, say, table } from "../lib/ui.js";
 import { can } from "./can.js";
-import { new_credential, show_secret } from "./credential.js";
+import { connect, new_credential, show_secret } from "./credential.js";
 import { policy } from "./policies.js";
 import { link } from "./spaces.js";
 
@@ -54,9 +54,11 @@ async function rotate(credential, again) {
   }
 }
 
+const asked = (state) => ({ all: {}, ending: { ending: true } }[state] ?? { state });
+
 function credentials(state) {
   return pages(async (cursor, again) => {
-    const page = await get(`/v1/admin/credentials${query({ state, cursor })}`);
+    const page = await get(`/v1/admin/credentials${query({ ...asked(state), cursor })}`);
     const content = table("Credentials", [
       ["Description", (one) => one.description ? foreign(one.description) : h("span", { class: "muted" }, "none")],
       ["Kind", (one) => one.kind === "s3" ? ["s3 ", h("code", {}, foreign(one.access_key))] : "api"],
@@ -81,14 +83,15 @@ export async function show(parts, params) {
   const menu = h("nav", { class: "row", "aria-label": "Parts of this page" }, tabs.map(([name, label]) => h("a", { class: "button", href: link(["access", name]), "aria-current": name === current[0] && "page" }, label)));
   let content;
   if (current[0] === "credentials") {
-    const list = credentials(state === "all" ? null : state);
-    const choose = filter("Show", [["valid", "Valid"], ["expired", "Expired"], ["revoked", "Revoked"], ["all", "All"]], state,
+    const list = credentials(state);
+    const choose = filter("Show", [["valid", "Valid"], ["ending", "Valid, and end soon"], ["expired", "Expired"], ["revoked", "Revoked"], ["all", "All"]], state,
       (kind) => { location.hash = link(["access", "credentials"], { state: kind }); });
     content = [
       h("div", { class: "row" }, h("div", { class: "grow" }, choose),
         button("New credential", () => new_credential(() => list.again()), { class: "primary" })),
       list.place,
-      same([["API", curl("GET", `/v1/admin/credentials${query({ state: state === "all" ? null : state })}`)], ["Command line", juststorage("key", "list")]]),
+      same([["API", curl("GET", `/v1/admin/credentials${query(asked(state))}`)], ["Command line", juststorage("key", "list")]]),
+      connect(),
     ];
   } else if (current[0] === "policies") {
     content = parts.length === 3 ? part((again) => policy(parts[1], parts[2], again)).place : choose_space();

@@ -1,6 +1,6 @@
 // A new credential: its rights in one screen, its secret once.
 
-import { call, may, session } from "../lib/api.js";
+import { call, may, s3_address, session } from "../lib/api.js";
 import { h } from "../lib/dom.js";
 import { curl, juststorage, word } from "../lib/shell.js";
 import { ask, choice, copyable, dialog, facts, field, tick } from "../lib/ui.js";
@@ -52,15 +52,15 @@ function of_api(made) {
     `curl -fsS -H "Authorization: Bearer $TOKEN" ${location.origin}/v1/objects/by-key/${space}/hello.txt`].join("\n")]];
 }
 
-function of_s3(made) {
-  const { access_key: id, secret_key: secret } = made;
-  // The S3 address is another than this one, and the server does not tell it: by default it is port 9000 of this host.
-  const place = `${location.protocol}//${location.hostname}:9000`;
+/** Lines of clients of S3 for a credential. */
+export function of_s3({ access_key: id, secret_key: secret }) {
+  const place = s3_address();
+  const region = session.who.s3?.region ?? "us-east-1";
   return [
-    ["aws", [`export AWS_ACCESS_KEY_ID=${word(id)} AWS_SECRET_ACCESS_KEY=${word(secret)}`, `export AWS_REGION=us-east-1 AWS_ENDPOINT_URL_S3=${place}`, "aws s3 ls"].join("\n")],
-    ["boto3", ["import boto3", `s3 = boto3.client("s3", endpoint_url="${place}", region_name="us-east-1",`, `                  aws_access_key_id="${id}", aws_secret_access_key="${secret}")`].join("\n")],
-    ["curl", [`curl --aws-sigv4 aws:amz:us-east-1:s3 --user ${word(`${id}:${secret}`)} \\`, `  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' ${place}/`].join("\n")],
-    ["rclone", ["[juststorage]", "type = s3", "provider = Other", `endpoint = ${place}`, "region = us-east-1", `access_key_id = ${id}`, `secret_access_key = ${secret}`].join("\n")],
+    ["aws", [`export AWS_ACCESS_KEY_ID=${word(id)} AWS_SECRET_ACCESS_KEY=${word(secret)}`, `export AWS_REGION=${region} AWS_ENDPOINT_URL_S3=${place}`, "aws s3 ls"].join("\n")],
+    ["boto3", ["import boto3", `s3 = boto3.client("s3", endpoint_url="${place}", region_name="${region}",`, `                  aws_access_key_id="${id}", aws_secret_access_key="${secret}")`].join("\n")],
+    ["curl", [`curl --aws-sigv4 aws:amz:${region}:s3 --user ${word(`${id}:${secret}`)} \\`, `  -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' ${place}/`].join("\n")],
+    ["rclone", ["[juststorage]", "type = s3", "provider = Other", `endpoint = ${place}`, `region = ${region}`, `access_key_id = ${id}`, `secret_access_key = ${secret}`].join("\n")],
   ];
 }
 
@@ -71,7 +71,19 @@ export function show_secret(made) {
     h("p", { class: "note wrong" }, "Its secret is shown now, and never again."),
     made.kind === "s3" ? [facts([["Access key", h("code", {}, made.access_key)]]), copyable(made.secret_key, "Copy secret key")] : copyable(made.token, "Copy token"),
     h("h2", {}, "Use it"),
-    made.kind === "s3" && h("p", { class: "muted" }, "Put the S3 address of your server where these lines say port 9000, if it is another."),
-    lines.map(([name, text], index) => h("details", { open: index === 0 }, h("summary", {}, name), copyable(text))),
+    tools(lines, 0),
   ]);
+}
+
+function tools(lines, open) {
+  return lines.map(([name, text], index) => h("details", { open: index === open }, h("summary", {}, name), copyable(text)));
+}
+
+/** How to reach the server with any credential. */
+export function connect() {
+  const place = s3_address();
+  return h("section", { class: "card", id: "connect" }, h("h2", {}, "Connect a client"),
+    facts([["Native API", h("code", {}, location.origin)], place && ["S3", h("code", {}, place)], place && ["Region", session.who.s3.region]]),
+    tools([["curl, native API", of_api({ token: "TOKEN", tenant: session.who.tenant })[0][1]],
+      ...(place ? of_s3({ access_key: "ACCESS_KEY", secret_key: "SECRET_KEY" }) : []).map(([name, text]) => [`${name}, S3`, text])], -1));
 }

@@ -1,16 +1,15 @@
 // The state of the store, in pictures.
 
-import { get, if_there, manages, may, query, session } from "../lib/api.js";
+import { get, if_there, manages, may, query, s3_address, session } from "../lib/api.js";
 import { bar, line } from "../lib/chart.js";
-import { foreign, h, put } from "../lib/dom.js";
+import { foreign, h } from "../lib/dom.js";
 import { bytes, count, from_now, percent, plural } from "../lib/format.js";
-import { rates } from "../lib/history.js";
 import { curl, juststorage } from "../lib/shell.js";
 import { go, part, same } from "../lib/ui.js";
 import { link } from "./spaces.js";
 
-/** A credential is named when it ends within this. */
-const SOON = 14 * 86400e3;
+/** How often the requests are asked for again, in milliseconds: the server counts them by the minute. */
+const EVERY = 30_000;
 
 async function health() {
   let checks = {};
@@ -27,6 +26,7 @@ async function health() {
     h("p", { class: "big" }, ready ? "Ready" : "Not ready"),
     h("p", {}, Object.entries(checks).map(([name, said]) => h("span", { class: said === "ok" ? "tag good" : "tag bad" }, `${name}: ${said}`))),
     server && h("p", { class: "muted" }, `Version ${server.version}`, server.commit && `, commit ${server.commit.slice(0, 12)}`, server.date && ` of ${server.date}`),
+    s3_address() && h("p", {}, "S3 at ", h("code", {}, s3_address()), h("span", { class: "muted" }, `, region ${session.who.s3.region}`)),
   ];
 }
 
@@ -91,13 +91,13 @@ async function findings() {
     const ending = [];
     let cursor = null;
     do {
-      const page = await if_there(get(`/v1/admin/credentials${query({ state: "valid", limit: 1000, cursor })}`));
-      ending.push(...(page?.credentials ?? []).filter((one) => one.expires_at && new Date(one.expires_at) - Date.now() < SOON));
+      const page = await if_there(get(`/v1/admin/credentials${query({ ending: true, limit: 1000, cursor })}`));
+      ending.push(...(page?.credentials ?? []));
       cursor = page?.next_cursor;
     } while (cursor);
     if (ending.length) {
       const first = ending.map((one) => one.expires_at).sort()[0];
-      found.push(["warn", `${plural(ending.length, "credential")} will expire, the first ${from_now(first)}`, "Rotate", "#/access"]);
+      found.push(["warn", `${plural(ending.length, "credential")} will expire, the first ${from_now(first)}`, "Rotate", "#/access/credentials?state=ending"]);
     }
   }
   if (!found.length) return h("p", {}, h("span", { class: "tag good" }, "✓"), "Nothing needs attention.");
@@ -105,21 +105,19 @@ async function findings() {
 }
 
 function traffic() {
-  const place = h("div", {});
-  let seen = false;
-  const draw = () => {
-    if (seen && !place.isConnected) {
-      removeEventListener("measured", draw);
-      return;
-    }
-    seen = place.isConnected;
-    const { requests, errors, latency } = rates();
+  const { place, again } = part(async () => {
+    const { minutes } = await get("/v1/admin/traffic");
+    // The first seconds of a minute are no rate yet.
+    const seen = minutes.filter((minute) => minute.seen_seconds >= 5 || minutes.length === 1);
+    const points = (value) => seen.map((minute) => [Date.parse(minute.begins_at), value(minute)]).filter(([, found]) => found !== null);
+    const a_second = (what) => points((minute) => minute[what] / Math.max(minute.seen_seconds, 1));
     const rate = (value) => `${value < 10 ? value.toFixed(1) : count(Math.round(value))}/s`;
-    put(place, line("Requests", requests, rate), line("Latency, mean", latency, (value) => `${value.toFixed(1)} ms`), line("Errors of the server", errors, rate));
-  };
-  addEventListener("measured", draw);
-  draw();
-  return h("section", { class: "card" }, h("h2", {}, "Requests"), place, h("p", { class: "muted" }, "Since this page was opened, an hour at most."));
+    const time = (value) => `${value.toFixed(1)} ms`;
+    return [line("Requests", a_second("requests"), rate), line("Latency, median", points((minute) => minute.median_ms), time),
+      line("Latency, 99 of 100", points((minute) => minute.p99_ms), time), line("Errors of the server", a_second("failed"), rate)];
+  });
+  const timer = setInterval(() => (place.isConnected ? again() : clearInterval(timer)), EVERY);
+  return h("section", { class: "card" }, h("h2", {}, "Requests"), place, h("p", { class: "muted" }, "Of this server, in the last hour."));
 }
 
 /** The page. */
@@ -134,7 +132,7 @@ export async function show() {
         manages() && h("section", { class: "card" }, h("h2", {}, "Findings"), part(findings).place),
         measured && traffic()),
       (may("read") || may("administer") || may("operate")) && part(usage).place,
-      same([["API", [curl("GET", "/ready"), curl("GET", "/v1/admin/usage")].join("\n")],
+      same([["API", [curl("GET", "/ready"), curl("GET", "/v1/admin/usage"), measured && curl("GET", "/v1/admin/traffic")].filter(Boolean).join("\n")],
         ["Command line", [juststorage("stats"), juststorage("stuck")].join("\n")]]),
     ],
   };

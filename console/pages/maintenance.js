@@ -4,7 +4,8 @@ import { call, get, query } from "../lib/api.js";
 import { foreign, h } from "../lib/dom.js";
 import { bytes, count, from_now, plural, when } from "../lib/format.js";
 import { curl, juststorage } from "../lib/shell.js";
-import { button, copyable, facts, pages, part, same, say, table } from "../lib/ui.js";
+import { button, facts, pages, part, same, say, table } from "../lib/ui.js";
+import { backups, collection } from "./backups.js";
 import { kept, stuck } from "./stuck.js";
 
 const KINDS = { running: "good", resting: "good", failing: "bad", elsewhere: "", starting: "" };
@@ -46,21 +47,6 @@ async function workers(again) {
   ], all);
 }
 
-/** What the garbage collector has before it, without doing any of it. */
-async function collection() {
-  const [{ workers: all }, { retained }] = await Promise.all([get("/v1/admin/workers"), get("/v1/admin/usage")]);
-  const backlog = (name) => {
-    const found = all.find((worker) => worker.name === name)?.backlog;
-    return found ? `${count(found.items)}${found.more ? " and more" : ""}` : "not known";
-  };
-  return facts([
-    ["Deleted objects and blobs to collect", backlog("gc")],
-    ["Packs to compact", backlog("compaction")],
-    ["Blobs to move", backlog("mover")],
-    retained && ["Kept for the retention", `${plural(retained.segments, "data file")}, ${bytes(retained.bytes)}`],
-  ]);
-}
-
 function quarantine() {
   return pages(async (cursor) => {
     const page = await get(`/v1/admin/scrub${query({ cursor })}`);
@@ -85,12 +71,11 @@ export async function show() {
       card("Workers", [list.place, same([["API", curl("POST", "/v1/admin/workers/gc/run", { headers: { "X-Tenant": "default" } })],
         ["Command line", [juststorage("gc"), juststorage("scrub"), juststorage("lifecycle")].join("\n")]])]),
       h("div", { class: "columns" },
-        card("What would be collected", [part(collection).place, h("p", { class: "muted" }, "Nothing is removed by looking.")]),
+        card("What would be collected", part(collection).place),
         card("Scrub", [quarantine(), same([["API", curl("GET", "/v1/admin/scrub")], ["Command line", juststorage("scrub")]])])),
       h("div", { class: "columns" },
         card("Kept segments", kept()),
-        card("Backup", [h("p", {}, "During a backup nothing may be removed that the copy of the database names. In a shell beside the store:"),
-          copyable([juststorage("backup", "begin"), juststorage("backup", "end")].join("\n"))])),
+        card("Backup", part(backups).place)),
     ],
   };
 }

@@ -6,6 +6,7 @@ import { bytes, when } from "../lib/format.js";
 import { aws, curl } from "../lib/shell.js";
 import { button, facts, part, same } from "../lib/ui.js";
 import { copy_or_move, describe, download, reclass, share } from "./changes.js";
+import { lock } from "./lock.js";
 import { preview } from "./preview.js";
 import { remove_version } from "./removal.js";
 import { link, space_of } from "./spaces.js";
@@ -82,6 +83,7 @@ export async function show([id], params) {
           ["Tags", list_of(object.tags)],
           space && ["Object lock of the space", space.object_lock ? lock_of(space) : "off"],
         ]))),
+      keyed && space?.object_lock && h("section", { class: "card", id: "lock" }, h("h2", {}, "Lock of this version"), part((redo) => lock(object, bucket, redo)).place),
       keyed && h("section", { class: "card" }, h("h2", {}, "Versions"), part((redo) => versions(object, redo)).place),
       same([
         ["API", curl("GET", `/v1/objects/${id}`, { headers: { "X-Tenant": tenant } })],

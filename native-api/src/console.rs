@@ -50,10 +50,10 @@ const ASSETS: &[Asset] = assets! {
     "image/svg+xml": "icon.svg";
     "text/javascript; charset=utf-8":
         "app.js"
-        "lib/api.js" "lib/chart.js" "lib/dom.js" "lib/dropped.js" "lib/format.js" "lib/history.js" "lib/shell.js" "lib/ui.js"
+        "lib/api.js" "lib/chart.js" "lib/dom.js" "lib/dropped.js" "lib/format.js" "lib/shell.js" "lib/ui.js"
         "lib/uploads.js"
-        "pages/access.js" "pages/audit.js" "pages/browse.js" "pages/can.js" "pages/changes.js" "pages/credential.js"
-        "pages/home.js" "pages/lifecycle.js" "pages/limits.js" "pages/maintenance.js" "pages/object.js" "pages/policies.js"
+        "pages/access.js" "pages/audit.js" "pages/backups.js" "pages/browse.js" "pages/can.js" "pages/changes.js" "pages/credential.js"
+        "pages/home.js" "pages/lifecycle.js" "pages/limits.js" "pages/lock.js" "pages/maintenance.js" "pages/object.js" "pages/policies.js"
         "pages/preview.js" "pages/removal.js" "pages/signin.js" "pages/spaces.js" "pages/stuck.js" "pages/transfers.js"
         "pages/versions.js";
 };

@@ -53,6 +53,8 @@ pub struct NativeApi {
     pub tls: bool,
     /// Origins whose pages may make the calls of clients.
     pub origins: Origins,
+    /// Where clients reach the S3 front, if this process has one.
+    pub s3: Option<S3Endpoint>,
     /// Renders every metric of the process in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -68,10 +70,25 @@ impl NativeApi {
             admin,
             build,
             tls: false,
+            s3: None,
             origins: Origins::None,
             metrics: Arc::new(String::new),
         }
     }
+}
+
+/// Where clients reach the S3 front.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Endpoint {
+    /// Its URL; `None` where it listens on every address and no setting names it: then it is the host by which a client
+    /// reaches the native API, at the port.
+    pub url: Option<String>,
+    /// The port that it listens on.
+    pub port: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// The region of signatures.
+    pub region: String,
 }
 
 /// What a program is built from.

@@ -221,6 +221,7 @@ impl Problem {
             Error::NoSuchSpace => (StatusCode::NOT_FOUND, "space_not_found"),
             Error::NoSuchItem => (StatusCode::NOT_FOUND, "item_not_found"),
             Error::NoSuchWorker => (StatusCode::NOT_FOUND, "worker_not_found"),
+            Error::NoSuchHold => (StatusCode::NOT_FOUND, "backup_not_found"),
             Error::NoSuchSegment => (StatusCode::NOT_FOUND, "segment_not_found"),
             Error::BucketExists { .. } => (StatusCode::CONFLICT, "bucket_exists"),
             Error::BucketNotEmpty => (StatusCode::CONFLICT, "bucket_not_empty"),

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::browsers;
 use crate::extract::label_namespace;
 use crate::handlers::{
-    by_key, copy, delete, health, list, objects, patch, presign, rename, tags, uploads, usage,
+    by_key, copy, delete, health, list, lock, objects, patch, presign, rename, tags, uploads, usage,
 };
 use crate::{NativeApi, Surface, console, openapi, problem};
 
@@ -35,6 +35,7 @@ fn clients() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(objects::create, list::list))
         .routes(routes!(objects::get, objects::head, objects::delete, patch::patch))
+        .routes(routes!(lock::get, lock::set))
         .routes(routes!(by_key::get, by_key::head, by_key::put, by_key::delete))
         .routes(routes!(copy::copy))
         .routes(routes!(delete::delete))

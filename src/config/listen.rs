@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use juststorage_core::domain::network::Network;
+use juststorage_native_api::S3Endpoint;
 
 use super::names::{TLS_CERT, TLS_KEY};
 use super::{ConfigError, Settings, amount, duration, names};
@@ -144,6 +145,17 @@ impl ListenConfig {
     /// URL of the S3 front in answers if it listens at `address`.
     pub fn s3_public_url(&self, address: SocketAddr) -> String {
         self.s3_public_url.clone().unwrap_or_else(|| self.s3_url(address))
+    }
+
+    /// Where clients reach the S3 front if it listens at `address`.
+    pub fn s3_endpoint(&self, address: SocketAddr) -> S3Endpoint {
+        let named = || (!address.ip().is_unspecified()).then(|| self.s3_url(address));
+        S3Endpoint {
+            url: self.s3_public_url.clone().or_else(named),
+            port: address.port(),
+            tls: self.tls.is_some(),
+            region: self.region.clone(),
+        }
     }
 
     fn scheme(&self) -> &'static str {

@@ -20,16 +20,18 @@ pub(super) fn refused_full() {
 /// The statuses by which [`failed`] counts, each from the start.
 pub(crate) const FAILURES: [&str; 4] = ["500", "503", "507", "other"];
 
-/// A request was answered with a status of 500 or more. 501 is not counted: it is about the request, not the store.
-pub(super) fn failed(status: u16) {
+/// A request was answered with a status of 500 or more. Whether it counts as failed: 501 is about the request, not the
+/// store.
+pub(super) fn failed(status: u16) -> bool {
     let label = match status {
-        501 => return,
+        501 => return false,
         500 => "500",
         503 => "503",
         507 => "507",
         _ => "other",
     };
     counter!("activestorage_failed_requests_total", "status" => label).increment(1);
+    true
 }
 
 /// Bytes of a request's body came.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http_body::{Frame, SizeHint};
-use juststorage_core::application::admin::{Event, EventResult, Events};
+use juststorage_core::application::admin::{Event, EventResult, Events, History};
 use juststorage_core::application::metrics::NamespaceLabel;
 use juststorage_core::application::ports::clock::Clock as _;
 use juststorage_core::application::request::{Noted, RequestNotes};
@@ -65,6 +65,8 @@ pub struct Observing {
     pub labels: Arc<NamespaceLabels>,
     /// The tail of the audit log.
     pub events: Events,
+    /// Requests of the last hour.
+    pub history: History,
 }
 
 /// Wraps the service of a front.
@@ -216,8 +218,9 @@ impl Drop for Observation {
         if self.status == StatusCode::INSUFFICIENT_STORAGE.as_u16() {
             counted::refused_full();
         }
-        if self.status >= 500 {
-            counted::failed(self.status);
+        let failed = self.status >= 500 && counted::failed(self.status);
+        if !self.is_probe() {
+            self.shared.history.record(SystemClock.now(), elapsed, failed);
         }
         metrics::histogram!(
             "activestorage_request_duration_seconds",
@@ -255,6 +258,14 @@ impl Observation {
         }
     }
 
+    /// Probes and scrapes come every few seconds for ever.
+    fn is_probe(&self) -> bool {
+        match self.front {
+            Front::Native => matches!(self.path.as_str(), "/health" | "/ready" | "/metrics"),
+            Front::S3 => self.notes.noted().operation == Some("Health"),
+        }
+    }
+
     fn log(&self, duration_ms: f64) {
         macro_rules! line {
             ($level:ident) => {
@@ -271,12 +282,7 @@ impl Observation {
                 )
             };
         }
-        // Probes and scrapes come every few seconds for ever.
-        let is_probe = match self.front {
-            Front::Native => matches!(self.path.as_str(), "/health" | "/ready" | "/metrics"),
-            Front::S3 => self.notes.noted().operation == Some("Health"),
-        };
-        if is_probe {
+        if self.is_probe() {
             line!(debug);
         } else {
             line!(info);

@@ -76,6 +76,9 @@ pub enum Error {
     /// There is no such worker.
     #[error("there is no such worker")]
     NoSuchWorker,
+    /// No backup of this id holds removal.
+    #[error("no such backup holds removal")]
+    NoSuchHold,
     /// No segment of this id is kept.
     #[error("no such segment is kept")]
     NoSuchSegment,

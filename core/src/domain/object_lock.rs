@@ -26,6 +26,25 @@ pub enum LockMode {
     Compliance,
 }
 
+impl LockMode {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Governance => "governance",
+            Self::Compliance => "compliance",
+        }
+    }
+
+    /// Reads [`Self::as_str`].
+    pub fn parse(name: &str) -> Result<Self, Invalid> {
+        match name {
+            "governance" => Ok(Self::Governance),
+            "compliance" => Ok(Self::Compliance),
+            _ => Err(Invalid::new("mode", "must be governance or compliance")),
+        }
+    }
+}
+
 /// Until when a version is retained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {

@@ -19,11 +19,11 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::request::{
-    PAGE, bad_cursor, caller, caller_about, caller_with, caller_with_any, cut, moment, no_content, page,
-    rights, unkept, uuid,
+    PAGE, bad_cursor, caller, caller_about, caller_with, caller_with_any, cut, no_content, page, rights,
+    unkept, uuid,
 };
 use crate::app::App;
-use crate::extract::{Call, Params, PathNames};
+use crate::extract::{Call, Params, PathNames, moment};
 use crate::openapi::{Names, TakesJson};
 use crate::problem::Failure;
 use crate::render;
@@ -38,6 +38,9 @@ pub(crate) struct CredentialsParams {
     /// Only those that are `valid`, `expired` or `revoked`.
     #[param(pattern = "^(valid|expired|revoked)$")]
     state: Option<String>,
+    /// `true`: only valid ones that end within 14 days, of those made for longer than a day.
+    #[serde(default)]
+    ending: bool,
     /// Most entries: default 100, maximum 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -194,8 +197,9 @@ pub(crate) async fn list(
         .map(|name| named(name).ok_or_else(|| Invalid::new("state", "must be valid, expired or revoked")));
     let after = params.cursor.as_deref().map(|text| cursor(text).ok_or_else(bad_cursor)).transpose()?;
     let admin = &app.api.admin;
-    let found =
-        admin.credentials(&who, tenant.as_ref(), state.transpose()?, after, limit as usize + 1).await?;
+    let found = admin
+        .credentials(&who, tenant.as_ref(), state.transpose()?, params.ending, after, limit as usize + 1)
+        .await?;
     let (page, next_cursor) = cut(found, limit, |one| format!("{}.{}", one.created_at.millis(), one.id));
     Ok(Json(CredentialsBody { credentials: page.iter().map(CredentialBody::of).collect(), next_cursor }))
 }

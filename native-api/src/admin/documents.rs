@@ -14,7 +14,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::request::moment;
+use crate::extract::moment;
 use crate::render;
 
 /// S3's names of the cold tier. The first is that of a move which names none: objects may move at once to that one.
@@ -190,10 +190,7 @@ pub(crate) struct RetentionBody {
 impl LockBody {
     pub(super) fn of(lock: &LockConfig) -> Self {
         let retention = |retention: &DefaultRetention| {
-            let mode = match retention.mode {
-                LockMode::Governance => "governance",
-                LockMode::Compliance => "compliance",
-            };
+            let mode = retention.mode.as_str();
             let (days, years) = match retention.period {
                 Period::Days(days) => (Some(days), None),
                 Period::Years(years) => (None, Some(years)),
@@ -205,11 +202,7 @@ impl LockBody {
 
     pub(super) fn read(&self) -> Result<LockConfig, Invalid> {
         let retention = |body: &RetentionBody| {
-            let mode = match body.mode.as_str() {
-                "governance" => LockMode::Governance,
-                "compliance" => LockMode::Compliance,
-                _ => return Err(Invalid::new("mode", "must be governance or compliance")),
-            };
+            let mode = LockMode::parse(&body.mode)?;
             let period = match (body.days, body.years) {
                 (Some(days), None) => Period::Days(days),
                 (None, Some(years)) => Period::Years(years),

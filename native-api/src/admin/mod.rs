@@ -1,5 +1,6 @@
 //! The calls of administration, under `/v1/admin`. Core decides who may; these read requests and write answers.
 
+mod backups;
 mod buckets;
 mod can;
 mod credentials;
@@ -9,6 +10,7 @@ mod limits;
 mod request;
 pub(crate) mod spaces;
 mod stuck;
+mod traffic;
 mod usage;
 mod whoami;
 mod workers;
@@ -41,5 +43,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(stuck::retry))
         .routes(routes!(stuck::kept))
         .routes(routes!(stuck::give_up))
+        .routes(routes!(backups::list, backups::begin))
+        .routes(routes!(backups::end))
+        .routes(routes!(backups::garbage))
+        .routes(routes!(traffic::traffic))
         .routes(routes!(events::list))
 }

@@ -7,10 +7,7 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use juststorage_core::domain::address::Tenant;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::principal::{Principal, Right};
-use juststorage_core::domain::timestamp::Timestamp;
 use serde::de::DeserializeOwned;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -96,12 +93,6 @@ pub(super) fn rights(rights: impl Iterator<Item = Right>) -> Vec<&'static str> {
 
 pub(super) fn uuid(field: &'static str, text: &str) -> Result<Uuid, Invalid> {
     text.parse().map_err(|_| Invalid::new(field, "must be a UUID"))
-}
-
-pub(super) fn moment(field: &'static str, text: &str) -> Result<Timestamp, Invalid> {
-    let read = OffsetDateTime::parse(text, &Rfc3339).ok();
-    let millis = read.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
-    millis.map(Timestamp).ok_or_else(|| Invalid::new(field, "must be a time such as 2027-01-01T00:00:00Z"))
 }
 
 pub(super) fn no_content() -> Response {

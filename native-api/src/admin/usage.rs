@@ -2,7 +2,7 @@
 
 use crate::json::Json;
 use axum::extract::State;
-use juststorage_core::application::ports::metadata::SpaceUsage;
+use juststorage_core::application::ports::metadata::{Retained, SpaceUsage};
 use juststorage_core::application::reserve::VolumeRoom;
 use juststorage_core::domain::address::Namespace;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,12 @@ pub(crate) struct RetainedBody {
     bytes: u64,
 }
 
+impl RetainedBody {
+    pub(super) fn of(kept: Retained) -> Self {
+        Self { segments: kept.segments, bytes: kept.bytes }
+    }
+}
+
 /// Usage and room
 ///
 /// As `/v1/usage`, for an administrator too; and, for an operator, how much room is left. Takes the right `read`, `admin` or
@@ -128,6 +134,6 @@ pub(crate) async fn usage(
         total: UsageTotal::of(&figures.spaces),
         spaces: figures.spaces.iter().map(SpaceFiguresBody::of).collect(),
         volumes,
-        retained: retained.map(|kept| RetainedBody { segments: kept.segments, bytes: kept.bytes }),
+        retained: retained.map(RetainedBody::of),
     }))
 }

@@ -41,6 +41,9 @@ pub(crate) struct WhoamiBody {
     may: MayBody,
     /// The program that answers.
     server: BuildBody,
+    /// Where its S3 front is.
+    #[schema(required)]
+    s3: Option<S3Body>,
     /// `required` or `disabled`.
     #[schema(pattern = "^(required|disabled)$")]
     authentication: &'static str,
@@ -77,6 +80,21 @@ pub(crate) struct BuildBody {
     /// The commit's date, if the build knew it.
     #[schema(required)]
     date: Option<String>,
+}
+
+/// Where the S3 front is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct S3Body {
+    /// Its URL; `null` where it listens on every address and `JUSTSTORAGE_S3_PUBLIC_URL` is not set: then it is the host that
+    /// answers, at the port.
+    #[schema(required)]
+    url: Option<String>,
+    /// The port that it listens on.
+    port: u16,
+    /// Whether it speaks TLS.
+    tls: bool,
+    /// The region of signatures.
+    region: String,
 }
 
 /// Who is calling
@@ -123,6 +141,12 @@ pub(crate) async fn whoami(State(app): State<App>, call: Call) -> Result<Json<Wh
             operate: may.operate,
         },
         server: BuildBody { version: build.version, commit: build.commit, date: build.date.clone() },
+        s3: app.api.s3.as_ref().map(|s3| S3Body {
+            url: s3.url.clone(),
+            port: s3.port,
+            tls: s3.tls,
+            region: s3.region.clone(),
+        }),
         authentication: match app.api.access.mode() {
             AuthMode::Disabled => "disabled",
             AuthMode::Required => "required",

@@ -10,9 +10,13 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::pools::Room;
+use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::timestamp::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::Call;
 use super::auth::Proven;
@@ -165,6 +169,13 @@ pub(crate) fn bounded<'de, const MAX: usize, D: Deserializer<'de>, T: Deserializ
     }
 
     deserializer.deserialize_any(Entries::<MAX, T>(PhantomData))
+}
+
+/// A moment in a query or in JSON.
+pub(crate) fn moment(field: &'static str, text: &str) -> Result<Timestamp, Invalid> {
+    let read = OffsetDateTime::parse(text, &Rfc3339).ok();
+    let millis = read.and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok());
+    millis.map(Timestamp).ok_or_else(|| Invalid::new(field, "must be a time such as 2027-01-01T00:00:00Z"))
 }
 
 #[cfg(test)]

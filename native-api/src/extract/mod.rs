@@ -16,6 +16,6 @@ pub(crate) use auth::{Named, Proven};
 pub(crate) use body::body;
 pub(crate) use call::{Call, IdPath, Params, PartPath, PathNames, UploadPath, label_namespace};
 pub(crate) use conditions::{preconditions, read_options};
-pub(crate) use json::{JSON_BYTES_MAX, LIST_BYTES_MAX, bounded, patched};
+pub(crate) use json::{JSON_BYTES_MAX, LIST_BYTES_MAX, bounded, moment, patched};
 pub(crate) use key_path::KeyPath;
 pub(crate) use presigned::signed_query;

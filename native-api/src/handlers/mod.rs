@@ -5,6 +5,7 @@ pub(crate) mod copy;
 pub(crate) mod delete;
 pub(crate) mod health;
 pub(crate) mod list;
+pub(crate) mod lock;
 pub(crate) mod objects;
 pub(crate) mod patch;
 pub(crate) mod presign;

@@ -10,6 +10,7 @@ mod document;
 mod examples;
 mod idempotency;
 mod listing;
+mod locks;
 mod moves;
 mod objects;
 mod operations;

@@ -20,7 +20,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::testing::local::Local;
 use juststorage_core::testing::secrets::Watch;
 pub(crate) use juststorage_core::testing::segments::noise;
-use juststorage_native_api::{Build, NativeApi, Origins, Surface};
+use juststorage_native_api::{Build, NativeApi, Origins, S3Endpoint, Surface};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -85,12 +85,14 @@ impl Server {
             .with_workers(board, WriterId(Uuid::nil()))
             .with_events(events.clone());
         let build = Build { version: "1.2.3", commit: Some("abc"), date: None };
+        let s3 = S3Endpoint { url: None, port: 9000, tls: false, region: "us-east-1".to_owned() };
         let api = NativeApi {
             store,
             access: access.clone(),
             admin,
             build,
             tls: false,
+            s3: Some(s3),
             origins: origins.clone(),
             metrics,
         };

@@ -108,6 +108,15 @@ fn rows_of_objects() -> Vec<Row> {
             200,
             object,
         ),
+        row("get_object_lock", READ, |f| empty("GET", &format!("{}/lock", by_id(f))), 200, object),
+        // Its space has no locks: who may write is told so.
+        row(
+            "set_object_lock",
+            WRITE,
+            |f| json_of("PUT", &format!("{}/lock", by_id(f)), &json!({ "legal_hold": true })),
+            400,
+            object,
+        ),
         row("get_object_by_key", READ, |f| empty("GET", &by_key(f)), 200, object),
         row("head_object_by_key", READ, |f| empty("HEAD", &by_key(f)), 200, object),
         row(

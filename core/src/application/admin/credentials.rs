@@ -75,12 +75,13 @@ pub fn ends_soon(credential: &Credential, now: Timestamp) -> bool {
 
 impl Admin {
     /// The credentials that `who` administers, oldest first, after the one that was made at this time and has this id;
-    /// of one tenant, or of all; in one state, or in any.
+    /// of one tenant, or of all; in one state, or in any; all, or only those that end soon.
     pub async fn credentials(
         &self,
         who: &Principal,
         tenant: Option<&Tenant>,
         state: Option<CredentialState>,
+        ending: bool,
         after: Option<(Timestamp, Uuid)>,
         limit: usize,
     ) -> Result<Vec<Credential>> {
@@ -96,6 +97,7 @@ impl Admin {
         let now = self.store.clock.now();
         found.retain(|one| administers(who, one).is_ok());
         found.retain(|one| state.is_none_or(|state| CredentialState::of(one, now) == state));
+        found.retain(|one| !ending || ends_soon(one, now));
         found.sort_by_key(|one| (one.created_at, one.id));
         found.retain(|one| after.is_none_or(|after| (one.created_at, one.id) > after));
         found.truncate(limit);

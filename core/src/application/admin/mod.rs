@@ -3,12 +3,14 @@
 //! Who may is decided by [`administer`], and by nothing else here; what is done is what the use cases of the store and
 //! of credentials do for everybody.
 
+mod backups;
 mod buckets;
 mod credentials;
 mod declare;
 mod declared;
 mod events;
 mod explain;
+mod history;
 mod limits;
 mod spaces;
 mod upkeep;
@@ -25,16 +27,18 @@ use crate::application::workers::Board;
 use crate::domain::principal::{Denied, Principal, Proof, Right};
 use crate::domain::timestamp::Timestamp;
 
+pub use backups::Collectable;
 pub use credentials::{CredentialState, ENDING_SOON, ends_soon};
 pub use declared::{
     Declared, DeclaredBucket, DeclaredCredential, DeclaredTenant, Entry, Finding, Manner, State, Unfit,
 };
 pub use events::{Event, EventFilter, EventResult, Events, IDENTIFIED_MAX, STRANGERS_MAX};
 pub use explain::{Explained, Outcome, Subject};
+pub use history::{History, MINUTES, Minute};
 pub use limits::TenantUse;
 pub(crate) use limits::tenants_in_use;
 pub use spaces::SpaceChange;
-pub use upkeep::{Backlog, Findings, WorkerReport, Workers};
+pub use upkeep::{Backlog, Findings, Traffic, WorkerReport, Workers};
 pub use usage::Figures;
 
 /// Administration of a store. Cheap to clone; all clones are the same.
@@ -45,6 +49,7 @@ pub struct Admin {
     reserve: Reserve,
     board: Board,
     events: Events,
+    history: History,
     server: Option<WriterId>,
 }
 
@@ -70,7 +75,7 @@ impl Admin {
     /// Over a store and its credentials.
     pub fn new(store: Store, access: Access) -> Self {
         let (reserve, board, events) = (Reserve::default(), Board::default(), Events::default());
-        Self { store, access, reserve, board, events, server: None }
+        Self { store, access, reserve, board, events, history: History::default(), server: None }
     }
 
     /// Tells of these workers, of the process that writes as `server`.
@@ -89,6 +94,12 @@ impl Admin {
     #[must_use]
     pub fn with_events(self, events: Events) -> Self {
         Self { events, ..self }
+    }
+
+    /// Tells of these requests.
+    #[must_use]
+    pub fn with_history(self, history: History) -> Self {
+        Self { history, ..self }
     }
 
     /// What `who` may do in its own tenant, and beyond.

@@ -1,5 +1,6 @@
 //! Background work: what it did, what waits for it, what it could not do, and what the scrubber found.
 
+use super::history::Minute;
 use super::{Admin, allow_operator};
 use crate::application::error::{Error, Result};
 use crate::application::giving_up::{GivingUp, Unnamed};
@@ -51,7 +52,22 @@ pub struct Findings {
     pub leaves: Vec<LeafRecord>,
 }
 
+/// Requests of the last hour.
+#[derive(Clone, Debug)]
+pub struct Traffic {
+    /// This process, which saw them.
+    pub server: Option<WriterId>,
+    /// Minute by minute, the oldest first.
+    pub minutes: Vec<Minute>,
+}
+
 impl Admin {
+    /// The requests of the last hour that this process answered.
+    pub fn traffic(&self, who: &Principal) -> Result<Traffic> {
+        allow_operator(who)?;
+        Ok(Traffic { server: self.server, minutes: self.history.minutes(self.store.clock.now()) })
+    }
+
     /// What the workers of this process do, and what waits for them in the store.
     pub async fn workers(&self, who: &Principal) -> Result<Workers> {
         allow_operator(who)?;

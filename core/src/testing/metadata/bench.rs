@@ -372,6 +372,24 @@ impl<'s> Bench<'s> {
         }
     }
 
+    /// As [`Self::collect`], after a look at what would go, which must be what goes.
+    pub async fn collect_as_told(&self) -> u64 {
+        let told = self.store.garbage(100_000).await.unwrap();
+        let (mut objects, mut blobs, mut bytes) = (0, 0, 0);
+        loop {
+            let purged = self.store.purge_deleting(7).await.unwrap();
+            let swept = self.store.sweep(7, self.now()).await.unwrap();
+            (objects, blobs, bytes) = (objects + purged, blobs + swept.blobs, bytes + swept.bytes);
+            if purged == 0 && swept.examined == 0 {
+                break;
+            }
+        }
+        assert_eq!((told.objects, told.blobs, told.bytes), (objects, blobs, bytes), "{told:?}");
+        let nothing = self.store.garbage(100_000).await.unwrap();
+        assert_eq!((nothing.examined, nothing.blobs, nothing.bytes), (0, 0, 0));
+        blobs
+    }
+
     /// Every promise ends here: whatever it did, the store agrees with itself.
     pub async fn finish(&self) {
         assert_eq!(self.store.inconsistencies().await.unwrap(), []);

@@ -40,9 +40,9 @@ pub async fn what_is_referred_to_stays(store: &dyn MetadataStore) {
         bench.has_put(name, b"shared").await;
     }
     bench.has_deleted(bench.delete("once")).await;
-    assert_eq!(bench.collect().await, 0);
+    assert_eq!(bench.collect_as_told().await, 0);
     object(complete(&bench, upload, claims(&[1])).await);
-    assert_eq!(bench.collect().await, 0);
+    assert_eq!(bench.collect_as_told().await, 0);
     let leaves = store.leaves_in(bench.pack(StorageClass::Hot), 10).await.unwrap();
     let hashes: Vec<_> = leaves.iter().map(|leaf| leaf.hash).collect();
     assert_eq!(hashes, [Hash::of(b"object"), Hash::of(b"part"), Hash::of(b"shared")]);
@@ -59,7 +59,7 @@ pub async fn what_is_deleted_goes(store: &dyn MetadataStore) {
     bench.has_put("small", b"overwritten").await;
     bench.has_deleted(bench.delete("large")).await;
     assert_eq!(state(store, single).await, Some(SegmentState::Sealed), "not before GC");
-    assert_eq!(bench.collect().await, 2);
+    assert_eq!(bench.collect_as_told().await, 2);
     assert_eq!(state(store, single).await, Some(SegmentState::Condemned));
     let condemned = store.condemned(bench.now(), bench.now(), 100_000).await.unwrap();
     assert!(condemned.iter().any(|segment| segment.id == single));
@@ -79,9 +79,9 @@ pub async fn composites_take_their_children_with_them(store: &dyn MetadataStore)
     let composite = object(complete(&bench, upload, claims(&[1, 2])).await).content.unwrap();
     let keeper = bench.put_content("keeper", NewContent::Existing(second.blob), etag(b"b"));
     object(bench.try_put(keeper).await);
-    assert_eq!(bench.collect().await, 0);
+    assert_eq!(bench.collect_as_told().await, 0);
     bench.has_deleted(bench.delete("k")).await;
-    assert_eq!(bench.collect().await, 2, "the composite and the leaf that nobody else has");
+    assert_eq!(bench.collect_as_told().await, 2, "the composite and the leaf that nobody else has");
     assert_eq!(store.extents(composite.blob, Span::whole(composite.size)).await.unwrap(), []);
     assert!(bench.find("keeper").await.unwrap().leaf.is_some());
     bench.finish().await;
@@ -104,7 +104,7 @@ pub async fn a_large_composite_goes_in_pages(store: &dyn MetadataStore) {
     let composite = copies(&bench, "2500", hundred.blob, 25).await;
     let pieces = async |of: Content| store.extents(of.blob, Span::whole(of.size)).await.unwrap().len();
     assert_eq!(pieces(composite).await, 2500);
-    bench.collect().await;
+    bench.collect_as_told().await;
     bench.has_deleted(bench.delete("2500")).await;
     assert_eq!(store.purge_deleting(7).await.unwrap(), 1);
     let swept = store.sweep(7, bench.now()).await.unwrap();
@@ -118,7 +118,7 @@ pub async fn a_large_composite_goes_in_pages(store: &dyn MetadataStore) {
     assert_eq!((again.name, again.blob == composite.blob), (composite.name, false));
     assert_eq!(pieces(again).await, 2500);
     assert_eq!(store.inconsistencies().await.unwrap(), []);
-    bench.collect().await;
+    bench.collect_as_told().await;
     assert_eq!((pieces(composite).await, pieces(again).await), (0, 2500));
     bench.finish().await;
 }
@@ -154,7 +154,7 @@ pub async fn the_hottest_object_decides_the_tier(store: &dyn MetadataStore) {
     object(bench.try_put(cold).await);
     assert_eq!(move_of(store, leaf).await, None);
     bench.has_deleted(bench.delete("hot")).await;
-    bench.collect().await;
+    bench.collect_as_told().await;
     assert_eq!(move_of(store, leaf).await.map(|wanted| wanted.to), Some(StorageClass::Cold));
     bench.finish().await;
 }
@@ -200,7 +200,7 @@ pub async fn sparse_packs_are_found_and_emptied(store: &dyn MetadataStore) {
     for n in 0..3 {
         bench.has_deleted(bench.delete(&format!("{n}"))).await;
     }
-    bench.collect().await;
+    bench.collect_as_told().await;
     assert!(!offered().await, "open still");
     let size = store.scan_segments(None, 100_000).await.unwrap();
     let size = size.iter().find(|segment| segment.id == old).unwrap().size;

@@ -44,6 +44,31 @@ async fn a_secret_is_shown_once_and_opens_what_it_was_made_for() {
     assert!(listed.iter().all(|one| one.get("secret_key").is_none() && one.get("token").is_none()));
 }
 
+/// A page warns of what ends soon, and not of what was made to end.
+#[tokio::test]
+async fn those_that_end_soon_are_listed() {
+    let server = Server::with(AuthMode::Required).await;
+    let admin = server.token("acme", "admin", None).await;
+    let mut made = Vec::new();
+    for seconds in [86_400, 86_401, 14 * 86_400, 14 * 86_400 + 1] {
+        let new = json!({ "kind": "api", "rights": ["read"], "expires_in_seconds": seconds });
+        let one = ask(&server, &admin, "POST", PATH, Some(&new)).await.json(201);
+        server.watch.made(one["token"].as_str().unwrap());
+        made.push(one["id"].clone());
+    }
+    let ending = async || {
+        let listed = get(&server, &admin, &format!("{PATH}?ending=true")).await.json(200);
+        let listed = listed["credentials"].as_array().unwrap().iter();
+        listed.map(|one| one["id"].clone()).collect::<Vec<_>>()
+    };
+    let ids = |which: &[usize]| which.iter().map(|at| made[*at].clone()).collect::<Vec<_>>();
+    let (found, both) = (ending().await, ids(&[1, 2]));
+    assert!(found.len() == 2 && both.iter().all(|id| found.contains(id)), "{found:?}");
+    let path = format!("{PATH}/{}", made[1].as_str().unwrap());
+    ask(&server, &admin, "DELETE", &path, None).await.is(204);
+    assert_eq!(ending().await, ids(&[2]));
+}
+
 #[tokio::test]
 async fn a_replaced_credential_ends_at_once_or_after_its_grace() {
     let server = Server::with(AuthMode::Required).await;

@@ -21,6 +21,7 @@ async fn a_caller_is_told_who_it_is_and_what_it_may() {
     assert_eq!(me["rights"], json!(["read", "write", "delete", "admin", "metrics", "operator"]));
     assert_eq!(me["may"]["operate"], true);
     assert_eq!(me["server"], json!({ "version": "1.2.3", "commit": "abc", "date": null }));
+    assert_eq!(me["s3"], json!({ "url": null, "port": 9000, "tls": false, "region": "us-east-1" }));
 
     let server = Server::with(AuthMode::Required).await;
     let yes_no = |may: &Value| {
@@ -114,6 +115,50 @@ async fn a_decision_is_explained() {
         "invalid_principal",
         Some("principal"),
     );
+}
+
+/// What collection would remove, and the backups that keep it.
+#[tokio::test]
+async fn garbage_is_counted_and_backups_hold_it() {
+    let server = Server::open().await;
+    let nothing = json!({ "segments": 0, "bytes": 0 });
+    let garbage = async || server.get("/v1/admin/garbage").await.json(200);
+    server.put("k", "twelve bytes").await.is(201);
+    assert_eq!(
+        garbage().await,
+        json!({ "objects": 0, "blobs": 0, "bytes": 0, "more": false, "retained": nothing, "holds": 0 })
+    );
+    let delete = crate::support::call("DELETE", "/v1/objects/by-key/models/acme/k");
+    server.send(delete.body(axum::body::Body::empty()).unwrap()).await.is(204);
+    let found = garbage().await;
+    assert_eq!((&found["objects"], &found["blobs"], &found["bytes"]), (&json!(1), &json!(1), &json!(12)));
+
+    let begin = async |body: Value| server.json("POST", "/v1/admin/backups", &body).await;
+    let day = begin(json!({})).await.json(201);
+    let minute = begin(json!({ "hold_seconds": 60 })).await.json(201);
+    for wrong in [json!({ "hold_seconds": 0 }), json!({ "hold_seconds": 2_592_001 })] {
+        begin(wrong).await.refused(400, "invalid_hold_seconds", Some("hold_seconds"));
+    }
+    assert_eq!(server.get("/v1/admin/backups").await.json(200)["holds"], json!([day, minute]));
+    assert_eq!(garbage().await["holds"], 2);
+    let end = async |id: &str| {
+        let call = crate::support::call("DELETE", &format!("/v1/admin/backups/{id}"));
+        server.send(call.body(axum::body::Body::empty()).unwrap()).await
+    };
+    end(day["id"].as_str().unwrap()).await.is(204);
+    end(day["id"].as_str().unwrap()).await.refused(404, "backup_not_found", None);
+    end("day").await.refused(400, "invalid_backup", Some("backup"));
+    assert_eq!(server.get("/v1/admin/backups").await.json(200)["holds"], json!([minute]));
+}
+
+/// The history is that of the process; here nobody tells it of requests.
+#[tokio::test]
+async fn traffic_is_told_minute_by_minute() {
+    let server = Server::open().await;
+    let shown = server.get("/v1/admin/traffic").await.json(200);
+    let minutes = shown["minutes"].as_array().unwrap();
+    assert!((1..=2).contains(&minutes.len()), "{shown}");
+    assert_eq!((&minutes[0]["requests"], &minutes[0]["median_ms"]), (&json!(0), &Value::Null));
 }
 
 #[tokio::test]

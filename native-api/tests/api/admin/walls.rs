@@ -263,6 +263,21 @@ fn rows() -> Vec<Row> {
             ),
             |_| json!({ "all": true }),
         ),
+        row("admin_list_backups", "GET", |_| "/v1/admin/backups".into(), STORE, ""),
+        with(
+            row("admin_begin_backup", "POST", |_| "/v1/admin/backups".into(), instead(STORE, 201), ""),
+            |_| json!({ "hold_seconds": 60 }),
+        ),
+        // There is none of this id.
+        row(
+            "admin_end_backup",
+            "DELETE",
+            |_| format!("/v1/admin/backups/{}", uuid::Uuid::nil()),
+            instead(STORE, 404),
+            "backup_not_found",
+        ),
+        row("admin_get_garbage", "GET", |_| "/v1/admin/garbage".into(), STORE, ""),
+        row("admin_get_traffic", "GET", |_| "/v1/admin/traffic".into(), STORE, ""),
         row(
             "admin_list_events",
             "GET",

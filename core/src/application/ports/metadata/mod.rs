@@ -38,7 +38,7 @@ pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Objects};
 pub use records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
 pub use spaces::{BucketDeletion, LifecyclePass, NewSpace, SpaceEntry, SpaceUsage, Spaces};
-pub use upkeep::{Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept, Upkeep};
+pub use upkeep::{Garbage, Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept, Upkeep};
 pub use uploads::Uploads;
 
 /// The metadata store: all ports, and what concerns it as a whole.

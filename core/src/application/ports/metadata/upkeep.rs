@@ -33,6 +33,10 @@ pub trait Upkeep: Send + Sync + 'static {
     /// As [`Self::sweep`], of these candidates.
     async fn sweep_these(&self, blobs: &[BlobId], now: Timestamp) -> Result<Swept, MetadataError>;
 
+    /// What [`Self::purge_deleting`] and [`Self::sweep`] would remove of the first `limit` DELETING rows and the first
+    /// `limit` candidates. Removes nothing.
+    async fn garbage(&self, limit: u32) -> Result<Garbage, MetadataError>;
+
     /// Condemned segments whose files may be removed at `now`, the longest condemned first: those condemned at
     /// `before` or earlier, but none of them while a [`Hold`] lives; and those that no backup of the database can
     /// name, since no blob of theirs was ever committed, always.
@@ -163,6 +167,19 @@ pub struct Hold {
     pub begun_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Timestamp,
+}
+
+/// What garbage collection would remove.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Garbage {
+    /// DELETING rows or candidates that were looked at: the larger count of the two.
+    pub examined: u64,
+    /// DELETING rows.
+    pub objects: u64,
+    /// Blobs that nothing else refers to: leaves and composites.
+    pub blobs: u64,
+    /// Bytes of the leaves among them.
+    pub bytes: u64,
 }
 
 /// Segments that nothing names any more and whose files are still there.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Answer;
 use crate::application::ports::metadata::{
-    Hold, Leases, Move, Retained, ScrubPass, SegmentRecord, Stuck, Swept, Upkeep, WriterId,
+    Garbage, Hold, Leases, Move, Retained, ScrubPass, SegmentRecord, Stuck, Swept, Upkeep, WriterId,
 };
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::object::ObjectId;
@@ -34,6 +34,10 @@ impl Upkeep for SqlMetadata {
 
     async fn candidates(&self, limit: u32) -> Answer<Vec<BlobId>> {
         Ok(garbage::candidates(&self.db, limit).await?)
+    }
+
+    async fn garbage(&self, limit: u32) -> Answer<Garbage> {
+        Ok(garbage::garbage(&self.db, limit).await?)
     }
 
     async fn sweep_these(&self, blobs: &[BlobId], now: Timestamp) -> Answer<Swept> {

@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use crate::application::ports::metadata::{Move, Swept};
+use crate::application::ports::metadata::{Garbage, Move, Swept};
 use crate::domain::blob::{BlobId, Location, SegmentId};
 use crate::domain::object::ObjectId;
 use crate::domain::placement::tier_of;
@@ -113,6 +113,41 @@ pub(crate) async fn candidates(db: &Database, limit: u32) -> Result<Vec<BlobId>,
         .bind(i64::from(limit))
         .map(|row| row.first().map(BlobId))
         .await
+}
+
+/// What [`purge`] and [`sweep`] would remove: a leaf goes with the composites that are alone in naming it.
+pub(crate) async fn garbage(db: &Database, limit: u32) -> Result<Garbage, Fault> {
+    let row = db
+        .read(sql!(
+            "WITH dying AS (SELECT id, blob_id FROM objects WHERE state = ",
+            deleting,
+            " ORDER BY id LIMIT $1), \
+             waiting AS (SELECT blob_id FROM gc_candidates ORDER BY blob_id LIMIT $1), \
+             suspects AS (SELECT blob_id FROM dying WHERE blob_id IS NOT NULL UNION SELECT blob_id FROM waiting), \
+             unnamed AS (SELECT b.id FROM blobs b \
+             WHERE b.id IN (SELECT blob_id FROM suspects UNION SELECT e.child_id FROM suspects s \
+             CROSS JOIN extents e WHERE e.parent_id = s.blob_id) \
+             AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.blob_id = b.id AND o.state <> ",
+            deleting,
+            ") AND NOT EXISTS (SELECT 1 FROM upload_parts p WHERE p.blob_id = b.id) \
+             AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.draft_id = b.id)), \
+             gone AS (SELECT b.id, b.size, b.segment_id FROM blobs b JOIN unnamed n ON n.id = b.id \
+             WHERE NOT EXISTS (SELECT 1 FROM extents e WHERE e.child_id = b.id \
+             AND NOT EXISTS (SELECT 1 FROM unnamed p WHERE p.id = e.parent_id))) \
+             SELECT (SELECT COUNT(*) FROM dying) AS objects, (SELECT COUNT(*) FROM waiting) AS waiting, \
+             COUNT(*) AS blobs, \
+             CAST(COALESCE(SUM(CASE WHEN segment_id IS NOT NULL THEN size ELSE 0 END), 0) AS BIGINT) AS bytes FROM gone"
+        ))
+        .bind(i64::from(limit))
+        .one()
+        .await?;
+    let objects = rows::count(&row, "objects")?;
+    Ok(Garbage {
+        examined: objects.max(rows::count(&row, "waiting")?),
+        objects,
+        blobs: rows::count(&row, "blobs")?,
+        bytes: rows::count(&row, "bytes")?,
+    })
 }
 
 /// As [`sweep`], of these candidates.
