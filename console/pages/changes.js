@@ -52,18 +52,18 @@ export async function copy_or_move(object, move) {
   const to_key = h("input", { name: "key", value: key, required: true, autocomplete: "off", spellcheck: "false" });
   const to_namespace = h("input", { name: "namespace", value: namespace, required: true, autocomplete: "off", spellcheck: "false" });
   const replace = tick("Replace what is there");
-  const json = () => ({ source: { id: object.id }, destination: { namespace: to_namespace.value, tenant, key: to_key.value } });
+  // Only what is shown is moved: a version that came meanwhile stays.
+  const source = move ? { namespace, tenant, key, if_match: object.etag } : { id: object.id };
+  const json = () => ({ source, destination: { namespace: to_namespace.value, tenant, key: to_key.value } });
+  const where = `/v1/objects/${move ? "move" : "copy"}`;
   const made = await ask(move ? "Move" : "Copy", {
     action: move ? "Move" : "Copy",
     body: [h("p", {}, "No bytes are copied: both share them."), field("Namespace", to_namespace), field("Key", to_key), replace.element],
-    submit: async () => {
+    submit: () => {
       if (to_key.value === key && to_namespace.value === namespace) throw new Error("this is the object itself");
-      const copy = await call("POST", "/v1/objects/copy", { json: json(), tenant, headers: replace.box.checked ? {} : { "If-None-Match": "*" } });
-      // Only what was copied goes: a version that came meanwhile stays.
-      if (move) await call("DELETE", `/v1/objects/by-key/${[namespace, tenant, key].map(encodeURIComponent).join("/")}`, { headers: { "If-Match": object.etag } });
-      return copy;
+      return call("POST", where, { json: json(), tenant, headers: replace.box.checked ? {} : { "If-None-Match": "*" } });
     },
-    lines: () => [["API", curl("POST", "/v1/objects/copy", { json: json() })],
+    lines: () => [["API", curl("POST", where, { json: json() })],
       ["S3", aws("s3", move ? "mv" : "cp", `s3://${namespace}/${key}`, `s3://${to_namespace.value}/${to_key.value}`)]],
   });
   if (!made) return;

@@ -6,26 +6,31 @@ import { bytes, plural } from "../lib/format.js";
 import { aws, curl } from "../lib/shell.js";
 import { ask, say, tick } from "../lib/ui.js";
 
-const AT_ONCE = 8;
-const COUNTED_MAX = 100_000;
+/** Entries of one call, as the API bounds them. */
+const AT_ONCE = 1000;
 
-/** Deletes each by `work`, a few at a time; says how far it is. Throws the first refusal, after all that began ended. */
-async function each(items, work, progress) {
+/** Deletes these keys and ids, a thousand in a call; says how far it is. Throws the first refusal, after all were tried. */
+async function remove_all(objects, progress) {
+  const keys = new Map();
+  const ids = [];
+  for (const object of objects) {
+    if (object.key === null) ids.push(object.id);
+    else keys.set(object.key, object);
+  }
+  const { namespace, tenant_id: tenant } = objects[0];
   let done = 0;
-  let refused = null;
-  const waiting = [...items];
-  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-    for (let item = waiting.shift(); item !== undefined && !refused; item = waiting.shift()) {
-      try {
-        await work(item);
-        done += 1;
-        progress(done);
-      } catch (error) {
-        if (error.status !== 404) refused = error;
-      }
+  const refused = [];
+  const send = async (json, entries, what) => {
+    for (let at = 0; at < entries.length; at += AT_ONCE) {
+      const answer = await call("POST", "/v1/objects/delete", { json: { ...json, [what]: entries.slice(at, at + AT_ONCE) }, tenant });
+      done += answer.deleted + answer.not_found;
+      refused.push(...answer.results.filter((result) => result.outcome === "refused"));
+      progress(done);
     }
-  }));
-  if (refused) throw new Error(`${plural(done, "object")} deleted, then: ${refused.message}`);
+  };
+  await send({ namespace, tenant }, [...keys.keys()], "keys");
+  await send({}, ids, "ids");
+  if (refused.length) throw new Error(`${plural(done, "object")} deleted; ${plural(refused.length, "object")} refused: ${refused[0].detail}`);
   return done;
 }
 
@@ -55,58 +60,66 @@ export async function remove_keys(objects, { namespace }, again) {
   const done = await ask("Delete", {
     action: `Delete ${plural(objects.length, "object")}`, danger: true,
     body: [preview(objects), progress],
-    submit: () => each(objects, (object) => remove(object), (count) => put(progress, `${plural(count, "object")} deleted`)),
-    lines: () => [["API", objects.slice(0, 3).map((object) => curl("DELETE", object.key === null ? by_id(object) : by_key(object))).join("\n")],
+    submit: () => remove_all(objects, (count) => put(progress, `${plural(count, "object")} deleted`)),
+    lines: () => [["API", objects[0].key === null ? curl("POST", "/v1/objects/delete", { json: { ids: objects.map((object) => object.id) } })
+      : curl("POST", "/v1/objects/delete", { json: { namespace, tenant: objects[0].tenant_id, keys: objects.map((object) => object.key).filter((key) => key !== null) } })],
       objects[0].key !== null && ["S3", aws("s3", "rm", `s3://${namespace}/${objects[0].key}`)]],
   });
   if (done) say(`${plural(done, "object")} deleted.`);
   again();
 }
 
-async function* below({ namespace, tenant, prefix }, versions) {
+/** Every call for a prefix, until nothing is left: `each` gets the answer of each. */
+async function below({ namespace, tenant, prefix }, more, each) {
   let cursor = null;
   do {
-    const page = await get(`/v1/objects${query({ namespace, tenant, prefix, versions: versions || null, limit: 1000, cursor })}`);
-    yield page.objects;
-    cursor = page.next_cursor;
+    const answer = await call("POST", "/v1/objects/delete", { json: { namespace, tenant, prefix, ...more, ...(cursor ? { cursor } : {}) }, tenant });
+    if (!each(answer)) return;
+    cursor = answer.next;
   } while (cursor);
 }
 
 /** Deletes every key below a prefix, after counting them. */
 export async function remove_prefix(address, again) {
-  const { namespace, prefix } = address;
+  const { namespace, tenant, prefix } = address;
   const counted = h("p", { role: "status" }, "Counting…");
   const sample = h("ul", { class: "plain" });
   const sure = tick("I have read how many", { required: true });
   let stop = false;
   const count = async () => {
-    let objects = 0;
-    let sum = 0;
-    for await (const page of below(address)) {
-      if (stop) return;
-      if (!objects) put(sample, page.slice(0, 5).map((object) => h("li", {}, foreign(object.key))));
-      objects += page.length;
-      sum += whole(page);
-      put(counted, h("b", {}, `${plural(objects, "object")} with ${bytes(sum)}`), " below ", foreign(prefix), objects >= COUNTED_MAX ? " and more." : " so far…");
-      if (objects >= COUNTED_MAX) return;
-    }
-    put(counted, h("b", {}, `${plural(objects, "object")} with ${bytes(sum)}`), " below ", foreign(prefix), " will be deleted.");
+    const first = await get(`/v1/objects${query({ namespace, tenant, prefix, limit: 5 })}`);
+    put(sample, first.objects.map((object) => h("li", {}, foreign(object.key))));
+    let [objects, sum, refused] = [0, 0, 0];
+    await below(address, { dry_run: true }, (answer) => {
+      objects += answer.deleted;
+      sum += answer.bytes;
+      refused += answer.refused;
+      put(counted, h("b", {}, `${plural(objects, "object")} with ${bytes(sum)}`), " below ", foreign(prefix),
+        answer.next ? " so far…" : " will be deleted.", refused > 0 && ` ${plural(refused, "object")} will be refused: object lock holds them, or a policy.`);
+      return !stop;
+    });
   };
   const counting = count();
+  counting.catch((error) => put(counted, error.message));
+  const json = { namespace, tenant, prefix };
   const done = await ask("Delete all below a prefix", {
     action: "Delete them all", danger: true,
     body: [counted, sample, h("p", { class: "muted" }, "Where the space keeps versions, they stay and can be restored."), sure.element],
     submit: async () => {
       stop = true;
-      await counting;
-      let before = 0;
-      for await (const page of below(address)) {
-        before += await each(page, (object) => remove(object), (now) => put(counted, `${plural(before + now, "object")} deleted`));
-      }
-      return before || true;
+      await counting.catch(() => {});
+      let [gone, refused] = [0, []];
+      await below(address, {}, (answer) => {
+        gone += answer.deleted;
+        refused = refused.concat(answer.results);
+        put(counted, `${plural(gone, "object")} deleted`);
+        return true;
+      });
+      if (refused.length) throw new Error(`${plural(gone, "object")} deleted; ${plural(refused.length, "object")} refused: ${refused[0].detail}`);
+      return gone || true;
     },
-    lines: () => [["S3", aws("s3", "rm", "--recursive", `s3://${namespace}/${prefix}`)],
-      ["API, each key", curl("DELETE", `/v1/objects/by-key/${[namespace, address.tenant].join("/")}/KEY`)]],
+    lines: () => [["API: look", curl("POST", "/v1/objects/delete", { json: { ...json, dry_run: true } })], ["API", curl("POST", "/v1/objects/delete", { json })],
+      ["S3", aws("s3", "rm", "--recursive", `s3://${namespace}/${prefix}`)]],
   });
   stop = true;
   if (done) say(done === true ? "Nothing was there any more." : `${plural(done, "object")} deleted.`);
