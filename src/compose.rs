@@ -1,6 +1,5 @@
 //! The composition root: the only place that chooses what stands behind a port.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use juststorage_core::application::commit::{Committer, CommitterTasks};
@@ -25,7 +24,7 @@ use juststorage_core::infrastructure::volume::DirectoryVolume;
 use uuid::Uuid;
 
 use crate::config::names;
-use crate::config::{StorageConfig, TierUrl};
+use crate::config::{ConfigError, StorageConfig, TierUrl};
 use crate::data_dir::DataDir;
 use crate::exit_error::ExitError;
 use crate::writer;
@@ -71,7 +70,7 @@ impl Parts {
         storage: StorageConfig,
         purpose: Purpose,
     ) -> Result<Self, ExitError> {
-        let tiers = tiers(&storage);
+        let tiers = tiers(&storage)?;
         let (metadata, _) = open_metadata(&storage, purpose, &tiers).await?;
         let reserve = reserve(&metadata, &storage);
         let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
@@ -121,7 +120,7 @@ pub async fn migrate(storage: &StorageConfig) -> Result<Migrated, ExitError> {
     if storage.database.is_embedded() {
         DataDir::make(&storage.data_dir)?;
     }
-    let (metadata, report) = open_metadata(storage, Purpose::Serve, &tiers(storage)).await?;
+    let (metadata, report) = open_metadata(storage, Purpose::Serve, &tiers(storage)?).await?;
     let named = metadata.store_record(StoreId(Uuid::new_v4()), SystemClock.now()).await;
     metadata.close().await;
     named?;
@@ -189,8 +188,10 @@ fn reserve(metadata: &SqlMetadata, storage: &StorageConfig) -> Reserve {
     let tiers = [(StorageClass::Hot, &storage.hot), (StorageClass::Cold, &storage.cold)];
     let mut parts: Vec<(Part, Arc<dyn Volume>)> = Vec::new();
     for (class, url) in tiers {
-        let TierUrl::Directory(path) = url;
-        parts.push((Part::Tier(class), Arc::new(DirectoryVolume(path.clone()))));
+        // What room an object store has is its own affair: it says when there is none.
+        if let TierUrl::Directory(path) = url {
+            parts.push((Part::Tier(class), Arc::new(DirectoryVolume(path.clone()))));
+        }
     }
     parts.extend(metadata.volume().map(|volume| (Part::Database, volume)));
     Reserve::new(parts, storage.reserve)
@@ -206,7 +207,7 @@ fn no_store(storage: &StorageConfig) -> ExitError {
 }
 
 fn lost_database(storage: &StorageConfig) -> ExitError {
-    let (hot, cold) = (storage.hot.path().display(), storage.cold.path().display());
+    let (hot, cold) = (&storage.hot, &storage.cold);
     ExitError::Unable(format!(
         "there is no database in {}, and the tiers in {hot} and {cold} hold a store: check DATABASE_URL; if the database \
          is lost, restore it from its backup, or run `juststorage validate --rebuild`",
@@ -215,7 +216,7 @@ fn lost_database(storage: &StorageConfig) -> ExitError {
 }
 
 fn nothing_to_rebuild(storage: &StorageConfig) -> ExitError {
-    let (hot, cold) = (storage.hot.path().display(), storage.cold.path().display());
+    let (hot, cold) = (&storage.hot, &storage.cold);
     ExitError::Unable(format!(
         "there is nothing to rebuild a store of: neither {hot} nor {cold} holds a segment. Check JUSTSTORAGE_DATA_DIR, \
          JUSTSTORAGE_HOT_URL and JUSTSTORAGE_COLD_URL, and that their volumes are mounted"
@@ -228,11 +229,11 @@ fn describe(storage: &StorageConfig, error: IdentityError) -> ExitError {
         IdentityError::Mismatch { store, class, why } => (store, class, why),
         IdentityError::Metadata(error) => return error.into(),
         IdentityError::Tier { class, error } => {
-            let (name, root) = (class.as_str(), tier_path(storage, class).display());
+            let (name, root) = (class.as_str(), tier_url(storage, class));
             return ExitError::unable(format!("open the {name} tier in {root}"), error);
         }
     };
-    let (name, root) = (class.as_str(), tier_path(storage, class));
+    let (name, root) = (class.as_str(), tier_url(storage, class));
     let setting = match class {
         StorageClass::Hot => names::HOT_URL,
         StorageClass::Cold => names::COLD_URL,
@@ -252,35 +253,38 @@ fn describe(storage: &StorageConfig, error: IdentityError) -> ExitError {
         _ => "Check that the tier's volume is mounted",
     };
     let anyway = mark.map_or_else(String::new, |mark| {
-        let (file, text) = (root.join("juststorage-tier.json"), mark_text(&mark));
+        let (file, text) = (root.beside("juststorage-tier.json"), mark_text(&mark));
         let text = text.trim_end();
-        format!(
-            ". If this is the tier, restored from a backup without its mark, write into {}: {text}",
-            file.display()
-        )
+        format!(". If this is the tier, restored from a backup without its mark, write into {file}: {text}")
     });
     ExitError::Unable(format!(
         "the database {} (store {store}) and the {name} tier in {} do not belong together: {why}. Nothing was changed. Check \
          DATABASE_URL, JUSTSTORAGE_DATA_DIR and {setting}. {advice}{anyway}",
-        storage.database,
-        root.display()
+        storage.database, root
     ))
 }
 
-fn tier_path(storage: &StorageConfig, class: StorageClass) -> &Path {
+fn tier_url(storage: &StorageConfig, class: StorageClass) -> &TierUrl {
     match class {
-        StorageClass::Hot => storage.hot.path(),
-        StorageClass::Cold => storage.cold.path(),
+        StorageClass::Hot => &storage.hot,
+        StorageClass::Cold => &storage.cold,
     }
 }
 
 /// The tiers. Nothing is read from them before the store's identity is checked.
-fn tiers(storage: &StorageConfig) -> Tiers {
-    Tiers { hot: tier(&storage.hot, "hot"), cold: tier(&storage.cold, "cold") }
+fn tiers(storage: &StorageConfig) -> Result<Tiers, ExitError> {
+    let tier = |class| tier(storage, class);
+    Ok(Tiers { hot: tier(StorageClass::Hot)?, cold: tier(StorageClass::Cold)? })
 }
 
-fn tier(url: &TierUrl, name: &'static str) -> Arc<dyn SegmentStore> {
-    match url {
-        TierUrl::Directory(path) => Arc::new(LocalSegments::at(path.clone(), name)),
+fn tier(storage: &StorageConfig, class: StorageClass) -> Result<Arc<dyn SegmentStore>, ExitError> {
+    let name = class.as_str();
+    match tier_url(storage, class) {
+        TierUrl::Directory(path) => Ok(Arc::new(LocalSegments::at(path.clone(), name))),
+        TierUrl::ObjectStore(url) => {
+            let setting = if class == StorageClass::Hot { names::HOT_URL } else { names::COLD_URL };
+            let opened = url.open(name, storage.data_dir.join("spool"));
+            Ok(Arc::new(opened.map_err(|reason| ConfigError::new(setting, reason))?))
+        }
     }
 }

@@ -97,15 +97,15 @@ pub async fn refuse_apart(
     let apart = neighbours::apart(metadata, tiers, own, now).await?;
     let Some(Apart { class, start }) = apart.first() else { return Ok(()) };
     let (path, setting) = match class {
-        StorageClass::Hot => (storage.hot.path(), names::HOT_URL),
-        StorageClass::Cold => (storage.cold.path(), names::COLD_URL),
+        StorageClass::Hot => (&storage.hot, names::HOT_URL),
+        StorageClass::Cold => (&storage.cold, names::COLD_URL),
     };
     Err(ExitError::Unable(format!(
         "the {} tier in {} is a copy: the server that runs in {} on the machine {:?} writes to another directory. Neither \
          would read what the other one stores. Give this process that server's directory ({setting}), or stop that server \
          for good and wait for a minute",
         class.as_str(),
-        path.display(),
+        path,
         start.place.path,
         start.place.host
     )))

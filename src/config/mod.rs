@@ -16,6 +16,7 @@ pub mod names;
 pub mod secrets;
 pub mod settings;
 pub mod storage;
+pub mod tiers;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -29,7 +30,8 @@ pub use limits::LimitsConfig;
 pub use listen::{ListenConfig, TlsConfig};
 pub use logging::{LogConfig, LogFormat};
 pub use settings::Settings;
-pub use storage::{DatabaseUrl, StorageConfig, TierUrl};
+pub use storage::{DatabaseUrl, StorageConfig};
+pub use tiers::TierUrl;
 
 /// A refused setting: its name and the reason. Never repeats a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

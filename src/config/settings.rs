@@ -57,7 +57,8 @@ pub struct Settings {
     #[arg(long, global = true, env = names::HOT_URL, value_name = "URL", hide_short_help = true)]
     pub hot_url: Option<String>,
 
-    /// The cold tier [default: `file://DATA_DIR/cold`]
+    /// The cold tier: a directory, or a bucket such as `s3://BUCKET/PREFIX`, whose options are variables such as
+    /// JUSTSTORAGE_COLD_AWS_ENDPOINT [default: `file://DATA_DIR/cold`]
     #[arg(long, global = true, env = names::COLD_URL, value_name = "URL", hide_short_help = true)]
     pub cold_url: Option<String>,
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::infrastructure::metadata::Connections;
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{ConfigError, Settings, amount, duration, names};
+use super::{ConfigError, Settings, TierUrl, amount, duration, names, tiers};
 
 /// Characters that must be escaped in the path of a `sqlite://` URL.
 const PATH_ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
@@ -45,9 +45,12 @@ impl StorageConfig {
             Some(url) => DatabaseUrl::parse(url)?,
             None => DatabaseUrl::embedded(&data_dir.join("metadata.db"))?,
         };
-        let hot = TierUrl::parse(names::HOT_URL, settings.hot_url.as_deref(), &data_dir.join("hot"))?;
-        let cold = TierUrl::parse(names::COLD_URL, settings.cold_url.as_deref(), &data_dir.join("cold"))?;
-        if hot == cold {
+        let tier = |name, url: Option<&str>, default: &str| {
+            TierUrl::parse(name, url, &data_dir.join(default), tiers::environment)
+        };
+        let hot = tier(names::HOT_URL, settings.hot_url.as_deref(), "hot")?;
+        let cold = tier(names::COLD_URL, settings.cold_url.as_deref(), "cold")?;
+        if hot.is_same_place(&cold) {
             return Err(ConfigError::new(names::COLD_URL, "must differ from JUSTSTORAGE_HOT_URL"));
         }
         let dedup = match settings.dedup.as_deref() {
@@ -135,41 +138,5 @@ impl fmt::Display for DatabaseUrl {
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DatabaseUrl({self})")
-    }
-}
-
-/// Location of a tier.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TierUrl {
-    /// A directory of this machine, or of a file system that is mounted there.
-    Directory(PathBuf),
-}
-
-impl TierUrl {
-    /// The directory.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Directory(path) => path,
-        }
-    }
-
-    fn parse(setting: &'static str, url: Option<&str>, default: &Path) -> Result<Self, ConfigError> {
-        let Some(url) = url else { return Ok(Self::Directory(default.to_owned())) };
-        let Some(path) = url.strip_prefix("file://") else {
-            let reason = if url.contains("://") {
-                "this version keeps tiers in directories only (file:///path); object stores such as s3:// \
-                 come later, see docs/configuration.md"
-            } else {
-                "must be a URL such as file:///srv/juststorage/hot"
-            };
-            return Err(ConfigError::new(setting, reason));
-        };
-        let path = percent_decode_str(path)
-            .decode_utf8()
-            .map_err(|_| ConfigError::new(setting, "must be a path in UTF-8"))?;
-        if path.is_empty() || path.contains('\0') {
-            return Err(ConfigError::new(setting, "must name a directory, such as file:///srv/hot"));
-        }
-        Ok(Self::Directory(PathBuf::from(path.as_ref())))
     }
 }

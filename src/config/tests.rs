@@ -194,7 +194,7 @@ fn what_is_not_supported_is_refused_and_not_ignored() {
         ("JUSTSTORAGE_JWT_RIGHTS_PREFIX", |s| s.jwt_rights_prefix = Some("store:".into())),
         ("JUSTSTORAGE_MASTER_KEY_PREVIOUS", |s| s.master_key_previous = Some("ab".repeat(32))),
         ("JUSTSTORAGE_TLS_KEY", |s| s.tls_cert = Some("x".into())),
-        ("JUSTSTORAGE_HOT_URL", |s| s.hot_url = Some("s3://bucket/prefix".into())),
+        ("JUSTSTORAGE_HOT_URL", |s| s.hot_url = Some("ftp://bucket/prefix".into())),
         ("JUSTSTORAGE_COLD_URL", |s| s.cold_url = Some("file://./data/hot".into())),
         ("DATABASE_URL", |s| s.database_url = Some("mysql://x".into())),
         ("JUSTSTORAGE_DEDUP", |s| s.dedup = Some("world".into())),

@@ -160,6 +160,10 @@ impl Store {
             Ok(()) | Err(SegmentError::Full(_)) => {}
             Err(error) => return Err(reason(error)),
         }
+        if self.tiers.of(tier).verifies_itself() {
+            // No part of an object store is unmounted, and looking for its objects costs requests.
+            return Ok(());
+        }
         match absence::check(self.metadata.as_ref(), &self.tiers, tier, None).await {
             Err(error @ Error::TierAbsent { .. }) => Err(error.to_string()),
             // Whether the database answers is asked beside this.

@@ -156,12 +156,19 @@ fn failed(action: &'static str) -> SegmentError {
 pub struct FaultySegments {
     inner: Arc<dyn SegmentStore>,
     faults: Arc<Faults>,
+    verifying: bool,
 }
 
 impl FaultySegments {
     /// Wraps `inner`; nothing fails until [`Self::faults`] says so.
     pub fn new(inner: Arc<dyn SegmentStore>) -> Self {
-        Self { inner, faults: Arc::default() }
+        Self { inner, faults: Arc::default(), verifying: false }
+    }
+
+    /// Says of itself that it reads its bytes from time to time, as an object store does.
+    #[must_use]
+    pub fn verifying(self) -> Self {
+        Self { verifying: true, ..self }
     }
 
     fn meet_bad(&self, segment: SegmentId) -> Result<(), SegmentError> {
@@ -213,6 +220,10 @@ impl SegmentStore for FaultySegments {
             std::future::ready(chunk)
         });
         Ok(chunks.boxed())
+    }
+
+    fn verifies_itself(&self) -> bool {
+        self.verifying
     }
 
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use crate::application::ports::segments::{
@@ -315,9 +315,14 @@ pub async fn an_empty_pack_is_recovered(store: &dyn SegmentStore) {
         let pack = store.create_pack(id).await.unwrap();
         let committed = if committed_is_known { pack.size() } else { 0 };
         drop(pack);
-        let size = store.recover(id, committed).await.unwrap();
-        assert_eq!(store.recover(id, committed).await.unwrap(), size);
-        assert_eq!(store.inspect(id).await.unwrap(), []);
+        match store.recover(id, committed).await {
+            Ok(size) => {
+                assert_eq!(store.recover(id, committed).await.unwrap(), size);
+                assert_eq!(store.inspect(id).await.unwrap(), []);
+            }
+            // A tier may write nothing before the first batch.
+            refused => assert!(matches!(refused, Err(SegmentError::Missing(_))), "{refused:?}"),
+        }
         delete(store, id).await;
     }
 }
@@ -341,7 +346,10 @@ pub async fn recovery_of_too_little_is_refused(store: &dyn SegmentStore) {
 pub async fn a_dropped_single_leaves_nothing(store: &dyn SegmentStore) {
     let id = SegmentId::fresh();
     let mut writer = store.create_single(id, DOMAIN, None).await.unwrap();
-    writer.write(noise(1, 2 * MIB)).await.unwrap();
+    // More than a tier may keep to itself before it sends something.
+    for n in 0..12 {
+        writer.write(noise(n, 2 * MIB)).await.unwrap();
+    }
     assert!(names(store).await.contains(&id), "a staged segment is listed");
     assert!(matches!(read(store, whole(id, 4096, MIB as u64)).await, Err(SegmentError::Missing(_))));
     drop(writer);
@@ -373,7 +381,10 @@ pub async fn names_are_not_reused(store: &dyn SegmentStore) {
     let mut pack = store.create_pack(id).await.unwrap();
     let payload = noise(9, 10);
     let offset = pack.append(vec![record(payload.clone())]).await.unwrap()[0];
-    assert!(store.create_pack(id).await.is_err());
+    // Where a batch creates the object, that is refused.
+    if let Ok(mut again) = store.create_pack(id).await {
+        assert!(again.append(vec![record(noise(10, 10))]).await.is_err());
+    }
     assert_eq!(read(store, whole(id, offset, 10)).await.unwrap(), payload);
     drop(pack);
     delete(store, id).await;
@@ -434,25 +445,28 @@ pub async fn impossible_requests_are_refused(store: &dyn SegmentStore) {
     delete(store, id).await;
 }
 
-/// The listing names staged and sealed segments, more than any page of it may hold.
+/// The listing names every segment, more than any page of it may hold, and all are removed together.
 pub async fn every_segment_is_listed(store: &dyn SegmentStore) {
-    let mut all = HashSet::new();
-    let mut writers = Vec::new();
-    for n in 0..700 {
-        let id = SegmentId::fresh();
-        all.insert(id);
-        if n % 7 == 0 {
-            drop(store.create_pack(id).await.unwrap());
-        } else {
-            writers.push(store.create_single(id, DOMAIN, None).await.unwrap());
+    let writes = futures::stream::iter(0..1100).map(async |n| {
+        if n % 7 != 0 {
+            return write_single(store, &noise(n, 10), 10).await.0;
         }
+        let id = SegmentId::fresh();
+        store.create_pack(id).await.unwrap().append(vec![record(noise(n, 10))]).await.unwrap();
+        id
+    });
+    let mut all: Vec<_> = writes.buffer_unordered(16).collect().await;
+    let listed = names(store).await;
+    assert!(all.iter().all(|id| listed.contains(id)));
+    // One that is gone already is as good as removed.
+    all.push(SegmentId::fresh());
+    let removed = store.delete_all(&all).await;
+    assert_eq!(removed.len(), all.len());
+    for removed in removed {
+        removed.unwrap();
     }
-    assert!(names(store).await.is_superset(&all));
-    drop(writers);
-    for id in &all {
-        store.delete(*id).await.unwrap();
-    }
-    assert!(names(store).await.is_disjoint(&all));
+    let listed = names(store).await;
+    assert!(!all.iter().any(|id| listed.contains(id)));
 }
 
 /// Writers and readers of many segments at once each see their own bytes.

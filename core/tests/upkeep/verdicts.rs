@@ -177,3 +177,35 @@ async fn many_absent_files_stop_the_scrubber() {
     assert_eq!(not_ready().await, 0);
     running.close().await;
 }
+
+/// An object store reads its bytes itself: the scrubber in the background leaves it alone, but for what is in quarantine;
+/// `juststorage scrub` reads everything.
+#[tokio::test]
+async fn a_tier_that_verifies_itself_is_spared() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    for seed in 0..6 {
+        running.put(&format!("k{seed}"), noise(seed, LARGE)).await.unwrap();
+    }
+    let faulty = FaultySegments::new(running.tiers.hot.clone()).verifying();
+    let faults = faulty.faults();
+    let tiers = Tiers { hot: Arc::new(faulty), cold: running.tiers.cold.clone() };
+    let make = || Scrubber::new(running.metadata.clone(), tiers.clone(), running.clock.clone(), DAY);
+    let (trusting, asked) = (make().trusting(), make());
+    let bad = segment_of(&segment_files(folder.path())[0]);
+    faults.spoil(bad);
+    let pass = async |scrubber: &Scrubber| {
+        let mut pass = scrubber.begin().await.unwrap();
+        while pass.finished_at.is_none() {
+            pass = scrubber.advance(pass).await.unwrap().pass;
+        }
+        (pass.blobs, pass.bytes, pass.damaged)
+    };
+    assert_eq!(pass(&trusting).await, (0, 0, 0), "nothing was read");
+    assert_eq!(pass(&asked).await, (6, 6 * LARGE as u64, 1));
+    assert_eq!(pass(&trusting).await, (1, LARGE as u64, 1), "only what is in quarantine");
+    faults.heal();
+    assert_eq!(pass(&trusting).await, (1, LARGE as u64, 0));
+    assert_eq!(running.metadata.quarantined(None, 10).await.unwrap(), [], "released");
+    running.close().await;
+}

@@ -132,7 +132,8 @@ impl Packer {
     async fn seal_full(&mut self) -> Vec<Pending> {
         let mut sealed = std::mem::take(&mut self.failed);
         for class in StorageClass::ALL {
-            let full = self.open_pack(class).take_if(|pack| pack.size() >= PACK_BYTES_MAX);
+            let full =
+                self.open_pack(class).take_if(|pack| !pack.takes_more() || pack.size() >= PACK_BYTES_MAX);
             if let Some(pack) = full {
                 sealed.push(seal(pack).await);
             }

@@ -170,8 +170,13 @@ pub trait PackWriter: Send {
     /// The pack's name.
     fn id(&self) -> SegmentId;
 
-    /// Bytes in the file so far, all of them durable.
+    /// Where the records end, all of them durable.
     fn size(&self) -> u64;
+
+    /// Whether another batch costs no more than itself. Where it does not, the pack is sealed after its first one.
+    fn takes_more(&self) -> bool {
+        true
+    }
 
     /// Appends `records` in order and makes them durable with one sync. Returns each payload's offset.
     ///
@@ -201,7 +206,7 @@ pub trait SingleWriter: Send {
 /// A tier. Every implementation passes `testing::segments`.
 #[async_trait]
 pub trait SegmentStore: Send + Sync + 'static {
-    /// Begins a pack. Its file exists, durably, before this returns.
+    /// Begins a pack. Its file exists, durably, once a batch was appended; it may exist before.
     async fn create_pack(&self, id: SegmentId) -> Result<Box<dyn PackWriter>, SegmentError>;
 
     /// Begins a segment of one large blob. `expected` bytes are likely to come, if known.
@@ -225,6 +230,25 @@ pub trait SegmentStore: Send + Sync + 'static {
     /// gone already.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError>;
 
+    /// Removes segments as [`Self::delete`] does, in as few requests as the tier can: one answer for each, in order.
+    async fn delete_all(&self, ids: &[SegmentId]) -> Vec<Result<(), SegmentError>> {
+        let mut answers = Vec::with_capacity(ids.len());
+        for id in ids {
+            // What is about the tier holds for the rest of them.
+            let away = match answers.last() {
+                Some(Err(error @ (SegmentError::Unavailable { .. } | SegmentError::Full(_)))) => {
+                    Some(SegmentError::clone(error))
+                }
+                _ => None,
+            };
+            answers.push(match away {
+                Some(error) => Err(error),
+                None => self.delete(*id).await,
+            });
+        }
+        answers
+    }
+
     /// Mends a segment whose writer died: seals it, with every whole record in it, those beyond `committed` bytes
     /// too, the length that the metadata store knows of. Only what lies behind the last whole record is cut off.
     /// Fails with [`SegmentError::Corrupt`], and changes nothing, if the file is shorter or what lies before
@@ -239,7 +263,8 @@ pub trait SegmentStore: Send + Sync + 'static {
     /// The blobs that a sealed segment holds, read from its index, or from its records if it has none.
     async fn inspect(&self, id: SegmentId) -> Result<Vec<FoundRecord>, SegmentError>;
 
-    /// The names of all segments, staged and sealed, in no order, as they were when asked.
+    /// The names of all segments, sealed and begun, as far as something of them is on the tier, in no order, as they were
+    /// when asked.
     async fn list(&self) -> Result<BoxStream<'static, Result<SegmentId, SegmentError>>, SegmentError>;
 
     /// Looks for the files of segments: one answer for each, in order.
@@ -275,4 +300,10 @@ pub trait SegmentStore: Send + Sync + 'static {
 
     /// Whether the tier is itself ([`Self::identify`]) and can be written to just now.
     async fn check(&self) -> Result<(), SegmentError>;
+
+    /// Whether what the tier lies on reads its bytes by itself from time to time, and mends them: what is read here only
+    /// to be checked costs requests and finds nothing.
+    fn verifies_itself(&self) -> bool {
+        false
+    }
 }

@@ -19,6 +19,7 @@ use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, Swept, Upkeep};
 use crate::application::tiers::Tiers;
+use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 
 /// Rows of one step: short enough that a foreground commit waiting behind it is not felt.
@@ -93,18 +94,24 @@ impl<M: Upkeep + ?Sized> GarbageCollector<M> {
             let seen: HashSet<_> = condemned.iter().map(name).collect();
             shelf.keep_only("segment", &seen);
         }
+        let due: Vec<_> = condemned
+            .into_iter()
+            .filter(|segment| !shelf.holds(&name(segment)))
+            .take(ROWS as usize)
+            .collect();
         let mut gone = Vec::new();
-        for segment in condemned {
-            if gone.len() >= ROWS as usize {
-                break;
-            }
-            if shelf.holds(&name(&segment)) || shelf.is_away(segment.tier) {
+        for tier in StorageClass::ALL {
+            let there: Vec<_> = due.iter().filter(|segment| segment.tier == tier).collect();
+            if there.is_empty() || shelf.is_away(tier) {
                 continue;
             }
-            let deleted = self.tiers.of(segment.tier).delete(segment.id).await;
-            let deleted = deleted.map_err(|error| Trouble::of_tier(segment.tier, error));
-            if shelf.settle(name(&segment), deleted).await?.is_some() {
-                gone.push(segment.id);
+            let ids: Vec<_> = there.iter().map(|segment| segment.id).collect();
+            let deleted = self.tiers.of(tier).delete_all(&ids).await;
+            for (segment, deleted) in there.into_iter().zip(deleted) {
+                let deleted = deleted.map_err(|error| Trouble::of_tier(tier, error));
+                if shelf.settle(name(segment), deleted).await?.is_some() {
+                    gone.push(segment.id);
+                }
             }
         }
         if !gone.is_empty() {

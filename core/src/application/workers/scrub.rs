@@ -53,6 +53,8 @@ pub struct Scrubber<M: ?Sized = dyn MetadataStore> {
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     every: Duration,
+    /// Whether tiers that read their bytes by themselves are left to it.
+    trusting: bool,
     /// A leaf too large for one step, as far as it was read.
     unfinished: Mutex<Option<LeafCheck>>,
     /// While a tier is away: which pass, and the last leaf that was read ahead of it.
@@ -71,7 +73,19 @@ pub struct Advanced {
 impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
     /// Over the store's parts. A pass begins `every` so long after the last one began; zero: never by itself.
     pub fn new(metadata: Arc<M>, tiers: Tiers, clock: Arc<dyn Clock>, every: Duration) -> Self {
-        Self { metadata, tiers, clock, every, unfinished: Mutex::new(None), ahead: Mutex::new(None) }
+        let (unfinished, ahead) = (Mutex::new(None), Mutex::new(None));
+        Self { metadata, tiers, clock, every, trusting: false, unfinished, ahead }
+    }
+
+    /// Passes over what lies on a tier that reads its bytes by itself, such as an object store: each read there costs a
+    /// request. What is in quarantine is read all the same.
+    #[must_use]
+    pub fn trusting(self) -> Self {
+        Self { trusting: true, ..self }
+    }
+
+    fn is_spared(&self, leaf: &LeafRecord) -> bool {
+        self.trusting && !leaf.quarantined && self.tiers.of(leaf.location.tier).verifies_itself()
     }
 
     /// The pass under way, or a new one.
@@ -99,6 +113,10 @@ impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
                 break;
             }
             let bytes = leaf.location.length;
+            if self.is_spared(&leaf) {
+                to.after = Some(leaf.id);
+                continue;
+            }
             if !shelf.holds(&name(&leaf)) {
                 let verdict = self.check(&mut unfinished, &leaf, left).await;
                 match shelf.settle(name(&leaf), verdict).await? {
@@ -159,7 +177,8 @@ impl<M: Catalogue + Upkeep + ?Sized> Scrubber<M> {
             if left == 0 {
                 break;
             }
-            if !shelf.is_away(leaf.location.tier) && !shelf.holds(&name(&leaf)) {
+            let skipped = self.is_spared(&leaf) || shelf.is_away(leaf.location.tier);
+            if !skipped && !shelf.holds(&name(&leaf)) {
                 let verdict = self.check(unfinished, &leaf, left).await;
                 match shelf.settle(name(&leaf), verdict).await? {
                     Some(LeafVerdict::Unfinished) => {

@@ -30,7 +30,11 @@ impl Handle {
     /// Opens `id` and checks that the file says it is that segment. Blocks.
     pub(super) fn open(directory: &Directory, id: SegmentId, writable: bool) -> Result<Self, SegmentError> {
         watch::point();
-        let file = directory.open_settled(id, writable)?;
+        Self::of(id, directory.open_settled(id, writable)?)
+    }
+
+    /// As [`Self::open`], of a file that is open. Blocks.
+    pub(super) fn of(id: SegmentId, file: File) -> Result<Self, SegmentError> {
         let mut frame = [0; FRAME_SIZE];
         let corrupt = |what| SegmentError::Corrupt { segment: id, offset: 0, what };
         read_exact_at(&file, &mut frame, 0, Wait::Yes).map_err(|error| match error.kind() {

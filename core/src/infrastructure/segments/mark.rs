@@ -67,13 +67,15 @@ pub(super) fn verify(root: &Path, expected: &TierMark) -> Result<(), SegmentErro
     })
 }
 
-fn parse(bytes: &[u8]) -> Option<TierMark> {
+/// From what stands in the file of a mark.
+pub(super) fn parse(bytes: &[u8]) -> Option<TierMark> {
     let Written { store, tier, class } = serde_json::from_slice(bytes).ok()?;
     let class = StorageClass::parse(&class).ok()?;
     Some(TierMark { store: StoreId(store), tier: TierId(tier), class })
 }
 
-fn unreadable(error: io::Error) -> SegmentError {
+/// A mark that is there and says nothing.
+pub(super) fn unreadable(error: io::Error) -> SegmentError {
     SegmentError::Unavailable {
         action: "read the mark of the tier's root (juststorage-tier.json)",
         source: Arc::new(error),

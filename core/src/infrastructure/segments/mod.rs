@@ -12,8 +12,10 @@ mod mark;
 mod notes;
 mod pack;
 mod reader;
+mod remote;
 mod single;
 mod walk;
 
 pub use local::LocalSegments;
 pub use mark::text as mark_text;
+pub use remote::{ObjectStoreUrl, RemoteSegments};

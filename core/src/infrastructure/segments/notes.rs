@@ -67,12 +67,12 @@ pub(super) fn read_server(directory: &Directory, writer: Uuid) -> Result<Option<
 }
 
 /// Always of one length, so that a note is written over the one before.
-fn encode(commits: u64) -> String {
+pub(super) fn encode(commits: u64) -> String {
     let number = format!("{commits:020}");
     format!("{number} {:08x}\n", crc32c(number.as_bytes()))
 }
 
-fn decode(line: &str) -> Option<u64> {
+pub(super) fn decode(line: &str) -> Option<u64> {
     let (number, sum) = line.trim_end().split_once(' ')?;
     let whole = u32::from_str_radix(sum, 16).is_ok_and(|sum| sum == crc32c(number.as_bytes()));
     if whole { number.parse().ok() } else { None }

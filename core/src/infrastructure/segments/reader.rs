@@ -33,13 +33,13 @@ const SEQUENTIAL: u64 = 2 * 1024 * 1024;
 /// A request whose numbers were checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stretch {
-    segment: SegmentId,
-    offset: u64,
-    length: u64,
-    hash: Option<Hash>,
-    start: u64,
-    end: u64,
-    footer_offset: u64,
+    pub(super) segment: SegmentId,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) hash: Option<Hash>,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) footer_offset: u64,
 }
 
 impl Stretch {

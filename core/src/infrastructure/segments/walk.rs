@@ -31,6 +31,11 @@ struct Look<'a> {
 /// A tail that is no record is taken for the torn end of a pack that was not sealed. If there is a record
 /// behind it, it is damage instead, and told.
 pub(super) fn inspect(_: &Directory, handle: &Handle) -> Result<Vec<FoundRecord>, SegmentError> {
+    list(handle)
+}
+
+/// As [`inspect`].
+pub(super) fn list(handle: &Handle) -> Result<Vec<FoundRecord>, SegmentError> {
     let look = Look::new(handle)?;
     if let Some((_, records)) = look.index()? {
         return Ok(records);
@@ -78,7 +83,8 @@ pub(super) fn recover(
     Ok(mended(size, committed, &records))
 }
 
-fn mended(size: u64, committed: u64, records: &[FoundRecord]) -> Mended {
+/// What was found of a segment of `size` bytes.
+pub(super) fn mended(size: u64, committed: u64, records: &[FoundRecord]) -> Mended {
     let unknown = records.iter().filter(|record| record.offset >= committed);
     Mended {
         size,
@@ -113,6 +119,34 @@ pub(super) fn salvage(directory: &Directory, handle: &Handle) -> Result<Salvaged
     Ok(Salvaged { records, size, holes })
 }
 
+/// As [`salvage`], of a segment that cannot be changed.
+pub(super) fn survey(handle: &Handle) -> Result<Salvaged, SegmentError> {
+    let look = Look::new(handle)?;
+    let from = look.first_record();
+    let records = look.whole_records(from)?;
+    if records.is_empty()
+        && let Some(begun) = look.next_record(from)?
+    {
+        return Err(look.corrupt(begun, Damage("no record of the segment is whole")));
+    }
+    let holes = look.holes(&records);
+    Ok(Salvaged { records, size: look.size, holes })
+}
+
+/// Where no record of `records` is, before the last of them, in a segment whose first one should begin at `first`.
+pub(super) fn holes(version: Version, first: u64, records: &[FoundRecord]) -> Vec<(u64, u64)> {
+    let mut holes = Vec::new();
+    let mut end = first;
+    for record in records {
+        let begin = record.offset.saturating_sub(FRAME);
+        if begin > end {
+            holes.push((end, begin - end));
+        }
+        end = version.record_end(record.offset, record.length).unwrap_or(begin);
+    }
+    holes
+}
+
 impl<'a> Look<'a> {
     fn new(handle: &'a Handle) -> Result<Self, SegmentError> {
         let size = handle.file.metadata();
@@ -134,18 +168,8 @@ impl<'a> Look<'a> {
         self.version().record_end(record.offset, record.length)
     }
 
-    /// Where no record of `records` is, before the last of them.
     fn holes(&self, records: &[FoundRecord]) -> Vec<(u64, u64)> {
-        let mut holes = Vec::new();
-        let mut end = self.first_record();
-        for record in records {
-            let begin = record.offset.saturating_sub(FRAME);
-            if begin > end {
-                holes.push((end, begin - end));
-            }
-            end = self.record_end(record).unwrap_or(begin);
-        }
-        holes
+        holes(self.version(), self.first_record(), records)
     }
 
     /// The trailer and the index, if both are whole.

@@ -75,6 +75,18 @@ impl RecordFooter {
         }
     }
 
+    /// As [`Self::decode`], of whatever version the bytes are, which are as many as the longest footer if there are so many.
+    pub fn decode_any(
+        bytes: &[u8],
+        segment: SegmentId,
+        payload_offset: u64,
+        payload_length: u64,
+    ) -> Result<Self, Damage> {
+        let version = if bytes.starts_with(&MAGIC_ONE) { Version::One } else { Version::Two };
+        let frame = bytes.get(..version.footer_size()).ok_or(Damage("record footer"))?;
+        Self::decode(version, frame, segment, payload_offset, payload_length)
+    }
+
     /// From bytes of version 2 that lie at `offset` of `segment` and should end the record of the payload at
     /// `payload_offset`, whose length they say.
     pub fn decode_end(
