@@ -60,6 +60,7 @@ pub const CODES: &[&str] = &[
     "space_not_found",
     "worker_not_found",
     "item_not_found",
+    "backup_not_found",
     "segment_not_found",
     "path_not_found",
     "method_not_allowed",

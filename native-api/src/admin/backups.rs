@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -15,6 +14,7 @@ use super::request::{caller, caller_with_any, no_content, uuid};
 use super::usage::RetainedBody;
 use crate::app::App;
 use crate::extract::{Call, PathNames};
+use crate::json::Json;
 use crate::openapi::{Names, TakesJson};
 use crate::problem::Failure;
 use crate::render;

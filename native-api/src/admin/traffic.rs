@@ -1,6 +1,5 @@
 //! Requests of the last hour.
 
-use axum::Json;
 use axum::extract::State;
 use juststorage_core::application::admin::Minute;
 use serde::Serialize;
@@ -9,6 +8,7 @@ use utoipa::ToSchema;
 use super::request::caller;
 use crate::app::App;
 use crate::extract::Call;
+use crate::json::Json;
 use crate::problem::Failure;
 use crate::render;
 

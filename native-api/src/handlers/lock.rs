@@ -1,6 +1,5 @@
 //! What holds one version of an object: its retention, and a legal hold.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use juststorage_core::application::error::Error;
@@ -15,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{Call, IdPath, Named, moment, patched, preconditions};
+use crate::json::Json;
 use crate::openapi::{Names, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render;

@@ -1,6 +1,5 @@
 //! Tags of an object.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use http::StatusCode;
@@ -18,6 +17,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{Call, IdPath, Named, preconditions};
+use crate::json::Json;
 use crate::openapi::{Names, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 
