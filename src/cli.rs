@@ -356,8 +356,17 @@ pub enum LimitsCommand {
     List,
 }
 
-/// Limits of one tenant.
+/// Limits of one tenant. At least one has to be named: `--quota-bytes`, which is a setting of the server, would otherwise
+/// be taken and change nothing.
 #[derive(Args)]
+#[command(group(clap::ArgGroup::new("limits").required(true).multiple(true).args([
+    "requests_per_second",
+    "concurrent_requests",
+    "upload_bytes_per_second",
+    "download_bytes_per_second",
+    "bytes",
+    "objects",
+])))]
 pub struct LimitsSet {
     /// The tenant
     #[arg(value_parser = Tenant::new)]
@@ -377,7 +386,7 @@ pub struct LimitsSet {
     /// Stored bytes, in all versions (`--quota-bytes` is the default of all tenants)
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub bytes: Option<LimitSetting>,
-    /// Stored objects, versions included
+    /// Stored objects, versions included (`--quota-objects` is the default of all tenants)
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub objects: Option<LimitSetting>,
 }

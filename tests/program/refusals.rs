@@ -40,12 +40,14 @@ fn what_cannot_be_honoured_is_refused() {
     refused(&["--jwt-secret", "x"], 2, "JUSTSTORAGE_JWT_SECRET");
     refused(&["--jwt-audience", "x"], 2, "JUSTSTORAGE_JWT_AUDIENCE");
     refused(&["--tls-cert", "/nonexistent.pem"], 2, "JUSTSTORAGE_TLS_KEY");
-    refused(&["--cold-url", "s3://bucket/cold"], 2, "JUSTSTORAGE_COLD_URL");
+    refused(&["--cold-url", "ftp://bucket/cold"], 2, "JUSTSTORAGE_COLD_URL");
     refused(&["--database-url", "postgres://nobody@127.0.0.1:1/none"], 2, "JUSTSTORAGE_MASTER_KEY");
     refused(&["--config", "/nonexistent.toml"], 2, "JUSTSTORAGE_CONFIG");
     refused(&["--log", "=="], 2, "RUST_LOG");
     refused(&["defragment"], 2, "defragment");
     refused(&["bucket", "create", "NO!"], 2, "lower-case");
+    // The default of all tenants is no limit of this one.
+    refused(&["limits", "set", "acme", "--quota-objects", "7"], 2, "--objects");
 }
 
 #[test]

@@ -114,7 +114,7 @@ async fn quotas_and_ends_have_gauges() {
             .unwrap();
         assert!(made.status.success(), "{made:?}");
     }
-    let limited = place.program(&["limits", "set", "acme", "--quota-objects", "7"]).output().unwrap();
+    let limited = place.program(&["limits", "set", "acme", "--objects", "7"]).output().unwrap();
     assert!(limited.status.success(), "{limited:?}");
     store(&server, "k", "a quarter of a thousand bytes, repeated").await;
     let metrics = get(format!("{}/metrics", server.native)).await.1;

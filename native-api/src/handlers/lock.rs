@@ -21,7 +21,7 @@ use crate::render;
 
 /// What holds a version.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct LockBody {
+pub(crate) struct ObjectLockBody {
     /// Its retention, run out or not; `null` without one.
     #[schema(required)]
     retention: Option<ObjectRetentionBody>,
@@ -56,7 +56,7 @@ pub(crate) struct ChangeLockBody {
     bypass_governance: bool,
 }
 
-impl LockBody {
+impl ObjectLockBody {
     fn of(object: &Object) -> Self {
         let retention = object.lock.retention.map(|retention| ObjectRetentionBody {
             mode: retention.mode.as_str().to_owned(),
@@ -98,15 +98,19 @@ impl ChangeLockBody {
     operation_id = "get_object_lock",
     tag = "objects",
     params(("id" = String, Path, description = "The object's id", format = Uuid)),
-    responses((status = 200, description = "What holds it", body = LockBody), Names),
+    responses((status = 200, description = "What holds it", body = ObjectLockBody), Names),
 )]
-pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Result<Json<LockBody>, Failure> {
+pub(crate) async fn get(
+    State(app): State<App>,
+    call: Call,
+    id: IdPath,
+) -> Result<Json<ObjectLockBody>, Failure> {
     let who = call.caller(&app.api, Named::ById(Error::NoSuchObject)).await?;
     let (store, object) = (&app.api.store, ObjectRef::Id(id.0));
     store.lockable(&who, Action::GetObjectRetention, &object).await?;
     let found = store.lockable(&who, Action::GetObjectLegalHold, &object).await?;
     call.about(&found.address.namespace);
-    Ok(Json(LockBody::of(&found)))
+    Ok(Json(ObjectLockBody::of(&found)))
 }
 
 /// Lock an object
@@ -123,7 +127,7 @@ pub(crate) async fn get(State(app): State<App>, call: Call, id: IdPath) -> Resul
     ),
     request_body = ChangeLockBody,
     responses(
-        (status = 200, description = "What holds it now", body = LockBody),
+        (status = 200, description = "What holds it now", body = ObjectLockBody),
         Names,
         (status = 412, response = ProblemBody),
         TakesJson,
@@ -134,7 +138,7 @@ pub(crate) async fn set(
     call: Call,
     id: IdPath,
     body: Body,
-) -> Result<Json<LockBody>, Failure> {
+) -> Result<Json<ObjectLockBody>, Failure> {
     let proven = call.prove(&app.api).await?;
     let who = call.caller_of(&app.api, &proven, Named::ById(Error::NoSuchObject)).await?;
     let body: ChangeLockBody = call.json(&app.api, &proven, body).await?;
@@ -143,5 +147,5 @@ pub(crate) async fn set(
     let change = Change { lock: Some(lock), preconditions, ..Change::default() };
     let changed = app.api.store.update(&who, action, &ObjectRef::Id(id.0), change).await?;
     call.about(&changed.address.namespace);
-    Ok(Json(LockBody::of(&changed)))
+    Ok(Json(ObjectLockBody::of(&changed)))
 }
