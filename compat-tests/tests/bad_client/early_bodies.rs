@@ -107,7 +107,7 @@ async fn answer_to_the_head(request: Request, endpoint: &str) -> Answer {
         let mut connection: TcpStream = request.send_only(endpoint).await;
         // Not to its end: a server that refuses reads on for a while, so that the client sees why.
         let mut text = String::new();
-        while !text.ends_with("</Error>") && !text.ends_with('}') {
+        while !text.ends_with("</Error>") && !text.trim_end().ends_with('}') {
             let mut bytes = [0; 4096];
             let read = connection.read(&mut bytes).await.unwrap();
             assert!(read > 0, "cut off: {text}");

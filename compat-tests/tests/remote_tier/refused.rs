@@ -43,8 +43,16 @@ async fn the_tier_of_another_store() {
         Server::start_with(Database::Sqlite, Options { settings: peer.settings("cold"), ..Options::terse() })
             .await;
     one.stop().await;
-    let other = prepare(peer.settings("cold"));
-    let refused = other.refused();
+    let without_database = prepare(peer.settings("cold")).refused();
+    assert!(
+        without_database.contains("no database") && without_database.contains("s3://tiers/cold"),
+        "{without_database}"
+    );
+    let mut own = Server::start_with(Database::Sqlite, Options::terse()).await;
+    own.stop().await;
+    let data = Some(own.data().to_owned());
+    let settings = peer.settings("cold");
+    let refused = Server::prepare(Database::Sqlite, Options { settings, data, ..Options::terse() }).refused();
     for named in ["s3://tiers/cold", "store ", "JUSTSTORAGE_COLD_URL"] {
         assert!(refused.contains(named), "{named}: {refused}");
     }
