@@ -29,8 +29,8 @@ const GATHER: usize = 32 * 1024;
 /// took 20 ms instead of 165 ms, the whole a third less.)
 const WRITEBACK: u64 = 32 * 1024 * 1024;
 
-/// How far the file is.
-#[derive(Debug)]
+/// How far the file is. The default is that of a file with its beginning and nothing behind it.
+#[derive(Debug, Default)]
 pub(super) struct Progress {
     /// What the file begins with, until it is written.
     head: Option<Vec<u8>>,
