@@ -10,6 +10,19 @@ from .servers import JustStorage, JustStoragePostgres, Server
 from .sign import Account
 
 
+class WithoutDelay(Server):
+    """A server that does not set TCP_NODELAY, with a library that does."""
+
+    variant = True
+
+    @classmethod
+    def installed(cls) -> bool:
+        return super().installed() and preload.possible()
+
+    def environment(self) -> dict[str, str]:
+        return preload.without_delay(self.directory)
+
+
 class Garage(Server):
     """Garage with its defaults: LMDB, no fsync."""
 
@@ -60,19 +73,11 @@ class GarageDurable(Garage):
     options = 'db_engine = "lmdb"\nmetadata_fsync = true\ndata_fsync = true'
 
 
-class GarageWithoutDelay(Garage):
+class GarageWithoutDelay(WithoutDelay, Garage):
     """Garage with TCP_NODELAY, without which its small answers wait 44 ms for an acknowledgement."""
 
-    variant = True
     name = "garage-nodelay"
     note = "LMDB, TCP_NODELAY preloaded"
-
-    @classmethod
-    def installed(cls) -> bool:
-        return super().installed() and preload.possible()
-
-    def environment(self) -> dict[str, str]:
-        return preload.without_delay(self.directory)
 
 
 class Minio(Server):
@@ -168,19 +173,11 @@ class S3sFs(Server):
         return self.launch(argv, port, env), Account(f"127.0.0.1:{port}", "juststorage", "juststorage")
 
 
-class S3sFsWithoutDelay(S3sFs):
+class S3sFsWithoutDelay(WithoutDelay, S3sFs):
     """s3s-fs with TCP_NODELAY, for the same reason as Garage."""
 
-    variant = True
     name = "s3s-fs-nodelay"
     note = "plain files, TCP_NODELAY preloaded"
-
-    @classmethod
-    def installed(cls) -> bool:
-        return super().installed() and preload.possible()
-
-    def environment(self) -> dict[str, str]:
-        return preload.without_delay(self.directory)
 
 
 class Nginx(Server):
