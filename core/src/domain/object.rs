@@ -115,6 +115,19 @@ pub struct Attributes {
 }
 
 impl Attributes {
+    /// What a move takes along: as a copy, neither what holds the source nor what it grants to strangers.
+    pub fn carried(source: &Object) -> Self {
+        Self {
+            headers: source.headers.clone(),
+            metadata: source.metadata.clone(),
+            tags: source.tags.clone(),
+            class: Some(source.class),
+            class_name: source.class_name,
+            lock: ObjectLock::default(),
+            acl: CannedAcl::Private,
+        }
+    }
+
     /// Checks sizes and characters: everything that would not survive an HTTP header or S3's limits.
     pub fn validate(&self) -> Result<(), Invalid> {
         let headers = [

@@ -56,17 +56,24 @@ pub(crate) struct CopySource {
 }
 
 impl CopySource {
-    pub(super) fn object(&self, call: &Call, proven: &Proven) -> Result<ObjectRef, Failure> {
-        match (&self.id, &self.namespace, &self.tenant, &self.key) {
-            (Some(id), None, None, None) => Ok(ObjectRef::Id(ObjectId::parse(id)?)),
-            (None, Some(namespace), tenant, Some(key)) => {
-                let address = Address::from_members(call, proven, namespace, tenant.as_deref(), Some(key))?;
-                let place = address.place();
-                let key = address.key.ok_or_else(|| Invalid::new("source", "must have a key"))?;
-                Ok(ObjectRef::latest(place, key))
-            }
-            _ => Err(Invalid::new("source", "must be an id alone, or namespace, tenant and key").into()),
+    fn object(&self, call: &Call, proven: &Proven) -> Result<ObjectRef, Failure> {
+        let Self { id, namespace, tenant, key } = self;
+        source(call, proven, [id, namespace, tenant, key].map(Option::as_deref))
+    }
+}
+
+/// The source of a copy or a move, by its members: an id alone, or namespace, tenant (which may follow from the call) and
+/// key.
+pub(super) fn source(call: &Call, proven: &Proven, members: [Option<&str>; 4]) -> Result<ObjectRef, Failure> {
+    match members {
+        [Some(id), None, None, None] => Ok(ObjectRef::Id(ObjectId::parse(id)?)),
+        [None, Some(namespace), tenant, Some(key)] => {
+            let address = Address::from_members(call, proven, namespace, tenant, Some(key))?;
+            let place = address.place();
+            let key = address.key.ok_or_else(|| Invalid::new("source", "must have a key"))?;
+            Ok(ObjectRef::latest(place, key))
         }
+        _ => Err(Invalid::new("source", "must be an id alone, or namespace, tenant and key").into()),
     }
 }
 

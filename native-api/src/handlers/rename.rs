@@ -7,11 +7,11 @@ use http::HeaderName;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::rename::{MoveRequest, Moved};
 use juststorage_core::domain::invalid::Invalid;
-use juststorage_core::domain::object::ObjectId;
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::copy;
 use crate::app::App;
 use crate::extract::{Address, Call, Named, Proven, preconditions};
 use crate::openapi::{Replaces, TakesJson};
@@ -48,17 +48,8 @@ pub(crate) struct MoveSource {
 
 impl MoveSource {
     fn object(&self, call: &Call, proven: &Proven) -> Result<ObjectRef, Failure> {
-        match (&self.id, &self.namespace, &self.key) {
-            (Some(id), None, None) if self.tenant.is_none() => Ok(ObjectRef::Id(ObjectId::parse(id)?)),
-            (None, Some(namespace), Some(key)) => {
-                let tenant = self.tenant.as_deref();
-                let address = Address::from_members(call, proven, namespace, tenant, Some(key))?;
-                let place = address.place();
-                let key = address.key.ok_or_else(|| Invalid::new("source", "must have a key"))?;
-                Ok(ObjectRef::latest(place, key))
-            }
-            _ => Err(Invalid::new("source", "must be an id alone, or namespace, tenant and key").into()),
-        }
+        let Self { id, namespace, tenant, key, .. } = self;
+        copy::source(call, proven, [id, namespace, tenant, key].map(Option::as_deref))
     }
 }
 

@@ -4,12 +4,10 @@ use super::ObjectRef;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{MoveObject, Mutation, MutationOutcome, SpaceRef};
 use crate::application::store::Store;
-use crate::domain::acl::CannedAcl;
 use crate::domain::action::Action;
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::invalid::Invalid;
 use crate::domain::object::{Attributes, Object, ObjectId};
-use crate::domain::object_lock::ObjectLock;
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::Principal;
 
@@ -64,15 +62,7 @@ impl Store {
         if !source.tags.is_empty() && self.settings_around(&source).await?.policy.is_some() {
             self.also(who, &[Action::GetObjectTagging], &request.source, &source).await?;
         }
-        let attributes = Attributes {
-            headers: source.headers.clone(),
-            metadata: source.metadata.clone(),
-            tags: source.tags.clone(),
-            class: Some(source.class),
-            class_name: source.class_name,
-            lock: ObjectLock::default(),
-            acl: CannedAcl::Private,
-        };
+        let attributes = Attributes::carried(&source);
         let place = SpaceRef::Space(request.space.clone());
         self.enter_to_put(who, &place, Some(&request.key), &attributes).await?;
         if source.key.is_some() && !source.is_latest {

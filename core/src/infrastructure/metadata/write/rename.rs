@@ -4,9 +4,8 @@ use super::batch::{Applied, Batch};
 use super::content;
 use super::versions::{Bytes, NewVersion, Versions, Wanted};
 use crate::application::ports::metadata::{MoveObject, MutationOutcome, NewContent, Refusal};
-use crate::domain::acl::CannedAcl;
 use crate::domain::limits::Departure;
-use crate::domain::object::{Attributes, Object};
+use crate::domain::object::Attributes;
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::versioning::{DeletePlan, Version, plan_departure, plan_put, plan_removal};
 use crate::infrastructure::metadata::session::fault::Fault;
@@ -69,7 +68,7 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
         Err(refusal) => return Ok(Err(refusal)),
     };
 
-    let attributes = carried(&source);
+    let attributes = Attributes::carried(&source);
     let target = NewVersion {
         address: &change.space,
         space: target_space,
@@ -101,17 +100,4 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
     let marker = marked.map(|at| written.made(at)).transpose()?.map(|made| made.object.id);
     let object = Box::new(written.made(made)?.object.clone());
     Ok(Ok(MutationOutcome::Moved { object, marker }))
-}
-
-/// What the target carries: as of a copy, neither what holds the source nor what it grants to strangers.
-fn carried(source: &Object) -> Attributes {
-    Attributes {
-        headers: source.headers.clone(),
-        metadata: source.metadata.clone(),
-        tags: source.tags.clone(),
-        class: Some(source.class),
-        class_name: source.class_name,
-        lock: ObjectLock::default(),
-        acl: CannedAcl::Private,
-    }
 }
