@@ -30,6 +30,7 @@ pub mod policy;
 pub mod precondition;
 pub mod principal;
 pub mod range;
+pub mod reach;
 pub mod retention;
 pub mod settings;
 pub mod space;

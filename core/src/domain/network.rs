@@ -41,6 +41,11 @@ impl Network {
         differ.unwrap_or(0) == 0
     }
 
+    /// Whether it is one address and no more.
+    pub fn is_one_address(self) -> bool {
+        self.bits == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
     /// Whether it is so broad that it counts as everywhere (S3 User Guide, "The meaning of public").
     pub fn is_everywhere(self) -> bool {
         self.bits < if self.address.is_ipv4() { 8 } else { 32 }
