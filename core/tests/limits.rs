@@ -123,8 +123,8 @@ async fn parts_count_as_soon_as_they_land() {
     part(&upload, 2, 40).await.unwrap();
     // Completing frees the part that is left out.
     let number = PartNumber::new(2).unwrap();
-    let claims =
-        Some(vec![juststorage_core::domain::multipart::PartClaim { number, etag: None, checksum: None }]);
+    let claim = juststorage_core::domain::multipart::PartClaim { number, etag: None, checksum: None };
+    let claims = Some([claim].into());
     store.complete_upload(&root(), &upload, Completion { claims, ..Completion::default() }).await.unwrap();
     let held = running.metadata.holdings(&space().tenant).await.unwrap();
     assert_eq!(held, Holdings { bytes: 40, objects: 1 });

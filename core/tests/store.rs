@@ -160,7 +160,7 @@ async fn parts_become_one_object_without_moving_a_byte() {
         range: ByteRange::from_header("bytes=10-70000"),
     };
     let refused = Completion {
-        claims: Some([&claims[..], &[PartClaim { number, etag: None, checksum: None }]].concat()),
+        claims: Some([&claims[..], &[PartClaim { number, etag: None, checksum: None }]].concat().into()),
         ..Completion::default()
     };
     assert!(matches!(
@@ -170,14 +170,14 @@ async fn parts_become_one_object_without_moving_a_byte() {
     claims.pop();
     let (_, last) = running.store.copy_part(&root(), &reference, number, &copy).await.unwrap();
     claims.push(PartClaim { number, etag: Some(last.etag), checksum: None });
-    let completion = Completion { claims: Some(claims.clone()), ..Completion::default() };
+    let completion = Completion { claims: Some(claims.as_slice().into()), ..Completion::default() };
     let complete = async |completion| running.store.complete_upload(&root(), &reference, completion).await;
     let made = complete(completion.clone()).await.unwrap();
     assert_eq!(complete(completion.clone()).await.unwrap(), made, "a repeated completion is answered alike");
     // A part had been left out: all that had arrived is something else.
     assert!(matches!(complete(Completion::default()).await, Err(Error::NoSuchUpload)));
     assert!(matches!(
-        complete(Completion { claims: Some(claims[..2].to_vec()), ..Completion::default() }).await,
+        complete(Completion { claims: Some(claims[..2].into()), ..Completion::default() }).await,
         Err(Error::Complete(CompleteRefusal::Part(left_out))) if left_out == number
     ));
     let sized = |expected_size| Completion { expected_size, ..completion.clone() };
@@ -233,7 +233,7 @@ async fn a_download_goes_on_while_its_pack_is_compacted() {
         running.store.put_part(&root(), &reference, number, EtagStyle::Content, None, body).await.unwrap();
         claims.push(PartClaim { number, etag: None, checksum: None });
     }
-    let completion = Completion { claims: Some(claims), ..Completion::default() };
+    let completion = Completion { claims: Some(claims.into()), ..Completion::default() };
     running.store.complete_upload(&root(), &reference, completion).await.unwrap();
     running.close().await;
 

@@ -1,5 +1,6 @@
 //! Rules of uploads in parts (S3 User Guide, "Amazon S3 multipart upload limits").
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -215,7 +216,7 @@ impl UploadParts {
     }
 
     /// The parts that a completion names; all of them where it names none.
-    pub fn select(&self, claims: Option<&[PartClaim]>) -> Result<Vec<Part>, CompleteRefusal> {
+    pub fn select(&self, claims: Option<&[PartClaim]>) -> Result<Cow<'_, [Part]>, CompleteRefusal> {
         if let Some(claims) = claims {
             return select_parts(&self.parts, claims);
         }
@@ -230,7 +231,7 @@ impl UploadParts {
         claims: Option<&[PartClaim]>,
         declared: Option<(ChecksumAlgorithm, ChecksumKind)>,
         (size, kind): (Option<u64>, Option<ChecksumKind>),
-    ) -> Result<Vec<Part>, CompleteRefusal> {
+    ) -> Result<Cow<'_, [Part]>, CompleteRefusal> {
         let parts = self.select(claims)?;
         check_pieces(self.pieces_of(&parts), PIECES_MAX)?;
         if let (Some(expected), Some((_, declared))) = (kind, declared)
@@ -266,7 +267,9 @@ impl UploadParts {
 
 /// Picks from `parts` (ascending by number) those that `claims` name, and checks every rule of S3's
 /// `CompleteMultipartUpload`.
-pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, CompleteRefusal> {
+///
+/// The parts are copied only if some of them are left out: an upload may have ten thousand.
+pub fn select_parts<'p>(parts: &'p [Part], claims: &[PartClaim]) -> Result<Cow<'p, [Part]>, CompleteRefusal> {
     if claims.is_empty() {
         return Err(CompleteRefusal::NoParts);
     }
@@ -284,7 +287,7 @@ pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, C
             .ok_or(CompleteRefusal::Part(claim.number))?;
         confirm_checksum(part, claim)?;
         total = total.saturating_add(part.size);
-        selected.push(part.clone());
+        selected.push(part);
     }
     // Only now, as S3 has it: a part that does not exist is the graver fault.
     let small =
@@ -292,7 +295,14 @@ pub fn select_parts(parts: &[Part], claims: &[PartClaim]) -> Result<Vec<Part>, C
     if let Some(part) = small {
         return Err(CompleteRefusal::TooSmall { number: part.number, size: part.size });
     }
-    if total > OBJECT_BYTES_MAX { Err(CompleteRefusal::TooLarge) } else { Ok(selected) }
+    if total > OBJECT_BYTES_MAX {
+        return Err(CompleteRefusal::TooLarge);
+    }
+    // Each is there and none is named twice.
+    if selected.len() == parts.len() {
+        return Ok(Cow::Borrowed(parts));
+    }
+    Ok(Cow::Owned(selected.into_iter().cloned().collect()))
 }
 
 /// Refuses the checksum that a client names a part by, if it is not the part's own. One that cannot be confirmed is not

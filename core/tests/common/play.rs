@@ -446,6 +446,6 @@ async fn upload(running: &Running, key: &'static str, last: usize) -> Result<()>
         store.put_part(&root(), &reference, number, EtagStyle::Content, None, body).await?;
         claims.push(PartClaim { number, etag: None, checksum: None });
     }
-    let completion = Completion { claims: Some(claims), ..Completion::default() };
+    let completion = Completion { claims: Some(claims.into()), ..Completion::default() };
     store.complete_upload(&root(), &reference, completion).await.map(drop)
 }

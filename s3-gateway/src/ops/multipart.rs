@@ -1,5 +1,7 @@
 //! Multipart uploads: create, upload parts, complete, abort.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
@@ -92,7 +94,7 @@ pub(crate) async fn complete(
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let upload = upload(&request.input.bucket, &request.input.key, &request.input.upload_id)?;
     let parts = request.input.multipart_upload.take().and_then(|list| list.parts).unwrap_or_default();
-    let claims = parts.iter().map(claim).collect::<S3Result<Vec<_>>>()?;
+    let claims = parts.into_iter().map(|part| claim(&part)).collect::<S3Result<Arc<[_]>>>()?;
     let completion = Completion {
         expected: checksums::of_completion(&request.headers)?,
         checksums_required: true,

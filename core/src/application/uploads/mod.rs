@@ -5,6 +5,8 @@ mod parts;
 
 pub use parts::CopyPartRequest;
 
+use std::sync::Arc;
+
 use crate::application::entered::{Entered, Wish};
 use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
@@ -46,7 +48,7 @@ pub struct UploadRef {
 #[derive(Clone, Debug, Default)]
 pub struct Completion {
     /// The parts the object consists of, in ascending order; `None` for all that have arrived.
-    pub claims: Option<Vec<PartClaim>>,
+    pub claims: Option<Arc<[PartClaim]>>,
     /// The whole object's size as the client expects it.
     pub expected_size: Option<u64>,
     /// The kind of the whole object's checksum as the client expects it.

@@ -242,7 +242,7 @@ impl<'s> Bench<'s> {
         CompleteUpload {
             upload,
             bucket: None,
-            claims: Some(claims),
+            claims: Some(claims.into()),
             read: read.into(),
             draft: None,
             id: ObjectId::fresh(self.now()),

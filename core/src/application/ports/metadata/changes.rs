@@ -166,7 +166,7 @@ pub struct CompleteUpload {
     /// The bucket it came through: must still name the upload's space.
     pub bucket: Option<BucketName>,
     /// The parts it consists of; `None` for all that have arrived.
-    pub claims: Option<Vec<PartClaim>>,
+    pub claims: Option<Arc<[PartClaim]>>,
     /// The upload's parts as [`Uploads::upload_parts`](super::Uploads::upload_parts) read them: not inside the
     /// transaction, where other writes would wait. If they have changed since, the completion is refused with
     /// [`Refusal::Changed`].
