@@ -144,6 +144,11 @@ fn describe_store() {
     );
     describe_counter!("activestorage_worker_items_total", "Items done by background workers");
     describe_counter!("activestorage_worker_failures_total", "Failed steps of background workers");
+    describe_gauge!("activestorage_database_away", "Whether no server of the database accepts writes");
+    describe_counter!(
+        "activestorage_database_failovers_total",
+        "Times that this process went over to another host of the database"
+    );
     describe_gauge!("activestorage_stuck_items", "Items of background work that failed and were put aside");
     describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
     describe_gauge!("activestorage_retained_segments", "Data files without references that are kept for now");

@@ -61,6 +61,17 @@ impl Pooler {
         format!("{scheme}://{user}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Sends its clients to the server at `port` from now on, while their connections stay open.
+    pub fn point_at(&self, port: u16) {
+        let configuration = self.directory.path().join("pgbouncer.ini");
+        let text = fs::read_to_string(&configuration).unwrap();
+        let at = text.find(" port=").unwrap() + 6;
+        let end = at + text[at..].find(' ').unwrap();
+        fs::write(&configuration, format!("{}{port}{}", &text[..at], &text[end..])).unwrap();
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()

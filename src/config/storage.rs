@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use juststorage_core::domain::space::DedupScope;
-use juststorage_core::infrastructure::metadata::Connections;
+use juststorage_core::infrastructure::metadata::{Connections, SqlMetadata};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{ConfigError, Settings, TierUrl, amount, duration, names, tiers};
@@ -94,14 +94,17 @@ pub struct DatabaseUrl(String);
 impl DatabaseUrl {
     fn parse(url: &str) -> Result<Self, ConfigError> {
         let known = ["sqlite:", "postgres://", "postgresql://"];
-        if known.iter().any(|scheme| url.starts_with(scheme)) && !url.contains(":memory:") {
-            Ok(Self(url.to_owned()))
-        } else {
-            Err(ConfigError::new(
+        if !known.iter().any(|scheme| url.starts_with(scheme)) || url.contains(":memory:") {
+            return Err(ConfigError::new(
                 names::DATABASE_URL,
                 "must begin with sqlite:// or postgres://, and name a file or server",
-            ))
+            ));
         }
+        let url = Self(url.to_owned());
+        if !url.is_embedded() {
+            SqlMetadata::check_url(url.reveal()).map_err(|why| ConfigError::new(names::DATABASE_URL, why))?;
+        }
+        Ok(url)
     }
 
     fn embedded(path: &Path) -> Result<Self, ConfigError> {

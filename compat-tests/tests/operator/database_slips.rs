@@ -1,5 +1,6 @@
 //! A database that is not there, whose file is damaged, or whose users' clocks differ.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -33,6 +34,75 @@ fn a_refused_port_is_named() {
         assert!(!said.contains("secret-of-the-database"), "{command} shows the password");
     }
     println!("A8 database: a refused port is said to refuse, by 127.0.0.1:{port}");
+}
+
+/// Answers each connection as a server of another kind does that speaks PostgreSQL's protocol: with its version.
+fn impostor(version: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let message = |kind: u8, body: &[u8]| {
+        let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
+        [&[kind][..], &length, body].concat()
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = stream;
+            let mut speak = || -> std::io::Result<()> {
+                let mut head = [0; 8];
+                stream.read_exact(&mut head)?;
+                if head[4..] == 80_877_103_u32.to_be_bytes() {
+                    // No TLS here.
+                    stream.write_all(b"N")?;
+                    stream.read_exact(&mut head)?;
+                }
+                let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+                stream.read_exact(&mut vec![0; length as usize - 8])?;
+                stream.write_all(&[message(b'R', &[0; 4]), message(b'Z', b"I")].concat())?;
+                loop {
+                    let mut head = [0; 5];
+                    stream.read_exact(&mut head)?;
+                    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+                    stream.read_exact(&mut vec![0; length as usize - 4])?;
+                    if head[0] != b'Q' {
+                        return Ok(());
+                    }
+                    // One column of text, one row.
+                    let mut column = [&1_u16.to_be_bytes()[..], b"version\0"].concat();
+                    column.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 25, 255, 255, 255, 255, 255, 255, 0, 0]);
+                    let value = u32::try_from(version.len()).unwrap().to_be_bytes();
+                    let row = [&1_u16.to_be_bytes()[..], &value, version.as_bytes()].concat();
+                    let answer = [
+                        message(b'T', &column),
+                        message(b'D', &row),
+                        message(b'C', b"SELECT 1\0"),
+                        message(b'Z', b"I"),
+                    ];
+                    stream.write_all(&answer.concat())?;
+                }
+            };
+            let _ = speak();
+        }
+    });
+    port
+}
+
+/// What speaks PostgreSQL's protocol and is no PostgreSQL is refused by name, before anything is asked that it would
+/// answer in its own way.
+#[test]
+fn databases_that_cannot_be_right_are_refused_by_name() {
+    for (version, name) in [
+        ("CockroachDB CCL v24.1.0 (x86_64-pc-linux-gnu)", "CockroachDB"),
+        ("PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64-pc-linux-gnu", "YugabyteDB"),
+    ] {
+        let url = format!("postgres://juststorage@127.0.0.1:{}/db", impostor(version));
+        let settings = vec![("DATABASE_URL", url), ("JUSTSTORAGE_MASTER_KEY", "5a".repeat(32))];
+        let server = Server::prepare(Database::Sqlite, Options { settings, ..Options::terse() });
+        for command in ["serve", "migrate", "stats"] {
+            let said = server.unable(&[command]);
+            assert!(said.contains(&format!("the server is {name}, not PostgreSQL")), "{command}: {said}");
+        }
+    }
+    println!("A8 database: CockroachDB and YugabyteDB are refused by name");
 }
 
 /// A page of the database is not what SQLite wrote: `validate` says so by a code, with exit code 1, and looks no further.

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use juststorage_compat_tests::content::assert_same;
 use juststorage_compat_tests::pooler::Pooler;
-use juststorage_compat_tests::{Cluster, Content, Database, Options, Server, s3};
+use juststorage_compat_tests::{Cluster, Content, Database, Options, Server, s3, wait};
 
 const BUCKET: &str = "bucket";
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Each transaction that changes an object or a segment notes, when it commits, what it commits with.
 const NOTED: &str = "CREATE TABLE noted (synchronous_commit text, lock_timeout text, statement_timeout text, isolation text); \
@@ -151,4 +154,43 @@ async fn what_cannot_work_is_refused_by_name() {
     // PgBouncer 1.21 and newer keep the names of prepared statements apart where they are told to; older ones cannot.
     refuses("transaction", true, &["JUSTSTORAGE_DATABASE_PREPARED=false"]).await;
     println!("A6 pooler: refused by name: statement mode, and prepared statements in transaction mode");
+}
+
+/// A pooler keeps its clients' connections when it goes over to another server. If that is a standby, nothing is answered
+/// from what it shows: it may be a minute behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_goes_over_to_a_standby() {
+    let cluster = Arc::new(Cluster::start_new());
+    let (pooler, _, through) = behind(&cluster, "transaction", "").await;
+    let standby = cluster.synchronous_standby();
+    let server = Server::start_with(Database::Postgres, options(&cluster, &through, false)).await;
+    let native = server.native();
+    let (first, second) = (Content::new(1, 3000), Content::new(2, 3000));
+    native.put(BUCKET, "first", first.bytes()).await;
+    standby.sql(&standby.url("postgres"), "SELECT pg_wal_replay_pause()");
+    native.put(BUCKET, "second", second.bytes()).await;
+
+    pooler.point_at(standby.port());
+    let status = async |key: &str| native.get(BUCKET, key).await.status().as_u16();
+    wait::until("the standby is behind the pooler", PATIENCE, async || {
+        (status("first").await == 503).then_some(())
+    })
+    .await;
+    for _ in 0..20 {
+        // What it does not have yet is not answered with 404.
+        assert_eq!((status("second").await, status("first").await), (503, 503));
+    }
+    for command in [&["gc"][..], &["validate"], &["scrub"], &["stats"]] {
+        let said = server.unable(command);
+        assert!(said.contains("standby"), "{command:?}: {said}");
+    }
+    pooler.point_at(cluster.port());
+    wait::until("the primary is back", PATIENCE, async || (status("second").await == 200).then_some(()))
+        .await;
+    assert_same("second", &native.read(BUCKET, "second").await, &second.bytes());
+    standby.sql(&standby.url("postgres"), "SELECT pg_wal_replay_resume()");
+    server.assert_valid();
+    println!(
+        "A6 pooler: behind one that goes over to a standby: answers from it: 0 of 40 reads and 4 commands"
+    );
 }

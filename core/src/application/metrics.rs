@@ -29,6 +29,7 @@ pub fn exist(workers: &[&'static str]) {
         "activestorage_refused_busy_total",
         "activestorage_refused_full_total",
         "activestorage_turns_awaited_total",
+        "activestorage_database_failovers_total",
     ] {
         counter!(name).absolute(0);
     }
@@ -56,6 +57,7 @@ pub fn exist(workers: &[&'static str]) {
     retained(0, 0, 0);
     commit_queue(0);
     database_bytes(0);
+    database_away(false);
     QuotasShown::default().show([]);
     credentials_ending(0, None);
     quarantined(0);
@@ -126,6 +128,16 @@ pub(crate) fn commit_batch(mutations: usize, waited: Duration, took: Duration) {
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; the queue holds a few thousand
 pub(crate) fn commit_queue(waiting: usize) {
     gauge!("activestorage_commit_queue").set(waiting as f64);
+}
+
+/// Whether no server of the database takes requests.
+pub(crate) fn database_away(away: bool) {
+    gauge!("activestorage_database_away").set(f64::from(u8::from(away)));
+}
+
+/// Another server of the database is the primary.
+pub(crate) fn database_failover() {
+    counter!("activestorage_database_failovers_total").increment(1);
 }
 
 /// Bytes of the database.

@@ -240,6 +240,18 @@ impl Cluster {
         self.try_start().expect("the server starts");
     }
 
+    /// As [`Self::start`], without waiting for any standby with its commits: a primary that was replaced and comes back.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn start_alone(&self) {
+        let path = self.data().join("postgresql.conf");
+        let mut settings = fs::OpenOptions::new().append(true).open(path).expect("its settings");
+        writeln!(settings, "synchronous_standby_names = ''").expect("its settings");
+        self.start();
+    }
+
     fn try_start(&self) -> io::Result<()> {
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={} -c fsync=on \

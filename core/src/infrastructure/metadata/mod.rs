@@ -24,7 +24,7 @@ use crate::application::ports::volume::Volume;
 use session::database::Database;
 
 pub use session::migrate::MigrationReport;
-pub use session::open::Connections;
+pub use session::postgres::Connections;
 
 /// The metadata store.
 ///
@@ -65,7 +65,7 @@ enum LeaseTime {
 
 impl SqlMetadata {
     /// Connects to `sqlite:///path/to/metadata.db` (made if it does not exist; its directory must) or
-    /// `postgres://user:password@host/database`. Does not touch the schema: see [`Self::migrate`].
+    /// `postgres://user:password@host/database`, with several hosts where one of them is the primary. Does not touch the schema: see [`Self::migrate`].
     pub async fn connect(url: &str) -> Result<Self, MetadataError> {
         Self::connect_with(url, Connections::default()).await
     }
@@ -75,6 +75,11 @@ impl SqlMetadata {
         let db = Database::connect(url, connections).await?;
         let lookups = read::lookups::Lookups::start(&db);
         Ok(Self { db, lookups, writes_as: WritesAs::default(), time: LeaseTime::Passed })
+    }
+
+    /// Whether a `postgres://` URL, of one host or several, can be read; why not, without the URL, which holds a password.
+    pub fn check_url(url: &str) -> Result<(), String> {
+        session::open::check_url(url)
     }
 
     /// The file of an embedded database; `None` if `url` names a server.

@@ -1,10 +1,10 @@
 //! What tests ask an engine: whether it understands a statement, how it would run it, what it was told.
 
-use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
 use crate::application::ports::metadata::MetadataError;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::session::postgres;
+use crate::infrastructure::metadata::session::postgres::Begin;
 
 impl Database {
     /// Prepares a statement without running it.
@@ -13,9 +13,12 @@ impl Database {
             Self::Sqlite { writer, .. } => {
                 writer.prepare(AssertSqlSafe(sqlite).into_sql_str()).await.map(drop)
             }
-            Self::Postgres(server) => {
-                server.pool.prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop)
-            }
+            Self::Postgres(server) => match server.connection().await {
+                Ok(mut connection) => {
+                    (&mut *connection).prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop)
+                }
+                Err(error) => Err(error),
+            },
         };
         prepared.map_err(|error| error.to_string())
     }
@@ -37,7 +40,7 @@ impl Database {
             }
             Self::Postgres(server) => {
                 // Inside of what every write begins with, by a session that was told otherwise.
-                let mut tx = match server.begin(postgres::BEGIN).await {
+                let mut tx = match server.begin(Begin::Write).await {
                     Ok(tx) => tx,
                     Err(fault) => return vec![("begin", MetadataError::from(fault).to_string())],
                 };
@@ -57,7 +60,9 @@ impl Database {
              WHERE datname = current_database() AND wait_event_type = 'Lock')";
         match self {
             Self::Sqlite { .. } => Ok(false),
-            Self::Postgres(server) => sqlx::query_scalar(WAITING).fetch_one(&server.pool).await,
+            Self::Postgres(server) => {
+                sqlx::query_scalar(WAITING).fetch_one(&mut *server.connection().await?).await
+            }
         }
     }
 
@@ -72,7 +77,8 @@ impl Database {
             Self::Postgres(server) => {
                 let values = (1..=64).take_while(|n| postgres.contains(&format!("${n}"))).count();
                 let values = vec!["NULL"; values].join(", ");
-                let mut tx = server.pool.begin().await?;
+                let mut connection = server.connection().await?;
+                let mut tx = connection.begin().await?;
                 // Tables of a test are small, and then a scan is best: what is asked is whether there is
                 // another way.
                 tx.execute("SET LOCAL enable_seqscan = off").await?;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::SqlitePool;
+use uuid::Uuid;
 
 use super::ballast::Ballast;
 use super::dialect::Sql;
 use super::fault::Fault;
-use super::open::{self, Connections};
-use super::postgres;
+use super::open;
+use super::postgres::{Begin, Connections};
 use super::server::Server;
 use super::statement::{Manner, On, POSTGRES_ROWS, SQLITE_ROWS, Statement, portions};
 use super::transaction::Transaction;
@@ -47,6 +48,13 @@ impl Database {
         }
     }
 
+    /// The store that the database holds: a server that holds another is never gone over to.
+    pub(crate) fn holds(&self, store: Uuid) {
+        if let Self::Postgres(server) = self {
+            server.holds(store);
+        }
+    }
+
     /// A statement that reads, outside any transaction.
     pub(crate) fn read(&self, sql: Sql) -> Statement<'_> {
         Statement::new(self.on(), sql)
@@ -79,15 +87,22 @@ impl Database {
                 Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))
             }
             Self::Postgres(server) => {
-                Ok(Transaction::Postgres(server.begin(postgres::BEGIN).await?, Manner::of(server)))
+                Ok(Transaction::Postgres(server.begin(Begin::Write).await?, Manner::of(server)))
             }
         }
     }
 
     /// Whether room was made for what failed with `fault`, so that it should be tried again: on a full disk a delete must
-    /// get through, and it writes before it gives back. Uploads never come this far (see `reserve`).
+    /// get through, and it writes before it gives back. Uploads never come this far (see `reserve`). A server that may be
+    /// gone is looked for.
     pub(crate) async fn makes_room(&self, fault: &Fault) -> bool {
-        let Self::Sqlite { writer, ballast, .. } = self else { return false };
+        let (writer, ballast) = match self {
+            Self::Sqlite { writer, ballast, .. } => (writer, ballast),
+            Self::Postgres(server) => {
+                server.heard(fault);
+                return false;
+            }
+        };
         let full = match fault {
             Fault::Final(MetadataError::Full(_)) => true,
             // What SQLite says when it cannot extend the log's index.
@@ -109,7 +124,7 @@ impl Database {
             Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
             Self::Postgres(server) => {
                 let manner = Manner { patience: ALL_NIGHT, ..Manner::of(server) };
-                Ok(Transaction::Postgres(server.begin(postgres::BEGIN_SNAPSHOT).await?, manner))
+                Ok(Transaction::Postgres(server.begin(Begin::Snapshot).await?, manner))
             }
         }
     }
@@ -122,7 +137,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(server) => server.pool.close().await,
+            Self::Postgres(server) => server.close().await,
         }
     }
 }

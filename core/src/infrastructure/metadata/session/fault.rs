@@ -11,6 +11,8 @@ use crate::application::ports::metadata::MetadataError;
 pub(crate) enum Fault {
     /// It ran into another transaction; from the beginning it may succeed.
     Collision(String),
+    /// The server takes no writes, or is no primary: another one may be.
+    Demoted(String),
     /// Trying again will not help, at least not now.
     Final(MetadataError),
 }
@@ -25,8 +27,16 @@ impl Fault {
     pub(crate) fn is_outage(&self) -> bool {
         matches!(
             self,
-            Self::Final(MetadataError::Unavailable(_) | MetadataError::Full(_) | MetadataError::Superseded)
+            Self::Demoted(_)
+                | Self::Final(
+                    MetadataError::Unavailable(_) | MetadataError::Full(_) | MetadataError::Superseded
+                )
         )
+    }
+
+    /// Whether it may be that the server is not there any more, or is not the primary.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self, Self::Demoted(_) | Self::Final(MetadataError::Unavailable(_)))
     }
 }
 
@@ -34,6 +44,7 @@ impl From<Fault> for MetadataError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Collision(what) => Self::Contended(what),
+            Fault::Demoted(what) => Self::Unavailable(format!("the database server {what}")),
             Fault::Final(error) => error,
         }
     }
@@ -88,10 +99,11 @@ fn of_code(code: Option<Cow<'_, str>>, text: String) -> Fault {
         // Serialization failure, deadlock, lock timeout.
         "40001" | "40P01" | "55P03" => Fault::Collision(text),
         "53100" => Fault::Final(MetadataError::Full(text)),
-        // Statement timeout; shutdown, crash, start-up; too many connections; out of memory; a standby.
-        "57014" | "57P01" | "57P02" | "57P03" | "53300" | "53200" | "25006" => {
+        // Statement timeout; shutdown, crash, start-up; too many connections; out of memory.
+        "57014" | "57P01" | "57P02" | "57P03" | "53300" | "53200" => {
             Fault::Final(MetadataError::Unavailable(text))
         }
+        "25006" => Fault::Demoted(format!("takes no writes: {text}")),
         // A prepared statement that is another client's, or another server session's.
         "26000" | "42P05" => Fault::Final(MetadataError::Unavailable(format!(
             "{text}: a pooler in transaction mode mixes up prepared statements; set JUSTSTORAGE_DATABASE_PREPARED=false, \
@@ -115,6 +127,7 @@ mod tests {
         assert!(matches!(fault("40001"), Fault::Collision(_)));
         assert!(matches!(fault("57P01"), Fault::Final(MetadataError::Unavailable(_))));
         assert!(matches!(fault("08006"), Fault::Final(MetadataError::Unavailable(_))));
+        assert!(matches!(fault("25006"), Fault::Demoted(_)));
         assert!(matches!(fault("53100"), Fault::Final(MetadataError::Full(_))));
         assert!(matches!(fault("42601"), Fault::Final(MetadataError::Failed(_))));
     }

@@ -6,7 +6,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 
 use super::database::Database;
 use super::fault::Fault;
-use super::postgres;
+use super::postgres::Begin;
 use crate::application::ports::metadata::MetadataError;
 
 /// What a migration did.
@@ -32,7 +32,7 @@ pub(crate) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
         Database::Postgres(server) => {
             // One transaction around all of it, with a lock that ends with it: the migrator's own belongs to the
             // session, which behind a pooler may be another one when it is to be given back.
-            let mut tx = server.pool.begin_with(postgres::BEGIN_MIGRATION).await?;
+            let mut tx = server.begin(Begin::Migration).await?;
             if !server.prepared {
                 forget_statements(&mut tx).await?;
             }
@@ -59,7 +59,7 @@ pub(crate) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
 pub(crate) async fn version(db: &Database) -> Result<i64, Fault> {
     match db {
         Database::Sqlite { writer, .. } => sqlite_version(&mut *writer.acquire().await?).await,
-        Database::Postgres(server) => postgres_version(&mut *server.pool.acquire().await?).await,
+        Database::Postgres(server) => postgres_version(&mut *server.connection().await?).await,
     }
 }
 
@@ -121,7 +121,7 @@ fn fault(error: MigrateError) -> Fault {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => match Fault::from(error) {
             Fault::Collision(what) => Fault::failed(what),
-            fault @ Fault::Final(_) => fault,
+            fault => fault,
         },
         MigrateError::VersionMissing(found) => {
             MetadataError::NewerSchema { found, known: juststorage_migrations::newest() }.into()

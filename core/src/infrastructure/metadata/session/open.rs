@@ -1,34 +1,19 @@
 //! How each engine is opened: what it is told about durability, waiting and memory.
 
-use std::str::FromStr;
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::Connection as _;
 use sqlx::pool::PoolOptions;
-use sqlx::postgres::{PgConnectOptions, Postgres};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 
 use super::ballast::Ballast;
 use super::fault::Fault;
 use super::patience::ACQUIRE_TIMEOUT;
-use super::postgres::{self, Reach};
+use super::postgres::{self, Connections, hosts};
 use super::server::Server;
 use crate::application::ports::metadata::MetadataError;
-
-/// What the operator says about connections to PostgreSQL. Embedded SQLite has none of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connections {
-    /// How many at most.
-    pub most: u32,
-    /// Whether statements are prepared by name and kept: not behind a pooler that cannot keep two clients' names apart.
-    pub prepared: bool,
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self { most: 16, prepared: true }
-    }
-}
 
 /// Reading connections to SQLite at least and at most; between, one for each core. More would wait for a core while
 /// what they have cached displaces what the others have. The writer is one more.
@@ -108,23 +93,23 @@ pub(crate) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool, Ballast
     Ok((writer, readers, ballast))
 }
 
-/// The connections to one server. Connects once, and finds out what is in between.
+/// The connections to the primary among the servers that `url` names. Connects once, and finds out what is in between.
 pub(crate) async fn postgres(url: &str, connections: Connections) -> Result<Server, MetadataError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(Fault::from)?
-        .application_name("juststorage")
-        // Startup parameters are what poolers refuse; no column is a float.
-        .extra_float_digits(None::<i8>)
-        .statement_cache_capacity(if connections.prepared { STATEMENTS_KEPT } else { 0 });
-    let terms = postgres::first(&options, connections.prepared).await?;
-    let shared = terms.reach == Reach::Shared;
-    let pool = PoolOptions::<Postgres>::new()
-        .max_connections(connections.most)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(move |connection, _| {
-            let terms = terms.clone();
-            Box::pin(async move { postgres::hold(connection, &terms).await })
-        })
-        .connect_lazy_with(options);
-    Ok(Server::new(pool, shared, connections.prepared))
+    let hosts = hosts::of_url(url).map_err(Fault::failed)?;
+    let of_ours = |options: PgConnectOptions| {
+        options
+            .application_name("juststorage")
+            // Startup parameters are what poolers refuse; no column is a float.
+            .extra_float_digits(None::<i8>)
+            .statement_cache_capacity(if connections.prepared { STATEMENTS_KEPT } else { 0 })
+    };
+    let hosts: Vec<_> = hosts.into_iter().map(of_ours).collect();
+    let at = postgres::locate(&hosts).await?;
+    let terms = postgres::first(&hosts[at], connections.prepared).await?;
+    Ok(Server::new(hosts, at, terms, connections))
+}
+
+/// Whether `url` of a server can be read; why not.
+pub(crate) fn check_url(url: &str) -> Result<(), String> {
+    hosts::of_url(url).map(drop)
 }

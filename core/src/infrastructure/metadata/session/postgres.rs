@@ -5,7 +5,10 @@
 //! always, so that a commit is durable however the server session was reached. What is set is read back on every new
 //! connection; one that does not keep its word is refused by the setting's name.
 
-use std::io::ErrorKind;
+pub(crate) mod hosts;
+pub(crate) mod primary;
+pub(crate) mod reach;
+
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -13,7 +16,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::fault::Fault;
 use super::patience::ACQUIRE_TIMEOUT;
-use crate::application::ports::metadata::MetadataError;
+use reach::{AGAIN, address, unavailable};
 
 /// The settings, each in the words that both `SET` and `current_setting` use. A lock or a statement that takes longer is
 /// given up; a transaction that was forgotten ends.
@@ -43,20 +46,70 @@ const TOLD: [(&str, &str); 4] = [
 /// For a connection with a server session of its own: also for statements outside of transactions.
 const SESSION: &str = concat!(settings!("SET "), "; SET default_transaction_isolation TO 'read committed'");
 
-/// Begins a transaction that may write. One message, so it costs no journey more than `BEGIN` alone.
-pub(crate) const BEGIN: &str = concat!("BEGIN ISOLATION LEVEL READ COMMITTED; ", settings!("SET LOCAL "));
+macro_rules! begin {
+    ($first:expr) => {
+        concat!("BEGIN ISOLATION LEVEL READ COMMITTED; ", $first, settings!("SET LOCAL "))
+    };
+}
 
-/// Begins one that reads one state of everything, for as long as it takes.
-pub(crate) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-     SET LOCAL statement_timeout TO 0; SET LOCAL idle_in_transaction_session_timeout TO 0";
+macro_rules! begin_snapshot {
+    ($first:expr) => {
+        concat!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ",
+            $first,
+            "SET LOCAL statement_timeout TO 0; SET LOCAL idle_in_transaction_session_timeout TO 0"
+        )
+    };
+}
 
-/// Begins a migration: waiting for another process's, and a long one itself, are no reason to give up.
-pub(crate) const BEGIN_MIGRATION: &str = concat!(
-    "BEGIN ISOLATION LEVEL READ COMMITTED; ",
-    settings!("SET LOCAL "),
-    "; SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO 0; \
-     SET LOCAL idle_in_transaction_session_timeout TO 0"
-);
+macro_rules! begin_migration {
+    ($first:expr) => {
+        concat!(
+            begin!($first),
+            "; SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO 0; \
+             SET LOCAL idle_in_transaction_session_timeout TO 0"
+        )
+    };
+}
+
+/// Ends the server session on a standby, before anything is asked; does nothing on a primary. An error instead of the end
+/// would leave a transaction behind that failed, in a connection that goes back to the pool.
+macro_rules! primary_only {
+    () => {
+        "SELECT CASE WHEN pg_is_in_recovery() THEN pg_terminate_backend(pg_backend_pid()) END; "
+    };
+}
+
+const BEGIN: &str = begin!("");
+const BEGIN_SNAPSHOT: &str = begin_snapshot!("");
+const BEGIN_MIGRATION: &str = begin_migration!("");
+
+/// What a transaction is for, which decides how it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// It may write.
+    Write,
+    /// It reads one state of everything, for as long as it takes.
+    Snapshot,
+    /// It changes the schema: waiting for another process's, and a long one itself, are no reason to give up.
+    Migration,
+}
+
+impl Begin {
+    /// One message, so it costs no journey more than `BEGIN` alone. A connection with a server session of its own has
+    /// shown that it reaches the primary, and a primary becomes a standby by a restart, which ends the session. A pooler
+    /// may have gone over to another server behind an open connection: there each transaction asks.
+    pub(crate) fn text(self, reach: Reach) -> &'static str {
+        match (self, reach) {
+            (Self::Write, Reach::Own) => BEGIN,
+            (Self::Write, Reach::Shared) => begin!(primary_only!()),
+            (Self::Snapshot, Reach::Own) => BEGIN_SNAPSHOT,
+            (Self::Snapshot, Reach::Shared) => begin_snapshot!(primary_only!()),
+            (Self::Migration, Reach::Own) => BEGIN_MIGRATION,
+            (Self::Migration, Reach::Shared) => begin_migration!(primary_only!()),
+        }
+    }
+}
 
 /// What a connection says of itself, in the order of [`Facts`].
 const FACTS: &str = "SELECT current_setting('synchronous_commit'), current_setting('lock_timeout'), \
@@ -68,8 +121,20 @@ const FACTS: &str = "SELECT current_setting('synchronous_commit'), current_setti
 /// How long a pooler may take to find a second server session, when there is one.
 const SECOND: Duration = Duration::from_secs(2);
 
-/// Between two attempts to reach a server that starts.
-const AGAIN: Duration = Duration::from_millis(200);
+/// What the operator says about connections to PostgreSQL. Embedded SQLite has none of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// How many at most.
+    pub most: u32,
+    /// Whether statements are prepared by name and kept: not behind a pooler that cannot keep two clients' names apart.
+    pub prepared: bool,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { most: 16, prepared: true }
+    }
+}
 
 /// How a connection reaches the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,12 +152,39 @@ pub(crate) struct Terms {
     pub(crate) reach: Reach,
     /// Where tables are found that are named without a schema.
     schema: String,
+    /// The timeline of the first connection's server; 0 where it does not tell.
+    pub(crate) timeline: u32,
+}
+
+/// Finds the primary among `hosts`, waiting a little for servers that start. Its place.
+pub(crate) async fn locate(hosts: &[PgConnectOptions]) -> Result<usize, Fault> {
+    if hosts.len() == 1 {
+        return Ok(0);
+    }
+    let deadline = tokio::time::Instant::now() + ACQUIRE_TIMEOUT;
+    loop {
+        let verdicts = primary::survey(hosts, None).await;
+        if let Some(at) = primary::choose(&verdicts, None, 0) {
+            return Ok(at);
+        }
+        if tokio::time::Instant::now() + AGAIN >= deadline {
+            return Err(unavailable(primary::explain(hosts, &verdicts, 0)));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
 }
 
 /// Connects for the first time, waiting a little for a server that starts, and finds out what is in between.
 pub(crate) async fn first(options: &PgConnectOptions, prepared: bool) -> Result<Terms, Fault> {
-    let mut connection = reach(options).await?;
-    // First of all: without transactions nothing else that is found out is of use.
+    let mut connection = reach::connect(options).await?;
+    primary::identify(&mut connection).await?;
+    primary::is_primary(&mut connection).await.map_err(|fault| match fault {
+        Fault::Demoted(why) => {
+            unavailable(format!("{} {why}; name the primary, or all hosts", address(options)))
+        }
+        fault => fault,
+    })?;
+    // Of the rest first: without transactions nothing else that is found out is of use.
     begin(&mut connection).await?.rollback().await.map_err(Fault::from)?;
     let reach = if prepared { examine(options, &mut connection).await? } else { Reach::Shared };
     let facts = settle(&mut connection, reach).await?;
@@ -108,85 +200,33 @@ pub(crate) async fn first(options: &PgConnectOptions, prepared: bool) -> Result<
             "connections to PostgreSQL share server sessions: settings go with each transaction"
         );
     }
+    let timeline = primary::timeline(&mut connection).await.unwrap_or_default();
     // With or without a good-bye does not matter.
     let _ = connection.close().await;
-    Ok(Terms { reach, schema: facts.schema })
+    Ok(Terms { reach, schema: facts.schema, timeline })
 }
 
-/// Holds a new connection to `terms`.
-pub(crate) async fn hold(connection: &mut PgConnection, terms: &Terms) -> Result<(), sqlx::Error> {
-    let refused = |what: String| sqlx::Error::Configuration(what.into());
-    let facts = match settle(connection, terms.reach).await {
-        Ok(facts) => facts,
-        Err(fault) => return Err(refused(MetadataError::from(fault).to_string())),
-    };
+/// Holds a new connection to `terms`, and to a primary of the timeline `least` or a newer one. Its timeline.
+pub(crate) async fn hold(connection: &mut PgConnection, terms: &Terms, least: u32) -> Result<u32, Fault> {
+    primary::is_primary(connection).await?;
+    let facts = settle(connection, terms.reach).await?;
     if facts.schema != terms.schema {
-        return Err(refused(format!(
+        return Err(Fault::failed(format!(
             "search_path differs between connections: one finds tables in the schema \"{}\", another in \"{}\"; set it \
              for the role with ALTER ROLE ... SET search_path",
             terms.schema, facts.schema
         )));
     }
-    Ok(())
-}
-
-/// A connection, or why there is none, by host and port.
-async fn reach(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
-    let deadline = tokio::time::Instant::now() + ACQUIRE_TIMEOUT;
-    loop {
-        let error = match tokio::time::timeout_at(deadline, options.connect()).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(unavailable(no_answer(options))),
-        };
-        let starts = match &error {
-            sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
-            sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
-            _ => false,
-        };
-        if !starts || tokio::time::Instant::now() + AGAIN >= deadline {
-            return Err(unreached(options, error));
-        }
-        tokio::time::sleep(AGAIN).await;
+    if terms.timeline == 0 {
+        return Ok(0);
     }
-}
-
-fn unavailable(what: String) -> Fault {
-    MetadataError::Unavailable(what).into()
-}
-
-/// Where the server should be.
-fn address(options: &PgConnectOptions) -> String {
-    match options.get_socket() {
-        Some(socket) => format!("{} (port {})", socket.display(), options.get_port()),
-        None => format!("{}:{}", options.get_host(), options.get_port()),
+    let timeline = primary::timeline(connection).await.unwrap_or(least);
+    if timeline < least {
+        return Err(Fault::Demoted(format!(
+            "is a primary of timeline {timeline}, and timeline {least} was seen already: it was replaced, and came back"
+        )));
     }
-}
-
-fn no_answer(options: &PgConnectOptions) -> String {
-    format!(
-        "no answer from {} within {} s: is the host right, and is a firewall in between?",
-        address(options),
-        ACQUIRE_TIMEOUT.as_secs()
-    )
-}
-
-/// Why a server could not be reached, with its address: neither the system nor sqlx names it.
-pub(crate) fn unreached(options: &PgConnectOptions, error: sqlx::Error) -> Fault {
-    match &error {
-        sqlx::Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused => unavailable(format!(
-            "connection refused by {}: PostgreSQL does not run there, or does not listen on that address \
-             (listen_addresses, port)",
-            address(options)
-        )),
-        sqlx::Error::Io(io) => unavailable(format!("cannot connect to {}: {io}", address(options))),
-        _ => match Fault::from(error) {
-            Fault::Final(MetadataError::Failed(what)) => {
-                Fault::failed(format!("{} refuses the connection: {what}", address(options)))
-            }
-            fault => fault,
-        },
-    }
+    Ok(timeline)
 }
 
 /// Whether a second connection, while the first one is open, is given the server session that the first one used. Only a
@@ -299,6 +339,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::application::ports::metadata::MetadataError;
 
     fn facts(synchronous_commit: &str) -> Vec<String> {
         let told =
@@ -319,6 +360,10 @@ mod tests {
             assert!(SESSION.contains(&format!("SET {name} TO '{value}'")), "{name}");
             assert!(BEGIN.contains(&format!("SET LOCAL {name} TO '{value}'")), "{name}");
             assert!(BEGIN_MIGRATION.contains(&format!("SET LOCAL {name} TO")), "{name}");
+        }
+        for begin in [Begin::Write, Begin::Snapshot, Begin::Migration] {
+            let asks = |reach| begin.text(reach).contains("pg_is_in_recovery()");
+            assert_eq!((asks(Reach::Own), asks(Reach::Shared)), (false, true), "{begin:?}");
         }
     }
 }

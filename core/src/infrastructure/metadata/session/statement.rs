@@ -13,7 +13,7 @@ use super::dialect::Sql;
 use super::fault::Fault;
 use super::page;
 use super::patience::{PATIENCE, patiently};
-use super::postgres;
+use super::postgres::Begin;
 use super::server::Server;
 
 /// Rows of one statement at most, measured best for each engine.
@@ -150,7 +150,7 @@ macro_rules! run {
             Bound::Postgres(PostgresOn::Pool(on), query, patience) if on.shared => {
                 // Boxed, so that the direct path carries none of it.
                 Box::pin(async move {
-                    let mut tx = on.begin(postgres::BEGIN).await?;
+                    let mut tx = on.begin(Begin::Write).await?;
                     let answer = patiently(patience, query.$method(&mut *tx)).await?;
                     patiently(patience, tx.commit()).await?;
                     Ok::<_, Fault>(answer)
@@ -159,7 +159,7 @@ macro_rules! run {
                 .into()
             }
             Bound::Postgres(PostgresOn::Pool(on), query, patience) => {
-                on.ask(patience, query.$method(&on.pool)).await?.into()
+                on.ask(patience, async { query.$method(&mut *on.connection().await?).await }).await?.into()
             }
             Bound::Postgres(PostgresOn::One(on), query, patience) => {
                 patiently(patience, query.$method(on)).await?.into()

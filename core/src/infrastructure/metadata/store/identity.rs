@@ -22,11 +22,17 @@ type Answer<T> = Result<T, MetadataError>;
 #[async_trait]
 impl IdentityStore for SqlMetadata {
     async fn store_record(&self, fresh: StoreId, now: Timestamp) -> Answer<StoreRecord> {
-        Ok(record(&self.db, fresh, now).await?)
+        let record = record(&self.db, fresh, now).await?;
+        self.db.holds(record.id.0);
+        Ok(record)
     }
 
     async fn adopt_store(&self, from: StoreId, to: StoreId) -> Answer<bool> {
-        Ok(adopt(&self.db, from, to).await?)
+        let adopted = adopt(&self.db, from, to).await?;
+        if adopted {
+            self.db.holds(to.0);
+        }
+        Ok(adopted)
     }
 
     async fn record_tier(&self, class: StorageClass, id: TierId, now: Timestamp) -> Answer<TierId> {
