@@ -14,7 +14,17 @@ import yaml
 
 DEPLOY = pathlib.Path(__file__).resolve().parent
 # These come with an event that a test of a few seconds does not have.
-LATER = {"activestorage_jwks_fetched_timestamp_seconds", "activestorage_scrub_finished_timestamp_seconds"}
+LATER = {
+    "activestorage_jwks_fetched_timestamp_seconds",
+    "activestorage_scrub_finished_timestamp_seconds",
+    # With the declaration of a target.
+    "activestorage_outbox_rows",
+    "activestorage_outbox_lag_seconds",
+    "activestorage_outbox_delivered_total",
+    "activestorage_outbox_failures_total",
+    "activestorage_outbox_dropped_total",
+    "activestorage_outbox_refused_total",
+}
 SELECTOR = re.compile(r"(activestorage_\w+)(?:\{([^}]*)\})?")
 LINE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 

@@ -12,10 +12,14 @@ use juststorage_core::application::pools::Pools;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
-use juststorage_core::application::workers::{Heartbeat, Supervisor, TakeOver, Worker as _, WorkerSetup};
+use juststorage_core::application::workers::{
+    Deliveries, Heartbeat, Sinks, Supervisor, TakeOver, Worker as _, WorkerSetup,
+};
+use juststorage_core::domain::event::TargetKind;
 use juststorage_core::domain::identity::Purpose;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::lifecycle::Day;
+use juststorage_core::infrastructure::notify::{OpenSecret, WebhookSink};
 use juststorage_native_api::{Build, NativeApi, Surface};
 use juststorage_s3_gateway::Gateway;
 use tokio_util::sync::CancellationToken;
@@ -124,7 +128,9 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     }
     let access = let_tokens_in(access, &config, &watch).await?;
     let superseded = CancellationToken::new();
-    let supervisor = start_workers(&parts, writer, &config, &superseded);
+    let (sinks, deliveries) = (sinks(&parts, &config, &access), Deliveries::default());
+    let told = (sinks.clone(), deliveries.clone());
+    let supervisor = start_workers(&parts, writer, &config, &superseded, told);
     let upkeep = keep_metrics(metrics.clone());
     let history = History::since(parts.clock.now());
     let endpoints = Endpoints {
@@ -135,23 +141,14 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     let admin_api = Admin::new(store.clone(), access.clone())
         .with_workers(supervisor.board(), writer)
         .with_reserve(parts.reserve.clone())
-        .with_history(history.clone());
+        .with_history(history.clone())
+        .with_deliveries(sinks, deliveries);
     if let Some(bootstrap) = bootstrap {
         bootstrap.begin(&admin_api).await?;
     }
     let listeners = Listeners { native, admin, s3 };
     let servers = serve_fronts(&config, store, access, admin_api, metrics, history, listeners)?;
-    tracing::info!(
-        native = %config.listen.native_url(endpoints.native),
-        s3 = %config.listen.s3_url(endpoints.s3),
-        admin = endpoints.admin.map(|address| config.listen.native_url(address)),
-        database = %config.storage.database,
-        data = %config.storage.data_dir.display(),
-        listens = %format_args!("{} {}", endpoints.native, endpoints.s3),
-        auth = ?config.access.mode,
-        version = env!("CARGO_PKG_VERSION"),
-        "serving"
-    );
+    announce(&config, &endpoints);
     let grace = config.shutdown_grace;
     Ok(Running {
         endpoints,
@@ -167,6 +164,21 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
         _room: room,
         _held: held,
     })
+}
+
+/// Logs where the server answers.
+fn announce(config: &Config, endpoints: &Endpoints) {
+    tracing::info!(
+        native = %config.listen.native_url(endpoints.native),
+        s3 = %config.listen.s3_url(endpoints.s3),
+        admin = endpoints.admin.map(|address| config.listen.native_url(address)),
+        database = %config.storage.database,
+        data = %config.storage.data_dir.display(),
+        listens = %format_args!("{} {}", endpoints.native, endpoints.s3),
+        auth = ?config.access.mode,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
 }
 
 /// The certificates of both fronts, if configured; watches their files.
@@ -224,11 +236,20 @@ fn heartbeat(parts: &Parts, writer: WriterId) -> Heartbeat {
     Heartbeat::new(parts.metadata.clone(), parts.clock.clone(), writer)
 }
 
+/// Who delivers events, by the kind of target.
+fn sinks(parts: &Parts, config: &Config, access: &Access) -> Sinks {
+    let access = access.clone();
+    let open: OpenSecret = Arc::new(move |name, sealed| access.open_target_secret(name, sealed));
+    let webhook = WebhookSink::new(config.listen.region.clone(), parts.clock.clone(), open);
+    Sinks::default().with(TargetKind::Webhook, Arc::new(webhook))
+}
+
 fn start_workers(
     parts: &Parts,
     writer: WriterId,
     config: &Config,
     superseded: &CancellationToken,
+    (sinks, deliveries): (Sinks, Deliveries),
 ) -> Supervisor {
     let upkeep = WorkerSetup {
         metadata: parts.metadata.clone(),
@@ -240,6 +261,8 @@ fn start_workers(
         upload_expiry: config.upload_expiry,
         day: config.lifecycle_day,
         scrub_every: config.scrub_every,
+        sinks,
+        deliveries,
     };
     // By the writer's name, so that a server that comes back has its predecessor's leases at once.
     let supervisor = Supervisor::new(parts.metadata.clone(), parts.clock.clone(), writer.0);

@@ -164,6 +164,22 @@ fn describe_store() {
         Unit::Seconds,
         "Duration of one durable transaction"
     );
+    describe_gauge!("activestorage_outbox_rows", "Events that wait for a target");
+    describe_gauge!(
+        "activestorage_outbox_lag_seconds",
+        Unit::Seconds,
+        "How long the oldest of them has waited"
+    );
+    describe_counter!("activestorage_outbox_delivered_total", "Events that a target has taken");
+    describe_counter!("activestorage_outbox_failures_total", "Deliveries that failed");
+    describe_counter!(
+        "activestorage_outbox_dropped_total",
+        "Events dropped because too much waits for their target"
+    );
+    describe_counter!(
+        "activestorage_outbox_refused_total",
+        "Changes refused because too much waits for a target"
+    );
     describe_gauge!("activestorage_commit_queue", "Changes that wait for their transaction");
     describe_histogram!(
         "activestorage_commit_wait_seconds",

@@ -25,10 +25,11 @@ OFFERED = set("""
     ListParts ListMultipartUploads
     GetBucketPolicy PutBucketPolicy DeleteBucketPolicy GetBucketPolicyStatus GetBucketEncryption GetBucketWebsite GetBucketReplication GetBucketLogging
     GetBucketNotificationConfiguration GetBucketAccelerateConfiguration GetBucketRequestPayment
-    GetBucketLifecycle PutBucketLifecycle GetBucketNotification
+    PutBucketNotificationConfiguration
+    GetBucketLifecycle PutBucketLifecycle GetBucketNotification PutBucketNotification
 """.split())
 # Old names of what is refused.
-RENAMED = {"PutBucketNotification": "PutBucketNotificationConfiguration"}
+RENAMED = {}
 BUCKET, KEY = "every-operation", "key"
 
 session = botocore.session.get_session()

@@ -17,6 +17,7 @@ use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{LifecycleWorker, Worker as _};
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{BucketName, Key};
+use juststorage_core::domain::event::How;
 use juststorage_core::domain::lifecycle::{
     Day, Due, Expiration, Filter, Lifecycle, NoncurrentExpiration, Rule, Transition,
 };
@@ -64,6 +65,7 @@ impl Bench {
             preconditions: Preconditions::default(),
             etag: EtagStyle::Md5,
             checksum: None,
+            how: How::Plain,
         };
         let body = Body::of_bytes(body.to_owned().into());
         self.running.store.put(&root(), request, body).await.unwrap()

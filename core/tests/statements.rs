@@ -6,10 +6,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use juststorage_core::application::ports::metadata::{MetadataStore, Outbox as _, OutboxTarget, Spaces as _};
+use juststorage_core::domain::event::{
+    EventName, NotificationRule, Notifications, Overflow, TargetKind, TargetName,
+};
+use juststorage_core::domain::settings::Setting;
 use juststorage_core::domain::state::{ObjectState, SegmentState};
 use juststorage_core::infrastructure::metadata::SqlMetadata;
+use juststorage_core::testing::disk::{DurableStep, Watch, Watcher};
+use juststorage_core::testing::metadata::bench::Bench;
 use juststorage_core::testing::postgres;
 
 /// One piece of a statement, as written.
@@ -165,8 +176,8 @@ async fn prepare_all(url: &str) {
 const READ_EVERYTHING: [&str; 3] = ["/upkeep/recount.rs:", "/read/sample.rs:", "/read/validate.rs:"];
 
 /// Statements over tables that stay small: a row for a space, a credential, a writer, a lease, the store, a tier, an item
-/// that failed, a segment that is kept.
-const SMALL: [&str; 13] = [
+/// that failed, a segment that is kept, an event target and who names it.
+const SMALL: [&str; 15] = [
     "usage",
     "spaces",
     "buckets",
@@ -180,6 +191,8 @@ const SMALL: [&str; 13] = [
     "stuck",
     "commit_counts",
     "kept_segments",
+    "outbox_targets",
+    "outbox_routes",
 ];
 
 /// Indexes of nothing but work that waits to be done, which is read in portions.
@@ -315,6 +328,74 @@ fn statements_change_states_as_the_domain_allows() {
         }
     }
     assert!(seen >= 14, "only {seen} changes of states were found");
+}
+
+/// Counts the statements of transactions (on PostgreSQL, where each is announced).
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl Watcher for Counted {
+    fn before(&self, _: &DurableStep<'_>) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn after(&self, _: &DurableStep<'_>, _: u64) {}
+
+    fn point(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How many statements a put over an object takes.
+async fn statements_of_a_put(bench: &Bench<'_>) -> u64 {
+    let counted = Arc::new(Counted::default());
+    let watch = Watch::begin(counted.clone());
+    bench.has_put("k", b"body").await;
+    drop(watch);
+    counted.0.load(Ordering::Relaxed)
+}
+
+/// A space that tells nobody of its changes costs no statement more than one without settings; one that does costs the row.
+#[tokio::test]
+async fn who_tells_nobody_pays_nothing() {
+    let store: &'static SqlMetadata = Box::leak(Box::new(store(&postgres::shared().create_database()).await));
+    let bench = Bench::new(store).await;
+    bench.has_put("k", b"body").await;
+    let plain = statements_of_a_put(&bench).await;
+    assert!(plain > 4, "only {plain} statements were seen");
+    let tags = Setting::Tags([("a".to_owned(), "b".to_owned())].into());
+    store.put_setting(&bench.space, None, &tags, None).await.unwrap().unwrap();
+    // Its settings are read once, and again once they change.
+    assert_eq!(statements_of_a_put(&bench).await, plain + 1);
+    assert_eq!(statements_of_a_put(&bench).await, plain);
+    let target = OutboxTarget {
+        name: TargetName::new("hooks").unwrap(),
+        kind: TargetKind::Webhook,
+        settings: "{}".to_owned(),
+        secret: None,
+        rows_max: 100,
+        overflow: Overflow::Refuse,
+        keep: Duration::ZERO,
+        created_at: bench.now(),
+    };
+    assert!(store.put_outbox_target(&target).await.unwrap());
+    let rule = NotificationRule {
+        id: "r".to_owned(),
+        target: target.name,
+        kind: target.kind,
+        events: vec![EventName::parse("s3:ObjectCreated:*").unwrap()],
+        prefix: None,
+        suffix: None,
+    };
+    let rules = Setting::Notifications(Notifications { bucket: None, rules: vec![rule] });
+    store.put_setting(&bench.space, None, &rules, None).await.unwrap().unwrap();
+    assert_eq!(statements_of_a_put(&bench).await, plain + 2);
+    assert_eq!(statements_of_a_put(&bench).await, plain + 1);
+    println!(
+        "figures: outbox: {plain} statements for a put where nobody is told, {} where somebody is",
+        plain + 1
+    );
+    MetadataStore::close(store).await;
 }
 
 /// What the macro does not make is not prepared here: it is about the engine and its connections, not about what is stored.

@@ -22,6 +22,7 @@ use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{Key, Tenant};
 use juststorage_core::domain::blob::Hash;
 use juststorage_core::domain::context::Context;
+use juststorage_core::domain::event::Cause;
 use juststorage_core::domain::multipart::{CompleteRefusal, PART_BYTES_MIN, PartClaim, PartNumber};
 use juststorage_core::domain::object::{Attributes, ObjectId};
 use juststorage_core::domain::precondition::{EtagCondition, Preconditions};
@@ -467,6 +468,7 @@ async fn a_page_by_tags_ends() {
         quota: None,
         announced: None,
         once: None,
+        cause: Cause::default(),
     };
     let numbers: Vec<_> = (0..=LOOKED_AT_MAX).collect();
     for portion in numbers.chunks(1000) {

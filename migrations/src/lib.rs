@@ -45,6 +45,7 @@ files! {
     "0021_part_counts.sql",
     "0022_segment_format.sql",
     "0023_idempotency.sql",
+    "0026_outbox.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

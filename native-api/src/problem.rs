@@ -89,6 +89,9 @@ pub const CODES: &[&str] = &[
     "data_unreadable",
     "internal",
     "busy",
+    "outbox_full",
+    "target_not_found",
+    "target_in_use",
     "unavailable",
     "storage_full",
 ];
@@ -207,6 +210,9 @@ impl Problem {
             }
             Error::Limited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Error::OutboxFull => (StatusCode::SERVICE_UNAVAILABLE, "outbox_full"),
+            Error::NoSuchTarget => (StatusCode::NOT_FOUND, "target_not_found"),
+            Error::TargetInUse(_) => (StatusCode::CONFLICT, "target_in_use"),
             Error::Unavailable | Error::TierAbsent { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Error::BodyTooShort { .. } => (StatusCode::BAD_REQUEST, "body_too_short"),
             Error::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),

@@ -6,7 +6,7 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::api::Api;
 use crate::operations::Op;
-use crate::ops::settings::{access, cors, lifecycle, policy, unset, versioning};
+use crate::ops::settings::{access, cors, lifecycle, notification, policy, unset, versioning};
 use crate::ops::{
     attributes, buckets, copy, delete, listing, multipart, object_lock, objects, tagging, uploads,
 };
@@ -82,7 +82,9 @@ operations! {
     GetBucketReplication get_bucket_replication: GetBucketReplicationInput => GetBucketReplicationOutput, unset::replication;
     GetBucketLogging get_bucket_logging: GetBucketLoggingInput => GetBucketLoggingOutput, unset::logging;
     GetBucketNotificationConfiguration get_bucket_notification_configuration: GetBucketNotificationConfigurationInput =>
-        GetBucketNotificationConfigurationOutput, unset::notification;
+        GetBucketNotificationConfigurationOutput, notification::get;
+    PutBucketNotificationConfiguration put_bucket_notification_configuration: PutBucketNotificationConfigurationInput =>
+        PutBucketNotificationConfigurationOutput, notification::put;
     GetBucketAccelerateConfiguration get_bucket_accelerate_configuration: GetBucketAccelerateConfigurationInput =>
         GetBucketAccelerateConfigurationOutput, unset::accelerate;
     GetBucketRequestPayment get_bucket_request_payment: GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput,

@@ -66,7 +66,7 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
             if let Some(note) = note {
                 tracing::info!("{note}");
             }
-            serve::run(Config::new(&settings)?, log.format, output).await
+            Box::pin(serve::run(Config::new(&settings)?, log.format, output)).await
         }
         Command::Health { at: Some(url), status, .. } => {
             health::ask_url(&settings, url, status, output).await

@@ -113,10 +113,12 @@ where
             // Never the query: a presigned URL carries its signature there.
             path = request.uri().path(),
         );
-        let notes = Arc::new(RequestNotes::default());
+        let peer = request.extensions().get::<Peer>().copied();
+        let from = peer.map(|peer| peer.0.ip().to_canonical());
+        let notes = Arc::new(RequestNotes::new(id.as_str(), from));
         let mut observation = Observation {
             notes: notes.clone(),
-            peer: request.extensions().get::<Peer>().copied(),
+            peer,
             _in_hand: request.extensions_mut().remove::<InHand>(),
             front,
             id: id.clone(),

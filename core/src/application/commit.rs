@@ -230,6 +230,10 @@ pub(crate) fn refused(refusal: Refusal) -> Error {
             Error::Limited { what: "idempotency keys a day", retry_after: KEYS_RETRY_AFTER }
         }
         Refusal::SourceGone | Refusal::Changed => Error::Conflict,
+        Refusal::OutboxFull(target) => {
+            tracing::debug!(%target, "a change is refused: too much waits for the target");
+            Error::OutboxFull
+        }
         Refusal::QuotaExceeded(part) => Error::QuotaExceeded(part),
         Refusal::Locked => Error::Locked,
         Refusal::NoObjectLock => Error::NoObjectLock,

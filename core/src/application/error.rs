@@ -167,6 +167,15 @@ pub enum Error {
     /// Slow down: a queue is full.
     #[error("the server is busy; try again")]
     Busy,
+    /// 503: too much waits for a target that must be told of the change; try again later.
+    #[error("too many events wait for a target of this space; try again later")]
+    OutboxFull,
+    /// There is no such event target.
+    #[error("the event target does not exist")]
+    NoSuchTarget,
+    /// 409: the event target is still needed.
+    #[error("the event target is in use: {0}")]
+    TargetInUse(String),
     /// 507: a tier has no room.
     #[error("the storage is full")]
     Full,
@@ -224,6 +233,7 @@ impl Error {
                 Some((retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1))
             }
             Self::Busy | Self::Unavailable | Self::TierAbsent { .. } | Self::InProgress => Some(1),
+            Self::OutboxFull => Some(5),
             _ => None,
         }
     }

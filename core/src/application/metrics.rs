@@ -70,6 +70,46 @@ pub fn exist(workers: &[&'static str]) {
     let _ = histogram!("activestorage_commit_duration_seconds");
 }
 
+/// The series of a target of the outbox exist from the start: an alert names them.
+pub(crate) fn outbox_exists(target: &str) {
+    for name in [
+        "activestorage_outbox_delivered_total",
+        "activestorage_outbox_failures_total",
+        "activestorage_outbox_dropped_total",
+        "activestorage_outbox_refused_total",
+    ] {
+        counter!(name, "target" => target.to_owned()).increment(0);
+    }
+}
+
+/// What waits for a target, and for how long the oldest of it has.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; rows and seconds are far below 2^53
+pub(crate) fn outbox_waiting(target: &str, rows: u64, lag: Duration) {
+    gauge!("activestorage_outbox_rows", "target" => target.to_owned()).set(rows as f64);
+    gauge!("activestorage_outbox_lag_seconds", "target" => target.to_owned()).set(lag.as_secs_f64());
+}
+
+/// Events were delivered.
+pub(crate) fn outbox_delivered(target: &str, events: u64) {
+    counter!("activestorage_outbox_delivered_total", "target" => target.to_owned()).increment(events);
+}
+
+/// A delivery failed; it is tried again.
+pub(crate) fn outbox_failed(target: &str) {
+    counter!("activestorage_outbox_failures_total", "target" => target.to_owned()).increment(1);
+}
+
+/// An event was dropped, as too much waits for its target.
+pub(crate) fn outbox_dropped(target: &str) {
+    counter!("activestorage_outbox_dropped_total", "target" => target.to_owned()).increment(1);
+    tracing::error!(target, "an event is dropped: too much waits for its target");
+}
+
+/// A change was refused, as too much waits for a target.
+pub(crate) fn outbox_refused(target: &str) {
+    counter!("activestorage_outbox_refused_total", "target" => target.to_owned()).increment(1);
+}
+
 /// A read met bytes that do not match their checksum, or that are gone.
 pub(crate) fn corrupt_read(tier: StorageClass) {
     counter!("activestorage_corrupt_reads_total", "storage_class" => tier.as_str()).increment(1);

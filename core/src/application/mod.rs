@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod limits;
 mod measure;
 pub mod metrics;
+mod notifications;
 mod object_ref;
 pub mod objects;
 mod policies;

@@ -23,6 +23,7 @@ use crate::application::verify::{LeafCheck, LeafVerdict};
 use crate::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Location, SegmentId};
 use crate::domain::etag::Etag;
+use crate::domain::event::Cause;
 use crate::domain::naming::PartCount;
 use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::precondition::Preconditions;
@@ -185,6 +186,7 @@ impl Rebuilder {
             announced: None,
             once: None,
             quota: None,
+            cause: Cause::default(),
         })
     }
 

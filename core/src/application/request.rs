@@ -2,6 +2,7 @@
 //! until its end. The layer around both fronts begins it and reads it; core and fronts note what they know.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::fairness::Turn;
 use super::under_way::Admission;
 use crate::domain::address::Tenant;
+use crate::domain::event::{Cause, How, Origin};
 
 /// How long a request may keep its turn. One that takes longer waits for its client or for a disk, not for a
 /// processor: it goes on, and the next one begins.
@@ -25,6 +27,8 @@ pub struct RequestNotes(Mutex<Notes>);
 
 #[derive(Default)]
 struct Notes {
+    id: Option<String>,
+    from: Option<IpAddr>,
     who: Option<String>,
     tenant: Option<Tenant>,
     operation: Option<&'static str>,
@@ -48,6 +52,11 @@ pub struct Noted {
 }
 
 impl RequestNotes {
+    /// Of a request with this id, from this address.
+    pub fn new(id: &str, from: Option<IpAddr>) -> Self {
+        Self(Mutex::new(Notes { id: Some(id.to_owned()), from, ..Notes::default() }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,6 +126,15 @@ pub(super) fn admitted(who: &str, tenant: &Tenant) {
 /// The tenant that the request under way counts against, once it was let in.
 pub(super) fn tenant() -> Option<Tenant> {
     CURRENT.try_with(|current| current.lock().tenant.clone()).ok().flatten()
+}
+
+/// Why a change is made: by what kind of request, and by whose, where one is under way.
+pub(super) fn cause(how: How) -> Cause {
+    let origin = CURRENT.try_with(|current| {
+        let notes = current.lock();
+        Arc::new(Origin { who: notes.who.clone(), from: notes.from, request_id: notes.id.clone() })
+    });
+    Cause { how, origin: origin.ok() }
 }
 
 pub(super) fn denied(why: &'static str) {

@@ -149,6 +149,8 @@ actions! {
     GetBucketLogging: Bucket, Read;
     /// Read who is notified.
     GetBucketNotification: Bucket, Read;
+    /// Set or remove who is notified.
+    PutBucketNotification: Bucket, Admin;
     /// Read whether transfers are accelerated.
     GetAccelerateConfiguration: Bucket, Read;
     /// Read who pays.

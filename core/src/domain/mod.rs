@@ -12,6 +12,7 @@ pub mod completion;
 pub mod context;
 pub mod cors;
 pub mod etag;
+pub mod event;
 pub mod idempotency;
 pub mod identity;
 pub mod incarnation;

@@ -70,6 +70,12 @@ impl AttributesPatch {
         Self { acl: Some(acl), ..Self::default() }
     }
 
+    /// Whether it changes a header or the user's metadata.
+    pub fn changes_headers(&self) -> bool {
+        let rest = Self { tags: None, acl: None, ..self.clone() };
+        rest != Self::default()
+    }
+
     /// What it makes of an object; without class and lock, which are not its matter.
     pub fn of(&self, object: &Object) -> Attributes {
         let Object { headers, metadata, tags, acl, .. } = object.clone();

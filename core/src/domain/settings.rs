@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::acl::CannedAcl;
 use super::action::Action;
 use super::cors::CorsConfig;
+use super::event::{Notifications, TargetName};
 use super::invalid::Invalid;
 use super::lifecycle::Lifecycle;
 use super::object::Tags;
@@ -32,11 +33,13 @@ pub enum SettingKind {
     Acl,
     /// [`SpaceSettings::policy`].
     Policy,
+    /// [`SpaceSettings::notifications`].
+    Notifications,
 }
 
 impl SettingKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Cors,
         Self::Lifecycle,
         Self::Tags,
@@ -44,6 +47,7 @@ impl SettingKind {
         Self::Ownership,
         Self::Acl,
         Self::Policy,
+        Self::Notifications,
     ];
 
     /// The number kept in the database.
@@ -56,6 +60,7 @@ impl SettingKind {
             Self::Ownership => 5,
             Self::Acl => 6,
             Self::Policy => 7,
+            Self::Notifications => 8,
         }
     }
 
@@ -74,6 +79,7 @@ impl SettingKind {
             Self::Ownership => "ownership",
             Self::Acl => "acl",
             Self::Policy => "policy",
+            Self::Notifications => "notifications",
         }
     }
 
@@ -87,6 +93,7 @@ impl SettingKind {
             Self::Ownership => Action::PutBucketOwnershipControls,
             Self::Acl => Action::PutBucketAcl,
             Self::Policy => Action::PutBucketPolicy,
+            Self::Notifications => Action::PutBucketNotification,
         }
     }
 
@@ -117,6 +124,8 @@ pub enum Setting {
     Acl(CannedAcl),
     /// Who may do what, beside rights.
     Policy(Arc<Policy>),
+    /// Who is told of changes.
+    Notifications(Notifications),
 }
 
 impl Setting {
@@ -130,6 +139,15 @@ impl Setting {
             Self::Ownership(_) => SettingKind::Ownership,
             Self::Acl(_) => SettingKind::Acl,
             Self::Policy(_) => SettingKind::Policy,
+            Self::Notifications(_) => SettingKind::Notifications,
+        }
+    }
+
+    /// The targets that it names, each once.
+    pub fn targets(&self) -> Vec<TargetName> {
+        match self {
+            Self::Notifications(notifications) => notifications.targets(),
+            _ => Vec::new(),
         }
     }
 
@@ -150,6 +168,7 @@ impl Setting {
             Self::Cors(cors) => cors.validate(),
             Self::Lifecycle(lifecycle) => lifecycle.validate(),
             Self::Tags(tags) => validate_tags(tags),
+            Self::Notifications(notifications) => notifications.validate(),
             // A policy was looked at when it was read.
             Self::PublicAccess(_) | Self::Ownership(_) | Self::Acl(_) | Self::Policy(_) => Ok(()),
         }
@@ -165,6 +184,7 @@ impl Setting {
             Self::Ownership(declared) => serde_json::to_string(declared),
             Self::Acl(acl) => serde_json::to_string(acl),
             Self::Policy(policy) => Ok(policy.text().to_owned()),
+            Self::Notifications(notifications) => serde_json::to_string(notifications),
         }
     }
 
@@ -177,6 +197,7 @@ impl Setting {
             SettingKind::PublicAccess => Self::PublicAccess(serde_json::from_str(document)?),
             SettingKind::Ownership => Self::Ownership(serde_json::from_str(document)?),
             SettingKind::Acl => Self::Acl(serde_json::from_str(document)?),
+            SettingKind::Notifications => Self::Notifications(serde_json::from_str(document)?),
             SettingKind::Policy => {
                 Self::Policy(Arc::new(Policy::parse(document).map_err(serde::de::Error::custom)?))
             }
@@ -257,6 +278,8 @@ pub struct SpaceSettings {
     pub acl: CannedAcl,
     /// Who may do what, beside rights.
     pub policy: Option<Arc<Policy>>,
+    /// Who is told of changes.
+    pub notifications: Option<Notifications>,
 }
 
 impl SpaceSettings {
@@ -276,6 +299,7 @@ impl SpaceSettings {
             SettingKind::Ownership => self.ownership.map(Setting::Ownership),
             SettingKind::Acl => (self.acl != CannedAcl::default()).then_some(Setting::Acl(self.acl)),
             SettingKind::Policy => self.policy.clone().map(Setting::Policy),
+            SettingKind::Notifications => self.notifications.clone().map(Setting::Notifications),
         }
     }
 
@@ -324,6 +348,7 @@ impl FromIterator<Setting> for SpaceSettings {
                 Setting::Ownership(declared) => all.ownership = Some(declared),
                 Setting::Acl(acl) => all.acl = acl,
                 Setting::Policy(policy) => all.policy = Some(policy),
+                Setting::Notifications(notifications) => all.notifications = Some(notifications),
             }
         }
         all
@@ -351,6 +376,7 @@ mod tests {
             Setting::Ownership(Declared::Set(BucketOwnerEnforced)),
             Setting::Acl(CannedAcl::PublicReadWrite),
             Setting::Policy(Arc::new(policy)),
+            Setting::Notifications(Notifications::default()),
         ] {
             let document = setting.to_document().unwrap();
             assert_eq!(Setting::from_document(setting.kind(), &document).unwrap(), setting, "{document}");

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod durable;
 pub mod metadata;
+pub mod notify;
 pub mod outbound;
 pub mod segments;
 pub(crate) mod sync;

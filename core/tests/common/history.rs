@@ -394,7 +394,7 @@ fn came(outcome: Result<MutationOutcome, Refusal>) -> Came {
     Ok(match outcome? {
         MutationOutcome::Object { object, .. } => (Some(object.id), false),
         MutationOutcome::Deleted { object, marker_made } => (object.map(|object| object.id), marker_made),
-        MutationOutcome::Moved { object, marker } => (Some(object.id), marker.is_some()),
+        MutationOutcome::Moved { object, marker, .. } => (Some(object.id), marker.is_some()),
         other => panic!("neither put nor deleted: {other:?}"),
     })
 }

@@ -24,6 +24,7 @@ use juststorage_core::application::validate::{Finding, Validator};
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{Collection, TakeOver, UploadExpiry};
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
+use juststorage_core::domain::event::How;
 use juststorage_core::domain::object::{Attributes, Object, ObjectId};
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::principal::Principal;
@@ -228,6 +229,7 @@ pub fn put_request(key: &str) -> PutRequest {
         preconditions: Preconditions::default(),
         etag: EtagStyle::Content,
         checksum: None,
+        how: How::Plain,
     }
 }
 

@@ -13,13 +13,18 @@ use juststorage_core::application::objects::copy::CopyRequest;
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::objects::rename::MoveRequest;
 use juststorage_core::application::objects::update::Change;
-use juststorage_core::application::ports::metadata::SpaceRef;
+use juststorage_core::application::ports::clock::Clock as _;
+use juststorage_core::application::ports::metadata::{OutboxTarget, SpaceRef};
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::Key;
+use juststorage_core::domain::event::{
+    EventName, NotificationRule, Notifications, Overflow, TargetKind, TargetName,
+};
 use juststorage_core::domain::multipart::{PART_BYTES_MIN, PartClaim, PartNumber};
 use juststorage_core::domain::object::Attributes;
 use juststorage_core::domain::precondition::Preconditions;
+use juststorage_core::domain::settings::Setting;
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::testing::disk::{Dice, Disk, Watch};
@@ -180,6 +185,7 @@ impl Play {
         let disk = Disk::new(folder.path());
         let mut play = Self { folder, url, disk, life: None, model: BTreeMap::new(), pending: Vec::new() };
         play.start().unwrap();
+        play.with(begin_to_tell);
         play
     }
 
@@ -331,7 +337,21 @@ impl Play {
                 found.map(|bytes| bytes.len()),
                 expected.map(Bytes::len)
             );
+            self.compare_told(key, after);
         }
+    }
+
+    /// A change and the row that tells of it are there both or neither: the last row of a key is about the version that is
+    /// there, or says that it went.
+    fn compare_told(&self, key: &'static str, after: &dyn std::fmt::Debug) {
+        let (there, rows) = self.with(|running| async move {
+            let found = running.metadata.latest(&place(), &Key::new(key).unwrap()).await.unwrap();
+            let rows = running.metadata.outbox_page(&target(), 0, u32::MAX >> 1).await.unwrap();
+            (found.map(|found| found.object.id.to_string()), rows)
+        });
+        let last = rows.into_iter().rfind(|row| row.key == key).map(|row| row.event.unwrap());
+        let told = last.filter(|(kind, _)| !kind.is_removal()).and_then(|(_, facts)| facts.object_id);
+        assert_eq!(told, there, "what is told of {key} is not what is there after {after:?}");
     }
 
     fn read(&self, key: &str, after: &dyn std::fmt::Debug) -> Option<Bytes> {
@@ -360,6 +380,7 @@ impl Play {
         let left = segment_files(self.root());
         let rows = self.with(Running::segments);
         assert!(left.is_empty(), "{left:?} is left after {after:?}, with the rows {rows:?}");
+        self.with(forget_told);
         self.assert_valid(after);
     }
 }
@@ -368,6 +389,48 @@ impl Drop for Play {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn target() -> TargetName {
+    TargetName::new("told").unwrap()
+}
+
+/// From now on every change of a key is told.
+async fn begin_to_tell(running: &Running) {
+    let target = OutboxTarget {
+        name: target(),
+        kind: TargetKind::Webhook,
+        settings: "{}".to_owned(),
+        secret: None,
+        rows_max: 1_000_000,
+        overflow: Overflow::Refuse,
+        keep: Duration::ZERO,
+        created_at: running.clock.now(),
+    };
+    assert!(running.metadata.put_outbox_target(&target).await.unwrap());
+    let rule = NotificationRule {
+        id: "all".to_owned(),
+        target: target.name,
+        kind: target.kind,
+        events: ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
+            .map(|name| EventName::parse(name).unwrap())
+            .into(),
+        prefix: None,
+        suffix: None,
+    };
+    let SpaceRef::Space(space) = place() else { unreachable!("a place without a bucket") };
+    running.metadata.make_space(&space, running.clock.now()).await.unwrap();
+    let rules = Setting::Notifications(Notifications { bucket: None, rules: vec![rule] });
+    running.metadata.put_setting(&space, None, &rules, None).await.unwrap().unwrap();
+}
+
+/// Everything that was told was taken.
+async fn forget_told(running: &Running) {
+    let (metadata, now) = (&running.metadata, running.clock.now());
+    let rows = metadata.outbox_page(&target(), 0, u32::MAX >> 1).await.unwrap();
+    let rows: Vec<_> = rows.into_iter().map(|row| row.seq).collect();
+    let epoch = metadata.take_over_outbox(&target()).await.unwrap().unwrap();
+    assert!(metadata.acknowledge(&target(), epoch, &rows, now, Duration::ZERO).await.unwrap());
 }
 
 fn parts(last: usize) -> [Bytes; 2] {

@@ -7,6 +7,7 @@ use juststorage_core::application::ports::metadata::{
     LeafRecord, Mutation, NewContent, PutObject, Relocation, UpdateObject,
 };
 use juststorage_core::domain::blob::Hash;
+use juststorage_core::domain::event::Cause;
 use juststorage_core::domain::object::{Attributes, ObjectId};
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::space::Versioning;
@@ -19,7 +20,14 @@ const BODY: &[u8] = b"same";
 
 fn reclass(bench: &Arc<Bench<'static>>, id: ObjectId, class: StorageClass) -> Work<String> {
     let preconditions = Preconditions::default();
-    let update = UpdateObject { id, class: Some(class), attributes: None, lock: None, preconditions };
+    let update = UpdateObject {
+        id,
+        class: Some(class),
+        attributes: None,
+        lock: None,
+        preconditions,
+        cause: Cause::default(),
+    };
     let bench = bench.clone();
     Box::pin(async move { said(bench.one(Mutation::Update(Box::new(update))).await) })
 }

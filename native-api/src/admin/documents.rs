@@ -1,6 +1,7 @@
 //! What can be set on a space, as JSON.
 
 use juststorage_core::domain::cors::{CorsConfig, CorsRule};
+use juststorage_core::domain::event::{Arn, EventName, NotificationRule, Notifications};
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::lifecycle::{
     Due, Expiration, Filter, Lifecycle, NoncurrentExpiration, NoncurrentTransition, Rule, Transition,
@@ -125,6 +126,64 @@ impl CorsBody {
             max_age_seconds: rule.max_age_seconds,
         };
         CorsConfig { rules: self.rules.into_iter().map(rule).collect() }
+    }
+}
+
+/// Which changes are told to which event targets.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NotificationsBody {
+    /// Up to 100 rules.
+    rules: Vec<NotificationRuleBody>,
+}
+
+/// A rule of event notifications.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NotificationRuleBody {
+    /// Its name, unique in the space; told with each event.
+    id: String,
+    /// The target, `arn:juststorage:sqs::NAME:webhook`.
+    arn: String,
+    /// Events as S3 names them, such as `s3:ObjectCreated:*`.
+    events: Vec<String>,
+    /// Only of keys that begin so.
+    #[serde(default)]
+    #[schema(required)]
+    prefix: Option<String>,
+    /// Only of keys that end so.
+    #[serde(default)]
+    #[schema(required)]
+    suffix: Option<String>,
+}
+
+impl NotificationsBody {
+    pub(super) fn of(notifications: &Notifications) -> Self {
+        let rule = |rule: &NotificationRule| NotificationRuleBody {
+            id: rule.id.clone(),
+            arn: rule.arn().to_string(),
+            events: rule.events.iter().map(|name| name.as_str().to_owned()).collect(),
+            prefix: rule.prefix.clone(),
+            suffix: rule.suffix.clone(),
+        };
+        Self { rules: notifications.rules.iter().map(rule).collect() }
+    }
+
+    pub(super) fn read(self) -> Result<Notifications, Invalid> {
+        let rule = |rule: NotificationRuleBody| {
+            let arn = Arn::parse(&rule.arn)?;
+            let events = rule.events.iter().map(|name| EventName::parse(name)).collect::<Result<_, _>>()?;
+            let NotificationRuleBody { id, prefix, suffix, .. } = rule;
+            Ok::<_, Invalid>(NotificationRule {
+                id,
+                target: arn.target,
+                kind: arn.kind,
+                events,
+                prefix,
+                suffix,
+            })
+        };
+        Ok(Notifications { bucket: None, rules: self.rules.into_iter().map(rule).collect::<Result<_, _>>()? })
     }
 }
 

@@ -10,6 +10,7 @@ mod limits;
 mod request;
 pub(crate) mod spaces;
 mod stuck;
+mod targets;
 mod traffic;
 mod usage;
 mod whoami;
@@ -48,4 +49,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(backups::garbage))
         .routes(routes!(traffic::traffic))
         .routes(routes!(events::list))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::get, targets::put, targets::remove))
+        .routes(routes!(targets::test))
+        .routes(routes!(targets::replay))
 }

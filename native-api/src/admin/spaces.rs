@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::documents::{ClassBody, CorsBody, LifecycleBody, LockBody, PublicAccessBody, VersioningBody};
+use super::documents::{
+    ClassBody, CorsBody, LifecycleBody, LockBody, NotificationsBody, PublicAccessBody, VersioningBody,
+};
 use super::request::{PAGE, bad_cursor, caller_about, cut, page};
 use crate::app::App;
 use crate::extract::{Call, Named, Params, PathNames};
@@ -137,6 +139,9 @@ pub(crate) struct SettingsBody {
     /// What is blocked of public access.
     #[schema(required)]
     public_access: Option<PublicAccessBody>,
+    /// Who is told of changes.
+    #[schema(required)]
+    notifications: Option<NotificationsBody>,
 }
 
 impl SpaceSettingsBody {
@@ -156,6 +161,7 @@ impl SpaceSettingsBody {
                 object_lock: entry.space.object_lock.as_ref().map(LockBody::of),
                 policy: settings.policy.as_ref().and_then(|policy| serde_json::from_str(policy.text()).ok()),
                 public_access,
+                notifications: settings.notifications.as_ref().map(NotificationsBody::of),
             },
         }
     }
@@ -253,7 +259,7 @@ pub(crate) async fn set(
 
 /// Remove a setting
 ///
-/// `lifecycle`, `cors`, `tags`, `policy` or `public-access`; there need be none. Takes the right `admin` over the space, or
+/// `lifecycle`, `cors`, `tags`, `policy`, `public-access` or `notifications`; there need be none. Takes the right `admin` over the space, or
 /// `operator`.
 #[utoipa::path(
     delete,
@@ -297,6 +303,7 @@ pub fn space_change(setting: &str, body: &[u8]) -> Result<SpaceChange, Unset> {
         "cors" => SpaceChange::Set(Setting::Cors(read::<CorsBody>(body)?.read())),
         "tags" => SpaceChange::Set(Setting::Tags(read(body)?)),
         "object-lock" => SpaceChange::ObjectLock(read::<LockBody>(body)?.read()?),
+        "notifications" => SpaceChange::Set(Setting::Notifications(read::<NotificationsBody>(body)?.read()?)),
         "public-access" => {
             let access = read::<PublicAccessBody>(body)?.read();
             SpaceChange::Set(Setting::PublicAccess(Declared::Set(access)))
@@ -317,6 +324,7 @@ pub fn space_removal(setting: &str) -> Result<SpaceChange, Unset> {
         "tags" => SettingKind::Tags,
         "policy" => SettingKind::Policy,
         "public-access" => SettingKind::PublicAccess,
+        "notifications" => SettingKind::Notifications,
         "versioning" | "default-class" | "object-lock" => return Err(Unset::Permanent),
         _ => return Err(Unset::Unknown),
     }))

@@ -23,6 +23,7 @@ use juststorage_core::application::objects::get::Download;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::application::ports::metadata::SpaceRef;
 use juststorage_core::domain::address::Key;
+use juststorage_core::domain::event::How;
 use juststorage_core::domain::idempotency::IdempotencyKey;
 use juststorage_core::domain::principal::Principal;
 
@@ -64,6 +65,7 @@ async fn put(
         preconditions: preconditions(&call.headers)?,
         etag: EtagStyle::Content,
         checksum: None,
+        how: How::Plain,
     };
     let body = body(call, bytes)?;
     let once = call.header("Idempotency-Key")?.map(IdempotencyKey::parse).transpose()?;

@@ -178,7 +178,7 @@ fn translate_code(error: Error) -> S3Error {
             "ConditionalRequestConflict",
             "The conditional request cannot succeed due to a conflicting operation against this resource.",
         ),
-        Error::Limited { .. } | Error::Busy => {
+        Error::Limited { .. } | Error::Busy | Error::OutboxFull => {
             fail(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.")
         }
         Error::QuotaExceeded(_) => fail(StatusCode::FORBIDDEN, "QuotaExceeded", sentence(&message)),
@@ -277,6 +277,7 @@ mod tests {
             (Error::DigestMismatch("MD5"), 400, "BadDigest"),
             (Error::BodyStalled, 400, "RequestTimeout"),
             (Error::Busy, 503, "SlowDown"),
+            (Error::OutboxFull, 503, "SlowDown"),
             (Error::Unavailable, 503, "ServiceUnavailable"),
             (Error::Full, 507, "InsufficientStorage"),
             (Error::Corrupt, 500, "InternalError"),

@@ -197,6 +197,21 @@ pub(crate) static PUBLIC_ACCESS: Document = document(
 pub(crate) static OWNERSHIP: Document =
     document("OwnershipControls", &[node("Rule", &[word("ObjectOwnership")]).many()]);
 
+const KEY_FILTER: &[Element] = &[node("FilterRule", &[word("Name"), text("Value")]).many()];
+const QUEUE: &[Element] =
+    &[text("Id"), word("Queue"), word("Event").many(), node("Filter", &[node("S3Key", KEY_FILTER)])];
+
+/// Of `PutBucketNotificationConfiguration`. Targets are declared by the operator and named as queues.
+pub(crate) static NOTIFICATION: Document = document(
+    "NotificationConfiguration",
+    &[
+        node("QueueConfiguration", QUEUE).many(),
+        refused("TopicConfiguration", "Notification of SNS topics"),
+        refused("CloudFunctionConfiguration", "Notification of Lambda functions"),
+        refused("EventBridgeConfiguration", "Notification of EventBridge"),
+    ],
+);
+
 const DEFAULT_RETENTION: &[Element] = &[word("Mode"), number("Days"), number("Years")];
 
 /// Of `PutObjectLockConfiguration`.

@@ -52,6 +52,8 @@ macro_rules! refused {
 const COPY_SOURCE: &str = "x-amz-copy-source";
 const OBJECT_LOCK: &[&str] =
     &["x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"];
+/// S3 then does not ask whether the target may be sent to; here that was decided when it was declared.
+const SKIP_VALIDATION: &[&str] = &["x-amz-skip-destination-validation"];
 const BUCKET_LOCK: &[&str] = &["x-amz-bucket-object-lock-enabled"];
 /// Conditions that S3 has on one operation.
 const DELETE_CONDITIONS: &[&str] = &["x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
@@ -67,6 +69,8 @@ const PARTS: u64 = 4 << 20;
 const RULES: u64 = 2 << 20;
 /// A hundred rules.
 const CORS_RULES: u64 = 256 << 10;
+/// A hundred rules, with every event, and filters of 1024 bytes each.
+const NOTIFICATIONS: u64 = 1 << 20;
 
 /// An XML document whose declared digests are compared.
 const fn xml(document: &'static documents::Document, bytes_max: u64) -> super::BodyKind {
@@ -100,12 +104,12 @@ offered! {
     GetBucketLifecycleConfiguration: GET Bucket ["lifecycle"] [] Unread, OK [GetLifecycleConfiguration];
     GetBucketTagging: GET Bucket ["tagging"] [] Unread, OK [GetBucketTagging];
     GetObjectLockConfiguration: GET Bucket ["object-lock"] [] Unread, OK [GetBucketObjectLockConfiguration];
+    GetBucketNotificationConfiguration: GET Bucket ["notification"] [] Unread, OK [GetBucketNotification];
     // Configurations that cannot exist here: what S3 answers when none is set.
     GetBucketEncryption: GET Bucket ["encryption"] [] Unread, OK [GetEncryptionConfiguration];
     GetBucketWebsite: GET Bucket ["website"] [] Unread, OK [GetBucketWebsite];
     GetBucketReplication: GET Bucket ["replication"] [] Unread, OK [GetReplicationConfiguration];
     GetBucketLogging: GET Bucket ["logging"] [] Unread, OK [GetBucketLogging];
-    GetBucketNotificationConfiguration: GET Bucket ["notification"] [] Unread, OK [GetBucketNotification];
     GetBucketAccelerateConfiguration: GET Bucket ["accelerate"] [] Unread, OK [GetAccelerateConfiguration];
     GetBucketRequestPayment: GET Bucket ["requestPayment"] [] Unread, OK [GetBucketRequestPayment];
     ListObjects: GET Bucket [] ["prefix", "delimiter", "encoding-type", "marker", "max-keys"]
@@ -122,6 +126,8 @@ offered! {
     PutBucketTagging: PUT Bucket ["tagging"] [] xml(&documents::TAGGING, SMALL), NO_CONTENT [PutBucketTagging];
     PutBucketPolicy: PUT Bucket ["policy"] [] Json { digest: IfDeclared, bytes_max: SMALL },
         NO_CONTENT [PutBucketPolicy], reader ReadBy::Raw(Raw::PutBucketPolicy);
+    PutBucketNotificationConfiguration: PUT Bucket ["notification"] [] xml(&documents::NOTIFICATION, NOTIFICATIONS),
+        OK [PutBucketNotification], headers SKIP_VALIDATION;
     PutBucketOwnershipControls: PUT Bucket ["ownershipControls"] [] xml(&documents::OWNERSHIP, SMALL),
         OK [PutBucketOwnershipControls];
     PutPublicAccessBlock: PUT Bucket ["publicAccessBlock"] [] xml(&documents::PUBLIC_ACCESS, SMALL),
@@ -200,7 +206,6 @@ refused! {
     CreateSession: GET Bucket ["session"];
     PutBucketWebsite: PUT Bucket ["website"];
     PutBucketLogging: PUT Bucket ["logging"];
-    PutBucketNotificationConfiguration: PUT Bucket ["notification"];
     PutBucketReplication: PUT Bucket ["replication"];
     PutBucketEncryption: PUT Bucket ["encryption"];
     PutBucketAccelerateConfiguration: PUT Bucket ["accelerate"];

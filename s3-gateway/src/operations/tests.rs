@@ -130,6 +130,7 @@ const OTHER_NAMES: &[(&str, &[&str])] = &[
     ("PostObject", &["PutObject"]),
     ("PutBucketCors", &["PutBucketCORS"]),
     ("PutBucketLifecycleConfiguration", &["PutLifecycleConfiguration"]),
+    ("PutBucketNotificationConfiguration", &["PutBucketNotification"]),
     ("PutObjectLockConfiguration", &["PutBucketObjectLockConfiguration"]),
     ("PutPublicAccessBlock", &["PutBucketPublicAccessBlock"]),
     ("UploadPart", &["PutObject"]),

@@ -14,6 +14,7 @@ use juststorage_core::application::objects::get::{Head, IfRange, ReadOptions};
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
 use juststorage_core::domain::etag::Etag;
+use juststorage_core::domain::event::How;
 use juststorage_core::domain::object::Object;
 use juststorage_core::domain::principal::Proof;
 use juststorage_core::domain::range::ByteRange;
@@ -53,6 +54,7 @@ pub(crate) async fn put(
         etag: EtagStyle::Md5,
         // S3 computes this one itself when the client declares none.
         checksum: Some(declared.algorithm().unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
+        how: How::Plain,
     };
     let length = body_length(request.input.content_length)?;
     let trailing = Trailing::take(&mut request);

@@ -19,6 +19,7 @@ use juststorage_core::application::ingest::{Body, Expected};
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::domain::checksum::ChecksumAlgorithm;
 use juststorage_core::domain::context::Context;
+use juststorage_core::domain::event::How;
 use juststorage_core::domain::object::{Object, Tags};
 use juststorage_core::domain::principal::Principal;
 use percent_encoding::utf8_percent_encode;
@@ -158,6 +159,7 @@ impl Forms {
             preconditions: conditions::of_write(&request.headers)?,
             etag: EtagStyle::Md5,
             checksum: Some(declared.algorithm().unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
+            how: How::Post,
         };
         let failure = BodyFault::default();
         let expected = Expected { sha256: None, md5: declared.md5, checksum: declared.checksum };

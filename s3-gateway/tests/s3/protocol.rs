@@ -231,7 +231,6 @@ async fn what_is_never_offered_is_refused_by_name() {
         ("PUT", "website", "PutBucketWebsite"),
         ("DELETE", "website", "DeleteBucketWebsite"),
         ("PUT", "logging", "PutBucketLogging"),
-        ("PUT", "notification", "PutBucketNotificationConfiguration"),
         ("PUT", "replication", "PutBucketReplication"),
         ("DELETE", "replication", "DeleteBucketReplication"),
         ("PUT", "encryption", "PutBucketEncryption"),

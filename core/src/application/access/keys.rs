@@ -157,6 +157,11 @@ impl Access {
                 resealed += 1;
             }
         }
+        let (targets, lost_targets) = self.reseal_targets().await?;
+        resealed += targets;
+        for target in &lost_targets {
+            tracing::error!(%target, "the secret of an event target is lost: set another one");
+        }
         // Last: while the constant needs the previous key, that is not forgotten.
         if lost.is_empty() || revoke_lost {
             constant::reseal(self.metadata.as_ref(), &self.master_keys, revoke_lost, self.clock.now())

@@ -12,6 +12,7 @@ pub mod presign;
 mod provider;
 mod published;
 mod seal;
+mod target_secrets;
 
 pub use authenticate::{Access, AuthMode, RootKey, S3Identity};
 pub use given::{GivenSecret, check_access_key};

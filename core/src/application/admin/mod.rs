@@ -13,6 +13,7 @@ mod explain;
 mod history;
 mod limits;
 mod spaces;
+mod targets;
 mod upkeep;
 mod usage;
 
@@ -23,7 +24,7 @@ use crate::application::ports::metadata::WriterId;
 use crate::application::request;
 use crate::application::reserve::Reserve;
 use crate::application::store::Store;
-use crate::application::workers::Board;
+use crate::application::workers::{Board, Deliveries, Sinks};
 use crate::domain::principal::{Denied, Principal, Proof, Right};
 use crate::domain::timestamp::Timestamp;
 
@@ -38,6 +39,7 @@ pub use history::{History, MINUTES, Minute};
 pub use limits::TenantUse;
 pub(crate) use limits::tenants_in_use;
 pub use spaces::SpaceChange;
+pub use targets::{SecretChange, TargetReport};
 pub use upkeep::{Backlog, Findings, Traffic, WorkerReport, Workers};
 pub use usage::Figures;
 
@@ -51,6 +53,8 @@ pub struct Admin {
     events: Events,
     history: History,
     server: Option<WriterId>,
+    sinks: Sinks,
+    deliveries: Deliveries,
 }
 
 /// What a caller may do, as a whole: what a page shows or hides.
@@ -75,7 +79,8 @@ impl Admin {
     /// Over a store and its credentials.
     pub fn new(store: Store, access: Access) -> Self {
         let (reserve, board, events) = (Reserve::default(), Board::default(), Events::default());
-        Self { store, access, reserve, board, events, history: History::default(), server: None }
+        let (history, sinks, deliveries) = (History::default(), Sinks::default(), Deliveries::default());
+        Self { store, access, reserve, board, events, history, server: None, sinks, deliveries }
     }
 
     /// Tells of these workers, of the process that writes as `server`.

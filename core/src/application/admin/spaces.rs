@@ -108,6 +108,12 @@ impl Admin {
         let store = &self.store;
         store.metadata.make_space(address, store.clock.now()).await?;
         match change {
+            SpaceChange::Set(Setting::Notifications(rules)) => {
+                store.check_targets(&rules, address).await?;
+                let targets = rules.targets();
+                store.put_space_setting(&who, address, Setting::Notifications(rules)).await?;
+                store.tell_test(address, address.namespace.as_str(), &targets).await
+            }
             SpaceChange::Set(setting) => store.put_space_setting(&who, address, setting).await,
             SpaceChange::Remove(kind) => store.delete_space_setting(&who, address, kind).await,
             SpaceChange::Policy(document) => {

@@ -6,11 +6,13 @@ use super::put::{EtagStyle, PutRequest, object_of};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Body, digest_only};
 use crate::application::ports::metadata::{Found, Mutation, NewContent, PutObject, SpaceRef};
+use crate::application::request;
 use crate::application::store::Store;
 use crate::domain::acl::CannedAcl;
 use crate::domain::action::Action;
 use crate::domain::address::Key;
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
+use crate::domain::event::How;
 use crate::domain::object::{Attributes, Headers, Object, ObjectId, Tags, UserMetadata};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::precondition::{Preconditions, ReadDecision};
@@ -109,6 +111,7 @@ impl Store {
             quota,
             announced: None,
             once: None,
+            cause: request::cause(How::Copy),
         };
         let object = object_of(self.committer.commit(Mutation::Put(Box::new(put))).await?)?;
         Ok((source.object, object))
@@ -149,6 +152,7 @@ impl Store {
             preconditions: request.preconditions.clone(),
             etag,
             checksum: request.checksum.or(stored),
+            how: How::Copy,
         };
         let object = self.put(who, put, body).await?;
         Ok((source.object, object))

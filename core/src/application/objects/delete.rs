@@ -5,8 +5,10 @@ use crate::access::decide::Decision;
 use crate::application::entered::Wish;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{DeleteObject, Mutation, MutationOutcome, ObjectAddress};
+use crate::application::request;
 use crate::application::store::Store;
 use crate::domain::action::Action;
+use crate::domain::event::How;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::principal::{Principal, Right};
@@ -64,7 +66,9 @@ impl Store {
             }
             ObjectAddress::Version(..) | ObjectAddress::Id(_) => None,
         };
-        let delete = DeleteObject { target, bucket, marker_id, preconditions, bypass_governance, quota };
+        let cause = request::cause(How::Plain);
+        let delete =
+            DeleteObject { target, bucket, marker_id, preconditions, bypass_governance, quota, cause };
         match self.committer.commit(Mutation::Delete(Box::new(delete))).await? {
             MutationOutcome::Deleted { object, marker_made } => {
                 Ok(Deletion { object: object.map(|object| *object), marker_made })

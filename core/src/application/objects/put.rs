@@ -6,11 +6,13 @@ use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Intent};
 use crate::application::ports::metadata::{Mutation, MutationOutcome, PutObject, SpaceRef};
 use crate::application::repeats::fingerprint;
+use crate::application::request;
 use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::address::Key;
 use crate::domain::bounds::OtherType;
 use crate::domain::checksum::ChecksumAlgorithm;
+use crate::domain::event::How;
 use crate::domain::idempotency::{IdempotencyKey, Once};
 use crate::domain::multipart::PART_BYTES_MAX;
 use crate::domain::object::{Attributes, Object, ObjectId};
@@ -45,6 +47,8 @@ pub struct PutRequest {
     pub etag: EtagStyle,
     /// Which checksum to compute and store, whether or not the client declares a value.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// By what kind of request.
+    pub how: How,
 }
 
 /// Holds an upload to the bounds of the signed URL that it came by, if it did. Most bytes of its body.
@@ -73,6 +77,7 @@ impl Store {
         key: Option<&IdempotencyKey>,
         body: Body,
     ) -> Result<Object> {
+        let how = request.how;
         let bytes_max = bind(who, &mut request)?;
         request.attributes.validate()?;
         let entered =
@@ -120,6 +125,7 @@ impl Store {
             quota,
             announced: landed.announced.as_ref().map(Announced::id),
             once,
+            cause: request::cause(how),
         };
         // Given back once the object is durable.
         let _room = landed.room;

@@ -3,9 +3,11 @@
 use super::ObjectRef;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{MoveObject, Mutation, MutationOutcome, SpaceRef};
+use crate::application::request;
 use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::event::How;
 use crate::domain::invalid::Invalid;
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::precondition::Preconditions;
@@ -90,9 +92,10 @@ impl Store {
             domain,
             preconditions: request.preconditions.clone(),
             quota,
+            cause: request::cause(How::Copy),
         };
         match self.committer.commit(Mutation::Move(Box::new(mutation))).await? {
-            MutationOutcome::Moved { object, marker } => Ok(Moved { object: *object, marker }),
+            MutationOutcome::Moved { object, marker, .. } => Ok(Moved { object: *object, marker }),
             _ => Err(Error::Internal),
         }
     }

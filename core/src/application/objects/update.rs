@@ -3,8 +3,10 @@
 use super::ObjectRef;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Mutation, MutationOutcome, UpdateObject};
+use crate::application::request;
 use crate::application::store::Store;
 use crate::domain::action::Action;
+use crate::domain::event::How;
 use crate::domain::object::{Attributes, Object};
 use crate::domain::object_lock::{LockChange, ObjectLock};
 use crate::domain::patch::AttributesPatch;
@@ -61,6 +63,7 @@ impl Store {
             ObjectLock { retention: *retention, legal_hold: None }.validate(self.clock.now())?;
             *bypass = *bypass && self.may_bypass(who, object, &located.found.object).await?;
         }
+        let cause = request::cause(How::Plain);
         // A client that names no version means the one that is current when the change is made. If that was replaced
         // after it was looked up, the change is for the new one.
         for _ in 0..ATTEMPTS_MAX {
@@ -70,6 +73,7 @@ impl Store {
                 attributes: attributes.clone(),
                 lock,
                 preconditions: preconditions.clone(),
+                cause: cause.clone(),
             };
             match self.committer.commit(Mutation::Update(Box::new(update))).await {
                 Ok(MutationOutcome::Object { object, .. }) => return Ok(*object),

@@ -5,4 +5,5 @@ pub mod clock;
 pub mod key_set;
 pub mod metadata;
 pub mod segments;
+pub mod sink;
 pub mod volume;

@@ -14,10 +14,12 @@ use crate::application::objects::list::Cursor;
 use crate::application::objects::put::object_of;
 use crate::application::objects::rolling::{Rolled, Rolling};
 use crate::application::ports::metadata::{CompleteUpload, Draft, ListUploadsQuery, Mutation};
+use crate::application::request;
 use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::checksum::of_completion;
 use crate::domain::completion::Completed;
+use crate::domain::event::How;
 use crate::domain::invalid::Invalid;
 use crate::domain::multipart::{
     CompleteRefusal, PORTION_PIECES_MAX, PartClaim, Upload, UploadId, UploadParts, undeclared,
@@ -149,6 +151,7 @@ impl Store {
             expected_kind: completion.expected_kind,
             preconditions: completion.preconditions.clone(),
             quota,
+            cause: request::cause(How::Plain),
         };
         // Ten thousand parts are neither read nor written while every other write waits. If they change between this
         // and the transaction, which a client has to want, they are read again.

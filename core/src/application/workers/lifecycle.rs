@@ -23,6 +23,7 @@ use crate::application::ports::metadata::{
     Objects, Refusal, Spaces, UpdateObject, Upkeep, Uploads, WriterId,
 };
 use crate::domain::address::SpaceAddress;
+use crate::domain::event::{Cause, How};
 use crate::domain::lifecycle::{Candidate, Day, Lifecycle, LifecycleVerdict, Position};
 use crate::domain::multipart::UploadId;
 use crate::domain::object::{Object, ObjectId};
@@ -325,6 +326,7 @@ fn cool(object: &Object) -> Mutation {
         attributes: None,
         lock: None,
         preconditions: Preconditions::default(),
+        cause: Cause { how: How::Lifecycle, origin: None },
     }))
 }
 

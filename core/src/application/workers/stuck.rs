@@ -159,29 +159,8 @@ impl<M: Upkeep + ?Sized> Shelf<M> {
 
     /// Puts an item aside. Logged at its first failure only.
     pub(crate) async fn put_aside(&mut self, item: String, error: &str) -> Result<(), MetadataError> {
-        let mut error = error.to_owned();
-        error.truncate(error.floor_char_boundary(ERROR_MAX));
         self.failed += 1;
-        let before = self.items.get(&item);
-        let failures = before.map_or(0, |before| before.failures) + 1;
-        if failures == 1 {
-            tracing::error!(
-                worker = self.worker,
-                item,
-                error,
-                "item failed and was put aside; the others go on"
-            );
-        } else {
-            tracing::debug!(worker = self.worker, item, error, failures, "item failed again");
-        }
-        let stuck = Stuck {
-            worker: self.worker.to_owned(),
-            item: item.clone(),
-            error,
-            failures,
-            since: before.map_or(self.now, |before| before.since),
-            next_at: self.now.plus(wait(failures)),
-        };
+        let stuck = failed(self.worker, item.clone(), error, self.items.get(&item), self.now);
         self.metadata.put_aside(&stuck).await?;
         self.items.insert(item, stuck);
         Ok(())
@@ -275,6 +254,32 @@ impl<M: Upkeep + ?Sized> Shelf<M> {
             return Err(self.absent.unwrap_or(Error::Unavailable));
         }
         Ok(self.failed)
+    }
+}
+
+/// An item that has failed, once more than `before`.
+pub(super) fn failed(
+    worker: &str,
+    item: String,
+    error: &str,
+    before: Option<&Stuck>,
+    now: Timestamp,
+) -> Stuck {
+    let mut error = error.to_owned();
+    error.truncate(error.floor_char_boundary(ERROR_MAX));
+    let failures = before.map_or(0, |before| before.failures) + 1;
+    if failures == 1 {
+        tracing::error!(worker, item, error, "item failed and was put aside; the others go on");
+    } else {
+        tracing::debug!(worker, item, error, failures, "item failed again");
+    }
+    Stuck {
+        worker: worker.to_owned(),
+        item,
+        error,
+        failures,
+        since: before.map_or(now, |before| before.since),
+        next_at: now.plus(wait(failures)),
     }
 }
 

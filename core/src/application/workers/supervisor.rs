@@ -9,13 +9,10 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::board::{Board, Ended};
-use super::worker::{WorkDone, Worker};
+use super::worker::{LEASE, WorkDone, Worker};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Leases, MetadataError, MetadataStore};
-
-/// How long a lease holds unless renewed. Renewed before every step, so a step must be shorter.
-pub const LEASE: Duration = Duration::from_secs(60);
 
 /// The longest rest after repeated failures.
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
@@ -71,6 +68,7 @@ impl<M: Leases + ?Sized> Supervisor<M> {
                     urgent = bell.heard() => if urgent { worker.hurry() },
                 }
             }
+            worker.end().await;
             if worker.exclusive()
                 && let Err(error) = metadata.release_lease(worker.name(), holder).await
             {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Compactor, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Neighbours, Rewriter, Scrubber, TakeOver,
-    UploadExpiry, Worker,
+    Compactor, Deliveries, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Neighbours, OutboxWorker,
+    Rewriter, Scrubber, Sinks, TakeOver, UploadExpiry, Worker,
 };
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, WriterId};
@@ -16,7 +16,7 @@ use crate::application::tiers::Tiers;
 use crate::domain::lifecycle::Day;
 
 /// The names of all workers, in the order of [`WorkerSetup::workers`].
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "heartbeat",
     "neighbours",
     "take-over",
@@ -26,6 +26,7 @@ pub const NAMES: [&str; 9] = [
     "upload-expiry",
     "lifecycle",
     "scrub",
+    "outbox",
 ];
 
 /// What the workers of one process work on, and how.
@@ -48,6 +49,10 @@ pub struct WorkerSetup {
     pub day: Day,
     /// How long after the begin of a scrub pass the next one begins.
     pub scrub_every: Duration,
+    /// Who delivers what the outbox holds.
+    pub sinks: Sinks,
+    /// Where it is noted how the deliveries go.
+    pub deliveries: Deliveries,
 }
 
 impl WorkerSetup {
@@ -69,6 +74,13 @@ impl WorkerSetup {
             Arc::new(
                 Scrubber::new(metadata.clone(), tiers.clone(), clock.clone(), self.scrub_every).trusting(),
             ),
+            Arc::new(OutboxWorker::new(
+                metadata.clone(),
+                clock.clone(),
+                writer.0,
+                self.sinks.clone(),
+                self.deliveries.clone(),
+            )),
         ]
     }
 }

@@ -6,6 +6,9 @@ use async_trait::async_trait;
 
 use crate::application::error::Result;
 
+/// How long a lease holds unless renewed. Renewed before every step, so a step must be shorter.
+pub const LEASE: Duration = Duration::from_secs(60);
+
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkDone {
@@ -33,6 +36,9 @@ pub trait Worker: Send + Sync + 'static {
 
     /// Makes everything due now that would be in time: its next step is asked for.
     fn hurry(&self) {}
+
+    /// Ends what goes on beside the steps. Called once, after the last one.
+    async fn end(&self) {}
 
     /// One unit of work.
     async fn step(&self) -> Result<WorkDone>;

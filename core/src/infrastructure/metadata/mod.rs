@@ -35,6 +35,7 @@ pub struct SqlMetadata {
     db: Database,
     lookups: read::lookups::Lookups,
     writes_as: WritesAs,
+    outbox: write::routes::OutboxState,
     time: LeaseTime,
 }
 
@@ -74,7 +75,8 @@ impl SqlMetadata {
     pub async fn connect_with(url: &str, connections: Connections) -> Result<Self, MetadataError> {
         let db = Database::connect(url, connections).await?;
         let lookups = read::lookups::Lookups::start(&db);
-        Ok(Self { db, lookups, writes_as: WritesAs::default(), time: LeaseTime::Passed })
+        let outbox = write::routes::OutboxState::default();
+        Ok(Self { db, lookups, writes_as: WritesAs::default(), outbox, time: LeaseTime::Passed })
     }
 
     /// Whether a `postgres://` URL, of one host or several, can be read; why not, without the URL, which holds a password.

@@ -3,6 +3,7 @@
 mod catalogue;
 mod identity;
 mod objects;
+mod outbox;
 mod spaces;
 mod upkeep;
 

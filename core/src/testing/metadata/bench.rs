@@ -16,6 +16,7 @@ use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::event::Cause;
 use crate::domain::multipart::{PartClaim, UploadId};
 use crate::domain::object::{Attributes, Listed, Object, ObjectId};
 use crate::domain::precondition::{EtagCondition, Preconditions};
@@ -195,6 +196,7 @@ impl<'s> Bench<'s> {
             quota: None,
             announced: None,
             once: None,
+            cause: Cause::default(),
         }
     }
 
@@ -207,8 +209,15 @@ impl<'s> Bench<'s> {
     pub fn delete_target(&self, target: ObjectAddress) -> DeleteObject {
         let marker_id = ObjectId::fresh(self.now());
         let preconditions = Preconditions::default();
-        let quota = None;
-        DeleteObject { target, bucket: None, marker_id, preconditions, bypass_governance: false, quota }
+        DeleteObject {
+            target,
+            bucket: None,
+            marker_id,
+            preconditions,
+            bypass_governance: false,
+            quota: None,
+            cause: Cause::default(),
+        }
     }
 
     /// A move of a version of the key `from`, or of an object without one, to the key `to`.
@@ -225,13 +234,14 @@ impl<'s> Bench<'s> {
             domain: self.domain.clone(),
             preconditions: Preconditions::default(),
             quota: None,
+            cause: Cause::default(),
         }
     }
 
     /// Commits a move, which must succeed: the object as it is now, and the marker at its source.
     pub async fn has_moved(&self, change: MoveObject) -> (Object, Option<ObjectId>) {
         match self.one(Mutation::Move(Box::new(change))).await {
-            Ok(MutationOutcome::Moved { object, marker }) => (*object, marker),
+            Ok(MutationOutcome::Moved { object, marker, .. }) => (*object, marker),
             other => panic!("not moved: {other:?}"),
         }
     }
@@ -252,6 +262,7 @@ impl<'s> Bench<'s> {
             expected_kind: None,
             preconditions: Preconditions::default(),
             quota: None,
+            cause: Cause::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::application::ports::metadata::{
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, Hash, SegmentId};
+use crate::domain::event::Cause;
 use crate::domain::object::Content;
 use crate::domain::precondition::Preconditions;
 use crate::domain::range::Span;
@@ -25,7 +26,14 @@ async fn move_of(store: &dyn MetadataStore, blob: BlobId) -> Option<Move> {
 async fn reclass(bench: &Bench<'_>, name: &str, class: StorageClass) {
     let id = bench.find(name).await.unwrap().object.id;
     let preconditions = Preconditions::default();
-    let update = UpdateObject { id, class: Some(class), attributes: None, lock: None, preconditions };
+    let update = UpdateObject {
+        id,
+        class: Some(class),
+        attributes: None,
+        lock: None,
+        preconditions,
+        cause: Cause::default(),
+    };
     object(bench.one(Mutation::Update(Box::new(update))).await);
 }
 

@@ -8,6 +8,7 @@ use crate::application::ports::metadata::{
     DeleteObject, ExpireObject, MetadataStore, Mutation, MutationOutcome, ObjectAddress, PutObject, Refusal,
     UpdateObject, VersionRef,
 };
+use crate::domain::event::Cause;
 use crate::domain::multipart::{PartClaim, PartNumber};
 use crate::domain::object::{Attributes, Object, ObjectId};
 use crate::domain::object_lock::{
@@ -52,6 +53,7 @@ fn change(of: &Object, lock: LockChange) -> Mutation {
         attributes: None,
         lock: Some(lock),
         preconditions,
+        cause: Cause::default(),
     }))
 }
 
@@ -128,6 +130,7 @@ pub async fn a_held_version_reads_as_it_did(store: &dyn MetadataStore) {
             attributes: Some(attributes),
             lock: None,
             preconditions: Preconditions::default(),
+            cause: Cause::default(),
         }))
     };
     let rewritten = AttributesPatch {

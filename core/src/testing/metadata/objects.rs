@@ -9,6 +9,7 @@ use crate::application::ports::metadata::{
 use crate::domain::acl::CannedAcl;
 use crate::domain::blob::{BlobId, Hash};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher};
+use crate::domain::event::Cause;
 use crate::domain::naming::ContentName;
 use crate::domain::object::{Attributes, Headers, ObjectId};
 use crate::domain::object_lock::ObjectLock;
@@ -99,7 +100,14 @@ pub async fn an_object_comes_back_as_it_was_put(store: &dyn MetadataStore) {
     // A name goes with its class.
     let change = |class| {
         let preconditions = Preconditions::default();
-        Mutation::Update(Box::new(UpdateObject { id, class, attributes: None, lock: None, preconditions }))
+        Mutation::Update(Box::new(UpdateObject {
+            id,
+            class,
+            attributes: None,
+            lock: None,
+            preconditions,
+            cause: Cause::default(),
+        }))
     };
     let kept = object(bench.one(change(None)).await);
     assert_eq!(kept.class_name, Some(ClassName::GlacierInstant));
@@ -172,6 +180,7 @@ pub async fn an_update_changes_what_is_carried_and_nothing_else(store: &dyn Meta
         attributes: Some(attributes.clone()),
         lock: None,
         preconditions: matching(b"body"),
+        cause: Cause::default(),
     };
     let after = object(bench.one(Mutation::Update(Box::new(update.clone()))).await);
     assert_eq!(after.class, StorageClass::Cold);

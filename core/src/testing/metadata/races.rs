@@ -8,6 +8,7 @@ use crate::application::ports::metadata::{
     DeleteObject, MetadataStore, Mutation, MutationOutcome, NewContent, ObjectAddress, PutObject, Refusal,
     UpdateObject, VersionRef,
 };
+use crate::domain::event::Cause;
 use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::Versioning;
@@ -37,7 +38,14 @@ pub async fn of_updates_at_once_none_is_lost(store: &dyn MetadataStore) {
     let update = |attributes| {
         let preconditions = Preconditions::default();
         let attributes = Some(attributes);
-        Mutation::Update(Box::new(UpdateObject { id, class: None, attributes, lock: None, preconditions }))
+        Mutation::Update(Box::new(UpdateObject {
+            id,
+            class: None,
+            attributes,
+            lock: None,
+            preconditions,
+            cause: Cause::default(),
+        }))
     };
     join_all(writers.iter().enumerate().map(|(n, writer)| async move {
         for round in 0..5 {

@@ -7,6 +7,7 @@ use crate::application::ports::metadata::{
     SpaceRef, UpdateObject,
 };
 use crate::domain::address::{BucketName, Namespace, SpaceAddress};
+use crate::domain::event::Cause;
 use crate::domain::multipart::UploadId;
 use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::object_lock::LockConfig;
@@ -218,7 +219,14 @@ pub async fn usage_is_what_a_recount_finds(store: &dyn MetadataStore) {
     assert_eq!(figures(StorageClass::Hot).await, Some((2, 10, 10, 1)));
     let preconditions = Preconditions::default();
     let class = Some(StorageClass::Cold);
-    let update = UpdateObject { id: a.id, class, attributes: None, lock: None, preconditions };
+    let update = UpdateObject {
+        id: a.id,
+        class,
+        attributes: None,
+        lock: None,
+        preconditions,
+        cause: Cause::default(),
+    };
     object(bench.one(Mutation::Update(Box::new(update))).await);
     assert_eq!(figures(StorageClass::Hot).await, Some((1, 3, 10, 1)));
     assert_eq!(figures(StorageClass::Cold).await, Some((1, 7, 0, 0)), "the bytes have not moved yet");

@@ -277,6 +277,43 @@ fn rows() -> Vec<Row> {
             "backup_not_found",
         ),
         row("admin_get_garbage", "GET", |_| "/v1/admin/garbage".into(), STORE, ""),
+        row("admin_list_targets", "GET", |_| "/v1/admin/targets".into(), STORE, ""),
+        // This server delivers to no kind of target.
+        with(
+            row("admin_put_target", "PUT", |_| "/v1/admin/targets/hooks".into(), instead(STORE, 400), ""),
+            |_| json!({ "kind": "webhook", "url": "https://hooks.example/" }),
+        ),
+        row(
+            "admin_get_target",
+            "GET",
+            |_| "/v1/admin/targets/hooks".into(),
+            instead(STORE, 404),
+            "target_not_found",
+        ),
+        row(
+            "admin_remove_target",
+            "DELETE",
+            |_| "/v1/admin/targets/hooks".into(),
+            instead(STORE, 404),
+            "target_not_found",
+        ),
+        row(
+            "admin_test_target",
+            "POST",
+            |_| "/v1/admin/targets/hooks/test".into(),
+            instead(STORE, 404),
+            "target_not_found",
+        ),
+        with(
+            row(
+                "admin_replay_target",
+                "POST",
+                |_| "/v1/admin/targets/hooks/replay".into(),
+                instead(STORE, 404),
+                "target_not_found",
+            ),
+            |_| json!({ "from_sequencer": "1" }),
+        ),
         row("admin_get_traffic", "GET", |_| "/v1/admin/traffic".into(), STORE, ""),
         row(
             "admin_list_events",

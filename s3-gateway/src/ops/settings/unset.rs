@@ -42,8 +42,6 @@ macro_rules! empty {
 
 empty! {
     logging: GetBucketLoggingInput => GetBucketLoggingOutput::default(), GetBucketLoggingOutput;
-    notification: GetBucketNotificationConfigurationInput =>
-        GetBucketNotificationConfigurationOutput::default(), GetBucketNotificationConfigurationOutput;
     accelerate: GetBucketAccelerateConfigurationInput =>
         GetBucketAccelerateConfigurationOutput::default(), GetBucketAccelerateConfigurationOutput;
     request_payment: GetBucketRequestPaymentInput =>

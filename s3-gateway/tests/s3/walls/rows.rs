@@ -107,6 +107,16 @@ pub(super) fn rows() -> Vec<Row> {
             body: |_| "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>".into(),
             ..row("PutBucketVersioning", &["admin"], "PUT", |f| format!("/{}?versioning", f.bucket), 200)
         },
+        Row {
+            body: |_| "<NotificationConfiguration/>".into(),
+            ..row(
+                "PutBucketNotificationConfiguration",
+                ADMIN,
+                "PUT",
+                |f| format!("/{}?notification", f.bucket),
+                200,
+            )
+        },
         row("GetObject", READ, "GET", |f| format!("/{}/k", f.bucket), 200),
         row("HeadObject", READ, "HEAD", |f| format!("/{}/k", f.bucket), 200),
         Row {

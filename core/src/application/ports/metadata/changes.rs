@@ -8,6 +8,7 @@ use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumKind, ExpectedChecksum};
 use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::event::{Cause, TargetName};
 use crate::domain::idempotency::Once;
 use crate::domain::invalid::Invalid;
 use crate::domain::limits::{Quota, QuotaPart};
@@ -49,6 +50,8 @@ pub struct PutObject {
     pub announced: Option<ObjectId>,
     /// Of an object without key: the request that must make it once. A repetition is [`Refusal::Repeated`].
     pub once: Option<Once>,
+    /// Why: told along with the change.
+    pub cause: Cause,
 }
 
 /// Removes a key's latest version (or makes a delete marker, by the space's versioning), or one version.
@@ -67,6 +70,8 @@ pub struct DeleteObject {
     /// The space's tenant and what it may keep, as in [`PutObject::quota`]: a delete marker counts as an object. One
     /// that hides an object is made whatever the quota says, so that everything can be deleted.
     pub quota: Option<(Tenant, Quota)>,
+    /// Why: told along with the change.
+    pub cause: Cause,
 }
 
 /// Moves an object to another key, which gets a new version of the same bytes, while the source goes as by
@@ -95,6 +100,8 @@ pub struct MoveObject {
     pub preconditions: Preconditions,
     /// What the target's tenant may keep, as in [`PutObject::quota`].
     pub quota: Option<Quota>,
+    /// Why: told along with the change.
+    pub cause: Cause,
 }
 
 /// Carries out a verdict of a lifecycle rule, unless what it was passed on has changed since.
@@ -124,6 +131,8 @@ pub struct UpdateObject {
     pub lock: Option<LockChange>,
     /// What must hold of the object.
     pub preconditions: Preconditions,
+    /// Why: told along with the change.
+    pub cause: Cause,
 }
 
 /// Adds or replaces a part.
@@ -189,6 +198,8 @@ pub struct CompleteUpload {
     pub preconditions: Preconditions,
     /// The upload's tenant and what it may keep, as in [`PutObject::quota`].
     pub quota: Option<(Tenant, Quota)>,
+    /// Why: told along with the change.
+    pub cause: Cause,
 }
 
 /// One change of a batch.
@@ -244,6 +255,8 @@ pub enum MutationOutcome {
         object: Box<Object>,
         /// The delete marker at the source, if one was made.
         marker: Option<ObjectId>,
+        /// That marker, or the source as it was before it went.
+        left: Box<Object>,
     },
     /// The pack is sealed.
     Sealed,
@@ -297,6 +310,9 @@ pub enum Refusal {
     /// No more idempotency keys are remembered of the tenant.
     #[error("the tenant has too many idempotency keys")]
     TooManyKeys,
+    /// What must be told of the change does not fit: too much waits for this target.
+    #[error("too much waits for the target {0}")]
+    OutboxFull(TargetName),
     /// The blob copied from is gone: read the source again.
     #[error("the source is gone")]
     SourceGone,

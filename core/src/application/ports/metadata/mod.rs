@@ -18,8 +18,10 @@ mod identity;
 mod leases;
 mod listing;
 mod objects;
+mod outbox;
 mod records;
 mod spaces;
+mod told;
 mod upkeep;
 mod uploads;
 
@@ -36,6 +38,7 @@ pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use leases::Leases;
 pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Objects};
+pub use outbox::{Epoch, Outbox, OutboxFigures, OutboxRow, OutboxTarget, ReplayFrom, TargetRemoval};
 pub use records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
 pub use spaces::{BucketDeletion, LifecyclePass, NewSpace, SpaceEntry, SpaceUsage, Spaces};
 pub use upkeep::{Garbage, Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept, Upkeep};
@@ -44,7 +47,7 @@ pub use uploads::Uploads;
 /// The metadata store: all ports, and what concerns it as a whole.
 #[async_trait]
 pub trait MetadataStore:
-    IdentityStore + Objects + Uploads + Spaces + Catalogue + Upkeep + Credentials + Leases
+    IdentityStore + Objects + Uploads + Spaces + Catalogue + Upkeep + Credentials + Leases + Outbox
 {
     /// Whether the database answers.
     async fn check(&self) -> Result<(), MetadataError>;

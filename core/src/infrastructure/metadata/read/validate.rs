@@ -285,6 +285,14 @@ fn garbage() -> Vec<(&'static str, Sql)> {
             ),
         ),
         (
+            "outbox-route",
+            sql!(
+                "SELECT 'target ' || r.target || ' is named by space ' || CAST(r.space_id AS TEXT) \
+                 || ', which has no such setting' FROM outbox_routes r LEFT JOIN space_settings t \
+                 ON t.space_id = r.space_id AND t.kind = r.kind WHERE t.space_id IS NULL"
+            ),
+        ),
+        (
             "blob-forgotten",
             sql!(
                 "SELECT 'a blob of domain ' || b.domain || ' and ' || CAST(b.size AS TEXT) \

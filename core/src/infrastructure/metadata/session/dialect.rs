@@ -43,6 +43,13 @@ macro_rules! piece {
     (postgres for_update_of_object) => {
         " FOR UPDATE OF o"
     };
+    // The same, and keeps others from changing its space, `spaces s`.
+    (postgres for_update_of_object_in_space) => {
+        " FOR UPDATE OF o FOR SHARE OF s"
+    };
+    (sqlite for_update_of_object_in_space) => {
+        ""
+    };
     // For `buckets u` joined with its `spaces s`: keeps others from removing the one and from changing the other.
     (postgres for_share_of_bucket) => {
         " FOR KEY SHARE OF u FOR SHARE OF s"

@@ -31,7 +31,7 @@ impl Objects for SqlMetadata {
         now: Timestamp,
     ) -> Answer<Vec<Result<MutationOutcome, Refusal>>> {
         let writer = (writer, self.writes_as.token(writer));
-        Ok(commit::commit(&self.db, writer, &batch, now).await?)
+        Ok(commit::commit(&self.db, &self.outbox, writer, &batch, now).await?)
     }
 
     async fn find(&self, target: &ObjectAddress) -> Answer<Option<Found>> {

@@ -4,6 +4,7 @@ pub(crate) mod garbage;
 pub(crate) mod holds;
 pub(crate) mod kept;
 pub(crate) mod leases;
+pub(crate) mod outbox;
 pub(crate) mod recount;
 pub(crate) mod relocate;
 pub(crate) mod scrub;

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::batch::Fences;
+use super::routes::OutboxState;
 use super::tally::condemn_if_empty;
 use super::{commit, segments};
 use crate::application::ports::metadata::{Mutation, PutObject, SegmentRecord, WriterId};
@@ -35,7 +36,10 @@ pub(crate) async fn adopt(
         } else {
             segments::register(&mut tx, (writer, Uuid::nil()), segment.id, segment.tier, segment.kind, now)
                 .await?;
-            let applied = commit::apply(&mut tx, writer, &mutations, now, Fences::First).await?;
+            // A store that is made anew has no settings, and so nobody to tell.
+            let outbox = OutboxState::default();
+            let (applied, _) =
+                commit::apply(&mut tx, &outbox, writer, &mutations, now, Fences::First).await?;
             // A single that was not committed into is still open: it holds nothing that counts.
             tx.query(sql!(
                 "UPDATE segments SET state = ",

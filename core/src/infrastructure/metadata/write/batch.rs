@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::limits::Ledger;
+use super::routes::OutboxState;
 use super::tally::{Tally, lost};
 use super::{segments, spaces};
 use crate::application::ports::metadata::{Mutation, MutationOutcome, NewContent, Refusal, WriterId};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::address::{BucketName, Key, SpaceAddress, Tenant};
 use crate::domain::blob::SegmentId;
+use crate::domain::event::TargetName;
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::space::{Bucket, Space, SpaceId};
 use crate::domain::storage_class::StorageClass;
@@ -53,6 +55,10 @@ pub(crate) struct Batch<'t> {
     pub(crate) sealed: Vec<SegmentId>,
     /// How many idempotency keys are remembered of each tenant that has come by with one.
     pub(crate) keys_kept: HashMap<Tenant, u64>,
+    /// What is known of the outbox.
+    pub(crate) outbox: OutboxState,
+    /// Rows that the changes so far were let in for, by target: at most so many are written.
+    pub(crate) admitted_rows: HashMap<TargetName, u64>,
 }
 
 impl<'t> Batch<'t> {
@@ -63,6 +69,7 @@ impl<'t> Batch<'t> {
         now: Timestamp,
         fences: Fences,
         ledger: Ledger,
+        outbox: OutboxState,
     ) -> Self {
         let mut pack_sizes = BTreeMap::new();
         for mutation in mutations {
@@ -92,6 +99,8 @@ impl<'t> Batch<'t> {
             tiers: HashMap::new(),
             sealed: Vec::new(),
             keys_kept: HashMap::new(),
+            outbox,
+            admitted_rows: HashMap::new(),
         }
     }
 
@@ -155,10 +164,11 @@ impl<'t> Batch<'t> {
         Ok(named)
     }
 
-    /// A visible object by its id.
+    /// A visible object by its id. What is set on its space stays as it is until the end of the transaction: who is to be
+    /// told of the change is.
     pub(crate) async fn object(&mut self, id: ObjectId) -> Result<Option<Object>, Fault> {
         self.tx
-            .query(sql!(object, " WHERE o.id = $1 AND o.state = ", committed, for_update_of_object))
+            .query(sql!(object, " WHERE o.id = $1 AND o.state = ", committed, for_update_of_object_in_space))
             .bind(id.0)
             .find(rows::object)
             .await

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::batch::{Applied, Batch, Fences};
 use super::delete::KeyDeletion;
 use super::limits::Ledger;
+use super::routes::{OutboxState, ToldRows};
 use super::tally::condemn_if_empty;
 use super::versions::{Versions, Wanted};
 use super::{counts, delete, expire, parts, put, rename, update};
@@ -27,37 +28,48 @@ use crate::infrastructure::watch;
 /// For a writer, as the start of it that has the token.
 pub(crate) async fn commit(
     db: &Database,
+    outbox: &OutboxState,
     writer: (WriterId, Uuid),
     batch: &[Mutation],
     now: Timestamp,
 ) -> Result<Vec<Applied>, Fault> {
     let hopeful = async {
         let mut tx = db.begin().await?;
-        let applied = counted(&mut tx, writer, batch, now, Fences::Last).await?;
+        let applied = counted(&mut tx, outbox, writer, batch, now, Fences::Last).await?;
         tx.commit().await?;
         Ok::<_, Fault>(applied)
     };
+    let told = |(applied, told)| {
+        outbox.committed(told);
+        applied
+    };
     match hopeful.await {
         Err(fault) if !fault.is_outage() || db.makes_room(&fault).await => watch::collided(),
-        result => return result,
+        result => return result.map(told),
     }
-    match transaction!(db, |tx| counted(&mut tx, writer, batch, now, Fences::First).await?) {
+    match transaction!(db, |tx| counted(&mut tx, outbox, writer, batch, now, Fences::First).await?) {
         // One of them cannot be done: by themselves, the others can.
-        Err(fault) if batch.len() > 1 && !fault.is_outage() => one_by_one(db, writer, batch, now).await,
-        result => result,
+        Err(fault) if batch.len() > 1 && !fault.is_outage() => {
+            one_by_one(db, outbox, writer, batch, now).await
+        }
+        result => result.map(told),
     }
 }
 
 async fn one_by_one(
     db: &Database,
+    outbox: &OutboxState,
     writer: (WriterId, Uuid),
     batch: &[Mutation],
     now: Timestamp,
 ) -> Result<Vec<Applied>, Fault> {
     let mut applied = Vec::with_capacity(batch.len());
     for mutation in batch.chunks(1) {
-        match transaction!(db, |tx| counted(&mut tx, writer, mutation, now, Fences::First).await?) {
-            Ok(one) => applied.extend(one),
+        match transaction!(db, |tx| counted(&mut tx, outbox, writer, mutation, now, Fences::First).await?) {
+            Ok((one, told)) => {
+                outbox.committed(told);
+                applied.extend(one);
+            }
             Err(fault) if fault.is_outage() => return Err(fault),
             Err(fault) => applied.push(Err(Refusal::Failed(fault_text(fault)))),
         }
@@ -72,26 +84,28 @@ fn fault_text(fault: Fault) -> String {
 /// As [`apply`], and counts the transaction, which is fenced thereby.
 async fn counted(
     tx: &mut Transaction,
+    outbox: &OutboxState,
     writer: (WriterId, Uuid),
     mutations: &[Mutation],
     now: Timestamp,
     fences: Fences,
-) -> Result<Vec<Applied>, Fault> {
-    let applied = apply(tx, writer.0, mutations, now, fences).await?;
+) -> Result<(Vec<Applied>, ToldRows), Fault> {
+    let applied = apply(tx, outbox, writer.0, mutations, now, fences).await?;
     counts::count(tx, writer).await?;
     Ok(applied)
 }
 
-/// As [`commit`], inside a transaction that is under way.
+/// As [`commit`], inside a transaction that is under way. With what it tells, once it is committed.
 pub(crate) async fn apply(
     tx: &mut Transaction,
+    outbox: &OutboxState,
     writer: WriterId,
     mutations: &[Mutation],
     now: Timestamp,
     fences: Fences,
-) -> Result<Vec<Applied>, Fault> {
+) -> Result<(Vec<Applied>, ToldRows), Fault> {
     let ledger = Ledger::open(tx, tenants_with_quota(mutations), now).await?;
-    let mut batch = Batch::new(tx, writer, mutations, now, fences, ledger);
+    let mut batch = Batch::new(tx, writer, mutations, now, fences, ledger, outbox.clone());
     let mut applied = Vec::with_capacity(mutations.len());
     while let Some(mutation) = mutations.get(applied.len()) {
         let changes: Vec<_> = mutations[applied.len()..].iter().map_while(Change::of).collect();
@@ -110,13 +124,14 @@ pub(crate) async fn apply(
             Mutation::SealPack(pack, size) => batch.seal_pack(*pack, *size).await?,
         });
     }
+    let told = batch.tell(mutations, &applied).await?;
     let tally = std::mem::take(&mut batch.tally);
     let sealed = std::mem::take(&mut batch.sealed);
     tally.write(tx).await?;
     for pack in sealed {
         condemn_if_empty(tx, pack, now).await?;
     }
-    Ok(applied)
+    Ok((applied, told))
 }
 
 /// The tenants that may not keep as much as they like.

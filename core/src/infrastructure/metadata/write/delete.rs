@@ -47,6 +47,9 @@ pub(crate) async fn delete_key<'a>(
     space: Option<Space>,
 ) -> Result<Result<KeyChange, Refusal>, Fault> {
     let KeyDeletion { address, key, conditions, bypass, marker_id, quota } = delete;
+    if let Err(refusal) = batch.admit_told(space.as_ref(), Some(key)).await? {
+        return Ok(Err(refusal));
+    }
     let there = versions.of(address, Some(key));
     let plan = match plan_delete(space.as_ref(), &there, conditions, bypass, batch.now) {
         Ok(plan) => plan,
@@ -118,6 +121,9 @@ pub(crate) async fn remove(
         return Ok(Err(denial.into()));
     }
     if let Some(object) = &object {
+        if let Err(refusal) = batch.admit_told_of(object).await? {
+            return Ok(Err(refusal));
+        }
         let left = match &object.key {
             Some(key) if object.is_latest => batch.newest_beside(object.space, key, object.id).await?,
             _ => None,

@@ -122,6 +122,9 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
     if !batch.bucket_stands(complete.bucket.as_ref(), Some(space.id)).await? {
         return Ok(Err(Refusal::NoSuchBucket));
     }
+    if let Err(refusal) = batch.admit_told(Some(&space), upload.key.as_ref()).await? {
+        return Ok(Err(refusal));
+    }
     let Some(counts) = uploads::hold(batch.tx, complete.upload).await? else {
         return Ok(Err(Refusal::NoSuchUpload));
     };

@@ -23,6 +23,12 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
     wanted.push(Wanted { space: &change.space, bucket: None, key: Some(&change.key), certain });
     let mut versions = Versions::load(batch, &wanted).await?;
 
+    for (space, key) in [(&source_space, change.from_key.as_ref()), (&target_space, Some(&change.key))] {
+        if let Err(refusal) = batch.admit_told(space.as_ref(), key).await? {
+            return Ok(Err(refusal));
+        }
+    }
+
     // The source, as it was when access to it was decided.
     let Some(source_space) = source_space else { return Ok(Err(Refusal::NoSuchObject)) };
     let (source, departure) = if let Some(key) = &change.from_key {
@@ -97,7 +103,8 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
         }
     };
     let written = versions.write(batch).await?;
-    let marker = marked.map(|at| written.made(at)).transpose()?.map(|made| made.object.id);
+    let marker = marked.map(|at| written.made(at)).transpose()?.map(|made| made.object.clone());
     let object = Box::new(written.made(made)?.object.clone());
-    Ok(Ok(MutationOutcome::Moved { object, marker }))
+    let id = marker.as_ref().map(|marker| marker.id);
+    Ok(Ok(MutationOutcome::Moved { object, marker: id, left: Box::new(marker.unwrap_or(source)) }))
 }

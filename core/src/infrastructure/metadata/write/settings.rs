@@ -1,8 +1,9 @@
 //! What owners set on spaces: documents, object lock, and how far lifecycle rules have been applied.
 
-use super::spaces;
+use super::{spaces, targets};
 use crate::application::ports::metadata::{LifecyclePass, MetadataError, NewSpace, Refusal};
 use crate::domain::address::{BucketName, SpaceAddress};
+use crate::domain::invalid::Invalid;
 use crate::domain::object_lock::LockConfig;
 use crate::domain::settings::{Setting, SettingKind, SpaceSettings};
 use crate::domain::space::SettingsRevision;
@@ -26,16 +27,19 @@ pub(crate) async fn write(
     at: Option<SettingsRevision>,
 ) -> Result<Result<(), Refusal>, Fault> {
     let document = setting.map(Setting::to_document).transpose().map_err(|e| Fault::failed(e.to_string()))?;
+    let named_targets = setting.map(Setting::targets).unwrap_or_default();
     transaction!(db, |tx| {
         match named(&mut tx, address, bucket).await? {
             None => Err(Refusal::NoSuchBucket),
             Some(space) if at.is_some_and(|at| at != space.settings) => Err(Refusal::Changed),
+            Some(_) if !targets::hold_targets(&mut tx, &named_targets).await? => Err(no_such_target()),
             Some(space) => {
                 // Lock the space's row first: a transaction that writes another document of it waits here.
                 tx.query(sql!("UPDATE spaces SET settings = settings + 1 WHERE id = $1"))
                     .bind(space.id.0)
                     .execute()
                     .await?;
+                targets::name_targets(&mut tx, space.id, kind, &named_targets).await?;
                 match &document {
                     Some(document) => put_document(&mut tx, space.id, kind, document).await?,
                     None => {
@@ -50,6 +54,10 @@ pub(crate) async fn write(
             }
         }
     })
+}
+
+fn no_such_target() -> Refusal {
+    Invalid::new("arn", "no target of this name is declared").into()
 }
 
 async fn put_document(
@@ -123,7 +131,7 @@ pub(crate) async fn policied(db: &Database) -> Result<Vec<(BucketName, SpaceAddr
     .await
 }
 
-fn setting(space: SpaceId, kind: i16, document: &str) -> Result<Setting, Fault> {
+pub(crate) fn setting(space: SpaceId, kind: i16, document: &str) -> Result<Setting, Fault> {
     let corrupt = |column| {
         Fault::Final(MetadataError::Corrupt {
             table: "space_settings",
@@ -139,6 +147,8 @@ fn setting(space: SpaceId, kind: i16, document: &str) -> Result<Setting, Fault> 
 pub(crate) async fn clear(tx: &mut Transaction, space: i64) -> Result<(), Fault> {
     tx.query(sql!("DELETE FROM space_settings WHERE space_id = $1")).bind(space).execute().await?;
     tx.query(sql!("DELETE FROM lifecycle_passes WHERE space_id = $1")).bind(space).execute().await?;
+    // What waits for their targets is told all the same: it happened.
+    tx.query(sql!("DELETE FROM outbox_routes WHERE space_id = $1")).bind(space).execute().await?;
     Ok(())
 }
 
@@ -181,6 +191,7 @@ pub(crate) async fn begin_with(tx: &mut Transaction, space: Space, new: &NewSpac
     space.settings = SettingsRevision(settings);
     for setting in &new.documents {
         let document = setting.to_document().map_err(|error| Fault::failed(error.to_string()))?;
+        targets::name_targets(tx, space.id, setting.kind(), &setting.targets()).await?;
         put_document(tx, space.id, setting.kind(), &document).await?;
     }
     match new.object_lock {

@@ -13,6 +13,9 @@ pub(crate) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
     // A delete marker carries nothing that could be changed.
     let found = batch.object(update.id).await?.filter(|object| !object.is_delete_marker());
     let Some(before) = found else { return Ok(Err(Refusal::NoSuchObject)) };
+    if let Err(refusal) = batch.admit_told_of(&before).await? {
+        return Ok(Err(refusal));
+    }
     let lockable = match update.lock {
         Some(_) => batch.space(&before.address).await?.is_some_and(|space| space.object_lock.is_some()),
         None => false,

@@ -1,0 +1,9 @@
+//! Event notifications: what an event looks like, and how it is sent.
+
+mod payload;
+mod signature;
+mod webhook;
+
+pub use payload::{Payload, payload};
+pub use signature::{SignatureKey, sign};
+pub use webhook::{OpenSecret, WebhookSink};
