@@ -7,11 +7,13 @@ import sys
 SOURCE = pathlib.Path(__file__).resolve().parent.parent / "src/juststorage"
 WORDS = {
     "AsyncBaseTransport": "BaseTransport",
+    "AsyncCalls": "Calls",
     "AsyncClient": "Client",
     "AsyncDownload": "Download",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
     "AsyncStore": "Store",
+    "AsyncUploads": "Uploads",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "__aiter__": "__iter__",
@@ -20,22 +22,26 @@ WORDS = {
     "aread": "read",
     "asynccontextmanager": "contextmanager",
 }
-NOTICE = '"""Made of `_async/client.py` by `tools/unasync.py`: change that one."""'
+FILES = ("calls.py", "uploads.py", "client.py")
 
 
-def synchronous(text: str) -> str:
+def synchronous(name: str, text: str) -> str:
     text = re.sub(r"\b(?:async|await) ", "", text)
     text = re.sub(r"\b(" + "|".join(WORDS) + r")\b", lambda found: WORDS[found.group()], text)
-    return NOTICE + text[text.index('"""', 3) + 3 :]
+    notice = f'"""Made of `_async/{name}` by `tools/unasync.py`: change that one."""'
+    return notice + text[text.index('"""', 3) + 3 :]
 
 
 def main() -> int:
-    made = synchronous((SOURCE / "_async/client.py").read_text())
-    target = SOURCE / "_sync/client.py"
-    if "--check" in sys.argv:
-        return 0 if target.exists() and target.read_text() == made else 1
-    target.write_text(made)
-    return 0
+    stale = 0
+    for name in FILES:
+        made = synchronous(name, (SOURCE / "_async" / name).read_text())
+        target = SOURCE / "_sync" / name
+        if "--check" not in sys.argv:
+            target.write_text(made)
+        elif not target.exists() or target.read_text() != made:
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":
