@@ -87,7 +87,7 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     let bind = |front, address| Listener::bind(front, address, times, connections.clone());
     let proxies = Proxies::new(config.listen.trusted_proxies.clone());
     let native = bind(Front::Native, config.listen.native).await?.with_tls(native_tls);
-    let native = native.with_proxies(proxies.clone());
+    let native = native.with_proxies(proxies.clone()).with_origins(config.access.origins.clone());
     let admin = match config.listen.admin {
         Some(address) => {
             Some(bind(Front::Native, address).await?.with_tls(admin_tls).with_proxies(proxies.clone()))
@@ -97,7 +97,7 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     let s3 = bind(Front::S3, config.listen.s3).await?.with_tls(s3_tls).with_proxies(proxies);
 
     // The lock proves that the previous writer of this directory is dead; the claim proves that the directory is no copy.
-    // What the previous writer left is settled before anything is served. That ends its registration, so ours begins after
+    // Unfinished work of the previous writer is settled before anything is served. That ends its registration, so ours begins after
     // it.
     let writer = writer::claim(
         parts.metadata.as_ref(),
@@ -390,7 +390,7 @@ impl Running {
                 tracing::error!(
                     "another server has taken this one's place and continues its unfinished work"
                 );
-            // Whatever is still registered under our name is an upload that was cut off.
+            // A segment that is still registered for this writer is an upload that was cut off.
             } else if let Err(error) = take_over(parts).from(writer).await {
                 tracing::warn!(%error, "the writer's registration could not be removed; the next start removes it");
             }

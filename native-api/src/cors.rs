@@ -10,7 +10,8 @@
 use std::time::Duration;
 
 use axum::http::Uri;
-use http::{HeaderName, HeaderValue, Method};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
 /// Most origins that can be named.
@@ -82,7 +83,22 @@ impl Origins {
         }
     }
 
-    /// What answers preflights and marks answers; `None` if no origin may.
+    /// Marks an answer that was given before the router saw the request, as the router marks its own: a script must be able
+    /// to read why it was refused. `origin` is that of the request, `path` its path.
+    pub fn mark(&self, origin: Option<&HeaderValue>, path: &str, headers: &mut HeaderMap) {
+        let Some(origin) = origin.filter(|origin| is_for_pages(path) && self.allow(origin)) else { return };
+        if headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return;
+        }
+        let allowed = if *self == Self::Any { HeaderValue::from_static("*") } else { origin.clone() };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        headers.append(VARY, HeaderValue::from_static("origin"));
+        if let Ok(exposed) = HeaderValue::try_from(EXPOSED.join(",")) {
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        }
+    }
+
+    /// The layer that answers preflights and marks answers; `None` if no origin may.
     pub(crate) fn layer(&self) -> Option<CorsLayer> {
         let allowed = match self {
             Self::None => return None,
@@ -189,6 +205,28 @@ mod tests {
         ] {
             assert_eq!(origins.allow(&HeaderValue::from_static(origin)), allowed, "{origin}");
         }
+    }
+
+    /// An answer of a layer before the router is marked once, for pages that may read it and for no other.
+    #[test]
+    fn answers_before_the_router_are_marked_as_its_own() {
+        let app = HeaderValue::from_static("https://app.example.com");
+        let marked = |origins: &str, origin: Option<&HeaderValue>, path: &str| {
+            let mut headers = HeaderMap::new();
+            Origins::parse(origins).unwrap().mark(origin, path, &mut headers);
+            let mut again = headers.clone();
+            Origins::parse(origins).unwrap().mark(origin, path, &mut again);
+            assert_eq!(again, headers);
+            headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let named = "https://app.example.com";
+        assert_eq!(marked(named, Some(&app), "/v1/objects").as_deref(), Some(named));
+        assert_eq!(marked("*", Some(&app), "/v1/objects").as_deref(), Some("*"));
+        assert_eq!(marked("https://b.example.com", Some(&app), "/v1/objects"), None);
+        assert_eq!(marked("", Some(&app), "/v1/objects"), None);
+        assert_eq!(marked(named, None, "/v1/objects"), None);
+        assert_eq!(marked("*", Some(&app), "/v1/admin/whoami"), None);
+        assert_eq!(marked("*", Some(&app), "/metrics"), None);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Request, Response, header};
 use futures::future::BoxFuture;
+use juststorage_native_api::Origins;
 use tower::Service;
 
 use super::activity::{Activity, UnderWay};
@@ -29,11 +30,13 @@ pub(super) struct Arrival<S> {
     /// Whether the other side speaks TLS with this process.
     pub(super) tls: bool,
     pub(super) proxies: Proxies,
+    /// Origins whose pages may read the answers; of the native front.
+    pub(super) origins: Arc<Origins>,
     pub(super) activity: Arc<Activity>,
     pub(super) spelling: Spelling,
     pub(super) patience: Patience,
-    /// Whether only probes and metrics are answered.
-    pub(super) probes_only: bool,
+    /// Whether the connection ends with its first answer: it is reserved for probes and metrics.
+    pub(super) ends: bool,
 }
 
 impl<S, B> Service<Request<B>> for Arrival<S>
@@ -51,38 +54,29 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if self.probes_only && !matches!(request.uri().path(), "/health" | "/ready" | "/metrics") {
-            return Box::pin(std::future::ready(Ok(crowded())));
-        }
         let under_way = InHand(Arc::new(self.activity.clone().begin()));
         let origin = self.proxies.origin(self.peer.ip(), self.tls, request.headers());
         request.extensions_mut().insert(Peer(self.peer));
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(under_way.clone());
         let (version, spelling, patience) = (request.version(), self.spelling.clone(), self.patience);
+        // Answers of the layers between here and the router too.
+        let page = request.headers().get(header::ORIGIN).filter(|_| *self.origins != Origins::None);
+        let page = page.map(|origin| (origin.clone(), request.uri().path().to_owned()));
+        let origins = self.origins.clone();
         let answer = self.inner.call(request.map(|body| Patient::new(body, patience)));
-        let ends = self.probes_only;
+        let ends = self.ends;
         Box::pin(async move {
             let _under_way = under_way;
             let mut response = answer.await?;
             if ends {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
+            if let Some((origin, path)) = page {
+                origins.mark(Some(&origin), &path, response.headers_mut());
+            }
             spelling.spell(version, &mut response);
             Ok(sending::watched(response))
         })
     }
-}
-
-/// The answer to other requests on a connection that is reserved for probes.
-fn crowded() -> Response<Body> {
-    const BODY: &str = r#"{"type":"urn:juststorage:problem:busy","title":"Service Unavailable","status":503,"detail":"too many connections are open: try again","code":"busy"}"#;
-    let mut response = Response::new(Body::from(BODY));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
 }

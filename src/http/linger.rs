@@ -205,6 +205,28 @@ mod tests {
         }
     }
 
+    /// A client that sends a body reads that the server is full.
+    #[tokio::test]
+    async fn the_answer_of_a_full_server_reaches_who_sends() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let frames = futures::stream::iter(0..3).map(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")))
+        });
+        let inner = service_fn(|_: Request<Lingering<_>>| async {
+            Ok::<_, Infallible>(Response::new(axum::body::Body::empty()))
+        });
+        let inner = super::super::reserved::Reserved { inner, probes_only: true };
+        let request = Request::put("/v1/objects/by-key/a/b/c").body(StreamBody::new(frames)).unwrap();
+        let answer = Linger { inner, unwanted: Unwanted::new() }.oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 503);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 3, "its body is read");
+    }
+
     /// Two unwanted bodies of 256 MiB are read at one pace, and a short one at once.
     #[tokio::test(start_paused = true)]
     async fn what_nobody_wants_is_read_at_a_pace() {

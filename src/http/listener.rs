@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use juststorage_native_api::Origins;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +25,7 @@ use super::arrival::Arrival;
 use super::connections::Slot;
 use super::head::{READ_BYTES_MAX, READ_LINES_MAX};
 use super::linger::Linger;
+use super::reserved::Reserved;
 use super::sending::{Noting, Streams};
 use super::{Connections, Front, Lingering, Patience, Patient, Proxies, Spelling, Tls, counted};
 use crate::exit_error::ExitError;
@@ -55,6 +57,7 @@ pub struct Listener {
     address: SocketAddr,
     tls: Option<Tls>,
     proxies: Proxies,
+    origins: Arc<Origins>,
     times: Times,
     connections: Arc<Connections>,
     spelling: Spelling,
@@ -86,8 +89,8 @@ impl Listener {
             ExitError::unable(format!("listen on {address} for the {} front", front.as_str()), error)
         })?;
         let spelling = Spelling::learn().await?;
-        let proxies = Proxies::default();
-        Ok(Self { socket, front, address, tls: None, proxies, times, connections, spelling })
+        let (proxies, origins) = (Proxies::default(), Arc::default());
+        Ok(Self { socket, front, address, tls: None, proxies, origins, times, connections, spelling })
     }
 
     /// Speaks TLS with every client if `tls` is given.
@@ -100,6 +103,12 @@ impl Listener {
     #[must_use]
     pub fn with_proxies(self, proxies: Proxies) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// Lets pages of these origins read the answers that come before the native front, too.
+    #[must_use]
+    pub fn with_origins(self, origins: Origins) -> Self {
+        Self { origins: Arc::new(origins), ..self }
     }
 
     /// The address, with the actual port.
@@ -134,6 +143,7 @@ impl Listener {
                         let connection = Connection {
                             peer,
                             proxies: self.proxies.clone(),
+                            origins: self.origins.clone(),
                             builder: builder.clone(),
                             times: self.times,
                             activity,
@@ -189,6 +199,7 @@ fn connection_builder(front: Front, times: Times) -> auto::Builder<Streams> {
 struct Connection {
     peer: SocketAddr,
     proxies: Proxies,
+    origins: Arc<Origins>,
     builder: auto::Builder<Streams>,
     times: Times,
     activity: Arc<Activity>,
@@ -238,15 +249,20 @@ impl Connection {
     {
         let Times { idle, patience } = self.times;
         let activity = self.activity;
+        let probes_only = self.place.probes_only();
         let arrival = Arrival {
-            inner: Linger { inner: service, unwanted: self.place.unwanted() },
+            inner: Linger {
+                inner: Reserved { inner: service, probes_only },
+                unwanted: self.place.unwanted(),
+            },
             peer: self.peer,
             tls,
             proxies: self.proxies.clone(),
+            origins: self.origins.clone(),
             activity: activity.clone(),
             spelling: self.spelling.clone(),
             patience,
-            probes_only: self.place.probes_only(),
+            ends: probes_only,
         };
         let service = TowerToHyperService::new(arrival);
         let io = TokioIo::new(Noting { io, activity: activity.clone() });

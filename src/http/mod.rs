@@ -13,6 +13,7 @@ mod origin;
 mod own_words;
 mod patience;
 mod request_id;
+mod reserved;
 mod sending;
 mod spelling;
 mod tls;

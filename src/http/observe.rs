@@ -58,7 +58,7 @@ impl NamespaceLabels {
     }
 }
 
-/// What all fronts share: where it is noted what they do.
+/// Shared by all fronts: metrics labels, audit events, history.
 #[derive(Clone, Default)]
 pub struct Observing {
     /// The labels of metrics.
@@ -134,7 +134,7 @@ where
         };
         let refusal = head::refusal(front, &id, &request);
         let inner = self.inner.clone();
-        // Who is refused by its head alone does not reach the front.
+        // A request that is refused by its head alone does not reach the front.
         let answer = async move {
             match refusal {
                 Some(refusal) => Ok(refusal),

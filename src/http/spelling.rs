@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// What hyper writes for an answer that has every name, and one that is not known.
+    /// The bytes that hyper writes for an answer with every known name and an unknown one.
     #[tokio::test]
     async fn hyper_writes_what_it_was_taught() {
         let spelling = Spelling::learn().await.unwrap();

@@ -135,6 +135,21 @@ async fn many_headers_are_taken_and_too_many_answered_in_the_fronts_words() {
         assert_eq!(problem["code"], "headers_too_large", "{what}");
     }
     server.stop();
+    // A page that may call the API reads this answer, too, although no router gave it.
+    let server = place.serve(&["--cors-origins", "https://app.example.com"]);
+    for (origin, allowed) in [("https://app.example.com", true), ("https://other.example.com", false)] {
+        let long = lines(1_200, "");
+        let request = format!(
+            "GET /v1/objects HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n{long}"
+        );
+        let (lines, _) = raw(&server.native, &request).await;
+        assert_eq!(lines[0], "HTTP/1.1 431 Request Header Fields Too Large");
+        let named = lines
+            .iter()
+            .any(|line| line.eq_ignore_ascii_case(&format!("access-control-allow-origin: {origin}")));
+        assert_eq!(named, allowed, "{lines:?}");
+    }
+    server.stop();
 }
 
 /// What answers and pasted lines call the store is what the operator says.
