@@ -7,6 +7,7 @@
 
 mod acl;
 mod addressing;
+mod administration;
 mod allowlist;
 mod api;
 mod auth;
@@ -41,7 +42,7 @@ pub struct Offered {
     pub status: u16,
     /// Whether its body is a document (XML or JSON), whose declared digests are compared.
     pub takes_document: bool,
-    /// What the caller must be allowed to do, as policies name it.
+    /// The actions that the caller must be allowed, as policies name them.
     pub actions: &'static [Action],
 }
 

@@ -24,6 +24,7 @@ use tower::BoxError;
 use uuid::Uuid;
 
 use crate::addressing::{Domain, Selected, address, bucket_of_host, check_domain, host, one_host};
+use crate::administration;
 use crate::allowlist;
 use crate::api::Api;
 use crate::auth::{self, Doorkeeper, Keys};
@@ -53,7 +54,7 @@ pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 /// Longest signed chunk of an upload, in bytes. SDKs send 64 to 128 KiB.
 const SIGNED_CHUNK_BYTES_MAX: usize = 1 << 20;
 
-/// What the gateway is made of.
+/// The parts of the gateway.
 #[derive(Clone)]
 pub struct Gateway {
     /// The store it fronts.
@@ -174,15 +175,23 @@ impl S3Gateway {
         if let Some(probe) = probe::asked(&method, &uri, request.headers(), bucket.as_deref()) {
             return finish(&method, Ok(probe::answer(probe, &self.store).await), &context);
         }
+        let minio = administration::asked(&uri, bucket.as_deref());
+        let certain = minio.filter(|_| administration::is_certain(request.headers()));
         let asked = BrowserRequest::new(&method, request.headers(), bucket);
         let response = if method == Method::OPTIONS {
             asked.preflight(&self.store).await
+        } else if let Some(call) = certain {
+            Err(administration::refusal(call))
         } else {
             let one_host = one_host(request.version(), request.headers());
             match one_host.and_then(|()| self.admit(&method, &uri, request.headers())) {
                 Ok(selected) => self.run(request, selected).await,
                 Err(refusal) => Err(refusal),
             }
+        };
+        let response = match minio {
+            Some(call) if administration::is_all(&response) => Err(administration::refusal(call)),
+            _ => response,
         };
         let mut response = finish(&method, response, &context);
         if method != Method::OPTIONS {
