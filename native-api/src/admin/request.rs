@@ -1,4 +1,4 @@
-//! What the calls of administration have in common: callers, pages, and pieces of answers.
+//! Shared by the calls of administration: callers, pages, and pieces of answers.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::extract::{Call, JSON_BYTES_MAX, Named};
+use crate::extract::{Call, JSON_BYTES_MAX, Named, page_limit};
 use crate::problem::Failure;
 
 /// Entries of a page unless the request says otherwise, and at most.
@@ -20,10 +20,7 @@ pub(super) const PAGE_MAX: u32 = 1000;
 
 /// How many entries a page has.
 pub(super) fn page(asked: Option<u32>, default: u32) -> Result<u32, Invalid> {
-    match asked.unwrap_or(default) {
-        0 => Err(Invalid::new("limit", "must be at least 1")),
-        limit => Ok(limit.min(PAGE_MAX)),
-    }
+    page_limit(asked, default, PAGE_MAX)
 }
 
 /// A page of `found`, which was asked for with one entry more, and the cursor of the next one.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::App;
-use crate::extract::{Address, Call, Named, Params};
+use crate::extract::{Address, Call, Named, Params, page_limit};
 use crate::problem::Failure;
 use crate::render::{ListBody, ObjectBody};
 
@@ -40,14 +40,6 @@ pub(crate) struct ListParams {
     tag: Option<String>,
 }
 
-/// The requested number of entries of a page.
-pub(super) fn page_limit(asked: Option<u32>) -> Result<u32, Invalid> {
-    match asked.unwrap_or(PAGE_MAX) {
-        0 => Err(Invalid::new("limit", "must be at least 1")),
-        limit => Ok(limit.min(PAGE_MAX)),
-    }
-}
-
 /// List objects
 ///
 /// Objects come in byte order of their keys. Writes between two pages neither repeat nor skip an object that stays.
@@ -74,7 +66,7 @@ pub(crate) async fn list(
         after: params.cursor.as_deref().map(Cursor::decode).transpose()?,
         versions: params.versions,
         keyless: true,
-        limit: page_limit(params.limit)?,
+        limit: page_limit(params.limit, PAGE_MAX, PAGE_MAX)?,
     };
     let page = match params.tag.as_deref().map(super::tags::wanted).transpose()? {
         Some(_) if request.delimiter.is_some() => {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderMap, StatusCode};
 use juststorage_core::application::error::Error;
-use juststorage_core::application::objects::list::Cursor;
+use juststorage_core::application::objects::list::{Cursor, PAGE_MAX};
 use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::uploads::{Completion, ListUploadsRequest, UploadRef, UploadRequest};
 use juststorage_core::domain::etag::Etag;
@@ -19,11 +19,10 @@ use juststorage_core::domain::storage_class::StorageClass;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::list::page_limit;
 use crate::app::App;
 use crate::extract::{
     Address, Call, JSON_BYTES_MAX, LIST_BYTES_MAX, Named, Params, PartPath, Proven, UploadPath, attributes,
-    body, preconditions,
+    body, page_limit, preconditions,
 };
 use crate::openapi::{Bytes, Names, Replaces, TakesBytes, TakesJson};
 use crate::problem::{Failure, ProblemBody};
@@ -157,7 +156,7 @@ pub(crate) async fn list(
         prefix: params.prefix,
         delimiter: None,
         after: params.cursor.as_deref().map(Cursor::decode).transpose()?,
-        limit: page_limit(params.limit)?.min(LISTED_MAX),
+        limit: page_limit(params.limit, LISTED_MAX, LISTED_MAX)?,
     };
     let (page, bytes) = app.api.store.list_uploads_with_bytes(&who, &request).await?;
     if let Some(space) = &page.space {
@@ -249,7 +248,8 @@ pub(crate) async fn get(
             Some(number.ok_or_else(|| Invalid::new("cursor", "must be a cursor that a listing returned"))?)
         }
     };
-    let page = app.api.store.list_parts(&who, &of(id.0), after, page_limit(params.limit)?).await?;
+    let limit = page_limit(params.limit, PAGE_MAX, PAGE_MAX)?;
+    let page = app.api.store.list_parts(&who, &of(id.0), after, limit).await?;
     call.about(&page.upload.space.address.namespace);
     let last = page.parts.last().map(|part| part.number.to_string());
     Ok(JsonAnswer(UploadPartsBody {

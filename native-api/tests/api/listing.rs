@@ -84,6 +84,7 @@ async fn bad_listings_are_told_why() {
     for (query, code, field) in [
         ("&cursor=nonsense", "invalid_cursor", Some("cursor")),
         ("&limit=0", "invalid_limit", Some("limit")),
+        ("&limit=1001", "invalid_limit", Some("limit")),
         ("&limit=many", "invalid_query", None),
         ("&prefx=a", "invalid_query", None),
     ] {
@@ -92,6 +93,36 @@ async fn bad_listings_are_told_why() {
     server.get("/v1/objects?tenant=acme").await.refused(400, "invalid_query", None);
     let bad = server.get("/v1/objects?tenant=acme&namespace=No").await;
     bad.refused(400, "invalid_namespace", Some("namespace"));
+}
+
+/// Every list of the document takes as many entries as it says, and refuses more by name.
+#[tokio::test]
+async fn no_list_cuts_what_was_asked_for() {
+    let server = Server::open().await;
+    let [document, _] = juststorage_native_api::openapi();
+    let mut lists = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(parameters) = item["get"]["parameters"].as_array() else { continue };
+        let Some(limit) = parameters.iter().find(|one| one["name"] == "limit" && one["in"] == "query") else {
+            continue;
+        };
+        let most = limit["schema"]["maximum"].as_u64().unwrap();
+        assert_eq!(limit["schema"]["minimum"], 1, "{path}");
+        let place = if path.contains("/admin/") || path.contains('{') { "" } else { "&namespace=models" };
+        let path = path.replace("{id}", "018bcfe5-687b-7fff-bfff-ffffffffffff");
+        for refused in [0, most + 1] {
+            let answer = server.get(&format!("{path}?limit={refused}{place}")).await;
+            answer.refused(400, "invalid_limit", Some("limit"));
+        }
+        let taken = server.get(&format!("{path}?limit={most}{place}")).await;
+        assert!(
+            taken.status == 200 || taken.json(404)["code"] == "upload_not_found",
+            "{path}: {:?}",
+            taken.body
+        );
+        lists += 1;
+    }
+    assert!(lists >= 10, "{lists} lists");
 }
 
 #[tokio::test]
