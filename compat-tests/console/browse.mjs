@@ -70,6 +70,31 @@ for (const hand of [mouse, keyboard]) {
     assert.equal(head.headers.get("x-meta-team"), "search");
     assert.equal(head.headers.get("x-meta-owner"), null);
 
+    const tags = async () => (await (await api("GET", `/v1/objects/${head.headers.get("x-object-id")}/tags`)).json()).tags;
+    await hand.press(page.getByRole("button", { name: "Edit tags" }));
+    await type(hand, page.getByLabel("Name of tag 1"), "team");
+    await type(hand, page.getByLabel("Value of tag 1"), "a=b");
+    await hand.press(page.getByRole("button", { name: "Add a tag" }));
+    await type(hand, page.getByLabel("Name of tag 2"), "x=y");
+    await accessible(page, "tags");
+    await hand.press(page.getByRole("dialog").locator("summary"));
+    const line = await page.getByRole("dialog").locator("pre").first().innerText();
+    assert.ok(line.includes(`'{"tags":{"team":"a=b","x=y":""}}'`), line);
+    await hand.press(page.getByRole("button", { name: "Save" }));
+    await page.getByText("team = a=b").waitFor();
+    assert.deepEqual(await tags(), { team: "a=b", "x=y": "" });
+    // Two of one name are refused before anything is sent; removing both leaves none.
+    await hand.press(page.getByRole("button", { name: "Edit tags" }));
+    await type(hand, page.getByLabel("Name of tag 2"), "team");
+    await hand.press(page.getByRole("button", { name: "Save" }));
+    await page.getByRole("dialog").getByText("two tags with the name team").waitFor();
+    await hand.press(page.getByRole("button", { name: "Remove tag 1" }));
+    await hand.press(page.getByRole("button", { name: "Remove tag 1" }));
+    await hand.press(page.getByRole("button", { name: "Save" }));
+    await page.getByText("The tags are set.").first().waitFor();
+    await page.getByText("team = a=b").waitFor({ state: "detached" });
+    assert.deepEqual(await tags(), {});
+
     await hand.press(page.getByRole("button", { name: "Move to cold" }));
     await hand.press(page.getByRole("dialog").getByRole("button", { name: "Move to cold" }));
     await page.getByRole("button", { name: "Move to hot" }).waitFor();

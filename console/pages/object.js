@@ -10,6 +10,7 @@ import { lock } from "./lock.js";
 import { preview } from "./preview.js";
 import { remove_version } from "./removal.js";
 import { link, space_of } from "./spaces.js";
+import { shown, tag, tags_of } from "./tags.js";
 import { of_key, versions } from "./versions.js";
 
 const of_header = (headers, name) => {
@@ -29,11 +30,6 @@ async function load(id, params) {
     content_hash: headers.get("x-content-hash"), storage_class: headers.get("x-storage-class"), created_at: headers.get("last-modified"),
     metadata, is_latest: null,
   };
-}
-
-function list_of(values) {
-  const pairs = Object.entries(values ?? {});
-  return pairs.length ? h("ul", { class: "plain" }, pairs.map(([name, value]) => h("li", {}, foreign(name), " = ", foreign(value)))) : "none";
 }
 
 /** The page. */
@@ -66,6 +62,7 @@ export async function show([id], params) {
         writes && keyed && button("Copy", () => copy_or_move(object, false)),
         writes && keyed && may("delete") && object.is_latest !== false && button("Move", () => copy_or_move(object, true)),
         writes && button("Edit metadata", () => describe(object, again)),
+        writes && button("Edit tags", () => tag(object, bucket, again)),
         writes && button(object.storage_class === "hot" ? "Move to cold" : "Move to hot", () => reclass(object, again)),
         may("delete") && button(keyed ? "Delete" : "Delete for good", () => remove_version(object, space, away), { class: "danger" })),
       h("div", { class: "columns" },
@@ -79,8 +76,8 @@ export async function show([id], params) {
           ["Content hash", h("code", {}, object.content_hash)],
           ["ETag", h("code", {}, object.etag)],
           ["Id of this version", h("code", {}, id)],
-          ["Metadata", list_of(object.metadata)],
-          ["Tags", list_of(object.tags)],
+          ["Metadata", shown(object.metadata)],
+          ["Tags", shown(object.tags)],
           space && ["Object lock of the space", space.object_lock ? lock_of(space) : "off"],
         ]))),
       keyed && space?.object_lock && h("section", { class: "card", id: "lock" }, h("h2", {}, "Lock of this version"), part((redo) => lock(object, bucket, redo)).place),
@@ -102,7 +99,7 @@ function lock_of(space) {
 // The listing's entry has what no header says: tags, and whether it is the latest. The link says namespace and key.
 async function found(head) {
   const { tenant_id: tenant, namespace, key } = head;
-  if (namespace === null || key === null) return head;
+  if (namespace === null || key === null) return { ...head, tags: await tags_of(head) };
   for await (const version of of_key(namespace, tenant, key)) if (version.id === head.id) return version;
   return head;
 }

@@ -54,7 +54,7 @@ const ASSETS: &[Asset] = assets! {
         "lib/uploads.js"
         "pages/access.js" "pages/audit.js" "pages/backups.js" "pages/browse.js" "pages/can.js" "pages/changes.js" "pages/credential.js"
         "pages/home.js" "pages/lifecycle.js" "pages/limits.js" "pages/lock.js" "pages/maintenance.js" "pages/object.js" "pages/policies.js"
-        "pages/preview.js" "pages/removal.js" "pages/signin.js" "pages/spaces.js" "pages/stuck.js" "pages/transfers.js"
+        "pages/preview.js" "pages/removal.js" "pages/signin.js" "pages/spaces.js" "pages/stuck.js" "pages/tags.js" "pages/transfers.js"
         "pages/versions.js";
 };
 
