@@ -1,5 +1,5 @@
 //! The machine around the store gives way: descriptors run out, a file system turns read-only, the clock jumps, the
-//! database answers slowly or not at all. What was acknowledged is there afterwards, and nobody restarts anything.
+//! database answers slowly or not at all. What was acknowledged is there afterwards, without a restart.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use juststorage_compat_tests::clock::FakeClock;
 use juststorage_compat_tests::content::assert_same;
@@ -124,7 +124,7 @@ fn may_have_descriptors(process: u32, number: usize) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Clients hold every descriptor that the process may have. Whoever is connected is answered, if with a refusal;
+/// Clients hold every descriptor that the process may have. Connected clients are answered, if with a refusal;
 /// once they leave everything works again.
 async fn descriptors_run_out_and_come_back(database: Database) {
     let mut server = Server::start(database).await;
@@ -249,6 +249,8 @@ async fn a_clock_that_jumps(database: Database) {
 struct Line {
     /// Milliseconds for each piece of a conversation.
     delay: AtomicU64,
+    /// Pieces that were delayed.
+    delayed: AtomicU64,
     /// Nothing passes.
     cut: AtomicBool,
 }
@@ -257,7 +259,9 @@ impl Line {
     async fn carry(self: Arc<Self>, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            tokio::time::sleep(Duration::from_millis(self.delay.load(Ordering::Relaxed))).await;
+            let delay = self.delay.load(Ordering::Relaxed);
+            self.delayed.fetch_add(u64::from(delay > 0), Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(delay)).await;
             while self.cut.load(Ordering::Relaxed) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -300,10 +304,10 @@ async fn a_database_that_is_slow_and_one_that_hangs() {
     let mut ledger = Ledger::default();
     ledger.put_some(&native).await;
     line.delay.store(100, Ordering::Relaxed);
-    let begun = Instant::now();
     ledger.put_some(&native).await;
     // There and back, for each of the three at least once.
-    assert!(begun.elapsed() > Duration::from_millis(600), "nothing was slow");
+    let delayed = line.delayed.load(Ordering::Relaxed);
+    assert!(delayed >= 6, "{delayed} pieces were delayed");
     line.delay.store(0, Ordering::Relaxed);
     for length in [3000, (1 << 20) + 99] {
         line.cut.store(true, Ordering::Relaxed);

@@ -113,6 +113,18 @@ impl TenantLimits {
         Ok(())
     }
 
+    /// The bytes that transfers of `tenant` were charged so far, up and down, and how far ahead of their rate they are: for
+    /// tests.
+    #[cfg(feature = "testing")]
+    pub fn charged(&self, tenant: &Tenant) -> [(u64, Duration); 2] {
+        let Some(inner) = &self.0 else { return [(0, Duration::ZERO); 2] };
+        let (state, now) = (inner.state(tenant), inner.epoch.elapsed());
+        [&state.uploads, &state.downloads].map(|pace| {
+            let pace = lock(pace);
+            (pace.taken(), pace.ahead(now))
+        })
+    }
+
     /// What holds of tenants of which nothing is said.
     pub(crate) fn defaults(&self) -> Limits {
         self.0.as_ref().map(|inner| inner.defaults).unwrap_or_default()

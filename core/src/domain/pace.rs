@@ -10,6 +10,7 @@ const NANOS: u128 = 1_000_000_000;
 pub struct Pace {
     /// Nanoseconds on the caller's clock.
     paid_until: u128,
+    taken: u64,
 }
 
 impl Pace {
@@ -31,8 +32,21 @@ impl Pace {
     /// only be slowed down. Every taker waits for those before it, in their order.
     pub fn take(&mut self, amount: u64, per_second: u64, now: Duration) -> Duration {
         let now = now.as_nanos();
+        self.taken = self.taken.saturating_add(amount);
         self.paid_until = self.paid_until.max(now) + cost(amount, per_second);
         duration((self.paid_until - now).saturating_sub(NANOS / 4))
+    }
+}
+
+impl Pace {
+    /// How much [`Self::take`] took so far.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How far ahead of its rate it is at `now`: nothing once that time is over.
+    pub fn ahead(&self, now: Duration) -> Duration {
+        duration(self.paid_until.saturating_sub(now.as_nanos()))
     }
 }
 
