@@ -4,7 +4,7 @@ use std::path::Path;
 
 use axum::http::Method;
 use juststorage_core::application::access::{Access, AuthMode};
-use juststorage_core::application::admin::Admin;
+use juststorage_core::application::admin::{Admin, SpaceChange};
 use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
 use juststorage_native_api::{space_change, space_document, space_removal};
 use serde_json::{Value, json};
@@ -88,15 +88,7 @@ async fn on(
         SpaceNamed { bucket: Some(bucket), .. } => admin.bucket(who, &bucket).await?.space.address,
         SpaceNamed { namespace, tenant, .. } => address(namespace, tenant)?,
     };
-    // All of them are read before the first is set.
-    let read = |(setting, document): Change| {
-        match document {
-            None => space_removal(setting),
-            Some(text) => space_change(setting, text.as_bytes()),
-        }
-        .map_err(|unset| ExitError::No(format!("{setting}: {unset}")))
-    };
-    let changes = changes.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let changes = changes.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     for change in changes {
         admin.change_space(who, &address, change).await?;
     }
@@ -104,6 +96,14 @@ async fn on(
     let shown =
         space_document(&entry, &settings).map_err(|error| ExitError::unable("show the space", error))?;
     output.print(&shown, || text(&shown))
+}
+
+fn read((setting, document): &Change) -> Result<SpaceChange, ExitError> {
+    match document {
+        None => space_removal(setting),
+        Some(text) => space_change(setting, text.as_bytes()),
+    }
+    .map_err(|unset| ExitError::No(format!("{setting}: {unset}")))
 }
 
 fn address(namespace: Option<Namespace>, tenant: Option<Tenant>) -> Result<SpaceAddress, ExitError> {
@@ -159,6 +159,10 @@ fn parts(command: SpaceCommand) -> Result<(SpaceNamed, Vec<Change>), ExitError> 
             "space set",
             "nothing to set: name a setting, such as --versioning enabled",
         )));
+    }
+    // All of them can be read before the first is set, here or over a server.
+    for change in &changes {
+        read(change)?;
     }
     Ok((space, changes))
 }

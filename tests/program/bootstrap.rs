@@ -151,7 +151,7 @@ async fn what_changed_since_is_told_and_stays_until_it_is_asked_for() {
     let applied = bootstrap(&place, &["--apply", "--json"]);
     let printed: Value = serde_json::from_slice(&applied.stdout).unwrap();
     let changed = printed["findings"].as_array().unwrap().iter().filter(|found| found["state"] == "changed");
-    assert_eq!((applied.status.code(), changed.count()), (Some(1), 5), "{printed}");
+    assert_eq!((applied.status.code(), changed.count()), (Some(1), 6), "{printed}");
     assert_eq!(place.json(&["limits", "list"])[0]["quota_bytes"], 1 << 20);
     let space = place.json(&["space", "get", "--bucket", "demo"]);
     assert_eq!(space["settings"]["versioning"], json!({ "status": "enabled" }));

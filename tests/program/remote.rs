@@ -48,6 +48,7 @@ async fn commands_print_the_same_over_the_admin_api() {
     for name in ["a", "b"] {
         s3.put_object().bucket("demo").key(name).body(b"the same".to_vec().into()).send().await.unwrap();
     }
+    far(&["key", "create", "--kind", "api", "--tenant", "acme", "--prefix", "reports/", "--prefix", "tmp/"]);
     let limits = far(&["limits", "set", "acme", "--bytes", "1KiB", "--objects", "unlimited"]);
     assert_eq!(
         limits,
@@ -57,6 +58,17 @@ async fn commands_print_the_same_over_the_admin_api() {
             "quota_objects": "unlimited",
         })
     );
+    far(&["space", "set", "--bucket", "demo", "--versioning", "enabled", "--tags", r#"{"team":"search"}"#]);
+    let set = place.json(&["space", "get", "--bucket", "demo"]);
+    assert_eq!(
+        (&set["versioning"], &set["settings"]["tags"]),
+        (&json!("enabled"), &json!({ "team": "search" }))
+    );
+    // One that cannot be read changes nothing of the others, here as beside the store.
+    let half = ["space", "set", "--bucket", "demo", "--versioning", "suspended", "--tags", r#"{"team":7}"#];
+    let (there, here) = (run(&admin, Some(token), &half), place.run(&half));
+    assert_eq!((there.status.code(), text(&there.stderr)), (here.status.code(), text(&here.stderr)));
+    assert_eq!((here.status.code(), &far(&["space", "get", "--bucket", "demo"])), (Some(1), &set));
     let rotated = far(&["key", "rotate", key["id"].as_str().unwrap(), "--grace", "1h"]);
     assert_eq!((&rotated["replaces"], &rotated["kind"]), (&key["id"], &json!("s3")));
     far(&["key", "revoke", rotated["id"].as_str().unwrap()]);
@@ -66,6 +78,8 @@ async fn commands_print_the_same_over_the_admin_api() {
         &["key", "list", "--tenant", "acme"],
         &["bucket", "list"],
         &["bucket", "list", "--tenant", "nobody"],
+        &["space", "get", "--bucket", "demo"],
+        &["space", "get", "--namespace", "demo", "--tenant", "acme"],
         &["limits", "list"],
         &["stats"],
         &["stuck"],
@@ -96,7 +110,7 @@ async fn what_a_server_refuses_is_a_no_and_what_cannot_be_asked_is_said() {
         (&admin, token, &["gc"], 2, "JUSTSTORAGE_URL"),
         (&admin, token, &["key", "rotate-master"], 2, "JUSTSTORAGE_URL"),
         ("ftp://store", token, &["stats"], 2, "JUSTSTORAGE_URL"),
-        // Here there is no admin API, and there nobody at all.
+        // The first address has no admin API, and the second no listener.
         (&server.native, token, &["stats"], 3, "JUSTSTORAGE_ADMIN_ADDR"),
         ("http://127.0.0.1:1", token, &["stats"], 3, "http://127.0.0.1:1"),
     ] {
@@ -107,7 +121,7 @@ async fn what_a_server_refuses_is_a_no_and_what_cannot_be_asked_is_said() {
         assert!(!said.contains(token.unwrap_or("\0")), "a token shows: {said}");
     }
     server.stop();
-    // Where nobody proves who they are, no token is needed.
+    // Where authentication is disabled, no token is needed.
     let server = place.serve(&[]);
     assert!(run(&server.native, None, &["bucket", "create", "open"]).status.success());
     assert!(run(&server.native, None, &["stuck"]).status.success());
