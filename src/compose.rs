@@ -188,7 +188,7 @@ fn reserve(metadata: &SqlMetadata, storage: &StorageConfig) -> Reserve {
     let tiers = [(StorageClass::Hot, &storage.hot), (StorageClass::Cold, &storage.cold)];
     let mut parts: Vec<(Part, Arc<dyn Volume>)> = Vec::new();
     for (class, url) in tiers {
-        // What room an object store has is its own affair: it says when there is none.
+        // The room of an object store is not watched: it refuses writes when it has none.
         if let TierUrl::Directory(path) = url {
             parts.push((Part::Tier(class), Arc::new(DirectoryVolume(path.clone()))));
         }

@@ -24,7 +24,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Entries of a page.
 const PAGE: u32 = 1000;
 
-/// What is escaped in a part of a path and in a value of a query.
+/// Characters that are escaped in a part of a path and in a value of a query.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A store and the credential for it.

@@ -102,7 +102,7 @@ fn describe() {
     describe_process();
 }
 
-/// What is stored, and what works on it.
+/// Metrics of storage and of workers.
 fn describe_store() {
     describe_counter!("activestorage_requests_total", "Requests answered, by method, status and namespace");
     describe_histogram!(
@@ -195,7 +195,7 @@ fn describe_store() {
     );
 }
 
-/// What is kept of quotas, and what ends.
+/// Metrics of quotas, and of ends of certificates and credentials.
 fn describe_bounds() {
     describe_gauge!(
         "activestorage_quota_used",
@@ -220,7 +220,7 @@ fn describe_bounds() {
     );
 }
 
-/// What clients ask, and what they are refused.
+/// Metrics of requests, and of refusals.
 fn describe_clients() {
     describe_counter!(
         "activestorage_refused_busy_total",

@@ -56,7 +56,7 @@ fn build(profile_directory: &Path) {
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What `cargo test` says of this package, ring's build script would take for a change, and all that rests on ring
-    // would be compiled anew, here and by whoever builds next.
+    // would be compiled anew, here and in the next build.
     for (name, _) in std::env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of| name.to_string_lossy().starts_with(of)) {
             cargo.env_remove(name);

@@ -1,4 +1,4 @@
-//! Bytes that nobody stored before, and that the same seed always makes again.
+//! Bytes that were not stored before; the same seed always makes the same ones.
 
 use base64::Engine as _;
 use bytes::Bytes;

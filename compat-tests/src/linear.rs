@@ -108,7 +108,7 @@ pub fn is_linearizable(events: &[Event]) -> bool {
                 continue;
             }
             let Some(next) = effect(event, value) else { continue };
-            // One that nobody heard of and that changes nothing explains nothing.
+            // An unanswered operation that changes nothing explains nothing.
             let explains = event.answer != Answer::Unknown || next != value;
             if explains && is_news(&mut seen, done | (1 << at), must, next) {
                 open.push((done | (1 << at), next));

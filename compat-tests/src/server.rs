@@ -63,7 +63,7 @@ pub struct Server {
     descriptors: Option<u32>,
     /// Its `RUST_LOG`.
     level: String,
-    /// What was made or given that nobody else may see.
+    /// Secrets that were made or given: they must not show in the log.
     secrets: Mutex<Vec<String>>,
     certificate: Option<Certificate>,
     running: Option<Running>,

@@ -100,7 +100,7 @@ pub fn run_with(server: &Server, scenario: &str, environment: &str, variables: &
     server.assert_valid();
 }
 
-/// A tool that is not there is a failure: a scenario that nobody ran proves nothing.
+/// A tool that is not there is a failure: a scenario that did not run proves nothing.
 fn missing(scenario: &str, why: &str) {
     assert!(
         std::env::var_os(DO_WITHOUT).is_some(),

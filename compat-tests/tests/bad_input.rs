@@ -370,7 +370,7 @@ async fn json_that_is_none(database: Database) {
     nothing_was_stored(server).await;
 }
 
-/// Whatever a path looks like, it reaches no file but the store's own.
+/// No path reaches a file outside of the store.
 async fn paths_that_lead_astray(database: Database) {
     let (server, _) = start(database).await;
     let secret = server.data().parent().unwrap().join("secret");

@@ -301,7 +301,7 @@ async fn life(database: Database, cycles: usize, seed: u64) -> Figures {
         let all = cycle == cycles;
         join_all(writers.iter_mut().map(|writer| writer.verify(&native, all))).await;
         if cycle % VALIDATE_EVERY == 0 {
-            // Every other kill leaves an upload that nobody goes on with, and five MiB of it.
+            // Every other kill leaves an abandoned upload with five MiB.
             s3::abort_all(&server.s3(), BUCKET).await;
         }
         ended(&mut figures.verify);

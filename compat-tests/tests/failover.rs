@@ -1,6 +1,6 @@
 //! The database fails over: the primary dies under load with its whole machine, its synchronous standby is promoted and
-//! takes over the address. What was acknowledged is there, the store agrees with itself, and writes go on without anybody
-//! restarting anything.
+//! takes over the address. What was acknowledged is there, the store agrees with itself, and writes go on without a
+//! restart.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ const KEYS: u64 = 9;
 /// How long the store may take to be back once there is a primary.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Longer than the store itself waits for its database: whatever became of a request, nothing becomes of it later.
+/// Longer than the store itself waits for its database: a request that has not taken effect by then never does.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(100);
 
 /// The address of whichever server is the primary.
@@ -85,7 +85,7 @@ impl Writer {
                 _ => {
                     may.push(state);
                     self.unacknowledged += 1;
-                    // Whoever is refused comes back a little later.
+                    // A refused client tries again a little later.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }

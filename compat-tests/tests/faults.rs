@@ -109,7 +109,7 @@ async fn all_are_readable(client: &aws_sdk_s3::Client, native: &Native, stored: 
 }
 
 /// PostgreSQL goes away under load and comes back: requests are refused with a code meanwhile, what was
-/// acknowledged is there, and nobody has to restart anything.
+/// acknowledged is there, without a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_stops_and_starts() {
     let cluster = Arc::new(Cluster::start_new());

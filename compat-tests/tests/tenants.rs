@@ -64,7 +64,7 @@ async fn a_quota_is_never_overshot(database: Database) {
                     let refused = put.map(drop).map_err(|error| s3::refusal::<(), _>("put", Err(error)));
                     return refused.map_err(|refusal| assert_eq!(refusal, (403, "QuotaExceeded".into())));
                 }
-                // In half of them nobody can know beforehand how much will come.
+                // Half of them do not declare their length.
                 let put = native.post(BUCKET, &key);
                 let put = if number % 4 == 1 {
                     put.body(bytes)

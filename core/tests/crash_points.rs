@@ -123,7 +123,7 @@ fn every_point(engine: Engine) {
     let rounds: u64 = rounds.unwrap_or(1);
     let begun = Instant::now();
     let scenarios = scenarios();
-    // What is still to be done, for whoever comes first: a store of its own for each processor.
+    // The work that is left; each processor takes from it, with a store of its own.
     let todo =
         Mutex::new(scenarios.iter().flat_map(|scenario| (0..rounds).map(move |round| (scenario, round))));
     let pairs: Mutex<BTreeMap<(&'static str, Kind), u64>> = Mutex::default();

@@ -4,8 +4,8 @@
 //! (Musuvathi and others, OSDI 2008), over everything that is done, threads for files and the database included, which
 //! loom and shuttle cannot drive. On SQLite both run in one process, on PostgreSQL in two replicas.
 //!
-//! A step is whatever changes what is durable, each statement of the metadata store, and each opening of a file. On
-//! SQLite statements of a transaction are not counted: nobody else's can come between.
+//! A step is every change of durable state, each statement of the metadata store, and each opening of a file. On
+//! SQLite statements of a transaction are not counted: none of another connection can come between.
 //!
 //! After each, one order of the two must explain what both were answered and what all keys hold (A, B, D, E);
 //! `validate` finds nothing, and once everything is deleted no file is left (C).
@@ -299,7 +299,7 @@ impl Scene {
 
         let ends = explanations(&state, [(first, &answers.0), (second, &answers.1)]);
         self.is_one_of(&what, &ends, &answers).await;
-        // Nobody else works now: what is left is what was acknowledged, and collecting changes nothing.
+        // No other task works now: what is left is what was acknowledged, and collecting changes nothing.
         self.running.collect().await;
         self.is_one_of(&what, &ends, &answers).await;
         assert_eq!(self.running.findings().await, [], "{what}");

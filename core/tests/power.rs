@@ -1,4 +1,4 @@
-//! Power cuts under the segment store, by the thousand: whatever was acknowledged before one is there after it.
+//! Power cuts under the segment store, by the thousand: every write acknowledged before one is there after it.
 //!
 //! A cycle writes packs and singles on a disk that forgets what was not synced, tears writes and reorders them,
 //! cuts the power at a random step (or lets a sync fail, and cuts it later), recovers as a start does, and reads

@@ -6,7 +6,7 @@ use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::testing::postgres;
 use sqlx::Connection as _;
 
-/// Which column refers to which row. A blob that anything refers to cannot be deleted, whoever tries.
+/// Which column refers to which row. A blob with a reference cannot be deleted, by no statement.
 const REFERENCES: [&str; 11] = [
     "blobs.segment_id -> segments.id",
     "blobs.space_id -> spaces.id",

@@ -253,7 +253,7 @@ async fn records_behind_a_hole_are_entered() {
     running.close().await;
 }
 
-/// Bytes whose tenant nobody names stay behind a wall of their own; damaged ones are told and not entered, and
+/// Bytes whose tenant is not named stay behind a wall of their own; damaged ones are told and not entered, and
 /// a sound copy elsewhere is.
 #[tokio::test]
 async fn what_cannot_be_told_is_kept_apart() {

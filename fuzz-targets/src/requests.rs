@@ -69,7 +69,7 @@ fn directory() -> PathBuf {
             .to_str()
             .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next())
             .and_then(|owner| owner.parse().ok());
-        // Where there is no /proc, nobody can tell who is gone.
+        // Without /proc, dead processes cannot be told from live ones.
         if let Some(owner) = owner
             && processes.join("self").exists()
             && !processes.join(owner.to_string()).exists()
@@ -249,7 +249,7 @@ where
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
-/// Signature version 4, of whatever the request is; its body is not covered unless it says how.
+/// Signature version 4 of any request; its body is not covered unless it says how.
 fn sign<B>(request: &mut Request<B>) {
     let now = OffsetDateTime::now_utc();
     let stamp = now.format(format_description!("[year][month][day]T[hour][minute][second]Z")).unwrap();

@@ -117,7 +117,7 @@ pub fn update_together(bodies: &mut [(&mut Md5, &[u8])]) {
     }
 }
 
-/// What the processor has, up to AVX2: with the instructions of AVX-512 the lanes were slower (decision 0012).
+/// The instructions of the processor, up to AVX2: with the instructions of AVX-512 the lanes were slower (decision 0012).
 fn level() -> Level {
     let level = Level::new();
     #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! What every handler works with.
+//! The state of every handler.
 
 use bytes::Bytes;
 

@@ -47,7 +47,7 @@ pub struct NativeApi {
     pub access: Access,
     /// Administration.
     pub admin: Admin,
-    /// What this program is.
+    /// Version and commit of this program.
     pub build: Build,
     /// Whether this process terminates TLS for its clients.
     pub tls: bool,
@@ -91,7 +91,7 @@ pub struct S3Endpoint {
     pub region: String,
 }
 
-/// What a program is built from.
+/// The source that a program is built from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
     /// Its version.

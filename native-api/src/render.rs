@@ -329,7 +329,7 @@ pub(crate) fn head(head: &Head) -> Response {
 }
 
 /// Whether a browser that opens the object at its own address runs no script of it: types that browsers never show as a
-/// document with scripts. Whatever else there is, is put into a [`SANDBOX`].
+/// document with scripts. Every other type gets a [`SANDBOX`].
 fn is_inert(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.split_once('/') {

@@ -20,7 +20,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
     clients().merge(probes()).merge(operators())
 }
 
-/// What tells whether the server lives and can serve; on every address.
+/// The probes, on every address.
 fn probes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(health::health)).routes(routes!(health::ready))
 }

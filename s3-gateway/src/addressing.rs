@@ -1,4 +1,4 @@
-//! What a request addresses: bucket and key, from its path and its host.
+//! The address of a request: bucket and key, from its path and its host.
 
 use std::sync::Arc;
 

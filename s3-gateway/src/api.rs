@@ -1,10 +1,10 @@
-//! What every operation works with.
+//! The state of every operation.
 
 use juststorage_core::application::store::Store;
 
 use crate::location::Locations;
 
-/// What every operation works with.
+/// The state of every operation.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) store: Store,

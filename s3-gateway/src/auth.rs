@@ -1,4 +1,4 @@
-//! Who signs a request. Each request looks its key up once: s3s asks for the secret, and the principal that
+//! The signer of a request. Each request looks its key up once: s3s asks for the secret, and the principal that
 //! came with it is kept for the operation.
 
 pub(crate) mod form;
@@ -165,7 +165,7 @@ pub(crate) fn hoisted<'h>(headers: &'h HeaderMap, uri: &Uri) -> Cow<'h, HeaderMa
     }
 }
 
-/// What a request says of itself, for policies.
+/// Facts about a request, for policies.
 pub(crate) fn context(origin: Option<&Origin>, headers: &HeaderMap, uri: Option<&Uri>) -> Context {
     let origin = origin.copied().unwrap_or_default();
     let header = |name| text(headers, name).map(str::to_owned);
@@ -210,7 +210,7 @@ fn operation<T>(request: &S3Request<T>) -> S3Result<&'static Operation> {
     Ok(request.extensions.get::<Selected>().ok_or_else(internal)?.operation)
 }
 
-/// What a request asks to do, as its operation's row says.
+/// The action that a request asks for, as its operation's row says.
 pub(crate) fn action<T>(request: &S3Request<T>) -> S3Result<Action> {
     operation(request)?.actions.first().copied().ok_or_else(internal)
 }

@@ -7,10 +7,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::addressing::bucket_of_host;
 use crate::dto::fields::text;
 
-/// What stays as it is in a URL that we write.
+/// Characters that stay as they are in a URL that the gateway writes.
 pub(crate) const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// What the gateway knows of its own address.
+/// The gateway's own address, as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Locations {
     /// The URL under which clients reach the gateway, without a slash at its end.

@@ -1,4 +1,4 @@
-//! What browsers are told: answers to preflights, and the headers that let a page of another origin read an
+//! Answers to browsers: those to preflights, and the headers that let a page of another origin read an
 //! answer. Neither asks who calls: a browser sends a preflight before it sends credentials, and a page may
 //! read why it was refused.
 
@@ -20,7 +20,7 @@ use crate::query::quoted;
 /// Longest list of headers that a preflight may ask for; browsers send a few.
 const HEADERS_MAX: usize = 100;
 
-/// What a browser asks, if it asks anything.
+/// The question of a browser, if the request is one.
 pub(crate) struct BrowserRequest {
     bucket: Option<BucketName>,
     origin: Option<String>,
@@ -31,7 +31,7 @@ pub(crate) struct BrowserRequest {
 }
 
 impl BrowserRequest {
-    /// What the headers of a request to `bucket` say.
+    /// The question in the headers of a request to `bucket`.
     pub(crate) fn new(method: &Method, headers: &HeaderMap, bucket: Option<String>) -> Self {
         let own = |name: &HeaderName| text(headers, name.as_str()).map(str::to_owned);
         let origin = own(&ORIGIN);

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use juststorage_core::application::request;
 use juststorage_core::application::store::Store;
 
-/// What is asked.
+/// The probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probe {
     /// Whether the process answers.

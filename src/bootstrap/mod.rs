@@ -16,7 +16,7 @@ use crate::config::{ConfigError, names};
 use crate::exit_error::ExitError;
 use crate::home::home_tenant;
 
-/// What a file declares.
+/// The declarations of a file.
 pub struct Bootstrap {
     file: String,
     declared: Declared,

@@ -13,7 +13,7 @@ use crate::compose::Parts;
 use crate::config::StorageConfig;
 use crate::exit_error::ExitError;
 
-/// What was done.
+/// The work that was done.
 #[derive(Default)]
 struct Done {
     taken_over: u64,

@@ -35,7 +35,7 @@ use output::Output;
 
 /// Runs the command.
 pub async fn run(cli: Cli) -> Result<(), ExitError> {
-    // These need no setting, and answer whatever the environment holds.
+    // These need no setting, and answer also if the environment holds a wrong one.
     match &cli.command {
         Some(Command::Version) => return version::run(Output { json: cli.json }),
         Some(Command::Help { topic }) => return help(topic),
@@ -52,7 +52,7 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
     let log = LogConfig::new(&settings)?;
     let output = Output { json: cli.json };
     let command = cli.command.unwrap_or(Command::Serve);
-    // A server serves its own store, and is asked how it is, whatever commands beside it are told.
+    // `serve` and `health` are about the server on this machine, also if JUSTSTORAGE_URL names another one.
     let own = matches!(command, Command::Serve | Command::Health { .. });
     let remote = if own { None } else { Remote::of(&settings)? };
     // A command's own words are on standard output; its log shows only what is wrong.

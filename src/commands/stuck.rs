@@ -142,7 +142,7 @@ async fn retry(parts: &Parts, item: Option<&str>, output: Output) -> Result<(), 
     })
 }
 
-/// What would be lost with kept segments; and, with `yes`, that it is.
+/// Shows the records that would be lost with kept segments; with `yes`, gives them up.
 async fn give_up(parts: &Parts, only: Option<SegmentId>, yes: bool, output: Output) -> Result<(), ExitError> {
     let giving_up = GivingUp::new(parts.metadata.clone(), parts.tiers.clone());
     let all = giving_up.look(only).await?;

@@ -22,7 +22,7 @@ const SECRET_CHARS_MIN_LOOPBACK: usize = 8;
 pub struct AccessConfig {
     /// `JUSTSTORAGE_AUTH`: whether the native API requires credentials.
     pub mode: AuthMode,
-    /// Whether pages of other origins are kept out of the native API: nobody proves who they are, and only this machine
+    /// Whether pages of other origins are kept out of the native API: authentication is disabled, and only this machine
     /// reaches it.
     pub guarded: bool,
     /// `JUSTSTORAGE_CORS_ORIGINS`: origins whose pages may call the native API; none.
@@ -39,7 +39,7 @@ impl AccessConfig {
     /// Validates `settings` for fronts that listen as `listen` says.
     pub fn new(settings: &Settings, listen: &ListenConfig) -> Result<Self, ConfigError> {
         let mode = mode(settings, listen.native_is_loopback())?;
-        // Who allows other machines in does not mean to keep pages out.
+        // An operator that lets other machines in does not mean to keep pages out.
         let guarded =
             mode == AuthMode::Disabled && listen.native_is_loopback() && settings.insecure != Some(true);
         let origins = origins(settings, mode)?;

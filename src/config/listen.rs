@@ -177,7 +177,7 @@ pub(super) fn timeout(
     }
 }
 
-/// An address at which a listener is reached: nobody connects to 0.0.0.0 or [::].
+/// An address at which a listener is reached: clients cannot connect to 0.0.0.0 or [::].
 fn reached(listens: SocketAddr) -> SocketAddr {
     let ip = match listens.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

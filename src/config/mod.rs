@@ -39,7 +39,7 @@ pub use tiers::TierUrl;
 pub struct ConfigError {
     /// The setting, by the name of its environment variable.
     pub setting: Cow<'static, str>,
-    /// What is wrong, and what would be valid.
+    /// The fault, and a valid form.
     pub reason: String,
 }
 

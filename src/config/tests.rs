@@ -33,7 +33,7 @@ fn no_settings_at_all_serve_loopback_from_data() {
     assert_eq!(config.shutdown_grace, Duration::from_secs(30));
 }
 
-/// Where nobody proves who they are, a page that may call may do everything: only pages that are named may.
+/// Where authentication is disabled, a page that may call may do everything: only named origins may.
 #[test]
 fn origins_are_named_and_every_origin_takes_credentials() {
     let origins = |text: &str, auth: &str| {
@@ -216,7 +216,7 @@ fn published(settings: &mut Settings) {
     settings.jwt_jwks = Some("https://id.example.com/keys".into());
 }
 
-/// Whoever can change the answer on its way can sign tokens: plain HTTP stays on this machine.
+/// An attacker who changes the answer on its way can sign tokens: plain HTTP stays on this machine.
 #[test]
 fn keys_come_over_tls_or_from_this_machine() {
     let jwks = |place: &str| set(|s| s.jwt_jwks = Some(place.into()));

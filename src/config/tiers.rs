@@ -18,7 +18,7 @@ pub enum TierUrl {
 }
 
 impl TierUrl {
-    /// What `setting` says, `default` if nothing. Options of an object store are among `variables`, the environment.
+    /// The tier that `setting` names, `default` if it names none. Options of an object store are among `variables`, the environment.
     pub(super) fn parse(
         setting: &'static str,
         url: Option<&str>,
@@ -53,7 +53,7 @@ impl TierUrl {
         }
     }
 
-    /// What lies at its root under `name`, for messages.
+    /// The file or object `name` at its root, for messages.
     pub fn beside(&self, name: &str) -> String {
         match self {
             Self::Directory(path) => path.join(name).display().to_string(),
@@ -104,7 +104,7 @@ fn options(
                     options.push((option.to_owned(), text.trim().to_owned()));
                 }
                 _ if url.has_option(name) => options.push((name.to_owned(), value.clone())),
-                // What others of this machine's programs read is theirs.
+                // Plain `AWS_…` variables are for other programs of this machine, too.
                 _ if prefix.is_empty() => {}
                 _ => return Err(refused(format!("no object store of {url} has an option {name}"))),
             }

@@ -71,7 +71,7 @@ async fn metrics_take_a_right_where_credentials_are_required() {
     server.stop();
 }
 
-/// As a browser of this machine would send it for a page of anybody's.
+/// As a browser of this machine would send it for a page of any origin.
 #[tokio::test]
 async fn a_page_of_another_origin_reaches_nothing_on_loopback() {
     let place = Place::new();

@@ -148,7 +148,7 @@ impl Server {
             s3 = s3.or(line.strip_prefix("s3 ").map(str::to_owned));
             printed.push(line);
         }
-        // Whatever else it prints must not fill the pipe, nor find it closed.
+        // Further output must neither fill the pipe nor find it closed.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, log: log.to_owned(), native: native.unwrap(), s3: s3.unwrap(), printed }
     }

@@ -28,7 +28,7 @@ const RSA: &str = include_str!("../../core/src/application/access/jwt/tests/rsa.
 const CERTIFICATE: &str = include_str!("tls/one.pem");
 const CERTIFICATE_KEY: &str = include_str!("tls/one.key");
 
-/// What a provider does with whoever asks for its keys.
+/// How a provider answers a request for its keys.
 #[derive(Clone)]
 enum Manner {
     Publish(Value),
@@ -329,7 +329,7 @@ async fn tokens_of_dex_are_let_in_by_keys_that_come_over_tls() {
     assert!(log.contains("JWK set not fetched") && log.contains("certificate"), "{log}");
 }
 
-/// A provider that hangs, sends without end, or sends elsewhere, holds up neither the start nor anybody else. Requests
+/// A provider that hangs, sends without end, or sends elsewhere, delays neither the start nor other requests. Requests
 /// whose token cannot be judged are told to try again.
 #[tokio::test]
 async fn a_provider_that_misbehaves_stops_nobody() {

@@ -46,7 +46,7 @@ impl Source {
         let mut mapping = self.mapping.lock().unwrap();
         mapping
             .get_or_insert_with(|| {
-                // SAFETY: nobody changes the file; a real store could not promise that of its disk.
+                // SAFETY: nothing changes the file; a real store could not promise that of its disk.
                 let map = unsafe { Mmap::map(&self.file) }.unwrap();
                 map.advise(memmap2::Advice::Sequential).unwrap();
                 Bytes::from_owner(map)

@@ -31,7 +31,7 @@ async function main() {
     Bucket, Key: "dir/a b+c.txt", ContentType: "text/x-said", CacheControl: "max-age=7", ContentDisposition: "inline",
     ContentLanguage: "de", Metadata: { colour: "red" }, Expires: 600,
   });
-  // These two it leaves to whoever uses the URL.
+  // These two it leaves to the user of the URL.
   const put = await send("PUT", signed, "hello", { "Content-Disposition": "inline", "Content-Language": "de" });
   assert.equal(put.status, 200, put.body);
   const head = await s3.headObject({ Bucket, Key: "dir/a b+c.txt" }).promise();

@@ -24,7 +24,7 @@ async fn start(stall: &str) -> Server {
     server
 }
 
-/// One signed request for all: whoever has it can send it as often as he likes, and a body that never ends.
+/// One signed request for all: its holder can send it as often as it likes, with a body that never ends.
 fn upload(server: &Server, bytes: u64) -> Request {
     Request::new("PUT", &format!("/{BUCKET}/key"))
         .header("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
@@ -91,7 +91,7 @@ async fn a_byte_now_and_then_stops_nobody() {
     );
 }
 
-/// C11: sixty-four honest clients at 64 KiB/s are served, and delay nobody.
+/// C11: sixty-four honest clients at 64 KiB/s are served, and delay no other client.
 #[tokio::test]
 async fn slow_lines_are_honest() {
     const CLIENTS: usize = 64;

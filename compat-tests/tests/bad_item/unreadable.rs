@@ -67,7 +67,7 @@ async fn one_unreadable_segment_is_a_verdict_about_its_blobs(database: Database)
     let (status, code, _) = problem(native.get(BUCKET, "0").await).await;
     assert_eq!((status, code.as_str()), (500, "data_unreadable"));
     assert!(native.metric("activestorage_unreadable_reads_total").await >= 1.0);
-    // The next one, which nobody has read.
+    // The next one, which was not read.
     spoil(&bad[1]);
     let scrubbed = server.run(&["scrub", "--json"]);
     assert_eq!(scrubbed.status.code(), Some(1), "{}", String::from_utf8_lossy(&scrubbed.stderr));

@@ -52,7 +52,7 @@ async fn back_up_and_restore(database: Database, how: &str, retention: &'static 
     if how == "hold" {
         page.run(&server, "Back up", 0, place.path());
     }
-    // Whatever is acknowledged by now must be in the copy.
+    // Every write acknowledged by now must be in the copy.
     let expected = acknowledged.lock().unwrap().clone();
     page.run(&server, "Back up", 1, place.path());
     load.deletes.store(true, Ordering::Relaxed);
@@ -230,7 +230,7 @@ impl Page {
     }
 }
 
-/// A hold that nobody ends is shown, and expires.
+/// A hold that is not ended is shown, and expires.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forgotten_hold_expires() {
     let settings = vec![("JUSTSTORAGE_RETENTION", "0s".to_owned())];

@@ -148,7 +148,7 @@ impl Slow {
     }
 
     async fn end(mut self) -> reqwest::Response {
-        // Whoever is refused already takes no more.
+        // A writer that was refused takes no more.
         let _ = self.body.send(Ok(self.rest)).await;
         drop(self.body);
         self.answer.await.unwrap().expect("an answer")

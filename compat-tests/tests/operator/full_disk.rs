@@ -122,7 +122,7 @@ async fn a_full_disk_is_emptied(database: Database) {
     reads_and_deletes(&server, &mut known, 2).await;
     server.run_ok(&["stats"]);
 
-    // Nobody restarts anything: with room it takes uploads again.
+    // Without a restart: with room it takes uploads again.
     std::fs::remove_file(disk.path().join("other")).unwrap();
     let native = server.native();
     wait::until("uploads are let in again", PATIENCE, async || {

@@ -320,7 +320,7 @@ async fn copies_of_the_tiers_are_noticed() {
     let said = stale.unable(&["scrub"]);
     assert!(said.contains("is a copy"), "{said}");
 
-    // With the same directories it serves, and nobody says anything.
+    // With the same directories it serves, and logs no warning.
     let own = |class: &str| url(&server.data().join(class));
     let settings = [("JUSTSTORAGE_HOT_URL", own("hot")), ("JUSTSTORAGE_COLD_URL", own("cold"))];
     let mut third = beside(&server, Database::Postgres, &settings);

@@ -61,7 +61,7 @@ async fn an_older_backup_costs_nothing(database: Database) {
     assert_eq!(times(&server), 0);
     let older = server.copy_metadata();
     let then = acknowledged.clone();
-    // A kill by itself is no reason to alarm anybody.
+    // A kill alone raises no alarm.
     server.resume().await;
     put(&server.native(), &mut acknowledged, 120).await;
     server.kill();

@@ -1,6 +1,6 @@
 //! Which spaces have a policy, so that the others cost nothing.
 //!
-//! Whatever is decided about a bucket or an object that was looked up goes by the revision of settings that stands
+//! Decisions about a bucket or an object that was looked up go by the revision of settings that stands
 //! beside it, and is never out of date. This here is for requests that are decided before anything is looked up: those
 //! without a signature, and those of the native API that write to an address. The whole list is read, and at most
 //! twice a second, however many ask: no flood of requests becomes one of statements.

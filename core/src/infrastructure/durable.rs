@@ -6,7 +6,7 @@
 //! the pages and a second sync would succeed without having written them ("Can Applications Recover from
 //! fsync Failures?", USENIX ATC 2020). Nothing here syncs twice; a caller that gets an error discards the file.
 //!
-//! Whatever changes a tier's files goes through here (and through `segments::blocking` for bytes), so that tests
+//! Every change of a tier's files goes through here (and through `segments::blocking` for bytes), so that tests
 //! can watch it, cut the power before any step, and know what would be left: see [`super::watch`].
 //!
 //! All functions block: call them on a thread that may.

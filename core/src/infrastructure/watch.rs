@@ -91,7 +91,7 @@ mod watching {
         fn collided(&self) {}
     }
 
-    /// A runtime, with its tasks and its threads for what blocks; `None` is whatever belongs to no runtime.
+    /// A runtime, with its tasks and its threads for what blocks; `None` stands for threads of no runtime.
     type Watched = Option<Id>;
 
     static WATCHERS: LazyLock<RwLock<HashMap<Watched, Arc<dyn Watcher>>>> = LazyLock::new(RwLock::default);

@@ -127,12 +127,12 @@ impl Disk {
     }
 
     /// Makes the files under the root what is left after a power cut, by the choices of `dice`, and gives power
-    /// again. Whoever had files open there must be gone.
+    /// again. Processes that had files open there must be gone.
     pub fn cut(&self, dice: &mut Dice) {
         let mut account = self.account();
         let left = account.survivors(dice);
         for (path, entry) in account.names.iter().rev() {
-            // Some are gone already: their directory went, or nobody made them after all.
+            // Some are gone already: their directory went, or they were never made.
             let _ = match entry {
                 Entry::Directory => fs::remove_dir_all(path),
                 Entry::File(_) => fs::remove_file(path),

@@ -109,7 +109,7 @@ impl Cluster {
         self.url(&name)
     }
 
-    /// Makes `to` a copy of the database `of`, both by their URLs, in place of what it was. Nobody may use either.
+    /// Makes `to` a copy of the database `of`, both by their URLs, in place of what it was. No connection may use either.
     ///
     /// # Panics
     ///

@@ -1,6 +1,6 @@
 //! Whether a secret shows in what a test's own process logs, at the level of detail at which it logs most.
 //!
-//! A suite's server begins to [`Watch`]; whatever the suite makes that nobody may see it hands to the watch, and
+//! A suite's server begins to [`Watch`]; the suite hands every secret that it makes to the watch, and
 //! when the server goes the whole log since then is searched for each.
 
 use std::io::Write;
@@ -86,7 +86,7 @@ pub const EVERYTHING: &str = "trace,s3s=trace";
 /// fewer are what a test makes up.
 const KINDS: [(&str, usize); 4] = [("ignature=", 27), ("js_", 40), ("Bearer ", 20), ("eyJ", 40)];
 
-/// Panics if `text` shows a signature or a token of any kind, whoever made it: clients make many that no test sees.
+/// Panics if `text` shows a signature or a token of any kind, also of a client: clients make many that no test sees.
 pub fn no_kind_shows(text: &str, place: &str) {
     let part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=_-.%".contains(byte);
     for (lead, length) in KINDS {

@@ -374,7 +374,7 @@ impl<'s> Play<'s> {
         }
     }
 
-    /// Whatever was done, the store agrees with itself.
+    /// The store agrees with itself after every history.
     pub async fn finish(self) {
         self.bench.finish().await;
     }

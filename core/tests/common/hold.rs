@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use juststorage_core::testing::disk::{DurableStep, Watcher};
 use tokio::task::JoinHandle;
 
-/// Whoever takes no step for so long probably waits for the one that is held, and is asked.
+/// A task that takes no step for so long probably waits for the one that is held.
 const QUIET: Duration = Duration::from_millis(40);
 
 /// Nothing may take as long.
@@ -19,11 +19,11 @@ struct Gate {
     /// Steps still to pass before one is held; `None` where none is to be.
     before: Option<u64>,
     held: bool,
-    /// When anybody took a step last.
+    /// When a task took a step last.
     last: Instant,
 }
 
-/// Holds whoever takes a certain step.
+/// Holds the task that takes a certain step.
 pub struct Holder {
     gate: Mutex<Gate>,
     changed: Condvar,
@@ -50,7 +50,7 @@ impl Holder {
         (gate.before, gate.held) = (Some(step), false);
     }
 
-    /// Nobody is held, nor will be.
+    /// No task is held, nor will be.
     fn open(&self) {
         let mut gate = self.gate();
         (gate.before, gate.held) = (None, false);
@@ -77,7 +77,7 @@ impl Holder {
                 gate.before = None;
                 gate.held = true;
                 drop(gate);
-                // Whatever else this thread has to do goes on elsewhere.
+                // Other work of this thread goes on elsewhere.
                 tokio::task::block_in_place(|| {
                     drop(self.changed.wait_while(self.gate(), |gate| gate.held));
                 });

@@ -49,7 +49,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// A running store. Dropping it without [`Self::close`] is a crash: nothing is sealed, nobody says good-bye.
+/// A running store. Dropping it without [`Self::close`] is a crash: nothing is sealed, no lease is given back.
 pub struct Running {
     pub store: Store,
     pub metadata: Arc<dyn MetadataStore>,
@@ -147,7 +147,7 @@ impl Running {
         Ok(())
     }
 
-    /// What uploads that nobody finishes left goes, however young.
+    /// Removes what abandoned uploads left, however young.
     pub async fn expire_uploads(&self) {
         // Every life of a process begins with the same clock, and earlier ones moved theirs: an upload of such
         // a life is younger than this one's clock, unless that goes on to where no life has been before.

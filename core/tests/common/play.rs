@@ -206,7 +206,7 @@ impl Play {
     pub fn with<'a, F: Future + 'a>(&'a self, work: impl FnOnce(&'a Running) -> F) -> F::Output {
         let Life { runtime, running, .. } = self.life();
         runtime.block_on(async {
-            // Whatever fails must say so: nobody waits for ever.
+            // Every failure is answered: no client waits for ever.
             tokio::time::timeout(Duration::from_secs(60), work(running))
                 .await
                 .expect("an answer within a minute")
@@ -278,7 +278,7 @@ impl Play {
                 if !self.disk.is_dead() {
                     let _ = self.start();
                 }
-                // Nobody was promised anything by it.
+                // It acknowledged nothing.
                 return if self.disk.is_dead() { Err(Error::Unavailable) } else { Ok(()) };
             }
             operation => self.with(|running| apply(running, operation)),

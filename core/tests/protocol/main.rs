@@ -82,7 +82,7 @@ fn everybody_at_once() {
     }
 }
 
-/// Two writers beside whoever else refers to a blob.
+/// Two writers beside other references to a blob.
 #[test]
 fn writers_copiers_and_completers() {
     if whole() {
@@ -135,7 +135,7 @@ fn rows_before_bytes_lose_bytes() {
     );
 }
 
-/// A row that is forgotten before its file is gone for good leaves a file that nobody knows.
+/// A row that is forgotten before its file is gone for good leaves a file that no row names.
 #[test]
 fn forgetting_before_the_unlink_is_durable_leaks() {
     let rules = Rules { sync_removal: false, ..Rules::default() };
@@ -143,14 +143,14 @@ fn forgetting_before_the_unlink_is_durable_leaks() {
     assert_eq!(accident(rules, crew), Accident::Leak);
 }
 
-/// A file that exists before its row does is nobody's after a power cut.
+/// A file that exists before its row belongs to no row after a power cut.
 #[test]
 fn files_before_rows_leak() {
     let rules = Rules { register_first: false, ..Rules::default() };
     assert_eq!(accident(rules, Crew { writers: [1, 0], cuts: 1, ..Crew::default() }), Accident::Leak);
 }
 
-/// A writer that was taken for dead before it made its file makes one that nobody knows.
+/// A writer that was taken for dead before it made its file makes one that no row names.
 #[test]
 fn writers_that_do_not_clean_up_behind_a_take_over_leak() {
     let rules = Rules { refused_remove: false, ..Rules::default() };

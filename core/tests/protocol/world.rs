@@ -169,7 +169,7 @@ impl World {
         &mut self.blobs[usize::from(content)]
     }
 
-    /// A name for new bytes. Nobody has it, and nobody who is under way still means an earlier bearer.
+    /// A name for new bytes. It is unused, and no operation under way still means an earlier bearer.
     fn fresh(&self, content: u8, rules: &Rules) -> Option<u8> {
         if !rules.fresh_names {
             return Some(content);
@@ -302,7 +302,7 @@ impl World {
         }
     }
 
-    /// `remove_if_nobodys`: whoever took over may have had nothing to remove yet, and be about to forget it.
+    /// `remove_if_nobodys`: the server that took over may have had nothing to remove yet, and be about to forget it.
     fn remove_if_nobodys(&mut self, name: u8) {
         match self.segment(name).row {
             Row::None => *self.segment(name) = FREE,

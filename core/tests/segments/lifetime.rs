@@ -45,7 +45,7 @@ fn a_single_given_up_leaves_no_file() {
     assert!(tier.files().is_empty());
 }
 
-/// The client goes away while its upload is being sealed: no file stays that nobody knows of, even if the
+/// The client goes away while its upload is being sealed: no file without a row stays, even if the
 /// segment was deleted before the sealing thread came to it.
 #[test]
 fn a_finish_given_up_leaves_no_file() {

@@ -34,7 +34,7 @@ pub(super) async fn overwriters(store: Store) -> Pair {
     pair(&bench, one, other, just(both)).that_may_collide()
 }
 
-/// The same bytes are put again while the collector finds that nobody refers to them.
+/// The same bytes are put again while the collector finds that nothing refers to them.
 pub(super) async fn a_duplicate_and_the_collector(store: Store) -> Pair {
     let bench = Arc::new(Bench::new(store).await);
     bench.has_put("old", b"same").await;

@@ -18,7 +18,7 @@ fn remove(bench: &Arc<Bench<'static>>, name: &BucketName) -> Work<String> {
     Box::pin(async move { format!("{:?}", bench.store.delete_bucket(&name, bench.now()).await.unwrap()) })
 }
 
-/// Versioning is turned on while a version is written. Whoever then sees the old version keeps it.
+/// Versioning is turned on while a version is written. A writer that then sees the old version keeps it.
 async fn versioning_and(store: Store, through_bucket: bool) -> Pair {
     let bench = Arc::new(Bench::new(store).await);
     let id = bench.has_put("k", b"old").await.id;

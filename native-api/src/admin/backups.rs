@@ -62,7 +62,7 @@ impl HoldBody {
     }
 }
 
-/// What garbage collection would remove.
+/// The garbage that a collection would remove.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct GarbageBody {
     /// Deleted objects whose rows go.
@@ -138,7 +138,7 @@ pub(crate) async fn end(State(app): State<App>, call: Call, path: PathNames) -> 
 
 /// Preview garbage collection
 ///
-/// What it would remove, counted without removing anything. Takes the right `operator`.
+/// The garbage that collection would remove, counted without removing anything. Takes the right `operator`.
 #[utoipa::path(
     get,
     path = "/v1/admin/garbage",

@@ -16,7 +16,7 @@ use crate::extract::{Call, Params};
 use crate::openapi::Names;
 use crate::problem::Failure;
 
-/// What a bucket is called in policies.
+/// The prefix of a bucket's name in policies.
 const ARN: &str = "arn:aws:s3:::";
 
 /// The question.
@@ -40,17 +40,17 @@ pub(crate) struct CanParams {
 pub(crate) struct CanBody {
     /// Whether it is allowed.
     allowed: bool,
-    /// Who would ask.
+    /// The principal of the question.
     principal: String,
     /// For what.
     #[schema(example = "s3:GetObject")]
     action: String,
     /// Of what.
     resource: String,
-    /// What allows it: `rights`, `policy` or `acl`.
+    /// The source that allows it: `rights`, `policy` or `acl`.
     #[schema(required)]
     by: Option<&'static str>,
-    /// What is in the way: `right`, `policy`, `out_of_sight`, `revoked` or `expired`.
+    /// The reason of a refusal: `right`, `policy`, `prefix`, `out_of_sight`, `revoked` or `expired`.
     #[schema(required)]
     because: Option<&'static str>,
     /// The right of a credential that the action takes.

@@ -1,4 +1,4 @@
-//! What can be set on a space, as JSON.
+//! The settings of a space, as JSON.
 
 use juststorage_core::domain::cors::{CorsConfig, CorsRule};
 use juststorage_core::domain::event::{Arn, EventName, NotificationRule, Notifications};
@@ -187,7 +187,7 @@ impl NotificationsBody {
     }
 }
 
-/// What is blocked of public access.
+/// The public access block.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools)] // S3's own four
@@ -273,7 +273,7 @@ impl LockBody {
     }
 }
 
-/// What goes, or moves to the cold tier, once its time has come.
+/// Which objects expire or move to the cold tier, and when.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LifecycleBody {
@@ -293,7 +293,7 @@ pub(crate) struct RuleBody {
     /// Whether it is in force.
     #[serde(default = "yes")]
     enabled: bool,
-    /// What it applies to.
+    /// The objects that it applies to.
     #[serde(default)]
     filter: FilterBody,
     /// When current versions go.
@@ -308,7 +308,7 @@ pub(crate) struct RuleBody {
     /// When versions that others replaced move to the cold tier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     noncurrent_transitions: Vec<NoncurrentTransitionBody>,
-    /// After how many days an upload that nobody completed is aborted.
+    /// After how many days an upload that was not completed is aborted.
     #[serde(skip_serializing_if = "Option::is_none")]
     abort_uploads_days: Option<u32>,
 }
@@ -321,7 +321,7 @@ fn yes() -> bool {
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FilterBody {
-    /// What keys begin with.
+    /// The prefix of keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
     /// Tags that objects have, others beside.

@@ -52,10 +52,10 @@ pub(crate) struct EventBody {
     at: String,
     /// Its id.
     request_id: String,
-    /// What came of it.
+    /// Its result.
     #[schema(pattern = "^(done|denied|failed|unknown)$")]
     result: &'static str,
-    /// Who asked, if that was proved.
+    /// The caller, if it proved its identity.
     #[schema(required)]
     principal: Option<String>,
     /// The tenant that it counted against.

@@ -65,7 +65,7 @@ fn read(
     }
 }
 
-/// What is said of a tenant, what holds, and what it takes up.
+/// Limits set for a tenant, limits in force, and its use.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TenantLimitsBody {
     /// The tenant.
@@ -88,9 +88,9 @@ pub(crate) struct TenantLimitsBody {
     /// Stored objects, versions included.
     #[schema(required)]
     quota_objects: Option<LimitBody>,
-    /// What holds.
+    /// The limits in force.
     effective: EffectiveBody,
-    /// What counts in the quota.
+    /// The use that counts in the quota.
     r#use: UseBody,
 }
 
@@ -130,7 +130,7 @@ impl EffectiveBody {
     }
 }
 
-/// What counts in a quota.
+/// The use that counts in a quota.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UseBody {
     /// Logical bytes of every version, and of the parts of open uploads.
@@ -161,7 +161,7 @@ impl TenantLimitsBody {
 pub(crate) struct LimitsBody {
     /// By tenant.
     limits: Vec<TenantLimitsBody>,
-    /// What holds where nothing is said.
+    /// The limits of tenants without limits of their own.
     defaults: EffectiveBody,
     /// For the next page; `null` on the last one.
     #[schema(required)]

@@ -110,7 +110,7 @@ pub(crate) struct SpacesBody {
 pub(crate) struct SpaceSettingsBody {
     #[serde(flatten)]
     space: SpaceEntryBody,
-    /// What is set on it; `null`: nothing of that kind.
+    /// Its settings; `null`: none of that kind.
     settings: SettingsBody,
 }
 
@@ -121,7 +121,7 @@ pub(crate) struct SettingsBody {
     versioning: VersioningBody,
     /// The class of an object whose writer names none.
     default_class: ClassBody,
-    /// What goes when.
+    /// Lifecycle rules.
     #[schema(required)]
     lifecycle: Option<LifecycleBody>,
     /// Which origins may ask.
@@ -136,7 +136,7 @@ pub(crate) struct SettingsBody {
     /// The policy of its bucket.
     #[schema(required, value_type = Option<Object>)]
     policy: Option<Value>,
-    /// What is blocked of public access.
+    /// The public access block.
     #[schema(required)]
     public_access: Option<PublicAccessBody>,
     /// Who is told of changes.
@@ -294,7 +294,7 @@ async fn shown(
     Ok(Json(SpaceSettingsBody::of(&entry, &settings)))
 }
 
-/// What a body of `PUT /v1/admin/spaces/{namespace}/{tenant}/{setting}` asks for.
+/// The change that a body of `PUT /v1/admin/spaces/{namespace}/{tenant}/{setting}` asks for.
 pub fn space_change(setting: &str, body: &[u8]) -> Result<SpaceChange, Unset> {
     Ok(match setting {
         "versioning" => SpaceChange::Versioning(read::<VersioningBody>(body)?.read()?),
@@ -316,7 +316,7 @@ pub fn space_change(setting: &str, body: &[u8]) -> Result<SpaceChange, Unset> {
     })
 }
 
-/// What `DELETE /v1/admin/spaces/{namespace}/{tenant}/{setting}` asks for.
+/// The change that `DELETE /v1/admin/spaces/{namespace}/{tenant}/{setting}` asks for.
 pub fn space_removal(setting: &str) -> Result<SpaceChange, Unset> {
     Ok(SpaceChange::Remove(match setting {
         "lifecycle" => SettingKind::Lifecycle,
@@ -342,9 +342,9 @@ pub enum Unset {
     Unknown,
     /// It cannot be removed.
     Permanent,
-    /// What is set is not its document.
+    /// The body is not a document of this setting.
     Json(serde_json::Error),
-    /// What is set breaks a rule.
+    /// The document breaks a rule.
     Invalid(Invalid),
 }
 

@@ -73,7 +73,7 @@ impl StuckItemBody {
     }
 }
 
-/// What to try again.
+/// The items to try again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryBody {
@@ -84,14 +84,14 @@ pub(crate) struct RetryBody {
     all: bool,
 }
 
-/// What is due.
+/// The items that are due.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RetriedBody {
     /// How many items are due now.
     due: u64,
 }
 
-/// What to give up.
+/// The segments to give up.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GiveUpBody {

@@ -1,4 +1,4 @@
-//! What is stored, what deduplication saves, and how much room is left.
+//! Stored bytes, savings of deduplication, and free space.
 
 use crate::json::Json;
 use axum::extract::State;
@@ -68,7 +68,7 @@ impl SpaceFiguresBody {
 /// How much room a file system has.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct VolumeBody {
-    /// What lies there.
+    /// The data that lies there.
     #[schema(pattern = "^(hot|cold|database)$")]
     name: &'static str,
     /// Bytes that may still be written, the reserve included.

@@ -36,7 +36,7 @@ pub(crate) struct WorkerBody {
     name: &'static str,
     /// Whether one server of the store at a time does this work.
     exclusive: bool,
-    /// What it is doing here; `elsewhere`: another server does this work.
+    /// Its state here; `elsewhere`: another server does this work.
     #[schema(pattern = "^(starting|running|resting|failing|elsewhere)$")]
     state: &'static str,
     /// When its last step ended.
@@ -57,7 +57,7 @@ pub(crate) struct WorkerBody {
     next_run_at: Option<String>,
     /// Items that were put aside, of the whole store.
     stuck: u64,
-    /// What waits, of the whole store; `null` where that is not known.
+    /// Items that wait, of the whole store; `null` where the number is unknown.
     #[schema(required)]
     backlog: Option<BacklogBody>,
 }
@@ -122,7 +122,7 @@ impl ScrubPassBody {
     }
 }
 
-/// What became of a call to run.
+/// The result of a call to run.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RunBody {
     /// The worker.
@@ -133,7 +133,7 @@ pub(crate) struct RunBody {
 
 /// Background work
 ///
-/// What the workers of this server did, when they go on, and what waits for them. Takes the right `operator`.
+/// The last runs of this server's workers, their next runs, and their backlog. Takes the right `operator`.
 #[utoipa::path(
     get,
     path = "/v1/admin/workers",
@@ -186,7 +186,7 @@ pub(crate) struct ScrubParams {
     cursor: Option<String>,
 }
 
-/// What the scrubber found.
+/// The findings of the scrubber.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ScrubBody {
     /// The pass under way, or the last one.

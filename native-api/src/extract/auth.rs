@@ -116,7 +116,7 @@ impl Call {
         Ok(principal.asking(self.context()))
     }
 
-    /// What the request says of itself, for policies: in S3's words, so that one policy holds for both fronts.
+    /// Facts about the request, for policies: in S3's words, so that one policy holds for both fronts.
     fn context(&self) -> Context {
         let header = |name: &str| {
             let value = self.headers.get(name).and_then(|value| value.to_str().ok());

@@ -142,7 +142,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PartPath {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        // What is no number is refused by the same rule as a number out of bounds.
+        // A value that is no number is refused by the same rule as a number out of bounds.
         let number = segment(parts, state, "number").await?.parse().unwrap_or_default();
         Ok(Self(PartNumber::new(number)?))
     }
@@ -152,7 +152,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PartPath {
 pub(crate) struct PathNames(Vec<(String, String)>);
 
 impl PathNames {
-    /// What stands at `name`.
+    /// The value at `name`.
     pub(crate) fn get(&self, name: &'static str) -> Result<&str, Invalid> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).ok_or_else(|| Invalid::new(name, "must be given"))

@@ -139,7 +139,7 @@ pub(crate) fn patched<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(deserializer).map(Some)
 }
 
-/// Reads a list of which no more than `MAX` + 1 entries are kept: whoever reads it sees that it is too long, and a body
+/// Reads a list of which no more than `MAX` + 1 entries are kept: the reader sees that it is too long, and a body
 /// full of empty entries takes no more memory than that.
 pub(crate) fn bounded<'de, const MAX: usize, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,

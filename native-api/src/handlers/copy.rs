@@ -121,7 +121,7 @@ pub(crate) async fn copy(State(app): State<App>, call: Call, body: Body) -> Resu
     let class = body.storage_class.as_deref().map(StorageClass::parse).transpose()?;
     let replace = if body.metadata.is_some() || body.content_type.is_some() {
         let current = app.api.store.head(&who, &source, &ReadOptions::default()).await?.object;
-        // What is kept of the source and its bytes are of one version.
+        // The attributes that are kept and the bytes are of one version of the source.
         source = ObjectRef::Id(current.id);
         let mut headers = current.headers;
         headers.content_type = body.content_type.or(headers.content_type);

@@ -26,7 +26,7 @@ use crate::extract::{Address, Call, LIST_BYTES_MAX, Named, Proven, bounded};
 use crate::openapi::{Names, TakesJson};
 use crate::problem::{Failure, Problem};
 
-/// What to delete: `ids`, or `keys` of one space, or every key of one space that begins with `prefix`.
+/// The objects to delete: `ids`, or `keys` of one space, or every key of one space that begins with `prefix`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteBody {
@@ -54,7 +54,7 @@ pub(crate) struct DeleteBody {
     dry_run: Option<bool>,
 }
 
-/// What became of one entry.
+/// The result of one entry.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeletedEntryBody {
     /// The id, as it was given.
@@ -79,7 +79,7 @@ pub(crate) struct DeletedEntryBody {
     detail: Option<String>,
 }
 
-/// What was deleted.
+/// The deleted objects.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct DeletedBody {
     /// Of `ids` and `keys`, every entry in the order of the request; of a `prefix`, those that were refused.
@@ -104,7 +104,7 @@ pub(crate) struct DeletedBody {
     next: Option<String>,
 }
 
-/// What an entry names.
+/// The object that an entry names.
 enum Entry {
     Id(String),
     Key(Key),
@@ -220,7 +220,7 @@ async fn by_key(
     let keys: Result<Vec<_>, _> = keys.iter().map(|key| Key::new(key)).collect();
     let keys = keys.map_err(|Invalid { reason, .. }| Invalid::new("keys", reason))?;
     let who = call.caller_of(&app.api, proven, Named::InAddress(&address.space.tenant)).await?;
-    // Who may not at all is told once.
+    // A caller without the right is told once.
     app.api.store.face_deletion(&who, &address.space)?;
     call.about(&address.space.namespace);
     let removals = keys.iter().map(|key| {

@@ -1,4 +1,4 @@
-//! What holds one version of an object: its retention, and a legal hold.
+//! Retention and legal hold of a version.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::openapi::{Names, TakesJson};
 use crate::problem::{Failure, ProblemBody};
 use crate::render;
 
-/// What holds a version.
+/// Retention and legal hold of a version.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ObjectLockBody {
     /// Its retention, run out or not; `null` without one.

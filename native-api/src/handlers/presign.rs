@@ -67,7 +67,7 @@ pub(crate) struct PresignBody {
     /// latest.
     #[schema(minimum = 1, maximum = 604_800)]
     expires_in: Option<u64>,
-    /// With `PUT`: the content type that the object gets. Whoever sends another one is refused.
+    /// With `PUT`: the content type that the object gets. A request with another one is refused.
     content_type: Option<String>,
     /// With `PUT`: most bytes of the body. A longer one is cut off, and nothing is stored.
     #[schema(minimum = 0, maximum = 5_368_709_120_u64)]

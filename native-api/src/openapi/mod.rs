@@ -77,7 +77,7 @@ refusals! {
     TakesJson: "413", "415";
 }
 
-/// What the document says about the whole API.
+/// The document's text about the whole API.
 const ABOUT: &str = "\
 Objects addressed by id or by namespace, tenant and key, and administration of the store.
 
@@ -159,7 +159,7 @@ fn complete(mut document: OpenApi) -> OpenApi {
             }
             if path == "/metrics" {
                 protect(operation);
-                // What comes is text, and no part of it is asked for.
+                // The answer is text, and no part of it can be asked for.
                 for status in ["400", "404"] {
                     operation.responses.responses.remove(status);
                 }

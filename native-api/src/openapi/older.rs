@@ -57,7 +57,7 @@ fn no_null_choice(members: &mut Map<String, Value>) {
     members.insert("nullable".to_owned(), Value::Bool(true));
 }
 
-/// What stands beside a reference counts for nothing in 3.0: the reference goes into an `allOf`.
+/// Members beside a reference are ignored in 3.0: the reference goes into an `allOf`.
 fn reference_alone(members: &mut Map<String, Value>) {
     let is_reference = members.get("$ref").is_some_and(Value::is_string);
     if is_reference

@@ -75,7 +75,7 @@ async fn a_key_opens_its_own_tenant_and_rights_only() {
     assert_eq!(server.send(usage).await.json(200)["total"]["objects"], 0);
 }
 
-/// Also where nobody is asked: who shows a key wants to be its holder.
+/// Also where authentication is disabled: a caller that sends a credential must prove it.
 #[tokio::test]
 async fn wrong_credentials_are_refused_in_every_mode() {
     for mode in [AuthMode::Required, AuthMode::Disabled] {

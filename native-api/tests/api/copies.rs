@@ -58,7 +58,7 @@ async fn what_cannot_be_copied_is_named() {
     copy(json!({"id": "x"})).await.refused(400, "invalid_id", Some("id"));
     let missing = json!({"namespace": "models", "tenant": "acme", "key": "none"});
     copy(missing).await.refused(404, "object_not_found", None);
-    // Another tenant's object is as good as none, also where nobody proves who he is.
+    // Another tenant's object is as good as none, also where authentication is disabled.
     let foreign = post_as("evil", &server).await;
     copy(json!({"id": foreign})).await.refused(404, "object_not_found", None);
     let body = json!({"source": {"id": foreign}, "destination": {"namespace": "models", "tenant": "evil"}});

@@ -32,7 +32,7 @@ async fn metrics_are_text() {
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
 }
 
-/// A label for every namespace that somebody asks for would let anybody make as many as he likes.
+/// A label for every namespace in a request would let a client make as many labels as it likes.
 #[tokio::test]
 async fn only_namespaces_that_exist_become_labels() {
     let server = Server::open().await;

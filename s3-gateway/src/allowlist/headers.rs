@@ -49,7 +49,7 @@ const KNOWN_HEADERS: &[&str] = &[
     "x-amz-cf-",
     "x-amz-id-2",
     "x-amz-request-id",
-    // What is stored.
+    // Headers that are stored.
     "x-amz-acl",
     "x-amz-grant-full-control",
     "x-amz-grant-read",
@@ -101,10 +101,10 @@ fn is_in(list: &[&str], name: &str) -> bool {
     list.iter().any(|known| name == *known || (known.ends_with('-') && name.starts_with(known)))
 }
 
-/// What `x-amz-object-ownership` may say on S3.
+/// Values of `x-amz-object-ownership` on S3.
 const OWNERSHIPS: [&str; 3] = ["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"];
 
-/// What a header asks for that is not offered.
+/// The feature that a header asks for and that is not offered.
 pub(super) fn refused_header(name: &str) -> Option<&'static str> {
     let refused = REFUSED_HEADERS
         .iter()

@@ -31,7 +31,7 @@ pub(crate) fn proves(field: Field<'_>) -> bool {
     PROOF.iter().any(|name| field(name).is_some())
 }
 
-/// Who signed the form's policy. `sigv2` is whether signatures of version 2 are accepted.
+/// The signer of the form's policy. `sigv2` is whether signatures of version 2 are accepted.
 pub(crate) async fn verify(access: &Access, sigv2: bool, field: Field<'_>) -> S3Result<Principal> {
     let policy = match field("policy") {
         None if !proves(field) => {

@@ -28,7 +28,7 @@ pub(crate) fn render(refusal: &Refusal, context: &ErrorContext<'_>) -> String {
     )
 }
 
-/// What s3s says of a document that lacks something: S3's documentation of the code, and not S3's words.
+/// s3s's message about an incomplete document: S3's documentation of the code, and not S3's words.
 const DESCRIBED: &str = "This happens when the user sends malformed XML (XML that doesn&apos;t conform to the published XSD) for \
     the configuration. The error message is, \"The XML you provided was not well-formed or did not validate against our \
     published schema.\"";

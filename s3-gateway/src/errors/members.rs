@@ -43,7 +43,7 @@ pub(crate) fn take(headers: &mut HeaderMap) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (name.to_owned(), decode(value))).collect()
 }
 
-/// What of a request its error may repeat. Taken before s3s consumes the request.
+/// The parts of a request that its error may repeat. Taken before s3s consumes the request.
 pub(crate) struct Repeatable {
     method: Method,
     uri: Uri,
@@ -222,7 +222,7 @@ fn is_about_bucket(code: &str) -> bool {
     CODES.contains(&code) || code == "NoSuchPublicAccessBlockConfiguration"
 }
 
-/// What s3s could not read, by its message: `invalid header: NAME: "VALUE"` or `invalid query: KEY: VALUE`.
+/// The value that s3s could not read, by its message: `invalid header: NAME: "VALUE"` or `invalid query: KEY: VALUE`.
 fn argument(message: &str) -> Vec<(&'static str, Option<String>)> {
     let rest = message.strip_prefix("invalid header: ").or_else(|| message.strip_prefix("invalid query: "));
     let Some((name, value)) = rest.and_then(|rest| rest.split_once(": ")) else { return Vec::new() };

@@ -16,7 +16,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Text with U+FFFD for each character that XML cannot hold, for whatever repeats what a client wrote: s3s answers
+/// Text with U+FFFD for each character that XML cannot hold, for texts that repeat a client's words: s3s answers
 /// 500 to everything else.
 pub(crate) fn writable(text: String) -> String {
     if text.contains(unwritable) { text.replace(unwritable, "\u{fffd}") } else { text }

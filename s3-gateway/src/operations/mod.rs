@@ -12,7 +12,7 @@ use juststorage_core::domain::action::Action;
 use self::documents::Document;
 pub(crate) use self::table::{OFFERED, Op, REFUSED};
 
-/// What the path of a request names.
+/// The level that the path of a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     /// `/`.
@@ -73,7 +73,7 @@ pub(crate) enum Hoists {
     All,
 }
 
-/// What an operation does with the body of its request.
+/// How an operation treats the body of its request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum BodyKind {
     /// Nothing: it is not read.
@@ -118,7 +118,7 @@ pub(crate) enum Digest {
     OnlyMd5,
 }
 
-/// What reads a request once its signature is verified.
+/// The reader of a request once its signature is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadBy {
     /// s3s: as the request came, or with its XML document rewritten.
@@ -230,7 +230,7 @@ impl Operation {
     }
 }
 
-/// What of a request selects an operation.
+/// The parts of a request that select an operation.
 pub(crate) struct Criteria<'r> {
     pub(crate) method: &'r Method,
     pub(crate) level: Level,
@@ -249,7 +249,7 @@ impl Criteria<'_> {
     }
 }
 
-/// What a request selects.
+/// The operation that a request selects.
 pub(crate) enum Selection {
     Offered(&'static Operation),
     Refused(&'static NotOffered),

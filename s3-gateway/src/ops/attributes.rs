@@ -33,7 +33,7 @@ pub(crate) async fn get(
     let asked = joined(&request.headers, "x-amz-object-attributes").unwrap_or_default();
     let asked: Vec<_> = asked.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     if asked.is_empty() {
-        // What is not there is the graver fault.
+        // A missing object is the graver fault.
         let reference = address::object(&input.bucket, &input.key, input.version_id.as_deref())?;
         let who = who(&request)?;
         api.store.object(who, action(&request)?, &reference).await.map_err(translate)?;

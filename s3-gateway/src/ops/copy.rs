@@ -52,7 +52,7 @@ async fn uncopied(
             with_member(error, "VersionId", source.version.unwrap_or("null"))
         }
         Error::DeleteMarker { .. } => with_member(translate(error), "Key", source.key),
-        // What is written may be missing too: its bucket, or the object that If-Match names.
+        // The target may be missing too: its bucket, or the object that If-Match names.
         Error::NoSuchObject => match source.reference() {
             Ok(reference) if api.store.object(who, Action::GetObject, &reference).await.is_err() => {
                 with_member(translate(error), "Key", source.key)

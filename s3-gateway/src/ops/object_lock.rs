@@ -79,7 +79,7 @@ pub(crate) async fn put_config(
 fn read_default(default: &dto::DefaultRetention) -> S3Result<DefaultRetention> {
     let mode = default.mode.as_ref().and_then(|mode| lock::mode(mode.as_str()));
     let mode = mode.ok_or_else(|| malformed_xml("Mode must be GOVERNANCE or COMPLIANCE"))?;
-    // What is negative is as wrong as nothing.
+    // A negative number is as wrong as none.
     let count = |number: i32| u32::try_from(number).unwrap_or_default();
     let period = match (default.days, default.years) {
         (Some(days), None) => Period::Days(count(days)),

@@ -329,7 +329,7 @@ fn answer<'f>(
     let status = match field("success_action_status") {
         Some("200") => StatusCode::OK,
         Some("201") => StatusCode::CREATED,
-        // S3 answers 204 to whatever else is asked for.
+        // S3 answers 204 to every other value.
         _ => StatusCode::NO_CONTENT,
     };
     if status == StatusCode::CREATED {

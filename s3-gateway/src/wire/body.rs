@@ -17,7 +17,7 @@ use super::signatures::chunks::{self, ChunkError};
 use crate::dto::checksums::{Declared, header_of};
 use crate::errors::{bad_request, fail};
 
-/// What stands behind a body in chunks: read by s3s, or before it.
+/// The trailer of a body in chunks: read by s3s, or before it.
 pub(crate) struct Trailing(Option<TrailingHeaders>, Option<chunks::Trailer>);
 
 impl Trailing {
@@ -156,7 +156,7 @@ mod tests {
         ))
     }
 
-    /// What comes behind the last byte and is wrong reaches the core as an error, and the client in S3's terms.
+    /// A wrong trailer reaches the core as an error, and the client in S3's terms.
     #[tokio::test]
     async fn what_fails_behind_the_last_byte_is_explained() {
         let failure = BodyFault::default();

@@ -1,7 +1,7 @@
 //! Request bodies on their way to s3s: bounded, and their memory accounted for where s3s gathers them.
 //!
 //! s3s gathers a whole XML body, and every signed chunk of an upload until its signature is verified. It reports
-//! whatever fails below it in words of its own, so what failed is kept here too, for the answer.
+//! every failure below it in words of its own, so the failure is kept here too, for the answer.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,10 +18,10 @@ use super::chunked::ChunkPosition;
 use super::fault::BodyFault;
 use crate::errors::{bad_request, translate};
 
-/// What s3s keeps for each frame beside its bytes, counted too: a chunk may come in frames of one byte.
+/// The memory of s3s for each frame beside its bytes, counted too: a chunk may come in frames of one byte.
 const FRAME_BYTES: usize = 64;
 
-/// What s3s gathers of a body.
+/// The bytes of a body that s3s gathers.
 enum Gathered {
     /// Nothing: it passes on what comes.
     Nothing,
@@ -44,7 +44,7 @@ pub(crate) struct Bounded<B> {
     bytes_max: u64,
     /// In all so far.
     bytes: u64,
-    /// What s3s holds just now.
+    /// The bytes that s3s holds just now.
     held: usize,
     room: HeldRoom,
     growing: Option<Growing>,

@@ -42,7 +42,7 @@ impl Documents {
     ) -> S3Result<S3Response<Body>> {
         let (request, body) = apart(request);
         let bytes = read(body, &request.headers, digest).await?;
-        // What an operation says of a missing document depends on what it may do without.
+        // The answer to a missing document depends on the operation.
         let plain = if bytes.is_empty() { Bytes::new() } else { reader::normalise(&bytes, document)?.into() };
         self.carry_out(request, plain).await
     }

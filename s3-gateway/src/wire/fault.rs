@@ -1,4 +1,4 @@
-//! What went wrong in the body of a request, kept until its answer is written.
+//! The fault in the body of a request, kept until its answer is written.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use s3s::S3Error;
 
 use crate::errors::translate;
 
-/// What went wrong in a body, in S3's own terms: the core knows only that its stream failed.
+/// The fault in a body, in S3's own terms: the core knows only that its stream failed.
 #[derive(Clone, Default)]
 pub(crate) struct BodyFault(Arc<Mutex<Option<S3Error>>>);
 
@@ -17,7 +17,7 @@ impl BodyFault {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
-    /// What went wrong, if anything did.
+    /// The fault, if there was one.
     pub(crate) fn take(&self) -> Option<S3Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -34,7 +34,7 @@ async fn presigned_urls_do_what_was_signed_and_nothing_else() {
     let put = s3.presign("PUT", "/signed/k");
     s3.call("PUT", &put).body("body").send().await.ok();
     assert_eq!(s3.call("GET", s3.presign("GET", "/signed/k")).send().await.ok().text(), "body");
-    // A header that nobody signed would turn this put into a copy.
+    // An unsigned header would turn this put into a copy.
     let copy = s3.call("PUT", &put).unsigned_header("x-amz-copy-source", "/signed/secret").send().await;
     assert_eq!(copy.error(), (403, "AccessDenied".into()));
     assert_eq!(s3.get("/signed/k").await.text(), "body");

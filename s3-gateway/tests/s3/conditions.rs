@@ -74,7 +74,7 @@ async fn an_empty_tag_matches_nothing() {
             .await;
         assert!(several.status == 400 || several.xml("Code") == Some("PreconditionFailed".into()), "{tag}");
         assert_eq!(s3.get("/tags/there").await.ok().text(), "old", "{tag}");
-        // What matches nothing hinders nobody.
+        // A condition that matches nothing refuses nothing.
         assert_eq!(with(&s3, "GET", "/tags/there", ("if-none-match", tag)).await.0, 200, "{tag}");
         assert_eq!(with(&s3, "PUT", "/tags/fresh", ("if-none-match", tag)).await.0, 200, "{tag}");
     }

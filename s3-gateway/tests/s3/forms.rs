@@ -431,7 +431,7 @@ async fn a_refusal_repeats_of_a_name_what_xml_can_hold() {
     assert_eq!(refused.xml("Message"), Some("The form contains the field odd\u{fffd} twice.".into()));
 }
 
-/// Any other operation would be parsed as a form by s3s before anybody is asked who sends it, and become its own
+/// Any other operation would be parsed as a form by s3s before its sender is authenticated, and become its own
 /// `PostObject`, which knows none of the rules here.
 #[tokio::test]
 async fn a_form_is_taken_by_post_object_only() {

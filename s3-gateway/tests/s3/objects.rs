@@ -209,7 +209,7 @@ async fn a_list_of_keys_that_is_too_long_is_refused() {
     let server = Server::start().await;
     let s3 = server.root();
     s3.put("/long", b"").await.ok();
-    // Little more than the 8 MiB that are read, so that the answer is not lost behind what nobody reads.
+    // Little more than the 8 MiB that are read, so that the answer is not lost behind bytes that are not read.
     let key = "<Object><Key>k</Key></Object>";
     let xml = format!("<Delete>{}</Delete>", key.repeat((8 << 20) / key.len() + 10));
     let md5 = {

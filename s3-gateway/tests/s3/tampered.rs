@@ -226,7 +226,7 @@ async fn a_changed_chunk_opens_nothing() {
     let mut cut = good.request();
     cut.body.truncate(9000);
     corpus.push(("body cut off".into(), cut));
-    // Every byte has come, and nobody has said that it was the last.
+    // Every byte has come, but not the chunk that ends the body.
     corpus.push(("no last chunk".into(), good.changed(|c| drop(c.chunks.pop()))));
     refused(&server, &client, good.request(), corpus).await;
 }

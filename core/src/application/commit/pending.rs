@@ -25,7 +25,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// A mutation of the packer's own, which brings no bytes and has nobody to answer to.
+    /// A mutation of the packer's own, which brings no bytes and answers no request.
     pub(super) fn without_caller(mutation: Mutation) -> Self {
         Self { queued_at: Instant::now(), mutation, payload: None, announced: None, reply: None }
     }

@@ -32,7 +32,7 @@ impl Store {
         }
     }
 
-    /// Waits for nobody: a request whose twin is under way is refused.
+    /// Never waits: a request whose twin is under way is refused.
     pub(crate) fn take_turn(&self, tenant: &Tenant, key: &IdempotencyKey) -> Result<Turn> {
         self.once.begin(tenant, key).ok_or(Error::InProgress)
     }

@@ -166,7 +166,7 @@ impl Store {
     }
 
     /// Refuses a lock that is over already, or that is asked for where there are none, or by a stranger: no ACL lets
-    /// anybody keep the owner from removing something.
+    /// another tenant keep the owner from removing something.
     pub(crate) fn precheck_lock(&self, entered: &Entered, lock: &ObjectLock) -> Result<()> {
         if entered.as_stranger && !lock.is_empty() {
             return Err(authorize::refuse(Right::Write));

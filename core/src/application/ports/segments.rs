@@ -156,7 +156,7 @@ pub struct ReadRequest {
     /// Of the leaf's payload, in bytes.
     pub payload_length: u64,
     /// The leaf's SHA-256: a record that carries another is [`SegmentError::Corrupt`], so that not even a
-    /// wrong location serves wrong bytes. `None` asks for whatever lies there.
+    /// wrong location serves wrong bytes. `None` asks for the bytes that lie there.
     pub hash: Option<Hash>,
     /// Of the first byte wanted, inside the payload.
     pub start: u64,

@@ -208,7 +208,7 @@ impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> LifecycleWorker<M> {
                 Some(before) if !object.is_latest => {
                     Position::Noncurrent { since: before.written, newer: noncurrent }
                 }
-                // A latest version is the first of its key; whatever else comes first was seen while others
+                // A latest version is the first of its key; another version comes first if it was seen while others
                 // changed the key, and is judged by the next pass.
                 _ => Position::Current,
             };

@@ -301,7 +301,7 @@ impl Condition {
     }
 
     /// Tags have case and the names of condition keys have none. Which tag is meant where two differ in nothing else
-    /// S3 does not say: whatever depends on it is not known.
+    /// S3 does not say: a condition on it is not known.
     fn judge_tag(&self, name: &str, tags: KnownTags<'_>) -> Truth {
         let Some(tags) = tags else { return self.judge(&Found::Unknown) };
         let with = |value: Option<&String>| {

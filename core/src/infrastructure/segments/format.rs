@@ -3,7 +3,7 @@
 //!
 //! Every frame (segment header, record header, record footer of version 1, index entry, trailer) is 64 bytes, a record
 //! footer of version 2 is 128 bytes. Integers are little-endian, and every frame but the index entry begins with 8 magic
-//! bytes and ends with the CRC-32C of the bytes before. Whatever was read from a disk may be anything: decoding never
+//! bytes and ends with the CRC-32C of the bytes before. Bytes from a disk may be anything: decoding never
 //! panics and never allocates by a length that it has read.
 
 mod footer;

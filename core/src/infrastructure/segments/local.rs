@@ -229,7 +229,7 @@ impl SegmentStore for LocalSegments {
     }
 }
 
-/// Removes whatever names a segment has, durably. Blocks.
+/// Removes every file of a segment, durably. Blocks.
 pub(super) fn remove(directory: &Directory, handles: &Handles, id: SegmentId) -> Result<(), SegmentError> {
     let paths = [directory.staged(id), directory.settled(id)];
     let removed = paths.each_ref().map(|path| durable::remove_file(path));

@@ -81,7 +81,7 @@ pub fn refusal(outcome: Result<MutationOutcome, Refusal>) -> Refusal {
 }
 
 impl<'s> Bench<'s> {
-    /// A live writer with an open pack on each tier, and an address nobody has used. What earlier promises
+    /// A live writer with an open pack on each tier, and an unused address. What earlier promises
     /// left to GC is gone.
     pub async fn new(store: &'s dyn MetadataStore) -> Self {
         let bench = Self::beside_others(store).await;
@@ -401,7 +401,7 @@ impl<'s> Bench<'s> {
         blobs
     }
 
-    /// Every promise ends here: whatever it did, the store agrees with itself.
+    /// Every promise ends here: the store agrees with itself.
     pub async fn finish(&self) {
         assert_eq!(self.store.inconsistencies().await.unwrap(), []);
     }

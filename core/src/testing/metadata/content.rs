@@ -31,7 +31,7 @@ pub async fn identical_content_is_stored_once_in_a_domain(store: &dyn MetadataSt
     let segments = store.scan_segments(None, 100_000).await.unwrap();
     let pack = segments.iter().find(|segment| segment.id == bench.pack(StorageClass::Hot)).unwrap();
     assert_eq!(pack.live_bytes, 4 + 9);
-    // The bytes stay as long as anyone refers to them, whoever brought them.
+    // The bytes stay as long as a row refers to them, not only as long as their first writer's does.
     bench.has_deleted(bench.delete("a")).await;
     bench.has_deleted(bench.delete("b")).await;
     bench.collect().await;

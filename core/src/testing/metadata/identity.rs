@@ -56,7 +56,7 @@ fn place() -> Whereabouts {
     Whereabouts { host, boot, device: u64::MAX, inode: 7, path }
 }
 
-/// A start takes the place of the one it knew, and nobody else's; the one before says no word and opens no segment.
+/// A start takes the place of the one it knew, and of no other; the one before says no word and opens no segment.
 pub async fn a_start_ends_the_one_before(store: &dyn MetadataStore) {
     let (writer, other) = (WriterId(Uuid::new_v4()), WriterId(Uuid::new_v4()));
     let one = Incarnation::NONE.next(Uuid::new_v4());

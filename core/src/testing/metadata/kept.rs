@@ -10,7 +10,7 @@ use crate::domain::timestamp::Timestamp;
 
 const TIER: StorageClass = StorageClass::Hot;
 
-/// Every transaction counts for its writer, from when that is asked for; nobody else's does.
+/// Every transaction counts for its writer, from when that is asked for, and for no other writer.
 pub async fn commits_are_counted_once_asked_for(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let other = bench.another_writer().await;

@@ -96,7 +96,7 @@ pub async fn a_held_version_stays_on_every_path(store: &dyn MetadataStore) {
     bench.finish().await;
 }
 
-/// Compliance and legal holds yield to nobody.
+/// Compliance and legal holds yield to no caller.
 pub async fn nobody_bypasses_compliance_or_a_legal_hold(store: &dyn MetadataStore) {
     let bench = locking(store).await;
     let complied =

@@ -19,7 +19,7 @@ use crate::domain::space::Versioning;
 use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
 
-/// WRITING and DELETING rows are found by nobody.
+/// WRITING and DELETING rows are never found.
 pub async fn only_committed_objects_are_visible(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let announced = ObjectId::fresh(bench.now());

@@ -30,7 +30,7 @@ pub async fn of_two_creators_of_a_key_one_wins(store: &dyn MetadataStore) {
     bench.finish().await;
 }
 
-/// Updates of one object by several writers: each changes its own, and nobody's is lost.
+/// Updates of one object by several writers: each changes its own, and none is lost.
 pub async fn of_updates_at_once_none_is_lost(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let id = bench.has_put("k", b"body").await.id;

@@ -7,7 +7,7 @@ use crate::domain::blob::{BlobId, Hash, SegmentId};
 use crate::domain::state::SegmentState;
 use crate::domain::storage_class::StorageClass;
 
-/// A pass goes on from where it was taken to, by whoever says rightly where that is; the next begins after it.
+/// A pass goes on from where it was taken to, by a caller that names that place; the next begins after it.
 pub async fn a_pass_is_taken_on_by_one_at_a_time(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let blob = bench.has_put("k", b"body").await.content.unwrap().blob;

@@ -129,7 +129,7 @@ pub async fn what_a_dead_writer_left_is_returned_until_settled(store: &dyn Metad
     assert_eq!(refusal(dead.try_put(late).await), Refusal::SegmentLost);
     assert_eq!(refusal(dead.one(Mutation::SealPack(packed, 10)).await), Refusal::SegmentLost);
 
-    // Whoever took over may die as well.
+    // The server that took over may die as well.
     assert!(is_dead(bench.now()).await);
     let again = store.take_over(dead.writer).await.unwrap();
     assert_eq!((again.segments.len(), again.writes), (3, 0));

@@ -49,7 +49,7 @@ pub async fn documents_replace_their_kind_and_move_the_revision(store: &dyn Meta
     bench.finish().await;
 }
 
-/// Of many that declare a bucket at once, one makes it, and whoever sees it sees all that is set on its space. On a space
+/// Of many that declare a bucket at once, one makes it, and a reader that sees it sees all that is set on its space. On a space
 /// where something was set before, nothing is changed.
 pub async fn a_declared_bucket_is_made_whole_and_once(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;

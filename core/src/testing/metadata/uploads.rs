@@ -55,7 +55,7 @@ async fn begin(
     id
 }
 
-/// Puts a part whose bytes are named by a text, of a size that nobody has to write.
+/// Puts a part whose bytes are named by a text, of a size that need not be written.
 pub(super) async fn part(bench: &Bench<'_>, upload: UploadId, n: i64, body: &str, size: u64) -> Part {
     let leaf = bench.staged_as(Hash::of(body.as_bytes()), size, StorageClass::Hot);
     part_of(bench, upload, n, body, NewContent::Staged(leaf), None).await

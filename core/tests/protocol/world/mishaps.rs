@@ -1,4 +1,4 @@
-//! What nobody does: power cuts, writers taken for dead, clients that vanish.
+//! Events that no participant causes: power cuts, writers taken for dead, clients that vanish.
 
 use super::{Collect, FREE, File, Move, Read, Row, Steps, World, Write};
 

@@ -1,4 +1,4 @@
-//! Pages of other origins, where nobody proves who they are.
+//! Pages of other origins, where authentication is disabled.
 
 use axum::body::Body;
 use juststorage_core::application::access::AuthMode;

@@ -151,7 +151,7 @@ async fn garbage_is_counted_and_backups_hold_it() {
     assert_eq!(server.get("/v1/admin/backups").await.json(200)["holds"], json!([minute]));
 }
 
-/// The history is that of the process; here nobody tells it of requests.
+/// The history is that of the process; in this test no layer tells it of requests.
 #[tokio::test]
 async fn traffic_is_told_minute_by_minute() {
     let server = Server::open().await;

@@ -62,7 +62,7 @@ async fn limits_are_set_one_by_one() {
     let listed = get(&server, &admin, "/v1/admin/limits").await.json(200);
     assert_eq!((&listed["limits"], &listed["next_cursor"]), (&json!([now]), &Value::Null));
     assert_eq!(listed["defaults"]["quota_bytes"], Value::Null);
-    // An operator sees whoever keeps something, has limits or has a credential.
+    // An operator sees every tenant that stores something, has limits or has a credential.
     let all = get(&server, &operator, "/v1/admin/limits?limit=1").await.json(200);
     assert_eq!((&all["limits"][0]["tenant"], &all["next_cursor"]), (&json!("acme"), &json!("acme")));
     let rest = get(&server, &operator, "/v1/admin/limits?cursor=acme").await.json(200);

@@ -1,4 +1,4 @@
-//! What is set on a bucket, and read back: each setting is a document of its own.
+//! Settings of a bucket: each setting is a document of its own.
 
 pub(crate) mod access;
 pub(crate) mod cors;

@@ -195,7 +195,7 @@ proptest! {
         }
     }
 
-    /// Whatever comes, the answer is a document or a refusal.
+    /// Every input is answered with a document or a refusal.
     #[test]
     fn nothing_is_read_that_is_no_document(bytes in any::<Vec<u8>>(), at in any::<usize>()) {
         let lifecycle = document_of("PutBucketLifecycleConfiguration");

@@ -116,7 +116,7 @@ impl Trailer {
     }
 }
 
-/// What becomes of the chunks.
+/// The fate of the chunks.
 enum Purpose {
     /// Their signatures are verified and left out.
     Verify(Box<Signer>),
@@ -248,7 +248,7 @@ impl<B> Chunks<B> {
         Ok(())
     }
 
-    /// What stands behind the last chunk.
+    /// The trailer behind the last chunk.
     fn finish(&mut self) -> Result<(), ChunkError> {
         let ChunkState::Trailer(text) = &mut self.at else { return Err(ChunkError::Format) };
         let text = String::from_utf8(std::mem::take(text)).map_err(|_| ChunkError::Format)?;

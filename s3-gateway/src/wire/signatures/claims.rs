@@ -1,4 +1,4 @@
-//! What a request says of its signature (version 4), and the errors of S3 where that cannot be (IAM User Guide,
+//! The claims of a request about its signature (version 4), and the errors of S3 where that cannot be (IAM User Guide,
 //! "Troubleshoot Signature Version 4 signing"). s3s verifies the signature itself; it answers other codes to what it
 //! cannot read.
 
@@ -27,7 +27,7 @@ const QUERY_KEYS: [&str; 6] = [
 /// Longest life of a presigned URL, in seconds: a week.
 const EXPIRES_MAX: i64 = 7 * 24 * 60 * 60;
 
-/// What `x-amz-content-sha256` may say beside a digest.
+/// Values of `x-amz-content-sha256` beside a digest.
 const PAYLOADS: [&str; 6] = [
     "UNSIGNED-PAYLOAD",
     "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
@@ -44,7 +44,7 @@ pub(super) fn is_version_4(parts: &Parts) -> bool {
     header || query().iter().any(|(key, _)| QUERY_KEYS[..3].contains(&key.as_str()))
 }
 
-/// What a request says of its signature.
+/// The claims of a request about its signature.
 #[derive(Debug)]
 pub(super) struct Claims {
     /// Whether it stands in the query.
@@ -61,12 +61,12 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// What the key is derived for, and what is signed with it.
+    /// The scope of the key, which is signed too.
     pub(super) fn scope(&self, region: &str) -> String {
         format!("{}/{region}/s3/aws4_request", self.day)
     }
 
-    /// What a request says; `None` if it is not signed, or with version 2.
+    /// The claims of a request; `None` if it is not signed, or with version 2.
     pub(super) fn of(parts: &Parts) -> Result<Option<Self>, Refusal> {
         let query = parts.uri.query().map(query_pairs).unwrap_or_default();
         let presigned = query.iter().any(|(key, _)| QUERY_KEYS[..3].contains(&key.as_str()));

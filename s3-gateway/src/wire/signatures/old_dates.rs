@@ -76,7 +76,7 @@ fn read(date: &str) -> Option<OffsetDateTime> {
         .map(|date| date.to_offset(time::UtcOffset::UTC))
 }
 
-/// What is signed of a request as it stands.
+/// The string to sign of a request as it stands.
 fn to_sign(parts: &Parts, bucket: Option<&str>) -> String {
     let mut pairs = parts.uri.query().map(query_pairs).unwrap_or_default();
     pairs.sort();

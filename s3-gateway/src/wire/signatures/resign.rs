@@ -244,7 +244,7 @@ fn request(parts: &Parts, claims: &Claims, host: Option<&str>, path: &str) -> St
     )
 }
 
-/// What is signed: where and when the request is for, and the digest of its canonical form.
+/// The string to sign: where and when the request is for, and the digest of its canonical form.
 fn to_sign(claims: &Claims, region: &str, request: &str) -> String {
     let digest = hex::encode(Sha256::digest(request.as_bytes()));
     format!("{ALGORITHM}\n{}\n{}\n{digest}", claims.date, claims.scope(region))

@@ -1,5 +1,5 @@
 //! Bodies that s3s takes as they come, because the request has no signature, or one of version 2.
-//! What such a request says of its body is checked here, so that nothing else is stored than was sent.
+//! The claims of such a request about its body are checked here, so that nothing else is stored than was sent.
 //!
 //! - *A digest* (`x-amz-content-sha256`) is compared with the bytes.
 //! - *Chunks* lose their framing ([`super::chunks`]), also where only `Content-Encoding: aws-chunked` announces them, as
@@ -27,7 +27,7 @@ use crate::wire::fault::BodyFault;
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 
-/// What a request says of its body.
+/// The claims of a request about its body.
 #[derive(Default)]
 pub(crate) struct Said {
     digest: Option<[u8; 32]>,

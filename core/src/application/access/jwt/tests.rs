@@ -201,7 +201,7 @@ async fn issuer_and_audience_are_checked_where_they_matter() {
     ] {
         assert!(strict.verify(&bad, NOW).await.is_err(), "{bad}");
     }
-    // Meant for somebody, and nobody said that it is us.
+    // Meant for an audience, and the settings do not say that it is this server.
     assert!(open.verify(&good, NOW).await.is_err());
     assert!(open.verify(&signers.token("d", &with("iss", json!("any"))), NOW).await.is_ok());
 }
@@ -437,7 +437,7 @@ fn sets_that_cannot_be_meant_are_refused_without_repeating_them() {
         set(json!([{ "kty": "RSA", "n": "AQAB", "e": "AQAB" }])),
         set(json!([{ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" }])),
         set(json!([{ "kty": "OKP", "crv": "Ed25519" }])),
-        // Of order 4 and, with the sign of x, of order 8: anybody can sign for them.
+        // Of order 4 and, with the sign of x, of order 8: everyone can sign for them.
         set(json!([{ "kty": "OKP", "crv": "Ed25519", "x": encode([0; 32]) }])),
         set(json!([{ "kty": "OKP", "crv": "Ed25519", "x": "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_IU" }])),
         set(json!([oct("a"), oct("a")])),

@@ -61,7 +61,7 @@ pub trait IdentityStore {
     /// Enters a start of `writer`, if the last one is still the one with the token `was`. Whether it was.
     ///
     /// From then on this connection writes as that incarnation: once another one of the same writer has been entered,
-    /// [`heartbeat`](super::Leases::heartbeat), every commit and relocation, and whatever registers a segment fail
+    /// [`heartbeat`](super::Leases::heartbeat), every commit and relocation, and every registration of a segment fail
     /// with [`MetadataError::Superseded`].
     async fn enter_start(
         &self,

@@ -332,7 +332,7 @@ impl SegmentStore for RemoteSegments {
         }
     }
 
-    /// Reads the mark and writes a small object, once for all who ask within [`CHECK_HOLDS`]: readiness is asked by anybody,
+    /// Reads the mark and writes a small object, once for all who ask within [`CHECK_HOLDS`]: any client may ask for readiness,
     /// and requests cost money.
     async fn check(&self) -> Result<(), SegmentError> {
         let mut checked = self.checked.lock().await;

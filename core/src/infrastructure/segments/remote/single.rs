@@ -210,7 +210,7 @@ impl RemoteSingle {
 }
 
 impl Upload {
-    /// Begins an upload, and notes its id beside the segments: whoever removes the segment aborts it by the note.
+    /// Begins an upload, and notes its id beside the segments: the removal of the segment aborts it by the note.
     async fn begin(bucket: Arc<Bucket>, id: SegmentId) -> Result<Self, SegmentError> {
         let path = bucket.settled(id);
         let failed = |error| bucket.write_failed("begin an upload", error);
