@@ -23,7 +23,7 @@ const EVERY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct JwtConfig {
     /// The keys that they are signed with.
     pub source: JwtSource,
-    /// What they must say, and where: `JUSTSTORAGE_JWT_ISSUER`, `…_AUDIENCE`, `…_CLAIM_…`, `…_TENANT` and
+    /// Claims that they must have, and the names of claims: `JUSTSTORAGE_JWT_ISSUER`, `…_AUDIENCE`, `…_CLAIM_…`, `…_TENANT` and
     /// `…_RIGHTS_PREFIX`.
     pub rules: JwtRules,
 }
@@ -86,6 +86,7 @@ fn dependent(settings: &Settings) -> impl Iterator<Item = Given<'_>> {
         (names::JWT_CLAIM_TENANT, &settings.jwt_claim_tenant),
         (names::JWT_CLAIM_TENANTS, &settings.jwt_claim_tenants),
         (names::JWT_CLAIM_NAMESPACES, &settings.jwt_claim_namespaces),
+        (names::JWT_CLAIM_PREFIXES, &settings.jwt_claim_prefixes),
         (names::JWT_CLAIM_RIGHTS, &settings.jwt_claim_rights),
         (names::JWT_TENANT, &settings.jwt_tenant),
         (names::JWT_RIGHTS_PREFIX, &settings.jwt_rights_prefix),
@@ -167,6 +168,7 @@ fn rules(settings: &Settings) -> Result<JwtRules, ConfigError> {
         tenant: path(names::JWT_CLAIM_TENANT, &settings.jwt_claim_tenant, names.tenant)?,
         tenants: path(names::JWT_CLAIM_TENANTS, &settings.jwt_claim_tenants, names.tenants)?,
         namespaces: path(names::JWT_CLAIM_NAMESPACES, &settings.jwt_claim_namespaces, names.namespaces)?,
+        prefixes: path(names::JWT_CLAIM_PREFIXES, &settings.jwt_claim_prefixes, names.prefixes)?,
         rights: path(names::JWT_CLAIM_RIGHTS, &settings.jwt_claim_rights, names.rights)?,
     };
     let tenant = settings.jwt_tenant.as_deref().map(Tenant::new).transpose();

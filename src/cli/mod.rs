@@ -1,17 +1,27 @@
-//! The command line. Names and shapes are a contract; [`crate::commands`] implements them.
+//! The command line. Names and shapes are a contract; [`crate::commands`] implements them. The arguments of a command
+//! that has commands of its own stand in a file of its name.
+
+mod bucket;
+mod key;
+mod limits;
+mod space;
+mod upkeep;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use axum::http::Uri;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use juststorage_core::domain::address::{BucketName, Namespace, Tenant};
-use juststorage_core::domain::limits::LimitSetting;
-use juststorage_core::domain::principal::{NamespacePattern, Rights};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use juststorage_core::domain::address::Tenant;
 use uuid::Uuid;
 
+pub use bucket::BucketCommand;
+pub use key::{KeyCommand, KeyCreate, KeyKind};
+pub use limits::{LimitsCommand, LimitsSet};
+pub use space::{SpaceCommand, SpaceNamed, SpaceSet};
+pub use upkeep::{BackupCommand, StuckCommand};
+
+use crate::config::Settings;
 use crate::config::names;
-use crate::config::{Settings, amount, duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,7 +53,7 @@ database, tiers and master key that do not belong together).";
     disable_help_subcommand = true
 )]
 pub struct Cli {
-    /// What to do [default: serve]
+    /// The command [default: serve]
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -91,7 +101,7 @@ impl Cli {
             return Ok(page.render_long_help().to_string());
         }
         let mut command = Self::brief();
-        // What the parser does of its own: flags of all commands go to each.
+        // As the parser does: global flags go to each command.
         command.build();
         let mut found = &mut command;
         for name in topic {
@@ -107,7 +117,7 @@ fn is_setting(argument: &clap::Arg) -> bool {
     argument.get_help_heading() == Some("Settings")
 }
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand)]
 pub enum Command {
     /// Serve both fronts until SIGTERM or SIGINT; a second signal ends open requests at once
@@ -149,7 +159,7 @@ pub enum Command {
     Backup(BackupCommand),
     /// List items of background work that failed, and when they are tried again
     Stuck {
-        /// What to do [default: list them]
+        /// The command [default: list them]
         #[command(subcommand)]
         command: Option<StuckCommand>,
     },
@@ -215,288 +225,10 @@ pub enum Command {
     Man,
 }
 
-/// Backups.
-#[derive(Subcommand)]
-pub enum BackupCommand {
-    /// Hold removal: no data file is removed that a backup of the database may name
-    Begin {
-        /// When the hold ends if `backup end` is never called: a number and s, m, h or d
-        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]
-        hold: Duration,
-    },
-    /// End a hold, after the tiers are copied
-    End {
-        /// The backup's id, as `backup begin` printed it [default: the only one]
-        #[arg(value_parser = id)]
-        id: Option<Uuid>,
-        /// End all of them
-        #[arg(long, conflicts_with = "id")]
-        all: bool,
-    },
-    /// List the holds
-    List,
-}
-
-/// Failed items.
-#[derive(Subcommand)]
-pub enum StuckCommand {
-    /// Make an item due now
-    Retry {
-        /// The item, as `stuck` shows it
-        #[arg(required_unless_present = "all")]
-        item: Option<String>,
-        /// All items
-        #[arg(long, conflicts_with = "item")]
-        all: bool,
-    },
-    /// Give up a segment that is kept because it may hold bytes that the database does not know
-    ///
-    /// `validate` names such segments (`segment-kept`). Without --yes this only says which records would be lost: those that no
-    /// object names. With it they are garbage, whose file goes once the retention has passed.
-    GiveUp {
-        /// The segment's id
-        #[arg(required_unless_present = "all", value_parser = id)]
-        segment: Option<Uuid>,
-        /// All kept segments
-        #[arg(long, conflicts_with = "segment")]
-        all: bool,
-        /// Do it; without this nothing is changed
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-/// Credentials.
-#[derive(Subcommand)]
-pub enum KeyCommand {
-    /// Create a credential and print its secret, which is not shown again
-    #[command(after_help = "Examples:
-  juststorage key create --kind api --tenant acme --rights read --namespace models
-  juststorage key create --kind s3 --tenant acme --expires 90d --json")]
-    Create(KeyCreate),
-    /// List credentials, revoked and expired ones too, without their secrets
-    List {
-        /// Only this tenant's
-        #[arg(long, value_parser = Tenant::new)]
-        tenant: Option<Tenant>,
-    },
-    /// Revoke a credential, within a second on every server of the store
-    Revoke {
-        /// The credential's id, as `key create` and `key list` show it
-        #[arg(value_parser = id)]
-        id: Uuid,
-    },
-    /// Replace a credential by a new one with the same rights, and print its secret
-    Rotate {
-        /// The id of the credential that ends
-        #[arg(value_parser = id)]
-        id: Uuid,
-        /// How long the old credential stays valid: a number and s, m, h or d [default: it ends at once]
-        #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-        grace: Option<Duration>,
-    },
-    /// Encrypt the secrets of all S3 credentials with the new master key
-    ///
-    /// With `JUSTSTORAGE_MASTER_KEY` set: give every server the new key, and the old one as
-    /// `JUSTSTORAGE_MASTER_KEY_PREVIOUS`; run this command; unset the old key. The servers keep running. With a
-    /// master key in the data directory: stop the server and run this command, which also creates the new key.
-    /// URLs that were signed under the old key end with it.
-    RotateMaster {
-        /// The right master key is lost for good: revoke the S3 credentials that neither master key decrypts, and
-        /// continue with the present key
-        #[arg(long)]
-        revoke_lost: bool,
-    },
-}
-
-/// A new credential.
-#[derive(Args)]
-pub struct KeyCreate {
-    /// `api`: a bearer token of the native API; `s3`: an access key and a secret key
-    #[arg(long)]
-    pub kind: KeyKind,
-    /// The tenant whose data it opens
-    #[arg(long, value_parser = Tenant::new)]
-    pub tenant: Tenant,
-    /// A namespace that it is bound to, or a prefix of several (`team-*`); may be repeated [default: all of the
-    /// tenant's]
-    #[arg(long = "namespace", value_name = "NAMESPACE", value_parser = NamespacePattern::parse)]
-    pub namespaces: Vec<NamespacePattern>,
-    /// Its rights: of read, write, delete, admin; and over the whole store metrics, operator (docs/admin.md)
-    #[arg(long, default_value = "read,write,delete", value_parser = Rights::parse)]
-    pub rights: Rights,
-    /// How long it is valid: a number and s, m, h or d [default: until revoked]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-    pub expires: Option<Duration>,
-    /// Its purpose, shown by `key list`
-    #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
-    pub description: String,
-}
-
-/// The two kinds of credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeyKind {
-    /// A bearer token of the native API.
-    Api,
-    /// An access key and a secret key.
-    S3,
-}
-
-/// Limits of single tenants.
-#[derive(Subcommand)]
-pub enum LimitsCommand {
-    /// Set limits of a tenant; unnamed limits stay. In force within a second on every server
-    ///
-    /// Each is a number (of bytes also such as 10GiB), `unlimited`, or `default` for what the settings say.
-    #[command(after_help = "Examples:
-  juststorage limits set acme --bytes 500GiB --requests-per-second 200
-  juststorage limits set acme --bytes default")]
-    Set(LimitsSet),
-    /// List the tenants that have limits of their own
-    List,
-}
-
-/// Limits of one tenant. At least one has to be named: `--quota-bytes`, which is a setting of the server, would otherwise
-/// be taken and change nothing.
-#[derive(Args)]
-#[command(group(clap::ArgGroup::new("limits").required(true).multiple(true).args([
-    "requests_per_second",
-    "concurrent_requests",
-    "upload_bytes_per_second",
-    "download_bytes_per_second",
-    "bytes",
-    "objects",
-])))]
-pub struct LimitsSet {
-    /// The tenant
-    #[arg(value_parser = Tenant::new)]
-    pub tenant: Tenant,
-    /// Requests per second on one server
-    #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub requests_per_second: Option<LimitSetting>,
-    /// Concurrent requests on one server
-    #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub concurrent_requests: Option<LimitSetting>,
-    /// Bytes sent per second to one server
-    #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub upload_bytes_per_second: Option<LimitSetting>,
-    /// Bytes received per second from one server
-    #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub download_bytes_per_second: Option<LimitSetting>,
-    /// Stored bytes, in all versions (`--quota-bytes` is the default of all tenants)
-    #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub bytes: Option<LimitSetting>,
-    /// Stored objects, versions included (`--quota-objects` is the default of all tenants)
-    #[arg(long, value_name = "LIMIT", value_parser = limit)]
-    pub objects: Option<LimitSetting>,
-}
-
 fn id(text: &str) -> Result<Uuid, String> {
     let refused =
         || "must be an id as the list shows it, such as 0199b3c8-7c1f-7000-8000-5d1f0c9a3e21".to_owned();
     text.parse().map_err(|_| refused())
-}
-
-fn limit(text: &str) -> Result<LimitSetting, String> {
-    match text {
-        "default" => Ok(LimitSetting::Default),
-        "unlimited" => Ok(LimitSetting::Unlimited),
-        amount => Ok(LimitSetting::At(amount::parse(amount)?)),
-    }
-}
-
-/// Spaces.
-#[derive(Subcommand)]
-pub enum SpaceCommand {
-    /// Show what is set on a space
-    Get {
-        /// Which space.
-        #[command(flatten)]
-        space: SpaceNamed,
-    },
-    /// Set what is named, and leave the rest. A space that does not exist is made
-    ///
-    /// A document is JSON as the admin API has it (docs/admin.md), or the file that has it, or `none` to remove it.
-    #[command(after_help = "Examples:
-  juststorage space set --bucket demo --versioning enabled
-  juststorage space set --bucket demo --lifecycle '{\"rules\": [{\"id\": \"old\", \"expiration\": {\"days\": 30}}]}'
-  juststorage space set --namespace models --tenant acme --default-class cold --tags none")]
-    Set(Box<SpaceSet>),
-}
-
-/// Which space.
-#[derive(Args)]
-pub struct SpaceNamed {
-    /// A bucket that names it
-    #[arg(long, value_parser = BucketName::new, required_unless_present = "namespace", conflicts_with_all = ["namespace", "tenant"])]
-    pub bucket: Option<BucketName>,
-    /// Its namespace
-    #[arg(long, value_parser = Namespace::new)]
-    pub namespace: Option<Namespace>,
-    /// Its tenant [default: default]
-    #[arg(long, value_parser = Tenant::new)]
-    pub tenant: Option<Tenant>,
-}
-
-/// What is set on a space.
-#[derive(Args)]
-pub struct SpaceSet {
-    /// Which space.
-    #[command(flatten)]
-    pub space: SpaceNamed,
-    /// Whether keys keep versions: enabled, suspended or off
-    #[arg(long, value_name = "STATUS")]
-    pub versioning: Option<String>,
-    /// Storage class of an object whose writer names none: hot or cold
-    #[arg(long, value_name = "CLASS")]
-    pub default_class: Option<String>,
-    /// Lifecycle rules
-    #[arg(long, value_name = "DOCUMENT")]
-    pub lifecycle: Option<String>,
-    /// Rules for pages of other origins
-    #[arg(long, value_name = "DOCUMENT")]
-    pub cors: Option<String>,
-    /// Tags of the space, such as {"team": "search"}
-    #[arg(long, value_name = "DOCUMENT")]
-    pub tags: Option<String>,
-    /// Versions can be locked, for good; and what new ones get
-    #[arg(long, value_name = "DOCUMENT")]
-    pub object_lock: Option<String>,
-    /// Policy of the bucket that its resources name
-    #[arg(long, value_name = "DOCUMENT")]
-    pub policy: Option<String>,
-    /// What is blocked of public access
-    #[arg(long, value_name = "DOCUMENT")]
-    pub public_access: Option<String>,
-}
-
-/// Buckets.
-#[derive(Subcommand)]
-pub enum BucketCommand {
-    /// Give a space an S3 name; the space may exist already
-    Create {
-        /// The bucket's name
-        #[arg(value_parser = BucketName::new)]
-        name: BucketName,
-        /// The space's namespace [default: NAME]
-        #[arg(long, value_parser = Namespace::new)]
-        namespace: Option<Namespace>,
-        /// The space's tenant [default: default]
-        #[arg(long, value_parser = Tenant::new)]
-        tenant: Option<Tenant>,
-    },
-    /// List buckets and the spaces they name
-    List {
-        /// Only this tenant's
-        #[arg(long, value_parser = Tenant::new)]
-        tenant: Option<Tenant>,
-    },
-    /// Delete an empty bucket
-    Delete {
-        /// The bucket's name
-        #[arg(value_parser = BucketName::new)]
-        name: BucketName,
-    },
 }
 
 /// A URL of `juststorage health`.

@@ -3,13 +3,15 @@
 //! One struct is the flags, the environment and the TOML file at once, so that a name has one meaning
 //! everywhere. Its fields' comments are what `--help` prints.
 
-use std::path::{Path, PathBuf};
+mod layers;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde::Deserialize;
 
-use super::{ConfigError, names};
+use crate::config::names;
 
 /// Every setting, as given by flag or environment (clap lets the flag win) or by file.
 ///
@@ -237,7 +239,7 @@ pub struct Settings {
     #[arg(long, global = true, env = names::SHUTDOWN_GRACE, value_name = "DURATION", hide_short_help = true)]
     pub shutdown_grace: Option<String>,
 
-    /// What is logged, to standard error: a level, or directives such as `info,juststorage_core=debug`
+    /// Log level, to standard error: a level, or directives such as `info,juststorage_core=debug`
     /// [default: info for serve, warn for other commands]
     #[arg(long, global = true, env = names::RUST_LOG, value_name = "DIRECTIVES")]
     pub log: Option<String>,
@@ -330,6 +332,10 @@ pub struct Settings {
         hide_short_help = true
     )]
     pub jwt_claim_namespaces: Option<String>,
+
+    /// Name of the claim with the prefixes of the keys that a token opens; one without it opens all keys [default: prefixes]
+    #[arg(long, global = true, env = names::JWT_CLAIM_PREFIXES, value_name = "PATH", hide_short_help = true)]
+    pub jwt_claim_prefixes: Option<String>,
 
     /// Name of the claim with the rights: read, write, delete, admin; other words are ignored [default: scope]
     #[arg(long, global = true, env = names::JWT_CLAIM_RIGHTS, value_name = "PATH", hide_short_help = true)]
@@ -438,105 +444,4 @@ pub struct Settings {
     #[arg(skip)]
     #[serde(skip)]
     pub root_of_minio: bool,
-}
-
-impl Settings {
-    /// Reads the TOML file at `path`. An unknown name is an error, never ignored.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            ConfigError::new(names::CONFIG, format!("cannot read {}: {error}", path.display()))
-        })?;
-        // The message quotes the offending line, which may hold a secret: only where and why is repeated.
-        toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-            ConfigError::new(names::CONFIG, format!("{}, line {line}: {}", path.display(), error.message()))
-        })
-    }
-
-    /// These settings; `lower`'s for those that are absent or empty.
-    #[must_use]
-    pub fn or(self, lower: Self) -> Self {
-        Self {
-            data_dir: filled(self.data_dir).or(filled(lower.data_dir)),
-            database_url: filled(self.database_url).or(filled(lower.database_url)),
-            database_url_file: filled(self.database_url_file).or(filled(lower.database_url_file)),
-            database_connections: filled(self.database_connections).or(filled(lower.database_connections)),
-            database_prepared: self.database_prepared.or(lower.database_prepared),
-            hot_url: filled(self.hot_url).or(filled(lower.hot_url)),
-            cold_url: filled(self.cold_url).or(filled(lower.cold_url)),
-            reserve_bytes: filled(self.reserve_bytes).or(filled(lower.reserve_bytes)),
-            url: filled(self.url).or(filled(lower.url)),
-            token: filled(self.token).or(filled(lower.token)),
-            token_file: filled(self.token_file).or(filled(lower.token_file)),
-            bootstrap: filled(self.bootstrap).or(filled(lower.bootstrap)),
-            native_addr: filled(self.native_addr).or(filled(lower.native_addr)),
-            admin_addr: filled(self.admin_addr).or(filled(lower.admin_addr)),
-            s3_addr: filled(self.s3_addr).or(filled(lower.s3_addr)),
-            s3_domain: filled(self.s3_domain).or(filled(lower.s3_domain)),
-            s3_public_url: filled(self.s3_public_url).or(filled(lower.s3_public_url)),
-            tls_cert: filled(self.tls_cert).or(filled(lower.tls_cert)),
-            tls_key: filled(self.tls_key).or(filled(lower.tls_key)),
-            idle_timeout: filled(self.idle_timeout).or(filled(lower.idle_timeout)),
-            stall_timeout: filled(self.stall_timeout).or(filled(lower.stall_timeout)),
-            upload_rate_min: filled(self.upload_rate_min).or(filled(lower.upload_rate_min)),
-            region: filled(self.region).or(filled(lower.region)),
-            auth: filled(self.auth).or(filled(lower.auth)),
-            insecure: self.insecure.or(lower.insecure),
-            s3_root_access_key: filled(self.s3_root_access_key).or(filled(lower.s3_root_access_key)),
-            s3_root_access_key_file: filled(self.s3_root_access_key_file)
-                .or(filled(lower.s3_root_access_key_file)),
-            s3_root_secret_key: filled(self.s3_root_secret_key).or(filled(lower.s3_root_secret_key)),
-            s3_root_secret_key_file: filled(self.s3_root_secret_key_file)
-                .or(filled(lower.s3_root_secret_key_file)),
-            master_key: filled(self.master_key).or(filled(lower.master_key)),
-            master_key_file: filled(self.master_key_file).or(filled(lower.master_key_file)),
-            dedup: filled(self.dedup).or(filled(lower.dedup)),
-            upload_expiry: filled(self.upload_expiry).or(filled(lower.upload_expiry)),
-            lifecycle_day: filled(self.lifecycle_day).or(filled(lower.lifecycle_day)),
-            scrub_every: filled(self.scrub_every).or(filled(lower.scrub_every)),
-            retention: filled(self.retention).or(filled(lower.retention)),
-            shutdown_grace: filled(self.shutdown_grace).or(filled(lower.shutdown_grace)),
-            log: filled(self.log).or(filled(lower.log)),
-            log_format: filled(self.log_format).or(filled(lower.log_format)),
-            jwt_secret: filled(self.jwt_secret).or(filled(lower.jwt_secret)),
-            jwt_secret_file: filled(self.jwt_secret_file).or(filled(lower.jwt_secret_file)),
-            jwt_jwks: filled(self.jwt_jwks).or(filled(lower.jwt_jwks)),
-            jwt_jwks_refresh: filled(self.jwt_jwks_refresh).or(filled(lower.jwt_jwks_refresh)),
-            jwt_jwks_refresh_min: filled(self.jwt_jwks_refresh_min).or(filled(lower.jwt_jwks_refresh_min)),
-            jwt_jwks_timeout: filled(self.jwt_jwks_timeout).or(filled(lower.jwt_jwks_timeout)),
-            jwt_claim_subject: filled(self.jwt_claim_subject).or(filled(lower.jwt_claim_subject)),
-            jwt_claim_tenant: filled(self.jwt_claim_tenant).or(filled(lower.jwt_claim_tenant)),
-            jwt_claim_tenants: filled(self.jwt_claim_tenants).or(filled(lower.jwt_claim_tenants)),
-            jwt_claim_namespaces: filled(self.jwt_claim_namespaces).or(filled(lower.jwt_claim_namespaces)),
-            jwt_claim_rights: filled(self.jwt_claim_rights).or(filled(lower.jwt_claim_rights)),
-            jwt_tenant: filled(self.jwt_tenant).or(filled(lower.jwt_tenant)),
-            jwt_rights_prefix: filled(self.jwt_rights_prefix).or(filled(lower.jwt_rights_prefix)),
-            limit_requests_per_second: filled(self.limit_requests_per_second)
-                .or(filled(lower.limit_requests_per_second)),
-            limit_concurrent_requests: filled(self.limit_concurrent_requests)
-                .or(filled(lower.limit_concurrent_requests)),
-            limit_upload_bytes_per_second: filled(self.limit_upload_bytes_per_second)
-                .or(filled(lower.limit_upload_bytes_per_second)),
-            limit_download_bytes_per_second: filled(self.limit_download_bytes_per_second)
-                .or(filled(lower.limit_download_bytes_per_second)),
-            quota_bytes: filled(self.quota_bytes).or(filled(lower.quota_bytes)),
-            quota_objects: filled(self.quota_objects).or(filled(lower.quota_objects)),
-            turns: filled(self.turns).or(filled(lower.turns)),
-            jwt_issuer: filled(self.jwt_issuer).or(filled(lower.jwt_issuer)),
-            jwt_audience: filled(self.jwt_audience).or(filled(lower.jwt_audience)),
-            master_key_previous: filled(self.master_key_previous).or(filled(lower.master_key_previous)),
-            master_key_previous_file: filled(self.master_key_previous_file)
-                .or(filled(lower.master_key_previous_file)),
-            s3_sigv2: self.s3_sigv2.or(lower.s3_sigv2),
-            s3_acls: self.s3_acls.or(lower.s3_acls),
-            cors_origins: filled(self.cors_origins).or(filled(lower.cors_origins)),
-            trusted_proxies: filled(self.trusted_proxies).or(filled(lower.trusted_proxies)),
-            root_of_minio: self.root_of_minio || lower.root_of_minio,
-        }
-    }
-}
-
-/// An empty value counts as absent, because deployment tools pass empty variables.
-fn filled<T: AsRef<std::ffi::OsStr>>(value: Option<T>) -> Option<T> {
-    value.filter(|value| !value.as_ref().is_empty())
 }
