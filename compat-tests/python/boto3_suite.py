@@ -77,23 +77,23 @@ class Suite(unittest.TestCase):
         return response
 
 
-class Nobody(Suite):
+class Anonymous(Suite):
     def test_uploads_without_credentials_store_what_was_sent(self):
         # Over TLS they come in chunks, which only their Content-Encoding announces.
         everything = [f"arn:aws:s3:::{self.bucket}/*"]
         allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": everything}
         self.s3.put_bucket_policy(Bucket=self.bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
-        nobody = client(signature_version=UNSIGNED)
+        anonymous = client(signature_version=UNSIGNED)
         for algorithm in ("CRC32", "CRC64NVME", "SHA256"):
             for length in (0, 1, MIB + 1):
                 body = content(f"{algorithm}{length}", length)
                 for sent in (body, io.BytesIO(body)):
-                    nobody.put_object(Bucket=self.bucket, Key="k", Body=sent, ChecksumAlgorithm=algorithm)
+                    anonymous.put_object(Bucket=self.bucket, Key="k", Body=sent, ChecksumAlgorithm=algorithm)
                     self.assertEqual(self.get("k"), body)
                     self.assertNotIn("ContentEncoding", self.head("k"))
         parts = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
         body = content("parts", 11 * MIB)
-        nobody.upload_fileobj(io.BytesIO(body), self.bucket, "parts", Config=parts)
+        anonymous.upload_fileobj(io.BytesIO(body), self.bucket, "parts", Config=parts)
         self.assertEqual(self.get("parts"), body)
 
 

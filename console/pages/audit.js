@@ -17,7 +17,7 @@ export async function show(parts, params) {
     const content = [table("Events", [
       ["When", (event) => when(event.at)],
       ["Result", (event) => [h("span", { class: `tag ${KINDS[event.result] ?? ""}` }, event.result), ` ${event.status}`, event.denied && [" ", foreign(event.denied)]]],
-      ["Who", (event) => event.principal ? h("code", {}, foreign(event.principal)) : "nobody known"],
+      ["Who", (event) => event.principal ? h("code", {}, foreign(event.principal)) : "unknown"],
       ["Tenant", (event) => event.tenant ? foreign(event.tenant) : "–"],
       ["From", (event) => event.from ? foreign(event.from) : "–"],
       ["What", (event) => [h("b", {}, event.operation ? foreign(event.operation) : event.method), " ", h("code", {}, foreign(event.path))]],

@@ -9,7 +9,7 @@ const ACTIONS = ["GetObject", "PutObject", "DeleteObject", "GetObjectVersion", "
   "GetBucketPolicy", "PutBucketPolicy", "PutLifecycleConfiguration", "PutBucketVersioning", "PutBucketCORS", "DeleteBucket"];
 
 async function principals() {
-  const own = [["me", "me"], ["anonymous", "anybody, without a credential"]];
+  const own = [["me", "me"], ["anonymous", "any caller, without a credential"]];
   if (!may("administer") && !may("operate")) return own;
   const page = await get("/v1/admin/credentials?state=valid&limit=1000");
   return [...own, ...page.credentials.map((one) => [one.id, `${one.description || one.access_key || one.id} (${one.kind}, ${one.tenant})`])];

@@ -9,7 +9,7 @@ import { ask, button, choice, facts, field, same, say, tick } from "../lib/ui.js
 const DAY = 86_400_000;
 
 async function retain(object, where, now, bucket, again) {
-  const mode = choice([["", "none"], ["governance", "governance: who administers may end it"], ["compliance", "compliance: nobody may end it"]], now?.mode ?? "governance", { name: "mode" });
+  const mode = choice([["", "none"], ["governance", "governance: an administrator may end it"], ["compliance", "compliance: no one may end it"]], now?.mode ?? "governance", { name: "mode" });
   const until = h("input", { type: "date", name: "until", value: new Date(now ? Date.parse(now.until) : Date.now() + 30 * DAY).toISOString().slice(0, 10) });
   const bypass = tick("End or shorten a governance retention", { name: "bypass" });
   const retention = () => (mode.value ? { mode: mode.value, until: `${until.value}T00:00:00Z` } : null);

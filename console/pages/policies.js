@@ -11,7 +11,7 @@ function examples(bucket) {
   return [
     ["Everybody may read", shape("Allow", "*", ["s3:GetObject"], [`arn:aws:s3:::${bucket}/*`])],
     ["Everybody may read below a prefix", shape("Allow", "*", ["s3:GetObject"], [`arn:aws:s3:::${bucket}/public/*`])],
-    ["Nobody may delete", shape("Deny", "*", ["s3:DeleteObject", "s3:DeleteObjectVersion"], [`arn:aws:s3:::${bucket}/*`])],
+    ["No one may delete", shape("Deny", "*", ["s3:DeleteObject", "s3:DeleteObjectVersion"], [`arn:aws:s3:::${bucket}/*`])],
   ];
 }
 

@@ -145,7 +145,7 @@ async fn a_stranger_cannot_tell_what_exists() {
     let multipart = multipart.upload_id.unwrap();
     let (no_id, no_upload) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
 
-    // Natively: somebody else's, and what nobody has.
+    // Natively: another tenant's object, and one that does not exist.
     let by_key = |tenant: &str, key: &str| format!("/v1/objects/by-key/theirs/{tenant}/{key}");
     let by_id = |id: &str| format!("/v1/objects/{id}");
     let to_mine = |source: Value| json!({ "source": source, "destination": { "namespace": "n", "tenant": "other", "key": "c" } });
@@ -183,12 +183,12 @@ async fn a_stranger_cannot_tell_what_exists() {
     for (method, foreign, missing, bodies) in pairs {
         let (first, second) = bodies.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
         let theirs = told(&place, async || stranger.answer(method, &foreign, first).await).await;
-        let nobodys = told(&place, async || stranger.answer(method, &missing, second).await).await;
+        let missing_too = told(&place, async || stranger.answer(method, &missing, second).await).await;
         // Usage has no object to hide: it is empty.
         let status = if foreign.starts_with("/v1/usage") { 200 } else { 404 };
-        if theirs != nobodys || theirs.answer["status"] != status {
+        if theirs != missing_too || theirs.answer["status"] != status {
             wrong.push(format!(
-                "{method} {foreign} {first:?}: {theirs:#?}, but {missing} {second:?}: {nobodys:#?}"
+                "{method} {foreign} {first:?}: {theirs:#?}, but {missing} {second:?}: {missing_too:#?}"
             ));
         }
     }
@@ -200,9 +200,10 @@ async fn a_stranger_cannot_tell_what_exists() {
                 s3_answer($call.send().await)
             };
             let theirs = told(&place, async || send("theirs", "theirs/k", &id, &multipart).await).await;
-            let nobodys = told(&place, async || send("barren", "barren/k", &no_id, &no_upload).await).await;
-            if theirs != nobodys {
-                wrong.push(format!("{}: {theirs:#?}, but of nothing: {nobodys:#?}", $what));
+            let missing_too =
+                told(&place, async || send("barren", "barren/k", &no_id, &no_upload).await).await;
+            if theirs != missing_too {
+                wrong.push(format!("{}: {theirs:#?}, but of nothing: {missing_too:#?}", $what));
             }
         };
     }

@@ -62,7 +62,7 @@ assert get_object_by_key.sync(SPACE, TENANT, "parts.bin", client=client).payload
 assert delete_object_by_key.sync_detailed(SPACE, TENANT, KEY, client=client).status_code == 204
 refused(get_object_by_key.sync(SPACE, TENANT, KEY, client=client), 404, "object_not_found")
 refused(list_objects.sync(client=client, namespace="UPPER", tenant=TENANT), 400, "invalid_namespace")
-anybody = AuthenticatedClient(base_url=os.environ["NATIVE_URL"], token="nothing")
-refused(list_objects.sync(client=anybody, namespace=SPACE, tenant=TENANT), 401, "unauthenticated")
+stranger = AuthenticatedClient(base_url=os.environ["NATIVE_URL"], token="nothing")
+refused(list_objects.sync(client=stranger, namespace=SPACE, tenant=TENANT), 401, "unauthenticated")
 assert admin_whoami.sync(client=client).tenant == TENANT
 print("python: bytes went both ways")

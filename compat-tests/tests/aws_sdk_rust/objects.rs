@@ -167,10 +167,10 @@ async fn presigned_urls_work_without_a_key(database: Database) {
     let Fixture { server: _server, client } = Fixture::start(database).await;
     let hour = PresigningConfig::expires_in(Duration::from_secs(3600)).unwrap();
     let bytes = Content::new(9, 70_000).bytes();
-    let anybody = reqwest::Client::new();
+    let anonymous = reqwest::Client::new();
 
     let put = client.put_object().bucket(BUCKET).key("a key/ü+%").presigned(hour.clone()).await.unwrap();
-    let mut request = anybody.put(put.uri()).body(bytes.clone());
+    let mut request = anonymous.put(put.uri()).body(bytes.clone());
     for (name, value) in put.headers() {
         request = request.header(name, value);
     }
@@ -178,22 +178,22 @@ async fn presigned_urls_work_without_a_key(database: Database) {
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
 
     let get = client.get_object().bucket(BUCKET).key("a key/ü+%").presigned(hour.clone()).await.unwrap();
-    let answer = anybody.get(get.uri()).send().await.unwrap();
+    let answer = anonymous.get(get.uri()).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_same("presigned get", &answer.bytes().await.unwrap(), &bytes);
 
     let (_, signature) = get.uri().split_once("X-Amz-Signature=").unwrap();
     let digit = if signature.starts_with('0') { "1" } else { "0" };
     let forged = get.uri().replace(signature, &format!("{digit}{}", &signature[1..]));
-    assert_eq!(anybody.get(forged).send().await.unwrap().status(), 403);
-    // Whoever holds the URL may not add to what was signed: this header would make it a copy.
-    let widened = anybody.put(put.uri()).header("x-amz-copy-source", "bucket/a").body(bytes.clone());
+    assert_eq!(anonymous.get(forged).send().await.unwrap().status(), 403);
+    // The holder of the URL may not add to what was signed: this header would make it a copy.
+    let widened = anonymous.put(put.uri()).header("x-amz-copy-source", "bucket/a").body(bytes.clone());
     assert_eq!(widened.send().await.unwrap().status(), 403);
     let long_ago = std::time::SystemTime::now() - Duration::from_secs(7200);
     let expired = PresigningConfig::builder().start_time(long_ago).expires_in(Duration::from_secs(60));
     let expired =
         client.get_object().bucket(BUCKET).key("a").presigned(expired.build().unwrap()).await.unwrap();
-    assert_eq!(anybody.get(expired.uri()).send().await.unwrap().status(), 403);
+    assert_eq!(anonymous.get(expired.uri()).send().await.unwrap().status(), 403);
 }
 
 async fn unknown_names_have_their_codes(database: Database) {

@@ -1,4 +1,4 @@
-//! Bodies that are sent before anybody is authenticated.
+//! Bodies that are sent before their sender is authenticated.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn text(connection: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// C12: forms on an operation that takes none, from anybody: `POST /bucket?delete` with 20 MiB of fields.
+/// C12: forms on an operation that takes none, from any client: `POST /bucket?delete` with 20 MiB of fields.
 #[tokio::test]
 async fn forms_take_no_memory() {
     let server = Server::start_with(Database::Sqlite, Options::terse()).await;
@@ -59,7 +59,7 @@ async fn forms_take_no_memory() {
     let answered = answered.into_iter().filter(|answered| *answered).count();
     let memory = peak(&server);
     assert!(memory < MEMORY_MAX, "{} MiB", memory >> 20);
-    assert!(answered > 0, "nobody was told why");
+    assert!(answered > 0, "no client was told why");
     neighbour.read_back().await;
     println!(
         "C12 forms: {ATTACKERS} of 20 MiB refused; another tenant's put p50 {:.1} -> {:.1} ms, p99 {:.1} -> {:.1} ms; \
@@ -101,7 +101,7 @@ async fn a_form_makes_an_object_by_the_gateways_rules_only() {
     println!("C12 s3s's PostObject: out of reach");
 }
 
-/// The answer to a request of which only the head is sent: whoever would read its body first would wait for ever.
+/// The answer to a request of which only the head is sent: a server that reads its body first would wait for ever.
 async fn answer_to_the_head(request: Request, endpoint: &str) -> Answer {
     let answer = async {
         let mut connection: TcpStream = request.send_only(endpoint).await;

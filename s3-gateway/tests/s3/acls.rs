@@ -30,20 +30,20 @@ fn access_block(block: bool, ignore: bool) -> String {
     )
 }
 
-/// Who asks for what, and what comes of it: nobody, and another tenant, at buckets of each ACL.
+/// Anonymous requests, and those of another tenant, at buckets of each ACL: what is granted, and what is refused.
 #[tokio::test]
 async fn strangers_get_what_was_granted_and_nothing_else() {
     let server = with_acls().await;
     let alice = server.tenant("alice", "read,write,delete,admin").await;
     let bob = server.tenant("bob", "read,write,delete,admin").await;
-    // What a stranger hears: of nobody's and of bob's requests.
+    // Expected answers of the anonymous request, and of bob's.
     let table = [
         ("private", [403, 403, 200, 403, 403, 403], [403, 403, 200, 403, 403, 403]),
         ("public-read", [200, 403, 200, 404, 403, 403], [200, 403, 200, 404, 403, 403]),
         ("public-read-write", [200, 403, 200, 404, 200, 403], [200, 403, 200, 404, 200, 403]),
         ("authenticated-read", [403, 403, 200, 403, 403, 403], [200, 403, 200, 404, 403, 403]),
     ];
-    for (acl, nobodys, bobs) in table {
+    for (acl, anonymous, bobs) in table {
         shared(&alice, acl).await;
         let asked = [
             ("GET", "/box?list-type=2"),
@@ -53,16 +53,21 @@ async fn strangers_get_what_was_granted_and_nothing_else() {
             ("PUT", "/box/new"),
             ("DELETE", "/box/public"),
         ];
-        for ((method, target), (nobodys, bobs)) in asked.into_iter().zip(nobodys.into_iter().zip(bobs)) {
-            let nobody = unsigned(server.address, method, target, &[]).await;
-            assert_eq!(nobody.status, nobodys, "{acl}: {method} {target} of nobody: {}", nobody.text());
+        for ((method, target), (expected, bobs)) in asked.into_iter().zip(anonymous.into_iter().zip(bobs)) {
+            let anonymous = unsigned(server.address, method, target, &[]).await;
+            assert_eq!(
+                anonymous.status,
+                expected,
+                "{acl}: {method} {target}, anonymous: {}",
+                anonymous.text()
+            );
             let bob = bob.call(method, target).send().await;
             assert_eq!(bob.status, bobs, "{acl}: {method} {target} of bob: {}", bob.text());
             if target == "/box/public" && method == "GET" {
-                assert_eq!((nobody.text(), bob.text()), ("everybody's".into(), "everybody's".into()));
+                assert_eq!((anonymous.text(), bob.text()), ("everybody's".into(), "everybody's".into()));
             }
             assert!(
-                !nobody.text().contains("mine") && !bob.text().contains("mine"),
+                !anonymous.text().contains("mine") && !bob.text().contains("mine"),
                 "{acl}: {method} {target}"
             );
         }
@@ -75,7 +80,7 @@ async fn strangers_get_what_was_granted_and_nothing_else() {
     assert_eq!(gone.error(), (404, "NoSuchBucket".into()));
 }
 
-/// A bucket that anybody may write to is still its owner's: settings, rights, versions, tags, other buckets.
+/// A public-write bucket is still its owner's: settings, rights, versions, tags, other buckets.
 #[tokio::test]
 async fn what_no_acl_grants_strangers_do_not_get() {
     let server = with_acls().await;
@@ -87,7 +92,7 @@ async fn what_no_acl_grants_strangers_do_not_get() {
     for (method, target, body) in [
         ("GET", "/", ""),
         ("GET", "//", ""),
-        ("PUT", "/nobodys", ""),
+        ("PUT", "/anonymous", ""),
         ("DELETE", "/box", ""),
         ("GET", "/box?acl", ""),
         ("PUT", "/box?acl", ""),
@@ -112,9 +117,9 @@ async fn what_no_acl_grants_strangers_do_not_get() {
         ("DELETE", &format!("/box/u?uploadId={upload}"), ""),
     ] {
         let headers = [("x-amz-acl", "public-read"), ("x-amz-object-attributes", "ETag")];
-        let nobody = unsigned_with(server.address, method, target, &headers, body).await;
-        assert_eq!(nobody.error(), (403, "AccessDenied".into()), "{method} {target}");
-        if !["/", "//", "/nobodys"].contains(&target) {
+        let anonymous = unsigned_with(server.address, method, target, &headers, body).await;
+        assert_eq!(anonymous.error(), (403, "AccessDenied".into()), "{method} {target}");
+        if !["/", "//", "/anonymous"].contains(&target) {
             let call = bob.call(method, target).body(body);
             let bob = headers.iter().fold(call, |call, (name, value)| call.header(name, value)).send().await;
             assert_eq!(bob.error(), (403, "AccessDenied".into()), "{method} {target} of bob");
@@ -164,8 +169,8 @@ async fn what_strangers_write_belongs_to_the_bucket() {
     let alice = server.tenant("alice", "read,write,delete,admin").await;
     let bob = server.tenant("bob", "read,write,delete,admin").await;
     shared(&alice, "public-read-write").await;
-    unsigned_with(server.address, "PUT", "/box/theirs", &[("x-amz-meta-a", "1")], "nobody's").await.ok();
-    assert_eq!(alice.get("/box/theirs").await.ok().text(), "nobody's");
+    unsigned_with(server.address, "PUT", "/box/theirs", &[("x-amz-meta-a", "1")], "anonymous").await.ok();
+    assert_eq!(alice.get("/box/theirs").await.ok().text(), "anonymous");
     assert_eq!(
         unsigned(server.address, "GET", "/box/theirs", &[]).await.status,
         403,
@@ -229,27 +234,27 @@ async fn owners_give_and_take_back() {
     let writer = server.tenant("alice", "read,write").await;
     alice.put("/box", b"").await.ok();
     alice.put("/box/k", b"x").await.ok();
-    let anybody = async || unsigned(server.address, "GET", "/box/k", &[]).await.status;
+    let anonymous = async || unsigned(server.address, "GET", "/box/k", &[]).await.status;
     let permissions = async |target: &str| {
         let read = alice.get(target).await.ok();
         (read.all("Permission"), read.all("URI"))
     };
     let owners = (vec!["FULL_CONTROL".to_owned()], Vec::<String>::new());
     assert_eq!(permissions("/box/k?acl").await, owners);
-    assert_eq!(anybody().await, 403);
+    assert_eq!(anonymous().await, 403);
     put(&writer, "/box/k?acl", "public-read", "").await.ok();
-    assert_eq!(anybody().await, 200);
+    assert_eq!(anonymous().await, 200);
     let public = (vec!["READ".to_owned(), "FULL_CONTROL".to_owned()], vec![EVERYBODY.to_owned()]);
     assert_eq!(permissions("/box/k?acl").await, public);
     // As a document, and back as it was read.
     let document = alice.get("/box/k?acl").await.ok().text();
     put(&alice, "/box/k?acl", "private", "").await.ok();
-    assert_eq!(anybody().await, 403);
+    assert_eq!(anonymous().await, 403);
     alice.put("/box/k?acl", document.as_bytes()).await.ok();
-    assert_eq!(anybody().await, 200);
+    assert_eq!(anonymous().await, 200);
     let grant = |name: &str, value: &str| alice.call("PUT", "/box/k?acl").header(name, value);
     grant("x-amz-grant-read", &format!("uri={KNOWN}")).send().await.ok();
-    assert_eq!((anybody().await, permissions("/box/k?acl").await.1), (403, vec![KNOWN.to_owned()]));
+    assert_eq!((anonymous().await, permissions("/box/k?acl").await.1), (403, vec![KNOWN.to_owned()]));
     for (name, value) in [
         ("x-amz-grant-read", "id=bob"),
         ("x-amz-grant-read-acp", &format!("uri={EVERYBODY}")),
@@ -276,7 +281,7 @@ async fn owners_give_and_take_back() {
     let old =
         put(&alice, "/box/k", "public-read", "old").await.ok().header("x-amz-version-id").unwrap().to_owned();
     alice.put("/box/k", b"new").await.ok();
-    assert_eq!(anybody().await, 403);
+    assert_eq!(anonymous().await, 403);
     let version = unsigned(server.address, "GET", &format!("/box/k?versionId={old}"), &[]).await;
     assert_eq!(version.ok().text(), "old");
 
@@ -292,13 +297,13 @@ async fn owners_give_and_take_back() {
         );
     }
     put(&alice, "/box/n", "private", "").await.ok();
-    assert_eq!(anybody().await, 200);
+    assert_eq!(anonymous().await, 200);
     // Ignored: nothing counts.
     alice.put("/box?publicAccessBlock", access_block(false, true).as_bytes()).await.ok();
-    assert_eq!(anybody().await, 403);
+    assert_eq!(anonymous().await, 403);
     assert_eq!(unsigned(server.address, "GET", "/box", &[]).await.status, 403);
     alice.call("DELETE", "/box?publicAccessBlock").send().await.ok();
-    assert_eq!(anybody().await, 200);
+    assert_eq!(anonymous().await, 200);
     // No ACLs at all: only once the bucket's own is private.
     assert_eq!(alice.get("/box?ownershipControls").await.error().1, "OwnershipControlsNotFoundError");
     let enforced = "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>";
@@ -313,7 +318,7 @@ async fn owners_give_and_take_back() {
     ownership("private").await.ok();
     assert!(alice.get("/enforced?ownershipControls").await.ok().text().contains("BucketOwnerEnforced"));
     alice.put("/box?ownershipControls", enforced.as_bytes()).await.ok();
-    assert_eq!(anybody().await, 403);
+    assert_eq!(anonymous().await, 403);
     assert_eq!(permissions("/box/k?acl").await, owners);
     let refused = put(&alice, "/box/n", "public-read", "").await;
     assert_eq!(refused.error(), (400, "AccessControlListNotSupported".into()));
@@ -334,7 +339,7 @@ async fn acls_count_for_nothing_unless_they_are_turned_on() {
     }
     assert_eq!(alice.get("/made").await.error(), (404, "NoSuchBucket".into()));
     for target in ["/box", "/box/k", "/none-such"] {
-        let nobody = unsigned(server.address, "GET", target, &[]).await;
-        assert_eq!(nobody.error(), (403, "AccessDenied".into()), "{target}");
+        let anonymous = unsigned(server.address, "GET", target, &[]).await;
+        assert_eq!(anonymous.error(), (403, "AccessDenied".into()), "{target}");
     }
 }

@@ -41,7 +41,7 @@ async fn id_of(server: &Server, client: &Client) -> Uuid {
     keys.iter().find(|key| key.lookup == client.access_key).unwrap().id
 }
 
-async fn anybody(server: &Server, target: &str) -> (u16, String) {
+async fn anonymous(server: &Server, target: &str) -> (u16, String) {
     unsigned(server.address, "GET", target, &[]).await.error()
 }
 
@@ -140,7 +140,7 @@ async fn public_policies_can_be_blocked_and_restricted() {
     assert_eq!(read.xml("BlockPublicAcls").as_deref(), Some("true"));
     block(true, false).await;
     assert_eq!(set(&alice, DOWNLOAD).await.error(), denied());
-    assert_eq!(anybody(&server, "/box/k").await, denied());
+    assert_eq!(anonymous(&server, "/box/k").await, denied());
     let confined = DOWNLOAD.replacen('}', r#","Condition":{"IpAddress":{"aws:SourceIp":"127.0.0.1"}}}"#, 1);
     for fixed in [confined.as_str(), &allow(r#"{"AWS":"bob"}"#, r#""s3:GetObject""#, r#""@/*""#)] {
         set(&alice, fixed).await.ok();
@@ -148,15 +148,15 @@ async fn public_policies_can_be_blocked_and_restricted() {
     }
     block(false, false).await;
     set(&alice, DOWNLOAD).await.ok();
-    assert_eq!((anybody(&server, "/box/k").await.0, ok(&bob.get("/box/k").await)), (200, 200));
+    assert_eq!((anonymous(&server, "/box/k").await.0, ok(&bob.get("/box/k").await)), (200, 200));
     // What was set before counts for the owner's own alone.
     block(true, true).await;
-    assert_eq!((anybody(&server, "/box/k").await, bob.get("/box/k").await.error()), (denied(), denied()));
+    assert_eq!((anonymous(&server, "/box/k").await, bob.get("/box/k").await.error()), (denied(), denied()));
     alice.get("/box/k").await.ok();
     let writer = server.tenant("alice", "write").await;
     writer.get("/box/k").await.ok();
     alice.call("DELETE", "/box?publicAccessBlock").send().await.ok();
-    assert_eq!((anybody(&server, "/box/k").await.0, ok(&bob.get("/box/k").await)), (200, 200));
+    assert_eq!((anonymous(&server, "/box/k").await.0, ok(&bob.get("/box/k").await)), (200, 200));
 }
 
 /// A bucket that is made again begins without the policy of the one before.
@@ -165,11 +165,11 @@ async fn a_policy_goes_with_its_bucket() {
     let server = Server::start().await;
     let alice = made(&server).await;
     set(&alice, DOWNLOAD).await.ok();
-    assert_eq!(anybody(&server, "/box/k").await.0, 200);
+    assert_eq!(anonymous(&server, "/box/k").await.0, 200);
     alice.call("DELETE", "/box/k").send().await.ok();
     alice.call("DELETE", "/box").send().await.ok();
     alice.put("/box", b"").await.ok();
     alice.put("/box/k", b"new").await.ok();
-    assert_eq!(anybody(&server, "/box/k").await, denied());
+    assert_eq!(anonymous(&server, "/box/k").await, denied());
     assert_eq!(alice.get("/box?policy").await.error(), (404, "NoSuchBucketPolicy".into()));
 }

@@ -215,10 +215,14 @@ async fn there_is_one_acl_and_only_that_is_accepted() {
         };
         s3.put(target, policy(&owner, "FULL_CONTROL").as_bytes()).await.ok();
         assert_eq!(s3.put(target, policy("other", "READ").as_bytes()).await.error(), unsupported);
-        let nobody = format!(
+        let anonymous = format!(
             "<AccessControlPolicy><Owner><ID>{owner}</ID></Owner><AccessControlList/></AccessControlPolicy>"
         );
-        assert_eq!(s3.put(target, nobody.as_bytes()).await.error(), unsupported, "the owner's grant stays");
+        assert_eq!(
+            s3.put(target, anonymous.as_bytes()).await.error(),
+            unsupported,
+            "the owner's grant stays"
+        );
         assert_eq!(s3.put(target, b"").await.status, 400);
     }
 }
@@ -266,7 +270,7 @@ async fn locked_versions_stay_whoever_asks() {
     assert_eq!(bypass(&ordinary).await, denied);
     let hold = |status: &str| format!("<LegalHold><Status>{status}</Status></LegalHold>");
     s3.put("/locked/k?legal-hold", hold("ON").as_bytes()).await.ok();
-    assert_eq!(bypass(&s3).await, denied, "nobody bypasses a legal hold");
+    assert_eq!(bypass(&s3).await, denied, "a legal hold has no bypass");
     s3.put("/locked/k?legal-hold", hold("OFF").as_bytes()).await.ok();
     assert_eq!(s3.get("/locked/k?legal-hold").await.ok().xml("Status"), Some("OFF".into()));
 

@@ -1,4 +1,4 @@
-//! Bodies of requests that nobody signed, or that version 2 signs: what is stored is what was sent, or nothing.
+//! Bodies of unsigned requests, and of those that version 2 signs: what is stored is what was sent, or nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,16 +20,16 @@ async fn open() -> (Server, Client) {
     (server, s3)
 }
 
-const NOBODYS: &str = "/open/nobodys";
+const ANONYMOUS: &str = "/open/anonymous";
 const VERSION_2: &str = "/open/version-2";
 
 /// What lies under both keys.
 async fn stored(s3: &Client) -> [Answer; 2] {
-    [s3.get(NOBODYS).await.ok(), s3.get(VERSION_2).await.ok()]
+    [s3.get(ANONYMOUS).await.ok(), s3.get(VERSION_2).await.ok()]
 }
 
 async fn keep(s3: &Client) {
-    for key in [NOBODYS, VERSION_2] {
+    for key in [ANONYMOUS, VERSION_2] {
         s3.put(key, b"kept").await.ok();
     }
 }
@@ -38,9 +38,9 @@ async fn are_kept(s3: &Client) {
     assert_eq!(stored(s3).await.map(|answer| answer.text()), ["kept", "kept"]);
 }
 
-/// Uploads nobody's, and version 2's.
+/// Anonymous uploads, and those signed by version 2.
 async fn both(s3: &Client, headers: &[(&str, &str)], body: &str) -> [Answer; 2] {
-    let nobodys = unsigned_with(s3.address, "PUT", NOBODYS, headers, body).await;
+    let anonymous = unsigned_with(s3.address, "PUT", ANONYMOUS, headers, body).await;
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let mut amz: Vec<_> = headers.iter().filter(|(name, _)| name.starts_with("x-amz-")).collect();
     amz.sort_unstable();
@@ -51,7 +51,7 @@ async fn both(s3: &Client, headers: &[(&str, &str)], body: &str) -> [Answer; 2] 
     let authorization = format!("AWS {}:{signature}", s3.access_key);
     let mut headers = headers.to_vec();
     headers.extend([("date", date.as_str()), ("authorization", authorization.as_str())]);
-    [nobodys, unsigned_with(s3.address, "PUT", VERSION_2, &headers, body).await]
+    [anonymous, unsigned_with(s3.address, "PUT", VERSION_2, &headers, body).await]
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_digest_that_nobody_signed_is_compared_all_the_same() {
         }
         are_kept(&s3).await;
     }
-    let deletion = "<Delete><Object><Key>nobodys</Key></Object></Delete>";
+    let deletion = "<Delete><Object><Key>anonymous</Key></Object></Delete>";
     let md5 = STANDARD.encode(<md5::Md5 as md5::Digest>::digest(deletion));
     let headers = [("x-amz-content-sha256", "incorrect_hash"), ("content-md5", md5.as_str())];
     let refused = unsigned_with(s3.address, "POST", "/open?delete", &headers, deletion).await;

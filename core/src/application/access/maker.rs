@@ -6,7 +6,7 @@ use crate::domain::principal::Proof;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Maker {
     /// By nothing, as authentication was disabled.
-    Nobody,
+    Nothing,
     /// By a stored key with this public part.
     Key(String),
     /// By a JSON web token that this key signed.
@@ -16,7 +16,7 @@ pub(super) enum Maker {
 impl Maker {
     pub(super) fn of(proof: &Proof) -> Option<Self> {
         match proof {
-            Proof::Nothing => Some(Self::Nobody),
+            Proof::Nothing => Some(Self::Nothing),
             Proof::Key { lookup, .. } => Some(Self::Key(lookup.clone())),
             Proof::Jwt { key_id, .. } => Some(Self::JwtKey(key_id.clone())),
             // These make no URLs: an operator has no token, and a URL passes nothing on.
@@ -26,7 +26,7 @@ impl Maker {
 
     pub(super) fn to_text(&self) -> String {
         match self {
-            Self::Nobody => "n".to_owned(),
+            Self::Nothing => "n".to_owned(),
             Self::Key(lookup) => format!("k.{lookup}"),
             Self::JwtKey(None) => "j".to_owned(),
             Self::JwtKey(Some(id)) => format!("j.{id}"),
@@ -35,7 +35,7 @@ impl Maker {
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text.split_once('.') {
-            None if text == "n" => Some(Self::Nobody),
+            None if text == "n" => Some(Self::Nothing),
             None if text == "j" => Some(Self::JwtKey(None)),
             Some(("k", lookup)) => Some(Self::Key(lookup.to_owned())),
             Some(("j", id)) => Some(Self::JwtKey(Some(id.to_owned()))),

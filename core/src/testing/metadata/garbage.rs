@@ -89,7 +89,7 @@ pub async fn composites_take_their_children_with_them(store: &dyn MetadataStore)
     object(bench.try_put(keeper).await);
     assert_eq!(bench.collect_as_told().await, 0);
     bench.has_deleted(bench.delete("k")).await;
-    assert_eq!(bench.collect_as_told().await, 2, "the composite and the leaf that nobody else has");
+    assert_eq!(bench.collect_as_told().await, 2, "the composite and the leaf that nothing else refers to");
     assert_eq!(store.extents(composite.blob, Span::whole(composite.size)).await.unwrap(), []);
     assert!(bench.find("keeper").await.unwrap().leaf.is_some());
     bench.finish().await;
@@ -103,7 +103,7 @@ async fn copies(bench: &Bench<'_>, name: &str, of: BlobId, count: i64) -> Conten
     object(complete(bench, upload, claims(&(1..=count).collect::<Vec<_>>())).await).content.unwrap()
 }
 
-/// Each transaction removes a bounded part of it. Meanwhile nothing can refer to it, whoever makes the same object again
+/// Each transaction removes a bounded part of it. Meanwhile nothing can refer to it: a writer that makes the same object again
 /// gets another composite, and the store agrees with itself.
 pub async fn a_large_composite_goes_in_pages(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;

@@ -1,6 +1,6 @@
 //! What policies give to whom, and what they take from everybody.
 
-use super::{ALL, DOWNLOAD, allow, anybody, denied, deny, id_of, made, ok, set};
+use super::{ALL, DOWNLOAD, allow, anonymous, denied, deny, id_of, made, ok, set};
 use crate::server::{Options, Server, unsigned, unsigned_with};
 
 /// Without any switch, and only for as long as the policy says so.
@@ -10,7 +10,7 @@ async fn anybody_gets_what_a_policy_grants_and_nothing_else() {
     let alice = made(&server).await;
     alice.put("/other", b"").await.ok();
     alice.put("/other/k", b"secret").await.ok();
-    assert_eq!(anybody(&server, "/box/k").await, denied());
+    assert_eq!(anonymous(&server, "/box/k").await, denied());
     set(&alice, DOWNLOAD).await.ok();
     let read = unsigned(server.address, "GET", "/box/k", &[]).await;
     assert_eq!(read.ok().text(), "bytes");
@@ -52,16 +52,16 @@ async fn anybody_gets_what_a_policy_grants_and_nothing_else() {
     }
     // Nor may they have it say what they like.
     assert_eq!(
-        anybody(&server, "/box/k?response-content-type=text/html").await,
+        anonymous(&server, "/box/k?response-content-type=text/html").await,
         (400, "InvalidRequest".into())
     );
     set(&alice, &format!("[{DOWNLOAD},{}]", allow(r#""*""#, r#""s3:ListBucket""#, r#""@""#))).await.ok();
     assert_eq!(unsigned(server.address, "GET", "/box?list-type=2", &[]).await.ok().all("Key"), ["k"]);
-    assert_eq!(anybody(&server, "/box/none").await, (404, "NoSuchKey".into()));
+    assert_eq!(anonymous(&server, "/box/none").await, (404, "NoSuchKey".into()));
     assert_eq!(unsigned(server.address, "HEAD", "/box", &[]).await.status, 200);
     alice.call("DELETE", "/box?policy").send().await.ok();
-    assert_eq!(anybody(&server, "/box/k").await, denied());
-    assert_eq!(anybody(&server, "/box").await, denied());
+    assert_eq!(anonymous(&server, "/box/k").await, denied());
+    assert_eq!(anonymous(&server, "/box").await, denied());
 }
 
 /// What is granted with an address, over TLS, from a page.
@@ -91,8 +91,8 @@ async fn conditions_are_asked_of_the_request() {
         )
         .await
         .ok();
-    assert_eq!(anybody(&server, "/box/k").await.0, 200);
-    assert_eq!(anybody(&server, "/box/none").await, denied());
+    assert_eq!(anonymous(&server, "/box/k").await.0, 200);
+    assert_eq!(anonymous(&server, "/box/none").await, denied());
     let listing = r#"{"Effect":"Allow","Principal":"*","Action":"s3:ListBucket","Resource":"@","Condition":{"StringEquals":{"s3:prefix":"a/","s3:delimiter":"/"},"NumericLessThanEquals":{"s3:max-keys":"10"}}}"#;
     set(&alice, listing).await.ok();
     for (query, status) in [
@@ -104,7 +104,7 @@ async fn conditions_are_asked_of_the_request() {
         ("prefix=a/&max-keys=1", 403),
         ("", 403),
     ] {
-        assert_eq!(anybody(&server, &format!("/box?{query}")).await.0, status, "{query}");
+        assert_eq!(anonymous(&server, &format!("/box?{query}")).await.0, status, "{query}");
     }
     let writing = r#"[{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"@/*","Condition":{"StringNotEquals":{"s3:x-amz-storage-class":"STANDARD_IA"}}},{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"@/*","Condition":{"StringEquals":{"s3:x-amz-acl":"bucket-owner-full-control"}}}]"#;
     set(&alice, writing).await.ok();
@@ -147,7 +147,7 @@ async fn other_tenants_get_what_is_granted_to_them() {
         {
             assert_eq!(client.get(target).await.error(), denied(), "{target}");
         }
-        assert_eq!(anybody(&server, "/box/shared/a").await, denied());
+        assert_eq!(anonymous(&server, "/box/shared/a").await, denied());
     }
     set(&alice, &allow(&format!(r#"{{"AWS":"arn:aws:iam::bob:user/{id}"}}"#), actions, r#""@/*""#))
         .await
@@ -216,7 +216,7 @@ async fn a_denial_binds_everybody_and_can_be_mended() {
     }
     assert_eq!(writer.get("/box?policy").await.error(), denied());
     assert_eq!(writer.call("DELETE", "/box?policy").send().await.error(), denied());
-    // Whoever administers the bucket takes it back, as AWS's root account can.
+    // An administrator of the bucket takes it back, as AWS's root account can.
     alice.get("/box?policy").await.ok();
     set(&alice, &deny(r#""*""#, r#""s3:DeleteObject*""#, r#""@/keep/*""#)).await.ok();
     alice.put("/box/keep/a", b"kept").await.ok();
@@ -241,14 +241,14 @@ async fn a_denial_overrides_an_acl() {
     for target in ["/box?acl", "/box/k?acl"] {
         alice.call("PUT", target).header("x-amz-acl", "public-read-write").send().await.ok();
     }
-    assert_eq!((anybody(&server, "/box").await.0, anybody(&server, "/box/k").await.0), (200, 200));
+    assert_eq!((anonymous(&server, "/box").await.0, anonymous(&server, "/box/k").await.0), (200, 200));
     set(
         &alice,
         &deny(r#"{"AWS":"bob"}"#, r#"["s3:ListBucket","s3:GetObject","s3:PutObject"]"#, r#"["@","@/*"]"#),
     )
     .await
     .ok();
-    assert_eq!((anybody(&server, "/box").await.0, anybody(&server, "/box/k").await.0), (200, 200));
+    assert_eq!((anonymous(&server, "/box").await.0, anonymous(&server, "/box/k").await.0), (200, 200));
     for target in ["/box", "/box/k"] {
         assert_eq!(bob.get(target).await.error(), denied(), "{target}");
     }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use md5::Digest as _;
 
-use super::{ALL, DOWNLOAD, allow, anybody, denied, deny, made, set};
+use super::{ALL, DOWNLOAD, allow, anonymous, denied, deny, made, set};
 use crate::server::{Client, Server, unsigned, unsigned_with};
 
 #[tokio::test]
@@ -96,22 +96,25 @@ async fn versions_are_actions_of_their_own() {
     alice.put("/box/v", b"2").await.ok();
     let named = format!("/box/v?versionId={first}");
     set(&alice, DOWNLOAD).await.ok();
-    assert_eq!((anybody(&server, "/box/v").await.0, anybody(&server, &named).await), (200, denied()));
+    assert_eq!((anonymous(&server, "/box/v").await.0, anonymous(&server, &named).await), (200, denied()));
     set(&alice, &DOWNLOAD.replace("s3:GetObject", "s3:GetObjectVersion")).await.ok();
-    assert_eq!((anybody(&server, "/box/v").await, anybody(&server, &named).await.0), (denied(), 200));
+    assert_eq!((anonymous(&server, "/box/v").await, anonymous(&server, &named).await.0), (denied(), 200));
     set(&alice, &deny(r#""*""#, r#""s3:DeleteObjectVersion""#, r#""@/*""#)).await.ok();
     assert_eq!(alice.call("DELETE", named.as_str()).send().await.error(), denied());
     alice.call("DELETE", "/box/v").send().await.ok();
     // A delete marker is nothing to read: who may not list is not told that there is one.
     set(&alice, DOWNLOAD).await.ok();
-    assert_eq!(anybody(&server, "/box/v").await, denied());
+    assert_eq!(anonymous(&server, "/box/v").await, denied());
     set(&alice, &format!("[{DOWNLOAD},{}]", allow(r#""*""#, r#""s3:ListBucket""#, r#""@""#))).await.ok();
-    assert_eq!(anybody(&server, "/box/v").await, (404, "NoSuchKey".into()));
+    assert_eq!(anonymous(&server, "/box/v").await, (404, "NoSuchKey".into()));
     set(&alice, &allow(r#""*""#, r#""s3:ListBucketVersions""#, r#""@""#)).await.ok();
-    assert_eq!((anybody(&server, "/box?versions").await.0, anybody(&server, "/box").await), (200, denied()));
+    assert_eq!(
+        (anonymous(&server, "/box?versions").await.0, anonymous(&server, "/box").await),
+        (200, denied())
+    );
 }
 
-/// In parts and by form, from nobody.
+/// Anonymous uploads in parts and by form.
 #[tokio::test]
 async fn uploads_are_writes() {
     let server = Server::start().await;
@@ -125,7 +128,7 @@ async fn uploads_are_writes() {
     let part =
         unsigned_with(server.address, "PUT", &format!("{target}&partNumber=1"), &[], "part").await.ok();
     let etag = part.header("etag").unwrap();
-    assert_eq!(anybody(&server, &target).await, denied(), "to list parts is another action");
+    assert_eq!(anonymous(&server, &target).await, denied(), "to list parts is another action");
     assert_eq!(unsigned(server.address, "DELETE", &target, &[]).await.error(), denied());
     let complete = format!(
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
