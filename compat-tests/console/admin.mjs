@@ -26,6 +26,7 @@ for (const hand of [mouse, keyboard]) {
     await accessible(page, "new credential");
     await type(hand, page.getByLabel("Description"), name);
     await type(hand, page.getByLabel("Namespaces"), `team-${hand.name}-*`);
+    await type(hand, page.getByLabel("Prefixes of keys"), "reports/");
     await hand.press(page.getByRole("checkbox", { name: "write objects" }));
     await hand.press(page.getByRole("button", { name: "Create" }));
     await page.getByText("never again").waitFor();
@@ -36,9 +37,10 @@ for (const hand of [mouse, keyboard]) {
     assert.ok(lines.includes(`export TOKEN=${token}`));
     await page.keyboard.press("Escape");
     assert.ok(!(await page.content()).includes(token), "the secret is shown once");
-    assert.equal(await answer(`/v1/objects?namespace=team-${hand.name}-x&tenant=${TENANT}`, token), 200);
+    assert.equal(await answer(`/v1/objects?namespace=team-${hand.name}-x&tenant=${TENANT}&prefix=reports/`, token), 200);
+    assert.equal(await answer(`/v1/objects?namespace=team-${hand.name}-x&tenant=${TENANT}`, token), 403);
     const who = await (await api("GET", "/v1/admin/whoami", { token })).json();
-    assert.deepEqual([who.namespaces, who.rights], [[`team-${hand.name}-*`], ["read", "write"]]);
+    assert.deepEqual([who.namespaces, who.prefixes, who.rights], [[`team-${hand.name}-*`], ["reports/"], ["read", "write"]]);
 
     await hand.press(page.getByRole("button", { name: `Rotate ${name}` }).first());
     await pick(hand, page.getByLabel("The old one stays valid for"), "0");
@@ -162,6 +164,28 @@ for (const hand of [mouse, keyboard]) {
     await accessible(page, "audit");
   });
 }
+
+scenario("a caller that is bound to a prefix browses it, and is told of nothing else", async (page) => {
+  await write("bound", "reports/2026/a.txt", "text");
+  await write("bound", "other/secret-name.txt", "text");
+  const made = await api("POST", "/v1/admin/credentials", { json: { kind: "api", tenant: TENANT, namespaces: ["bound"], prefixes: ["reports/"], rights: ["read", "write"] } });
+  const { token } = await made.json();
+  await enter(page, token);
+  await settled(page);
+  assert.equal(await page.locator("main .note.wrong").count(), 0);
+  await page.getByRole("link", { name: "Browse" }).click();
+  await accessible(page, "prefixes");
+  await page.getByRole("link", { name: "reports/" }).first().click();
+  await page.getByRole("link", { name: "2026/" }).click();
+  await page.getByRole("link", { name: "a.txt" }).click();
+  await page.getByText("Written", { exact: true }).first().waitFor();
+  await settled(page);
+  assert.equal(await page.locator("main .note.wrong").count(), 0);
+  // The space itself begins at the prefix.
+  await go(page, `#/browse/bound/${TENANT}`);
+  await page.getByRole("link", { name: "2026/" }).waitFor();
+  assert.ok(!(await page.content()).includes("secret-name"));
+});
 
 scenario("Home shows health, savings, requests and findings", async (page) => {
   await api("POST", "/v1/admin/credentials", { json: { kind: "api", tenant: TENANT, rights: ["read"], description: "ends soon", expires_in_seconds: 172_800 } });

@@ -32,8 +32,9 @@ struct Printed {
 }
 
 impl Printed {
-    fn of(server: &Server, kind: &str) -> Self {
-        let printed = server.run_here(&["key", "create", "--kind", kind, "--tenant", "acme"]);
+    fn of(server: &Server, kind: &str, more: &[&str]) -> Self {
+        let printed =
+            server.run_here(&[&["key", "create", "--kind", kind, "--tenant", "acme"], more].concat());
         let (_, block) = printed.split_once("\n\n").unwrap();
         let (exports, parts) = block.split_once("\n\n").unwrap();
         let secret = |line: &&str| line.contains("TOKEN=") || line.contains("SECRET_ACCESS_KEY=");
@@ -61,11 +62,15 @@ async fn server() -> Server {
 #[tokio::test]
 async fn what_an_api_key_prints_works() {
     let server = server().await;
-    let printed = Printed::of(&server, "api");
+    let printed = Printed::of(&server, "api", &[]);
     let home = tempfile::tempdir().unwrap();
     let said = printed.shell("curl", home.path());
-    assert!(said.contains("\"namespace\":\"demo\"") && said.contains("hello{"), "{said}");
-    assert!(said.contains("\"logical_bytes\":5"), "{said}");
+    assert!(said.contains("\"namespace\":\"demo\"") && said.contains("hello\n{"), "{said}");
+    assert!(said.contains("\"logical_bytes\":6"), "{said}");
+
+    let bound = ["--namespace", "models", "--prefix", "it's 100%/é/"];
+    let said = Printed::of(&server, "api", &bound).shell("curl", home.path());
+    assert!(said.contains("hello\n{") && said.matches("it's 100%/é/hello.txt").count() == 2, "{said}");
 }
 
 #[tokio::test]
@@ -74,7 +79,7 @@ async fn what_an_s3_key_prints_works() {
         return;
     }
     let server = server().await;
-    let printed = Printed::of(&server, "s3");
+    let printed = Printed::of(&server, "s3", &[]);
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
 
@@ -89,4 +94,9 @@ async fn what_an_s3_key_prints_works() {
     std::fs::create_dir_all(home.join(file).parent().unwrap()).unwrap();
     std::fs::write(home.join(file), printed.part(&format!("rclone, in ~/{file}"))).unwrap();
     assert_eq!(run("bash", "rclone cat juststorage:acme-demo/hello.txt", home), "hello\n");
+
+    server.run_here(&["bucket", "create", "models", "--tenant", "acme"]);
+    let bound = Printed::of(&server, "s3", &["--namespace", "models", "--prefix", "it's 100%/é/"]);
+    let said = bound.shell("aws", home);
+    assert!(said.lines().last().unwrap().ends_with(" 6 hello.txt"), "{said}");
 }

@@ -64,6 +64,7 @@ function credentials(state) {
       ["Kind", (one) => one.kind === "s3" ? ["s3 ", h("code", {}, foreign(one.access_key))] : "api"],
       ["Tenant", (one) => foreign(one.tenant)],
       ["Namespaces", (one) => one.namespaces ? foreign(one.namespaces.join(", ")) : "all"],
+      ["Keys", (one) => one.prefixes ? foreign(one.prefixes.join(", ")) : "all"],
       ["Rights", (one) => one.rights.join(", ")],
       ["State", state_of],
       ["Made", (one) => when(one.created_at)],

@@ -1,6 +1,6 @@
 // One space: its keys by prefixes, and what can be done with several of them.
 
-import { get, may, query } from "../lib/api.js";
+import { get, may, query, session } from "../lib/api.js";
 import { foreign, h, put } from "../lib/dom.js";
 import { of_drop, of_input } from "../lib/dropped.js";
 import { bytes, count, plural, when } from "../lib/format.js";
@@ -107,7 +107,8 @@ function upload_area({ namespace, tenant, prefix }) {
 
 /** The page. */
 export async function show([namespace, tenant], params) {
-  const prefix = params.get("prefix") ?? "";
+  // Where the caller is bound to prefixes, there is nothing to see above them.
+  const prefix = params.get("prefix") ?? session.who.prefixes?.[0] ?? "";
   const find = params.get("find") ?? "";
   const inside = params.get("inside") === "1";
   const address = { namespace, tenant, prefix };

@@ -131,7 +131,7 @@ export async function show() {
         h("section", { class: "card" }, h("h2", {}, "Health"), part(health).place),
         manages() && h("section", { class: "card" }, h("h2", {}, "Findings"), part(findings).place),
         measured && traffic()),
-      (may("read") || may("administer") || may("operate")) && part(usage).place,
+      !session.who.prefixes && (may("read") || may("administer") || may("operate")) && part(usage).place,
       same([["API", [curl("GET", "/ready"), curl("GET", "/v1/admin/usage"), measured && curl("GET", "/v1/admin/traffic")].filter(Boolean).join("\n")],
         ["Command line", [juststorage("stats"), juststorage("stuck")].join("\n")]]),
     ],

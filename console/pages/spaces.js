@@ -67,8 +67,28 @@ function open_space() {
   } }, field("Namespace", namespace), field("Tenant", tenant), h("button", { type: "submit" }, "Open"));
 }
 
+// What a caller that is bound to prefixes of keys may open: the figures of whole spaces are not for it.
+function bound() {
+  const { namespaces, prefixes, tenant } = session.who;
+  const named = (namespaces ?? []).filter((name) => !name.endsWith("*"));
+  const places = named.flatMap((namespace) => prefixes.map((prefix) => ({ namespace, prefix })));
+  return {
+    title: "Browse",
+    content: [
+      h("h1", {}, "Browse"),
+      h("p", {}, "This credential uses the keys that begin with ", prefixes.map((prefix, at) => [at > 0 && ", ", h("code", {}, foreign(prefix))]), "."),
+      table("Prefixes", [
+        ["Namespace", (place) => foreign(place.namespace)],
+        ["Prefix", (place) => h("a", { href: link(["browse", place.namespace, tenant], { prefix: place.prefix }) }, foreign(place.prefix))],
+      ], places, "Open the space by its name."),
+      open_space(),
+    ],
+  };
+}
+
 /** The page. */
 export async function show(parts, params) {
+  if (session.who.prefixes) return bound();
   const prefix = params.get("prefix") ?? "";
   const filter = h("input", { type: "search", name: "prefix", value: prefix, autocomplete: "off", spellcheck: "false" });
   const { place, again } = pages(async (cursor) => {

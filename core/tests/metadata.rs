@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use juststorage_core::application::ports::metadata::{
-    Catalogue, Leases, MetadataError, MetadataStore, Objects,
+    Catalogue, Credential, CredentialKind, Credentials as _, Leases, MetadataError, MetadataStore, Objects,
 };
 use juststorage_core::application::reserve::METADATA_BYTES;
+use juststorage_core::domain::address::{KeyPrefix, Tenant};
+use juststorage_core::domain::principal::Rights;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::metadata_promises;
 use juststorage_core::testing::metadata as suite;
@@ -247,6 +249,40 @@ async fn a_broken_reference_is_found_on_sqlite() {
     assert!(found[0].detail.contains("buckets") && found[0].detail.contains("spaces"), "{found:?}");
 }
 
+/// A bound credential is read as it was written, or not at all: neither a release that does not know prefixes nor a row
+/// that lost them may make more of it.
+#[tokio::test]
+async fn a_credential_does_not_lose_its_prefixes() {
+    let (store, directory) = on_sqlite().await;
+    let credential = Credential {
+        id: uuid::Uuid::new_v4(),
+        kind: CredentialKind::S3,
+        lookup: "BOUND".to_owned(),
+        secret: vec![1],
+        tenant: Tenant::new("acme").unwrap(),
+        namespaces: None,
+        prefixes: Some(vec![KeyPrefix::new("reports/").unwrap()]),
+        rights: Rights::parse("read").unwrap(),
+        description: String::new(),
+        created_at: juststorage_core::domain::timestamp::Timestamp(1),
+        expires_at: None,
+        revoked_at: None,
+    };
+    store.create_credential(&credential).await.unwrap();
+    assert_eq!(store.find_credential("BOUND").await.unwrap(), Some(credential));
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join("metadata.db"));
+    let mut other = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let rights: String =
+        sqlx::query_scalar("SELECT rights FROM credentials").fetch_one(&mut other).await.unwrap();
+    assert!(Rights::parse(&rights).is_err(), "the release before this one reads {rights}");
+    for damage in ["prefixes = NULL", "prefixes = '[\"reports/\"]', rights = 'read'", "prefixes = '[\"\"]'"] {
+        let statement = format!("UPDATE credentials SET {damage}");
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut other).await.unwrap();
+        let found = store.find_credential("BOUND").await;
+        assert!(matches!(found, Err(MetadataError::Corrupt { .. })), "{damage}: {found:?}");
+    }
+}
+
 /// What the reserve takes for a version is no less than the log grows by, also for one that is alone in its transaction:
 /// a new key, and a key that is written again.
 #[tokio::test]
@@ -273,7 +309,7 @@ async fn one_version_fits_its_share_of_the_log() {
     MetadataStore::close(&store).await;
 }
 
-/// Nobody confuses a URL, and an in-memory database is no store.
+/// URLs of other databases are refused, and an in-memory database is no store.
 #[tokio::test]
 async fn urls_that_cannot_serve_are_refused() {
     for url in ["mysql://x", "sqlite::memory:", "sqlite:///no/such/directory/metadata.db"] {

@@ -354,6 +354,7 @@ async fn another_tenants_object_is_as_absent_as_none() {
         tenant: Tenant::new("evil").unwrap(),
         tenants: Tenants::Own,
         namespaces: None,
+        prefixes: None,
         rights: Rights::all(),
         proof: Proof::Nothing,
         context: Context::default(),

@@ -1,15 +1,15 @@
-//! Whatever proves who somebody is: JSON web tokens, the key sets they are checked with, API tokens, signed URLs.
+//! Proofs of identity: JSON web tokens, the key sets they are checked with, API tokens, signed URLs.
 //!
 //! The first line of the input says what the rest is:
 //!
 //! - `claims`: a header and claims, each a line of JSON, that our issuer signs (HS256), so that they come past the
-//!   signature to whoever reads them;
+//!   signature to their readers;
 //! - `token`: a bearer token as a stranger sends it. `{key}` in it becomes an API token that exists;
 //! - `jwks`: a key set, then an empty line, then a token;
 //! - `url`: method, namespace, tenant, key, end, maker and signature of a signed URL, a line each. `{expires}`,
 //!   `{maker}` and `{signature}` become those of a URL that was signed, to read `models/acme/a`.
 //!
-//! Nothing panics, and nobody gets in who should not: what is let in is judged here once more, by other means.
+//! Nothing panics, and no wrong token opens anything: each accepted one is judged here once more, by other means.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -84,6 +84,7 @@ fn door() -> &'static Door {
             kind: CredentialKind::Api,
             tenant: tenant.clone(),
             namespaces: None,
+            prefixes: None,
             rights: Rights::from_iter([Right::Read]),
             description: String::new(),
             expires_at: None,
@@ -216,7 +217,7 @@ fn token(text: &str) -> bool {
 }
 
 fn jwks(rest: &str) -> bool {
-    // One set of keys at a time, whoever else runs this target.
+    // One set of keys at a time, also if several processes run this target.
     static TURN: Mutex<()> = Mutex::new(());
     let (set, token) = rest.split_once("\n\n").unwrap_or((rest, ""));
     let Ok(keys) = JwtKeys::of_jwks(set) else { return false };
@@ -259,8 +260,8 @@ fn url(rest: &str) -> bool {
     let Some((request, signed)) = read() else { return false };
     match runtime.block_on(ours.presigned(&request, &signed)) {
         Ok(_) => {
-            assert_eq!((&request, signed.expires), (made, good.expires), "nobody signed this");
-            assert_eq!(signed.maker, good.maker, "nobody signed this");
+            assert_eq!((&request, signed.expires), (made, good.expires), "this was never signed");
+            assert_eq!(signed.maker, good.maker, "this was never signed");
             true
         }
         Err(Error::Unauthenticated(_)) => false,

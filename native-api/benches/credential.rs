@@ -93,6 +93,7 @@ async fn main() {
         kind: CredentialKind::Api,
         tenant: Tenant::new("acme").unwrap(),
         namespaces: None,
+        prefixes: None,
         rights: Rights::parse("read").unwrap(),
         description: String::new(),
         expires_at: None,

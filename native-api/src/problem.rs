@@ -68,6 +68,7 @@ pub const CODES: &[&str] = &[
     "conflict",
     "invalid_target",
     "out_of_bounds",
+    "outside_prefixes",
     "request_in_progress",
     "idempotency_key_reused",
     "other_dedup_domain",
@@ -115,9 +116,9 @@ pub struct ProblemBody {
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// What happened, for people.
+    /// The error, for people.
     pub detail: String,
-    /// What happened, for programs: stable. New codes may come, so a client must take one that it does not know.
+    /// The error, for programs: stable. New codes may come, so a client must take one that it does not know.
     #[schema(value_type = String, pattern = "^[a-z0-9_]+$", example = "object_not_found")]
     pub code: Cow<'static, str>,
     /// The wrong header, parameter or field.
@@ -254,6 +255,7 @@ impl Problem {
                     .about("Content-Type");
             }
             Error::PolicyDenies => (StatusCode::FORBIDDEN, "denied_by_policy"),
+            Error::OutsidePrefixes => (StatusCode::FORBIDDEN, "outside_prefixes"),
             Error::PolicyBlocked => (StatusCode::FORBIDDEN, "policy_blocked"),
             Error::Locked => (StatusCode::FORBIDDEN, "object_locked"),
             Error::NoObjectLock => (StatusCode::BAD_REQUEST, "object_lock_not_enabled"),

@@ -80,6 +80,7 @@ async fn main() {
         kind: CredentialKind::S3,
         tenant: Tenant::new("acme").unwrap(),
         namespaces: None,
+        prefixes: None,
         rights: Rights::all(),
         description: String::new(),
         expires_at: None,

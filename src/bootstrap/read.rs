@@ -11,7 +11,7 @@ use juststorage_core::application::access::{GivenSecret, NewKeyRequest};
 use juststorage_core::application::admin::{
     Declared, DeclaredBucket, DeclaredCredential, DeclaredTenant, SpaceChange,
 };
-use juststorage_core::domain::address::{BucketName, Namespace, SpaceAddress, Tenant};
+use juststorage_core::domain::address::{BucketName, KeyPrefix, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::limits::LimitSetting as Limit;
 use juststorage_core::domain::object_lock::LockConfig;
 use juststorage_core::domain::policy::Policy;
@@ -57,6 +57,7 @@ const CREDENTIAL_FIELDS: &[&str] = &[
     "kind",
     "tenant",
     "namespaces",
+    "prefixes",
     "rights",
     "description",
     "access_key",
@@ -71,7 +72,7 @@ const CREDENTIAL_FIELDS: &[&str] = &[
 /// An environment, as a function of the variable's name.
 type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// What stands around the entries.
+/// The context of the entries.
 struct Reading<'a> {
     /// Directory of the file, which relative paths begin at.
     directory: PathBuf,
@@ -81,7 +82,7 @@ struct Reading<'a> {
     warnings: Vec<String>,
 }
 
-/// What the file at `path` declares, and what an operator should be warned of. The error names entry and field, and no
+/// The declarations of the file at `path`, and warnings for the operator. The error names entry and field, and no
 /// secret.
 pub(super) fn read(path: &Path, variable: Variable<'_>) -> Result<(Declared, Vec<String>), String> {
     let text = bounded(path)?;
@@ -259,6 +260,11 @@ impl Reading<'_> {
         });
         let namespaces =
             namespaces.transpose().map_err(|invalid| fields.refuse("namespaces", invalid.reason))?;
+        let prefixes = fields
+            .list("prefixes")?
+            .map(|all| all.iter().map(|prefix| KeyPrefix::new(prefix)).collect::<Result<Vec<_>, _>>())
+            .transpose()
+            .map_err(|invalid| fields.refuse("prefixes", invalid.reason))?;
         let rights =
             fields.list("rights")?.map_or_else(|| "read,write,delete".to_owned(), |all| all.join(","));
         let rights = Rights::parse(&rights).map_err(|invalid| fields.refuse("rights", invalid.reason))?;
@@ -266,6 +272,7 @@ impl Reading<'_> {
             kind: secret.kind(),
             tenant: home(&mut fields)?,
             namespaces,
+            prefixes,
             rights,
             description: fields.text("description")?.unwrap_or_default(),
             expires_at: None,
@@ -346,7 +353,7 @@ fn json(value: &Value) -> Result<String, String> {
     serde_json::to_string(value).map_err(|error| error.to_string())
 }
 
-/// What a document as the admin API takes it asks for.
+/// The change that a document of the admin API asks for.
 fn change(setting: &str, body: &str) -> Result<SpaceChange, String> {
     space_change(setting, body.as_bytes()).map_err(|error| {
         let text = error.to_string();

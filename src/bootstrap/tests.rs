@@ -84,6 +84,7 @@ fn a_whole_file_is_read() {
             kind = "s3"
             tenant = "acme"
             namespaces = ["models", "team-*"]
+            prefixes = ["reports/"]
             rights = ["read", "write"]
             access_key = "ACMEMODELS"
             secret_key_file = "acme.secret"
@@ -121,6 +122,8 @@ fn a_whole_file_is_read() {
         assert!(matches!(secret, GivenSecret::S3 { secret_key, .. } if secret_key == SECRET));
     }
     assert_eq!(credentials[0].request.rights.to_string(), "read,write");
+    assert_eq!(credentials[0].request.prefixes.as_ref().unwrap()[0].as_str(), "reports/");
+    assert!(credentials[1].request.prefixes.is_none());
     assert_eq!(credentials[1].request.rights.to_string(), "read,write,delete");
     assert_eq!(credentials[1].request.tenant.as_str(), "default");
     assert_eq!(secrets[2].lookup(), "0123456789ab");
@@ -214,6 +217,12 @@ fn what_is_wrong_is_named() {
         (key(&format!("{secret}\nrights = [\"fly\"]")), "credential ACME, rights: "),
         (key(&format!("{secret}\nrights = []")), "credential ACME, rights: "),
         (key(&format!("{secret}\nnamespaces = []")), "credential ACME, namespaces: "),
+        (key(&format!("{secret}\nprefixes = []")), "credential ACME, prefixes: must be 1 to 16"),
+        (key(&format!("{secret}\nprefixes = [\"\"]")), "credential ACME, prefixes: must each be 1 to 1024"),
+        (
+            key(&format!("{secret}\nprefixes = [\"a/\"]\nrights = [\"read\", \"admin\"]")),
+            "credential ACME, rights: must be of read, write and delete",
+        ),
         (key(&format!("{secret}\nkey_prefix = \"x\"")), "credential ACME, key_prefix: is no field"),
         (format!("[[credential]]\nkind = \"ftp\"\n{secret}"), "credential 1, kind: must be s3 or api"),
         (format!("[[credential]]\nkind = \"api\"\ntoken = \"js_{SECRET}\""), "token: must be js_ and 44"),

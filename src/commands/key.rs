@@ -51,11 +51,13 @@ pub(super) async fn run_remote(
         }
         KeyCommand::Create(request) => {
             let namespaces: Vec<_> = request.namespaces.iter().map(ToString::to_string).collect();
+            let prefixes: Vec<_> = request.prefixes.iter().map(ToString::to_string).collect();
             let rights: Vec<_> = request.rights.iter().map(Right::as_str).collect();
             let new = json!({
                 "kind": match request.kind { KeyKind::Api => "api", KeyKind::S3 => "s3" },
                 "tenant": request.tenant.as_str(),
                 "namespaces": (!namespaces.is_empty()).then_some(namespaces),
+                "prefixes": (!prefixes.is_empty()).then_some(prefixes),
                 "rights": rights,
                 "description": request.description,
                 "expires_in_seconds": request.expires.map(|age| age.as_secs()),
@@ -113,7 +115,7 @@ async fn on(
     output: Output,
 ) -> Result<(), ExitError> {
     match command {
-        // What seals nothing needs no master key: also where it is lost, keys are listed and revoked.
+        // A command that seals nothing needs no master key: without it, credentials can be listed and revoked.
         KeyCommand::List { tenant } => list(parts, tenant.as_ref(), output).await,
         KeyCommand::Revoke { id } => {
             if !parts.metadata.revoke_credential(id, parts.clock.now()).await? {
@@ -128,7 +130,7 @@ async fn on(
         KeyCommand::Rotate { id, grace } => {
             let access = access(parts, master_key::open(parts, source).await?)?;
             let (key, made) = access.rotate_key(id, grace.unwrap_or_default()).await?;
-            show(listen, &key.tenant, Some(id), &made, output)
+            show(listen, &key, Some(id), &made, output)
         }
         KeyCommand::RotateMaster { revoke_lost } => rotate_master(parts, source, revoke_lost, output).await,
     }
@@ -178,37 +180,38 @@ async fn create(
     request: KeyCreate,
     output: Output,
 ) -> Result<(), ExitError> {
-    let tenant = request.tenant.clone();
-    let made = access
-        .create_key(NewKeyRequest {
-            kind: match request.kind {
-                KeyKind::Api => CredentialKind::Api,
-                KeyKind::S3 => CredentialKind::S3,
-            },
-            tenant: request.tenant,
-            namespaces: (!request.namespaces.is_empty()).then_some(request.namespaces),
-            rights: request.rights,
-            description: request.description,
-            expires_at: request.expires.map(|age| parts.clock.now().plus(age)),
-        })
-        .await?;
-    show(listen, &tenant, None, &made, output)
+    let request = NewKeyRequest {
+        kind: match request.kind {
+            KeyKind::Api => CredentialKind::Api,
+            KeyKind::S3 => CredentialKind::S3,
+        },
+        tenant: request.tenant,
+        namespaces: (!request.namespaces.is_empty()).then_some(request.namespaces),
+        prefixes: (!request.prefixes.is_empty()).then_some(request.prefixes),
+        rights: request.rights,
+        description: request.description,
+        expires_at: request.expires.map(|age| parts.clock.now().plus(age)),
+    };
+    request.validate().map_err(|invalid| ConfigError::new(invalid.field, invalid.reason))?;
+    let (credential, made) = access.issue(request).await?;
+    show(listen, &credential, None, &made, output)
 }
 
 /// Shows a new credential with its secret, the only time it is shown, and examples to paste.
 fn show(
     listen: &ListenConfig,
-    tenant: &Tenant,
+    credential: &Credential,
     replaces: Option<Uuid>,
     made: &NewKey,
     output: Output,
 ) -> Result<(), ExitError> {
+    let tenant = &credential.tenant;
     let (mut shown, text) = match made {
         NewKey::Api { id, token } => (
             json!({ "id": id, "kind": "api", "tenant": tenant.as_str(), "token": token }),
             format!(
                 "API credential {id} of tenant {tenant}. The token is not shown again:\n\n{}",
-                snippets::api(listen, tenant, token)
+                snippets::api(listen, credential, token)
             ),
         ),
         NewKey::S3 { id, access_key, secret_key } => (
@@ -218,7 +221,7 @@ fn show(
             }),
             format!(
                 "S3 credential {id} of tenant {tenant}. The secret is not shown again:\n\n{}",
-                snippets::s3(listen, tenant, access_key, secret_key)
+                snippets::s3(listen, credential, access_key, secret_key)
             ),
         ),
     };
@@ -243,12 +246,13 @@ fn listed(keys: &[Value]) -> String {
         };
         let namespaces =
             if key["namespaces"].is_null() { "all".to_owned() } else { cell(&key["namespaces"]) };
+        let keys = if key["prefixes"].is_null() { "all".to_owned() } else { cell(&key["prefixes"]) };
         let [id, kind, tenant, rights, description] =
             ["id", "kind", "tenant", "rights", "description"].map(|field| cell(&key[field]));
-        [id, kind, tenant, namespaces, rights, until, description]
+        [id, kind, tenant, namespaces, keys, rights, until, description]
     };
     let rows: Vec<_> = keys.iter().map(row).collect();
-    table(["ID", "KIND", "TENANT", "NAMESPACES", "RIGHTS", "HOLDS", "DESCRIPTION"], &rows)
+    table(["ID", "KIND", "TENANT", "NAMESPACES", "KEYS", "RIGHTS", "HOLDS", "DESCRIPTION"], &rows)
 }
 
 fn kind(key: &Credential) -> &'static str {
@@ -262,11 +266,13 @@ fn json(key: &Credential) -> Value {
     let rights: Vec<_> = Right::ALL.into_iter().filter(|r| key.rights.has(*r)).map(Right::as_str).collect();
     let namespaces =
         key.namespaces.as_ref().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let prefixes = key.prefixes.as_ref().map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
     let mut shown = json!({
         "id": key.id,
         "kind": kind(key),
         "tenant": key.tenant.as_str(),
         "namespaces": namespaces,
+        "prefixes": prefixes,
         "rights": rights,
         "description": key.description,
         "created_at": rfc3339(key.created_at),

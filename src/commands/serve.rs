@@ -68,7 +68,7 @@ console {console}
 S3 credentials: {credentials}
 
 Try it:{token}
-  curl{bearer} -H 'X-Namespace: demo' -H 'X-Tenant: {HOME_TENANT}' -H 'X-Key: hello.txt' --data-binary 'hello' {native}/v1/objects
+  echo hello | curl{bearer} -T - {native}/v1/objects/by-key/demo/{HOME_TENANT}/hello.txt
   curl{bearer} {native}/v1/objects/by-key/demo/{HOME_TENANT}/hello.txt
   {environment}aws --endpoint-url {public} --region {region} s3 mb s3://{bucket}
   {environment}aws --endpoint-url {public} --region {region} s3 ls s3://{bucket}",

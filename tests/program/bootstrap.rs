@@ -28,6 +28,7 @@ expiration = { days = 30 }
 kind = "s3"
 tenant = "acme"
 namespaces = ["models"]
+prefixes = ["k", "large"]
 rights = ["read", "write"]
 access_key = "ACMEMODELS"
 secret_key_file = "acme.secret"
@@ -85,6 +86,7 @@ async fn a_server_sets_its_store_up_before_it_is_ready() {
     let s3 = server.s3_as("ACMEMODELS", SECRET);
     s3.put_object().bucket("models").key("k").body(b"bytes".to_vec().into()).send().await.unwrap();
     assert!(s3.put_object().bucket("demo").key("k").send().await.is_err(), "of another tenant");
+    assert!(s3.put_object().bucket("models").key("other").send().await.is_err(), "outside its prefixes");
     let versioning = server.s3().get_bucket_versioning().bucket("demo").send().await.unwrap();
     assert_eq!(versioning.status().unwrap().as_str(), "Enabled");
     server.s3().put_object().bucket("demo").key("page").body(b"seen".to_vec().into()).send().await.unwrap();
@@ -126,9 +128,11 @@ async fn what_changed_since_is_told_and_stays_until_it_is_asked_for() {
     ]);
     place.json(&["key", "revoke", &id("api")]);
     std::fs::write(place.file("acme.secret"), "another-secret-of-it").unwrap();
+    std::fs::write(place.file("bootstrap.toml"), FILE.replace(r#"["k", "large"]"#, r#"["k"]"#)).unwrap();
 
     let drift = vec![
         pair("tenant acme", "quota_bytes"),
+        pair("credential ACMEMODELS", "prefixes"),
         pair("credential ACMEMODELS", "secret_key"),
         pair("credential 0123456789ab", "revoked_at"),
         pair("bucket demo", "versioning"),

@@ -158,6 +158,25 @@ async fn keys_open_what_they_say_until_they_are_revoked() {
     assert!(shown.contains(id) && !shown.contains(secret_key) && !shown.contains(token), "{shown}");
     assert_eq!(place.json(&["key", "list", "--tenant", "other"]), json!([]));
 
+    let bound = place.json(&["key", "create", "--kind", "api", "--tenant", "acme", "--prefix", "reports/"]);
+    let bound = bound["token"].as_str().unwrap();
+    let page = async |prefix: &str| {
+        let url = format!("{}/v1/objects?namespace=a&tenant=acme&prefix={prefix}", server.native);
+        http.get(url).bearer_auth(bound).send().await.unwrap().status()
+    };
+    assert_eq!((page("reports/").await, page("").await), (StatusCode::OK, StatusCode::FORBIDDEN));
+    let keys = place.json(&["key", "list"]);
+    let prefixes: Vec<_> = keys.as_array().unwrap().iter().map(|key| key["prefixes"].clone()).collect();
+    assert_eq!(prefixes, [json!(null), json!(null), json!(["reports/"])]);
+    let both = ["key", "create", "--kind", "api", "--tenant", "acme", "--prefix", "a/", "--rights", "admin"];
+    let refused = place.run(&both);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains("read, write and delete where prefixes"),
+        "{}",
+        text(&refused.stderr)
+    );
+
     assert_eq!(place.json(&["key", "revoke", id]), json!({ "id": id, "revoked": true }));
     until("a revoked key still opens", async || ask(token).await == StatusCode::UNAUTHORIZED).await;
     let again = place.run(&["key", "revoke", id, "--json"]);

@@ -19,8 +19,11 @@ pub enum Scope<'a> {
     Space(&'a SpaceAddress),
 }
 
-/// Whether `who` administers `scope`.
+/// Whether `who` administers `scope`. Bound to prefixes of keys, it administers nothing: no scope ends inside a space.
 pub fn administer(who: &Principal, scope: Scope<'_>) -> Result<(), Denied> {
+    if who.prefixes.is_some() {
+        return Err(Denied::Forbidden(Right::Admin));
+    }
     if is_operator(who) {
         return Ok(());
     }
@@ -67,12 +70,13 @@ pub fn as_administrator(who: &Principal) -> Principal {
     if is_operator(who) {
         return Principal { tenants: Tenants::Any, namespaces: None, rights, ..who.clone() };
     }
-    if who.rights.has(Right::Admin) { Principal { rights, ..who.clone() } } else { who.clone() }
+    let administers = who.rights.has(Right::Admin) && who.prefixes.is_none();
+    if administers { Principal { rights, ..who.clone() } } else { who.clone() }
 }
 
 /// Whether `who` administers the whole store.
 pub fn is_operator(who: &Principal) -> bool {
-    who.rights.has(Right::Operator)
+    who.rights.has(Right::Operator) && who.prefixes.is_none()
 }
 
 /// Whether all of these namespaces are among those of `who`.
@@ -88,7 +92,7 @@ fn covers(who: &Principal, namespaces: Option<&[NamespacePattern]>) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::domain::address::Namespace;
+    use crate::domain::address::{KeyPrefix, Namespace};
 
     fn tenant(name: &str) -> Tenant {
         Tenant::new(name).unwrap()
@@ -130,7 +134,14 @@ mod tests {
         ];
         let (yes, hidden) = (Ok(()), Err(Denied::Invisible));
         let (op, admin) = (Err(Denied::Forbidden(Right::Operator)), Err(Denied::Forbidden(Right::Admin)));
+        // A token may claim both.
+        let bound = Principal {
+            prefixes: Some(vec![KeyPrefix::new("a/").unwrap()]),
+            ..who("read,admin,operator", None)
+        };
+        assert!(!is_operator(&bound) && as_administrator(&bound) == bound);
         for (principal, expected) in [
+            (bound, [admin; 10]),
             (who("operator", None), [yes; 10]),
             (who("operator", Some(&["models"])), [yes; 10]),
             (who("admin", None), [op, yes, hidden, yes, yes, yes, hidden, yes, yes, hidden]),

@@ -5,7 +5,7 @@
 //! User Guide, "Policy evaluation logic"). Pure: the caller brings the facts.
 
 use crate::domain::acl::{CannedAcl, Permission};
-use crate::domain::action::Action;
+use crate::domain::action::{Action, Level};
 use crate::domain::address::SpaceAddress;
 use crate::domain::policy::{Asked, Caller, KnownTags, Policy, Verdict};
 use crate::domain::principal::{Denied, Principal, Proof, Right};
@@ -20,6 +20,9 @@ pub struct Resource<'a> {
     pub key: Option<&'a str>,
     /// Whether the request names a version: its actions have names of their own.
     pub version: bool,
+    /// Of an action on the space: the prefix of every key that the answer can name. Empty: the answer can name any key;
+    /// `None`: it names no key.
+    pub shows: Option<&'a str>,
 }
 
 /// What is known when it is decided.
@@ -67,6 +70,8 @@ pub enum Why {
     Right(Right),
     /// The space is out of the principal's sight.
     OutOfSight(Right),
+    /// The credential has the right, and is bound to other keys.
+    Prefix(Right),
 }
 
 /// Whether `who` may do `action` to `resource`.
@@ -81,12 +86,13 @@ pub fn decide(who: &Principal, action: Action, resource: &Resource<'_>, facts: &
     if verdict == Verdict::Denied && !may_mend(who, action, resource.space) {
         return Decision::Refused(Why::Policy);
     }
-    if rights.is_ok() {
+    let inside = is_inside(who, action, resource);
+    if rights.is_ok() && inside {
         return Decision::Allowed(By::Rights);
     }
     if facts.by_bucket {
         let policy = facts.settings.policy.as_deref();
-        if policy.is_some_and(|policy| grants(policy, verdict, who, action, resource.space, facts.settings)) {
+        if policy.is_some_and(|policy| grants(policy, verdict, who, action, resource, facts.settings)) {
             return Decision::Allowed(By::Policy);
         }
         if facts.acls && facts.settings.heeds_acls() && shares(who, action, facts) {
@@ -95,8 +101,32 @@ pub fn decide(who: &Principal, action: Action, resource: &Resource<'_>, facts: &
     }
     Decision::Refused(match rights {
         Err(Denied::Invisible) => Why::OutOfSight(right),
-        _ => Why::Right(right),
+        Ok(()) => Why::Prefix(right),
+        Err(Denied::Forbidden(_)) => Why::Right(right),
     })
+}
+
+/// Whether the rights of `who` reach as far as `resource`: a credential that is bound to prefixes uses the keys under
+/// them, lists inside them, and reads of the space itself only what clients ask for before they write.
+fn is_inside(who: &Principal, action: Action, resource: &Resource<'_>) -> bool {
+    if who.prefixes.is_none() {
+        return true;
+    }
+    match (action.level(), action) {
+        // An object without a key is under no prefix.
+        (Level::Object, _) => resource.key.is_some_and(|key| who.covers(key)),
+        (
+            Level::Bucket,
+            Action::ListBucket | Action::ListBucketVersions | Action::ListBucketMultipartUploads,
+        ) => resource.shows.is_none_or(|prefix| who.covers(prefix)),
+        (
+            Level::Bucket,
+            Action::GetBucketLocation
+            | Action::GetBucketVersioning
+            | Action::GetBucketObjectLockConfiguration,
+        ) => true,
+        (Level::Bucket, _) => false,
+    }
 }
 
 /// Whether anything could let `who`, who has no rights in the space, do anything there: then it is no secret to them.
@@ -133,9 +163,10 @@ fn grants(
     verdict: Verdict,
     who: &Principal,
     action: Action,
-    space: &SpaceAddress,
+    resource: &Resource<'_>,
     settings: &SpaceSettings,
 ) -> bool {
+    let space = resource.space;
     let anonymous = who.proof == Proof::Missing;
     if !anonymous && who.reaches(&space.tenant) {
         // To the tenant itself a policy delegates nothing that its credentials do not have.
@@ -151,7 +182,9 @@ fn grants(
         Verdict::Allowed if anonymous => true,
         // Across tenants it takes both: that the owner grants it, and that the credential may do such a thing at all.
         Verdict::Allowed | Verdict::AllowedToTenant => {
-            who.rights.has(action.right()) && who.is_let_into(&space.namespace)
+            who.rights.has(action.right())
+                && who.is_let_into(&space.namespace)
+                && is_inside(who, action, resource)
         }
         Verdict::Silent | Verdict::Denied => false,
     }
@@ -180,7 +213,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::address::{Namespace, Tenant};
+    use crate::domain::address::{KeyPrefix, Namespace, Tenant};
     use crate::domain::object::Tags;
     use crate::domain::principal::{NamespacePattern, Rights, Tenants};
     use crate::domain::settings::{Declared, PublicAccess};
@@ -217,10 +250,10 @@ mod tests {
         acls: bool,
     ) -> Decision {
         let space = SpaceAddress::new(Namespace::new("docs").unwrap(), tenant("acme"));
-        let key = (action.level() == crate::domain::action::Level::Object).then_some("k");
+        let key = (action.level() == Level::Object).then_some("k");
         let tags = Tags::new();
         let facts = Facts { by_bucket, settings, acls, object_acl: None, tags: Some(&tags) };
-        decide(who, action, &Resource { space: &space, key, version: false }, &facts)
+        decide(who, action, &Resource { space: &space, key, version: false, shows: Some("") }, &facts)
     }
 
     fn is_allowed(who: &Principal, action: Action, settings: &SpaceSettings) -> bool {
@@ -230,8 +263,8 @@ mod tests {
     #[test]
     fn nothing_is_allowed_by_default() {
         let none = SpaceSettings::default();
-        let nobody = Principal::anonymous(tenant("acme"));
-        for who in [&nobody, &credential("acme", ""), &credential("corp", "read,write,delete,admin")] {
+        let anonymous = Principal::anonymous(tenant("acme"));
+        for who in [&anonymous, &credential("acme", ""), &credential("corp", "read,write,delete,admin")] {
             for action in Action::ALL {
                 for by_bucket in [true, false] {
                     let refused = matches!(ask(who, *action, &none, by_bucket, true), Decision::Refused(_));
@@ -255,18 +288,81 @@ mod tests {
         }
     }
 
+    /// What a credential that is bound to `reports/` is told: of keys, of listings, and of the bucket itself.
+    #[test]
+    fn a_bound_credential_keeps_to_its_prefixes() {
+        let bound = Principal {
+            prefixes: Some(vec![KeyPrefix::new("reports/").unwrap(), KeyPrefix::new("tmp/a").unwrap()]),
+            ..credential("acme", "read,write,delete")
+        };
+        let space = SpaceAddress::new(Namespace::new("docs").unwrap(), tenant("acme"));
+        let tags = Tags::new();
+        let told = |who: &Principal, settings: &SpaceSettings, action, key, shows| {
+            let facts = Facts { by_bucket: true, settings, acls: true, object_acl: None, tags: Some(&tags) };
+            decide(who, action, &Resource { space: &space, key, version: false, shows }, &facts)
+        };
+        let none = SpaceSettings::default();
+        for action in Action::ALL {
+            let right = action.right();
+            let (yes, no) = match right {
+                // It never has the right.
+                Right::Admin => (Decision::Refused(Why::Right(right)), Decision::Refused(Why::Right(right))),
+                _ => (Decision::Allowed(By::Rights), Decision::Refused(Why::Prefix(right))),
+            };
+            let of_key = |key| told(&bound, &none, *action, key, Some(""));
+            let listing = |shows| told(&bound, &none, *action, None, shows);
+            match (action.level(), action) {
+                (Level::Object, _) => {
+                    for key in ["reports/a", "reports/", "tmp/a", "tmp/abc"] {
+                        assert_eq!(of_key(Some(key)), yes, "{action} {key}");
+                    }
+                    for key in [Some("reports"), Some("x/reports/a"), Some("tmp/b"), None] {
+                        assert_eq!(of_key(key), no, "{action} {key:?}");
+                    }
+                }
+                (_, Action::ListBucket | Action::ListBucketVersions | Action::ListBucketMultipartUploads) => {
+                    for inside in [Some("reports/"), Some("reports/2026"), Some("tmp/a"), None] {
+                        assert_eq!(listing(inside), yes, "{action} {inside:?}");
+                    }
+                    for outside in ["", "r", "reports", "tmp/", "other/"] {
+                        assert_eq!(listing(Some(outside)), no, "{action} {outside}");
+                    }
+                }
+                (_, other) => {
+                    let told = listing(None);
+                    let asked_before_writing = matches!(
+                        other,
+                        Action::GetBucketLocation
+                            | Action::GetBucketVersioning
+                            | Action::GetBucketObjectLockConfiguration
+                    );
+                    assert_eq!(told, if asked_before_writing { yes } else { no }, "{action}");
+                }
+            }
+        }
+        // A policy may name the credential, and gives it more; across tenants it gives nothing outside the prefixes.
+        let named = settings(&allow(r#"{"AWS":"arn:aws:iam::acme:user/<id>"}"#, "s3:GetObject"));
+        let outside = |who: &Principal| told(who, &named, Action::GetObject, Some("other"), None);
+        assert_eq!(outside(&bound), Decision::Allowed(By::Policy));
+        let named = settings(&allow(r#"{"AWS":"corp"}"#, "s3:GetObject"));
+        let stranger = Principal { tenant: tenant("corp"), ..bound };
+        let get = |key| told(&stranger, &named, Action::GetObject, Some(key), None);
+        assert_eq!(get("reports/a"), Decision::Allowed(By::Policy));
+        assert_eq!(get("other"), Decision::Refused(Why::OutOfSight(Right::Read)));
+    }
+
     /// Whom what is granted to counts for; S3 User Guide, "How Amazon S3 authorizes a request".
     #[test]
     fn a_grant_counts_for_whom_it_is_meant() {
         let everything = "read,write,delete,admin";
-        let nobody = Principal::anonymous(tenant("acme"));
+        let anonymous = Principal::anonymous(tenant("acme"));
         let (own, other) = (credential("acme", "read"), credential("corp", everything));
         let (reader, bound) = (
             credential("corp", "read"),
             Principal { namespaces: Some(vec![NamespacePattern::parse("other").unwrap()]), ..other.clone() },
         );
         let named = |of: &str| format!(r#"{{"AWS":"arn:aws:iam::{of}:user/<id>"}}"#);
-        for (principal, nobodys, owns, others) in [
+        for (principal, anonymously, owns, others) in [
             (r#""*""#.to_owned(), true, true, true),
             (r#"{"AWS":"acme"}"#.to_owned(), false, false, false),
             (r#"{"AWS":"arn:aws:iam::corp:root"}"#.to_owned(), false, false, true),
@@ -275,11 +371,11 @@ mod tests {
         ] {
             let settings = settings(&allow(&principal, "s3:PutObject"));
             let put = |who| is_allowed(who, Action::PutObject, &settings);
-            assert_eq!((put(&nobody), put(&own), put(&other)), (nobodys, owns, others), "{principal}");
+            assert_eq!((put(&anonymous), put(&own), put(&other)), (anonymously, owns, others), "{principal}");
             // Across tenants the credential must have the right itself, and be let into such a namespace.
             assert!(!put(&reader) && !put(&bound), "{principal}");
             // Only what is reached through a bucket is shared.
-            for who in [&nobody, &own, &other] {
+            for who in [&anonymous, &own, &other] {
                 let natively = ask(who, Action::PutObject, &settings, false, false);
                 assert!(matches!(natively, Decision::Refused(_)), "{principal}");
             }
@@ -343,10 +439,10 @@ mod tests {
         ));
         let restricted = PublicAccess { restrict_public_buckets: true, ..PublicAccess::DEFAULT };
         let closed = SpaceSettings { public_access: Some(Declared::Set(restricted)), ..open.clone() };
-        let nobody = Principal::anonymous(tenant("acme"));
+        let anonymous = Principal::anonymous(tenant("acme"));
         let (own, other) = (credential("acme", "write"), credential("corp", "read,write"));
         for (settings, strangers) in [(&open, true), (&closed, false)] {
-            assert_eq!(is_allowed(&nobody, Action::GetObject, settings), strangers);
+            assert_eq!(is_allowed(&anonymous, Action::GetObject, settings), strangers);
             assert_eq!(is_allowed(&other, Action::GetObject, settings), strangers);
             assert_eq!(
                 is_allowed(&other, Action::PutObject, settings),
@@ -363,14 +459,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_sees_or_sets_a_policy_or_settings() {
+    fn only_the_owner_sees_or_sets_a_policy_or_settings() {
         let open = settings(&allow(r#""*""#, "s3:*"));
-        let (nobody, other) =
+        let (anonymous, other) =
             (Principal::anonymous(tenant("acme")), credential("corp", "read,write,delete,admin"));
         for action in Action::ALL {
             let administers = action.right() == Right::Admin;
             assert_eq!(
-                is_allowed(&nobody, *action, &open),
+                is_allowed(&anonymous, *action, &open),
                 !administers && !action.is_about_policy(),
                 "{action}"
             );
@@ -381,7 +477,7 @@ mod tests {
     #[test]
     fn acls_give_bytes_and_listings_where_they_count() {
         let shared = SpaceSettings { acl: CannedAcl::PublicReadWrite, ..SpaceSettings::default() };
-        let nobody = Principal::anonymous(tenant("acme"));
+        let anonymous = Principal::anonymous(tenant("acme"));
         for action in Action::ALL {
             let given = matches!(
                 action,
@@ -392,9 +488,12 @@ mod tests {
                     | Action::ListBucketMultipartUploads
                     | Action::PutObject
             );
-            let by_acl = ask(&nobody, *action, &shared, true, true) == Decision::Allowed(By::Acl);
+            let by_acl = ask(&anonymous, *action, &shared, true, true) == Decision::Allowed(By::Acl);
             assert_eq!(by_acl, given, "{action}");
-            assert!(matches!(ask(&nobody, *action, &shared, true, false), Decision::Refused(_)), "{action}");
+            assert!(
+                matches!(ask(&anonymous, *action, &shared, true, false), Decision::Refused(_)),
+                "{action}"
+            );
         }
     }
 }

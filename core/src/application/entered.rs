@@ -22,12 +22,23 @@ pub(crate) struct Wish<'a> {
     action: Action,
     key: Option<&'a Key>,
     version: bool,
+    shows: Option<&'a str>,
 }
 
 impl<'a> Wish<'a> {
     /// To do `action` to an object, or, without a key, to the space or to an object without one.
     pub(crate) fn of(action: Action, key: Option<&'a Key>) -> Self {
-        Self { action, key, version: false }
+        Self { action, key, version: false, shows: Some("") }
+    }
+
+    /// To list what begins with `prefix`.
+    pub(crate) fn listing(action: Action, prefix: &'a str) -> Self {
+        Self { shows: Some(prefix), ..Self::of(action, None) }
+    }
+
+    /// To know that the space is there, and no key in it.
+    pub(crate) fn visit() -> Self {
+        Self { shows: None, ..Self::of(Action::ListBucket, None) }
     }
 
     /// The same, of a version that the request names, if it does.
@@ -71,7 +82,7 @@ impl Entered {
         decide(
             who,
             wish.action,
-            &Resource { space: &self.address, key, version: wish.version },
+            &Resource { space: &self.address, key, version: wish.version, shows: wish.shows },
             &self.facts(object),
         )
     }
@@ -110,6 +121,10 @@ impl Entered {
                 Error::PolicyDenies
             }
             Why::Right(right) => authorize::refuse(right),
+            Why::Prefix(_) => {
+                request::denied("prefix");
+                Error::OutsidePrefixes
+            }
             Why::OutOfSight(right) => hidden(right),
         })
     }
@@ -171,7 +186,7 @@ impl Entered {
         }
         let prefix = wish.key.map(Key::as_str).unwrap_or_default();
         let asking = who.clone().asking(who.context.listing(prefix));
-        let wish = Wish::of(Action::ListBucket, None);
+        let wish = Wish::listing(Action::ListBucket, prefix);
         matches!(self.decide(&asking, wish, None), Decision::Allowed(_))
     }
 

@@ -147,6 +147,10 @@ pub enum Error {
     /// 403: the bucket's policy denies it, whatever rights the caller has.
     #[error("the bucket's policy denies this")]
     PolicyDenies,
+    /// 403: the credential is bound to keys of certain prefixes, and this is another key, a listing that goes beyond them,
+    /// or about the space as a whole.
+    #[error("the credential is bound to keys that begin with certain prefixes, and this is outside of them")]
+    OutsidePrefixes,
     /// 403: the signed URL is for another content type.
     #[error("the signed URL does not allow this content type")]
     OutOfBounds,

@@ -40,7 +40,8 @@ impl Store {
 
     /// The space of a bucket, for principals that may list it.
     pub async fn visit_bucket(&self, who: &Principal, name: &BucketName) -> Result<Space> {
-        self.bucket_for(who, Action::ListBucket, name).await
+        let entered = self.enter(who, Wish::visit(), &SpaceRef::Bucket(name.clone())).await?;
+        entered.space.ok_or(Error::NoSuchBucket)
     }
 
     /// Whose a bucket is, for those to whom it is no secret: who may see it, and to whom something in it may be granted.
@@ -49,7 +50,7 @@ impl Store {
         if who.sees(&entered.address) || entered.is_open_to(who) {
             return Ok(entered.address.tenant);
         }
-        Err(entered.allow(who, Wish::of(Action::ListBucket, None), None).err().unwrap_or(Error::NoSuchBucket))
+        Err(entered.allow(who, Wish::visit(), None).err().unwrap_or(Error::NoSuchBucket))
     }
 
     /// Sets the ACL of a bucket. To say that nothing is granted where nothing is takes no more than to know it, as long
@@ -81,7 +82,7 @@ impl Store {
             Ok(entered) => entered,
             Err(error) => return error,
         };
-        match entered.allow(who, Wish::of(Action::ListBucket, None), None) {
+        match entered.allow(who, Wish::visit(), None) {
             Ok(By::Rights) if !entered.settings.takes_shared_acls() => Error::AclBlocked,
             // Strangers may know of it, though not what is set on it.
             Ok(_) => Error::AclsDisabled,

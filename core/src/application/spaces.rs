@@ -38,6 +38,7 @@ impl Store {
             None => SpaceAddress::new(Namespace::new(name.as_str())?, who.tenant.clone()),
         };
         authorize::check(who, Right::Write, &address, Error::Forbidden(Right::Write))?;
+        authorize::refuse_bound(who)?;
         if acl.is_shared() {
             if !self.heeds_acls() {
                 return Err(Error::AclsDisabled);
@@ -134,6 +135,7 @@ impl Store {
         if !who.rights.has(Right::Read) {
             return Err(Error::Forbidden(Right::Read));
         }
+        authorize::refuse_bound(who)?;
         let mut usage = match (tenant, &who.tenants) {
             (Some(asked), _) if !who.reaches(asked) => return Ok(Vec::new()),
             (Some(asked), _) => self.metadata.usage(Some(asked), namespace).await?,

@@ -89,6 +89,37 @@ impl fmt::Display for Key {
     }
 }
 
+/// The beginning of keys that a credential is bound to: `reports/` covers `reports/2026.csv`. Bytes, as keys are: without
+/// a delimiter at its end, `reports` covers `reports-old` too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyPrefix(Arc<str>);
+
+impl KeyPrefix {
+    /// Accepts 1 to 1024 bytes of UTF-8 without NUL, as a key has.
+    pub fn new(text: &str) -> Result<Self, Invalid> {
+        match Key::new(text) {
+            Ok(Key(text)) => Ok(Self(text)),
+            Err(_) => Err(Invalid::new("prefixes", "must each be 1 to 1024 bytes of UTF-8 without NUL")),
+        }
+    }
+
+    /// The text of the prefix.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether every key that begins with `text` begins with this prefix.
+    pub fn covers(&self, text: &str) -> bool {
+        text.starts_with(&*self.0)
+    }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// One (namespace, tenant) pair: the address of a space.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpaceAddress {
@@ -221,6 +252,20 @@ mod tests {
         for bad in ["", "a\0b", &"k".repeat(1025), &"é".repeat(513)] {
             assert!(Key::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn prefixes_cover_what_begins_with_them() {
+        let prefix = KeyPrefix::new("reports/").unwrap();
+        for inside in ["reports/", "reports/a", "reports//a", "reports/\u{10ffff}"] {
+            assert!(prefix.covers(inside), "{inside}");
+        }
+        for outside in ["", "r", "reports", "report/a", "reports0", "Reports/a", "/reports/a", "x/reports/a"]
+        {
+            assert!(!prefix.covers(outside), "{outside}");
+        }
+        assert!(KeyPrefix::new("").is_err() && KeyPrefix::new("a\0").is_err());
+        assert!(KeyPrefix::new(&"k".repeat(1025)).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::acl::Stranger;
-use super::address::{Namespace, SpaceAddress, Tenant};
+use super::address::{KeyPrefix, Namespace, SpaceAddress, Tenant};
 use super::bounds::UploadBounds;
 use super::context::Context;
 use super::invalid::Invalid;
@@ -77,6 +77,12 @@ impl Rights {
         self.0 & right.bit() != 0
     }
 
+    /// Whether a credential with these rights can be bound to prefixes of keys. Settings, metrics and administration have
+    /// no keys: a bound credential reads, writes and deletes.
+    pub fn fit_prefixes(self) -> bool {
+        self.iter().all(|right| matches!(right, Right::Read | Right::Write | Right::Delete))
+    }
+
     /// The rights in the set.
     pub fn iter(self) -> impl Iterator<Item = Right> {
         Right::ALL.into_iter().filter(move |right| self.has(*right))
@@ -120,7 +126,7 @@ impl NamespacePattern {
     /// Reads a namespace, or a prefix followed by `*`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let Some(prefix) = text.strip_suffix('*') else { return Namespace::new(text).map(Self::Exact) };
-        // Whatever begins a namespace is a namespace itself, or nothing.
+        // The beginning of a namespace is a namespace itself, or empty.
         if !prefix.is_empty() {
             Namespace::new(prefix)?;
         }
@@ -214,6 +220,9 @@ pub struct Principal {
     pub tenants: Tenants,
     /// The namespaces allowed; `None` for all.
     pub namespaces: Option<Vec<NamespacePattern>>,
+    /// The beginnings of the keys that it may use, in each of those namespaces; `None` for all keys. See
+    /// [`Rights::fit_prefixes`].
+    pub prefixes: Option<Vec<KeyPrefix>>,
     /// What may be done there.
     pub rights: Rights,
     /// By what it proved itself.
@@ -239,6 +248,7 @@ impl Principal {
             tenant,
             tenants: Tenants::Any,
             namespaces: None,
+            prefixes: None,
             rights: Rights::all(),
             proof: Proof::Operator,
             context: Context::default(),
@@ -253,6 +263,7 @@ impl Principal {
             tenant,
             tenants: Tenants::Own,
             namespaces: None,
+            prefixes: None,
             rights: Rights::default(),
             proof: Proof::Missing,
             context: Context::default(),
@@ -320,7 +331,13 @@ impl Principal {
         allowed.is_none_or(|allowed| allowed.iter().any(|pattern| pattern.matches(namespace)))
     }
 
-    /// Whether `right` may be exercised in `space`. Deny is the default.
+    /// Whether every key that begins with `text` is among those that it may use.
+    pub fn covers(&self, text: &str) -> bool {
+        let bound = self.prefixes.as_ref();
+        bound.is_none_or(|prefixes| prefixes.iter().any(|prefix| prefix.covers(text)))
+    }
+
+    /// Whether `right` may be exercised in `space`, as far as tenant, namespaces and rights decide. Deny is the default.
     pub fn may(&self, right: Right, space: &SpaceAddress) -> Result<(), Denied> {
         if !self.sees(space) {
             return Err(Denied::Invisible);
@@ -341,6 +358,7 @@ mod tests {
             tenant: Tenant::new("acme").unwrap(),
             tenants: Tenants::Own,
             namespaces: None,
+            prefixes: None,
             rights: Rights::parse("read").unwrap(),
             proof: Proof::Nothing,
             context: Context::default(),

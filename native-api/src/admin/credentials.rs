@@ -10,7 +10,7 @@ use http::StatusCode;
 use juststorage_core::application::access::{NewKey, NewKeyRequest};
 use juststorage_core::application::admin::CredentialState;
 use juststorage_core::application::ports::metadata::{Credential, CredentialKind};
-use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::address::{KeyPrefix, Tenant};
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use juststorage_core::domain::timestamp::Timestamp;
@@ -65,6 +65,9 @@ pub(crate) struct CredentialBody {
     /// The namespaces that it is bound to, or prefixes of some (`team-*`); `null`: all.
     #[schema(required)]
     namespaces: Option<Vec<String>>,
+    /// The beginnings of the keys that it may use, such as `reports/`; `null`: all keys.
+    #[schema(required)]
+    prefixes: Option<Vec<String>>,
     /// Its rights: of `read`, `write`, `delete`, `admin`, `metrics`, `operator`.
     rights: Vec<&'static str>,
     /// Its purpose.
@@ -86,13 +89,14 @@ impl CredentialBody {
             CredentialKind::Api => ("api", None),
             CredentialKind::S3 => ("s3", Some(credential.lookup.clone())),
         };
-        let namespaces = credential.namespaces.as_ref();
+        let (namespaces, prefixes) = (credential.namespaces.as_ref(), credential.prefixes.as_ref());
         Self {
             id: credential.id.to_string(),
             kind,
             access_key,
             tenant: credential.tenant.to_string(),
             namespaces: namespaces.map(|names| names.iter().map(ToString::to_string).collect()),
+            prefixes: prefixes.map(|all| all.iter().map(ToString::to_string).collect()),
             rights: rights(credential.rights.iter()),
             description: credential.description.clone(),
             created_at: render::rfc3339(credential.created_at),
@@ -152,6 +156,9 @@ pub(crate) struct CreateCredentialBody {
     tenant: Option<String>,
     /// The namespaces that it is bound to, or prefixes of some (`team-*`); absent or `null`: all.
     namespaces: Option<Vec<String>>,
+    /// The beginnings of the keys that it may use, such as `reports/`, at most 16; absent or `null`: all keys. Its rights are
+    /// then of `read`, `write` and `delete`.
+    prefixes: Option<Vec<String>>,
     /// Its rights: of `read`, `write`, `delete`, `admin`, `metrics`, `operator`; default: the first three.
     rights: Option<Vec<String>>,
     /// Its purpose.
@@ -231,6 +238,9 @@ pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Re
     let namespaces = body
         .namespaces
         .map(|names| names.iter().map(|name| NamespacePattern::parse(name)).collect::<Result<Vec<_>, _>>());
+    let prefixes = body
+        .prefixes
+        .map(|all| all.iter().map(|prefix| KeyPrefix::new(prefix)).collect::<Result<Vec<_>, _>>());
     let rights = match &body.rights {
         None => Rights::parse("read,write,delete")?,
         Some(names) if names.is_empty() => Rights::default(),
@@ -251,6 +261,7 @@ pub(crate) async fn create(State(app): State<App>, call: Call, body: Body) -> Re
             None => who.tenant.clone(),
         },
         namespaces: namespaces.transpose()?,
+        prefixes: prefixes.transpose()?,
         rights,
         description: body.description,
         expires_at,

@@ -1,4 +1,4 @@
-//! Who the caller is, and what it may do.
+//! The caller's identity and rights.
 
 use crate::json::Json;
 use axum::extract::State;
@@ -18,7 +18,7 @@ use crate::render;
 pub(crate) struct WhoamiBody {
     /// For logs: a credential's id, `jwt:` and a subject, or `anonymous`.
     principal: String,
-    /// What it proved itself by: `credential`, `jwt`, or `none` where authentication is disabled.
+    /// Its proof: `credential`, `jwt`, or `none` where authentication is disabled.
     #[schema(pattern = "^(credential|jwt|none)$")]
     proof: &'static str,
     /// The credential, if it is one.
@@ -32,12 +32,15 @@ pub(crate) struct WhoamiBody {
     /// The namespaces that it is bound to, or prefixes of some (`team-*`); `null`: none.
     #[schema(required)]
     namespaces: Option<Vec<String>>,
+    /// The beginnings of the keys that it is bound to; `null`: none.
+    #[schema(required)]
+    prefixes: Option<Vec<String>>,
     /// Its rights: of `read`, `write`, `delete`, `admin`, `metrics`, `operator`.
     rights: Vec<&'static str>,
     /// When its credential or token ends.
     #[schema(required, format = DateTime)]
     expires_at: Option<String>,
-    /// What it may do.
+    /// Its permissions.
     may: MayBody,
     /// The program that answers.
     server: BuildBody,
@@ -49,7 +52,7 @@ pub(crate) struct WhoamiBody {
     authentication: &'static str,
 }
 
-/// What a caller may do.
+/// Permissions of a caller.
 #[derive(Debug, Serialize, ToSchema)]
 #[allow(clippy::struct_excessive_bools)] // one for each group of calls
 pub(crate) struct MayBody {
@@ -69,7 +72,7 @@ pub(crate) struct MayBody {
     operate: bool,
 }
 
-/// What a program is built from.
+/// The source that a program is built from.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BuildBody {
     /// The version.
@@ -121,7 +124,7 @@ pub(crate) async fn whoami(State(app): State<App>, call: Call) -> Result<Json<Wh
         Tenants::These(tenants) => Some(tenants.iter().map(ToString::to_string).collect()),
         Tenants::Any => None,
     };
-    let namespaces = who.namespaces.as_ref();
+    let (namespaces, prefixes) = (who.namespaces.as_ref(), who.prefixes.as_ref());
     let build = &app.api.build;
     Ok(Json(WhoamiBody {
         proof,
@@ -129,6 +132,7 @@ pub(crate) async fn whoami(State(app): State<App>, call: Call) -> Result<Json<Wh
         tenant: who.tenant.to_string(),
         tenants,
         namespaces: namespaces.map(|names| names.iter().map(ToString::to_string).collect()),
+        prefixes: prefixes.map(|all| all.iter().map(ToString::to_string).collect()),
         rights: rights(who.rights.iter()),
         expires_at: expires_at.map(render::rfc3339),
         may: MayBody {

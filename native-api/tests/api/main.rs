@@ -15,6 +15,7 @@ mod moves;
 mod objects;
 mod operations;
 mod pages;
+mod prefixes;
 mod presigned;
 mod refusals;
 mod support;

@@ -12,9 +12,9 @@ use juststorage_core::application::access::{Access, AuthMode, NewKey, NewKeyRequ
 use juststorage_core::application::admin::{Admin, Events};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::clock::Clock;
-use juststorage_core::application::ports::metadata::{CredentialKind, MetadataStore, WriterId};
+use juststorage_core::application::ports::metadata::{Credential, CredentialKind, MetadataStore, WriterId};
 use juststorage_core::application::workers::Board;
-use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::address::{KeyPrefix, Tenant};
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::testing::local::Local;
@@ -44,7 +44,7 @@ pub(crate) struct Server {
     pub(crate) access: Access,
     pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) folder: TempDir,
-    /// Over the log: whatever is handed to it must not show there.
+    /// Over the log: a secret that is handed to it must not show there.
     pub(crate) watch: Watch,
     // Its tasks end with it.
     _tasks: CommitterTasks,
@@ -67,8 +67,13 @@ impl Server {
 
     /// As [`Self::open`], over PostgreSQL.
     pub(crate) async fn on_postgres() -> Self {
+        Self::on_postgres_with(AuthMode::Disabled).await
+    }
+
+    /// As [`Self::with`], over PostgreSQL.
+    pub(crate) async fn on_postgres_with(mode: AuthMode) -> Self {
         let url = juststorage_core::testing::postgres::shared().create_database();
-        Self::over(Some(url), AuthMode::Disabled, &Origins::None).await
+        Self::over(Some(url), mode, &Origins::None).await
     }
 
     /// Over the database at `url`, or over SQLite.
@@ -147,11 +152,38 @@ impl Server {
             kind: CredentialKind::Api,
             tenant: Tenant::new(tenant).unwrap(),
             namespaces,
+            prefixes: None,
             rights: Rights::parse(rights).unwrap(),
             description: String::new(),
             expires_at: None,
         };
         self.key(request).await
+    }
+
+    /// Makes a key of `tenant` that is bound to prefixes of keys, and returns its token.
+    pub(crate) async fn bound(&self, tenant: &str, rights: &str, prefixes: &[&str]) -> String {
+        let request = NewKeyRequest {
+            kind: CredentialKind::Api,
+            tenant: Tenant::new(tenant).unwrap(),
+            namespaces: None,
+            prefixes: Some(prefixes.iter().map(|prefix| KeyPrefix::new(prefix).unwrap()).collect()),
+            rights: Rights::parse(rights).unwrap(),
+            description: String::new(),
+            expires_at: None,
+        };
+        self.key(request).await
+    }
+
+    /// Binds the key of `token` to other prefixes, as a bootstrap file may.
+    pub(crate) async fn bind(&self, token: &str, prefixes: &[&str]) {
+        let keys = self.metadata.list_credentials(None).await.unwrap();
+        let found = keys.into_iter().find(|key| token["js_".len()..].starts_with(&key.lookup)).unwrap();
+        let prefixes = Some(prefixes.iter().map(|prefix| KeyPrefix::new(prefix).unwrap()).collect());
+        assert!(self.metadata.restate_credential(&Credential { prefixes, ..found }).await.unwrap());
+        // A revocation makes this process forget what it looked up.
+        self.token("acme", "read", None).await;
+        let last = self.access.list_keys(None).await.unwrap().pop().unwrap();
+        self.access.revoke_key(last.id).await.unwrap();
     }
 
     /// Makes an API key and returns its token.

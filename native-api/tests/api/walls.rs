@@ -227,13 +227,19 @@ struct Caller {
     token: Option<String>,
     /// `None`: its token does not hold. `Some(None)`: it stands outside.
     inside: Option<Option<&'static str>>,
+    /// Whether it is bound to prefixes of keys, and then whether those of the table are among them.
+    bound: Option<bool>,
 }
+
+/// Operations on a space as a whole, which no caller that is bound to prefixes may do.
+const OF_SPACES: &[&str] = &["list_objects", "list_uploads", "get_usage"];
 
 async fn key(server: &Server, rights: &str, expires_at: Option<Timestamp>) -> String {
     let request = NewKeyRequest {
         kind: CredentialKind::Api,
         tenant: Tenant::new("acme").unwrap(),
         namespaces: None,
+        prefixes: None,
         rights: Rights::parse(rights).unwrap(),
         description: String::new(),
         expires_at,
@@ -252,7 +258,11 @@ async fn callers(server: &Server) -> Vec<Caller> {
     let mut tampered = admin.clone();
     tampered.replace_range(40..41, if &tampered[40..41] == "A" { "B" } else { "A" });
     server.watch.made(&tampered);
-    let caller = |name, token, inside| Caller { name, token, inside };
+    let caller = |name, token, inside| Caller { name, token, inside, bound: None };
+    let bound = async |name, prefixes: &[&str], own| {
+        let token = server.bound("acme", "read,write,delete", prefixes).await;
+        Caller { bound: Some(own), ..caller(name, Some(token), Some(Some("read,write,delete"))) }
+    };
     vec![
         caller("no credential", None, None),
         caller("wrong signature", Some(tampered), None),
@@ -267,6 +277,8 @@ async fn callers(server: &Server) -> Vec<Caller> {
         caller("read-only", Some(server.token("acme", "read", None).await), Some(Some("read"))),
         caller("write-only", Some(server.token("acme", "write", None).await), Some(Some("write"))),
         caller("delete-only", Some(server.token("acme", "delete", None).await), Some(Some("delete"))),
+        bound("bound to these keys", &["k", "u", "copied"], true).await,
+        bound("bound to other keys", &["kk", "other/"], false).await,
         caller("admin alone", Some(server.token("acme", "admin", None).await), Some(Some("admin"))),
         caller("admin", Some(admin), Some(Some(ALL))),
     ]
@@ -353,12 +365,24 @@ async fn every_operation_by_every_caller() {
                     assert_eq!(status, 200, "{context}");
                     assert_eq!(answer.json(200)["total"]["objects"], 0, "{context}");
                 }
+                (Some(Some(_)), _)
+                    if caller.bound.is_some_and(|own| !own || OF_SPACES.contains(&row.operation)) =>
+                {
+                    // Its answer is one for each key.
+                    if row.operation == "delete_objects" {
+                        assert_eq!(status, 200, "{context}");
+                        let said = serde_json::from_slice::<Value>(&answer.body).unwrap();
+                        assert!(said.to_string().contains("outside_prefixes"), "{context}");
+                    } else {
+                        refused(403, "outside_prefixes");
+                    }
+                }
                 (Some(Some(rights)), _) if takes.iter().all(|right| rights.contains(right)) => {
                     assert_eq!(status, row.success, "{context}");
                 }
                 (Some(Some(_)), _) => refused(403, "forbidden"),
             }
-            // Whoever was refused changed nothing.
+            // A refused request changed nothing.
             if status >= 400 {
                 let path = format!("/v1/objects/{}", fixture.id);
                 let whole = send(&server, empty("GET", &path), Some(&owner)).await;

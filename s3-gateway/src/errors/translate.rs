@@ -26,7 +26,7 @@ fn with_headers(mut error: S3Error, headers: impl IntoIterator<Item = (HeaderNam
 const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
-/// What S3 answers for an error of the core.
+/// S3's answer for an error of the core.
 pub(crate) fn translate(error: Error) -> S3Error {
     let retry = error.retry_seconds();
     let translated = translate_code(error);
@@ -183,7 +183,7 @@ fn translate_code(error: Error) -> S3Error {
         }
         Error::QuotaExceeded(_) => fail(StatusCode::FORBIDDEN, "QuotaExceeded", sentence(&message)),
         Error::Unauthenticated(_) => fail(StatusCode::FORBIDDEN, "AccessDenied", sentence(&message)),
-        Error::Forbidden(_) | Error::PolicyDenies => {
+        Error::Forbidden(_) | Error::PolicyDenies | Error::OutsidePrefixes => {
             fail(StatusCode::FORBIDDEN, "AccessDenied", format!("Access Denied: {message}."))
         }
         Error::Unavailable | Error::TierAbsent { .. } => fail(
@@ -236,7 +236,7 @@ fn translate_invalid(invalid: &Invalid) -> S3Error {
     bad_request(code, message)
 }
 
-/// What a 304 repeats of a 200's headers (RFC 9110 section 15.4.5).
+/// The headers of a 200 that a 304 repeats (RFC 9110 section 15.4.5).
 fn validators(object: &Object) -> Vec<(HeaderName, String)> {
     let mut headers = vec![
         (ETAG, object.etag.to_string()),
@@ -310,6 +310,7 @@ mod tests {
             (Error::Invalid(Invalid::new("tags", "must be at most 10")), 400, "InvalidTag"),
             (Error::Invalid(Invalid::new("policy", "x")), 400, "MalformedPolicy"),
             (Error::PolicyDenies, 403, "AccessDenied"),
+            (Error::OutsidePrefixes, 403, "AccessDenied"),
             (Error::PolicyBlocked, 403, "AccessDenied"),
         ];
         for (error, status, code) in cases {

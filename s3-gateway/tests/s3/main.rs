@@ -18,6 +18,7 @@ mod listing;
 mod multipart;
 mod objects;
 mod policies;
+mod prefixes;
 mod probes;
 mod protocol;
 mod queries;

@@ -18,7 +18,7 @@ use juststorage_core::application::access::{Access, AuthMode, NewKey, NewKeyRequ
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::ports::metadata::CredentialKind;
 use juststorage_core::application::store::Store;
-use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::address::{KeyPrefix, Tenant};
 use juststorage_core::domain::context::Origin;
 use juststorage_core::domain::principal::Rights;
 use juststorage_core::infrastructure::clock::SystemClock;
@@ -75,7 +75,7 @@ pub(crate) struct Server {
     pub(crate) access: Access,
     /// What lies behind the gateway.
     pub(crate) store: Store,
-    /// Over the log: whatever is handed to it must not show there.
+    /// Over the log: a secret that is handed to it must not show there.
     pub(crate) watch: Arc<Watch>,
     _tasks: CommitterTasks,
     accepting: tokio::task::JoinHandle<()>,
@@ -153,10 +153,21 @@ impl Server {
 
     /// A fresh key's client, of `tenant`.
     pub(crate) async fn tenant(&self, tenant: &str, rights: &str) -> Client {
+        self.key(tenant, rights, None).await
+    }
+
+    /// A fresh key's client that is bound to prefixes of keys.
+    pub(crate) async fn bound(&self, tenant: &str, rights: &str, prefixes: &[&str]) -> Client {
+        let prefixes = prefixes.iter().map(|prefix| KeyPrefix::new(prefix).unwrap()).collect();
+        self.key(tenant, rights, Some(prefixes)).await
+    }
+
+    async fn key(&self, tenant: &str, rights: &str, prefixes: Option<Vec<KeyPrefix>>) -> Client {
         let request = NewKeyRequest {
             kind: CredentialKind::S3,
             tenant: Tenant::new(tenant).unwrap(),
             namespaces: None,
+            prefixes,
             rights: Rights::parse(rights).unwrap(),
             description: String::new(),
             expires_at: None,
@@ -417,7 +428,7 @@ impl Call<'_> {
     }
 }
 
-/// A request as a browser sends it: nobody signs it.
+/// A request as a browser sends it: unsigned.
 pub(crate) async fn unsigned(
     address: SocketAddr,
     method: &str,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use juststorage_core::application::access::{NewKey, NewKeyRequest};
 use juststorage_core::application::ports::metadata::CredentialKind;
-use juststorage_core::domain::address::Tenant;
+use juststorage_core::domain::address::{KeyPrefix, Tenant};
 use juststorage_core::domain::principal::{NamespacePattern, Rights};
 use juststorage_core::domain::timestamp::Timestamp;
 use rows::{Fixture, Hidden, Row, rows};
@@ -29,7 +29,13 @@ enum Stands {
     Outside { own_tenant: bool },
     /// With these rights.
     Inside(&'static str),
+    /// With the rights to read, write and delete, bound to prefixes of keys: of those of the table, or of others.
+    Bound { own_keys: bool },
 }
+
+/// What a caller that is bound to prefixes may do to a bucket, and to no key: clients ask for it before they write.
+const OF_BUCKETS: &[&str] =
+    &["ListBuckets", "HeadBucket", "GetBucketLocation", "GetBucketVersioning", "GetObjectLockConfiguration"];
 
 const ALL: &str = "read,write,delete,admin";
 
@@ -40,11 +46,23 @@ async fn client(
     namespaces: Option<&[&str]>,
     expires_at: Option<Timestamp>,
 ) -> Client {
+    bound(server, tenant, rights, namespaces, None, expires_at).await
+}
+
+async fn bound(
+    server: &Server,
+    tenant: &str,
+    rights: &str,
+    namespaces: Option<&[&str]>,
+    prefixes: Option<&[&str]>,
+    expires_at: Option<Timestamp>,
+) -> Client {
     let request = NewKeyRequest {
         kind: CredentialKind::S3,
         tenant: Tenant::new(tenant).unwrap(),
         namespaces: namespaces
             .map(|names| names.iter().map(|name| NamespacePattern::parse(name).unwrap()).collect()),
+        prefixes: prefixes.map(|all| all.iter().map(|prefix| KeyPrefix::new(prefix).unwrap()).collect()),
         rights: Rights::parse(rights).unwrap(),
         description: String::new(),
         expires_at,
@@ -65,6 +83,8 @@ async fn callers(server: &Server) -> Vec<Caller> {
     let expired = client(server, "acme", ALL, None, Some(Timestamp(1))).await;
     let stranger = client(server, "evil", ALL, None, None).await;
     let elsewhere = client(server, "acme", ALL, Some(&["wall", "other*"]), None).await;
+    let keys = async |prefixes| bound(server, "acme", "read,write,delete", None, Some(prefixes), None).await;
+    let (own, others) = (keys(&["k", "u", "v", "copied"]).await, keys(&["kk", "uu", "other/"]).await);
     let wrong = Client { secret_key: "not-its-secret".into(), ..admin.clone() };
     let unknown = Client { access_key: "JSNOBODY".into(), ..admin.clone() };
     let caller = |name, client: Client, stands| Caller { name, client: Some(client), stands };
@@ -80,6 +100,8 @@ async fn callers(server: &Server) -> Vec<Caller> {
         caller("write-only", acme("write").await, Stands::Inside("write")),
         caller("delete-only", acme("delete").await, Stands::Inside("delete")),
         caller("admin alone", acme("admin").await, Stands::Inside("admin")),
+        caller("bound to these keys", own, Stands::Bound { own_keys: true }),
+        caller("bound to other keys", others, Stands::Bound { own_keys: false }),
         caller("admin", admin, Stands::Inside(ALL)),
     ]
 }
@@ -103,7 +125,7 @@ async fn send(server: &Server, client: Option<&Client>, row: &Row, fixture: &Fix
     headers.iter().fold(call, |call, (name, value)| call.header(name, value)).send().await
 }
 
-fn md5(text: &str) -> String {
+pub(crate) fn md5(text: &str) -> String {
     use base64::Engine as _;
     use md5::Digest as _;
     base64::engine::general_purpose::STANDARD.encode(md5::Md5::digest(text.as_bytes()))
@@ -190,7 +212,7 @@ async fn every_operation_by_every_caller() {
                         assert_eq!(answer.status, 200, "{context}");
                         assert!(answer.all("Name").is_empty(), "{context}");
                     }
-                    // Whoever may make no bucket of that name is told so before anything is looked up.
+                    // A caller without the right to make that bucket is refused before anything is looked up.
                     Hidden::Taken if *own_tenant => refused(403, "AccessDenied"),
                     Hidden::Taken => refused(409, "BucketAlreadyExists"),
                 },
@@ -206,9 +228,17 @@ async fn every_operation_by_every_caller() {
                         "{context}"
                     );
                 }
-                Stands::Inside(_) => refused(403, "AccessDenied"),
+                // Its answer is one for each key.
+                Stands::Bound { own_keys } if row.operation == "DeleteObjects" => {
+                    assert_eq!(answer.status, 200, "{context}");
+                    assert_eq!(answer.text().contains("AccessDenied"), !own_keys, "{context}");
+                }
+                Stands::Bound { own_keys } if reaches(row, &fixture, *own_keys) => {
+                    assert_eq!(answer.status, row.success, "{context}");
+                }
+                Stands::Inside(_) | Stands::Bound { .. } => refused(403, "AccessDenied"),
             }
-            // Whoever was refused changed nothing.
+            // A refused request changed nothing.
             if answer.status >= 400 || answer.text().contains("AccessDenied") {
                 let bytes = owner.get(&format!("/{}/k", fixture.bucket)).await.ok();
                 assert_eq!(bytes.text(), "bytes", "{context}");
@@ -217,7 +247,7 @@ async fn every_operation_by_every_caller() {
                 assert_eq!(parts.all("PartNumber").len(), 1, "{context}");
                 owner.call("HEAD", format!("/{}", fixture.empty)).send().await.ok();
             }
-            // Whoever was refused left it as it was, and so does who only reads.
+            // Refused requests and reads leave the fixture as it was.
             if (answer.status >= 400 || ["GET", "HEAD"].contains(&row.method))
                 && !matches!(row.hidden, Hidden::Taken)
             {
@@ -225,6 +255,14 @@ async fn every_operation_by_every_caller() {
             }
         }
     }
+}
+
+/// Whether a caller that is bound to prefixes, to those of the table or to others, may do this.
+fn reaches(row: &Row, fixture: &Fixture, own_keys: bool) -> bool {
+    let target = (row.target)(fixture);
+    let path = target.trim_start_matches('/').split('?').next().unwrap();
+    let allowed = if path.contains('/') { own_keys } else { OF_BUCKETS.contains(&row.operation) };
+    allowed && !row.rights.contains(&"admin")
 }
 
 /// An answer without what differs from request to request.

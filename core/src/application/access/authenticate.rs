@@ -17,7 +17,7 @@ use crate::application::error::{Error, Result};
 use crate::application::ports::clock::Clock;
 use crate::application::ports::key_set::KeySetSource;
 use crate::application::ports::metadata::{Credential, CredentialKind, MetadataStore};
-use crate::domain::address::{SpaceAddress, Tenant};
+use crate::domain::address::{KeyPrefix, SpaceAddress, Tenant};
 use crate::domain::context::Context;
 use crate::domain::principal::{Principal, Proof, Right, Tenants};
 use crate::domain::timestamp::Timestamp;
@@ -69,6 +69,15 @@ impl KnownKey {
         let Credential { revoked_at, expires_at, .. } = &self.credential;
         revoked_at.is_none() && expires_at.is_none_or(|expires| now < expires)
     }
+}
+
+/// How the maker of a signed URL stands now.
+#[derive(Default)]
+pub(super) struct Standing {
+    /// The id of its stored credential, if it has one.
+    pub(super) maker: Option<Uuid>,
+    /// The prefixes of keys that the credential is bound to.
+    pub(super) prefixes: Option<Vec<KeyPrefix>>,
 }
 
 /// Resolves credentials of both fronts, and makes and revokes them. All clones are the same.
@@ -226,6 +235,7 @@ impl Access {
             tenant: credential.tenant.clone(),
             tenants: Tenants::Own,
             namespaces: credential.namespaces.clone(),
+            prefixes: credential.prefixes.clone(),
             rights: credential.rights,
             proof: Proof::Key { id: credential.id, lookup: credential.lookup.clone() },
             context: Context::default(),
@@ -238,16 +248,15 @@ impl Access {
         self.known.invalidate_all();
     }
 
-    /// The id of the stored key of `maker`, if that is one, as long as what it made still stands: its key holds, and
-    /// lets it exercise `right` in `space`.
+    /// How `maker` stands, as long as what it made does: its credential holds, and lets it exercise `right` in `space`.
     pub(super) async fn still_may(
         &self,
         maker: &Maker,
         right: Right,
         space: &SpaceAddress,
-    ) -> Result<Option<Option<Uuid>>> {
+    ) -> Result<Option<Standing>> {
         let stands = match maker {
-            Maker::Nobody => self.mode == AuthMode::Disabled,
+            Maker::Nothing => self.mode == AuthMode::Disabled,
             Maker::JwtKey(_) if self.jwt.as_ref().is_some_and(|jwt| jwt.has_no_keys_yet()) => {
                 return Err(Error::Unavailable);
             }
@@ -255,10 +264,13 @@ impl Access {
             Maker::Key(lookup) => {
                 let known = self.known(lookup).await?.filter(|known| known.holds(self.clock.now()));
                 let known = known.filter(|known| known.principal.may(right, space).is_ok());
-                return Ok(known.map(|known| Some(known.credential.id)));
+                return Ok(known.map(|known| Standing {
+                    maker: Some(known.credential.id),
+                    prefixes: known.credential.prefixes.clone(),
+                }));
             }
         };
-        Ok(stands.then_some(None))
+        Ok(stands.then(Standing::default))
     }
 }
 

@@ -17,6 +17,15 @@ pub(crate) fn check(who: &Principal, right: Right, space: &SpaceAddress, hidden:
     })
 }
 
+/// Refuses a credential that is bound to prefixes of keys what concerns spaces as a whole.
+pub(crate) fn refuse_bound(who: &Principal) -> Result<()> {
+    if who.prefixes.is_none() {
+        return Ok(());
+    }
+    request::denied("prefix");
+    Err(Error::OutsidePrefixes)
+}
+
 /// The answer to one who may know of the space, and lacks `right` there.
 pub(crate) fn refuse(right: Right) -> Error {
     request::denied(right.as_str());

@@ -11,9 +11,19 @@ use super::authenticate::{Access, TOKEN_LOOKUP_CHARS, TOKEN_PREFIX};
 use super::constant;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Credential, CredentialKind};
-use crate::domain::address::Tenant;
+use crate::domain::address::{KeyPrefix, Tenant};
+use crate::domain::invalid::Invalid;
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::timestamp::Timestamp;
+
+/// Longest description, in bytes.
+const DESCRIPTION_BYTES_MAX: usize = 1024;
+
+/// Most namespaces of a credential.
+const NAMESPACES_MAX: usize = 64;
+
+/// Most prefixes of a credential: each request compares its key with all of them.
+const PREFIXES_MAX: usize = 16;
 
 /// What a new credential may do.
 #[derive(Clone, Debug)]
@@ -24,12 +34,45 @@ pub struct NewKeyRequest {
     pub tenant: Tenant,
     /// The namespaces allowed; `None` for all.
     pub namespaces: Option<Vec<NamespacePattern>>,
+    /// The beginnings of the keys that it may use; `None` for all keys.
+    pub prefixes: Option<Vec<KeyPrefix>>,
     /// What may be done.
     pub rights: Rights,
     /// For people.
     pub description: String,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
+}
+
+impl NewKeyRequest {
+    /// Checks what must hold of every new credential.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.rights.iter().next().is_none() {
+            return Err(Invalid::new("rights", "must name at least one right"));
+        }
+        if self.description.len() > DESCRIPTION_BYTES_MAX || self.description.chars().any(char::is_control) {
+            let rule = "must have at most 1024 bytes, and no control characters";
+            return Err(Invalid::new("description", rule));
+        }
+        if self.namespaces.as_ref().is_some_and(|all| all.is_empty() || all.len() > NAMESPACES_MAX) {
+            return Err(Invalid::new("namespaces", "must be 1 to 64 names, or null for all"));
+        }
+        if let Some(prefixes) = &self.prefixes {
+            if prefixes.is_empty() || prefixes.len() > PREFIXES_MAX {
+                return Err(Invalid::new(
+                    "prefixes",
+                    "must be 1 to 16 prefixes of keys, or null for all keys",
+                ));
+            }
+            if !self.rights.fit_prefixes() {
+                return Err(Invalid::new(
+                    "rights",
+                    "must be of read, write and delete where prefixes are named",
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A credential that was just made: the only moment its secret can be seen.
@@ -61,6 +104,7 @@ impl Access {
 
     /// As [`Self::create_key`], with what is stored of it.
     pub async fn issue(&self, request: NewKeyRequest) -> Result<(Credential, NewKey)> {
+        request.validate()?;
         let (credential, made) = self.new_key(request)?;
         self.metadata.create_credential(&credential).await?;
         Ok((credential, made))
@@ -74,6 +118,7 @@ impl Access {
             kind: old.kind,
             tenant: old.tenant,
             namespaces: old.namespaces,
+            prefixes: old.prefixes,
             rights: old.rights,
             description: old.description,
             expires_at: old.expires_at,
@@ -125,6 +170,7 @@ impl Access {
             secret,
             tenant: request.tenant,
             namespaces: request.namespaces,
+            prefixes: request.prefixes,
             rights: request.rights,
             description: request.description,
             created_at: self.clock.now(),

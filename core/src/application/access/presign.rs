@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-use super::authenticate::Access;
+use super::authenticate::{Access, Standing};
 use super::authorize;
 use super::maker::Maker;
 use crate::application::error::{Error, Result};
@@ -79,7 +79,7 @@ impl PresignedCall {
 /// The one object that a signed URL is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PresignTarget {
-    /// Whatever the key holds when the URL is used.
+    /// The object that the key holds when the URL is used.
     Key(Key),
     /// Exactly this object.
     Id(ObjectId),
@@ -115,6 +115,11 @@ impl Access {
     pub fn presign(&self, who: &Principal, request: &PresignRequest, lasts: Duration) -> Result<Presigned> {
         let right = request.call.right();
         authorize::check(who, right, &request.space, Error::NoSuchObject)?;
+        if let PresignTarget::Key(key) = &request.target
+            && !who.covers(key.as_str())
+        {
+            return Err(Error::OutsidePrefixes);
+        }
         let maker = Maker::of(&who.proof).ok_or(Error::Forbidden(right))?;
         if request.call != PresignedCall::Put && !request.bounds.is_empty() {
             let rule = "must be PUT with content_type, size_max or if_none_match";
@@ -147,12 +152,14 @@ impl Access {
         let ends = Timestamp(signed.expires.saturating_mul(1000));
         let maker = Maker::parse(&signed.maker).filter(|_| signed_by_us && now < ends).ok_or(REFUSED)?;
         let right = request.call.right();
-        let maker = self.still_may(&maker, right, &request.space).await?.ok_or(REFUSED)?;
+        let Standing { maker, prefixes } =
+            self.still_may(&maker, right, &request.space).await?.ok_or(REFUSED)?;
         Ok(Principal {
             name: format!("url:{}", signed.maker),
             tenant: request.space.tenant.clone(),
             tenants: Tenants::Own,
             namespaces: Some(vec![request.space.namespace.clone().into()]),
+            prefixes,
             rights: Rights::from_iter([right]),
             proof: Proof::Url { maker, bounds: Arc::new(request.bounds.clone()) },
             context: Context::default(),

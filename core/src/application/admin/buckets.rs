@@ -66,8 +66,9 @@ impl Admin {
     }
 }
 
-/// `who` as a reader of names and figures: its right is `read`, `admin` or `operator`.
+/// `who` as a reader of names and figures: its right is `read`, `admin` or `operator`. Figures are of whole spaces.
 pub(super) fn reader(who: &Principal) -> Result<Principal> {
+    authorize::refuse_bound(who)?;
     let who = as_administrator(who);
     if who.rights.has(Right::Read) { Ok(who) } else { Err(authorize::refuse(Right::Read)) }
 }

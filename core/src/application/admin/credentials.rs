@@ -15,12 +15,6 @@ use crate::domain::invalid::Invalid;
 use crate::domain::principal::{Principal, Right, Tenants};
 use crate::domain::timestamp::Timestamp;
 
-/// Longest description, in bytes.
-const DESCRIPTION_BYTES_MAX: usize = 1024;
-
-/// Most namespaces of a credential.
-const NAMESPACES_MAX: usize = 64;
-
 /// Longest time that a replaced credential goes on.
 const GRACE_MAX: Duration = Duration::from_hours(365 * 24);
 
@@ -61,7 +55,7 @@ impl CredentialState {
 /// A valid credential that ends within this time ends soon.
 pub const ENDING_SOON: Duration = Duration::from_hours(14 * 24);
 
-/// A credential that was made for no longer than this is meant to end, and nobody is told before it does.
+/// A credential that was made for no longer than this is meant to end: no list warns of it before.
 const PASSING: Duration = Duration::from_hours(24);
 
 /// Whether `credential` opens anything at `now`, and ends so soon that its owner should replace it.
@@ -120,7 +114,7 @@ impl Admin {
         let scope = Scope::Part(&request.tenant, request.namespaces.as_deref());
         allow(who, scope, Error::Forbidden(Right::Admin))?;
         may_hand_out(who, request.rights).map_err(|denied| answer(denied, Error::Internal))?;
-        check(&request)?;
+        request.validate()?;
         if request.expires_at.is_some_and(|at| at <= self.store.clock.now()) {
             return Err(Invalid::new("expires_at", "must be in the future").into());
         }
@@ -152,22 +146,6 @@ impl Admin {
         let found = self.credential(who, id).await?;
         may_hand_out(who, found.rights).map_err(|denied| answer(denied, Error::NoSuchCredential))
     }
-}
-
-/// What must hold of every new credential, whoever makes it.
-pub(super) fn check(request: &NewKeyRequest) -> Result<(), Invalid> {
-    if request.rights.iter().next().is_none() {
-        return Err(Invalid::new("rights", "must name at least one right"));
-    }
-    if request.description.len() > DESCRIPTION_BYTES_MAX || request.description.chars().any(char::is_control)
-    {
-        let rule = "must have at most 1024 bytes, and no control characters";
-        return Err(Invalid::new("description", rule));
-    }
-    if request.namespaces.as_ref().is_some_and(|all| all.is_empty() || all.len() > NAMESPACES_MAX) {
-        return Err(Invalid::new("namespaces", "must be 1 to 64 names, or null for all"));
-    }
-    Ok(())
 }
 
 fn administers(who: &Principal, one: &Credential) -> Result<(), crate::domain::principal::Denied> {

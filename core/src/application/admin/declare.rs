@@ -1,7 +1,7 @@
 //! A store as a file declares it: what is missing is made, and what differs is told.
 //!
 //! An entry that the store does not know is made as a whole, in one transaction, so that any number of servers may do it
-//! at once and a crash leaves no half of it. An entry that the store knows belongs to whoever changed it since: what
+//! at once and a crash leaves no half of it. An entry that the store knows may have been changed since: what
 //! differs is told field by field, and changed only on request.
 
 use crate::access::administer::{as_administrator, may_hand_out};
@@ -10,7 +10,7 @@ use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Credential, NewSpace, SpaceRef};
 use crate::domain::limits::LimitSetting as Limit;
 use crate::domain::object_lock::LockConfig;
-use crate::domain::principal::{NamespacePattern, Principal};
+use crate::domain::principal::Principal;
 use crate::domain::settings::Setting;
 use crate::domain::space::{Space, Versioning};
 
@@ -36,9 +36,9 @@ fn versioning(versioning: Versioning) -> &'static str {
     }
 }
 
-fn names(namespaces: Option<&[NamespacePattern]>) -> String {
-    let Some(namespaces) = namespaces else { return "all".to_owned() };
-    let mut names: Vec<_> = namespaces.iter().map(ToString::to_string).collect();
+fn names<T: ToString>(bounds: Option<&[T]>) -> String {
+    let Some(bounds) = bounds else { return "all".to_owned() };
+    let mut names: Vec<_> = bounds.iter().map(ToString::to_string).collect();
     names.sort_unstable();
     names.join(",")
 }
@@ -202,6 +202,7 @@ impl Admin {
             ("kind", kind(request.kind), kind(found.kind)),
             ("tenant", request.tenant.to_string(), found.tenant.to_string()),
             ("namespaces", names(request.namespaces.as_deref()), names(found.namespaces.as_deref())),
+            ("prefixes", names(request.prefixes.as_deref()), names(found.prefixes.as_deref())),
             ("rights", request.rights.to_string(), found.rights.to_string()),
             ("description", request.description.clone(), found.description.clone()),
             ("expires_at", moment(request.expires_at), moment(found.expires_at)),

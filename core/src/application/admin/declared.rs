@@ -11,8 +11,6 @@ use crate::domain::settings::Setting;
 use crate::domain::space::Versioning;
 use crate::domain::storage_class::StorageClass;
 
-use super::credentials::check;
-
 /// What is declared.
 #[derive(Clone, Default)]
 pub struct Declared {
@@ -181,7 +179,7 @@ impl Declared {
             credential
                 .secret
                 .validate()
-                .and_then(|()| check(&credential.request))
+                .and_then(|()| credential.request.validate())
                 .about(&credential.entry())?;
         }
         let mut spaces: Vec<&SpaceAddress> = Vec::new();

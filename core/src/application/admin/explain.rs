@@ -87,6 +87,7 @@ impl Explained {
             Outcome::Refused(Why::Policy) => Some("policy"),
             Outcome::Refused(Why::Right(_)) => Some("right"),
             Outcome::Refused(Why::OutOfSight(_)) => Some("out_of_sight"),
+            Outcome::Refused(Why::Prefix(_)) => Some("prefix"),
             Outcome::Ended(state) => Some(state.as_str()),
         }
     }
@@ -117,6 +118,11 @@ impl fmt::Display for Explained {
                 f,
                 "denied: {space} is out of sight, since its tenant or namespace is another one, and neither a policy \
                  nor an ACL grants {action}"
+            ),
+            Outcome::Refused(Why::Prefix(_)) => write!(
+                f,
+                "denied: the credential has the right {right} in {space}, but is bound to keys that begin otherwise, and \
+                 neither a policy nor an ACL grants {action}"
             ),
             Outcome::Ended(CredentialState::Expired) => f.write_str("denied: the credential has expired"),
             Outcome::Ended(_) => f.write_str("denied: the credential is revoked"),
@@ -189,6 +195,7 @@ fn holder(credential: Credential) -> Principal {
         tenant: credential.tenant,
         tenants: Tenants::Own,
         namespaces: credential.namespaces,
+        prefixes: credential.prefixes,
         rights: credential.rights,
         proof: Proof::Key { id: credential.id, lookup: credential.lookup },
         context: Context::default(),

@@ -6,7 +6,6 @@ use super::ObjectRef;
 use super::cursor::{Cursor, PAGE_MAX};
 use super::delete::Deletion;
 use super::list::{Entry, ListRequest};
-use crate::access::decide::Decision;
 use crate::application::access::authorize;
 use crate::application::entered::Wish;
 use crate::application::error::{Error, Result};
@@ -184,10 +183,8 @@ impl Store {
         let keeps =
             self.metadata.space(&place).await?.is_some_and(|space| space.versioning != Versioning::Off);
         for line in lines {
-            if let Decision::Refused(_) =
-                entered.decide(who, Wish::of(Action::DeleteObject, Some(&line.key)), None)
-            {
-                done.refused.push((line.key, Error::PolicyDenies));
+            if let Err(refused) = entered.allow(who, Wish::of(Action::DeleteObject, Some(&line.key)), None) {
+                done.refused.push((line.key, refused));
                 continue;
             }
             done.deleted += 1;

@@ -112,7 +112,7 @@ impl Store {
         cursor_of: impl Fn(&T) -> Cursor,
     ) -> Result<ListPage<T>> {
         let action = if request.versions { Action::ListBucketVersions } else { Action::ListBucket };
-        let entered = self.enter(who, Wish::of(action, None), &request.place).await?;
+        let entered = self.enter(who, Wish::listing(action, &request.prefix), &request.place).await?;
         let space = match entered.space {
             Some(space) => Some(space),
             None => self.metadata.space(&request.place).await?,

@@ -64,8 +64,8 @@ impl Store {
 
     /// Uploads under way in a space, by key.
     pub async fn list_uploads(&self, who: &Principal, request: &ListUploadsRequest) -> Result<UploadsPage> {
-        let entered =
-            self.enter(who, Wish::of(Action::ListBucketMultipartUploads, None), &request.place).await?;
+        let wish = Wish::listing(Action::ListBucketMultipartUploads, &request.prefix);
+        let entered = self.enter(who, wish, &request.place).await?;
         let space = match entered.space {
             Some(space) => Some(space),
             None => self.metadata.space(&request.place).await?,
@@ -161,7 +161,7 @@ impl Store {
                 outcome = Err(Error::NoSuchUpload);
                 break;
             };
-            // The first attempt finds whatever else stands against it, before anything is drafted.
+            // The first attempt finds every other obstacle, before anything is drafted.
             complete.draft = if attempt > 0 { self.draft(&complete, &read).await? } else { None };
             complete.read = Arc::new(read);
             outcome = self.committer.commit(Mutation::Complete(Box::new(complete.clone()))).await;

@@ -4,37 +4,47 @@ use uuid::Uuid;
 
 use super::bench::Bench;
 use crate::application::ports::metadata::{Credential, CredentialKind, MetadataStore};
-use crate::domain::principal::Rights;
+use crate::domain::address::KeyPrefix;
+use crate::domain::principal::{NamespacePattern, Rights};
+
+/// A fresh S3 credential of the bench's tenant, for all of its keys, without an end.
+fn credential(bench: &Bench<'_>, rights: Rights) -> Credential {
+    Credential {
+        id: Uuid::new_v4(),
+        kind: CredentialKind::S3,
+        lookup: Uuid::new_v4().to_string(),
+        secret: vec![1],
+        tenant: bench.space.tenant.clone(),
+        namespaces: None,
+        prefixes: None,
+        rights,
+        description: String::new(),
+        created_at: bench.now(),
+        expires_at: None,
+        revoked_at: None,
+    }
+}
+
+fn prefixes(texts: &[&str]) -> Vec<KeyPrefix> {
+    texts.iter().map(|text| KeyPrefix::new(text).unwrap()).collect()
+}
 
 /// As stored; looked up by the public part, listed by tenant, oldest first.
 pub async fn credentials_come_back_until_revoked(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let api = Credential {
-        id: Uuid::new_v4(),
         kind: CredentialKind::Api,
-        lookup: Uuid::new_v4().to_string(),
         secret: vec![0, 255, 7],
-        tenant: bench.space.tenant.clone(),
         namespaces: Some(vec![
             bench.space.namespace.clone().into(),
-            crate::domain::principal::NamespacePattern::parse("team-*").unwrap(),
+            NamespacePattern::parse("team-*").unwrap(),
         ]),
-        rights: Rights::parse("read,delete").unwrap(),
+        prefixes: Some(prefixes(&["reports/", "a \"quoted\", \u{1f511} one"])),
         description: "for 'people' \u{1f511}".to_owned(),
-        created_at: bench.now(),
         expires_at: Some(bench.later(60)),
-        revoked_at: None,
+        ..credential(&bench, Rights::parse("read,delete").unwrap())
     };
-    let s3 = Credential {
-        id: Uuid::new_v4(),
-        kind: CredentialKind::S3,
-        lookup: Uuid::new_v4().to_string(),
-        namespaces: None,
-        rights: Rights::default(),
-        expires_at: None,
-        created_at: bench.now(),
-        ..api.clone()
-    };
+    let s3 = Credential { secret: vec![0, 255, 7], ..credential(&bench, Rights::default()) };
     for credential in [&s3, &api] {
         store.create_credential(credential).await.unwrap();
     }
@@ -84,19 +94,7 @@ pub async fn the_database_grows_with_what_it_holds(store: &dyn MetadataStore) {
     assert!(before > 0);
     for _ in 0..=before / TEXT_BYTES {
         let text = (0..TEXT_BYTES / 32).map(|_| Uuid::new_v4().simple().to_string()).collect();
-        let credential = Credential {
-            id: Uuid::new_v4(),
-            kind: CredentialKind::Api,
-            lookup: Uuid::new_v4().to_string(),
-            secret: vec![1],
-            tenant: bench.space.tenant.clone(),
-            namespaces: None,
-            rights: Rights::default(),
-            description: text,
-            created_at: bench.now(),
-            expires_at: None,
-            revoked_at: None,
-        };
+        let credential = Credential { description: text, ..credential(&bench, Rights::default()) };
         store.create_credential(&credential).await.unwrap();
         if store.size().await.unwrap() >= before + TEXT_BYTES / 4 {
             return;
@@ -109,19 +107,7 @@ pub async fn the_database_grows_with_what_it_holds(store: &dyn MetadataStore) {
 /// what it opens, and brings no revoked key back.
 pub async fn a_declared_key_is_stored_once(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
-    let declared = Credential {
-        id: Uuid::new_v4(),
-        kind: CredentialKind::S3,
-        lookup: Uuid::new_v4().to_string(),
-        secret: vec![1],
-        tenant: bench.space.tenant.clone(),
-        namespaces: None,
-        rights: Rights::parse("read").unwrap(),
-        description: String::new(),
-        created_at: bench.now(),
-        expires_at: None,
-        revoked_at: None,
-    };
+    let declared = credential(&bench, Rights::parse("read").unwrap());
     let each = (0..8).map(|_| Credential { id: Uuid::new_v4(), ..declared.clone() }).collect::<Vec<_>>();
     let stored = futures::future::join_all(each.iter().map(|each| store.declare_credential(each))).await;
     let stored: Vec<_> = stored.into_iter().map(Result::unwrap).collect();
@@ -132,12 +118,19 @@ pub async fn a_declared_key_is_stored_once(store: &dyn MetadataStore) {
     let restated = Credential {
         secret: vec![2],
         namespaces: Some(vec![bench.space.namespace.clone().into()]),
+        prefixes: Some(prefixes(&["again/"])),
         rights: Rights::parse("read,write").unwrap(),
         description: "again".to_owned(),
         ..first.clone()
     };
     assert!(store.restate_credential(&restated).await.unwrap());
     assert_eq!(store.find_credential(&declared.lookup).await.unwrap(), Some(restated.clone()));
+    assert!(store.restate_credential(&first).await.unwrap());
+    assert_eq!(
+        store.find_credential(&declared.lookup).await.unwrap().as_ref(),
+        Some(&first),
+        "bound no more"
+    );
     let other_kind = Credential { kind: CredentialKind::Api, ..first.clone() };
     assert!(!store.restate_credential(&other_kind).await.unwrap(), "a key stays of its kind");
     assert!(store.revoke_credential(first.id, bench.now()).await.unwrap());
@@ -150,17 +143,9 @@ pub async fn a_declared_key_is_stored_once(store: &dyn MetadataStore) {
 pub async fn a_rotated_key_ends_as_its_successor_begins(store: &dyn MetadataStore) {
     let bench = Bench::new(store).await;
     let key = |expires_at| Credential {
-        id: Uuid::new_v4(),
-        kind: CredentialKind::S3,
-        lookup: Uuid::new_v4().to_string(),
-        secret: vec![1],
-        tenant: bench.space.tenant.clone(),
-        namespaces: None,
-        rights: Rights::all(),
-        description: String::new(),
-        created_at: bench.now(),
+        prefixes: Some(prefixes(&["reports/"])),
         expires_at,
-        revoked_at: None,
+        ..credential(&bench, Rights::parse("read,write,delete").unwrap())
     };
     let find = async |key: &Credential| store.find_credential(&key.lookup).await.unwrap().unwrap();
     let (old, new) = (key(None), key(None));

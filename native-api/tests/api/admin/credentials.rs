@@ -12,8 +12,10 @@ const PATH: &str = "/v1/admin/credentials";
 async fn a_secret_is_shown_once_and_opens_what_it_was_made_for() {
     let server = Server::with(AuthMode::Required).await;
     let admin = server.token("acme", "admin", None).await;
-    let new =
-        json!({ "kind": "api", "rights": ["read"], "namespaces": ["models"], "description": "for a hub" });
+    let new = json!({
+        "kind": "api", "rights": ["read"], "namespaces": ["models"], "prefixes": ["reports/", "tmp/"],
+        "description": "for a hub",
+    });
     let made = ask(&server, &admin, "POST", PATH, Some(&new)).await;
     assert_eq!(made.header("cache-control"), "no-store");
     let made = made.json(201);
@@ -26,12 +28,20 @@ async fn a_secret_is_shown_once_and_opens_what_it_was_made_for() {
     assert_eq!(
         shown,
         json!({
-            "id": made["id"], "kind": "api", "tenant": "acme", "namespaces": ["models"], "rights": ["read"],
-            "description": "for a hub", "created_at": made["created_at"], "expires_at": null, "revoked_at": null,
+            "id": made["id"], "kind": "api", "tenant": "acme", "namespaces": ["models"],
+            "prefixes": ["reports/", "tmp/"], "rights": ["read"], "description": "for a hub", "created_at": made["created_at"], "expires_at": null, "revoked_at": null,
         })
     );
     let me = get(&server, token, "/v1/admin/whoami").await.json(200);
     assert_eq!((&me["credential_id"], &me["rights"]), (&made["id"], &json!(["read"])));
+    assert_eq!(me["prefixes"], json!(["reports/", "tmp/"]));
+    let allowed = async |resource: &str| {
+        let can = format!("/v1/admin/can?action=GetObject&resource=models/acme/{resource}");
+        let said = get(&server, token, &can).await.json(200);
+        (said["allowed"].clone(), said["because"].clone())
+    };
+    assert_eq!(allowed("reports/a").await, (json!(true), json!(null)));
+    assert_eq!(allowed("other").await, (json!(false), json!("prefix")));
 
     // An S3 credential has a public part, which the listing shows.
     let made = ask(&server, &admin, "POST", PATH, Some(&json!({ "kind": "s3" }))).await.json(201);
@@ -42,6 +52,32 @@ async fn a_secret_is_shown_once_and_opens_what_it_was_made_for() {
     let listed = listed["credentials"].as_array().unwrap();
     assert!(listed.iter().any(|one| one["access_key"] == made["access_key"]));
     assert!(listed.iter().all(|one| one.get("secret_key").is_none() && one.get("token").is_none()));
+}
+
+/// What is bound to prefixes has no right over a space as a whole, and says which rule it broke.
+#[tokio::test]
+async fn a_bound_credential_reads_writes_and_deletes_and_nothing_else() {
+    let server = Server::with(AuthMode::Required).await;
+    let operator = server.token("acme", "admin,operator", None).await;
+    for (new, code) in [
+        (json!({ "kind": "api", "prefixes": ["a/"], "rights": ["read", "admin"] }), "rights"),
+        (json!({ "kind": "api", "prefixes": ["a/"], "rights": ["operator"] }), "rights"),
+        (json!({ "kind": "api", "prefixes": ["a/"], "rights": ["metrics"] }), "rights"),
+        (json!({ "kind": "api", "prefixes": [] }), "prefixes"),
+        (json!({ "kind": "api", "prefixes": [""] }), "prefixes"),
+        (json!({ "kind": "api", "prefixes": ["a\u{0}"] }), "prefixes"),
+        (json!({ "kind": "api", "prefixes": vec!["a"; 17] }), "prefixes"),
+    ] {
+        let answer = ask(&server, &operator, "POST", PATH, Some(&new)).await;
+        answer.refused(400, &format!("invalid_{code}"), Some(code));
+    }
+    let new = json!({ "kind": "s3", "prefixes": vec!["a"; 16] });
+    let made = ask(&server, &operator, "POST", PATH, Some(&new)).await.json(201);
+    server.watch.made(made["secret_key"].as_str().unwrap());
+    let rotate = format!("{PATH}/{}/rotate", made["id"].as_str().unwrap());
+    let renewed = ask(&server, &operator, "POST", &rotate, None).await.json(201);
+    server.watch.made(renewed["secret_key"].as_str().unwrap());
+    assert_eq!(renewed["prefixes"], made["prefixes"]);
 }
 
 /// A page warns of what ends soon, and not of what was made to end.
@@ -109,7 +145,7 @@ async fn a_replaced_credential_ends_at_once_or_after_its_grace() {
     );
 }
 
-/// Nobody renews or revokes what it could not have handed out.
+/// A caller renews and revokes only credentials that it could have handed out.
 #[tokio::test]
 async fn an_operators_credential_is_an_operators_to_end() {
     let server = Server::with(AuthMode::Required).await;

@@ -23,7 +23,7 @@ struct Fixture {
 
 /// Who calls; the columns of the table.
 const CALLERS: [&str; 8] = [
-    "nobody",
+    "no credential",
     "an administrator of another tenant",
     "an administrator of another namespace",
     "a reader",
@@ -423,7 +423,7 @@ async fn every_call_of_administration_by_every_caller() {
                 }
                 _ => {}
             }
-            // Whoever was refused changed nothing.
+            // A refused request changed nothing.
             if status >= 400 && at < 7 {
                 let bucket = format!("/v1/admin/buckets/{}", fixture.bucket);
                 server.send(request(Some(&operator), "GET", &bucket, None)).await.is(200);

@@ -9,7 +9,7 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
-use crate::domain::address::Tenant;
+use crate::domain::address::{KeyPrefix, Tenant};
 use crate::domain::context::Context;
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::{NamespacePattern, Principal, Proof, Right, Rights, Tenants};
@@ -103,6 +103,8 @@ pub struct ClaimNames {
     pub tenants: ClaimPath,
     /// Namespaces, or beginnings of some: a list or one text.
     pub namespaces: ClaimPath,
+    /// Prefixes of keys: a list or one text.
+    pub prefixes: ClaimPath,
     /// Rights: a list, or a text with blanks between them.
     pub rights: ClaimPath,
 }
@@ -114,6 +116,7 @@ impl Default for ClaimNames {
             tenant: ClaimPath::of("tenant"),
             tenants: ClaimPath::of("tenants"),
             namespaces: ClaimPath::of("namespaces"),
+            prefixes: ClaimPath::of("prefixes"),
             rights: ClaimPath::of("scope"),
         }
     }
@@ -159,14 +162,18 @@ pub(super) fn judge(claims: &Claims, key_id: Option<String>, rules: &JwtRules) -
     }
     let (tenant, tenants) = tenants(claims, rules)?;
     let namespaces = claims.at(&names.namespaces)?.map(|names| patterns(&one_or_many(names)?)).transpose()?;
+    let prefixes = claims.at(&names.prefixes)?.map(|names| prefixes(&one_or_many(names)?)).transpose()?;
     let rights = match claims.at(&names.rights)? {
         Some(words) => rights(&one_or_many(words)?, rules.rights_prefix.as_deref().unwrap_or_default()),
         None => Rights::default(),
     };
+    if prefixes.is_some() && !rights.fit_prefixes() {
+        return Err("it is bound to prefixes of keys, and has a right beside read, write and delete");
+    }
     let name = format!("jwt:{subject}");
     let proof = Proof::Jwt { key_id, expires_at };
     let principal =
-        Principal { name, tenant, tenants, namespaces, rights, proof, context: Context::default() };
+        Principal { name, tenant, tenants, namespaces, prefixes, rights, proof, context: Context::default() };
     Ok(Verified { principal, not_before, expires_at })
 }
 
@@ -218,6 +225,13 @@ fn patterns(names: &[&str]) -> Result<Vec<NamespacePattern>, Refused> {
     }
     let read = |name: &&str| NamespacePattern::parse(name).map_err(|_| "a namespace in it is none");
     names.iter().map(read).collect()
+}
+
+fn prefixes(names: &[&str]) -> Result<Vec<KeyPrefix>, Refused> {
+    if names.len() > NAMES_MAX {
+        return Err("it names too many prefixes of keys");
+    }
+    names.iter().map(|name| KeyPrefix::new(name).map_err(|_| "a prefix of keys in it is none")).collect()
 }
 
 /// What of a scope is a right of ours, behind `prefix`; issuers put other words there too. Without any, nothing is

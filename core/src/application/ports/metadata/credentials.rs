@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::MetadataError;
-use crate::domain::address::Tenant;
+use crate::domain::address::{KeyPrefix, Tenant};
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::timestamp::Timestamp;
 
@@ -17,7 +17,7 @@ pub trait Credentials: Send + Sync + 'static {
     /// Stores a key unless its public part is in use, by a revoked one too. Whether it was stored.
     async fn declare_credential(&self, credential: &Credential) -> Result<bool, MetadataError>;
 
-    /// Gives the key of this id the secret, tenant, namespaces, rights, description and end that `credential` has.
+    /// Gives the key of this id the secret, tenant, namespaces, prefixes, rights, description and end that `credential` has.
     /// Whether there is such a key of that kind that is not revoked.
     async fn restate_credential(&self, credential: &Credential) -> Result<bool, MetadataError>;
 
@@ -79,6 +79,9 @@ pub struct Credential {
     pub tenant: Tenant,
     /// The namespaces allowed; `None` for all.
     pub namespaces: Option<Vec<NamespacePattern>>,
+    /// The beginnings of the keys that it may use; `None` for all keys. Of a credential that reads, writes or deletes
+    /// only.
+    pub prefixes: Option<Vec<KeyPrefix>>,
     /// What may be done.
     pub rights: Rights,
     /// For people.

@@ -7,7 +7,7 @@ use crate::application::ports::metadata::{
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::acl::CannedAcl;
-use crate::domain::address::{BucketName, Key, Namespace, SpaceAddress, Tenant};
+use crate::domain::address::{BucketName, Key, KeyPrefix, Namespace, SpaceAddress, Tenant};
 use crate::domain::blob::{BlobId, Extent, Hash, Location, SegmentId};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::etag::Etag;
@@ -352,9 +352,17 @@ pub(crate) fn extent(row: &Row) -> Result<Extent, Fault> {
     })
 }
 
+/// Precedes the rights of a credential that is bound to prefixes of keys. A release that does not know prefixes does not
+/// know this word either: it cannot read the row and refuses the credential, where it would open every key otherwise.
+pub(crate) const BOUND: &str = "bound,";
+
 pub(crate) fn credential(row: &Row) -> Result<Credential, Fault> {
     let id: Uuid = row.get("id")?;
     let reader = Reader::new(row, "credentials", id);
+    let prefixes = reader.maybe("prefixes", |text: String| {
+        let prefixes: Vec<String> = serde_json::from_str(&text).ok()?;
+        prefixes.iter().map(|prefix| KeyPrefix::new(prefix).ok()).collect::<Option<Vec<_>>>()
+    })?;
     Ok(Credential {
         id,
         kind: reader.parse("kind", |code: i16| match code {
@@ -370,8 +378,10 @@ pub(crate) fn credential(row: &Row) -> Result<Credential, Fault> {
             names.iter().map(|name| NamespacePattern::parse(name).ok()).collect::<Option<Vec<_>>>()
         })?,
         rights: reader.parse("rights", |text: String| {
-            if text.is_empty() { Some(Rights::default()) } else { Rights::parse(&text).ok() }
+            let text = if prefixes.is_some() { text.strip_prefix(BOUND)? } else { &text };
+            if text.is_empty() { Some(Rights::default()) } else { Rights::parse(text).ok() }
         })?,
+        prefixes,
         description: reader.get("description")?,
         created_at: reader.time("created_at")?,
         expires_at: reader.get::<Option<i64>>("expires_at")?.map(Timestamp),

@@ -385,7 +385,7 @@ macro_rules! piece {
     };
     ($engine:ident credential) => {
         "SELECT id, kind, lookup, secret, tenant, namespaces, rights, description, created_at, expires_at, \
-         revoked_at FROM credentials"
+         revoked_at, prefixes FROM credentials"
     };
 }
 

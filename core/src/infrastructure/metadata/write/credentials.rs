@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::application::ports::metadata::{Credential, CredentialKind};
 use crate::domain::address::Tenant;
 use crate::domain::timestamp::Timestamp;
-use crate::infrastructure::metadata::read::rows;
+use crate::infrastructure::metadata::read::rows::{self, BOUND};
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
@@ -32,34 +32,41 @@ pub(crate) async fn declare(db: &Database, credential: &Credential) -> Result<bo
 }
 
 pub(crate) async fn restate(db: &Database, credential: &Credential) -> Result<bool, Fault> {
-    let namespaces = namespaces(credential)?;
+    let (namespaces, prefixes) =
+        (json(credential.namespaces.as_deref())?, json(credential.prefixes.as_deref())?);
     transaction!(db, |tx| {
         let changed = tx
             .query(sql!(
                 "UPDATE credentials SET secret = $3, tenant = $4, namespaces = $5, rights = $6, description = $7, \
-                 expires_at = $8 WHERE id = $1 AND kind = $2 AND revoked_at IS NULL"
+                 expires_at = $8, prefixes = $9 WHERE id = $1 AND kind = $2 AND revoked_at IS NULL"
             ))
             .bind(credential.id)
             .bind(kind(credential))
             .bind(credential.secret.as_slice())
             .bind(credential.tenant.as_str())
             .bind(namespaces.as_deref())
-            .bind(credential.rights.to_string())
+            .bind(rights(credential))
             .bind(credential.description.as_str())
             .bind(credential.expires_at.map(Timestamp::millis))
+            .bind(prefixes.as_deref())
             .execute()
             .await?;
         changed == 1
     })
 }
 
-fn namespaces(credential: &Credential) -> Result<Option<String>, Fault> {
-    credential
-        .namespaces
-        .as_ref()
+/// As JSON.
+fn json<T: ToString>(names: Option<&[T]>) -> Result<Option<String>, Fault> {
+    names
         .map(|names| serde_json::to_string(&names.iter().map(ToString::to_string).collect::<Vec<_>>()))
         .transpose()
         .map_err(|error| Fault::failed(error.to_string()))
+}
+
+/// The rights as stored: see [`BOUND`].
+fn rights(credential: &Credential) -> String {
+    let rights = credential.rights.to_string();
+    if credential.prefixes.is_some() { format!("{BOUND}{rights}") } else { rights }
 }
 
 fn kind(credential: &Credential) -> i16 {
@@ -70,10 +77,11 @@ fn kind(credential: &Credential) -> i16 {
 }
 
 async fn insert(tx: &mut Transaction, credential: &Credential) -> Result<(), Fault> {
-    let namespaces = namespaces(credential)?;
+    let (namespaces, prefixes) =
+        (json(credential.namespaces.as_deref())?, json(credential.prefixes.as_deref())?);
     tx.query(sql!(
         "INSERT INTO credentials (id, kind, lookup, secret, tenant, namespaces, rights, description, \
-         created_at, expires_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+         created_at, expires_at, revoked_at, prefixes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     ))
     .bind(credential.id)
     .bind(kind(credential))
@@ -81,11 +89,12 @@ async fn insert(tx: &mut Transaction, credential: &Credential) -> Result<(), Fau
     .bind(credential.secret.as_slice())
     .bind(credential.tenant.as_str())
     .bind(namespaces.as_deref())
-    .bind(credential.rights.to_string())
+    .bind(rights(credential))
     .bind(credential.description.as_str())
     .bind(credential.created_at.millis())
     .bind(credential.expires_at.map(Timestamp::millis))
     .bind(credential.revoked_at.map(Timestamp::millis))
+    .bind(prefixes.as_deref())
     .execute()
     .await?;
     Ok(())

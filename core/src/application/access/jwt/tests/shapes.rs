@@ -78,6 +78,27 @@ async fn a_keycloak_token_lets_its_user_in() {
     assert_eq!(who.rights, Rights::parse("delete").unwrap());
 }
 
+/// Tokens that an application makes for its users open a prefix each; one that claims more beside it opens nothing.
+#[tokio::test]
+async fn a_token_may_be_bound_to_prefixes() {
+    let (signers, verifier) = verifier(JwtRules::default());
+    let verify = async |prefixes: Value, scope: &str| {
+        let mut claims = claims();
+        (claims["prefixes"], claims["scope"]) = (prefixes, json!(scope));
+        verifier.verify(&signers.token("d", &claims), NOW).await
+    };
+    for one in [json!("users/7/"), json!(["users/7/"])] {
+        let who = verify(one, "read write").await.unwrap();
+        assert!(who.covers("users/7/a") && !who.covers("users/70/a") && !who.covers(""));
+    }
+    assert!(verify(Value::Null, "read").await.unwrap().covers("anything"));
+    assert!(!verify(json!([]), "read").await.unwrap().covers("anything"));
+    for bad in [json!(""), json!(["a", ""]), json!([7]), json!({}), json!(7), json!("a\u{0}")] {
+        assert!(verify(bad.clone(), "read").await.is_err(), "{bad}");
+    }
+    assert!(verify(json!("users/7/"), "read admin").await.is_err());
+}
+
 #[tokio::test]
 async fn a_dex_token_lets_its_user_in() {
     let rules = JwtRules {
