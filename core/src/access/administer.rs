@@ -1,4 +1,4 @@
-//! Who administers what: the one decision behind every call of administration.
+//! The right to administer: the one decision behind every call of administration.
 //!
 //! The right `admin` counts in what the credential sees: its tenants, and in them its namespaces. The right `operator`
 //! counts everywhere, and is the only one that counts for the store as a whole. Pure, as [`super::decide`] is.
@@ -6,7 +6,7 @@
 use crate::domain::address::{SpaceAddress, Tenant};
 use crate::domain::principal::{Denied, NamespacePattern, Principal, Right, Rights, Tenants};
 
-/// What is administered.
+/// The subject of an administration.
 #[derive(Clone, Copy, Debug)]
 pub enum Scope<'a> {
     /// The store as a whole: background work, limits, every tenant.

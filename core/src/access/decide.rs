@@ -11,7 +11,7 @@ use crate::domain::policy::{Asked, Caller, KnownTags, Policy, Verdict};
 use crate::domain::principal::{Denied, Principal, Proof, Right};
 use crate::domain::settings::SpaceSettings;
 
-/// What is asked for.
+/// The resource of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Resource<'a> {
     /// The space.
@@ -25,13 +25,13 @@ pub struct Resource<'a> {
     pub shows: Option<&'a str>,
 }
 
-/// What is known when it is decided.
+/// The facts of a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// Whether the space was reached through a bucket. Without one nothing is granted beside rights; what is denied is
     /// denied either way.
     pub by_bucket: bool,
-    /// What is set on the space.
+    /// The settings of the space.
     pub settings: &'a SpaceSettings,
     /// Whether the operator lets ACLs count.
     pub acls: bool,
@@ -50,7 +50,7 @@ pub enum Decision {
     Refused(Why),
 }
 
-/// What allowed it.
+/// The source that allowed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// The rights of the credential.
@@ -61,7 +61,7 @@ pub enum By {
     Acl,
 }
 
-/// What is in the way.
+/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// The bucket's policy denies it.
@@ -139,7 +139,7 @@ pub fn is_open_to(who: &Principal, facts: &Facts<'_>) -> bool {
     facts.by_bucket && (by_acl || facts.settings.policy.is_some())
 }
 
-/// Who asks, as policies see them.
+/// The caller, as policies see it.
 fn caller(who: &Principal) -> Caller<'_> {
     let known = |credential| Caller::Known { tenant: &who.tenant, credential };
     match &who.proof {
@@ -405,14 +405,14 @@ mod tests {
                 }
             }
         }
-        // Who administers the space takes it back.
+        // An administrator of the space takes it back.
         for action in Action::ALL.iter().filter(|action| action.is_about_policy()) {
             assert!(is_allowed(&admin, *action, &shared) && is_allowed(&root, *action, &shared), "{action}");
             assert_eq!(ask(&writer, *action, &shared, true, true), denied, "{action}");
         }
     }
 
-    /// What is denied to the signer of a URL is denied to the URL.
+    /// A denial of the signer of a URL denies the URL.
     #[test]
     fn a_signed_url_is_worth_what_its_maker_is() {
         let deny = allow(r#"{"AWS":"arn:aws:iam::acme:user/<id>"}"#, "s3:GetObject").replace("Allow", "Deny");

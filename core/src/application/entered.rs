@@ -16,7 +16,7 @@ use crate::domain::principal::{Principal, Right};
 use crate::domain::settings::SpaceSettings;
 use crate::domain::space::{SettingsRevision, Space, SpaceId, Versioning};
 
-/// What a request wants to do in a place.
+/// The wish of a request in a place.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
     action: Action,
@@ -55,7 +55,7 @@ pub(crate) struct Entered {
     pub(crate) space: Option<Space>,
     /// The bucket it was reached through.
     pub(crate) bucket: Option<BucketName>,
-    /// What is set on it.
+    /// Its settings.
     pub(crate) settings: Arc<SpaceSettings>,
     /// Whether ACLs count.
     pub(crate) acls: bool,
@@ -63,7 +63,7 @@ pub(crate) struct Entered {
     pub(crate) as_stranger: bool,
 }
 
-/// What an object that is not there is tagged with.
+/// The tags of an object that does not exist.
 static NO_TAGS: Tags = Tags::new();
 
 impl Entered {
@@ -357,7 +357,7 @@ impl Store {
         Ok(Entered { settings, acls: self.acls, ..entered })
     }
 
-    /// What is set on a space.
+    /// The settings of a space.
     pub(crate) async fn settings_at(
         &self,
         space: SpaceId,

@@ -1,4 +1,4 @@
-//! What each tenant may take up, kept to.
+//! Limits of tenants, enforced.
 //!
 //! Rates, requests under way and transfers are counted by each server for itself; quotas are decided inside
 //! the commit's transaction, from the figures that commits maintain, and hold for the whole store. Overrides
@@ -43,7 +43,7 @@ struct Inner {
     tenants: Mutex<HashMap<Tenant, Arc<TenantState>>>,
 }
 
-/// What is known of one tenant.
+/// The state of one tenant.
 struct TenantState {
     known: Mutex<Known>,
     /// Held by the request that reads the overrides again; others use what is known.
@@ -125,7 +125,7 @@ impl TenantLimits {
         })
     }
 
-    /// What holds of tenants of which nothing is said.
+    /// The limits of tenants without limits of their own.
     pub(crate) fn defaults(&self) -> Limits {
         self.0.as_ref().map(|inner| inner.defaults).unwrap_or_default()
     }

@@ -34,7 +34,7 @@ use crate::domain::storage_class::StorageClass;
 /// The namespace in which rebuilt objects lie.
 pub const NAMESPACE: &str = "recovered";
 
-/// What a rebuild did.
+/// The result of a rebuild.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     /// Segments entered.
@@ -45,7 +45,7 @@ pub struct Rebuilt {
     pub bytes: u64,
     /// Segments that have rows already, of an earlier, broken off rebuild.
     pub known: u64,
-    /// What could not be entered.
+    /// Records that could not be entered.
     pub findings: Vec<Finding>,
 }
 
@@ -94,7 +94,7 @@ impl Rebuilder {
                 progress(&rebuilt);
             }
         }
-        // What was noted of the database that is lost says nothing of this one.
+        // The notes about the lost database say nothing of this one.
         high_water::accept(self.metadata.as_ref(), &self.tiers).await?;
         Ok(Ok(rebuilt))
     }
@@ -157,7 +157,7 @@ impl Rebuilder {
         Ok(())
     }
 
-    /// What is wrong with a record's bytes. Damaged ones are not entered: a sound copy may lie elsewhere.
+    /// The fault of a record's bytes. Damaged ones are not entered: a sound copy may lie elsewhere.
     async fn damage(&self, record: &FoundRecord, location: Location) -> Result<Option<Finding>> {
         let id = BlobId(uuid::Uuid::nil());
         let domain = DedupDomain(String::new());

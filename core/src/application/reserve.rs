@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_millis(250);
 const BYTES_MAX: u64 = 1 << 30;
 const PART: u64 = 20;
 
-/// What the embedded database is taken to need for one more version, in bytes: each page that the version changes goes to
+/// Room for one more version in the embedded database, in bytes: each page that the version changes goes to
 /// the log as a whole. Measured for a put that is alone in its transaction: see `one_version_fits_its_share_of_the_log`.
 pub const METADATA_BYTES: u64 = 128 << 10;
 
@@ -33,7 +33,7 @@ const NEAR: u64 = 64 << 20;
 /// How much room a file system has that something of the store lies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VolumeRoom {
-    /// What lies there: a tier, or the database.
+    /// The data that lies there: a tier, or the database.
     pub name: &'static str,
     /// Bytes that the store may still write, the reserve included.
     pub free: u64,
@@ -45,7 +45,7 @@ pub struct VolumeRoom {
     pub full: bool,
 }
 
-/// What is kept free, and whether there is more. Cheap to clone; all clones count together.
+/// The reserve that is kept free, and the room above it. Cheap to clone; all clones count together.
 #[derive(Clone, Default)]
 pub struct Reserve(Arc<All>);
 
@@ -66,7 +66,7 @@ struct Watched {
     account: Mutex<Account>,
 }
 
-/// What is known of a file system, and what was admitted to it.
+/// The state of a file system, and the bytes admitted to it.
 #[derive(Default)]
 struct Account {
     /// Bytes that were free above the reserve at the last look; `None` before the first.
@@ -83,7 +83,7 @@ struct Account {
 }
 
 impl Account {
-    /// What may still be admitted; without limit before the first look.
+    /// Bytes that may still be admitted; without limit before the first look.
     fn left(&self) -> u64 {
         let under_way = self.admitted - self.released_then;
         self.above.map_or(u64::MAX, |above| above.saturating_sub(under_way))
@@ -109,7 +109,7 @@ impl Drop for Taken {
     }
 }
 
-/// What of the store lies on a file system.
+/// The parts of the store on a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A tier.

@@ -1,4 +1,4 @@
-//! What stands behind the ports: databases, files, clocks. Only the composition root and tests name it.
+//! Implementations of the ports: databases, files, clocks. Only the composition root and tests name it.
 
 pub mod clock;
 pub mod durable;

@@ -16,7 +16,7 @@ const HOLD_MAX: Duration = Duration::from_hours(30 * 24);
 /// Items of a kind that a look at garbage counts.
 const GARBAGE_MAX: u32 = 10_000;
 
-/// What garbage collection would remove.
+/// The garbage that a collection would remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Collectable {
     /// Deleted objects and blobs that nothing names any more.

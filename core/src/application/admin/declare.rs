@@ -189,7 +189,7 @@ impl Admin {
         Ok(states.collect())
     }
 
-    /// What of a stored credential is not as declared.
+    /// Differences of a stored credential from its declaration.
     fn differences(
         &self,
         found: &Credential,
@@ -279,7 +279,7 @@ impl Admin {
         Ok(made.ok().map(|bucket| bucket.space))
     }
 
-    /// What of a bucket that exists is not as declared.
+    /// Differences of an existing bucket from its declaration.
     async fn drift(&self, declared: &DeclaredBucket, space: &Space) -> Result<Vec<Drift>> {
         let mut all = Vec::new();
         if space.address != declared.space {

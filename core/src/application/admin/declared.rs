@@ -1,4 +1,4 @@
-//! What a file declares of a store, and what is found of it. Pure: [`Admin::declare`](super::Admin::declare) compares.
+//! The declarations of a file, and the findings about the store. Pure: [`Admin::declare`](super::Admin::declare) compares.
 
 use crate::application::access::{GivenSecret, NewKeyRequest};
 use crate::application::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::domain::settings::Setting;
 use crate::domain::space::Versioning;
 use crate::domain::storage_class::StorageClass;
 
-/// What is declared.
+/// A store's declarations.
 #[derive(Clone, Default)]
 pub struct Declared {
     /// Limits of tenants.
@@ -38,7 +38,7 @@ pub struct DeclaredTenant {
 /// A credential and its secret.
 #[derive(Clone)]
 pub struct DeclaredCredential {
-    /// What it may do. Of the kind of `secret`.
+    /// Its rights. Of the kind of `secret`.
     pub request: NewKeyRequest,
     /// Its secret.
     pub secret: GivenSecret,
@@ -90,18 +90,18 @@ impl std::fmt::Display for Entry {
     }
 }
 
-/// What is done about what is missing or differs.
+/// The treatment of missing entries and of differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Nothing.
     Look,
-    /// What is missing is made.
+    /// Missing entries are made.
     Create,
-    /// What is missing is made, and what differs is changed to what is declared.
+    /// Missing entries are made, and differences are corrected.
     Revert,
 }
 
-/// What was found of an entry.
+/// A finding about an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The entry.
@@ -121,9 +121,9 @@ pub enum State {
     Differs {
         /// The field.
         field: &'static str,
-        /// What is declared; `None` where that is secret.
+        /// The declared value; `None` where that is secret.
         declared: Option<String>,
-        /// What the store has; `None` where that is secret.
+        /// The store's value; `None` where that is secret.
         found: Option<String>,
         /// `Ok` and whether it was changed to what is declared; `Err`: why it could not be.
         reverted: Result<bool, String>,
@@ -225,7 +225,7 @@ impl DeclaredTenant {
         ]
     }
 
-    /// What is said of the tenant, with what is declared in its place.
+    /// The limits of the tenant, with the declared ones in place of them.
     pub(super) fn over(&self, mut said: Overrides) -> Overrides {
         for (_, declared, place) in self.fields() {
             if let Some(declared) = declared {

@@ -20,10 +20,10 @@ pub const IDENTIFIED_MAX: usize = 4096;
 /// Events of others that are kept.
 pub const STRANGERS_MAX: usize = 1024;
 
-/// What is kept of a path, in bytes.
+/// Most bytes of a path that are kept.
 const PATH_BYTES_MAX: usize = 512;
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventResult {
     /// It was done.
@@ -56,7 +56,7 @@ impl EventResult {
 pub struct Event {
     /// When its answer ended.
     pub at: Timestamp,
-    /// What came of it.
+    /// Its result.
     pub result: EventResult,
     /// The principal's name, if it proved one.
     pub who: Option<String>,

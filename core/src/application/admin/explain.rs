@@ -16,7 +16,7 @@ use crate::domain::context::Context;
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::{Principal, Proof, Right, Tenants};
 
-/// Who would ask.
+/// The principal of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// The caller itself, by this very request.
@@ -37,7 +37,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// What it would be told.
+/// The answer that it would get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Yes.
@@ -51,7 +51,7 @@ pub enum Outcome {
 /// A decision, explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
-    /// What it is.
+    /// The answer.
     pub outcome: Outcome,
     /// The action.
     pub action: Action,
@@ -70,7 +70,7 @@ impl Explained {
         self.action.right()
     }
 
-    /// What allowed it, by name.
+    /// The source that allowed it, by name.
     pub fn by(&self) -> Option<&'static str> {
         match self.outcome {
             Outcome::Allowed(By::Rights) => Some("rights"),
@@ -80,7 +80,7 @@ impl Explained {
         }
     }
 
-    /// What is in the way, by name.
+    /// The reason of a refusal, by name.
     pub fn because(&self) -> Option<&'static str> {
         match self.outcome {
             Outcome::Allowed(_) => None,

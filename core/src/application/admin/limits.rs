@@ -19,11 +19,11 @@ const SET_ATTEMPTS: u32 = 8;
 pub struct TenantUse {
     /// The tenant.
     pub tenant: Tenant,
-    /// What is said of it.
+    /// The limits set for it.
     pub said: Overrides,
-    /// What holds: what is said, or the default.
+    /// The limits in force: those set, or the default.
     pub effective: Limits,
-    /// What counts in its quota.
+    /// The use that counts in its quota.
     pub held: Holdings,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn tenants_in_use(
 }
 
 impl Admin {
-    /// What holds of tenants of which nothing is said.
+    /// The limits of tenants without limits of their own.
     pub fn default_limits(&self) -> Limits {
         self.store.limits.defaults()
     }

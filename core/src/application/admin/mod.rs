@@ -57,7 +57,7 @@ pub struct Admin {
     deliveries: Deliveries,
 }
 
-/// What a caller may do, as a whole: what a page shows or hides.
+/// Permissions of a caller, as a whole: a page shows actions by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // one for each group of calls
 pub struct May {
@@ -107,7 +107,7 @@ impl Admin {
         Self { history, ..self }
     }
 
-    /// What `who` may do in its own tenant, and beyond.
+    /// The permissions of `who` in its own tenant, and beyond.
     pub fn may(&self, who: &Principal) -> May {
         let own = &who.tenant;
         let part = Scope::Part(own, who.namespaces.as_deref());

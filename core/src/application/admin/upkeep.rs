@@ -24,11 +24,11 @@ pub struct Backlog {
 /// One worker: what this process did of its work, and what of it waits in the store.
 #[derive(Clone, Debug)]
 pub struct WorkerReport {
-    /// What this process knows of it.
+    /// Its state in this process.
     pub status: WorkerStatus,
     /// Items that it put aside.
     pub stuck: u64,
-    /// What waits; `None` where that is not known.
+    /// Items that wait; `None` where the number is unknown.
     pub backlog: Option<Backlog>,
 }
 
@@ -43,7 +43,7 @@ pub struct Workers {
     pub scrub: Option<ScrubPass>,
 }
 
-/// What the scrubber found.
+/// The findings of the scrubber.
 #[derive(Clone, Debug)]
 pub struct Findings {
     /// The pass under way, or the last one.
@@ -68,7 +68,7 @@ impl Admin {
         Ok(Traffic { server: self.server, minutes: self.history.minutes(self.store.clock.now()) })
     }
 
-    /// What the workers of this process do, and what waits for them in the store.
+    /// The state of this process's workers, and their backlog in the store.
     pub async fn workers(&self, who: &Principal) -> Result<Workers> {
         allow_operator(who)?;
         let metadata = &self.store.metadata;

@@ -1,4 +1,4 @@
-//! What is stored, what is saved, and how much room is left.
+//! Stored bytes, savings, and free space.
 
 use super::Admin;
 use super::buckets::reader;

@@ -32,16 +32,16 @@ pub enum EtagStyle {
     Md5,
 }
 
-/// What to write, beside its bytes.
+/// A write, beside its bytes.
 #[derive(Clone, Debug)]
 pub struct PutRequest {
     /// The space or bucket.
     pub place: SpaceRef,
     /// The key; `None` for an object addressed by id only.
     pub key: Option<Key>,
-    /// What it carries.
+    /// Its attributes.
     pub attributes: Attributes,
-    /// What must hold of the current version.
+    /// The conditions on the current version.
     pub preconditions: Preconditions,
     /// Which tag to make.
     pub etag: EtagStyle,

@@ -16,22 +16,22 @@ use crate::domain::principal::Principal;
 /// How often a move follows a key that is being overwritten, before the client is told to try again.
 const ATTEMPTS_MAX: u32 = 10;
 
-/// What to move, and to where.
+/// A move: its source and target.
 #[derive(Clone, Debug)]
 pub struct MoveRequest {
     /// The source: a key, or an id, which must be the latest version of its key or have none.
     pub source: ObjectRef,
-    /// What must hold of the source.
+    /// The conditions on the source.
     pub source_preconditions: Preconditions,
     /// The target's space, in the source's dedup domain.
     pub space: SpaceAddress,
     /// The target's key.
     pub key: Key,
-    /// What must hold of the target's current version.
+    /// The conditions on the target's current version.
     pub preconditions: Preconditions,
 }
 
-/// What a move left behind.
+/// The rest that a move left behind.
 #[derive(Clone, Debug)]
 pub struct Moved {
     /// The object under its new key: a new version, with a new id.

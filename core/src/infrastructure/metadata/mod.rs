@@ -146,7 +146,7 @@ impl SqlMetadata {
         self.db.lock_waits().await.map_err(|error| error.to_string())
     }
 
-    /// What this engine was told about durability and references, for the test that holds it to that.
+    /// This engine's settings of durability and references, for the test that holds it to that.
     #[cfg(feature = "testing")]
     pub async fn promises(&self) -> Vec<(&'static str, String)> {
         self.db.promises().await

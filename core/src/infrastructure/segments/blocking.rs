@@ -60,7 +60,7 @@ pub(super) fn read_error(segment: SegmentId, action: &'static str, error: io::Er
     }
 }
 
-/// What to do about an error that is a state of the machine and no fault of the file's; `None` for every other.
+/// The reaction to an error that is a state of the machine and no fault of the file's; `None` for every other.
 fn advice(error: &io::Error) -> Option<&'static str> {
     Some(match Errno::from_raw_os_error(error.raw_os_error()?) {
         Errno::ROFS => {

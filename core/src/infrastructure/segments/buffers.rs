@@ -1,15 +1,15 @@
-//! What readers of one tier share: a bound on the memory of their chunks, and the memory itself.
+//! The memory that readers of one tier share for their chunks, and its bound.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What the chunks of all readers of a tier may take together, in bytes. Those that come when it is taken have
+/// Most memory of the chunks of all readers of a tier together, in bytes. Those that come when it is taken have
 /// small chunks, and none read ahead.
 const CHUNKS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// What is kept for later readers, of each size, in bytes.
+/// Most memory kept for later readers, of each size, in bytes.
 const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The memory of a tier's readers.

@@ -30,7 +30,7 @@ const SEGMENTS: &str = "segments";
 pub(super) struct Directory {
     root: PathBuf,
     tier: &'static str,
-    /// What the root must carry, once that is known.
+    /// The mark that the root must carry, once that is known.
     mark: OnceLock<TierMark>,
     /// The root as it was opened: another one at its path is another file system, mounted or no longer mounted there.
     opened: OnceLock<FileIdentity>,
@@ -80,7 +80,7 @@ impl Directory {
         let mut path = self.root.clone();
         let Some((last, above)) = names.split_last() else { return Ok(()) };
         for name in above {
-            // What is above was durable when the tier was opened, unless it was removed since.
+            // The directories above were durable when the tier was opened, unless they were removed since.
             at = match durable::open_directory_in(&at, name) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     durable::create_directory_in(&at, &path, name)?
@@ -160,7 +160,7 @@ impl Directory {
         }
     }
 
-    /// What was written is not where it would be looked for.
+    /// The written bytes are not where they would be looked for.
     fn vanished(&self, what: &'static str) -> SegmentError {
         let source =
             Arc::new(io::Error::other(format!("{what} ({} tier, {})", self.tier, self.root.display())));

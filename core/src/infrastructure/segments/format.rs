@@ -83,7 +83,7 @@ pub type Frame = [u8; FRAME_SIZE];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage(pub &'static str);
 
-/// What a segment begins with.
+/// The beginning of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
     /// Of the whole segment.
@@ -147,7 +147,7 @@ fn kind_code(kind: SegmentKind) -> u8 {
     }
 }
 
-/// What a record begins with. It names its segment and its own place, so that no payload can pose as one.
+/// The beginning of a record. It names its segment and its own place, so that no payload can pose as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {
     /// The segment it lies in.
@@ -192,7 +192,7 @@ impl RecordHeader {
     }
 }
 
-/// What a sealed segment ends with.
+/// The end of a sealed segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trailer {
     /// The segment it ends.

@@ -1,4 +1,4 @@
-//! What threads of one process do to one segment at the same time, in every order (loom; run by `make threads` with
+//! Threads of one process at one segment at the same time, in every order (loom; run by `make threads` with
 //! the feature of that name). The code is the store's own and the files are real; only its locks and atomics are loom's,
 //! and before each step in the file system another thread may come first.
 #![allow(clippy::unwrap_used, clippy::panic)]

@@ -41,7 +41,7 @@ const LISTED_AT_ONCE: usize = 512;
 pub struct LocalSegments {
     directory: Arc<Directory>,
     handles: Arc<Handles>,
-    /// What all readers share.
+    /// The memory that all readers share.
     memory: Memory,
 }
 

@@ -26,7 +26,7 @@ struct Written {
     class: String,
 }
 
-/// What stands in the file of a mark.
+/// The content of a mark's file.
 pub fn text(mark: &TierMark) -> String {
     let (store, tier, class) = (mark.store, mark.tier, mark.class.as_str());
     format!("{{\"store\":\"{store}\",\"tier\":\"{tier}\",\"class\":\"{class}\"}}\n")

@@ -16,7 +16,7 @@ use crate::infrastructure::durable;
 /// Frames of a batch are gathered in a buffer that is kept for the next batch up to this size.
 const FRAMES_KEPT_MAX: usize = 1024 * 1024;
 
-/// What of a pack moves to the thread that writes and back.
+/// The part of a pack that moves to the thread that writes, and back.
 #[derive(Debug)]
 struct Pack {
     directory: Arc<Directory>,
@@ -131,7 +131,7 @@ impl Pack {
 
 /// Records as they follow each other in a pack.
 pub(super) struct Batch {
-    /// What they are, and where.
+    /// The leaves and their places.
     pub(super) found: Vec<FoundRecord>,
     /// For each, where in the frames its payload comes.
     pub(super) payload_at: Vec<usize>,

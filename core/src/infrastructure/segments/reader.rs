@@ -246,7 +246,7 @@ pub(super) fn failure(stop: Stop) -> SegmentError {
 
 type ChunkRead = (ReadPosition, Result<Bytes, SegmentError>);
 
-/// What the stream holds between two chunks.
+/// The state of the stream between two chunks.
 enum Ahead {
     /// The first chunk, and the cursor behind it.
     Ready(ReadPosition, Bytes),

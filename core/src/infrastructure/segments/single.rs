@@ -32,7 +32,7 @@ const WRITEBACK: u64 = 32 * 1024 * 1024;
 /// How far the file is. The default is that of a file with its beginning and nothing behind it.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// What the file begins with, until it is written.
+    /// The beginning of the file, until it is written.
     head: Option<Vec<u8>>,
     sums: BlockSums,
     /// Payload bytes written.
@@ -205,7 +205,7 @@ impl LocalSingle {
     }
 }
 
-/// What a single begins with, up to its payload.
+/// The bytes of a single before its payload.
 pub(super) fn head(id: SegmentId, domain: DomainTag) -> Vec<u8> {
     let header = SegmentHeader::new(SegmentKind::Single, id);
     let offset = header.first_record();
@@ -222,7 +222,7 @@ fn index(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(FRAME_SIZE)
 }
 
-/// What a single ends with, behind a payload of `length` bytes whose CRC table is `table`. `None` if no file can be that
+/// The bytes of a single behind a payload of `length` bytes whose CRC table is `table`. `None` if no file can be that
 /// long.
 pub(super) fn tail(
     id: SegmentId,

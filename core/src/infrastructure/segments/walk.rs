@@ -83,7 +83,7 @@ pub(super) fn recover(
     Ok(mended(size, committed, &records))
 }
 
-/// What was found of a segment of `size` bytes.
+/// The records found in a segment of `size` bytes.
 pub(super) fn mended(size: u64, committed: u64, records: &[FoundRecord]) -> Mended {
     let unknown = records.iter().filter(|record| record.offset >= committed);
     Mended {
@@ -93,7 +93,7 @@ pub(super) fn mended(size: u64, committed: u64, records: &[FoundRecord]) -> Mend
     }
 }
 
-/// What a segment holds, a pack without an index being cut behind its last whole record and sealed. Between its records
+/// The records of a segment, a pack without an index being cut behind its last whole record and sealed. Between its records
 /// may lie something else: a damaged one, or one that the pages of an unsynced batch left incomplete.
 pub(super) fn salvage(directory: &Directory, handle: &Handle) -> Result<Salvaged, SegmentError> {
     let look = Look::new(handle)?;

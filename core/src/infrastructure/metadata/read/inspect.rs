@@ -1,4 +1,4 @@
-//! What tests ask an engine: whether it understands a statement, how it would run it, what it was told.
+//! Questions of tests to an engine: whether it understands a statement, how it would run it, its settings.
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
@@ -23,7 +23,7 @@ impl Database {
         prepared.map_err(|error| error.to_string())
     }
 
-    /// What this engine was told about durability and references, as it says itself.
+    /// This engine's settings of durability and references, as it says itself.
     pub(crate) async fn promises(&self) -> Vec<(&'static str, String)> {
         const SQLITE: [&str; 3] = ["synchronous", "journal_mode", "foreign_keys"];
         const POSTGRES: [&str; 2] = ["synchronous_commit", "transaction_isolation"];

@@ -1,6 +1,6 @@
 //! Lookups that every request makes, many of them answered by one statement.
 //!
-//! What a lookup costs is the way to the database and back: another thread on SQLite, another process on
+//! The cost of a lookup is the way to the database and back: another thread on SQLite, another process on
 //! PostgreSQL. So lookups queue as commits do: while some are under way those that arrive gather, and go
 //! together. None waits for a timer, and each is answered by a statement that began after it was asked, so
 //! it sees every write that was acknowledged before.

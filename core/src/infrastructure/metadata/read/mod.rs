@@ -1,4 +1,4 @@
-//! What is asked and changes nothing.
+//! Reads.
 
 #[cfg(feature = "testing")]
 pub(crate) mod inspect;

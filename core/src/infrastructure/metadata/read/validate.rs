@@ -15,7 +15,7 @@ pub(crate) async fn inconsistencies(db: &Database) -> Result<Vec<Inconsistency>,
     let mut tx = db.snapshot().await?;
     let mut found = integrity(&mut tx).await?;
     if found.iter().any(|finding| finding.code == DAMAGED) {
-        // What a damaged file says of the rest is worth nothing.
+        // Further checks of a damaged file prove nothing.
         return Ok(found);
     }
     for (code, rule) in rules() {
@@ -31,7 +31,7 @@ const DAMAGED: &str = "database-damaged";
 /// Findings of one kind that SQLite lists at most.
 const FINDINGS_MAX: usize = 100;
 
-/// What SQLite says of its own file: pages, indices and constraints, and references that lead nowhere, which it does not
+/// SQLite's check of its own file: pages, indices and constraints, and references that lead nowhere, which it does not
 /// look for unless a row changes. PostgreSQL has no such question; its checksums are the server's.
 async fn integrity(tx: &mut Transaction) -> Result<Vec<Inconsistency>, Fault> {
     let Transaction::Sqlite(tx) = tx else { return Ok(Vec::new()) };

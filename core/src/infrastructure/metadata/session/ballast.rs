@@ -124,7 +124,7 @@ impl Ballast {
             Err(error) => Err(error.into()),
         };
         if filled.is_err() {
-            // What was filled so far is given back: it would be no more than half a reserve.
+            // The blocks filled so far are given back: half a reserve is none.
             let _ = file.set_len(from);
         }
         filled.and_then(|()| file.sync_all())

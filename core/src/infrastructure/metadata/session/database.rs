@@ -105,7 +105,7 @@ impl Database {
         };
         let full = match fault {
             Fault::Final(MetadataError::Full(_)) => true,
-            // What SQLite says when it cannot extend the log's index.
+            // SQLite's error when it cannot extend the log's index.
             Fault::Final(MetadataError::Unavailable(_)) => ballast.is_starved(),
             _ => false,
         };

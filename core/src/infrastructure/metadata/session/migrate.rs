@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::postgres::Begin;
 use crate::application::ports::metadata::MetadataError;
 
-/// What a migration did.
+/// The result of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
     /// How many steps were taken: 0 if the schema was up to date.

@@ -20,7 +20,7 @@ use crate::application::ports::metadata::MetadataError;
 const SQLITE_READERS_MIN: u32 = 2;
 const SQLITE_READERS_MAX: u32 = 16;
 
-/// What all reading connections to SQLite keep of the database, in KiB.
+/// The page cache of all reading connections to SQLite together, in KiB.
 const SQLITE_READERS_KIB: u32 = 32 << 10;
 
 /// How long SQLite waits for another process's transaction.

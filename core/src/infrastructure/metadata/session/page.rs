@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 
-/// What a row of `page_of_objects` holds, in order.
+/// The columns of `page_of_objects`, in order.
 const COLUMNS: [&str; 20] = [
     "id",
     "key",
@@ -31,7 +31,7 @@ const COLUMNS: [&str; 20] = [
     "part_count",
 ];
 
-/// What every row of a page shares, in order: its space's.
+/// The columns that every row of a page shares, in order: its space's.
 const SHARED: [&str; 5] = ["space_id", "namespace", "tenant", "versioning", "settings"];
 
 /// A row out of a page.

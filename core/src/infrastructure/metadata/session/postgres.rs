@@ -1,4 +1,4 @@
-//! What every connection to PostgreSQL is told, and held to.
+//! The settings that every connection to PostgreSQL gets, and that are read back.
 //!
 //! Nothing is a startup parameter: poolers refuse them, or drop them in silence. Settings are set by `SET` on a
 //! connection that has a server session of its own, and by `SET LOCAL` in the message that begins each transaction
@@ -35,7 +35,7 @@ macro_rules! settings {
     };
 }
 
-/// What they are read back as.
+/// The form in which they are read back.
 const TOLD: [(&str, &str); 4] = [
     ("synchronous_commit", "on"),
     ("lock_timeout", "10s"),
@@ -111,7 +111,7 @@ impl Begin {
     }
 }
 
-/// What a connection says of itself, in the order of [`Facts`].
+/// The facts of a connection, in the order of [`Facts`].
 const FACTS: &str = "SELECT current_setting('synchronous_commit'), current_setting('lock_timeout'), \
      current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'), \
      current_setting('transaction_isolation'), current_setting('client_encoding'), \
@@ -146,7 +146,7 @@ pub(crate) enum Reach {
     Shared,
 }
 
-/// What every connection must agree on with the first.
+/// The facts in which every connection must agree with the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
     pub(crate) reach: Reach,
@@ -262,7 +262,7 @@ async fn session(connection: &mut PgConnection) -> Result<i32, Fault> {
     Ok(row.try_get(0)?)
 }
 
-/// What a connection said.
+/// The facts of a connection.
 struct Facts {
     schema: String,
     fsync: String,

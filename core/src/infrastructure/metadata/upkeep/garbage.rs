@@ -1,4 +1,4 @@
-//! What nothing refers to any more goes; what lies on the wrong tier moves.
+//! Blobs without references are removed; leaves on the wrong tier move.
 //!
 //! Both work from queues that commits fill, so they cost what was changed, never what is stored. A row of a
 //! queue is held before it is judged and removed; a commit that queues the same blob again waits for that
@@ -115,7 +115,7 @@ pub(crate) async fn candidates(db: &Database, limit: u32) -> Result<Vec<BlobId>,
         .await
 }
 
-/// What [`purge`] and [`sweep`] would remove: a leaf goes with the composites that are alone in naming it.
+/// The garbage that [`purge`] and [`sweep`] would remove: a leaf goes with the composites that are alone in naming it.
 pub(crate) async fn garbage(db: &Database, limit: u32) -> Result<Garbage, Fault> {
     let row = db
         .read(sql!(
@@ -200,7 +200,7 @@ struct Sweep {
 
 impl Sweep {
     async fn judge(&mut self, tx: &mut Transaction, blob: BlobId) -> Result<(), Fault> {
-        // Who holds the blob's row is about to refer to it, or gone in a moment: another time.
+        // A transaction that holds the blob's row may be about to refer to it: another time.
         let held = tx
             .query(sql!("SELECT size, segment_id, space_id FROM blobs WHERE id = $1", for_update_skip_locked))
             .bind(blob.0)

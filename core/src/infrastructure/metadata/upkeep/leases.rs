@@ -8,7 +8,7 @@ use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::transaction;
 
-/// What the database's clock says. The one place where a statement asks for the time: what machines agree on by leases
+/// The time of the database's clock. The one place where a statement asks for the time: what machines agree on by leases
 /// they cannot agree on by clocks of their own.
 pub(crate) async fn time(db: &Database) -> Result<Timestamp, Fault> {
     db.read(sql!("SELECT ", database_now)).one().await?.first().map(Timestamp)

@@ -1,4 +1,4 @@
-//! What background work asks and does.
+//! Statements of background work.
 
 pub(crate) mod garbage;
 pub(crate) mod holds;

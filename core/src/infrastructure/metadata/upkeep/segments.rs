@@ -155,7 +155,7 @@ pub(crate) async fn open(
     transaction!(db, |tx| register(&mut tx, (writer, token), id, tier, kind, now).await?)
 }
 
-/// What a writer is about to write, and where.
+/// The segment that a writer is about to write, and its tier.
 pub(crate) struct Announcement<'a> {
     pub(crate) writer: WriterId,
     /// Of the start of the writer that this process is.

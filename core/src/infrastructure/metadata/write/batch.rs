@@ -1,4 +1,4 @@
-//! What the changes of one transaction share: the statements that several of them need, and what is known by now,
+//! Shared by the changes of one transaction: the statements that several of them need, and the facts known by now,
 //! so that it is asked once.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +21,7 @@ use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::Transaction;
 
-/// What one change came to.
+/// The outcome of one change.
 pub(crate) type Applied = Result<MutationOutcome, Refusal>;
 
 /// When a batch makes sure that the packs it commits into are still its writer's.
@@ -40,7 +40,7 @@ pub(crate) struct Batch<'t> {
     pub(crate) writer: WriterId,
     pub(crate) now: Timestamp,
     pub(crate) tally: Tally,
-    /// What tenants with quotas keep.
+    /// The holdings of tenants with quotas.
     pub(crate) ledger: Ledger,
     /// The size each pack has reached with this batch.
     pack_sizes: BTreeMap<SegmentId, u64>,
@@ -273,7 +273,7 @@ impl<'t> Batch<'t> {
             .execute()
             .await?;
         if sealed != 1 {
-            // What this batch put into it must be refused as well.
+            // Leaves that this batch put into it must be refused as well.
             return if grown { Err(lost(pack)) } else { Ok(Err(Refusal::SegmentLost)) };
         }
         self.fenced.insert(pack, false);

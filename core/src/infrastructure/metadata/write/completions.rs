@@ -1,4 +1,4 @@
-//! What uploads were completed of, kept as long as their objects.
+//! The parts of completed uploads, kept as long as their objects.
 
 use uuid::Uuid;
 

@@ -25,7 +25,7 @@ pub(crate) struct KeyDeletion<'a> {
 }
 
 impl<'a> KeyDeletion<'a> {
-    /// What a client asks for, if it is a key that it names.
+    /// The request of a client, if it names a key.
     pub(crate) fn of(delete: &'a DeleteObject) -> Option<Self> {
         let ObjectAddress::Latest(address, key) = &delete.target else { return None };
         Some(Self {

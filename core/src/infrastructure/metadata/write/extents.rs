@@ -1,4 +1,4 @@
-//! What composites consist of. Their children are always leaves: a composite made of composites takes over
+//! The stretches of composites. Their children are always leaves: a composite made of composites takes over
 //! their stretches, so that no read ever looks deeper than one level.
 //!
 //! Stretches are copied inside the database, one statement for all of them: tens of thousands that came and went

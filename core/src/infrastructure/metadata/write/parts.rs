@@ -100,7 +100,7 @@ pub(crate) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<App
     Ok(Ok(MutationOutcome::Part { part: Box::new(part), dropped }))
 }
 
-/// What the part consists of that a new one takes the place of.
+/// The content of the part that a new one replaces.
 async fn replaced_by(batch: &mut Batch<'_>, put: &PutPart) -> Result<Option<Content>, Fault> {
     batch
         .tx

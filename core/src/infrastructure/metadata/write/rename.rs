@@ -59,7 +59,7 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
         Ok(arrival) => arrival,
         Err(denial) => return Ok(Err(denial.into())),
     };
-    // What leaves a tenant makes room in the next batch.
+    // An object that leaves a tenant makes room in the next batch.
     let leaves = (change.from.tenant == change.space.tenant).then_some(match &departure {
         DeletePlan::Mark { overwrite, .. } => Departure::Hidden(overwrite.freed()),
         DeletePlan::Remove(_) | DeletePlan::Nothing => Departure::Gone,

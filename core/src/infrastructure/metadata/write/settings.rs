@@ -1,4 +1,4 @@
-//! What owners set on spaces: documents, object lock, and how far lifecycle rules have been applied.
+//! Settings of spaces: documents, object lock, and how far lifecycle rules have been applied.
 
 use super::{spaces, targets};
 use crate::application::ports::metadata::{LifecyclePass, MetadataError, NewSpace, Refusal};

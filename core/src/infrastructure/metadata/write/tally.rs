@@ -1,4 +1,4 @@
-//! What a transaction changes in maintained figures, added up and written once at its end: a space's usage
+//! The changes of a transaction to maintained figures, added up and written once at its end: a space's usage
 //! and a pack's live bytes are single rows that every commit touches.
 
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
 
-/// What a new upload is made of.
+/// The facts of a new upload.
 pub(crate) struct NewUpload<'a> {
     pub(crate) id: UploadId,
     pub(crate) space: &'a SpaceAddress,
@@ -95,7 +95,7 @@ pub(crate) async fn lock(tx: &mut Transaction, id: UploadId) -> Result<Option<Up
     if hold(tx, id).await?.is_some() { look(tx, id).await } else { Ok(None) }
 }
 
-/// What is counted of an upload's parts.
+/// The counts of an upload's parts.
 pub(crate) struct Counts {
     /// The extents that an object of all of them would have.
     pub(crate) pieces: u64,

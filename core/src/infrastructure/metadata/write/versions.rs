@@ -1,6 +1,6 @@
 //! Versions of keys: loaded, and changed in memory as the domain plans it; [`apply`] writes them together.
 //!
-//! What costs on both engines is the statement, not the row. The changes of a batch that concern keys are planned one
+//! The cost on both engines is that of the statement, not of the row. The changes of a batch that concern keys are planned one
 //! after another over what one look at the database found, each seeing the plans before it, and are then written by
 //! statements that carry many rows. A version that the same batch makes and replaces is written as replaced.
 
@@ -40,7 +40,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) certain: bool,
 }
 
-/// What a new version is made of.
+/// The facts of a new version.
 pub(crate) struct NewVersion<'a> {
     pub(crate) address: &'a SpaceAddress,
     /// Its space as it was planned for; `None` if that did not exist.
@@ -108,7 +108,7 @@ impl<'a> NewVersion<'a> {
         }
     }
 
-    /// What holds the version: what its writer says, and the space's default. A marker has no bytes to hold.
+    /// The lock of the version: its writer's, or the space's default. A marker has no bytes to hold.
     fn lock(&self, batch: &Batch<'_>) -> ObjectLock {
         let Some(attributes) = self.attributes else { return ObjectLock::default() };
         let default = self.space.as_ref().and_then(|space| space.object_lock);
@@ -220,7 +220,7 @@ impl<'a> Versions<'a> {
         Ok(())
     }
 
-    /// What is there of one key whose latest version is known.
+    /// The facts about one key whose latest version is known.
     pub(crate) async fn of_one(
         batch: &mut Batch<'_>,
         space: &Space,
@@ -240,7 +240,7 @@ impl<'a> Versions<'a> {
         Ok(versions)
     }
 
-    /// What is there of a key; nothing of an object without one.
+    /// The facts about a key; none for an object without one.
     pub(crate) fn of(&self, address: &'a SpaceAddress, key: Option<&'a Key>) -> KeyVersions {
         key.and_then(|key| self.keys.get(&(address, key))).cloned().unwrap_or_default()
     }

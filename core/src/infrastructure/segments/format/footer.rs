@@ -1,4 +1,4 @@
-//! What a record ends with. Version 2 says more, so that a leaf opens with one read of its end: a footer names its
+//! The end of a record. Version 2 says more, so that a leaf opens with one read of its end: a footer names its
 //! segment, and has room for what an encrypted payload would need.
 
 use uuid::Uuid;

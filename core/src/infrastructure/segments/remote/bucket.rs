@@ -20,7 +20,7 @@ use crate::application::ports::segments::{FoundRecord, SegmentError};
 use crate::domain::blob::SegmentId;
 use crate::domain::identity::TierMark;
 
-/// What the crate's clients for S3, Google Cloud Storage and Azure can do.
+/// The operations of the crate's clients for S3, Google Cloud Storage and Azure.
 pub(super) trait Objects: ObjectStore + MultipartStore {}
 
 impl<T: ObjectStore + MultipartStore> Objects for T {}
@@ -44,7 +44,7 @@ pub(super) struct Bucket {
     pub(super) tier: &'static str,
     /// Where singles wait for their parts to be sent. Files there have no names.
     pub(super) spool: PathBuf,
-    /// What the prefix must carry, once that is known.
+    /// The mark that the prefix must carry, once that is known.
     pub(super) mark: OnceLock<TierMark>,
     pub(super) parts: Arc<Semaphore>,
 }
@@ -215,7 +215,7 @@ impl Bucket {
     }
 }
 
-/// What the index of a segment says.
+/// The index of a segment.
 pub(super) struct Indexed {
     pub(super) version: format::Version,
     /// Where the first record begins.

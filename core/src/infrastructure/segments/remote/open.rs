@@ -54,7 +54,7 @@ impl ObjectStoreUrl {
         Some(Ok(Self { url, protocol, prefix, options: Vec::new() }))
     }
 
-    /// What the names of its options begin with in the environment.
+    /// The prefix of its options' names in the environment.
     pub fn options_begin(&self) -> &'static str {
         match self.protocol {
             Protocol::S3 => "AWS_",

@@ -95,7 +95,7 @@ impl PackWriter for RemotePack {
         self.found.extend(found);
         self.size = end;
         if let Err(error) = self.put().await {
-            // What was written before stays readable, as far as it is known.
+            // Batches written before stay readable, as far as they are known.
             self.size = before.0;
             self.found.truncate(before.1);
             return Err(error);

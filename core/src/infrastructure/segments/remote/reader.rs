@@ -132,7 +132,7 @@ impl Position {
     }
 }
 
-/// What of `length` bytes at `at` lies in `asked`.
+/// The part of `length` bytes at `at` that lies in `asked`.
 fn within(at: u64, asked: Range<u64>, length: usize) -> Range<usize> {
     let start = index(asked.start.saturating_sub(at)).min(length);
     start..index(asked.end.saturating_sub(at)).min(length)

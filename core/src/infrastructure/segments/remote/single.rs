@@ -276,7 +276,7 @@ impl Upload {
             return Err(self.bucket.write_failed("complete a segment", error));
         }
         self.completed = true;
-        // What stays of the note goes with the segment.
+        // The rest of the note goes with the segment.
         let (bucket, note) = (Arc::clone(&self.bucket), self.bucket.staged(self.id));
         tokio::spawn(async move { drop(bucket.remove(note).await) });
         Ok(())

@@ -16,7 +16,7 @@ use crate::domain::identity::{StoreId, TierId};
 use crate::domain::storage_class::StorageClass;
 use crate::testing::segments as contract;
 
-/// What a store does wrong.
+/// A fault of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
     Well,
@@ -229,7 +229,7 @@ async fn lost_answers_do_no_harm() {
     assert!(contract::read(&*tier, contract::whole(id, offset, 500)).await.unwrap() == payload[..500]);
 }
 
-/// What was written although it was said to have failed is not taken for written, and goes when its row does.
+/// An object that was written although the store said otherwise is not taken for written, and goes with its row.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_failed_is_collected() {
     let (tier, peer, _spool) = tier(Manner::FailsAfterwards);
@@ -312,7 +312,7 @@ async fn damage_is_never_served() {
     assert!(read.is_err());
 }
 
-/// What an upload left when its server died is removed with its segment, parts and note.
+/// An upload of a server that died is removed with its segment, parts and note.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_was_begun_is_aborted_with_its_segment() {
     let (tier, peer, _spool) = tier(Manner::Well);

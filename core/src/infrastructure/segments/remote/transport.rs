@@ -99,7 +99,7 @@ impl HttpService for Service {
     }
 }
 
-/// What an error is to the one who decides whether to try again.
+/// The kind of an error, for the decision whether to try again.
 fn kind_of(error: &(dyn StdError + 'static)) -> HttpErrorKind {
     let chain = std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (**error).source());
     for cause in chain {

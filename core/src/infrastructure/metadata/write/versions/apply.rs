@@ -18,7 +18,7 @@ use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::write::batch::{Applied, Batch};
 use crate::infrastructure::metadata::write::content::{self, Placed};
 
-/// What was made.
+/// The new version.
 pub(crate) struct Made {
     pub(crate) object: Object,
     /// The single segment that turned out to be a duplicate.
@@ -244,7 +244,7 @@ impl Batch<'_> {
     }
 }
 
-/// What a row of a new version says beside what its object does.
+/// The columns of a new version's row beside those of its object.
 struct NewRow {
     at: usize,
     state: ObjectState,
