@@ -235,7 +235,9 @@ async fn an_event_that_is_refused_holds_its_key_alone() {
     let first = telling.waiting().await[0].seq;
     let mut delivery = telling.delivery(1);
     assert_eq!(run(&mut delivery).await, Passed::Nothing);
-    assert_eq!(telling.noted.keys(), ["a", "b", "a"]);
+    let mut keys = telling.noted.keys();
+    keys.sort();
+    assert_eq!(keys, ["a", "a", "b"]);
     let item = format!("event:hooks/{first}");
     assert_eq!(telling.stuck().await, [(item.clone(), 1)]);
     // Another process leaves it alone as well, until it is due.

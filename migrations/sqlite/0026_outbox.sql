@@ -27,7 +27,7 @@ CREATE INDEX outbox_routes_by_target ON outbox_routes (target);
 -- One row an event and target, written in the transaction that made the change. Rows of one key ascend in `seq` as their
 -- transactions were committed. `coalesced`: a later row of the key takes the place of this one. `facts` is JSON.
 CREATE TABLE outbox (
-    seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq          INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     target       TEXT NOT NULL REFERENCES outbox_targets (name) ON DELETE CASCADE,
     space_id     INTEGER NOT NULL REFERENCES spaces (id) ON DELETE CASCADE,
     key          TEXT NOT NULL,

@@ -172,11 +172,13 @@ impl Delivery {
         let page = self.metadata.outbox_page(&self.target.name, self.place, PAGE).await?;
         let (ends, last) = (page.len() < PAGE as usize, page.last().map(|row| row.seq));
         let mut queues = self.queues(page);
+        if queues.is_empty() {
+            return self.go_on(last, ends).await;
+        }
         let probes = self.pace.failures() > 0;
         if probes {
             self.keep_one(&mut queues);
         }
-        let found = !queues.is_empty();
         let due = |at: Instant| at + PATIENCE_MAX < until;
         let concurrency = if probes { 1 } else { settings.concurrency.max(1) as usize };
         let ended = self.deliver(queues, epoch, concurrency, due, stop).await?;
@@ -198,14 +200,25 @@ impl Delivery {
             self.begin_round();
             return Ok(Passed::More);
         }
-        self.place = last.unwrap_or(self.place);
         if ends {
-            self.forget_gone().await?;
+            // What was committed meanwhile is found by the next round.
             self.begin_round();
-            self.purge().await?;
-            return Ok(if found { Passed::More } else { Passed::Nothing });
+        } else {
+            self.place = last.unwrap_or(self.place);
         }
         Ok(Passed::More)
+    }
+
+    /// Goes on behind a page of which nothing is due; at the end of what waits the round is over.
+    async fn go_on(&mut self, last: Option<i64>, ends: bool) -> Result<Passed> {
+        if !ends {
+            self.place = last.unwrap_or(self.place);
+            return Ok(Passed::More);
+        }
+        self.forget_gone().await?;
+        self.begin_round();
+        self.purge().await?;
+        Ok(Passed::Nothing)
     }
 
     /// Ends: another process may deliver at once.

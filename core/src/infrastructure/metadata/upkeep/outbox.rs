@@ -95,7 +95,14 @@ pub(crate) async fn remove(db: &Database, name: &TargetName, discard: bool) -> R
         } else if waiting > 0 && !discard {
             TargetRemoval::Waiting(waiting)
         } else {
-            tx.query(sql!("DELETE FROM outbox WHERE target = $1")).bind(name.as_str()).execute().await?;
+            tx.query(sql!("DELETE FROM outbox WHERE target = $1 AND delivered_at IS NULL"))
+                .bind(name.as_str())
+                .execute()
+                .await?;
+            tx.query(sql!("DELETE FROM outbox WHERE target = $1 AND delivered_at IS NOT NULL"))
+                .bind(name.as_str())
+                .execute()
+                .await?;
             tx.query(sql!("DELETE FROM outbox_targets WHERE name = $1"))
                 .bind(name.as_str())
                 .execute()
