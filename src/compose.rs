@@ -19,7 +19,7 @@ use juststorage_core::domain::identity::{Mismatch, Purpose, StoreId, TierId, Tie
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::infrastructure::clock::SystemClock;
 use juststorage_core::infrastructure::metadata::{MigrationReport, SqlMetadata};
-use juststorage_core::infrastructure::segments::{LocalSegments, mark_text};
+use juststorage_core::infrastructure::segments::{LocalSegments, ReadCache, mark_text};
 use juststorage_core::infrastructure::volume::DirectoryVolume;
 use uuid::Uuid;
 
@@ -70,7 +70,8 @@ impl Parts {
         storage: StorageConfig,
         purpose: Purpose,
     ) -> Result<Self, ExitError> {
-        let tiers = tiers(&storage)?;
+        let cache = if purpose == Purpose::Serve { cache(&storage)? } else { None };
+        let tiers = tiers(&storage, cache.as_ref())?;
         let (metadata, _) = open_metadata(&storage, purpose, &tiers).await?;
         let reserve = reserve(&metadata, &storage);
         let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
@@ -120,7 +121,7 @@ pub async fn migrate(storage: &StorageConfig) -> Result<Migrated, ExitError> {
     if storage.database.is_embedded() {
         DataDir::make(&storage.data_dir)?;
     }
-    let (metadata, report) = open_metadata(storage, Purpose::Serve, &tiers(storage)?).await?;
+    let (metadata, report) = open_metadata(storage, Purpose::Serve, &tiers(storage, None)?).await?;
     let named = metadata.store_record(StoreId(Uuid::new_v4()), SystemClock.now()).await;
     metadata.close().await;
     named?;
@@ -272,19 +273,38 @@ fn tier_url(storage: &StorageConfig, class: StorageClass) -> &TierUrl {
 }
 
 /// The tiers. Nothing is read from them before the store's identity is checked.
-fn tiers(storage: &StorageConfig) -> Result<Tiers, ExitError> {
-    let tier = |class| tier(storage, class);
+fn tiers(storage: &StorageConfig, cache: Option<&ReadCache>) -> Result<Tiers, ExitError> {
+    let tier = |class| tier(storage, class, cache);
     Ok(Tiers { hot: tier(StorageClass::Hot)?, cold: tier(StorageClass::Cold)? })
 }
 
-fn tier(storage: &StorageConfig, class: StorageClass) -> Result<Arc<dyn SegmentStore>, ExitError> {
+/// The cache of what is read from object stores, for a server. Commands read each byte once, and the cache is the server's.
+fn cache(storage: &StorageConfig) -> Result<Option<ReadCache>, ExitError> {
+    if storage.cache_bytes == 0 || !storage.has_object_store() {
+        return Ok(None);
+    }
+    let opened = ReadCache::open(storage.cache_dir(), storage.cache_bytes, storage.reserve);
+    let setting = names::CACHE_BYTES;
+    let advice = |why: String| format!("{why}; mend that, or set {setting}=0 to do without a cache");
+    Ok(Some(opened.map_err(|why| ExitError::unable("open the read cache", advice(why)))?))
+}
+
+fn tier(
+    storage: &StorageConfig,
+    class: StorageClass,
+    cache: Option<&ReadCache>,
+) -> Result<Arc<dyn SegmentStore>, ExitError> {
     let name = class.as_str();
     match tier_url(storage, class) {
         TierUrl::Directory(path) => Ok(Arc::new(LocalSegments::at(path.clone(), name))),
         TierUrl::ObjectStore(url) => {
             let setting = if class == StorageClass::Hot { names::HOT_URL } else { names::COLD_URL };
             let opened = url.open(name, storage.data_dir.join("spool"));
-            Ok(Arc::new(opened.map_err(|reason| ConfigError::new(setting, reason))?))
+            let tier = opened.map_err(|reason| ConfigError::new(setting, reason))?;
+            Ok(match cache {
+                Some(cache) => Arc::new(tier.with_cache(cache.clone())),
+                None => Arc::new(tier),
+            })
         }
     }
 }

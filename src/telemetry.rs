@@ -86,6 +86,7 @@ fn builder() -> PrometheusBuilder {
         ("activestorage_request_duration_seconds", SECONDS),
         ("activestorage_commit_duration_seconds", SECONDS),
         ("activestorage_commit_wait_seconds", SECONDS),
+        ("activestorage_cache_fetch_seconds", SECONDS),
         ("activestorage_commit_batch_size", BATCH),
     ];
     buckets.into_iter().fold(PrometheusBuilder::new(), |builder, (name, bounds)| {
@@ -97,9 +98,45 @@ fn builder() -> PrometheusBuilder {
 /// Describes every metric.
 fn describe() {
     describe_store();
+    describe_cache();
     describe_bounds();
     describe_clients();
     describe_process();
+}
+
+/// The cache of what is read from object stores.
+fn describe_cache() {
+    describe_counter!("activestorage_cache_hits_total", "Pages of 64 KiB that were in memory or on the disk");
+    describe_counter!("activestorage_cache_misses_total", "Pages that had to come from the object store");
+    describe_counter!(
+        "activestorage_cache_read_bytes_total",
+        Unit::Bytes,
+        "Bytes read from memory, from the disk and from the object store"
+    );
+    describe_counter!("activestorage_cache_damaged_total", "Pages that did not match their checksum");
+    describe_counter!("activestorage_cache_evictions_total", "Pages that gave way to others");
+    describe_counter!("activestorage_cache_skipped_total", "Pages not kept on the disk, which was too slow");
+    describe_counter!("activestorage_cache_fetches_total", "Range requests to the object store");
+    describe_counter!("activestorage_cache_fetch_failures_total", "Range requests that failed");
+    describe_gauge!("activestorage_cache_fetches", "Range requests under way");
+    describe_gauge!("activestorage_cache_fetches_waiting", "Range requests that wait for their turn");
+    describe_histogram!(
+        "activestorage_cache_fetch_seconds",
+        Unit::Seconds,
+        "From a range request to the first byte of its answer"
+    );
+    describe_gauge!(
+        "activestorage_cache_bytes",
+        Unit::Bytes,
+        "What the cache holds, in memory and on the disk"
+    );
+    describe_gauge!(
+        "activestorage_cache_bytes_max",
+        Unit::Bytes,
+        "What it may take of the disk; 0: no cache"
+    );
+    describe_counter!("activestorage_cache_disk_failures_total", "What the cache's disk failed to do");
+    describe_gauge!("activestorage_cache_disk_usable", "Whether the cache's disk takes pages: 0 or 1");
 }
 
 /// Metrics of storage and of workers.

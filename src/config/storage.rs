@@ -16,6 +16,10 @@ const PATH_ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' '
 /// The default retention: longer than the copy of a database takes, which precedes the copy of the tiers.
 const RETENTION: Duration = Duration::from_hours(1);
 
+/// The default size of the read cache, and its least one, in bytes.
+const CACHE: u64 = 10 << 30;
+const CACHE_MIN: u64 = 16 << 20;
+
 /// The data directory, the database and the tiers.
 #[derive(Clone, Debug)]
 pub struct StorageConfig {
@@ -29,6 +33,8 @@ pub struct StorageConfig {
     pub hot: TierUrl,
     /// `JUSTSTORAGE_COLD_URL`: `file://<data>/cold`.
     pub cold: TierUrl,
+    /// `JUSTSTORAGE_CACHE_BYTES`: what is cached of tiers in object stores; 10 GiB. 0: nothing.
+    pub cache_bytes: u64,
     /// `JUSTSTORAGE_DEDUP`: `tenant`.
     pub dedup: DedupScope,
     /// `JUSTSTORAGE_RESERVE_BYTES`: a twentieth of each file system, 1 GiB at most.
@@ -64,13 +70,34 @@ impl StorageConfig {
         let connections = connections(settings)?;
         let reserve = settings.reserve_bytes.as_deref().map(amount::parse).transpose();
         let reserve = reserve.map_err(|reason| ConfigError::new(names::RESERVE_BYTES, reason))?;
+        let cache_bytes = cache_bytes(settings)?;
         let retention = match settings.retention.as_deref() {
             None => RETENTION,
             Some(text) => {
                 duration::parse(text).map_err(|reason| ConfigError::new(names::RETENTION, reason))?
             }
         };
-        Ok(Self { data_dir, database, connections, hot, cold, dedup, reserve, retention })
+        Ok(Self { data_dir, database, connections, hot, cold, cache_bytes, dedup, reserve, retention })
+    }
+
+    /// Whether a tier is an object store.
+    pub fn has_object_store(&self) -> bool {
+        [&self.hot, &self.cold].iter().any(|tier| matches!(tier, TierUrl::ObjectStore(_)))
+    }
+
+    /// The directory of the read cache.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.data_dir.join("cache")
+    }
+}
+
+/// The size of the read cache.
+fn cache_bytes(settings: &Settings) -> Result<u64, ConfigError> {
+    let Some(text) = settings.cache_bytes.as_deref() else { return Ok(CACHE) };
+    let refused = |reason: String| ConfigError::new(names::CACHE_BYTES, reason);
+    match amount::parse(text).map_err(refused)? {
+        bytes if bytes == 0 || bytes >= CACHE_MIN => Ok(bytes),
+        _ => Err(refused("must be at least 16MiB, or 0 for no cache".to_owned())),
     }
 }
 

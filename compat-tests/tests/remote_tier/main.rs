@@ -1,6 +1,7 @@
 //! Tiers in object stores: our own gateway, and `SeaweedFS` (`weed`, which `scripts/prepare clients` installs).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+mod cache;
 mod cold;
 mod peer;
 mod refused;

@@ -1,5 +1,7 @@
 //! Every metric that core declares, in one place. Names are a contract with existing dashboards.
 
+pub(crate) mod read_cache;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,6 +56,7 @@ pub fn exist(workers: &[&'static str]) {
         counter!("activestorage_pool_waits_total", "pool" => pool).absolute(0);
         counter!("activestorage_pool_refused_total", "pool" => pool).absolute(0);
     }
+    read_cache::exist();
     retained(0, 0, 0);
     commit_queue(0);
     database_bytes(0);

@@ -30,6 +30,11 @@ pub const METADATA_BYTES: u64 = 128 << 10;
 /// of other programs) counts at once.
 const NEAR: u64 = 64 << 20;
 
+/// Bytes that uploads leave free of a file system, if the operator asked for so many.
+pub(crate) fn bytes_of(room: DiskRoom, asked: Option<u64>) -> u64 {
+    asked.unwrap_or((room.total / PART).min(BYTES_MAX))
+}
+
 /// How much room a file system has that something of the store lies on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VolumeRoom {
@@ -251,7 +256,7 @@ impl Watched {
 
     /// `released` is how much was released when the look at `room` began.
     fn note(&self, room: DiskRoom, released: u64) {
-        let reserve = self.asked.unwrap_or((room.total / PART).min(BYTES_MAX));
+        let reserve = bytes_of(room, self.asked);
         let above = room.free.saturating_sub(reserve);
         metrics::room(self.of.as_str(), room.free, reserve);
         let mut account = self.account();

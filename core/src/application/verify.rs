@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::application::error::Result;
 use crate::application::ports::metadata::{Catalogue, LeafRecord};
-use crate::application::ports::segments::{ReadRequest, SegmentError};
+use crate::application::ports::segments::{ReadPurpose, ReadRequest, SegmentError};
 use crate::application::tiers::Tiers;
 use crate::domain::blob::Hash;
 
@@ -71,6 +71,7 @@ impl LeafCheck {
             hash: Some(self.leaf.hash),
             start: self.done,
             end,
+            purpose: ReadPurpose::Upkeep,
         };
         match self.read(tiers, request).await {
             Ok(()) => self.done = end,

@@ -9,7 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use uuid::Uuid;
 
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, Mended, Presence, ReadRequest, Record, SegmentError, SegmentStore,
+    DomainTag, FoundRecord, Mended, Presence, ReadPurpose, ReadRequest, Record, SegmentError, SegmentStore,
 };
 use crate::domain::blob::{Hash, SegmentId};
 use crate::domain::identity::{StoreId, TierId, TierMark};
@@ -103,7 +103,15 @@ pub async fn write_single(store: &dyn SegmentStore, payload: &Bytes, piece: usiz
 
 /// A request for the whole of a payload.
 pub fn whole(segment: SegmentId, payload_offset: u64, payload_length: u64) -> ReadRequest {
-    ReadRequest { segment, payload_offset, payload_length, hash: None, start: 0, end: payload_length }
+    ReadRequest {
+        segment,
+        payload_offset,
+        payload_length,
+        hash: None,
+        start: 0,
+        end: payload_length,
+        purpose: ReadPurpose::Serve,
+    }
 }
 
 /// Reads all of what `request` asks for, and checks that no chunk is larger than promised.
@@ -165,6 +173,7 @@ pub async fn ranges_are_cut_to_the_byte(store: &dyn SegmentStore) {
                 hash: Some(Hash::of(&payload)),
                 start: start as u64,
                 end: end as u64,
+                purpose: ReadPurpose::Serve,
             };
             let bytes = read(store, request).await.unwrap();
             assert!(bytes == payload[start..end], "{start}..{end}");
@@ -418,6 +427,7 @@ pub async fn impossible_requests_are_refused(store: &dyn SegmentStore) {
         hash: None,
         start,
         end,
+        purpose: ReadPurpose::Serve,
     };
     let refused = [
         request(offsets[1], 100, 50, 49),

@@ -36,7 +36,7 @@ impl Settings {
             self, lower;
             texts:
                 data_dir, database_url, database_url_file, database_connections, hot_url, cold_url,
-                reserve_bytes, url, token, token_file, bootstrap, native_addr, admin_addr, s3_addr,
+                cache_bytes, reserve_bytes, url, token, token_file, bootstrap, native_addr, admin_addr, s3_addr,
                 s3_domain, s3_public_url, tls_cert, tls_key, idle_timeout, stall_timeout, upload_rate_min,
                 region, auth, s3_root_access_key, s3_root_access_key_file, s3_root_secret_key,
                 s3_root_secret_key_file, master_key, master_key_file, dedup, upload_expiry, lifecycle_day,

@@ -64,6 +64,11 @@ pub struct Settings {
     #[arg(long, global = true, env = names::COLD_URL, value_name = "URL", hide_short_help = true)]
     pub cold_url: Option<String>,
 
+    /// Bytes that what is read from a tier in a bucket may take in DATA_DIR/cache, so that it need not be fetched again:
+    /// 0, or at least 16MiB; 0: nothing is cached [default: 10GiB]
+    #[arg(long, global = true, env = names::CACHE_BYTES, value_name = "AMOUNT", hide_short_help = true)]
+    pub cache_bytes: Option<String>,
+
     /// Bytes that uploads leave free on the file systems of the tiers and of the embedded database, so that deletes,
     /// garbage collection and a start work when they are full: such as 10GiB [default: a twentieth, 1GiB at most]
     #[arg(long, global = true, env = names::RESERVE_BYTES, value_name = "AMOUNT", hide_short_help = true)]

@@ -9,7 +9,7 @@ use crate::application::error::{Error, Result};
 use crate::application::limits::Direction;
 use crate::application::metrics;
 use crate::application::ports::metadata::Found;
-use crate::application::ports::segments::{ReadRequest, SegmentError};
+use crate::application::ports::segments::{ReadPurpose, ReadRequest, SegmentError};
 use crate::application::store::Store;
 use crate::domain::action::Action;
 use crate::domain::blob::Extent;
@@ -214,6 +214,7 @@ impl Store {
                 hash: Some(extent.hash),
                 start: extent.offset,
                 end: extent.offset + extent.length,
+                purpose: ReadPurpose::Serve,
             };
             let opened = self.tiers.of(extent.location.tier).read(request).await;
             let Err(SegmentError::Missing(_)) = &opened else { return (extent, opened) };

@@ -146,6 +146,15 @@ pub struct Salvaged {
     pub holes: Vec<(u64, u64)>,
 }
 
+/// What a read is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadPurpose {
+    /// A client's answer: it may come from a cache, and fills it.
+    Serve,
+    /// Upkeep: it is about what the tier holds, and neither asks a cache nor fills it.
+    Upkeep,
+}
+
 /// One stretch of a leaf to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadRequest {
@@ -162,6 +171,8 @@ pub struct ReadRequest {
     pub start: u64,
     /// One past the last byte wanted, inside the payload.
     pub end: u64,
+    /// What for.
+    pub purpose: ReadPurpose,
 }
 
 /// A pack that is being appended to. Dropping it leaves a file that [`SegmentStore::recover`] can mend.
@@ -218,7 +229,7 @@ pub trait SegmentStore: Send + Sync + 'static {
     ) -> Result<Box<dyn SingleWriter>, SegmentError>;
 
     /// Reads a stretch of a leaf. Every byte that the stream yields was checked against its block's CRC
-    /// before it was yielded; chunks are at most 1 MiB; at most two chunks are held at a time.
+    /// before it was yielded; chunks are at most 1 MiB; what all readers hold at a time is bounded.
     ///
     /// A reader that has begun is not disturbed by [`Self::delete`].
     async fn read(

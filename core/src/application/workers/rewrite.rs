@@ -22,7 +22,7 @@ use crate::application::ports::metadata::{
     Catalogue, LeafRecord, MetadataError, MetadataStore, Mutation, Objects, Relocation, SegmentRecord,
     StagedLeaf, Upkeep, WriterId,
 };
-use crate::application::ports::segments::{ReadRequest, Record, SegmentError, SegmentKind};
+use crate::application::ports::segments::{ReadPurpose, ReadRequest, Record, SegmentError, SegmentKind};
 use crate::application::tiers::Tiers;
 use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::storage_class::StorageClass;
@@ -289,6 +289,7 @@ fn whole(leaf: &LeafRecord) -> ReadRequest {
         hash: Some(leaf.hash),
         start: 0,
         end: location.length,
+        purpose: ReadPurpose::Upkeep,
     }
 }
 

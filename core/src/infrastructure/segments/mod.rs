@@ -2,6 +2,7 @@
 
 mod blocking;
 mod buffers;
+mod cache;
 mod directory;
 pub mod format;
 mod handles;
@@ -16,6 +17,7 @@ mod remote;
 mod single;
 mod walk;
 
+pub use cache::ReadCache;
 pub use local::LocalSegments;
 pub use mark::text as mark_text;
 pub use remote::{ObjectStoreUrl, RemoteSegments};

@@ -45,7 +45,7 @@ pub(super) struct Stretch {
 impl Stretch {
     /// Refuses what lies outside the payload, and what no file could hold.
     pub(super) fn new(request: ReadRequest) -> Result<Self, SegmentError> {
-        let ReadRequest { segment, payload_offset: offset, payload_length: length, hash, start, end } =
+        let ReadRequest { segment, payload_offset: offset, payload_length: length, hash, start, end, .. } =
             request;
         if start > end || end > length {
             return Err(io_error("read outside a payload", ErrorKind::InvalidInput.into()));

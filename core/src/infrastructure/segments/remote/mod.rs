@@ -31,12 +31,13 @@ pub use open::ObjectStoreUrl;
 use self::bucket::{Bucket, Indexed, corrupt, failed};
 use self::pack::RemotePack;
 use self::single::RemoteSingle;
+use super::cache::ReadCache;
 use super::handles::Handle;
 use super::reader::Stretch;
 use super::{mark, notes, walk};
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadRequest, Salvaged, SegmentError, SegmentStore,
-    SingleWriter,
+    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadPurpose, ReadRequest, Salvaged, SegmentError,
+    SegmentStore, SingleWriter,
 };
 use crate::domain::blob::SegmentId;
 use crate::domain::identity::TierMark;
@@ -63,6 +64,7 @@ pub struct RemoteSegments {
     bucket: Arc<Bucket>,
     /// The last check, and when it was.
     checked: Arc<Mutex<Option<Checked>>>,
+    cache: Option<ReadCache>,
 }
 
 /// When a tier was checked, and what came of it.
@@ -71,7 +73,13 @@ struct Checked(Instant, Result<(), SegmentError>);
 
 impl RemoteSegments {
     fn over(bucket: Bucket) -> Self {
-        Self { bucket: Arc::new(bucket), checked: Arc::default() }
+        Self { bucket: Arc::new(bucket), checked: Arc::default(), cache: None }
+    }
+
+    /// With a cache of what is read for clients, which tiers may share.
+    #[must_use]
+    pub fn with_cache(self, cache: ReadCache) -> Self {
+        Self { cache: Some(cache), ..self }
     }
 
     async fn check_now(&self) -> Result<(), SegmentError> {
@@ -181,7 +189,11 @@ impl SegmentStore for RemoteSegments {
         &self,
         request: ReadRequest,
     ) -> Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError> {
-        reader::read(Arc::clone(&self.bucket), Stretch::new(request)?).await
+        let (bucket, stretch) = (Arc::clone(&self.bucket), Stretch::new(request)?);
+        match &self.cache {
+            Some(cache) if request.purpose == ReadPurpose::Serve => cache.read(bucket, stretch).await,
+            _ => reader::read(bucket, stretch).await,
+        }
     }
 
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {
@@ -207,6 +219,9 @@ impl SegmentStore for RemoteSegments {
         }
         let silent =
             || io_error("remove segments", io::Error::other("the object store did not answer for it"));
+        if let Some(cache) = &self.cache {
+            cache.forget(&removed).await;
+        }
         let settle = |id: &SegmentId| match (removed.contains(id), &refused) {
             (true, _) => Ok(()),
             (false, Some(error)) => Err(error.clone()),

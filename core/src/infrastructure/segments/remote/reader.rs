@@ -4,13 +4,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
+use super::super::cache::Source;
 use super::super::format::{self, BLOCK, FOOTER_SIZE, RecordFooter};
 use super::super::reader::Stretch;
 use super::bucket::{Bucket, corrupt, failed};
 use crate::application::ports::segments::SegmentError;
+use crate::domain::blob::SegmentId;
 
 /// A leaf of at most so many bytes is fetched whole, whatever is asked for of it.
 const WHOLE: u64 = 1024 * 1024;
@@ -20,6 +23,14 @@ const CHUNK: u64 = 4 * BLOCK;
 
 /// How often a broken stream is begun again where it broke, before it has brought another chunk.
 const RETRIES: u32 = 3;
+
+#[async_trait]
+impl Source for Bucket {
+    async fn bytes(&self, segment: SegmentId, range: Range<u64>) -> Result<Chunks, SegmentError> {
+        let bytes = self.stream(segment, range).await?;
+        Ok(bytes.map_err(|error| failed("read a segment", error)).boxed())
+    }
+}
 
 type Chunks = BoxStream<'static, Result<Bytes, SegmentError>>;
 

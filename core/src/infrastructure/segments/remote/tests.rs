@@ -185,6 +185,42 @@ async fn keeps_the_contract() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_with_a_cache() {
+    let (tier, peer, spool) = tier(Manner::Well);
+    let cache = ReadCache::open(spool.path().join("cache"), 16 << 20, Some(0)).unwrap();
+    contract::run_all(Arc::new(RemoteSegments::clone(&tier).with_cache(cache))).await;
+    let left: Vec<_> = peer.store.list(Some(&Path::from("some/tier/segments"))).collect().await;
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// What reads everything once, such as the scrubber, sees what the tier holds and leaves nothing in the cache.
+#[tokio::test(flavor = "multi_thread")]
+async fn upkeep_neither_asks_the_cache_nor_fills_it() {
+    let (tier, peer, spool) = tier(Manner::Well);
+    let cache = ReadCache::open(spool.path().join("cache"), 16 << 20, Some(0)).unwrap();
+    let cached = RemoteSegments::clone(&tier).with_cache(cache);
+    let payload = contract::noise(1, 3000);
+    let (id, offset) = contract::write_single(&cached, &payload, 1 << 20).await;
+    let serve = contract::whole(id, offset, 3000);
+    let upkeep = ReadRequest { purpose: ReadPurpose::Upkeep, ..serve };
+    let path = tier.bucket.settled(id);
+    let sound = peer.store.get_opts(&path, GetOptions::default()).await.unwrap().bytes().await.unwrap();
+    let put = async |bytes: Vec<u8>| {
+        peer.store.put_opts(&path, bytes.into(), PutOptions::default()).await.unwrap();
+    };
+    let mut damaged = sound.to_vec();
+    damaged[4100] ^= 1;
+    assert!(contract::read(&cached, upkeep).await.unwrap() == payload);
+    put(damaged.clone()).await;
+    assert!(contract::read(&cached, serve).await.is_err(), "upkeep filled the cache");
+    put(sound.to_vec()).await;
+    assert!(contract::read(&cached, serve).await.unwrap() == payload);
+    put(damaged).await;
+    assert!(contract::read(&cached, serve).await.unwrap() == payload, "from the cache");
+    assert!(contract::read(&cached, upkeep).await.is_err(), "upkeep asked the cache");
+}
+
 /// Where a directory's layout is the bucket's too, a tier is copied file by file; also one of format version 1.
 #[tokio::test]
 async fn a_tier_copied_from_a_directory_is_read() {
