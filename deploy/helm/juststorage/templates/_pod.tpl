@@ -2,6 +2,7 @@
 {{- define "juststorage.pod" -}}
 {{- $name := include "juststorage.fullname" . -}}
 {{- $secret := include "juststorage.secret" . -}}
+{{- $cache := and .Values.tiers.cold.url (gt (int .Values.tiers.cache.sizeGiB) 0) -}}
 {{- $postgres := eq .Values.database.engine "postgres" -}}
 {{- $scheme := ternary "HTTPS" "HTTP" (ne .Values.tls.existingSecret "") -}}
 metadata:
@@ -121,8 +122,14 @@ spec:
         - name: hot
           mountPath: /data
         {{- end }}
+        {{- if not .Values.tiers.cold.url }}
         - name: cold
           mountPath: /cold
+        {{- end }}
+        {{- if $cache }}
+        - name: cache
+          mountPath: /data/cache
+        {{- end }}
         {{- if .Values.tls.existingSecret }}
         - name: tls
           mountPath: /tls
@@ -138,16 +145,24 @@ spec:
           readOnly: true
         {{- end }}
         {{- end }}
-  {{- if or (eq .Values.tiers.kind "shared") .Values.tls.existingSecret .Values.bootstrap.file }}
+  {{- if or (eq .Values.tiers.kind "shared") $cache .Values.tls.existingSecret .Values.bootstrap.file }}
   volumes:
+    {{- if $cache }}
+    # What is read from the bucket. It may be lost; its limit is more than the cache takes, for a pod that passes it is evicted.
+    - name: cache
+      emptyDir:
+        sizeLimit: {{ add (int .Values.tiers.cache.sizeGiB) 1 }}Gi
+    {{- end }}
     {{- if eq .Values.tiers.kind "shared" }}
     # Of this pod alone: its lock and its writer's id. It may be lost.
     - name: data
       emptyDir: {}
     {{- range $tier := list "hot" "cold" }}
+    {{- if or (eq $tier "hot") (not $.Values.tiers.cold.url) }}
     - name: {{ $tier }}
       persistentVolumeClaim:
         claimName: {{ (get $.Values.tiers $tier).existingClaim }}
+    {{- end }}
     {{- end }}
     {{- end }}
     {{- with .Values.tls.existingSecret }}
