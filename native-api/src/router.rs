@@ -1,5 +1,7 @@
 //! The calls of the API, and the layers around them.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
@@ -82,7 +84,7 @@ pub(crate) fn build(api: NativeApi, surface: Surface) -> Router {
         router
     };
     router.layer(from_fn(problem::one_host)).layer(from_fn(problem::finish)).with_state(App {
-        api,
+        api: Arc::new(api),
         openapi,
         surface,
     })

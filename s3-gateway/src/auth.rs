@@ -157,9 +157,9 @@ pub(crate) async fn check_owner(
 /// The headers of a request, with those in its query if the door looks at one of them: a presigned URL may ask for an
 /// ACL, or name the bucket's owner.
 pub(crate) fn hoisted<'h>(headers: &'h HeaderMap, uri: &Uri) -> Cow<'h, HeaderMap> {
-    let query = uri.query().unwrap_or_default().to_ascii_lowercase();
+    let Some(query) = uri.query().map(str::to_ascii_lowercase) else { return Cow::Borrowed(headers) };
     if ["x-amz-acl", "x-amz-expected", "x-amz-storage"].iter().any(|key| query.contains(key)) {
-        Cow::Owned(effective_headers(headers, uri))
+        effective_headers(headers, uri)
     } else {
         Cow::Borrowed(headers)
     }

@@ -81,7 +81,12 @@ pub struct Gateway {
 /// `x-amz-request-id` and in error bodies. Where the namespace is known, the answer carries a
 /// [`NamespaceLabel`] among its extensions.
 #[derive(Clone)]
-pub struct S3Gateway {
+pub struct S3Gateway(Arc<Parts>);
+
+/// What a gateway consists of. Every request holds it, so it is shared: to clone a store is to count up in a dozen
+/// places that all cores count in.
+#[derive(Clone)]
+struct Parts {
     s3: S3Service,
     store: Store,
     forms: Arc<Forms>,
@@ -103,7 +108,7 @@ pub fn service(gateway: Gateway) -> Result<S3Gateway, Invalid> {
     builder.set_route(Routes { api: api.clone(), doorkeeper: Doorkeeper(store), documents });
     let host_id = Uuid::new_v4().simple().to_string().into();
     let forms = Arc::new(Forms { api, access, sigv2 });
-    Ok(S3Gateway { s3: builder.build(), store: shared, forms, domain, host_id })
+    Ok(S3Gateway(Arc::new(Parts { s3: builder.build(), store: shared, forms, domain, host_id })))
 }
 
 /// s3s with the gateway's settings, but without authentication and access control.
@@ -138,7 +143,7 @@ fn is_query_call(headers: &HeaderMap) -> bool {
     media_type.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded")
 }
 
-impl S3Gateway {
+impl Parts {
     fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Selected, Refusal> {
         let (level, bucket, key) = address(host(headers, uri), self.domain.as_deref(), uri.path());
         let query = uri.query().map(query_pairs).unwrap_or_default();
@@ -155,7 +160,7 @@ impl S3Gateway {
         Ok(Selected { operation, bucket, key })
     }
 
-    async fn answer<B>(self, request: Request<B>) -> Response<ResponseBody>
+    async fn answer<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -379,8 +384,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let gateway = self.clone();
-        Box::pin(async move { Ok(gateway.answer(request).await) })
+        let parts = self.0.clone();
+        Box::pin(async move { Ok(parts.answer(request).await) })
     }
 }
 

@@ -16,13 +16,13 @@ const REMEMBERED_MAX: u64 = 1024;
 /// Documents by space and revision. A space's row tells its revision with every request, so what is
 /// remembered is never out of date, on whichever server it was changed.
 #[derive(Clone)]
-pub(crate) struct SettingsCache(Cache<SpaceId, Remembered>);
+pub(crate) struct SettingsCache(Arc<Cache<SpaceId, Remembered>>);
 
 type Remembered = (SettingsRevision, Arc<SpaceSettings>);
 
 impl Default for SettingsCache {
     fn default() -> Self {
-        Self(Cache::new(REMEMBERED_MAX))
+        Self(Arc::new(Cache::new(REMEMBERED_MAX)))
     }
 }
 

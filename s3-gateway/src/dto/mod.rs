@@ -11,6 +11,8 @@ pub(crate) mod lock;
 pub(crate) mod rfc2047;
 pub(crate) mod values;
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::hoisted::{is_hoisted, presigned_header};
@@ -23,14 +25,14 @@ use crate::query::query_pairs;
 /// The SDK for JavaScript signs the checksum of an empty body into every put, because it has no body yet. S3 reads no
 /// checksum from a query (S3 User Guide, "Download and upload objects with presigned URLs"); here one counts unless
 /// it is that of an empty body.
-pub(crate) fn effective_headers(headers: &HeaderMap, uri: &Uri) -> HeaderMap {
-    let mut effective = headers.clone();
-    let query = uri.query().map(query_pairs).unwrap_or_default();
+pub(crate) fn effective_headers<'h>(headers: &'h HeaderMap, uri: &Uri) -> Cow<'h, HeaderMap> {
+    let Some(query) = uri.query().map(query_pairs) else { return Cow::Borrowed(headers) };
+    let mut effective = Cow::Borrowed(headers);
     let void = query.iter().any(|(key, value)| checksums::is_of_nothing(key, value));
     for (key, value) in &query {
         if let Some(name) = presigned_header(key, &query) {
             if let Ok(value) = HeaderValue::try_from(value) {
-                effective.insert(HeaderName::from_static(name), value);
+                effective.to_mut().insert(HeaderName::from_static(name), value);
             }
             continue;
         }
@@ -41,7 +43,7 @@ pub(crate) fn effective_headers(headers: &HeaderMap, uri: &Uri) -> HeaderMap {
         if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value))
             && !effective.contains_key(&name)
         {
-            effective.insert(name, value);
+            effective.to_mut().insert(name, value);
         }
     }
     effective

@@ -1,5 +1,7 @@
 //! For benches only (feature `testing`): the front with nothing behind it.
 
+use std::sync::Arc;
+
 use http::{Extensions, HeaderMap, Method, Uri};
 use juststorage_core::domain::context::Context;
 use juststorage_core::domain::invalid::Invalid;
@@ -7,7 +9,7 @@ use juststorage_core::domain::principal::Principal;
 use s3s::route::S3Route;
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::{Gateway, S3Gateway, builder, service};
+use super::{Gateway, Parts, S3Gateway, builder, service};
 use crate::api::Api;
 use crate::auth::{Doorkeeper, Keys};
 use crate::errors;
@@ -25,7 +27,9 @@ pub fn empty(gateway: Gateway, everybody: Option<Principal>) -> Result<S3Gateway
         builder.set_access(doorkeeper());
     }
     builder.set_route(Empty { doorkeeper: doorkeeper(), everybody });
-    Ok(S3Gateway { s3: builder.build(), ..service(gateway)? })
+    let s3 = builder.build();
+    let S3Gateway(parts) = service(gateway)?;
+    Ok(S3Gateway(Arc::new(Parts { s3, ..Parts::clone(&parts) })))
 }
 
 /// Gives every admitted request the same answer.
