@@ -94,7 +94,7 @@ async fn it_keeps_to_its_prefix(server: Server) {
         story.refused("GET", &list(prefix), None).await;
         story.refused("GET", &format!("{}&delimiter=/", list(prefix)), None).await;
         story.refused("GET", &format!("{}&versions=true", list(prefix)), None).await;
-        story.refused("GET", &format!("{}&tag=a:b", list(prefix)), None).await;
+        story.refused("GET", &format!("{}&tag=a=b", list(prefix)), None).await;
         story
             .refused("GET", &format!("/v1/uploads?namespace=models&tenant=acme&prefix={prefix}"), None)
             .await;
