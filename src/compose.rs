@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use juststorage_core::application::access::MasterKeys;
 use juststorage_core::application::commit::{Committer, CommitterTasks};
 use juststorage_core::application::identity::{self, IdentityError};
 use juststorage_core::application::ingest::Ingest;
@@ -15,11 +16,13 @@ use juststorage_core::application::ports::volume::Volume;
 use juststorage_core::application::reserve::{Part, Reserve};
 use juststorage_core::application::store::Store;
 use juststorage_core::application::tiers::Tiers;
+use juststorage_core::application::upstream::UpstreamSetup;
 use juststorage_core::domain::identity::{Mismatch, Purpose, StoreId, TierId, TierMark};
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::infrastructure::clock::SystemClock;
 use juststorage_core::infrastructure::metadata::{MigrationReport, SqlMetadata};
 use juststorage_core::infrastructure::segments::{LocalSegments, ReadCache, mark_text};
+use juststorage_core::infrastructure::upstream::S3Connector;
 use juststorage_core::infrastructure::volume::DirectoryVolume;
 use uuid::Uuid;
 
@@ -101,6 +104,13 @@ impl Parts {
     /// The storage settings.
     pub fn storage(&self) -> &StorageConfig {
         &self.storage
+    }
+
+    /// What connects the upstreams of spaces.
+    pub async fn upstreams(&self, keys: MasterKeys) -> Result<UpstreamSetup, ExitError> {
+        let record = self.metadata.store_record(StoreId(Uuid::new_v4()), self.clock.now()).await?;
+        let connector = Arc::new(S3Connector::new(record.id));
+        Ok(UpstreamSetup { connector, keys, own: record.id })
     }
 
     /// The store, writing as `writer`, which must be registered before anything is written.

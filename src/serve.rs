@@ -13,7 +13,7 @@ use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{
-    Deliveries, Heartbeat, Sinks, Supervisor, TakeOver, Worker as _, WorkerSetup,
+    Deliveries, Heartbeat, Sinks, Supervisor, TakeOver, UpstreamWorker, Worker as _, WorkerSetup,
 };
 use juststorage_core::domain::event::TargetKind;
 use juststorage_core::domain::identity::Purpose;
@@ -114,7 +114,8 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     let (store, commits) = parts.store(writer, Pools::new(descriptors.transfers()));
     let LimitsConfig { defaults, turns } = config.limits;
     let store = store.with_limits(TenantLimits::new(parts.metadata.clone(), defaults, turns));
-    let store = store.with_acls(config.listen.s3_acls);
+    let upstreams = parts.upstreams(master_keys.clone()).await?;
+    let store = store.with_acls(config.listen.s3_acls).with_upstreams(upstreams);
     let access = Access::new(
         parts.metadata.clone(),
         parts.clock.clone(),
@@ -130,7 +131,7 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     let superseded = CancellationToken::new();
     let (sinks, deliveries) = (sinks(&parts, &config, &access), Deliveries::default());
     let told = (sinks.clone(), deliveries.clone());
-    let supervisor = start_workers(&parts, writer, &config, &superseded, told);
+    let supervisor = start_workers(&parts, &store, writer, &config, &superseded, told);
     let upkeep = keep_metrics(metrics.clone());
     let history = History::since(parts.clock.now());
     let endpoints = Endpoints {
@@ -246,6 +247,7 @@ fn sinks(parts: &Parts, config: &Config, access: &Access) -> Sinks {
 
 fn start_workers(
     parts: &Parts,
+    store: &Store,
     writer: WriterId,
     config: &Config,
     superseded: &CancellationToken,
@@ -269,6 +271,7 @@ fn start_workers(
     for worker in upkeep.workers() {
         supervisor.start(worker);
     }
+    supervisor.start(Arc::new(UpstreamWorker::new(store.clone())));
     supervisor
 }
 

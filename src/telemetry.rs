@@ -99,6 +99,7 @@ fn builder() -> PrometheusBuilder {
 fn describe() {
     describe_store();
     describe_cache();
+    describe_upstreams();
     describe_bounds();
     describe_clients();
     describe_process();
@@ -230,6 +231,25 @@ fn describe_store() {
         "activestorage_servers_apart",
         "Tiers in which a server that lives has another directory than this one"
     );
+}
+
+/// Metrics of upstreams.
+fn describe_upstreams() {
+    describe_counter!(
+        "activestorage_upstream_reads_total",
+        "Reads of spaces with an upstream, by where they were answered from"
+    );
+    describe_counter!("activestorage_upstream_calls_total", "Calls to upstreams, by call and outcome");
+    describe_counter!(
+        "activestorage_upstream_pulled_objects_total",
+        "Objects fetched from upstreams and kept"
+    );
+    describe_counter!("activestorage_upstream_pulled_bytes_total", Unit::Bytes, "Bytes of these objects");
+    describe_counter!(
+        "activestorage_upstream_pull_failures_total",
+        "Objects that could not be fetched from upstreams"
+    );
+    describe_counter!("activestorage_upstream_work_items_total", "Objects done by work over upstreams");
 }
 
 /// Metrics of quotas, and of ends of certificates and credentials.

@@ -176,8 +176,9 @@ async fn prepare_all(url: &str) {
 const READ_EVERYTHING: [&str; 3] = ["/upkeep/recount.rs:", "/read/sample.rs:", "/read/validate.rs:"];
 
 /// Statements over tables that stay small: a row for a space, a credential, a writer, a lease, the store, a tier, an item
-/// that failed, a segment that is kept, an event target and who names it.
-const SMALL: [&str; 15] = [
+/// that failed, a segment that is kept, an event target and who names it, a
+/// space that has an upstream.
+const SMALL: [&str; 17] = [
     "usage",
     "spaces",
     "buckets",
@@ -193,6 +194,8 @@ const SMALL: [&str; 15] = [
     "kept_segments",
     "outbox_targets",
     "outbox_routes",
+    "upstreams",
+    "upstream_passes",
 ];
 
 /// Indexes of nothing but work that waits to be done, which is read in portions.
@@ -247,6 +250,7 @@ async fn no_statement_reads_a_whole_table_on_sqlite() {
             "gc_candidates",
             "move_candidates",
             "part_checksums",
+            "upstream_keys",
         ];
         let of_what_waits = WHAT_WAITS.iter().any(|index| line.contains(index));
         (large.contains(&scanned) && !of_what_waits).then(|| line.to_owned())

@@ -470,6 +470,7 @@ async fn a_page_by_tags_ends() {
         announced: None,
         once: None,
         cause: Cause::default(),
+        pulled: None,
     };
     let numbers: Vec<_> = (0..=LOOKED_AT_MAX).collect();
     for portion in numbers.chunks(1000) {

@@ -46,6 +46,7 @@ files! {
     "0022_segment_format.sql",
     "0023_idempotency.sql",
     "0026_outbox.sql",
+    "0027_upstreams.sql",
     "0028_key_prefixes.sql",
 }
 

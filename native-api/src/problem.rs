@@ -62,6 +62,7 @@ pub const CODES: &[&str] = &[
     "item_not_found",
     "backup_not_found",
     "segment_not_found",
+    "upstream_not_found",
     "path_not_found",
     "method_not_allowed",
     "body_stalled",
@@ -95,6 +96,8 @@ pub const CODES: &[&str] = &[
     "target_in_use",
     "unavailable",
     "storage_full",
+    "upstream_unavailable",
+    "upstream_failed",
 ];
 
 /// Whether the documents name a code.
@@ -230,6 +233,9 @@ impl Problem {
             Error::NoSuchItem => (StatusCode::NOT_FOUND, "item_not_found"),
             Error::NoSuchWorker => (StatusCode::NOT_FOUND, "worker_not_found"),
             Error::NoSuchHold => (StatusCode::NOT_FOUND, "backup_not_found"),
+            Error::NoSuchUpstream => (StatusCode::NOT_FOUND, "upstream_not_found"),
+            Error::UpstreamAway => (StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable"),
+            Error::UpstreamFailed => (StatusCode::BAD_GATEWAY, "upstream_failed"),
             Error::NoSuchSegment => (StatusCode::NOT_FOUND, "segment_not_found"),
             Error::BucketExists { .. } => (StatusCode::CONFLICT, "bucket_exists"),
             Error::BucketNotEmpty => (StatusCode::CONFLICT, "bucket_not_empty"),

@@ -14,6 +14,7 @@ use juststorage_core::application::ports::metadata::SpaceUsage;
 use juststorage_core::domain::multipart::{Part, Upload};
 use juststorage_core::domain::object::{Object, Tags, UserMetadata};
 use juststorage_core::domain::timestamp::Timestamp;
+use juststorage_core::domain::upstream::SOURCE_HEADER;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -305,9 +306,16 @@ pub(crate) fn head(head: &Head) -> Response {
     }
     put(&mut headers, ACCEPT_RANGES, "bytes");
     put(&mut headers, CONTENT_LENGTH, head.span.length().to_string());
-    put(&mut headers, HeaderName::from_static("x-object-id"), object.id.to_string());
+    if let Some(source) = head.source {
+        put(&mut headers, HeaderName::from_static(SOURCE_HEADER), source.as_str());
+    }
     put(&mut headers, HeaderName::from_static("x-storage-class"), object.class.as_str());
-    if let Some(content) = object.content {
+    // An object that is not here yet has neither.
+    let here = !object.id.0.is_nil();
+    if here {
+        put(&mut headers, HeaderName::from_static("x-object-id"), object.id.to_string());
+    }
+    if let Some(content) = object.content.filter(|_| here) {
         put(&mut headers, HeaderName::from_static("x-content-hash"), content.name.to_string());
     }
     for (name, value) in &object.metadata {

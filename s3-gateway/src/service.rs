@@ -16,6 +16,7 @@ use juststorage_core::application::metrics::NamespaceLabel;
 use juststorage_core::application::request;
 use juststorage_core::application::store::Store;
 use juststorage_core::domain::invalid::Invalid;
+use juststorage_core::domain::upstream::VIA_HEADER;
 use percent_encoding::percent_decode_str;
 use s3s::S3Error;
 use s3s::config::{S3Config, StaticConfigProvider};
@@ -145,6 +146,10 @@ fn is_query_call(headers: &HeaderMap) -> bool {
 
 impl Parts {
     fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Selected, Refusal> {
+        let mut via = headers.get_all(VIA_HEADER).iter().filter_map(|via| via.to_str().ok());
+        if via.any(|via| self.store.has_been_asked(via)) {
+            return Err(Refusal::loop_detected());
+        }
         let (level, bucket, key) = address(host(headers, uri), self.domain.as_deref(), uri.path());
         let query = uri.query().map(query_pairs).unwrap_or_default();
         if level == Level::Service && *method == Method::POST && is_query_call(headers) {

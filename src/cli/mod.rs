@@ -6,6 +6,7 @@ mod key;
 mod limits;
 mod space;
 mod upkeep;
+mod upstream;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub use key::{KeyCommand, KeyCreate, KeyKind};
 pub use limits::{LimitsCommand, LimitsSet};
 pub use space::{SpaceCommand, SpaceNamed, SpaceSet};
 pub use upkeep::{BackupCommand, StuckCommand};
+pub use upstream::{UPSTREAM_SECRET, UpstreamCommand, UpstreamSet};
 
 use crate::config::Settings;
 use crate::config::names;
@@ -182,6 +184,9 @@ pub enum Command {
     /// Show and change what is set on a space: versioning, class, lifecycle, policy and more
     #[command(subcommand)]
     Space(SpaceCommand),
+    /// Move a space out of another S3 store while it is used: bind, fetch, compare, leave
+    #[command(subcommand)]
+    Upstream(UpstreamCommand),
     /// Make what the bootstrap file declares and the store does not have. May run beside a server
     ///
     /// `serve` does this at its start. What differs is shown and left as it is.

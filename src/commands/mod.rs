@@ -2,7 +2,7 @@
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, UPSTREAM_SECRET};
 use crate::config::environment;
 use crate::config::{Config, ConfigError, LogConfig, Settings, StorageConfig, lifecycle_day};
 use crate::exit_error::ExitError;
@@ -28,6 +28,7 @@ mod snippets;
 mod space;
 mod stats;
 mod stuck;
+mod upstream;
 mod validate;
 mod version;
 
@@ -93,6 +94,7 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
         Command::Key(command) => key::run(&settings, command, output).await,
         Command::Limits(command) => limits::run(&settings, command, output).await,
         Command::Space(command) => space::run(&settings, command, output).await,
+        Command::Upstream(command) => upstream::run(&settings, command, output).await,
         Command::Bootstrap { check, apply } => bootstrap::run(&settings, check, apply, output).await,
         Command::Bucket(command) => bucket::run(StorageConfig::new(&settings)?, command, output).await,
         // Answered before the settings are read.
@@ -109,6 +111,7 @@ async fn elsewhere(remote: &Remote, command: Command, output: Output) -> Result<
         Command::Limits(command) => limits::run_remote(remote, command, output).await,
         Command::Bucket(command) => bucket::run_remote(remote, command, output).await,
         Command::Space(command) => space::run_remote(remote, command, output).await,
+        Command::Upstream(command) => upstream::run_remote(remote, command, output).await,
         _ => Err(ExitError::Config(ConfigError::new(
             "JUSTSTORAGE_URL",
             "is set, and this command works on the store itself: run it beside the database, without the URL",
@@ -125,7 +128,8 @@ fn help(topic: &[String]) -> Result<(), ExitError> {
 /// Refuses a misspelt setting, which would leave its default in force.
 fn refuse_misspelt() -> Result<(), ExitError> {
     let program = Cli::command();
-    let settings: Vec<_> = program.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    let settings = program.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
+    let settings: Vec<_> = settings.chain([UPSTREAM_SECRET]).collect();
     let Some((name, nearest)) = environment::misspelt(std::env::vars_os(), &settings) else { return Ok(()) };
     let meant = nearest.map_or_else(String::new, |nearest| format!("; {nearest} is meant, perhaps"));
     Err(ExitError::Config(ConfigError {

@@ -9,12 +9,14 @@ use crate::application::object_ref::ObjectRef;
 use crate::application::ports::metadata::{Found, ObjectAddress, SpaceRef, VersionRef};
 use crate::application::request;
 use crate::application::store::Store;
+use crate::application::upstream::Beyond;
 use crate::domain::action::Action;
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::object::{Attributes, Object, Tags};
 use crate::domain::principal::{Principal, Right};
 use crate::domain::settings::SpaceSettings;
 use crate::domain::space::{SettingsRevision, Space, SpaceId, Versioning};
+use crate::domain::upstream::Mode;
 
 /// The wish of a request in a place.
 #[derive(Clone, Copy)]
@@ -190,6 +192,11 @@ impl Entered {
         matches!(self.decide(&asking, wish, None), Decision::Allowed(_))
     }
 
+    /// Whether what is not here is looked for upstream.
+    pub(crate) fn reads_through(&self) -> bool {
+        self.space.as_ref().and_then(|space| space.upstream).is_some_and(Mode::reads_through)
+    }
+
     /// The target of a key in this place.
     pub(crate) fn target(&self, key: Key, version: Option<VersionRef>) -> ObjectAddress {
         match version {
@@ -197,6 +204,15 @@ impl Entered {
             Some(version) => ObjectAddress::Version(self.address.clone(), key, version),
         }
     }
+}
+
+/// Where an object was seen that a principal may have.
+#[allow(clippy::large_enum_variant)] // the large one is the common one
+pub(crate) enum Sight {
+    /// Here.
+    Here(Located),
+    /// Not here; it may be in the upstream of this place.
+    Beyond(Box<Entered>, Beyond),
 }
 
 /// An object that a principal was let at.
@@ -260,13 +276,27 @@ impl Store {
         Ok(self.locate(who, action, object).await?.found.object.address)
     }
 
-    /// The object that `who` may do `action` to, delete markers included.
+    /// The object that `who` may do `action` to, delete markers included. One that is upstream is here from then on.
     pub(crate) async fn locate(
         &self,
         who: &Principal,
         action: Action,
         object: &ObjectRef,
     ) -> Result<Located> {
+        let (entered, beyond) = match self.sight(who, action, object).await? {
+            Sight::Here(located) => return Ok(located),
+            Sight::Beyond(entered, beyond) => (entered, beyond),
+        };
+        let wish = Wish::of(action, Some(&beyond.key));
+        let Some(found) = self.bring(&beyond).await? else {
+            return Err(entered.absent(who, wish, Error::NoSuchObject));
+        };
+        entered.admit(who, wish, &found.object)?;
+        Ok(Located { found, bucket: entered.bucket.clone() })
+    }
+
+    /// The same, before anything is fetched from an upstream.
+    pub(crate) async fn sight(&self, who: &Principal, action: Action, object: &ObjectRef) -> Result<Sight> {
         match object {
             ObjectRef::Id(id) => {
                 let found = self.metadata.find(&ObjectAddress::Id(*id)).await?.ok_or(Error::NoSuchObject)?;
@@ -279,7 +309,7 @@ impl Store {
                 if object.versioning != Versioning::Off || !object.is_latest {
                     entered.allow(who, Wish::of(action, object.key.as_ref()).version(true), Some(object))?;
                 }
-                Ok(Located { found, bucket: None })
+                Ok(Sight::Here(Located { found, bucket: None }))
             }
             ObjectRef::Key { place, key, version: None } => self.locate_latest(who, action, place, key).await,
             ObjectRef::Key { place, key, version: Some(version) } => {
@@ -290,7 +320,7 @@ impl Store {
                     return Err(entered.absent(who, wish, Error::NoSuchVersion));
                 };
                 entered.admit(who, wish, &found.object)?;
-                Ok(Located { found, bucket: entered.bucket })
+                Ok(Sight::Here(Located { found, bucket: entered.bucket }))
             }
         }
     }
@@ -303,7 +333,7 @@ impl Store {
         action: Action,
         place: &SpaceRef,
         key: &Key,
-    ) -> Result<Located> {
+    ) -> Result<Sight> {
         let wish = Wish::of(action, Some(key));
         let bucket = match place {
             SpaceRef::Bucket(name) => Some(name.clone()),
@@ -316,9 +346,16 @@ impl Store {
                 self.resolve(place).await?;
                 return Err(denied);
             }
-            return Ok(Located { found, bucket });
+            return Ok(Sight::Here(Located { found, bucket }));
         }
         let entered = self.resolve(place).await?;
+        // Who may not have it does not make this store ask for it.
+        if entered.reads_through()
+            && entered.allow(who, wish, None).is_ok()
+            && let Some(beyond) = self.beyond(&entered, key).await?
+        {
+            return Ok(Sight::Beyond(Box::new(entered), beyond));
+        }
         Err(entered.absent(who, wish, Error::NoSuchObject))
     }
 

@@ -186,6 +186,15 @@ pub enum Error {
     /// 503: the database cannot be reached, or a tier cannot be used just now; try again.
     #[error("the store is unavailable for the moment; try again")]
     Unavailable,
+    /// 503: the object may be in the bucket's upstream, which does not answer just now; try again.
+    #[error("the store that this bucket's data comes from does not answer; try again")]
+    UpstreamAway,
+    /// 502: the object may be in the bucket's upstream, whose answer cannot be used: an operator has to act.
+    #[error("the store that this bucket's data comes from did not give the object")]
+    UpstreamFailed,
+    /// There is no such upstream: the space is bound to none.
+    #[error("the space has no upstream")]
+    NoSuchUpstream,
     /// The system does not give the stored bytes: their blob is quarantined until they can be read again.
     #[error("the stored bytes cannot be read just now")]
     Unreadable,
@@ -236,7 +245,11 @@ impl Error {
             Self::Limited { retry_after, .. } => {
                 Some((retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1))
             }
-            Self::Busy | Self::Unavailable | Self::TierAbsent { .. } | Self::InProgress => Some(1),
+            Self::Busy
+            | Self::Unavailable
+            | Self::UpstreamAway
+            | Self::TierAbsent { .. }
+            | Self::InProgress => Some(1),
             Self::OutboxFull => Some(5),
             _ => None,
         }

@@ -13,6 +13,7 @@ use crate::domain::address::Tenant;
 use crate::domain::limits::{Holdings, Quota, QuotaPart};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::Source;
 
 /// The namespace that a request was about. A front puts it into the response's extensions, and the layer
 /// that counts requests takes it from there as a label.
@@ -57,6 +58,20 @@ pub fn exist(workers: &[&'static str]) {
         counter!("activestorage_pool_refused_total", "pool" => pool).absolute(0);
     }
     read_cache::exist();
+    for source in Source::ALL {
+        counter!("activestorage_upstream_reads_total", "source" => source.as_str()).absolute(0);
+    }
+    for call in ["list", "head", "get", "body", "tags", "attributes", "settings"] {
+        for outcome in ["done", "refused", "away", "not_tried"] {
+            counter!("activestorage_upstream_calls_total", "call" => call, "outcome" => outcome).absolute(0);
+        }
+    }
+    for work in ["survey", "backfill", "verify"] {
+        counter!("activestorage_upstream_work_items_total", "work" => work).absolute(0);
+    }
+    counter!("activestorage_upstream_pulled_objects_total").absolute(0);
+    counter!("activestorage_upstream_pulled_bytes_total").absolute(0);
+    counter!("activestorage_upstream_pull_failures_total").absolute(0);
     retained(0, 0, 0);
     commit_queue(0);
     database_bytes(0);
@@ -111,6 +126,32 @@ pub(crate) fn outbox_dropped(target: &str) {
 /// A change was refused, as too much waits for a target.
 pub(crate) fn outbox_refused(target: &str) {
     counter!("activestorage_outbox_refused_total", "target" => target.to_owned()).increment(1);
+}
+
+/// A read of a space that reads through to an upstream was answered from there, or from here.
+pub(crate) fn upstream_read(source: Source) {
+    counter!("activestorage_upstream_reads_total", "source" => source.as_str()).increment(1);
+}
+
+/// A call to an upstream came to this.
+pub(crate) fn upstream_call(call: &'static str, outcome: &'static str) {
+    counter!("activestorage_upstream_calls_total", "call" => call, "outcome" => outcome).increment(1);
+}
+
+/// An object was fetched from an upstream, proved and kept.
+pub(crate) fn upstream_pulled(bytes: u64) {
+    counter!("activestorage_upstream_pulled_objects_total").increment(1);
+    counter!("activestorage_upstream_pulled_bytes_total").increment(bytes);
+}
+
+/// A step of work over an upstream did so much.
+pub(crate) fn upstream_work(work: &'static str, items: u64) {
+    counter!("activestorage_upstream_work_items_total", "work" => work).increment(items);
+}
+
+/// An object could not be fetched from an upstream, proved and kept.
+pub(crate) fn upstream_pull_failed() {
+    counter!("activestorage_upstream_pull_failures_total").increment(1);
 }
 
 /// A read met bytes that do not match their checksum, or that are gone.

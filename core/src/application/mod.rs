@@ -35,6 +35,7 @@ pub mod store;
 pub mod tiers;
 mod under_way;
 pub mod uploads;
+pub mod upstream;
 pub mod validate;
 mod verify;
 pub mod workers;

@@ -1,4 +1,4 @@
-//! Which spaces have a policy, so that the others cost nothing.
+//! Which spaces have a policy or an upstream, so that the others cost nothing.
 //!
 //! Decisions about a bucket or an object that was looked up go by the revision of settings that stands
 //! beside it, and is never out of date. This here is for requests that are decided before anything is looked up: those
@@ -43,24 +43,24 @@ impl Policied {
         Ok(self.known(metadata).await?.buckets.contains(bucket))
     }
 
-    /// Whether a space has a policy.
+    /// Whether a space has a policy or an upstream.
     pub(crate) async fn has_space(&self, metadata: &dyn MetadataStore, space: &SpaceAddress) -> Result<bool> {
         Ok(self.known(metadata).await?.spaces.contains(space))
     }
 
-    /// A policy was set or removed, and is in the database.
+    /// A policy or an upstream was set or removed, and is in the database.
     pub(crate) fn changed(&self) {
         self.0.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     async fn known(&self, metadata: &dyn MetadataStore) -> Result<Arc<Known>> {
-        self.known_by(async { Ok(metadata.policied().await?) }).await
+        self.known_by(async { Ok(metadata.noted().await?) }).await
     }
 
     /// The list. `read` reads it; it is dropped unused while the last list counts.
     async fn known_by(
         &self,
-        read: impl Future<Output = Result<Vec<(BucketName, SpaceAddress)>>>,
+        read: impl Future<Output = Result<Vec<(Option<BucketName>, SpaceAddress)>>>,
     ) -> Result<Arc<Known>> {
         if let Some(known) = self.0.fresh() {
             return Ok(known);
@@ -71,7 +71,8 @@ impl Policied {
         }
         // Counted before it is read: a change that comes in between is read again.
         let (read_at, changes) = (Instant::now(), self.0.changes.load(Ordering::Acquire));
-        let (buckets, spaces) = read.await?.into_iter().unzip();
+        let (buckets, spaces): (Vec<_>, _) = read.await?.into_iter().unzip();
+        let buckets = buckets.into_iter().flatten().collect();
         let known = Arc::new(Known { buckets, spaces, read_at, changes });
         *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known.clone());
         Ok(known)

@@ -185,6 +185,7 @@ impl Rebuilder {
             preconditions: Preconditions::default(),
             announced: None,
             once: None,
+            pulled: None,
             quota: None,
             cause: Cause::default(),
         })

@@ -16,6 +16,7 @@ use crate::application::ports::segments::SegmentError;
 use crate::application::repeats::UnderWay;
 use crate::application::settings_cache::SettingsCache;
 use crate::application::tiers::Tiers;
+use crate::application::upstream::{Links, UpstreamSetup};
 use crate::domain::address::{Key, SpaceAddress, Tenant};
 use crate::domain::limits::Quota;
 use crate::domain::principal::Principal;
@@ -43,6 +44,8 @@ pub struct Store {
     pub(crate) acls: bool,
     /// Requests under way that have an idempotency key.
     pub(crate) once: UnderWay,
+    /// The upstreams of spaces that have one.
+    pub(crate) links: Links,
 }
 
 impl Store {
@@ -71,6 +74,7 @@ impl Store {
             quotas_shown: QuotasShown::default(),
             acls: false,
             once: UnderWay::default(),
+            links: Links::default(),
         }
     }
 
@@ -90,6 +94,18 @@ impl Store {
     #[must_use]
     pub fn with_acls(self, acls: bool) -> Self {
         Self { acls, ..self }
+    }
+
+    /// Connects the upstreams of spaces by `setup`.
+    #[must_use]
+    pub fn with_upstreams(self, setup: UpstreamSetup) -> Self {
+        Self { links: Links::new(Some(setup)), ..self }
+    }
+
+    /// Whether a request that names `store` as one that it came through was made by this store itself, about one of its
+    /// spaces' upstreams.
+    pub fn has_been_asked(&self, store: &str) -> bool {
+        self.links.is_own(store)
     }
 
     /// Lets a request of `who` begin, once it has proved itself and before anything is done for it. See

@@ -38,4 +38,5 @@ pub mod space;
 pub mod state;
 pub mod storage_class;
 pub mod timestamp;
+pub mod upstream;
 pub mod versioning;

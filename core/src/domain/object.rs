@@ -16,6 +16,7 @@ use super::object_lock::ObjectLock;
 use super::space::{SettingsRevision, SpaceId, Versioning};
 use super::storage_class::{ClassName, StorageClass};
 use super::timestamp::Timestamp;
+use super::upstream::Mode;
 
 /// Most bytes of user metadata, names and values together (S3 User Guide, "User-defined object
 /// metadata": 2 KB).
@@ -210,6 +211,8 @@ pub struct Object {
     pub versioning: Versioning,
     /// How often that space's settings have changed: whether any might concern the object.
     pub settings: SettingsRevision,
+    /// How far that space has left its upstream, if it has one.
+    pub upstream: Option<Mode>,
     /// Its key; `None` for a native object addressed by id only.
     pub key: Option<Key>,
     /// Its bytes; `None` for a delete marker.

@@ -220,6 +220,7 @@ mod tests {
             address: SpaceAddress::new(Namespace::new("n").unwrap(), Tenant::new("t").unwrap()),
             versioning: Versioning::Enabled,
             settings: SettingsRevision(0),
+            upstream: None,
             key: None,
             content: Some(Content::leaf(BlobId(uuid::Uuid::from_u128(2)), Hash::of(b"a"), 1)),
             etag: Etag::parse("\"a\"").unwrap(),

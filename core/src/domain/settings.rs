@@ -12,6 +12,7 @@ use super::invalid::Invalid;
 use super::lifecycle::Lifecycle;
 use super::object::Tags;
 use super::policy::Policy;
+use super::upstream::Binding;
 
 /// Most tags of a space (S3 `PutBucketTagging`).
 pub const SPACE_TAGS_MAX: usize = 50;
@@ -280,6 +281,8 @@ pub struct SpaceSettings {
     pub policy: Option<Arc<Policy>>,
     /// Who is told of changes.
     pub notifications: Option<Notifications>,
+    /// The store that its data is leaving. An operator sets it, not the owner.
+    pub upstream: Option<Arc<Binding>>,
 }
 
 impl SpaceSettings {

@@ -4,6 +4,7 @@ use super::address::{BucketName, SpaceAddress, Tenant};
 use super::object_lock::LockConfig;
 use super::storage_class::StorageClass;
 use super::timestamp::Timestamp;
+use super::upstream::Mode;
 
 /// A space's number in this store's database. Never leaves the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +64,8 @@ pub struct Space {
     pub object_lock: Option<LockConfig>,
     /// How often its settings have changed.
     pub settings: SettingsRevision,
+    /// How far it has left its upstream, if it has one.
+    pub upstream: Option<Mode>,
     /// When the first write made it.
     pub created_at: Timestamp,
 }

@@ -8,8 +8,9 @@ use super::etag::Etag;
 use super::object::{Object, ObjectId};
 use super::object_lock::ObjectLock;
 use super::precondition::{Current, Preconditions, WriteDecision};
-use super::space::{Space, Versioning};
+use super::space::{SettingsRevision, Space, Versioning};
 use super::timestamp::Timestamp;
+use super::upstream::Mode;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,9 @@ pub enum Denial {
     NoObjectLock,
     /// Where versions can be locked, versioning stays enabled.
     WrongVersioning,
+    /// What was fetched from the upstream is not wanted any more: the key was written or removed here meanwhile, or the
+    /// space is bound in another way.
+    Overtaken,
 }
 
 /// What the rules ask of one version.
@@ -180,6 +184,23 @@ pub fn plan_put(
     let plan = there.overwrite(versioning_of(space));
     check_held(plan.retires.as_ref(), now, false)?;
     Ok(plan)
+}
+
+/// Decides whether an object that was pulled from the upstream may be kept: only under a key that was never written or
+/// removed here, of which `claimed` tells, and only while the space is bound as it was at the start, `revision`. It is its
+/// key's null version, as an object from before there was versioning: the upstream's own ids are not known here.
+pub fn plan_pull(
+    space: Option<&Space>,
+    there: &KeyVersions,
+    revision: SettingsRevision,
+    claimed: bool,
+) -> Result<Overwrite, Denial> {
+    let stands = space
+        .is_some_and(|space| space.settings == revision && space.upstream.is_some_and(Mode::reads_through));
+    if !stands || !claimed || there.latest().is_some() {
+        return Err(Denial::Overtaken);
+    }
+    Ok(Overwrite { retires: None, demotes: None, is_null_version: true })
 }
 
 /// What the delete of a key does.

@@ -7,5 +7,6 @@ pub mod notify;
 pub mod outbound;
 pub mod segments;
 pub(crate) mod sync;
+pub mod upstream;
 pub mod volume;
 pub mod watch;

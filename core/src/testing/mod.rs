@@ -8,3 +8,4 @@ pub mod metadata;
 pub mod postgres;
 pub mod secrets;
 pub mod segments;
+pub mod upstream;

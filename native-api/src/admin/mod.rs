@@ -12,6 +12,7 @@ pub(crate) mod spaces;
 mod stuck;
 mod targets;
 mod traffic;
+pub(crate) mod upstreams;
 mod usage;
 mod whoami;
 mod workers;
@@ -53,4 +54,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(targets::get, targets::put, targets::remove))
         .routes(routes!(targets::test))
         .routes(routes!(targets::replay))
+        .routes(routes!(upstreams::list))
+        .routes(routes!(upstreams::get, upstreams::set, upstreams::forget))
+        .routes(routes!(upstreams::work))
 }

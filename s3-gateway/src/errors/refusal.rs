@@ -51,6 +51,11 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "AccessControlListNotSupported", message)
     }
 
+    pub(crate) fn loop_detected() -> Self {
+        let message = "The request came from this very store: it is the upstream of one of its own buckets.";
+        Self::new(StatusCode::LOOP_DETECTED, "LoopDetected", message)
+    }
+
     pub(crate) fn unavailable() -> Self {
         let message = "The metadata store cannot be reached. Please try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)

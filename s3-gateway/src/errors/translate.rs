@@ -191,6 +191,16 @@ fn translate_code(error: Error) -> S3Error {
             "ServiceUnavailable",
             "The store is unavailable for the moment. Please try again.",
         ),
+        Error::UpstreamAway => fail(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            "The store that this bucket's data comes from does not answer. Please try again.",
+        ),
+        Error::UpstreamFailed => fail(
+            StatusCode::BAD_GATEWAY,
+            "BadGateway",
+            "The store that this bucket's data comes from did not give the object.",
+        ),
         // S3 itself cannot be full; 507 is what Ceph and MinIO answer, and SDKs do not hammer on it.
         Error::Full => fail(
             StatusCode::INSUFFICIENT_STORAGE,
@@ -280,6 +290,8 @@ mod tests {
             (Error::OutboxFull, 503, "SlowDown"),
             (Error::Unavailable, 503, "ServiceUnavailable"),
             (Error::Full, 507, "InsufficientStorage"),
+            (Error::UpstreamAway, 503, "ServiceUnavailable"),
+            (Error::UpstreamFailed, 502, "BadGateway"),
             (Error::Corrupt, 500, "InternalError"),
             (Error::Unreadable, 500, "InternalError"),
             (Error::TierAbsent { tier: "hot", looked: 4, gone: 4 }, 503, "ServiceUnavailable"),

@@ -18,6 +18,7 @@ use juststorage_core::domain::event::How;
 use juststorage_core::domain::object::Object;
 use juststorage_core::domain::principal::Proof;
 use juststorage_core::domain::range::ByteRange;
+use juststorage_core::domain::upstream::SOURCE_HEADER;
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
 
@@ -199,6 +200,9 @@ fn answer(
         }
     };
     set(CONTENT_LENGTH, head.span.length().to_string());
+    if let Some(source) = head.source {
+        set(HeaderName::from_static(SOURCE_HEADER), source.as_str().to_owned());
+    }
     if let Some(expiration) = expiration {
         set(HeaderName::from_static("x-amz-expiration"), expiration);
     }

@@ -10,11 +10,15 @@ use uuid::Uuid;
 use super::authenticate::{Access, TOKEN_LOOKUP_CHARS, TOKEN_PREFIX};
 use super::constant;
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{Credential, CredentialKind};
+use crate::application::ports::metadata::{BoundSpace, Credential, CredentialKind};
 use crate::domain::address::{KeyPrefix, Tenant};
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::Binding;
+
+/// Spaces with an upstream that are looked at together.
+const UPSTREAMS_PAGE: u32 = 100;
 
 /// Longest description, in bytes.
 const DESCRIPTION_BYTES_MAX: usize = 1024;
@@ -203,6 +207,7 @@ impl Access {
                 resealed += 1;
             }
         }
+        resealed += self.reseal_upstreams().await?;
         let (targets, lost_targets) = self.reseal_targets().await?;
         resealed += targets;
         for target in &lost_targets {
@@ -214,6 +219,29 @@ impl Access {
                 .await?;
         }
         Ok((resealed, lost))
+    }
+
+    /// Seals the secrets of upstreams with the current master key. How many. One that no key opens has to be set again.
+    async fn reseal_upstreams(&self) -> Result<u64> {
+        let (mut resealed, mut after) = (0, None);
+        loop {
+            let page = self.metadata.bound(after.as_ref(), UPSTREAMS_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(resealed) };
+            after = Some(last.space.address.clone());
+            for BoundSpace { space, binding, .. } in page {
+                let sealed_for = Binding::sealed_for(space.id.0, &binding.target);
+                if self.master_keys.is_current(&sealed_for, &binding.sealed) {
+                    continue;
+                }
+                let Some(secret) = self.master_keys.open(&sealed_for, &binding.sealed) else {
+                    tracing::error!(space = %space.address, "the secret of an upstream is lost: set it again");
+                    continue;
+                };
+                let sealed = self.master_keys.seal(&sealed_for, &secret).ok_or(Error::Internal)?;
+                resealed +=
+                    u64::from(self.metadata.reseal_upstream(space.id, &binding.sealed, &sealed).await?);
+            }
+        }
     }
 
     /// All credentials of one tenant, or of all; never their secrets.

@@ -71,12 +71,12 @@ impl MasterKeys {
     }
 
     /// As [`MasterKey::seal`], with the newer key.
-    pub(super) fn seal(&self, lookup: &str, secret: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&self, lookup: &str, secret: &[u8]) -> Option<Vec<u8>> {
         self.current.seal(lookup, secret)
     }
 
     /// As [`MasterKey::open`], with either key.
-    pub(super) fn open(&self, lookup: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open(&self, lookup: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         self.each().find_map(|key| key.open(lookup, sealed))
     }
 
@@ -87,7 +87,7 @@ impl MasterKeys {
 
     /// Keys for signing something else, one for each master key, the newer one first. `purpose` keeps what is
     /// signed for one purpose from passing for another.
-    pub(super) fn derived(&self, purpose: &str) -> impl Iterator<Item = hmac::Key> {
+    pub(crate) fn derived(&self, purpose: &str) -> impl Iterator<Item = hmac::Key> {
         self.each().map(move |key| {
             let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key.0), purpose.as_bytes());
             hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())

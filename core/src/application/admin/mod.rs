@@ -15,6 +15,7 @@ mod limits;
 mod spaces;
 mod targets;
 mod upkeep;
+mod upstreams;
 mod usage;
 
 use crate::access::administer::{Scope, administer, is_operator, may_measure};
@@ -41,6 +42,7 @@ pub(crate) use limits::tenants_in_use;
 pub use spaces::SpaceChange;
 pub use targets::{SecretChange, TargetReport};
 pub use upkeep::{Backlog, Findings, Traffic, WorkerReport, Workers};
+pub use upstreams::{UpstreamChange, UpstreamStatus};
 pub use usage::Figures;
 
 /// Administration of a store. Cheap to clone; all clones are the same.

@@ -88,6 +88,9 @@ impl Store {
         attributes.class = Some(self.class_in(&entered, request.class).await?);
         self.precheck_lock(&entered, &attributes.lock)?;
         attributes.validate()?;
+        if entered.reads_through() {
+            self.precheck(&entered, request.key.as_ref(), &request.preconditions).await?;
+        }
         let domain = self.dedup.domain(&entered.address);
         let content = source.object.content.ok_or(Error::NoSuchObject)?;
         if self.dedup.domain(&source.object.address) != domain {
@@ -112,6 +115,7 @@ impl Store {
             announced: None,
             once: None,
             cause: request::cause(How::Copy),
+            pulled: None,
         };
         let object = object_of(self.committer.commit(Mutation::Put(Box::new(put))).await?)?;
         Ok((source.object, object))

@@ -52,6 +52,12 @@ impl Store {
                 let entered = self.enter(who, wish(Action::DeleteObject), place).await?;
                 let bypass = entered.decide(who, wish(Action::BypassGovernanceRetention), None);
                 let target = entered.target(key.clone(), *version);
+                if version.is_none() && entered.reads_through() && !preconditions.is_empty() {
+                    // The condition is decided on the object, which may be upstream.
+                    if self.metadata.find(&target).await?.is_none() {
+                        self.settle_beyond(&entered, key, &Preconditions::default()).await?;
+                    }
+                }
                 (target, entered.bucket, matches!(bypass, Decision::Allowed(_)))
             }
         };

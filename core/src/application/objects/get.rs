@@ -5,6 +5,7 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::ObjectRef;
 use crate::application::absence;
+use crate::application::entered::Sight;
 use crate::application::error::{Error, Result};
 use crate::application::limits::Direction;
 use crate::application::metrics;
@@ -20,6 +21,7 @@ use crate::domain::precondition::{Preconditions, ReadDecision};
 use crate::domain::principal::Principal;
 use crate::domain::range::{ByteRange, Span};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::Source;
 
 /// How to read.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,13 @@ pub struct ReadOptions {
     pub part: Option<u32>,
     /// What must hold.
     pub preconditions: Preconditions,
+}
+
+impl ReadOptions {
+    /// Whether the whole object is wanted, whatever it is.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.range.is_none() && self.part.is_none() && self.preconditions == Preconditions::default()
+    }
 }
 
 /// The state of an object in which a range of it is wanted.
@@ -68,6 +77,8 @@ pub struct Head {
     pub parts: Option<u32>,
     /// The checksum of exactly the part that was asked for, where it is known.
     pub part_checksum: Option<Checksum>,
+    /// Where it came from, in a space that reads through to an upstream.
+    pub source: Option<Source>,
 }
 
 /// What a read found, and its bytes.
@@ -87,14 +98,33 @@ impl Store {
 
     /// What an object carries, under the same conditions as reading it.
     pub async fn head(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Head> {
-        let found = self.locate_content(who, Action::GetObject, object).await?.found;
+        let found = match self.sight(who, Action::GetObject, object).await? {
+            Sight::Here(located) => located.content(object)?.found,
+            Sight::Beyond(entered, beyond) => {
+                return self.head_beyond(who, &entered, &beyond, options).await;
+            }
+        };
         self.decide(found.object, options).await
     }
 
     /// Reads an object, or a range or part of it.
     pub async fn get(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Download> {
-        let Found { object, leaf } = self.locate_content(who, Action::GetObject, object).await?.found;
-        let head = self.decide(object, options).await?;
+        let (Found { object, leaf }, source) = match self.sight(who, Action::GetObject, object).await? {
+            Sight::Here(located) => {
+                let found = located.content(object)?.found;
+                let source = found.object.upstream.filter(|mode| mode.reads_through()).map(|_| Source::Local);
+                source.into_iter().for_each(metrics::upstream_read);
+                (found, source)
+            }
+            Sight::Beyond(entered, beyond) => {
+                if let Some(download) = self.get_beyond(who, &entered, &beyond, options).await? {
+                    return Ok(download);
+                }
+                // It is here by now.
+                (self.locate_content(who, Action::GetObject, object).await?.found, Some(Source::Pulled))
+            }
+        };
+        let head = Head { source, ..self.decide(object, options).await? };
         let extents = self.extents_of(&head.object, leaf, head.span).await?;
         // Until its last byte is taken it may hold a segment's file, and a chunk in memory.
         let transfer = self.pools.transfers.take(&Some(who.tenant.clone()), 1).await?;
@@ -109,30 +139,31 @@ impl Store {
         Ok(Download { head, body })
     }
 
-    async fn decide(&self, object: Object, options: &ReadOptions) -> Result<Head> {
+    pub(crate) async fn decide(&self, object: Object, options: &ReadOptions) -> Result<Head> {
         match options.preconditions.decide_read(&object.etag, object.created_at) {
             ReadDecision::Proceed => {}
             ReadDecision::NotModified => return Err(Error::NotModified(Box::new(object))),
             ReadDecision::Failed => return Err(Error::PreconditionFailed("the object has changed")),
         }
         let size = object.size();
+        let source = object.upstream.filter(|mode| mode.reads_through()).map(|_| Source::Local);
         let range =
             options.range.filter(|_| options.if_range.as_ref().is_none_or(|state| state.is_of(&object)));
         match (options.part, range) {
             (Some(part), _) => {
                 let (span, parts) = self.part_span(&object, part).await?;
                 let part_checksum = self.checksum_of_part(&object, part).await?;
-                Ok(Head { span, partial: true, parts: Some(parts), part_checksum, object })
+                Ok(Head { span, partial: true, parts: Some(parts), part_checksum, source, object })
             }
             (None, Some(range)) => {
                 let span = range.resolve(size)?;
                 // A range of nothing cannot be written: it is the whole of an empty object.
                 let partial = span.length() > 0;
-                Ok(Head { span, partial, parts: None, part_checksum: None, object })
+                Ok(Head { span, partial, parts: None, part_checksum: None, source, object })
             }
             (None, None) => {
                 let span = Span::whole(size);
-                Ok(Head { span, partial: false, parts: None, part_checksum: None, object })
+                Ok(Head { span, partial: false, parts: None, part_checksum: None, source, object })
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::ops::Bound;
 
 pub use super::cursor::{Cursor, PAGE_MAX};
+pub use super::line::Line;
+use super::merged::FarLine;
 use super::rolling::{Rolled, Rolling};
 use crate::application::entered::Wish;
 use crate::application::error::Result;
@@ -31,24 +33,6 @@ pub struct ListRequest {
     pub keyless: bool,
     /// At most this many objects and common prefixes together; capped at [`PAGE_MAX`].
     pub limit: u32,
-}
-
-/// What a listing is made of.
-pub trait Line {
-    /// Its key; empty for an object without key.
-    fn key(&self) -> &str;
-}
-
-impl Line for Box<Object> {
-    fn key(&self) -> &str {
-        self.key.as_ref().map_or("", |key| key.as_str())
-    }
-}
-
-impl Line for Listed {
-    fn key(&self) -> &str {
-        self.key.as_str()
-    }
 }
 
 /// One line of a listing, in order.
@@ -104,7 +88,7 @@ impl Store {
         self.list_by(who, &request, fetch, cursor_of).await
     }
 
-    async fn list_by<T, F: Future<Output = Result<Vec<T>>>>(
+    async fn list_by<T: FarLine, F: Future<Output = Result<Vec<T>>>>(
         &self,
         who: &Principal,
         request: &ListRequest,
@@ -137,14 +121,26 @@ impl Store {
             keyless: request.keyless,
             limit,
         };
-        let fetch = |from, from_id: Option<uuid::Uuid>, limit| {
-            fetch(ListQuery { from_version: from_id.map(ObjectId), ..query(from, limit) })
+        let merged = self.merged(&space, &request.prefix).await?;
+        let merged = merged.as_ref();
+        let fetch = |from: Bound<String>, from_id: Option<uuid::Uuid>, limit| {
+            let here = fetch(ListQuery { from_version: from_id.map(ObjectId), ..query(from.clone(), limit) });
+            async move {
+                match merged {
+                    Some(merged) => merged.fetch(from, limit, here).await,
+                    None => here.await,
+                }
+            }
         };
-        let walk = |from, limit| {
-            let query = ListQuery { keyless: false, ..query(Bound::Included(from), limit) };
+        let walk = |from: String, limit| {
+            let query = ListQuery { keyless: false, ..query(Bound::Included(from.clone()), limit) };
             async move {
                 let delimiter = request.delimiter.as_deref().unwrap_or_default();
-                Ok(self.metadata.walk(&query, delimiter).await?)
+                let here = async { Ok(self.metadata.walk(&query, delimiter).await?) };
+                match merged {
+                    Some(merged) => merged.walk(from, delimiter, here).await,
+                    None => here.await,
+                }
             }
         };
         let (rolled, next) = rolling.page(fetch, walk, cursor_of).await?;

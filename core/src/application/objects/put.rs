@@ -126,6 +126,7 @@ impl Store {
             announced: landed.announced.as_ref().map(Announced::id),
             once,
             cause: request::cause(how),
+            pulled: None,
         };
         // Given back once the object is durable.
         let _room = landed.room;
@@ -158,6 +159,10 @@ impl Store {
     ) -> Result<()> {
         let Some(key) = key.filter(|_| !preconditions.is_empty()) else { return Ok(()) };
         let found = self.metadata.find(&entered.target(key.clone(), None)).await?;
+        let found = match found {
+            None => self.settle_beyond(entered, key, preconditions).await?,
+            found => found,
+        };
         let latest = found.map(|found| Version::from(&found.object));
         check_write(preconditions, latest.as_ref()).map_err(|denial| match denial {
             Denial::NoSuchObject => Error::NoSuchObject,

@@ -6,4 +6,5 @@ pub mod key_set;
 pub mod metadata;
 pub mod segments;
 pub mod sink;
+pub mod upstream;
 pub mod volume;

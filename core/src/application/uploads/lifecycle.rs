@@ -13,7 +13,7 @@ use crate::application::error::{Error, Result};
 use crate::application::objects::list::Cursor;
 use crate::application::objects::put::object_of;
 use crate::application::objects::rolling::{Rolled, Rolling};
-use crate::application::ports::metadata::{CompleteUpload, Draft, ListUploadsQuery, Mutation};
+use crate::application::ports::metadata::{CompleteUpload, Draft, ListUploadsQuery, Mutation, SpaceRef};
 use crate::application::request;
 use crate::application::store::Store;
 use crate::domain::action::Action;
@@ -27,6 +27,7 @@ use crate::domain::multipart::{
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::principal::Principal;
 use crate::domain::settings::SpaceSettings;
+use crate::domain::upstream::Mode;
 
 /// How often a completion is tried whose parts change meanwhile, or which another completion of the same upload disturbs.
 const COMPLETE_ATTEMPTS: usize = 4;
@@ -134,6 +135,11 @@ impl Store {
                 undeclared(upload.checksum, completion.claims.as_deref().unwrap_or_default())
         {
             return Err(CompleteRefusal::NoChecksum(number).into());
+        }
+        if upload.space.upstream.is_some_and(Mode::reads_through) {
+            // A condition is decided on the object, which may be upstream.
+            let entered = self.resolve(&SpaceRef::Space(upload.space.address.clone())).await?;
+            self.precheck(&entered, upload.key.as_ref(), &completion.preconditions).await?;
         }
         // Its size follows from its parts, which the transaction knows.
         let tenant = &upload.space.address.tenant;

@@ -13,6 +13,7 @@ pub mod supervisor;
 pub mod takeover;
 pub mod upkeep;
 pub mod uploads;
+mod upstream;
 pub mod worker;
 
 pub use board::{Board, WorkerState, WorkerStatus};
@@ -27,4 +28,5 @@ pub use supervisor::Supervisor;
 pub use takeover::{Heartbeat, TakeOver};
 pub use upkeep::{NAMES, WorkerSetup};
 pub use uploads::UploadExpiry;
+pub use upstream::UpstreamWorker;
 pub use worker::{LEASE, WorkDone, Worker};

@@ -16,7 +16,7 @@ use crate::application::tiers::Tiers;
 use crate::domain::lifecycle::Day;
 
 /// The names of all workers, in the order of [`WorkerSetup::workers`].
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "heartbeat",
     "neighbours",
     "take-over",
@@ -27,6 +27,7 @@ pub const NAMES: [&str; 10] = [
     "lifecycle",
     "scrub",
     "outbox",
+    "upstream",
 ];
 
 /// What the workers of one process work on, and how.

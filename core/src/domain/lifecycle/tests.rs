@@ -35,6 +35,7 @@ fn object(key: &str, size: u64, tags: &[(&str, &str)]) -> Object {
         address,
         versioning: Versioning::Enabled,
         settings: SettingsRevision(1),
+        upstream: None,
         key: Some(Key::new(key).unwrap()),
         content: Some(Content::leaf(BlobId(Uuid::from_u128(2)), Hash::of(b"x"), size)),
         etag: Etag::md5(&[0; 16]),

@@ -54,6 +54,7 @@ fn space(versioning: Versioning) -> Space {
         default_class: StorageClass::Hot,
         object_lock: None,
         settings: SettingsRevision(0),
+        upstream: None,
         created_at: NOW,
     }
 }
@@ -352,4 +353,27 @@ fn ids_ascend_past_all_that_the_key_ever_had() {
     key.replace(&plan, version(30));
     assert_eq!(key.next_id(id(9), Some(id(10))), id(31), "planned, and not stored yet");
     assert!(there(None, None).admits(id(1)));
+}
+
+/// What was fetched is kept only where nothing was written or removed, and only as the space is bound.
+#[test]
+fn what_is_here_wins_against_what_is_fetched() {
+    let bound = |mode| Space { upstream: mode, settings: SettingsRevision(3), ..space(Enabled) };
+    let through = bound(Some(Mode::ReadThrough));
+    let nothing = KeyVersions::new(None, None);
+    let pull = |space: &Space, there: &KeyVersions, revision, claimed| {
+        plan_pull(Some(space), there, SettingsRevision(revision), claimed)
+    };
+    let kept = pull(&through, &nothing, 3, true).unwrap();
+    assert!(kept.is_null_version && kept.retires.is_none() && kept.demotes.is_none());
+    assert_eq!(pull(&through, &nothing, 3, false), Err(Denial::Overtaken), "removed, or fetched already");
+    assert_eq!(pull(&through, &nothing, 2, true), Err(Denial::Overtaken), "bound in another way");
+    for there in [version(1), marker(1)] {
+        let there = KeyVersions::new(Some(there), None);
+        assert_eq!(pull(&through, &there, 3, true), Err(Denial::Overtaken), "written here");
+    }
+    for mode in [None, Some(Mode::Observe), Some(Mode::Detached)] {
+        assert_eq!(pull(&bound(mode), &nothing, 3, true), Err(Denial::Overtaken), "{mode:?}");
+    }
+    assert_eq!(plan_pull(None, &nothing, SettingsRevision(3), true), Err(Denial::Overtaken));
 }

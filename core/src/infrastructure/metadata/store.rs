@@ -6,6 +6,7 @@ mod objects;
 mod outbox;
 mod spaces;
 mod upkeep;
+mod upstreams;
 
 use async_trait::async_trait;
 

@@ -197,6 +197,7 @@ impl<'s> Bench<'s> {
             announced: None,
             once: None,
             cause: Cause::default(),
+            pulled: None,
         }
     }
 

@@ -27,6 +27,7 @@ pub mod settings;
 pub mod spaces;
 pub mod stuck;
 pub mod uploads;
+pub mod upstreams;
 pub mod versions;
 
 use crate::application::ports::metadata::MetadataStore;
@@ -70,6 +71,11 @@ macro_rules! metadata_promises {
         $promise!(listing, versions_come_newest_first_and_page_within_a_key);
         $promise!(listing, keyless_objects_come_first_if_asked_for);
         $promise!(listing, a_page_during_writes_misses_nothing_that_stays);
+        $promise!(upstreams, a_binding_is_one_of_the_settings);
+        $promise!(upstreams, what_is_fetched_never_replaces_anything);
+        $promise!(upstreams, of_a_fetch_and_what_happens_at_once_that_wins);
+        $promise!(upstreams, a_removed_version_is_remembered);
+        $promise!(upstreams, a_pass_over_an_upstream_goes_on);
         $promise!(uploads, parts_become_one_object);
         $promise!(uploads, parts_may_be_replaced_and_left_out);
         $promise!(uploads, a_wrong_completion_is_refused_and_may_be_repeated);

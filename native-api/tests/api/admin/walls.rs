@@ -315,6 +315,39 @@ fn rows() -> Vec<Row> {
             |_| json!({ "from_sequencer": "1" }),
         ),
         row("admin_get_traffic", "GET", |_| "/v1/admin/traffic".into(), STORE, ""),
+        row("admin_list_upstreams", "GET", |_| "/v1/admin/upstreams".into(), STORE, ""),
+        // The space is bound to none, and nothing is said of one.
+        row(
+            "admin_get_upstream",
+            "GET",
+            |_| "/v1/admin/upstreams/models/acme".into(),
+            instead(STORE, 404),
+            "upstream_not_found",
+        ),
+        with(
+            row(
+                "admin_set_upstream",
+                "PUT",
+                |_| "/v1/admin/upstreams/models/acme".into(),
+                instead(STORE, 400),
+                "",
+            ),
+            |_| json!({ "mode": "observe" }),
+        ),
+        row(
+            "admin_forget_upstream",
+            "DELETE",
+            |_| "/v1/admin/upstreams/models/acme".into(),
+            instead(STORE, 404),
+            "upstream_not_found",
+        ),
+        row(
+            "admin_work_on_upstream",
+            "POST",
+            |_| "/v1/admin/upstreams/models/acme/verify".into(),
+            instead(STORE, 404),
+            "upstream_not_found",
+        ),
         row(
             "admin_list_events",
             "GET",

@@ -17,8 +17,9 @@ use crate::domain::object::{Attributes, Object, ObjectId, Tags};
 use crate::domain::object_lock::LockChange;
 use crate::domain::patch::AttributesPatch;
 use crate::domain::precondition::Preconditions;
-use crate::domain::space::DedupDomain;
+use crate::domain::space::{DedupDomain, SettingsRevision};
 use crate::domain::storage_class::StorageClass;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::versioning::{Denial, Expiry};
 
 /// A new version of a key, or a keyless object.
@@ -52,6 +53,20 @@ pub struct PutObject {
     pub once: Option<Once>,
     /// Why: told along with the change.
     pub cause: Cause,
+    /// That it is a copy of the upstream's: kept only if nothing was written or removed under its key here, or
+    /// [`Refusal::Changed`].
+    pub pulled: Option<Pulled>,
+}
+
+/// An object that was fetched from the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// The revision of the space's settings by which it was fetched.
+    pub revision: SettingsRevision,
+    /// When it was last modified there, and therefore here.
+    pub modified: Timestamp,
+    /// What proved its bytes: [`Proof::as_str`](crate::domain::upstream::proof::Proof::as_str).
+    pub proof: &'static str,
 }
 
 /// Removes a key's latest version (or makes a delete marker, by the space's versioning), or one version.
@@ -333,6 +348,7 @@ impl From<Denial> for Refusal {
             Denial::Locked => Self::Locked,
             Denial::NoObjectLock => Self::NoObjectLock,
             Denial::WrongVersioning => Self::WrongVersioning,
+            Denial::Overtaken => Self::Changed,
         }
     }
 }

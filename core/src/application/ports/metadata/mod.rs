@@ -3,7 +3,7 @@
 //! Every method is one whole promise; its transaction stays behind it. Every write is durable when its
 //! method returns. Times are passed in. Every implementation passes `testing::metadata`.
 //!
-//! The interface is seven ports, by concern, each beside what goes in and comes out of it. Who works on some of it names the ports
+//! The interface is eight ports, by concern, each beside what goes in and comes out of it. Who works on some of it names the ports
 //! that it needs; [`MetadataStore`] is all of them.
 
 use async_trait::async_trait;
@@ -24,12 +24,13 @@ mod spaces;
 mod told;
 mod upkeep;
 mod uploads;
+mod upstreams;
 
 pub use address::{ObjectAddress, SpaceRef, VersionRef};
 pub use catalogue::Catalogue;
 pub use changes::{
-    CompleteUpload, DeleteObject, Draft, ExpireObject, MoveObject, Mutation, MutationOutcome, PutObject,
-    PutPart, Refusal, UpdateObject,
+    CompleteUpload, DeleteObject, Draft, ExpireObject, MoveObject, Mutation, MutationOutcome, Pulled,
+    PutObject, PutPart, Refusal, UpdateObject,
 };
 pub use content::{NewContent, StagedLeaf};
 pub use credentials::{Credential, CredentialKind, Credentials};
@@ -43,11 +44,12 @@ pub use records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
 pub use spaces::{BucketDeletion, LifecyclePass, NewSpace, SpaceEntry, SpaceUsage, Spaces};
 pub use upkeep::{Garbage, Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept, Upkeep};
 pub use uploads::Uploads;
+pub use upstreams::{BoundSpace, PassKind, UpstreamPass, Upstreams};
 
 /// The metadata store: all ports, and what concerns it as a whole.
 #[async_trait]
 pub trait MetadataStore:
-    IdentityStore + Objects + Uploads + Spaces + Catalogue + Upkeep + Credentials + Leases + Outbox
+    IdentityStore + Objects + Uploads + Spaces + Upstreams + Catalogue + Upkeep + Credentials + Leases + Outbox
 {
     /// Whether the database answers.
     async fn check(&self) -> Result<(), MetadataError>;

@@ -85,8 +85,8 @@ pub trait Spaces: Send + Sync + 'static {
     /// All documents of a space, and the revision that they are of.
     async fn settings(&self, space: SpaceId) -> Result<(SettingsRevision, SpaceSettings), MetadataError>;
 
-    /// Every bucket whose space has a policy, and that space.
-    async fn policied(&self) -> Result<Vec<(BucketName, SpaceAddress)>, MetadataError>;
+    /// Every bucket whose space has a policy, and that space; and every space that has an upstream, without a bucket.
+    async fn noted(&self) -> Result<Vec<(Option<BucketName>, SpaceAddress)>, MetadataError>;
 
     /// The spaces that the lifecycle worker should turn to, the longest untouched first: those with lifecycle
     /// rules, of which a pass is under way, or whose last pass began before `before` or applied other rules. One

@@ -14,7 +14,8 @@ impl Mutation {
     pub fn told<'a>(&'a self, outcome: &'a MutationOutcome) -> Vec<Event<'a>> {
         let event = |kind, object: &'a Object, cause: &'a Cause| Event { kind, object, cause };
         match (self, outcome) {
-            (Self::Put(put), MutationOutcome::Object { object, .. }) => {
+            // What is fetched from an upstream was written there, and told there.
+            (Self::Put(put), MutationOutcome::Object { object, .. }) if put.pulled.is_none() => {
                 vec![event(created(put.cause.how), object, &put.cause)]
             }
             (Self::Complete(complete), MutationOutcome::Object { object, .. }) => {

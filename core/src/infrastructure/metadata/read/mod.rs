@@ -8,5 +8,6 @@ pub(crate) mod rows;
 pub(crate) mod sample;
 pub(crate) mod space_pages;
 pub(crate) mod spaces;
+pub(crate) mod upstreams;
 pub(crate) mod usage;
 pub(crate) mod validate;

@@ -20,6 +20,7 @@ use crate::domain::space::{Bucket, DedupDomain, Space, SpaceId, Versioning};
 use crate::domain::state::SegmentState;
 use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::Mode;
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 
@@ -162,6 +163,7 @@ pub(crate) fn object(row: &Row) -> Result<Object, Fault> {
         address: reader.address()?,
         versioning: reader.parse("versioning", Versioning::from_code)?,
         settings: SettingsRevision(reader.get("settings")?),
+        upstream: reader.parse("upstream", Mode::from_code)?,
         key: reader.key()?,
         content,
         etag: reader.parse("etag", |text: String| Etag::parse(&text).ok())?,
@@ -237,6 +239,7 @@ pub(crate) fn space(row: &Row) -> Result<Space, Fault> {
         default_class: reader.class("default_class")?,
         object_lock: reader.maybe("object_lock", |text: String| serde_json::from_str(&text).ok())?,
         settings: SettingsRevision(reader.get("settings")?),
+        upstream: reader.parse("upstream", Mode::from_code)?,
         created_at: reader.time("created_at")?,
     })
 }

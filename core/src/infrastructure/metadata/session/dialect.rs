@@ -140,6 +140,13 @@ macro_rules! piece {
     ($engine:ident cold) => {
         "1"
     };
+    // `upstream::Fate`:
+    ($engine:ident pulled) => {
+        "1"
+    };
+    ($engine:ident owned) => {
+        "2"
+    };
     ($engine:ident hot) => {
         "2"
     };
@@ -161,7 +168,7 @@ macro_rules! piece {
     };
     ($engine:ident object_columns) => {
         $crate::infrastructure::metadata::session::dialect::joined!($engine:
-            "o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, ",
+            "o.id, o.space_id, s.namespace, s.tenant, s.versioning, s.settings, s.upstream, ",
             version_columns
         )
     };
@@ -180,7 +187,7 @@ macro_rules! piece {
     // Around a select of `listed`, of the space that the first value names: its rows as one value (SQLite's),
     // in the order of `page::COLUMNS`, behind the space's.
     (sqlite page_of_objects) => {
-        "SELECT (SELECT json_array(id, namespace, tenant, versioning, settings) FROM spaces WHERE id = $1), \
+        "SELECT (SELECT json_array(id, namespace, tenant, versioning, settings, upstream) FROM spaces WHERE id = $1), \
          json_group_array(json_array(hex(id), key, hex(blob_id), size, etag, class, headers, metadata, tags, \
          checksum, object_lock, acl, class_name, is_latest, is_null_version, created_at, hex(hash), parts, \
          in_pieces, part_count)) FROM ("
@@ -286,7 +293,7 @@ macro_rules! piece {
         )
     };
     ($engine:ident space_columns) => {
-        "s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, s.created_at"
+        "s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, s.upstream, s.created_at"
     };
     // What `rows::space` reads.
     ($engine:ident space) => {
@@ -397,6 +404,7 @@ mod tests {
     use crate::domain::space::Versioning;
     use crate::domain::state::{ObjectState, SegmentState};
     use crate::domain::storage_class::StorageClass;
+    use crate::domain::upstream::Fate;
     use crate::infrastructure::metadata::read::rows::kind_code;
 
     #[test]
@@ -412,6 +420,8 @@ mod tests {
             (joined!(sqlite: single), kind_code(SegmentKind::Single)),
             (joined!(sqlite: pack), kind_code(SegmentKind::Pack)),
             (joined!(sqlite: unversioned), Versioning::Off.code()),
+            (joined!(sqlite: pulled), Fate::Pulled.code()),
+            (joined!(sqlite: owned), Fate::Owned.code()),
             (joined!(sqlite: cold), StorageClass::Cold.code()),
             (joined!(sqlite: hot), StorageClass::Hot.code()),
         ] {

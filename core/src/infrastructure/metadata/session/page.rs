@@ -32,7 +32,7 @@ const COLUMNS: [&str; 20] = [
 ];
 
 /// The columns that every row of a page shares, in order: its space's.
-const SHARED: [&str; 5] = ["space_id", "namespace", "tenant", "versioning", "settings"];
+const SHARED: [&str; 6] = ["space_id", "namespace", "tenant", "versioning", "settings", "upstream"];
 
 /// A row out of a page.
 pub(crate) struct Paged {

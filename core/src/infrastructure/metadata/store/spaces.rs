@@ -93,8 +93,8 @@ impl Spaces for SqlMetadata {
         Ok(settings::read(&self.db, space).await?)
     }
 
-    async fn policied(&self) -> Answer<Vec<(BucketName, SpaceAddress)>> {
-        Ok(settings::policied(&self.db).await?)
+    async fn noted(&self) -> Answer<Vec<(Option<BucketName>, SpaceAddress)>> {
+        Ok(settings::noted(&self.db).await?)
     }
 
     async fn next_lifecycle(

@@ -7,11 +7,11 @@ use crate::domain::address::{BucketName, SpaceAddress};
 use crate::domain::space::{Bucket, Space, Versioning};
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::Mode;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
-use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
 
 pub(crate) async fn create_bucket(
@@ -78,23 +78,25 @@ pub(crate) async fn delete_bucket(db: &Database, name: &BucketName) -> Result<Bu
         // do not come through a bucket are there already or come later.
         let space = tx
             .query(sql!(
-                "SELECT u.space_id FROM buckets u JOIN spaces s ON s.id = u.space_id WHERE u.name = $1",
+                "SELECT u.space_id, s.upstream FROM buckets u JOIN spaces s ON s.id = u.space_id WHERE u.name = $1",
                 for_update_of_bucket
             ))
             .bind(name.as_str())
-            .find(Row::first::<i64>)
+            .find(|row| Ok((row.get::<i64>("space_id")?, Mode::from_code(row.get("upstream")?).flatten())))
             .await?;
         match space {
             None => BucketDeletion::Missing,
-            Some(space) if holds_objects(&mut tx, space).await? => BucketDeletion::NotEmpty,
-            Some(space) => {
+            // What the upstream holds is seen through the bucket.
+            Some((_, Some(mode))) if mode.reads_through() => BucketDeletion::NotEmpty,
+            Some((space, _)) if holds_objects(&mut tx, space).await? => BucketDeletion::NotEmpty,
+            Some((space, _)) => {
                 uploads::abort_all(&mut tx, space).await?;
                 tx.query(sql!("DELETE FROM buckets WHERE name = $1")).bind(name.as_str()).execute().await?;
                 // Nothing is in it, so nothing in it is locked. The revision never goes back: a document that
                 // is remembered somewhere must not come to life again.
                 let reset = tx
                     .query(sql!(
-                        "UPDATE spaces SET versioning = $2, default_class = $3, object_lock = NULL, \
+                        "UPDATE spaces SET versioning = $2, default_class = $3, object_lock = NULL, upstream = 0, \
                          settings = CASE WHEN settings = 0 THEN 0 ELSE settings + 1 END WHERE id = $1 \
                          AND NOT EXISTS (SELECT 1 FROM buckets u WHERE u.space_id = $1)"
                     ))

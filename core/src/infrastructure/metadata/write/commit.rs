@@ -13,7 +13,7 @@ use super::delete::KeyDeletion;
 use super::limits::Ledger;
 use super::routes::{OutboxState, ToldRows};
 use super::tally::condemn_if_empty;
-use super::versions::{Versions, Wanted};
+use super::versions::{Touch, Versions, Wanted};
 use super::{counts, delete, expire, parts, put, rename, update};
 use crate::application::ports::metadata::{
     DeleteObject, MetadataError, Mutation, PutObject, Refusal, WriterId,
@@ -172,9 +172,11 @@ impl<'a> Change<'a> {
                 bucket: put.bucket.as_ref(),
                 key: put.key.as_ref(),
                 certain: put.preconditions.if_match.is_some(),
+                touch: put.pulled.as_ref().map_or(Touch::Nothing, |pulled| Touch::Claim(put.id, pulled)),
             },
             Self::Delete(delete, KeyDeletion { address, key, .. }) => {
-                Wanted { space: address, bucket: delete.bucket.as_ref(), key: Some(key), certain: true }
+                let bucket = delete.bucket.as_ref();
+                Wanted { space: address, bucket, key: Some(key), certain: true, touch: Touch::Own }
             }
         }
     }

@@ -27,4 +27,5 @@ pub(crate) mod tally;
 pub(crate) mod targets;
 pub(crate) mod update;
 pub(crate) mod uploads;
+pub(crate) mod upstreams;
 pub(crate) mod versions;

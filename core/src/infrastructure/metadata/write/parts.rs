@@ -192,6 +192,7 @@ pub(crate) async fn complete(batch: &mut Batch<'_>, complete: &CompleteUpload) -
         checksum,
         completes: Some(upload.id),
         announced: None,
+        pulled: None,
         bytes: Bytes::Placed(content),
     };
     let at = versions.replace(batch, new, &plan).await?;

@@ -6,7 +6,7 @@ use super::limits::Ledger;
 use super::once;
 use super::versions::{KeyChange, NewVersion, Versions};
 use crate::application::ports::metadata::{NewContent, PutObject, Refusal};
-use crate::domain::versioning::plan_put;
+use crate::domain::versioning::{plan_pull, plan_put};
 use crate::infrastructure::metadata::session::fault::Fault;
 
 /// Plans a put over what is there and planned.
@@ -28,13 +28,23 @@ pub(crate) async fn put<'a>(
         return Ok(Err(refusal));
     }
     let there = versions.of(&put.space, put.key.as_ref());
-    let plan = match plan_put(space.as_ref(), &there, &put.preconditions, &put.attributes.lock, batch.now) {
+    let plan = match &put.pulled {
+        None => plan_put(space.as_ref(), &there, &put.preconditions, &put.attributes.lock, batch.now),
+        Some(pulled) => {
+            let claimed = versions.is_claimed(put);
+            plan_pull(space.as_ref(), &there, pulled.revision, claimed).inspect_err(|_| versions.unclaim(put))
+        }
+    };
+    let plan = match plan {
         Ok(plan) => plan,
         Err(denial) => return Ok(Err(denial.into())),
     };
     let source = match admit(batch, put, plan.freed()).await? {
         Ok(source) => source,
-        Err(refusal) => return Ok(Err(refusal)),
+        Err(refusal) => {
+            versions.unclaim(put);
+            return Ok(Err(refusal));
+        }
     };
     if let Some(once) = &put.once {
         once::remember(batch, once, put.id).await?;

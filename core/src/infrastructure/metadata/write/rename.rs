@@ -2,7 +2,7 @@
 
 use super::batch::{Applied, Batch};
 use super::content;
-use super::versions::{Bytes, NewVersion, Versions, Wanted};
+use super::versions::{Bytes, NewVersion, Touch, Versions, Wanted};
 use crate::application::ports::metadata::{MoveObject, MutationOutcome, NewContent, Refusal};
 use crate::domain::limits::Departure;
 use crate::domain::object::Attributes;
@@ -17,10 +17,12 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
     let target_space = batch.space(&change.space).await?;
     let mut wanted = Vec::with_capacity(2);
     if let Some(key) = &change.from_key {
-        wanted.push(Wanted { space: &change.from, bucket: None, key: Some(key), certain: true });
+        let touch = Touch::Own;
+        wanted.push(Wanted { space: &change.from, bucket: None, key: Some(key), certain: true, touch });
     }
     let certain = change.preconditions.if_match.is_some();
-    wanted.push(Wanted { space: &change.space, bucket: None, key: Some(&change.key), certain });
+    let touch = Touch::Nothing;
+    wanted.push(Wanted { space: &change.space, bucket: None, key: Some(&change.key), certain, touch });
     let mut versions = Versions::load(batch, &wanted).await?;
 
     for (space, key) in [(&source_space, change.from_key.as_ref()), (&target_space, Some(&change.key))] {
@@ -85,6 +87,7 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
         checksum: source.checksum.clone(),
         completes: None,
         announced: None,
+        pulled: None,
         bytes: Bytes::CheckedContent(&change.domain, bytes),
     };
     let made = versions.replace(batch, target, &arrival).await?;

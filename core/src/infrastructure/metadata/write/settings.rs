@@ -1,5 +1,7 @@
 //! Settings of spaces: documents, object lock, and how far lifecycle rules have been applied.
 
+use std::sync::Arc;
+
 use super::{spaces, targets};
 use crate::application::ports::metadata::{LifecyclePass, MetadataError, NewSpace, Refusal};
 use crate::domain::address::{BucketName, SpaceAddress};
@@ -9,8 +11,9 @@ use crate::domain::settings::{Setting, SettingKind, SpaceSettings};
 use crate::domain::space::SettingsRevision;
 use crate::domain::space::{Space, SpaceId, Versioning};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::Mode;
 use crate::domain::versioning::check_lockable;
-use crate::infrastructure::metadata::read::rows;
+use crate::infrastructure::metadata::read::{rows, upstreams};
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
@@ -106,28 +109,41 @@ pub(crate) async fn read(db: &Database, space: SpaceId) -> Result<(SettingsRevis
     // One statement, so that the documents are of the revision that stands beside them.
     let read = db
         .read(sql!(
-            "SELECT s.settings, t.kind, t.document FROM spaces s \
-             LEFT JOIN space_settings t ON t.space_id = s.id WHERE s.id = $1"
+            "SELECT s.settings, s.upstream, t.kind, t.document, v.document AS binding, v.secret FROM spaces s \
+             LEFT JOIN space_settings t ON t.space_id = s.id LEFT JOIN upstreams v ON v.space_id = s.id \
+             WHERE s.id = $1"
         ))
         .bind(space.0)
         .map(|row| {
             let revision = SettingsRevision(row.get("settings")?);
-            let Some(kind) = row.get::<Option<i16>>("kind")? else { return Ok((revision, None)) };
-            Ok((revision, Some(setting(space, kind, &row.get::<String>("document")?)?)))
+            let mode = Mode::from_code(row.get("upstream")?).flatten();
+            let upstream = mode.map(|mode| upstreams::binding(row, mode)).transpose()?;
+            let Some(kind) = row.get::<Option<i16>>("kind")? else { return Ok((revision, upstream, None)) };
+            Ok((revision, upstream, Some(setting(space, kind, &row.get::<String>("document")?)?)))
         })
         .await?;
-    let revision = read.first().map_or(SettingsRevision::default(), |(revision, _)| *revision);
-    Ok((revision, read.into_iter().filter_map(|(_, setting)| setting).collect()))
+    let first = read.first();
+    let revision = first.map_or(SettingsRevision::default(), |(revision, ..)| *revision);
+    let upstream = first.and_then(|(_, upstream, _)| upstream.clone()).map(Arc::new);
+    let settings: SpaceSettings = read.into_iter().filter_map(|(.., setting)| setting).collect();
+    Ok((revision, SpaceSettings { upstream, ..settings }))
 }
 
-/// Every bucket whose space has a policy, and that space.
-pub(crate) async fn policied(db: &Database) -> Result<Vec<(BucketName, SpaceAddress)>, Fault> {
+/// Every bucket whose space has a policy, and that space; and every space that has an upstream, without a bucket.
+pub(crate) async fn noted(db: &Database) -> Result<Vec<(Option<BucketName>, SpaceAddress)>, Fault> {
     db.read(sql!(
         "SELECT u.name, s.namespace, s.tenant FROM space_settings t JOIN spaces s ON s.id = t.space_id \
-         JOIN buckets u ON u.space_id = s.id WHERE t.kind = $1"
+         JOIN buckets u ON u.space_id = s.id WHERE t.kind = $1 \
+         UNION ALL SELECT '' AS name, s.namespace, s.tenant FROM upstreams v JOIN spaces s ON s.id = v.space_id"
     ))
     .bind(SettingKind::Policy.code())
-    .map(rows::named_space)
+    .map(|row| {
+        let bucket = match row.get::<String>("name")?.as_str() {
+            "" => None,
+            _ => Some(rows::named_space(row)?.0),
+        };
+        Ok((bucket, rows::address(row)?))
+    })
     .await
 }
 
@@ -149,7 +165,7 @@ pub(crate) async fn clear(tx: &mut Transaction, space: i64) -> Result<(), Fault>
     tx.query(sql!("DELETE FROM lifecycle_passes WHERE space_id = $1")).bind(space).execute().await?;
     // What waits for their targets is told all the same: it happened.
     tx.query(sql!("DELETE FROM outbox_routes WHERE space_id = $1")).bind(space).execute().await?;
-    Ok(())
+    super::upstreams::clear(tx, space).await
 }
 
 pub(crate) async fn set_object_lock(
@@ -227,7 +243,7 @@ pub(crate) async fn next_lifecycle(
     limit: u32,
 ) -> Result<Vec<DueSpace>, Fault> {
     db.read(sql!(
-        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, \
+        "SELECT s.id, s.namespace, s.tenant, s.versioning, s.default_class, s.settings, s.object_lock, s.upstream, \
          s.created_at, t.document, p.revision, p.begun_at, p.place FROM space_settings t \
          JOIN spaces s ON s.id = t.space_id LEFT JOIN lifecycle_passes p ON p.space_id = s.id \
          WHERE t.kind = $3 AND (p.space_id IS NULL OR p.place IS NOT NULL OR p.begun_at < $1 \

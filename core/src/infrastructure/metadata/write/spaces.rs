@@ -23,6 +23,18 @@ pub(crate) async fn lock_space(tx: &mut Transaction, address: &SpaceAddress) -> 
         .await
 }
 
+/// The space, for a transaction that changes it: those that are decided by its settings wait until the end.
+pub(crate) async fn held_to_change(
+    tx: &mut Transaction,
+    address: &SpaceAddress,
+) -> Result<Option<Space>, Fault> {
+    tx.query(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2", for_no_key_update))
+        .bind(address.namespace.as_str())
+        .bind(address.tenant.as_str())
+        .find(rows::space)
+        .await
+}
+
 /// A bucket with its space; it stays, and its space as it is, until the end of the transaction.
 pub(crate) async fn lock_bucket(tx: &mut Transaction, name: &BucketName) -> Result<Option<Bucket>, Fault> {
     tx.query(sql!(bucket, " WHERE u.name = $1", for_share_of_bucket))
@@ -92,11 +104,7 @@ pub(crate) async fn set_versioning(
         make_space(&mut tx, address, now).await?;
         // Held as the change holds it: what decides stays as it is until the end, and two who change it go one after
         // the other.
-        let space = tx
-            .query(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2", for_no_key_update))
-            .bind(address.namespace.as_str())
-            .bind(address.tenant.as_str())
-            .find(rows::space)
+        let space = held_to_change(&mut tx, address)
             .await?
             .ok_or_else(|| Fault::failed("a space vanished while it was made"))?;
         match plan_versioning(&space, versioning) {

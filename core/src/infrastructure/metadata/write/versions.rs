@@ -4,11 +4,12 @@
 //! after another over what one look at the database found, each seeing the plans before it, and are then written by
 //! statements that carry many rows. A version that the same batch makes and replaces is written as replaced.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::batch::Batch;
 use super::content::CheckedContent;
-use crate::application::ports::metadata::PutObject;
+use super::upstreams;
+use crate::application::ports::metadata::{Pulled, PutObject};
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::checksum::Checksum;
 use crate::domain::etag::Etag;
@@ -17,6 +18,7 @@ use crate::domain::object::{Attributes, Content, Object, ObjectId};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::space::{DedupDomain, Space, SpaceId};
 use crate::domain::state::ObjectState;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::versioning::{KeyVersions, Overwrite, Version, needs_null_version};
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::dialect::{Sql, sql};
@@ -38,6 +40,19 @@ pub(crate) struct Wanted<'a> {
     /// Whether the change is answered by what is there, so that a key which seems to be missing is looked for again (see
     /// [`Batch::look_again_for_latest`]). A write that is not collides with the key instead, and begins again.
     pub(crate) certain: bool,
+    /// What the change says of the key to the space's upstream, if it has one.
+    pub(crate) touch: Touch<'a>,
+}
+
+/// What a change says of a key that the upstream may have, too. It is written before the key's versions are looked at: of a
+/// removal and a pull at once, the second waits for the first and sees what it did.
+#[derive(Clone, Copy)]
+pub(crate) enum Touch<'a> {
+    Nothing,
+    /// The key is removed: whatever the upstream has under it stays away.
+    Own,
+    /// What the upstream has comes here, as this object.
+    Claim(ObjectId, &'a Pulled),
 }
 
 /// The facts of a new version.
@@ -53,6 +68,8 @@ pub(crate) struct NewVersion<'a> {
     pub(crate) checksum: Option<Checksum>,
     pub(crate) completes: Option<UploadId>,
     pub(crate) announced: Option<ObjectId>,
+    /// That it is a copy of the upstream's.
+    pub(crate) pulled: Option<&'a Pulled>,
     pub(crate) bytes: Bytes<'a>,
 }
 
@@ -79,6 +96,7 @@ impl<'a> NewVersion<'a> {
             checksum: put.checksum.clone(),
             completes: None,
             announced: put.announced,
+            pulled: put.pulled.as_ref(),
             bytes: Bytes::CheckedContent(&put.domain, source),
         }
     }
@@ -96,6 +114,7 @@ impl<'a> NewVersion<'a> {
             checksum: None,
             completes: None,
             announced: None,
+            pulled: None,
             bytes: Bytes::None,
         }
     }
@@ -106,6 +125,11 @@ impl<'a> NewVersion<'a> {
             Bytes::Placed(content) => content.size,
             Bytes::None => 0,
         }
+    }
+
+    /// When it counts as written.
+    fn modified(&self, batch: &Batch<'_>) -> Timestamp {
+        self.pulled.map_or(batch.now, |pulled| pulled.modified)
     }
 
     /// The lock of the version: its writer's, or the space's default. A marker has no bytes to hold.
@@ -155,6 +179,9 @@ pub(crate) struct Versions<'a> {
     by_id: HashMap<ObjectId, usize>,
     retired: Vec<ObjectId>,
     demoted: Vec<ObjectId>,
+    /// Keys that a pull may fill, and those that it left after all.
+    claimed: HashMap<ObjectId, (SpaceId, &'a Key)>,
+    unclaimed: Vec<(SpaceId, &'a Key, ObjectId)>,
 }
 
 /// The keys of one space that are about to be changed.
@@ -163,13 +190,14 @@ struct InSpace<'a> {
     keys: Vec<&'a Key>,
     addresses: HashMap<&'a Key, &'a SpaceAddress>,
     certain: HashSet<&'a Key>,
+    touches: Vec<(&'a Key, Touch<'a>)>,
 }
 
 impl<'a> Versions<'a> {
     /// Loads what is there of these keys.
     pub(crate) async fn load(batch: &mut Batch<'_>, wanted: &[Wanted<'a>]) -> Result<Self, Fault> {
         let mut spaces: BTreeMap<SpaceId, InSpace<'a>> = BTreeMap::new();
-        for Wanted { space: address, bucket, key, certain } in wanted {
+        for Wanted { space: address, bucket, key, certain, touch } in wanted {
             let space = batch.space_of(address, *bucket).await?;
             let (Some(space), Some(key)) = (space, *key) else { continue };
             let in_space = spaces.entry(space.id).or_insert_with(|| InSpace {
@@ -177,7 +205,11 @@ impl<'a> Versions<'a> {
                 keys: Vec::new(),
                 addresses: HashMap::new(),
                 certain: HashSet::new(),
+                touches: Vec::new(),
             });
+            if in_space.space.upstream.is_some() {
+                in_space.touches.push((key, *touch));
+            }
             if in_space.addresses.insert(key, address).is_none() {
                 in_space.keys.push(key);
             }
@@ -196,6 +228,7 @@ impl<'a> Versions<'a> {
 
     async fn load_space(&mut self, batch: &mut Batch<'_>, wanted: &InSpace<'a>) -> Result<(), Fault> {
         let space = &wanted.space;
+        self.touch(batch, wanted).await?;
         let mut latest = by_key(batch.latest_of(space.id, &wanted.keys).await?);
         let missing =
             wanted.keys.iter().filter(|key| wanted.certain.contains(*key) && !latest.contains_key(**key));
@@ -218,6 +251,42 @@ impl<'a> Versions<'a> {
         let objects = latest.into_values().chain(nulls.into_values());
         self.stored.extend(objects.map(|object| (object.id, object)));
         Ok(())
+    }
+
+    /// Tells of keys what becomes of them. A key that is removed in the same batch is claimed by no pull of it.
+    async fn touch(&mut self, batch: &mut Batch<'_>, wanted: &InSpace<'a>) -> Result<(), Fault> {
+        let owned: BTreeSet<&Key> = wanted
+            .touches
+            .iter()
+            .filter_map(|(key, touch)| matches!(touch, Touch::Own).then_some(*key))
+            .collect();
+        let owned: Vec<_> = owned.into_iter().map(|key| (wanted.space.id, key)).collect();
+        upstreams::own(batch.tx, &owned, batch.now).await?;
+        let mut claims: Vec<_> = wanted
+            .touches
+            .iter()
+            .filter_map(|(key, touch)| match touch {
+                Touch::Claim(id, pulled) => Some((*key, *id, *pulled)),
+                Touch::Nothing | Touch::Own => None,
+            })
+            .collect();
+        claims.sort_unstable_by_key(|(key, ..)| *key);
+        for (key, id, pulled) in claims {
+            if upstreams::claim(batch.tx, wanted.space.id, key, id, pulled, batch.now).await? {
+                self.claimed.insert(id, (wanted.space.id, key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a pull may fill the key that it wants.
+    pub(crate) fn is_claimed(&self, put: &PutObject) -> bool {
+        self.claimed.contains_key(&put.id)
+    }
+
+    /// A pull leaves the key that it claimed.
+    pub(crate) fn unclaim(&mut self, put: &PutObject) {
+        self.unclaimed.extend(self.claimed.remove(&put.id).map(|(space, key)| (space, key, put.id)));
     }
 
     /// The facts about one key whose latest version is known.
@@ -271,7 +340,7 @@ impl<'a> Versions<'a> {
                 id: new.id,
                 etag: new.attributes.map(|_| new.etag.clone()),
                 size: new.size(),
-                modified: batch.now,
+                modified: new.modified(batch),
                 lock,
                 is_null_version: plan.is_null_version,
             };

@@ -17,6 +17,7 @@ use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::write::batch::{Applied, Batch};
 use crate::infrastructure::metadata::write::content::{self, Placed};
+use crate::infrastructure::metadata::write::upstreams;
 
 /// The new version.
 pub(crate) struct Made {
@@ -88,7 +89,14 @@ impl Versions<'_> {
         let placed = self.place(batch, &spaces).await?;
         let mut made = Vec::with_capacity(self.planned.len());
         let mut rows = Vec::with_capacity(self.planned.len());
+        for (space, key, id) in std::mem::take(&mut self.unclaimed) {
+            upstreams::unclaim(batch.tx, space, key, id).await?;
+        }
+        let mut owned = Vec::new();
         for ((planned, space), placed) in self.planned.into_iter().zip(spaces).zip(placed) {
+            if planned.state == ObjectState::Deleting && space.upstream.is_some() {
+                owned.extend(planned.new.key.map(|key| (space.id, key)));
+            }
             let class = planned.class_in(&space);
             let (content, dropped) = match placed {
                 Some(placed) => {
@@ -109,6 +117,9 @@ impl Versions<'_> {
         let retired: Option<Vec<_>> = self.retired.iter().map(|id| self.stored.get(id)).collect();
         batch.retire(&retired.ok_or_else(|| Fault::failed("a version goes that was not loaded"))?).await?;
         batch.demote(&self.demoted).await?;
+        owned.sort_unstable();
+        owned.dedup();
+        upstreams::own(batch.tx, &owned, batch.now).await?;
         insert(batch, &made, &rows).await?;
         Ok(AppliedVersions { made, stored: self.stored })
     }
@@ -159,7 +170,7 @@ impl PlannedVersion<'_> {
     }
 
     fn into_object(self, batch: &Batch<'_>, space: Space, content: Option<Content>) -> Object {
-        let class = self.class_in(&space);
+        let (class, modified) = (self.class_in(&space), self.new.modified(batch));
         let attributes = self.new.attributes.cloned().unwrap_or_default();
         Object {
             id: self.new.id,
@@ -167,6 +178,7 @@ impl PlannedVersion<'_> {
             address: space.address,
             versioning: space.versioning,
             settings: space.settings,
+            upstream: space.upstream,
             key: self.new.key.cloned(),
             content,
             etag: self.new.etag,
@@ -180,7 +192,7 @@ impl PlannedVersion<'_> {
             acl: attributes.acl,
             is_latest: true,
             is_null_version: self.is_null_version,
-            created_at: batch.now,
+            created_at: modified,
         }
     }
 }
@@ -221,7 +233,13 @@ impl Batch<'_> {
                 self.tally.retired(object)?;
             }
         }
-        Ok(())
+        // What the upstream has under a key that was removed or replaced here never comes back.
+        let bound = objects.iter().filter(|object| object.upstream.is_some());
+        let mut owned: Vec<_> =
+            bound.filter_map(|object| object.key.as_ref().map(|key| (object.space, key))).collect();
+        owned.sort_unstable();
+        owned.dedup();
+        upstreams::own(self.tx, &owned, self.now).await
     }
 
     /// No longer the latest versions, but versions still.

@@ -1,0 +1,316 @@
+//! Reads of objects that are not here, but upstream.
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+
+use super::get::{Download, Head, ReadOptions};
+use crate::application::entered::{Entered, Wish};
+use crate::application::error::{Error, Result};
+use crate::application::limits::Direction;
+use crate::application::metrics;
+use crate::application::ports::metadata::{Found, SpaceRef};
+use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamObject};
+use crate::application::store::Store;
+use crate::application::upstream::flight::{Failure, Heard, Outcome, Tee};
+use crate::application::upstream::verified::{Check, checked, held_back};
+use crate::application::upstream::{Beyond, answer, kept};
+use crate::domain::action::Action;
+use crate::domain::address::Key;
+use crate::domain::object::{Object, Tags};
+use crate::domain::precondition::{Preconditions, WriteDecision};
+use crate::domain::principal::Principal;
+use crate::domain::upstream::proof::plan;
+use crate::domain::upstream::{Fate, Source};
+
+/// Largest object that is fetched whole before the first byte of it is answered, in bytes.
+const WAITED_BYTES_MAX: u64 = 1 << 20;
+
+/// How often an object is fetched again for one request while the settings of its space change.
+const BRINGS_MAX: u32 = 4;
+
+/// Pulls that reads of stretches start, at most: those beyond are left to the next read, or to a backfill.
+const BESIDE_MAX: usize = 64;
+
+/// A place for one read beyond.
+struct Asked<'a> {
+    who: &'a Principal,
+    entered: &'a Entered,
+    beyond: &'a Beyond,
+}
+
+impl Asked<'_> {
+    /// The object as a request sees it, if `who` may read it.
+    fn admitted(&self, said: &UpstreamObject, tags: Tags) -> Result<Object> {
+        let object = kept::object(&self.beyond.space, &self.beyond.key, said, tags);
+        self.entered.admit(self.who, self.wish(), &object)?;
+        Ok(object)
+    }
+
+    fn wish(&self) -> Wish<'_> {
+        Wish::of(Action::GetObject, Some(&self.beyond.key))
+    }
+
+    fn absent(&self) -> Error {
+        self.entered.absent(self.who, self.wish(), Error::NoSuchObject)
+    }
+}
+
+impl Store {
+    /// Where an object is looked for that is not here; `None` if it is nowhere else.
+    pub(crate) async fn beyond(&self, entered: &Entered, key: &Key) -> Result<Option<Beyond>> {
+        let (Some(space), Some(binding)) = (&entered.space, &entered.settings.upstream) else {
+            return Ok(None);
+        };
+        if !binding.mode.reads_through() || self.links.is_absent(space, key) {
+            return Ok(None);
+        }
+        // What was removed here is not asked for. What was pulled in this very moment is found by who looks again.
+        if self.metadata.fate(space.id, key).await? == Some(Fate::Owned) {
+            return Ok(None);
+        }
+        let link = self.links.of(space, binding)?;
+        Ok(Some(Beyond { space: space.clone(), key: key.clone(), link }))
+    }
+
+    /// The object from upstream, which is here from then on; `None` if there is none.
+    pub(crate) async fn bring(&self, beyond: &Beyond) -> Result<Option<Found>> {
+        let (place, mut beyond) = (SpaceRef::Space(beyond.space.address.clone()), beyond.clone());
+        for _ in 0..BRINGS_MAX {
+            let (flight, _) = self.pull(&beyond, false);
+            let outcome = flight.await;
+            match &outcome {
+                Outcome::Absent => return Ok(None),
+                Outcome::Failed(failure) => {
+                    self.note_trouble(&beyond);
+                    return Err(failure.answer());
+                }
+                Outcome::Kept(..) | Outcome::Overtaken => {}
+            }
+            let found = self.metadata.latest(&place, &beyond.key).await?;
+            if found.is_some() || matches!(outcome, Outcome::Kept(..)) {
+                return Ok(found);
+            }
+            // It was removed here meanwhile, or something was set on the space.
+            let entered = self.resolve(&place).await?;
+            match self.beyond(&entered, &beyond.key).await? {
+                Some(again) => beyond = again,
+                None => return Ok(None),
+            }
+        }
+        Err(Error::UpstreamAway)
+    }
+
+    /// What a condition on a write is decided on, where nothing is here: the object upstream, which is here from then on. One
+    /// of which the condition does not hold stays there; the write is refused by what is said of it.
+    pub(crate) async fn settle_beyond(
+        &self,
+        entered: &Entered,
+        key: &Key,
+        conditions: &Preconditions,
+    ) -> Result<Option<Found>> {
+        let Some(beyond) = self.beyond(entered, key).await? else { return Ok(None) };
+        if !conditions.is_empty() {
+            let Some(said) = beyond.link.head(key).await.map_err(|error| {
+                self.note_trouble(&beyond);
+                answer(&error)
+            })?
+            else {
+                return Ok(None);
+            };
+            let current = kept::etag(&said);
+            if conditions.decide_write(Some((&current, kept::modified(&said)))) != WriteDecision::Proceed {
+                return Err(Error::PreconditionFailed("the current object does not match"));
+            }
+        }
+        self.bring(&beyond).await
+    }
+
+    /// An upstream that is away may have anything by the time it is back.
+    fn note_trouble(&self, beyond: &Beyond) {
+        if beyond.link.is_open() {
+            self.links.forget_absent(beyond.space.id);
+        }
+    }
+
+    /// The tags of an object upstream; nothing is asked where it has none.
+    pub(crate) async fn tags_beyond(&self, beyond: &Beyond, said: &UpstreamObject) -> Answer<Tags> {
+        if said.tag_count == 0 { Ok(Tags::new()) } else { beyond.link.tags(&beyond.key).await }
+    }
+
+    /// What an object upstream carries. It stays there.
+    pub(crate) async fn head_beyond(
+        &self,
+        who: &Principal,
+        entered: &Entered,
+        beyond: &Beyond,
+        options: &ReadOptions,
+    ) -> Result<Head> {
+        let asked = Asked { who, entered, beyond };
+        let (_, object) = self.looked_at(&asked).await?;
+        metrics::upstream_read(Source::Upstream);
+        let head = self.decide(object, options).await?;
+        Ok(Head { source: Some(Source::Upstream), ..head })
+    }
+
+    async fn looked_at(&self, asked: &Asked<'_>) -> Result<(UpstreamObject, Object)> {
+        let beyond = asked.beyond;
+        let failed = |error| {
+            self.note_trouble(beyond);
+            answer(&error)
+        };
+        let Some(said) = beyond.link.head(&beyond.key).await.map_err(failed)? else {
+            self.links.note_absent(&beyond.space, &beyond.key);
+            return Err(asked.absent());
+        };
+        let tags = self.tags_beyond(beyond, &said).await.map_err(failed)?;
+        let object = asked.admitted(&said, tags)?;
+        Ok((said, object))
+    }
+
+    /// Reads an object from upstream; `None` if it is here by now. A read of a part of it passes through at once; a read of
+    /// the whole is what keeps it here.
+    pub(crate) async fn get_beyond(
+        &self,
+        who: &Principal,
+        entered: &Entered,
+        beyond: &Beyond,
+        options: &ReadOptions,
+    ) -> Result<Option<Download>> {
+        let asked = Asked { who, entered, beyond };
+        if !options.is_plain() {
+            let (said, object) = self.looked_at(&asked).await?;
+            let head = self.decide(object, options).await?;
+            if head.partial {
+                return self.pass_on(&asked, &said, head).await.map(Some);
+            }
+        }
+        let (flight, tee) = self.pull(beyond, true);
+        let Some(mut tee) = tee else {
+            // Another request fetches it. What is large is not waited for.
+            return match tokio::time::timeout(std::time::Duration::from_millis(500), flight).await {
+                Ok(outcome) => self.settle(&asked, options, outcome).await,
+                Err(_) => self.pass_whole(&asked, options).await.map(Some),
+            };
+        };
+        let Some(Heard::Object(said, tags)) = tee.recv().await else {
+            return self.settle(&asked, options, flight.await).await;
+        };
+        let object = asked.admitted(&said, tags)?;
+        if said.size <= WAITED_BYTES_MAX {
+            drop(tee);
+            return self.settle(&asked, options, flight.await).await;
+        }
+        let head = Head { source: Some(Source::Pulled), ..self.decide(object, options).await? };
+        // What keeps it from being kept before its first byte came keeps nobody from reading it.
+        let Some(Heard::Bytes(first)) = tee.recv().await else {
+            return self.pass_whole(&asked, options).await.map(Some);
+        };
+        metrics::upstream_read(Source::Pulled);
+        let first = stream::iter([Ok(first)]);
+        let body = held_back(first.chain(heard(tee)).boxed());
+        self.download(who, head, body).await.map(Some)
+    }
+
+    /// The answer once a pull has ended: from here, if it is here.
+    async fn settle(
+        &self,
+        asked: &Asked<'_>,
+        options: &ReadOptions,
+        outcome: Outcome,
+    ) -> Result<Option<Download>> {
+        match outcome {
+            Outcome::Kept(..) => {
+                metrics::upstream_read(Source::Pulled);
+                Ok(None)
+            }
+            Outcome::Overtaken => Ok(None),
+            Outcome::Absent => Err(asked.absent()),
+            // It cannot be kept; whether it can be read is another question.
+            Outcome::Failed(Failure::Here(_) | Failure::Unfit(_)) => {
+                self.pass_whole(asked, options).await.map(Some)
+            }
+            Outcome::Failed(failure) => {
+                self.note_trouble(asked.beyond);
+                Err(failure.answer())
+            }
+        }
+    }
+
+    /// A stretch of an object as it comes. The whole is fetched beside it.
+    async fn pass_on(&self, asked: &Asked<'_>, said: &UpstreamObject, head: Head) -> Result<Download> {
+        let beyond = asked.beyond;
+        let fetched = beyond.link.get(&beyond.key, Some(head.span), Some(&said.etag)).await;
+        let fetched = fetched.map_err(|error| {
+            self.note_trouble(beyond);
+            answer(&error)
+        })?;
+        let Some(UpstreamBody { object, stream }) = fetched else { return Err(asked.absent()) };
+        if object.size != head.span.length() {
+            return Err(Error::UpstreamFailed);
+        }
+        if self.links.flights().count() < BESIDE_MAX {
+            // Nobody waits for it.
+            drop(self.pull(beyond, false));
+        }
+        metrics::upstream_read(Source::Upstream);
+        let head = Head { source: Some(Source::Upstream), ..head };
+        self.download(asked.who, head, as_body(stream)).await
+    }
+
+    /// The whole of an object as it comes, compared with what is said of it.
+    async fn pass_whole(&self, asked: &Asked<'_>, options: &ReadOptions) -> Result<Download> {
+        let beyond = asked.beyond;
+        let failed = |error| {
+            self.note_trouble(beyond);
+            answer(&error)
+        };
+        let Some(body) = beyond.link.get(&beyond.key, None, None).await.map_err(failed)? else {
+            return Err(asked.absent());
+        };
+        let tags = self.tags_beyond(beyond, &body.object).await.map_err(failed)?;
+        let object = asked.admitted(&body.object, tags)?;
+        let head = self.decide(object, options).await?;
+        let proof = plan(&kept::said(&body.object));
+        let stream = checked(body.stream, Check::new(body.object.size, &proof));
+        metrics::upstream_read(Source::Upstream);
+        let head = Head { source: Some(Source::Upstream), ..head };
+        self.download(asked.who, head, held_back(as_body(stream))).await
+    }
+
+    async fn download(
+        &self,
+        who: &Principal,
+        head: Head,
+        body: BoxStream<'static, Result<Bytes>>,
+    ) -> Result<Download> {
+        let transfer = self.pools.transfers.take(&Some(who.tenant.clone()), 1).await?;
+        let body = body
+            .map(move |chunk| {
+                let _held = &transfer;
+                chunk
+            })
+            .boxed();
+        let body = self.limits.paced(&who.tenant, body, Direction::Down).await?;
+        Ok(Download { head, body })
+    }
+}
+
+fn as_body(stream: BoxStream<'static, Answer<Bytes>>) -> BoxStream<'static, Result<Bytes>> {
+    stream.map(|piece| piece.map_err(|error| answer(&error))).boxed()
+}
+
+/// The bytes that a tee hears. They end well only if they were proved.
+fn heard(tee: Tee) -> BoxStream<'static, Result<Bytes>> {
+    stream::try_unfold((tee, false), |(mut tee, ended)| async move {
+        if ended {
+            return Ok(None);
+        }
+        match tee.recv().await {
+            Some(Heard::Bytes(bytes)) => Ok(Some((bytes, (tee, false)))),
+            Some(Heard::End(Ok(()))) => Ok(None),
+            Some(Heard::End(Err(failure))) => Err(failure.answer()),
+            Some(Heard::Object(..)) | None => Err(Error::UpstreamFailed),
+        }
+    })
+    .boxed()
+}

@@ -1,0 +1,289 @@
+//! Pulls: an object is fetched from the upstream, proved, and kept, unless it was written or removed here meanwhile.
+//!
+//! However many requests miss a key, it is pulled once at a time. A pull is a task of its own: a client that goes away does
+//! not end it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::stream::{BoxStream, StreamExt as _};
+use tokio::sync::mpsc;
+
+use crate::application::error::{Error, Result};
+use crate::application::ingest::{Announced, Body, Expected, Intent, Landed};
+use crate::application::metrics;
+use crate::application::ports::metadata::{Mutation, Pulled, PutObject};
+use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamError, UpstreamObject};
+use crate::application::store::Store;
+use crate::application::upstream::flight::{Failure, Flight, Heard, Outcome, TEE_PIECES, Tee};
+use crate::application::upstream::verified::{Check, checked};
+use crate::application::upstream::{Beyond, kept};
+use crate::domain::event::Cause;
+use crate::domain::multipart::OBJECT_BYTES_MAX;
+use crate::domain::object::{ObjectId, Tags};
+use crate::domain::precondition::Preconditions;
+use crate::domain::upstream::proof::{Proof, Said, part_count, plan};
+
+impl Store {
+    /// Pulls an object, or waits for the pull of it that is under way. With a tee if this call begins it.
+    pub(crate) fn pull(&self, beyond: &Beyond, wants_tee: bool) -> (Flight, Option<Tee>) {
+        let name = (beyond.space.id, beyond.key.clone());
+        let flights = self.links.flights().clone();
+        let mut under_way = flights.lock();
+        if let Some(flight) = under_way.get(&name) {
+            return (flight.clone(), None);
+        }
+        let (sender, tee) = if wants_tee {
+            let (sender, tee) = mpsc::channel(TEE_PIECES);
+            (Some(sender), Some(tee))
+        } else {
+            (None, None)
+        };
+        let (store, beyond, done) = (self.clone(), beyond.clone(), (flights.clone(), name.clone()));
+        let task = tokio::spawn(async move {
+            let outcome = store.pull_now(&beyond, sender).await;
+            // Removed before it is told: who comes later looks here first, and finds what was kept.
+            done.0.lock().remove(&done.1);
+            outcome
+        });
+        let flight = async move {
+            task.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a pull ended badly");
+                Outcome::Failed(Failure::Here(Error::Internal))
+            })
+        };
+        let flight = flight.boxed().shared();
+        under_way.insert(name, flight.clone());
+        (flight, tee)
+    }
+
+    async fn pull_now(&self, beyond: &Beyond, tee: Option<mpsc::Sender<Heard>>) -> Outcome {
+        let outcome = match self.fetch(beyond, tee.as_ref()).await {
+            Ok(outcome) => outcome,
+            Err(failure) => Outcome::Failed(failure),
+        };
+        match &outcome {
+            Outcome::Kept(bytes, _) => metrics::upstream_pulled(*bytes),
+            Outcome::Absent => self.links.note_absent(&beyond.space, &beyond.key),
+            Outcome::Overtaken => {}
+            Outcome::Failed(failure) => {
+                metrics::upstream_pull_failed();
+                tracing::warn!(space = %beyond.space.address, key = beyond.key.as_str(), error = %failure, "object not pulled");
+            }
+        }
+        if let Some(tee) = tee {
+            let end = match &outcome {
+                Outcome::Failed(failure) => Err(failure.clone()),
+                // Bytes that were proved are the object, whatever became of the key here.
+                Outcome::Kept(..) | Outcome::Absent | Outcome::Overtaken => Ok(()),
+            };
+            let _ = tee.send(Heard::End(end)).await;
+        }
+        outcome
+    }
+
+    async fn fetch(&self, beyond: &Beyond, tee: Option<&mpsc::Sender<Heard>>) -> Result<Outcome, Failure> {
+        let (link, key) = (&beyond.link, &beyond.key);
+        let fetched = link.get(key, None, None).await.map_err(Failure::Upstream)?;
+        let Some(UpstreamBody { object, stream }) = fetched else { return Ok(Outcome::Absent) };
+        let tags = self.tags_beyond(beyond, &object).await.map_err(Failure::Upstream)?;
+        let (said, object) = self.said_of(beyond, object).await.map_err(Failure::Upstream)?;
+        let proof = plan(&said);
+        if let Some(tee) = tee {
+            // A tee that is not heard any more is no reason to stop.
+            let _ = tee.send(Heard::Object(Box::new(object.clone()), tags.clone())).await;
+        }
+        let first = Attempt { beyond, object: &object, tags, tee };
+        match self.keep(&first, stream, &proof).await {
+            // The layouts of the parts were guesses: what they do not prove may still be the object.
+            Err(failure @ Failure::Upstream(UpstreamError::NotProved(_))) if is_guess(&proof, &said) => {
+                // What was heard so far is not proved, whatever comes of the next readings.
+                if let Some(tee) = tee {
+                    let _ = tee.send(Heard::End(Err(failure))).await;
+                }
+                let again = Attempt { tee: None, ..first };
+                let stream = again.open().await?;
+                self.keep(&again, stream, &Proof::Twice).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// All that is said of an object's bytes; what is not said with the object itself is asked for where it is needed.
+    async fn said_of(&self, beyond: &Beyond, object: UpstreamObject) -> Answer<(Said, UpstreamObject)> {
+        let said = kept::said(&object);
+        if plan(&said).as_str() == "md5" || said.size == 0 {
+            return Ok((said, object));
+        }
+        let (link, key) = (&beyond.link, &beyond.key);
+        let Some(again) = link.head(key).await? else { return Err(UpstreamError::Changed) };
+        if again.etag != object.etag || again.size != object.size {
+            return Err(UpstreamError::Changed);
+        }
+        let object = UpstreamObject { checksum: again.checksum, ..object };
+        let mut said = kept::said(&object);
+        if plan(&said).as_str() == "parts" && part_count(&said.etag).is_some_and(|count| count > 1) {
+            said.parts = link.part_sizes(key).await?;
+            if said.parts.is_none() {
+                said.first_part = link.first_part(key).await?;
+            }
+        }
+        Ok((said, object))
+    }
+
+    /// Keeps what comes, if it is proved and the key is still free.
+    async fn keep(
+        &self,
+        attempt: &Attempt<'_>,
+        stream: BoxStream<'static, Answer<Bytes>>,
+        proof: &Proof,
+    ) -> Result<Outcome, Failure> {
+        let Attempt { beyond, object, .. } = attempt;
+        let address = &beyond.space.address;
+        let attributes = kept::attributes(&beyond.space, object, attempt.tags.clone());
+        attributes.validate().map_err(Failure::Unfit)?;
+        let quota =
+            self.check_quota(address, Some(&beyond.key), Some(object.size)).await.map_err(Failure::Here)?;
+        let mut expected = Expected::default();
+        let stream = match proof {
+            Proof::Md5(md5) => {
+                expected.md5 = Some(*md5);
+                stream
+            }
+            Proof::Checksum(checksum) => {
+                expected.checksum = Some(checksum.clone());
+                stream
+            }
+            Proof::Parts { .. } => match Check::of_parts(object.size, proof) {
+                Some(check) => checked(stream, check),
+                None => stream,
+            },
+            Proof::Twice => {
+                let trouble = Trouble::default();
+                let body = Body { length: Some(object.size), ..Body::new(trouble.watch(stream)) };
+                let first = self.ingest.hash_of(&address.tenant, body, OBJECT_BYTES_MAX).await;
+                expected.sha256 = Some(first.map_err(|error| trouble.explain(error))?);
+                attempt.open().await?
+            }
+        };
+        let trouble = Trouble::default();
+        let stream = trouble.watch(attempt.heard(stream));
+        let body = Body { length: Some(object.size), expected, ..Body::new(stream) };
+        let domain = self.dedup.domain(address);
+        let class = attributes.class.unwrap_or_default();
+        let intent = Intent {
+            space: address,
+            key: Some(&beyond.key),
+            domain: &domain,
+            class,
+            md5: false,
+            checksum: None,
+            bytes_max: OBJECT_BYTES_MAX,
+        };
+        let landed = self.ingest.take_in(&intent, body).await.map_err(|error| trouble.explain(error))?;
+        let Landed { content, payload, announced, room, .. } = landed;
+        let modified = kept::modified(object);
+        let put = PutObject {
+            space: address.clone(),
+            bucket: None,
+            key: Some(beyond.key.clone()),
+            // Versions that are written here later are newer, whatever the clocks say.
+            id: ObjectId::fresh(modified.min(self.clock.now())),
+            domain,
+            etag: kept::etag(object),
+            content,
+            attributes,
+            checksum: kept::checksum(object),
+            preconditions: Preconditions::default(),
+            quota,
+            announced: announced.as_ref().map(Announced::id),
+            once: None,
+            // Nobody is told: it was written elsewhere, and long ago.
+            cause: Cause::default(),
+            pulled: Some(Pulled { revision: beyond.space.settings, modified, proof: proof.as_str() }),
+        };
+        let _room = room;
+        match self.committer.commit_bytes(Mutation::Put(Box::new(put)), payload, announced).await {
+            Ok(_) => Ok(Outcome::Kept(object.size, proof.as_str())),
+            // Of all changes only a pull is refused in this way without a condition.
+            Err(Error::Conflict) => Ok(Outcome::Overtaken),
+            Err(error) => Err(Failure::Here(error)),
+        }
+    }
+}
+
+/// Whether a plan rests on layouts of parts that nothing confirmed.
+fn is_guess(proof: &Proof, said: &Said) -> bool {
+    matches!(proof, Proof::Parts { .. }) && said.parts.is_none() && part_count(&said.etag) != Some(1)
+}
+
+/// One reading of an object.
+struct Attempt<'a> {
+    beyond: &'a Beyond,
+    object: &'a UpstreamObject,
+    tags: Tags,
+    tee: Option<&'a mpsc::Sender<Heard>>,
+}
+
+impl Attempt<'_> {
+    /// The bytes of the object that was looked at, from the beginning.
+    async fn open(&self) -> Result<BoxStream<'static, Answer<Bytes>>, Failure> {
+        let opened = self.beyond.link.get(&self.beyond.key, None, Some(&self.object.etag)).await;
+        let opened = opened.map_err(Failure::Upstream)?.ok_or(Failure::Upstream(UpstreamError::Changed))?;
+        if opened.object.size != self.object.size || opened.object.modified != self.object.modified {
+            return Err(Failure::Upstream(UpstreamError::Changed));
+        }
+        Ok(opened.stream)
+    }
+
+    /// The bytes, which the tee hears, too.
+    fn heard(&self, stream: BoxStream<'static, Answer<Bytes>>) -> BoxStream<'static, Answer<Bytes>> {
+        let Some(tee) = self.tee.cloned() else { return stream };
+        stream
+            .then(move |piece| {
+                let tee = tee.clone();
+                async move {
+                    if let Ok(bytes) = &piece {
+                        // The client's speed is the pull's; one that is gone is not waited for.
+                        let _ = tee.send(Heard::Bytes(bytes.clone())).await;
+                    }
+                    piece
+                }
+            })
+            .boxed()
+    }
+}
+
+/// What a body failed with, behind the error that ingestion knows of it.
+#[derive(Clone, Default)]
+struct Trouble(Arc<Mutex<Option<UpstreamError>>>);
+
+impl Trouble {
+    fn watch(&self, stream: BoxStream<'static, Answer<Bytes>>) -> BoxStream<'static, Result<Bytes>> {
+        let trouble = self.0.clone();
+        stream
+            .map(move |piece| {
+                piece.map_err(|error| {
+                    let text = error.to_string();
+                    *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Error::Body(text)
+                })
+            })
+            .boxed()
+    }
+
+    fn explain(&self, error: Error) -> Failure {
+        let trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (trouble, error) {
+            (Some(trouble), _) => Failure::Upstream(trouble),
+            (None, Error::DigestMismatch(what)) => {
+                Failure::Upstream(UpstreamError::NotProved(format!("their {what} is another one")))
+            }
+            (None, Error::BodyTooShort { expected, received }) => {
+                Failure::Upstream(UpstreamError::NotProved(format!("{received} of {expected} bytes came")))
+            }
+            (None, error) => Failure::Here(error),
+        }
+    }
+}

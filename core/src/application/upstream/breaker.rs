@@ -1,0 +1,91 @@
+//! A breaker: an upstream that failed several times in a row is left alone for a while, so that no request waits for it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Failures in a row after which it opens.
+const FAILURES_MAX: u32 = 5;
+
+/// How long it stays open at first, and at most; twice as long after each further failure.
+const OPEN_MIN: Duration = Duration::from_secs(1);
+const OPEN_MAX: Duration = Duration::from_secs(30);
+
+/// Closed, or open until a time. The first request after that is let through to try; while it is under way the others are
+/// refused.
+#[derive(Debug, Default)]
+pub(super) struct Breaker(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    open_until: Option<Instant>,
+}
+
+impl Breaker {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a request may be made at `now`.
+    pub(super) fn admits(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        match state.open_until {
+            Some(until) if now < until => false,
+            Some(_) => {
+                // This one tries; the next one after a while, should it never come back.
+                state.open_until = Some(now + OPEN_MIN);
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// A request succeeded, or failed for a reason of its own.
+    pub(super) fn succeeded(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// A request found the upstream away. Whether the breaker opened by that.
+    pub(super) fn failed(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.failures = state.failures.saturating_add(1);
+        let Some(beyond) = state.failures.checked_sub(FAILURES_MAX) else { return false };
+        let wait = OPEN_MIN.saturating_mul(1 << beyond.min(16)).min(OPEN_MAX);
+        let was_closed = state.open_until.is_none();
+        state.open_until = Some(now + wait);
+        was_closed
+    }
+
+    /// Whether it is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().open_until.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_after_several_failures_and_tries_again() {
+        let (breaker, start) = (Breaker::default(), Instant::now());
+        for _ in 1..FAILURES_MAX {
+            assert!(!breaker.failed(start) && breaker.admits(start));
+        }
+        assert!(breaker.failed(start) && !breaker.admits(start) && breaker.is_open());
+        // One tries; the others wait for it.
+        let later = start + OPEN_MIN;
+        assert!(breaker.admits(later) && !breaker.admits(later));
+        assert!(!breaker.failed(later), "it is open already");
+        assert!(!breaker.admits(later + OPEN_MIN), "twice as long");
+        assert!(breaker.admits(later + 2 * OPEN_MIN));
+        breaker.succeeded();
+        assert!(breaker.admits(start) && !breaker.is_open());
+        // A success in between starts the count again.
+        for _ in 1..FAILURES_MAX {
+            breaker.failed(start);
+        }
+        breaker.succeeded();
+        assert!(!breaker.failed(start));
+    }
+}

@@ -1,0 +1,95 @@
+//! Pulls that are under way, what they come to, and what is heard of them meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, Shared};
+use tokio::sync::mpsc;
+
+use super::answers::answer;
+use crate::application::error::Error;
+use crate::application::ports::upstream::{UpstreamError, UpstreamObject};
+use crate::domain::address::Key;
+use crate::domain::invalid::Invalid;
+use crate::domain::object::Tags;
+use crate::domain::space::SpaceId;
+
+/// Pieces that a tee holds for a client that reads more slowly than they come.
+pub(crate) const TEE_PIECES: usize = 4;
+
+/// What a pull came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    /// The object is here, of this many bytes, proved by this.
+    Kept(u64, &'static str),
+    /// The upstream has none.
+    Absent,
+    /// The key was written or removed here meanwhile.
+    Overtaken,
+    /// It is not here, because of this.
+    Failed(Failure),
+}
+
+/// Why an object was not kept.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// The upstream did not give it, or not the object.
+    Upstream(UpstreamError),
+    /// It carries what this store cannot keep.
+    Unfit(Invalid),
+    /// This store did not take it: it is full, or a quota is reached.
+    Here(Error),
+}
+
+impl Failure {
+    /// What the request is answered.
+    pub(crate) fn answer(&self) -> Error {
+        match self {
+            Self::Upstream(error) => answer(error),
+            Self::Unfit(_) => Error::UpstreamFailed,
+            Self::Here(error) => error.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Upstream(error) => error.fmt(f),
+            Self::Unfit(invalid) => invalid.fmt(f),
+            Self::Here(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What a tee hears of a pull.
+pub(crate) enum Heard {
+    /// What the upstream says of the object. The bytes follow.
+    Object(Box<UpstreamObject>, Tags),
+    /// The next bytes.
+    Bytes(Bytes),
+    /// Nothing more: the bytes are the object, or not.
+    End(Result<(), Failure>),
+}
+
+/// Hears what a pull fetches, while it is fetched.
+pub(crate) type Tee = mpsc::Receiver<Heard>;
+
+/// A pull that is under way.
+pub(crate) type Flight = Shared<BoxFuture<'static, Outcome>>;
+
+/// The pulls of this process that are under way.
+#[derive(Clone, Default)]
+pub(crate) struct Flights(Arc<Mutex<HashMap<(SpaceId, Key), Flight>>>);
+
+impl Flights {
+    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(SpaceId, Key), Flight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many are under way.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+}

@@ -1,0 +1,166 @@
+//! A connected upstream, its breaker and its count of calls.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+
+use super::breaker::Breaker;
+use crate::application::metrics;
+use crate::application::ports::upstream::{
+    Answer, Upstream, UpstreamBody, UpstreamError, UpstreamFacts, UpstreamObject, UpstreamPage, UpstreamQuery,
+};
+use crate::domain::address::Key;
+use crate::domain::object::Tags;
+use crate::domain::range::Span;
+use crate::domain::upstream::Target;
+
+/// How often a body that breaks is taken up again where it broke.
+const RESUMES_MAX: u32 = 3;
+
+/// A connected upstream.
+pub(crate) struct Link {
+    upstream: Arc<dyn Upstream>,
+    breaker: Breaker,
+    pub(crate) target: Target,
+}
+
+impl Link {
+    pub(super) fn new(upstream: Arc<dyn Upstream>, target: Target) -> Self {
+        Self { upstream, breaker: Breaker::default(), target }
+    }
+
+    /// Makes a call, unless the breaker is open.
+    async fn call<T>(&self, name: &'static str, call: impl Future<Output = Answer<T>>) -> Answer<T> {
+        if !self.breaker.admits(Instant::now()) {
+            metrics::upstream_call(name, "not_tried");
+            return Err(UpstreamError::Away(
+                "it failed several times in a row, and is left alone for a while".into(),
+            ));
+        }
+        let answer = call.await;
+        self.note(name, answer.as_ref().err());
+        answer
+    }
+
+    /// A call, or the body of an answer, came to this.
+    fn note(&self, name: &'static str, error: Option<&UpstreamError>) {
+        match error {
+            Some(error) if error.is_outage() => {
+                metrics::upstream_call(name, "away");
+                if self.breaker.failed(Instant::now()) {
+                    tracing::error!(endpoint = self.target.endpoint, bucket = self.target.bucket, %error, "upstream is away");
+                }
+            }
+            Some(error) => {
+                self.breaker.succeeded();
+                metrics::upstream_call(name, "refused");
+                tracing::warn!(endpoint = self.target.endpoint, bucket = self.target.bucket, %error, "upstream refused a call");
+            }
+            None => {
+                self.breaker.succeeded();
+                metrics::upstream_call(name, "done");
+            }
+        }
+    }
+
+    /// Whether it is left alone just now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    pub(crate) async fn probe(&self) -> Answer<()> {
+        self.call("list", self.upstream.probe()).await
+    }
+
+    pub(crate) async fn facts(&self) -> Answer<UpstreamFacts> {
+        self.call("settings", self.upstream.facts()).await
+    }
+
+    pub(crate) async fn head(&self, key: &Key) -> Answer<Option<UpstreamObject>> {
+        self.call("head", self.upstream.head(key)).await
+    }
+
+    pub(crate) async fn tags(&self, key: &Key) -> Answer<Tags> {
+        self.call("tags", self.upstream.tags(key)).await
+    }
+
+    pub(crate) async fn part_sizes(&self, key: &Key) -> Answer<Option<Vec<u64>>> {
+        self.call("attributes", self.upstream.part_sizes(key)).await
+    }
+
+    pub(crate) async fn first_part(&self, key: &Key) -> Answer<Option<u64>> {
+        self.call("head", self.upstream.first_part(key)).await
+    }
+
+    pub(crate) async fn list(&self, query: &UpstreamQuery) -> Answer<UpstreamPage> {
+        self.call("list", self.upstream.list(query)).await
+    }
+
+    /// Reads an object or a stretch of it. A body that breaks is taken up again where it broke, as long as the object is the
+    /// same one.
+    pub(crate) async fn get(
+        self: &Arc<Self>,
+        key: &Key,
+        span: Option<Span>,
+        etag: Option<&str>,
+    ) -> Answer<Option<UpstreamBody>> {
+        let Some(body) = self.call("get", self.upstream.get(key, span, etag)).await? else { return Ok(None) };
+        let start = span.map_or(0, |span| span.start);
+        let rest = Rest {
+            link: self.clone(),
+            key: key.clone(),
+            etag: body.object.etag.clone(),
+            at: start,
+            end: start + body.object.size,
+            resumes: RESUMES_MAX,
+            stream: body.stream,
+        };
+        Ok(Some(UpstreamBody { object: body.object, stream: rest.into_stream() }))
+    }
+}
+
+/// What is still to come of a body.
+struct Rest {
+    link: Arc<Link>,
+    key: Key,
+    etag: String,
+    at: u64,
+    end: u64,
+    resumes: u32,
+    stream: BoxStream<'static, Answer<Bytes>>,
+}
+
+impl Rest {
+    fn into_stream(self) -> BoxStream<'static, Answer<Bytes>> {
+        stream::try_unfold(self, |mut rest| async move {
+            loop {
+                match rest.stream.next().await {
+                    Some(Ok(bytes)) => {
+                        rest.at += bytes.len() as u64;
+                        return Ok(Some((bytes, rest)));
+                    }
+                    None => return Ok(None),
+                    Some(Err(error)) => rest.resume(error).await?,
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// Takes the body up again behind what has come. Without a tag nothing tells whether it is the same object.
+    async fn resume(&mut self, error: UpstreamError) -> Answer<()> {
+        self.link.note("body", Some(&error));
+        if !error.is_outage() || self.resumes == 0 || self.etag.is_empty() || self.at >= self.end {
+            return Err(error);
+        }
+        self.resumes -= 1;
+        let span = Span { start: self.at, end: self.end };
+        let upstream = &self.link.upstream;
+        let again = self.link.call("get", upstream.get(&self.key, Some(span), Some(&self.etag))).await?;
+        let Some(again) = again else { return Err(UpstreamError::Changed) };
+        self.stream = again.stream;
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Spaces that are bound to an upstream: reading through, keeping what was proved, and the work over a whole upstream.
+//!
+//! Nothing here is touched by a request about a space without one.
+
+mod answers;
+mod breaker;
+pub(crate) mod flight;
+pub(crate) mod kept;
+mod link;
+pub(crate) mod verified;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::application::access::MasterKeys;
+use crate::application::error::{Error, Result};
+use crate::application::ports::upstream::UpstreamConnector;
+use crate::domain::address::Key;
+use crate::domain::identity::StoreId;
+use crate::domain::space::{SettingsRevision, Space, SpaceId};
+use crate::domain::upstream::{Binding, Target};
+
+pub(crate) use answers::{answer, refusal};
+use flight::Flights;
+pub(crate) use link::Link;
+/// An object that is not here, and may be upstream.
+#[derive(Clone)]
+pub(crate) struct Beyond {
+    pub(crate) space: Space,
+    pub(crate) key: Key,
+    pub(crate) link: Arc<Link>,
+}
+
+/// Upstreams that stay connected.
+const LINKS_MAX: u64 = 256;
+
+/// Keys of which it is remembered that an upstream does not have them, and for how long at most.
+const ABSENT_MAX: u64 = 100_000;
+const ABSENT_FOR: Duration = Duration::from_secs(1);
+
+/// What connects upstreams: of the whole process.
+#[derive(Clone)]
+pub struct UpstreamSetup {
+    /// Makes clients.
+    pub connector: Arc<dyn UpstreamConnector>,
+    /// Opens the secrets of bindings.
+    pub keys: MasterKeys,
+    /// This store, which no upstream may be.
+    pub own: StoreId,
+}
+
+/// The upstreams of this process's spaces. All clones are the same.
+#[derive(Clone)]
+pub(crate) struct Links(Arc<Inner>);
+
+struct Inner {
+    setup: Option<UpstreamSetup>,
+    known: Cache<SpaceId, (SettingsRevision, Arc<Link>)>,
+    /// Keys that an upstream does not have; forgotten when it gets into trouble.
+    absent: Cache<(SpaceId, SettingsRevision, Key), ()>,
+    flights: Flights,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl Links {
+    pub(crate) fn new(setup: Option<UpstreamSetup>) -> Self {
+        let absent = Cache::builder()
+            .max_capacity(ABSENT_MAX)
+            .time_to_live(ABSENT_FOR)
+            .support_invalidation_closures()
+            .build();
+        Self(Arc::new(Inner { setup, known: Cache::new(LINKS_MAX), absent, flights: Flights::default() }))
+    }
+
+    fn setup(&self) -> Result<&UpstreamSetup> {
+        self.0.setup.as_ref().ok_or_else(|| {
+            tracing::error!("a space has an upstream, and this process has nothing to connect it with");
+            Error::Internal
+        })
+    }
+
+    /// Whether a request that came through `store` came from here.
+    pub(crate) fn is_own(&self, store: &str) -> bool {
+        self.0.setup.as_ref().is_some_and(|setup| setup.own.to_string() == store.trim())
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.0.flights
+    }
+
+    /// The upstream of a space, connected.
+    pub(crate) fn of(&self, space: &Space, binding: &Binding) -> Result<Arc<Link>> {
+        if let Some((revision, link)) = self.0.known.get(&space.id)
+            && revision == space.settings
+        {
+            return Ok(link);
+        }
+        let link = Arc::new(self.connect(space.id, binding)?);
+        self.0.known.insert(space.id, (space.settings, link.clone()));
+        Ok(link)
+    }
+
+    /// A new connection to the upstream of a binding.
+    pub(crate) fn connect(&self, space: SpaceId, binding: &Binding) -> Result<Link> {
+        let setup = self.setup()?;
+        let sealed_for = Binding::sealed_for(space.0, &binding.target);
+        let secret =
+            setup.keys.open(&sealed_for, &binding.sealed).and_then(|secret| String::from_utf8(secret).ok());
+        let Some(secret) = secret else {
+            tracing::error!(
+                space = space.0,
+                "the secret of an upstream cannot be opened: is the master key right?"
+            );
+            return Err(Error::Internal);
+        };
+        let upstream = setup.connector.connect(&binding.target, &secret).map_err(|error| answer(&error))?;
+        Ok(Link::new(upstream, binding.target.clone()))
+    }
+
+    /// A secret key as it is stored for a target of a space.
+    pub(crate) fn sealed(&self, space: SpaceId, target: &Target, secret: &str) -> Result<Vec<u8>> {
+        let sealed_for = Binding::sealed_for(space.0, target);
+        self.setup()?.keys.seal(&sealed_for, secret.as_bytes()).ok_or(Error::Internal)
+    }
+
+    /// Whether it is known that the upstream does not have a key.
+    pub(crate) fn is_absent(&self, space: &Space, key: &Key) -> bool {
+        self.0.absent.contains_key(&(space.id, space.settings, key.clone()))
+    }
+
+    /// The upstream does not have a key.
+    pub(crate) fn note_absent(&self, space: &Space, key: &Key) {
+        self.0.absent.insert((space.id, space.settings, key.clone()), ());
+    }
+
+    /// What is known to be absent upstream of a space counts no more: it is in trouble.
+    pub(crate) fn forget_absent(&self, space: SpaceId) {
+        // Fails only without support for closures, which was asked for.
+        let _ = self.0.absent.invalidate_entries_if(move |(of, ..), ()| *of == space);
+    }
+}

@@ -1,0 +1,161 @@
+//! Work over whole upstreams: surveys, backfills and comparisons, page by page.
+//!
+//! How far a pass has come is written down after each step, so that it survives its process, and the pass of another space
+//! has its turn between two steps. One server of the store at a time does this work.
+
+mod backfill;
+mod step;
+mod survey;
+mod verify;
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use step::{Step, Stepped};
+
+use super::worker::{WorkDone, Worker};
+use crate::application::error::{Error, Result};
+use crate::application::metrics;
+use crate::application::ports::metadata::{PassKind, SpaceRef, UpstreamPass};
+use crate::application::ports::upstream::UpstreamError;
+use crate::application::store::Store;
+use crate::domain::space::Space;
+use crate::domain::upstream::{Binding, Target};
+
+/// How long a pass waits whose upstream is away.
+const AWAY: Duration = Duration::from_secs(5);
+
+/// Does the work over upstreams.
+pub struct UpstreamWorker {
+    store: Store,
+}
+
+/// How long to wait after so many requests and bytes, to keep to the pace of a target.
+fn rest(target: &Target, requests: u64, bytes: u64, took: Duration) -> Duration {
+    let seconds = |amount: u64, per_second: Option<u64>| {
+        per_second.map_or(0, |per_second| amount.saturating_mul(1000) / per_second.max(1))
+    };
+    let least = seconds(requests, target.requests_per_second.map(u64::from))
+        .max(seconds(bytes, target.bytes_per_second));
+    Duration::from_millis(least).saturating_sub(took)
+}
+
+impl UpstreamWorker {
+    /// Over a store whose upstreams can be connected.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    async fn pass(
+        &self,
+        pass: &mut UpstreamPass,
+        space: Space,
+        binding: &Binding,
+    ) -> Result<WorkDone, UpstreamError> {
+        let link = self.store.links.of(&space, binding);
+        let link = link.map_err(|error| UpstreamError::Unusable(error.to_string()))?;
+        let place =
+            pass.place.as_deref().and_then(|place| serde_json::from_str(place).ok()).unwrap_or_default();
+        let step = Step { store: &self.store, space, binding, link, place, started: Instant::now() };
+        match pass.kind {
+            PassKind::Survey => {
+                let stepped = survey::step(&step, read(&pass.report)).await?;
+                self.save(pass, &step, stepped)
+            }
+            PassKind::Backfill => {
+                let stepped = backfill::step(&step, read(&pass.report)).await?;
+                self.save(pass, &step, stepped)
+            }
+            PassKind::Verify => {
+                let stepped = verify::step(&step, read(&pass.report)).await?;
+                self.save(pass, &step, stepped)
+            }
+        }
+    }
+
+    fn save<R: Serialize>(
+        &self,
+        pass: &mut UpstreamPass,
+        step: &Step<'_>,
+        stepped: Stepped<R>,
+    ) -> Result<WorkDone, UpstreamError> {
+        let json = |error: serde_json::Error| UpstreamError::Unusable(error.to_string());
+        let now = self.store.clock.now();
+        pass.touched_at = now;
+        pass.finished_at = stepped.place.is_none().then_some(now);
+        pass.place = stepped.place.map(|place| serde_json::to_string(&place)).transpose().map_err(json)?;
+        pass.report = serde_json::to_string(&stepped.report).map_err(json)?;
+        metrics::upstream_work(pass.kind.as_str(), stepped.items);
+        let rest = rest(&step.binding.target, stepped.requests, stepped.bytes, step.started.elapsed());
+        Ok(if rest.is_zero() { WorkDone::Did(stepped.items) } else { WorkDone::Paced(stepped.items, rest) })
+    }
+}
+
+/// A report that this version did not write begins anew.
+fn read<R: DeserializeOwned + Default>(report: &str) -> R {
+    serde_json::from_str(report).unwrap_or_default()
+}
+
+#[async_trait]
+impl Worker for UpstreamWorker {
+    fn name(&self) -> &'static str {
+        "upstream"
+    }
+
+    fn rest(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    async fn step(&self) -> Result<WorkDone> {
+        let metadata = &self.store.metadata;
+        let Some((address, mut pass)) = metadata.passes_under_way(1).await?.pop() else {
+            return Ok(WorkDone::Idle);
+        };
+        let space = metadata.space(&SpaceRef::Space(address.clone())).await?.ok_or(Error::NoSuchSpace)?;
+        let settings = self.store.settings_at(space.id, space.settings).await?;
+        let Some(binding) = &settings.upstream else {
+            metadata.end_passes(space.id).await?;
+            return Ok(WorkDone::Did(0));
+        };
+        let done = match self.pass(&mut pass, space, binding).await {
+            Ok(done) => done,
+            Err(error) => {
+                // The others have their turn; this one goes on where it is once the upstream is back.
+                tracing::warn!(space = %address, work = pass.kind.as_str(), %error, "work over an upstream waits");
+                pass.touched_at = self.store.clock.now();
+                WorkDone::Paced(0, AWAY)
+            }
+        };
+        metadata.save_pass(&pass).await?;
+        Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::upstream::Addressing;
+
+    #[test]
+    fn work_keeps_to_the_pace_of_its_target() {
+        let target = |requests_per_second, bytes_per_second| Target {
+            endpoint: "http://old".into(),
+            bucket: "b".into(),
+            prefix: String::new(),
+            region: "us-east-1".into(),
+            addressing: Addressing::Path,
+            access_key: "k".into(),
+            allow_private: false,
+            requests_per_second,
+            bytes_per_second,
+        };
+        let took = Duration::from_millis(500);
+        assert_eq!(rest(&target(None, None), 1000, 1 << 30, took), Duration::ZERO);
+        assert_eq!(rest(&target(Some(100), None), 300, 0, took), Duration::from_millis(2500));
+        assert_eq!(rest(&target(Some(100), Some(1000)), 1, 4000, took), Duration::from_millis(3500));
+        assert_eq!(rest(&target(Some(100), None), 10, 0, took), Duration::ZERO);
+    }
+}

@@ -1,0 +1,94 @@
+//! Upstreams over the AWS SDK: whatever speaks S3.
+
+mod addresses;
+mod answers;
+mod client;
+mod facts;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation, RuntimeComponents, StalledStreamProtectionConfig,
+};
+use aws_sdk_s3::error::BoxError;
+use aws_smithy_http_client::{Builder, tls};
+
+use crate::application::ports::upstream::{Answer, Upstream, UpstreamConnector, UpstreamError};
+use crate::domain::identity::StoreId;
+use crate::domain::upstream::{Addressing, Target, VIA_HEADER};
+use addresses::Checked;
+use client::{PATIENCE, S3Upstream};
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How often a request is tried before it counts as failed.
+const ATTEMPTS: u32 = 3;
+
+/// Connects upstreams over HTTP and HTTPS.
+#[derive(Clone, Debug)]
+pub struct S3Connector {
+    store: StoreId,
+}
+
+impl S3Connector {
+    /// For the store with this id, which no upstream may be.
+    pub fn new(store: StoreId) -> Self {
+        Self { store }
+    }
+}
+
+impl UpstreamConnector for S3Connector {
+    fn connect(&self, target: &Target, secret: &str) -> Answer<Arc<dyn Upstream>> {
+        let resolver = Checked::new(target).map_err(UpstreamError::Forbidden)?;
+        let http = Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_with_resolver(resolver);
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(PATIENCE).build();
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http)
+            .region(Region::new(target.region.clone()))
+            .endpoint_url(target.endpoint.clone())
+            .force_path_style(target.addressing == Addressing::Path)
+            .credentials_provider(Credentials::new(target.access_key.clone(), secret, None, None, "upstream"))
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            // A body that stops is noticed where it is read.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            // What proves an object's bytes is decided elsewhere, for every upstream in the same way.
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .interceptor(Via(self.store.to_string()))
+            .build();
+        let client = aws_sdk_s3::Client::from_conf(config);
+        Ok(Arc::new(S3Upstream::new(client, target.clone())))
+    }
+}
+
+/// Names this store in every request.
+#[derive(Debug)]
+struct Via(String);
+
+impl Intercept for Via {
+    fn name(&self) -> &'static str {
+        "Via"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().headers_mut().insert(VIA_HEADER, self.0.clone());
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! An upstream in memory, which can be told to misbehave in every way that real ones do.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::StreamExt as _;
+use md5::{Digest as _, Md5};
+use tokio::sync::Semaphore;
+
+use crate::application::ports::upstream::{
+    Answer, Upstream, UpstreamBody, UpstreamConnector, UpstreamError, UpstreamFacts, UpstreamLine,
+    UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery,
+};
+use crate::domain::address::Key;
+use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::object::Tags;
+use crate::domain::range::Span;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::Target;
+
+/// How the body of the next answers goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One bit of it is another one.
+    Flipped,
+    /// It ends early, and the connection ends well.
+    Short,
+    /// It ends early, and zeros fill it up.
+    Padded,
+    /// The connection breaks in the middle.
+    Cut,
+    /// No answer at all.
+    Away,
+    /// The credential is refused.
+    Refused,
+}
+
+#[derive(Clone)]
+struct Stored {
+    said: UpstreamObject,
+    bytes: Bytes,
+    tags: Tags,
+    parts: Option<Vec<u64>>,
+}
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Stored>,
+    /// For the next so many calls.
+    faults: Vec<Fault>,
+    calls: BTreeMap<&'static str, u64>,
+    /// Bodies wait for permits of this.
+    gate: Option<Arc<Semaphore>>,
+    tells_parts: bool,
+}
+
+/// An upstream in memory. All clones are the same.
+#[derive(Clone, Default)]
+pub struct FakeUpstream(Arc<Mutex<State>>);
+
+/// When everything in it was written.
+pub const MODIFIED: Timestamp = Timestamp(1_600_000_000_000);
+
+impl FakeUpstream {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds `bytes` at `key`, as a single put made it.
+    pub fn put(&self, key: &str, bytes: Bytes) {
+        let md5: Md5Digest = Md5::digest(&bytes).into();
+        self.put_as(key, bytes, Etag::md5(&md5).as_str(), None);
+    }
+
+    /// Holds `bytes` at `key`, as an upload in parts of these sizes made it.
+    pub fn put_parts(&self, key: &str, bytes: Bytes, parts: &[usize]) {
+        let (mut rest, mut digests) = (bytes.clone(), Vec::new());
+        for part in parts {
+            digests.push(Md5Digest::from(Md5::digest(rest.split_to(*part))));
+        }
+        let sizes = parts.iter().map(|part| *part as u64).collect();
+        self.put_as(key, bytes, Etag::multipart(&digests).as_str(), Some(sizes));
+    }
+
+    /// Holds `bytes` at `key` under any tag.
+    pub fn put_as(&self, key: &str, bytes: Bytes, etag: &str, parts: Option<Vec<u64>>) {
+        let said = UpstreamObject {
+            size: bytes.len() as u64,
+            etag: etag.to_owned(),
+            modified: MODIFIED,
+            ..UpstreamObject::default()
+        };
+        self.lock().objects.insert(key.to_owned(), Stored { said, bytes, tags: Tags::new(), parts });
+    }
+
+    /// Changes what an object carries.
+    pub fn describe(&self, key: &str, tags: Tags, change: impl FnOnce(&mut UpstreamObject)) {
+        let mut state = self.lock();
+        let stored = state.objects.get_mut(key).expect("an object");
+        stored.said.tag_count = u32::try_from(tags.len()).unwrap_or_default();
+        stored.tags = tags;
+        change(&mut stored.said);
+    }
+
+    /// Removes an object.
+    pub fn remove(&self, key: &str) {
+        self.lock().objects.remove(key);
+    }
+
+    /// The next so many calls fail so.
+    pub fn fail(&self, fault: Fault, calls: usize) {
+        self.lock().faults = vec![fault; calls];
+    }
+
+    /// Bodies wait until the gate has a permit for each piece.
+    pub fn gate(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        self.lock().gate = Some(gate.clone());
+        gate
+    }
+
+    /// Tells the sizes of parts.
+    pub fn tell_parts(&self) {
+        self.lock().tells_parts = true;
+    }
+
+    /// How often a call was made.
+    pub fn calls(&self, name: &str) -> u64 {
+        self.lock().calls.get(name).copied().unwrap_or_default()
+    }
+
+    fn called(&self, name: &'static str) -> Answer<Option<Fault>> {
+        let mut state = self.lock();
+        *state.calls.entry(name).or_default() += 1;
+        match state.faults.pop() {
+            Some(Fault::Away) => Err(UpstreamError::Away("503".to_owned())),
+            Some(Fault::Refused) => Err(UpstreamError::Refused("403".to_owned())),
+            fault => Ok(fault),
+        }
+    }
+
+    fn stored(&self, key: &Key) -> Option<Stored> {
+        self.lock().objects.get(key.as_str()).cloned()
+    }
+}
+
+fn place(at: u64) -> usize {
+    usize::try_from(at).unwrap()
+}
+
+impl UpstreamConnector for FakeUpstream {
+    fn connect(&self, _: &Target, _: &str) -> Answer<Arc<dyn Upstream>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Upstream for FakeUpstream {
+    async fn probe(&self) -> Answer<()> {
+        self.called("probe").map(drop)
+    }
+
+    async fn facts(&self) -> Answer<UpstreamFacts> {
+        self.called("facts").map(|_| UpstreamFacts::default())
+    }
+
+    async fn head(&self, key: &Key) -> Answer<Option<UpstreamObject>> {
+        self.called("head")?;
+        Ok(self.stored(key).map(|stored| stored.said))
+    }
+
+    async fn get(&self, key: &Key, span: Option<Span>, etag: Option<&str>) -> Answer<Option<UpstreamBody>> {
+        let fault = self.called("get")?;
+        let Some(stored) = self.stored(key) else { return Ok(None) };
+        if etag.is_some_and(|etag| etag != stored.said.etag) {
+            return Err(UpstreamError::Changed);
+        }
+        let span = span.unwrap_or(Span::whole(stored.said.size));
+        let mut bytes = stored.bytes.slice(place(span.start)..place(span.end)).to_vec();
+        let object = UpstreamObject { size: span.length(), ..stored.said };
+        let mut end = Vec::new();
+        match fault {
+            Some(Fault::Flipped) => bytes[0] ^= 1,
+            Some(Fault::Short) => bytes.truncate(bytes.len() / 2),
+            Some(Fault::Padded) => {
+                let half = bytes.len() / 2;
+                bytes[half..].fill(0);
+            }
+            Some(Fault::Cut) => {
+                bytes.truncate(bytes.len() / 2);
+                end.push(Err(UpstreamError::Away("its body broke".to_owned())));
+            }
+            _ => {}
+        }
+        let pieces = bytes.chunks(64 << 10).map(|piece| Ok(Bytes::copy_from_slice(piece)));
+        let pieces: Vec<Answer<Bytes>> = pieces.chain(end).collect();
+        let gate = self.lock().gate.clone();
+        let stream = futures::stream::iter(pieces).then(move |piece| {
+            let gate = gate.clone();
+            async move {
+                if let Some(gate) = gate {
+                    gate.acquire().await.expect("an open gate").forget();
+                }
+                piece
+            }
+        });
+        Ok(Some(UpstreamBody { object, stream: stream.boxed() }))
+    }
+
+    async fn tags(&self, key: &Key) -> Answer<Tags> {
+        self.called("tags")?;
+        Ok(self.stored(key).map(|stored| stored.tags).unwrap_or_default())
+    }
+
+    async fn part_sizes(&self, key: &Key) -> Answer<Option<Vec<u64>>> {
+        self.called("part_sizes")?;
+        let tells = self.lock().tells_parts;
+        Ok(self.stored(key).and_then(|stored| stored.parts).filter(|_| tells))
+    }
+
+    async fn first_part(&self, _: &Key) -> Answer<Option<u64>> {
+        self.called("first_part").map(|_| None)
+    }
+
+    async fn list(&self, query: &UpstreamQuery) -> Answer<UpstreamPage> {
+        self.called("list")?;
+        let state = self.lock();
+        let after = query.token.as_ref().or(query.after.as_ref()).cloned().unwrap_or_default();
+        let mut page = UpstreamPage::default();
+        let mut last = String::new();
+        for (key, stored) in state.objects.range(query.prefix.clone()..) {
+            if !key.starts_with(&query.prefix) {
+                break;
+            }
+            let common = query.delimiter.as_ref().and_then(|delimiter| {
+                let rest = &key[query.prefix.len()..];
+                Some(key[..query.prefix.len() + rest.find(delimiter.as_str())? + delimiter.len()].to_owned())
+            });
+            let line = common.clone().unwrap_or_else(|| key.clone());
+            // What a token ends with is not listed again, nor what is rolled up with it.
+            if *key <= after || line <= after || line == last {
+                continue;
+            }
+            if page.lines.len() == query.limit.min(7) as usize {
+                page.next = Some(last);
+                break;
+            }
+            page.lines.push(match common {
+                Some(prefix) => UpstreamLine::Prefix(prefix),
+                None => UpstreamLine::Object(UpstreamListed {
+                    key: Key::new(key).unwrap(),
+                    size: stored.said.size,
+                    etag: stored.said.etag.clone(),
+                    modified: stored.said.modified,
+                    class: None,
+                }),
+            });
+            last = line;
+        }
+        Ok(page)
+    }
+}
