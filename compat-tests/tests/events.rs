@@ -262,7 +262,8 @@ async fn every_kind_of_event_is_told() {
     let complete = client.complete_multipart_upload().bucket(BUCKET).key("parts").upload_id(&upload);
     complete.multipart_upload(s3::completed([part])).send().await.unwrap();
     let native = server.native();
-    let object = native.path(BUCKET, "k");
+    let written = native.list(BUCKET, "k", 1).await.remove(0);
+    let object = format!("/v1/objects/{}", written["id"].as_str().unwrap());
     let answer =
         native.request(Method::PATCH, &object).json(&json!({"storage_class": "cold"})).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text().await.unwrap());

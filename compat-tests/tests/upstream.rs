@@ -175,19 +175,20 @@ async fn a_bucket_leaves_its_store(old: Old, database: Database) {
         report(&server.run_ok(&all))
     };
     // A private address takes an allowance, and every mistake is named.
-    let bind = ["--endpoint", &old.endpoint, "--upstream-bucket", "old", "--access-key", ACCESS_KEY];
-    let wrong = |more: &[&str], said: &str| {
-        let base = ["upstream", "set", "--bucket", "demo"];
+    let bind = ["--endpoint", &old.endpoint, "--access-key", ACCESS_KEY];
+    let wrong = |bucket: &str, more: &[&str], said: &str| {
+        let base = ["upstream", "set", "--bucket", "demo", "--upstream-bucket", bucket];
         let all: Vec<&str> = base.into_iter().chain(bind).chain(more.iter().copied()).collect();
         let output = server.run(&all);
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && words.contains(said), "{more:?}: {words}");
         assert!(!words.contains(SECRET_KEY), "{words}");
     };
-    wrong(&["--secret-key", SECRET_KEY], "allow_private");
-    wrong(&["--allow-private", "--secret-key", "not-the-secret-of-the-store"], "access_key");
-    wrong(&["--allow-private", "--secret-key", SECRET_KEY, "--upstream-bucket", "none"], "upstream_bucket");
-    let all: Vec<&str> = bind.into_iter().chain(["--allow-private", "--secret-key", SECRET_KEY]).collect();
+    wrong("old", &["--secret-key", SECRET_KEY], "allow_private");
+    wrong("old", &["--allow-private", "--secret-key", "not-the-secret-of-the-store"], "access_key");
+    wrong("none", &["--allow-private", "--secret-key", SECRET_KEY], "upstream_bucket");
+    let named = ["--upstream-bucket", "old", "--allow-private", "--secret-key", SECRET_KEY];
+    let all: Vec<&str> = bind.into_iter().chain(named).collect();
     let bound = set(&all);
     assert_eq!((&bound["mode"], bound.get("secret_key")), (&"observe".into(), None), "{bound}");
     assert!(keys(&client, "demo", "", None).await.is_empty(), "nothing is read through yet");

@@ -170,7 +170,8 @@ impl Admin {
             };
             let mode = mode.or(before.map(|binding| binding.mode)).unwrap_or(Mode::Observe);
             let binding = Binding { mode, target, sealed };
-            store.links.connect(space.id, &binding)?.probe().await.map_err(|error| refusal(&error))?;
+            let link = store.links.connect(space.id, &binding)?.map_err(|error| refusal(&error))?;
+            link.probe().await.map_err(|error| refusal(&error))?;
             let now = store.clock.now();
             match store.metadata.bind_upstream(address, &binding, Some(space.settings), now).await? {
                 Err(Refusal::Changed) => {}

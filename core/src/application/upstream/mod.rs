@@ -16,7 +16,7 @@ use moka::sync::Cache;
 
 use crate::application::access::MasterKeys;
 use crate::application::error::{Error, Result};
-use crate::application::ports::upstream::UpstreamConnector;
+use crate::application::ports::upstream::{UpstreamConnector, UpstreamError};
 use crate::domain::address::Key;
 use crate::domain::identity::StoreId;
 use crate::domain::space::{SettingsRevision, Space, SpaceId};
@@ -102,13 +102,14 @@ impl Links {
         {
             return Ok(link);
         }
-        let link = Arc::new(self.connect(space.id, binding)?);
+        let link = self.connect(space.id, binding)?.map_err(|error| answer(&error))?;
+        let link = Arc::new(link);
         self.0.known.insert(space.id, (space.settings, link.clone()));
         Ok(link)
     }
 
     /// A new connection to the upstream of a binding.
-    pub(crate) fn connect(&self, space: SpaceId, binding: &Binding) -> Result<Link> {
+    pub(crate) fn connect(&self, space: SpaceId, binding: &Binding) -> Result<Result<Link, UpstreamError>> {
         let setup = self.setup()?;
         let sealed_for = Binding::sealed_for(space.0, &binding.target);
         let secret =
@@ -120,8 +121,8 @@ impl Links {
             );
             return Err(Error::Internal);
         };
-        let upstream = setup.connector.connect(&binding.target, &secret).map_err(|error| answer(&error))?;
-        Ok(Link::new(upstream, binding.target.clone()))
+        let upstream = setup.connector.connect(&binding.target, &secret);
+        Ok(upstream.map(|upstream| Link::new(upstream, binding.target.clone())))
     }
 
     /// A secret key as it is stored for a target of a space.

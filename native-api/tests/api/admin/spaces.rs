@@ -56,6 +56,7 @@ async fn a_space_is_set_up_without_a_bucket() {
         json!({
             "versioning": { "status": "enabled" }, "default_class": { "class": "cold" }, "lifecycle": lifecycle,
             "cors": cors, "tags": { "team": "a" }, "object_lock": lock, "policy": null, "public_access": access,
+            "notifications": null,
         })
     );
     assert_eq!(

@@ -102,5 +102,5 @@ async fn every_document_is_compared_with_its_digests() {
         }
         assert_eq!(owner.get(&format!("/{}/k", made.bucket)).await.ok().text(), "bytes");
     }
-    assert_eq!(documents, 16);
+    assert_eq!(documents, 17);
 }

@@ -184,9 +184,9 @@ pub(crate) async fn passes(db: &Database, space: SpaceId) -> Result<Vec<Upstream
 /// The passes that are under way, the longest untouched first.
 pub(crate) async fn under_way(db: &Database, limit: u32) -> Result<Vec<(SpaceAddress, UpstreamPass)>, Fault> {
     db.read(sql!(
-        "SELECT s.namespace, s.tenant, p.space_id, p.kind, p.revision, p.begun_at, p.touched_at, p.finished_at, \
-         p.place, p.report FROM upstream_passes p JOIN spaces s ON s.id = p.space_id \
-         WHERE p.finished_at IS NULL ORDER BY p.touched_at LIMIT $1"
+        "SELECT namespace, tenant, space_id, kind, revision, begun_at, touched_at, finished_at, place, report \
+         FROM upstream_passes JOIN spaces ON spaces.id = upstream_passes.space_id \
+         WHERE finished_at IS NULL ORDER BY touched_at LIMIT $1"
     ))
     .bind(i64::from(limit))
     .map(|row| Ok((rows::address(row)?, pass(row)?)))
