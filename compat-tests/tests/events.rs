@@ -286,7 +286,7 @@ async fn every_kind_of_event_is_told() {
     .await;
     assert_eq!(receiver.events().into_iter().collect::<HashSet<_>>(), expected);
     let record = receiver.records().into_iter().find(|r| r["eventName"] == "ObjectCreated:Put").unwrap();
-    assert_eq!(record["userIdentity"]["principalId"], s3::ROOT_KEY);
+    assert_eq!(record["userIdentity"]["principalId"], "root");
     assert_eq!(record["requestParameters"]["sourceIPAddress"], "127.0.0.1");
     assert!(!record["responseElements"]["x-amz-request-id"].as_str().unwrap().is_empty());
     assert_eq!(receiver.taken()[0].json()["Event"], "s3:TestEvent");
