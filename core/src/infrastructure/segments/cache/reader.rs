@@ -104,14 +104,20 @@ impl Leaf {
             tracing::warn!(%segment, at = range.start, "the read cache does not match the segment; it is fetched again");
         }
         self.cache.drop_pages(segment, numbers.clone());
-        let got = self.cache.bytes(&self.source, segment, range).await?;
-        match check(&got.bytes) {
-            Ok(()) => Ok(got.bytes),
-            Err(error) => {
-                self.cache.drop_pages(segment, numbers);
-                Err(error)
-            }
+        let got = self.cache.bytes(&self.source, segment, range.clone()).await?;
+        if check(&got.bytes).is_ok() {
+            return Ok(got.bytes);
         }
+        self.cache.drop_pages(segment, numbers);
+        // From the store itself: a page of an open pack, as it was before it grew, may have been on its way to the disk.
+        let mut stream = self.source.bytes(segment, range).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = stream.next().await {
+            bytes.extend_from_slice(&piece?);
+        }
+        let bytes = Bytes::from(bytes);
+        check(&bytes)?;
+        Ok(bytes)
     }
 
     fn check_footer(&self, footer: &[u8]) -> Result<(), SegmentError> {
