@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::{Buf as _, Bytes};
 use futures::future::{FutureExt as _, Shared};
 use futures::stream::{BoxStream, StreamExt as _};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedMutexGuard, Semaphore, oneshot};
 
 use super::disk::Found;
 use super::held::{Held, Place};
@@ -98,7 +98,7 @@ impl Flights {
         }
         drop(coming);
         for run in runs {
-            tokio::spawn(run.fly());
+            run.take_off();
         }
         asked
     }
@@ -159,10 +159,22 @@ impl Fetch {
         self.first.saturating_add(u32::try_from(self.answers.len()).unwrap_or(u32::MAX))
     }
 
-    async fn fly(mut self) {
-        let line = self.line.clone();
-        // Fetches of one line wait for each other in the order in which they began.
-        let mut open = line.open.lock().await;
+    /// Begins as a task of its own. Fetches of one line follow each other in the order of these calls, whichever task runs
+    /// first: each takes its place here.
+    fn take_off(self) {
+        let mut place = Box::pin(Arc::clone(&self.line.open).lock_owned());
+        let first = (&mut place).now_or_never();
+        tokio::spawn(async move {
+            let open = match first {
+                Some(open) => open,
+                None => place.await,
+            };
+            self.fly(open).await;
+        });
+    }
+
+    async fn fly(mut self, mut open: OwnedMutexGuard<Option<Open>>) {
+        let until = self.line.until;
         let flights = Arc::clone(&self.flights);
         let waiting = meters::Counted::waiting();
         // Nobody closes it.
@@ -171,8 +183,8 @@ impl Fetch {
         let _fetching = meters::Counted::fetching();
         let begin = start_of(self.first);
         let kept = open.take().filter(|open| open.at == begin);
-        match self.bring(kept, line.until).await {
-            Ok(rest) => *open = rest.filter(|rest| rest.at < line.until),
+        match self.bring(kept, until).await {
+            Ok(rest) => *open = rest.filter(|rest| rest.at < until),
             Err(error) => {
                 meters::fetch_failed();
                 while let Some(answer) = self.answers.pop_front() {

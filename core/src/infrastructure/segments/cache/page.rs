@@ -13,7 +13,8 @@ use crate::domain::blob::SegmentId;
 /// Bytes of a page. The first one of a segment and its last one may have fewer.
 pub(super) const PAGE: u64 = BLOCK;
 
-/// A page of a segment. A segment's name is never used twice, so what a page holds never changes.
+/// A page of a segment. A segment's name is never used twice, so what a page holds never changes; only the last page of an
+/// open pack grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PageKey {
     pub(super) segment: SegmentId,

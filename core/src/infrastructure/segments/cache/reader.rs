@@ -110,6 +110,7 @@ impl Leaf {
         }
         self.cache.drop_pages(segment, numbers);
         // From the store itself: a page of an open pack, as it was before it grew, may have been on its way to the disk.
+        meters::requested();
         let mut stream = self.source.bytes(segment, range).await?;
         let mut bytes = Vec::new();
         while let Some(piece) = stream.next().await {

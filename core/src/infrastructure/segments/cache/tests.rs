@@ -34,6 +34,8 @@ struct Objects {
     gate: Option<Semaphore>,
     /// An answer breaks off after so many bytes; 0: none does.
     breaks_after: usize,
+    /// So many answers are of a segment as it was when half of what was asked for had been written.
+    behind: Mutex<usize>,
 }
 
 #[async_trait]
@@ -51,6 +53,12 @@ impl Source for Objects {
         let whole = held.ok_or(SegmentError::Missing(segment))?;
         let at = |offset: u64| usize::try_from(offset).unwrap().min(whole.len());
         let mut bytes = whole.slice(at(range.start)..at(range.end));
+        let mut behind = self.behind.lock().unwrap();
+        if *behind > 0 {
+            *behind -= 1;
+            bytes.truncate(bytes.len() / 2);
+        }
+        drop(behind);
         let mut broken = Vec::new();
         if self.breaks_after > 0 && bytes.len() > self.breaks_after {
             bytes.truncate(self.breaks_after);
@@ -103,6 +111,17 @@ impl Rig {
 
     fn cache_dir(&self) -> PathBuf {
         self.directory.path().join("cache")
+    }
+
+    /// Ends a cache: everything is written, and its directory can be opened again.
+    async fn end(&self, cache: ReadCache) {
+        cache.written().await;
+        drop(cache);
+        // Fetches hold it until their last word is said.
+        let lock = self.file("lock");
+        while lock.try_lock().is_err() {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn cache(&self) -> ReadCache {
@@ -180,16 +199,6 @@ impl ReadCache {
     }
 
     /// Ends the cache, as the end of the process does.
-    async fn end(self) {
-        self.written().await;
-        let held = Arc::downgrade(&self.0.held);
-        drop(self);
-        // Fetches hold it until their last word is said.
-        while held.strong_count() > 0 {
-            tokio::task::yield_now().await;
-        }
-    }
-
     /// Forgets what is in memory.
     fn empty_memory(&self) {
         self.0.held.memory().invalidate_all();
@@ -229,7 +238,7 @@ async fn what_was_fetched_is_not_fetched_again() {
     for kept in &leaves {
         rig.assert_read(&cache, kept).await;
     }
-    cache.end().await;
+    rig.end(cache).await;
     cache = rig.cache();
     for kept in &leaves {
         rig.assert_read(&cache, kept).await;
@@ -310,9 +319,21 @@ async fn a_scan_flushes_nothing() {
     for kept in &hot {
         rig.assert_read(&cache, kept).await;
     }
-    // Of its forty pages a few may go: a slot is given away while its page is being written.
-    let lost = rig.requests() - before - scans;
-    assert!(lost <= 4, "the hot set was flushed: {lost} requests");
+    assert_eq!(rig.requests() - before, scans, "the hot set was flushed");
+}
+
+/// A page of a pack as it was before the pack grew may be in the cache, and come there once more after it was dropped. What
+/// counts as damage of the segment is what the store itself answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_page_is_no_damage() {
+    for behind in 0..=2 {
+        let rig = Rig::over(Objects { behind: Mutex::new(behind), ..Objects::default() });
+        let cache = rig.cache();
+        let kept = rig.pack(&[4096]).await.remove(0);
+        rig.assert_read(&cache, &kept).await;
+        // One more where the first answer came back from the disk's queue.
+        assert!((behind + 1..=3).contains(&rig.requests()), "{behind}: {}", rig.requests());
+    }
 }
 
 /// Whatever becomes of the files, the bytes are right; what is damaged is fetched again, and once.
@@ -350,7 +371,7 @@ async fn damage_on_the_disk_is_never_served() {
         ("swapped", swap),
     ];
     for (what, damage) in ways {
-        cache.end().await;
+        rig.end(cache).await;
         damage();
         cache = rig.cache();
         let before = rig.requests();
@@ -379,9 +400,11 @@ async fn damage_of_the_tier_is_told_and_not_kept() {
         let table = payload + kept.payload.len();
         let footer = table + kept.payload.len().div_ceil(65_536) * 4;
         for at in [payload + 10, table - 1, table + 1, footer + 20] {
+            // What is on its way to the disk would come back behind it.
+            cache.written().await;
             cache.forget(&[segment]).await;
             rig.change(segment, |bytes| bytes[at] ^= 1);
-            let read = rig.read(&cache, &kept).await;
+            let read = rig.read(&cache, &kept).await.map(drop);
             assert!(matches!(read, Err(SegmentError::Corrupt { .. })), "{at}: {read:?}");
             rig.change(segment, |bytes| bytes[at] ^= 1);
             assert!(rig.read(&cache, &kept).await.unwrap() == kept.payload, "{at}: it stayed in the cache");
@@ -421,7 +444,7 @@ async fn a_removed_segment_is_forgotten() {
     let before = rig.requests();
     rig.assert_read(&cache, &stays).await;
     assert_eq!(rig.requests(), before);
-    cache.end().await;
+    rig.end(cache).await;
     assert!(matches!(rig.read(&rig.cache(), &gone).await, Err(SegmentError::Missing(_))), "it came back");
 }
 
@@ -440,11 +463,11 @@ async fn the_disk_is_bounded() {
     }
     assert!(taken().0 <= BYTES && taken().1 <= BYTES + 64 * KIB as u64, "{:?}", taken());
     assert!(taken().1 > BYTES / 2, "{:?}", taken());
-    cache.end().await;
+    rig.end(cache).await;
     let half = ReadCache::open(rig.cache_dir(), BYTES / 2, Some(0)).unwrap();
     assert!(taken().0 <= BYTES / 2, "{:?}", taken());
     rig.assert_read(&half, &rig.single(9, 12 * MIB).await).await;
-    half.end().await;
+    rig.end(half).await;
     assert!(taken().0 <= BYTES / 2 && std::fs::read_dir(rig.cache_dir()).unwrap().count() == 3);
 }
 
@@ -462,7 +485,7 @@ async fn a_wrong_directory_is_refused() {
     std::fs::remove_dir(rig.cache_dir().join("pages")).unwrap();
     let cache = rig.cache();
     assert!(open(rig.cache_dir()).unwrap_err().contains("another process"));
-    cache.end().await;
+    rig.end(cache).await;
     open(rig.cache_dir()).unwrap();
 }
 
@@ -489,7 +512,7 @@ async fn room_is_given_back() {
     let cache = rig.cache();
     let kept = rig.single(1, 8 * MIB).await;
     rig.assert_read(&cache, &kept).await;
-    cache.end().await;
+    rig.end(cache).await;
     let blocks = || rig.file("pages").metadata().unwrap().blocks() * 512;
     assert!(blocks() >= 8 << 20);
     let disk = Disk::open(&rig.cache_dir(), BYTES, Some(1 << 60)).unwrap();

@@ -181,26 +181,38 @@ impl Slots {
     }
 }
 
-/// The pages that were asked for lately, roughly: as many as there are slots, the later one of two that share a place.
+/// Pages that share a place in [`Seen`].
+const WAYS: usize = 4;
+
+/// The least places of [`Seen`]: 64 KiB of memory.
+const PLACES_MIN: usize = 4096;
+
+/// The pages that were asked for lately, roughly: at least as many as there are slots. Of those that share a place the last
+/// [`WAYS`] are known; with one, two pages that are asked for in turns would hide each other for ever.
 #[derive(Debug)]
 struct Seen {
     hasher: RandomState,
-    prints: Vec<u32>,
+    places: Vec<[u32; WAYS]>,
 }
 
 impl Seen {
-    fn new(count: usize) -> Self {
-        let count = count.next_power_of_two().max(1024);
-        Self { hasher: RandomState::new(), prints: vec![0; count] }
+    fn new(slots: usize) -> Self {
+        let count = slots.div_ceil(WAYS).next_power_of_two().max(PLACES_MIN);
+        Self { hasher: RandomState::new(), places: vec![[0; WAYS]; count] }
     }
 
     /// Notes a page; whether it was noted before.
     #[allow(clippy::cast_possible_truncation, reason = "parts of a hash")]
     fn again(&mut self, key: PageKey) -> bool {
         let hash = self.hasher.hash_one(key);
-        let at = hash as usize & (self.prints.len() - 1);
+        let count = self.places.len();
+        let place = &mut self.places[hash as usize & (count - 1)];
         let print = (hash >> 32) as u32 | 1;
-        std::mem::replace(&mut self.prints[at], print) == print
+        let found = place.iter().position(|noted| *noted == print);
+        // The last one in front.
+        place[..=found.unwrap_or(WAYS - 1)].rotate_right(1);
+        place[0] = print;
+        found.is_some()
     }
 }
 
@@ -260,6 +272,18 @@ mod tests {
             }
         }
         assert_eq!(slots.filled(), 100);
+    }
+
+    /// Pages that share a place are known as long as they are few.
+    #[test]
+    fn pages_that_are_asked_for_in_turns_do_not_hide_each_other() {
+        let mut seen = Seen { hasher: RandomState::new(), places: vec![[0; WAYS]] };
+        let mut round =
+            |numbers: std::ops::Range<u32>| numbers.map(|n| seen.again(key(n))).collect::<Vec<_>>();
+        assert_eq!(round(0..4), [false; 4]);
+        assert_eq!(round(0..4), [true; 4]);
+        assert_eq!(round(3..5), [true, false]);
+        assert_eq!(round(0..1), [false], "it was the longest unasked for");
     }
 
     #[test]
