@@ -1,19 +1,18 @@
 //! Fetches the JWK set that an identity provider publishes.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use axum::http::{Request, StatusCode, Uri, header};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryFutureExt as _};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use juststorage_core::application::ports::key_set::KeySetSource;
-use rustls::{ClientConfig, RootCertStore};
+use juststorage_core::infrastructure::trust;
 
 /// Longest set, in bytes, as for one in a file.
 pub const BYTES_MAX: usize = 1 << 20;
@@ -28,20 +27,10 @@ impl PublishedJwks {
     /// The set at `url`, which is plain HTTP only where the configuration let that pass. Servers are trusted by the
     /// authorities of this machine, or those of `SSL_CERT_FILE`.
     pub fn new(url: Uri) -> Result<Self, String> {
-        let ring = rustls::crypto::ring::default_provider();
-        let builder = HttpsConnectorBuilder::new();
         let connector = if url.scheme_str() == Some("http") {
-            let plain = ClientConfig::builder_with_provider(Arc::new(ring))
-                .with_safe_default_protocol_versions()
-                .map_err(|error| error.to_string())?
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth();
-            builder.with_tls_config(plain).https_or_http().enable_http1().build()
+            trust::none()?.https_or_http().enable_http1().build()
         } else {
-            let builder = builder
-                .with_provider_and_native_roots(ring)
-                .map_err(|error| format!("no certificate authority can be read on this machine: {error}"))?;
-            builder.https_only().enable_http1().build()
+            trust::authorities()?.https_only().enable_http1().build()
         };
         // Minutes pass between two fetches: a connection is not kept for the next one.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);

@@ -1,22 +1,20 @@
 //! A store on another machine, over its admin API: what commands ask in place of the database while `JUSTSTORAGE_URL`
 //! is set.
 
-use std::error::Error as StdError;
-use std::sync::Arc;
-
 use axum::http::{Method, Request, Uri, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use juststorage_core::infrastructure::trust;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use crate::config::{ConfigError, Settings};
 use crate::exit_error::ExitError;
+use crate::jwks::causes;
 
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -140,26 +138,10 @@ impl Remote {
 
 /// Servers are trusted by the authorities of this machine, or those of `SSL_CERT_FILE`.
 fn client(tls: bool) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
-    let ring = rustls::crypto::ring::default_provider();
-    let builder = HttpsConnectorBuilder::new();
     let connector = if tls {
-        let builder = builder
-            .with_provider_and_native_roots(ring)
-            .map_err(|error| format!("no certificate authority can be read on this machine: {error}"))?;
-        builder.https_only().enable_http1().build()
+        trust::authorities()?.https_only().enable_http1().build()
     } else {
-        let plain = ClientConfig::builder_with_provider(Arc::new(ring))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
-        builder.with_tls_config(plain).https_or_http().enable_http1().build()
+        trust::none()?.https_or_http().enable_http1().build()
     };
     Ok(Client::builder(TokioExecutor::new()).build(connector))
-}
-
-/// An error and what caused it.
-fn causes(error: &(dyn StdError + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error: &&(dyn StdError + 'static)| (**error).source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -3,107 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use juststorage_compat_tests::content::Content;
-use juststorage_compat_tests::{Database, Options, Server, s3, tools, wait};
-use tempfile::TempDir;
+use juststorage_compat_tests::other_store::{OtherStore, Setup};
+use juststorage_compat_tests::{Database, Options, Server, s3};
 
 const ACCESS_KEY: &str = "oldaccess";
 const SECRET_KEY: &str = "the-secret-of-the-old-store";
 
-/// Longest start of an old store, on a busy machine.
-const START_MAX: Duration = Duration::from_secs(120);
-
 /// The store that is left.
-struct Old {
-    endpoint: String,
-    client: Client,
-    process: Option<Process>,
-}
-
-enum Process {
-    Ours(#[allow(dead_code, reason = "ends with it")] Box<Server>),
-    Other(Child, #[allow(dead_code, reason = "is removed with it")] TempDir),
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Self::Other(child, _) = self {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Old {
-    async fn gateway() -> Self {
-        let settings = vec![
-            ("JUSTSTORAGE_S3_ROOT_ACCESS_KEY", ACCESS_KEY.to_owned()),
-            ("JUSTSTORAGE_S3_ROOT_SECRET_KEY", SECRET_KEY.to_owned()),
-        ];
-        let server = Server::start_with(Database::Sqlite, Options { settings, ..Options::terse() }).await;
-        let endpoint = server.s3_url().to_owned();
-        Self::ready(endpoint, Process::Ours(Box::new(server))).await
-    }
-
-    async fn seaweedfs() -> Option<Self> {
-        if !tools::are_there("an upstream in SeaweedFS", &["weed"]) {
-            return None;
-        }
-        let directory = tempfile::Builder::new().prefix("juststorage-old-").tempdir().unwrap();
-        let identity = serde_json::json!({"identities": [{
-            "name": "old",
-            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }]});
-        std::fs::write(directory.path().join("s3.json"), identity.to_string()).unwrap();
-        let port = free_port();
-        let mut command = Command::new("weed");
-        command.env("PATH", tools::path()).current_dir(directory.path()).arg("server").args([
-            "-dir=.",
-            "-ip=127.0.0.1",
-            "-s3",
-            "-s3.config=s3.json",
-            "-volume.max=20",
-            "-master.volumeSizeLimitMB=256",
-        ]);
-        command.arg(format!("-s3.port={port}"));
-        for part in ["master", "volume", "filer"] {
-            command.arg(format!("-{part}.port={}", free_port()));
-        }
-        command.arg(format!("-s3.port.grpc={}", free_port()));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("weed starts");
-        Some(Self::ready(format!("http://127.0.0.1:{port}"), Process::Other(child, directory)).await)
-    }
-
-    async fn ready(endpoint: String, process: Process) -> Self {
-        let client = s3::client(&endpoint, ACCESS_KEY, SECRET_KEY);
-        wait::until("the old store takes a bucket and an object", START_MAX, async || {
-            let made = client.create_bucket().bucket("old").send().await;
-            let there = made.is_ok() || client.head_bucket().bucket("old").send().await.is_ok();
-            let put = client.put_object().bucket("old").key("ready").body(ByteStream::from_static(b"x"));
-            (there && put.send().await.is_ok()).then_some(())
-        })
-        .await;
-        client.delete_object().bucket("old").key("ready").send().await.unwrap();
-        Self { endpoint, client, process: Some(process) }
-    }
-}
-
-fn free_port() -> u16 {
-    loop {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = socket.local_addr().unwrap().port();
-        if port < 50_000 && std::net::TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
-    }
-}
+const OLD: Setup = Setup { access_key: ACCESS_KEY, secret_key: SECRET_KEY, bucket: "old" };
 
 /// What a client sees of an object.
 #[derive(Debug, PartialEq)]
@@ -147,8 +59,7 @@ fn report(output: &str) -> serde_json::Value {
 /// The whole story of docs/migration.md. The service reads, writes, deletes and lists all the time; at the end the old store
 /// is off.
 #[allow(clippy::too_many_lines)] // one story
-async fn a_bucket_leaves_its_store(old: Old, database: Database) {
-    let mut old = old;
+async fn a_bucket_leaves_its_store(old: OtherStore, database: Database) {
     let there = old.client.clone();
     let mut expected = Vec::new();
     for (n, key) in ["a b+c", "dir/one", "dir/two", "dir/sub/three", "grüße", "z"].iter().enumerate() {
@@ -249,7 +160,7 @@ async fn a_bucket_leaves_its_store(old: Old, database: Database) {
     );
     assert_eq!((&done["replaced_here"], &done["removed_here"]), (&1.into(), &2.into()), "{done}");
     server.run_ok(&["upstream", "detach", "--bucket", "demo"]);
-    drop(old.process.take());
+    drop(old);
     expected.retain(|key| !["dir/one", "z"].contains(&key.as_str()));
     assert_eq!(keys(&client, "demo", "", None).await, expected);
     for key in expected.iter().filter(|key| *key != "dir/two") {
@@ -262,17 +173,17 @@ async fn a_bucket_leaves_its_store(old: Old, database: Database) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_leaves_our_own_gateway_on_sqlite() {
-    a_bucket_leaves_its_store(Old::gateway().await, Database::Sqlite).await;
+    a_bucket_leaves_its_store(OtherStore::gateway(OLD).await, Database::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_leaves_our_own_gateway_on_postgres() {
-    a_bucket_leaves_its_store(Old::gateway().await, Database::Postgres).await;
+    a_bucket_leaves_its_store(OtherStore::gateway(OLD).await, Database::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_leaves_seaweedfs() {
-    let Some(old) = Old::seaweedfs().await else { return };
+    let Some(old) = OtherStore::seaweedfs("an upstream in SeaweedFS", OLD).await else { return };
     a_bucket_leaves_its_store(old, Database::Sqlite).await;
 }
 

@@ -421,6 +421,28 @@ async fn conditions_are_decided_on_the_object_upstream() {
     bound.end().await;
 }
 
+/// A page may be cut off although it has no object.
+#[tokio::test]
+async fn an_empty_page_is_not_the_end() {
+    let bound = Bound::new(Mode::ReadThrough).await;
+    bound.upstream.lists_nothing_first();
+    for key in ["a", "b", "c"] {
+        bound.upstream.put(key, noise(3, 100));
+    }
+    let survey = bound.pass(PassKind::Survey).await;
+    assert_eq!(survey["objects"], 3, "{survey}");
+    let report = bound.pass(PassKind::Verify).await;
+    assert_eq!(
+        (&report["only_upstream"], &report["clean"]),
+        (&Value::from(3), &Value::from(false)),
+        "{report}"
+    );
+    let report = bound.pass(PassKind::Backfill).await;
+    assert_eq!((&report["fetched"], &report["clean"]), (&Value::from(3), &Value::from(true)), "{report}");
+    assert_eq!(bound.pass(PassKind::Verify).await["clean"], true);
+    bound.end().await;
+}
+
 /// Any page size, prefixes and plain keys in turns, what is here, upstream, at both, and removed.
 #[tokio::test]
 async fn listings_show_both_sides_as_one() {

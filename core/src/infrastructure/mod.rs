@@ -7,6 +7,7 @@ pub mod notify;
 pub mod outbound;
 pub mod segments;
 pub(crate) mod sync;
+pub mod trust;
 pub mod upstream;
 pub mod volume;
 pub mod watch;

@@ -54,6 +54,8 @@ struct State {
     /// Bodies wait for permits of this.
     gate: Option<Arc<Semaphore>>,
     tells_parts: bool,
+    /// Every listing begins with a page that has nothing.
+    lists_nothing_first: bool,
 }
 
 /// An upstream in memory. All clones are the same.
@@ -102,6 +104,11 @@ impl FakeUpstream {
         stored.said.tag_count = u32::try_from(tags.len()).unwrap_or_default();
         stored.tags = tags;
         change(&mut stored.said);
+    }
+
+    /// Every listing begins with a page that has nothing, and is not the last one.
+    pub fn lists_nothing_first(&self) {
+        self.lock().lists_nothing_first = true;
     }
 
     /// Removes an object.
@@ -227,6 +234,10 @@ impl Upstream for FakeUpstream {
     async fn list(&self, query: &UpstreamQuery) -> Answer<UpstreamPage> {
         self.called("list")?;
         let state = self.lock();
+        if state.lists_nothing_first && query.token.is_none() {
+            let next = Some(query.after.clone().unwrap_or_default());
+            return Ok(UpstreamPage { next, ..UpstreamPage::default() });
+        }
         let after = query.token.as_ref().or(query.after.as_ref()).cloned().unwrap_or_default();
         let mut page = UpstreamPage::default();
         let mut last = String::new();

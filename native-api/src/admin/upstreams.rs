@@ -166,7 +166,7 @@ pub(crate) struct SetUpstreamBody {
     /// The secret part; needed again for another endpoint or access key.
     secret_key: Option<String>,
     /// How far the space leaves it. Default: `observe`.
-    #[schema(pattern = "^(observe|read-through|mirror)$")]
+    #[schema(pattern = "^(observe|read-through)$")]
     mode: Option<String>,
     /// Whether its address may be private or loopback. Default: no.
     allow_private: Option<bool>,

@@ -6,7 +6,6 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use super::get::{Download, Head, ReadOptions};
 use crate::application::entered::{Entered, Wish};
 use crate::application::error::{Error, Result};
-use crate::application::limits::Direction;
 use crate::application::metrics;
 use crate::application::ports::metadata::{Found, SpaceRef};
 use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamObject};
@@ -77,7 +76,7 @@ impl Store {
         let (place, mut beyond) = (SpaceRef::Space(beyond.space.address.clone()), beyond.clone());
         for _ in 0..BRINGS_MAX {
             let (flight, _) = self.pull(&beyond, false);
-            let outcome = flight.await;
+            let outcome = flight.outcome().await;
             match &outcome {
                 Outcome::Absent => return Ok(None),
                 Outcome::Failed(failure) => {
@@ -180,25 +179,26 @@ impl Store {
         if !options.is_plain() {
             let (said, object) = self.looked_at(&asked).await?;
             let head = self.decide(object, options).await?;
-            if head.partial {
+            // A part of nothing cannot be asked for by a range.
+            if head.partial && head.span.length() > 0 {
                 return self.pass_on(&asked, &said, head).await.map(Some);
             }
         }
         let (flight, tee) = self.pull(beyond, true);
         let Some(mut tee) = tee else {
             // Another request fetches it. What is large is not waited for.
-            return match tokio::time::timeout(std::time::Duration::from_millis(500), flight).await {
-                Ok(outcome) => self.settle(&asked, options, outcome).await,
-                Err(_) => self.pass_whole(&asked, options).await.map(Some),
+            return match flight.outcome_unless_larger(WAITED_BYTES_MAX).await {
+                Some(outcome) => self.settle(&asked, options, outcome).await,
+                None => self.pass_whole(&asked, options).await.map(Some),
             };
         };
         let Some(Heard::Object(said, tags)) = tee.recv().await else {
-            return self.settle(&asked, options, flight.await).await;
+            return self.settle(&asked, options, flight.outcome().await).await;
         };
         let object = asked.admitted(&said, tags)?;
         if said.size <= WAITED_BYTES_MAX {
             drop(tee);
-            return self.settle(&asked, options, flight.await).await;
+            return self.settle(&asked, options, flight.outcome().await).await;
         }
         let head = Head { source: Some(Source::Pulled), ..self.decide(object, options).await? };
         // What keeps it from being kept before its first byte came keeps nobody from reading it.
@@ -208,7 +208,8 @@ impl Store {
         metrics::upstream_read(Source::Pulled);
         let first = stream::iter([Ok(first)]);
         let body = held_back(first.chain(heard(tee)).boxed());
-        self.download(who, head, body).await.map(Some)
+        let transfer = self.transfer(who).await?;
+        self.download(who, head, body, transfer).await.map(Some)
     }
 
     /// The answer once a pull has ended: from here, if it is here.
@@ -239,6 +240,7 @@ impl Store {
     /// A stretch of an object as it comes. The whole is fetched beside it.
     async fn pass_on(&self, asked: &Asked<'_>, said: &UpstreamObject, head: Head) -> Result<Download> {
         let beyond = asked.beyond;
+        let transfer = self.transfer(asked.who).await?;
         let fetched = beyond.link.get(&beyond.key, Some(head.span), Some(&said.etag)).await;
         let fetched = fetched.map_err(|error| {
             self.note_trouble(beyond);
@@ -254,7 +256,7 @@ impl Store {
         }
         metrics::upstream_read(Source::Upstream);
         let head = Head { source: Some(Source::Upstream), ..head };
-        self.download(asked.who, head, as_body(stream)).await
+        self.download(asked.who, head, as_body(stream), transfer).await
     }
 
     /// The whole of an object as it comes, compared with what is said of it.
@@ -264,6 +266,7 @@ impl Store {
             self.note_trouble(beyond);
             answer(&error)
         };
+        let transfer = self.transfer(asked.who).await?;
         let Some(body) = beyond.link.get(&beyond.key, None, None).await.map_err(failed)? else {
             return Err(asked.absent());
         };
@@ -274,24 +277,7 @@ impl Store {
         let stream = checked(body.stream, Check::new(body.object.size, &proof));
         metrics::upstream_read(Source::Upstream);
         let head = Head { source: Some(Source::Upstream), ..head };
-        self.download(asked.who, head, held_back(as_body(stream))).await
-    }
-
-    async fn download(
-        &self,
-        who: &Principal,
-        head: Head,
-        body: BoxStream<'static, Result<Bytes>>,
-    ) -> Result<Download> {
-        let transfer = self.pools.transfers.take(&Some(who.tenant.clone()), 1).await?;
-        let body = body
-            .map(move |chunk| {
-                let _held = &transfer;
-                chunk
-            })
-            .boxed();
-        let body = self.limits.paced(&who.tenant, body, Direction::Down).await?;
-        Ok(Download { head, body })
+        self.download(asked.who, head, held_back(as_body(stream)), transfer).await
     }
 }
 

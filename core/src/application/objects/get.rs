@@ -7,6 +7,7 @@ use super::ObjectRef;
 use crate::application::absence;
 use crate::application::entered::Sight;
 use crate::application::error::{Error, Result};
+use crate::application::fairness::Held;
 use crate::application::limits::Direction;
 use crate::application::metrics;
 use crate::application::ports::metadata::Found;
@@ -126,9 +127,25 @@ impl Store {
         };
         let head = Head { source, ..self.decide(object, options).await? };
         let extents = self.extents_of(&head.object, leaf, head.span).await?;
-        // Until its last byte is taken it may hold a segment's file, and a chunk in memory.
-        let transfer = self.pools.transfers.take(&Some(who.tenant.clone()), 1).await?;
+        let transfer = self.transfer(who).await?;
         let body = self.read_extents(extents).await?;
+        self.download(who, head, body, transfer).await
+    }
+
+    /// A share of all transfers, for one download. It is taken before what it is for is opened: until its last byte is taken
+    /// a download may hold a segment's file or a connection, and a chunk in memory.
+    pub(super) async fn transfer(&self, who: &Principal) -> Result<Held> {
+        self.pools.transfers.take(&Some(who.tenant.clone()), 1).await
+    }
+
+    /// A download that holds `transfer` until its last byte is taken.
+    pub(super) async fn download(
+        &self,
+        who: &Principal,
+        head: Head,
+        body: BoxStream<'static, Result<Bytes>>,
+        transfer: Held,
+    ) -> Result<Download> {
         let body = body
             .map(move |chunk| {
                 let _held = &transfer;

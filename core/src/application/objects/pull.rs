@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Body, Expected, Intent, Landed};
 use crate::application::metrics;
-use crate::application::ports::metadata::{Mutation, Pulled, PutObject};
+use crate::application::ports::metadata::{Mutation, Pulled, PutObject, SpaceRef};
 use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamError, UpstreamObject};
 use crate::application::store::Store;
-use crate::application::upstream::flight::{Failure, Flight, Heard, Outcome, TEE_PIECES, Tee};
+use crate::application::upstream::flight::{Failure, Flight, Heard, Landing, Outcome, TEE_PIECES, Tee};
 use crate::application::upstream::verified::{Check, checked};
 use crate::application::upstream::{Beyond, kept};
 use crate::domain::event::Cause;
@@ -40,11 +40,13 @@ impl Store {
         } else {
             (None, None)
         };
-        let (store, beyond, done) = (self.clone(), beyond.clone(), (flights.clone(), name.clone()));
+        let (store, beyond) = (self.clone(), beyond.clone());
+        let landing = Landing(flights.clone(), name.clone());
+        let (size, said) = watch::channel(None);
         let task = tokio::spawn(async move {
-            let outcome = store.pull_now(&beyond, sender).await;
+            let outcome = store.pull_now(&beyond, sender, &size).await;
             // Removed before it is told: who comes later looks here first, and finds what was kept.
-            done.0.lock().remove(&done.1);
+            drop(landing);
             outcome
         });
         let flight = async move {
@@ -53,13 +55,18 @@ impl Store {
                 Outcome::Failed(Failure::Here(Error::Internal))
             })
         };
-        let flight = flight.boxed().shared();
+        let flight = Flight::new(flight.boxed(), said);
         under_way.insert(name, flight.clone());
         (flight, tee)
     }
 
-    async fn pull_now(&self, beyond: &Beyond, tee: Option<mpsc::Sender<Heard>>) -> Outcome {
-        let outcome = match self.fetch(beyond, tee.as_ref()).await {
+    async fn pull_now(
+        &self,
+        beyond: &Beyond,
+        tee: Option<mpsc::Sender<Heard>>,
+        size: &watch::Sender<Option<u64>>,
+    ) -> Outcome {
+        let outcome = match self.fetch(beyond, tee.as_ref(), size).await {
             Ok(outcome) => outcome,
             Err(failure) => Outcome::Failed(failure),
         };
@@ -83,10 +90,21 @@ impl Store {
         outcome
     }
 
-    async fn fetch(&self, beyond: &Beyond, tee: Option<&mpsc::Sender<Heard>>) -> Result<Outcome, Failure> {
+    async fn fetch(
+        &self,
+        beyond: &Beyond,
+        tee: Option<&mpsc::Sender<Heard>>,
+        size: &watch::Sender<Option<u64>>,
+    ) -> Result<Outcome, Failure> {
         let (link, key) = (&beyond.link, &beyond.key);
+        // A request that missed it before another pull ended comes here after that.
+        let place = SpaceRef::Space(beyond.space.address.clone());
+        if self.metadata.latest(&place, key).await.map_err(|error| Failure::Here(error.into()))?.is_some() {
+            return Ok(Outcome::Overtaken);
+        }
         let fetched = link.get(key, None, None).await.map_err(Failure::Upstream)?;
         let Some(UpstreamBody { object, stream }) = fetched else { return Ok(Outcome::Absent) };
+        size.send_replace(Some(object.size));
         let tags = self.tags_beyond(beyond, &object).await.map_err(Failure::Upstream)?;
         let (said, object) = self.said_of(beyond, object).await.map_err(Failure::Upstream)?;
         let proof = plan(&said);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures::future::{BoxFuture, Shared};
-use tokio::sync::mpsc;
+use futures::future::{BoxFuture, FutureExt as _, Shared};
+use tokio::sync::{mpsc, watch};
 
 use super::answers::answer;
 use crate::application::error::Error;
@@ -77,11 +77,53 @@ pub(crate) enum Heard {
 pub(crate) type Tee = mpsc::Receiver<Heard>;
 
 /// A pull that is under way.
-pub(crate) type Flight = Shared<BoxFuture<'static, Outcome>>;
+#[derive(Clone)]
+pub(crate) struct Flight {
+    outcome: Shared<BoxFuture<'static, Outcome>>,
+    /// The object's size in bytes, once the upstream has said it.
+    size: watch::Receiver<Option<u64>>,
+}
+
+impl Flight {
+    pub(crate) fn new(outcome: BoxFuture<'static, Outcome>, size: watch::Receiver<Option<u64>>) -> Self {
+        Self { outcome: outcome.shared(), size }
+    }
+
+    /// What it comes to.
+    pub(crate) async fn outcome(self) -> Outcome {
+        self.outcome.await
+    }
+
+    /// What it comes to; `None` as soon as the object turns out to be larger than `most` bytes.
+    pub(crate) async fn outcome_unless_larger(self, most: u64) -> Option<Outcome> {
+        let Self { outcome, mut size } = self;
+        let larger = async move {
+            let ended = size.wait_for(|size| size.is_some_and(|size| size > most)).await.is_err();
+            if ended {
+                // Its outcome is about to come.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = outcome => Some(outcome),
+            () = larger => None,
+        }
+    }
+}
 
 /// The pulls of this process that are under way.
 #[derive(Clone, Default)]
 pub(crate) struct Flights(Arc<Mutex<HashMap<(SpaceId, Key), Flight>>>);
+
+/// Strikes a pull off when it is dropped: also one that ends badly stands in the way of no other.
+pub(crate) struct Landing(pub(crate) Flights, pub(crate) (SpaceId, Key));
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
 
 impl Flights {
     pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(SpaceId, Key), Flight>> {

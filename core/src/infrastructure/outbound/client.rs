@@ -1,7 +1,6 @@
 //! A client for short requests to addresses that a setting names.
 
 use std::error::Error as StdError;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,13 +8,13 @@ use http::header::USER_AGENT;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 
 use super::guard::{GuardedConnector, GuardedResolver, ResolveError};
 use crate::domain::reach::OutOfReach;
+use crate::infrastructure::trust;
 
 /// Most bytes of an answer that are read: enough for the first words of an error.
 const ANSWER_BYTES_MAX: usize = 4096;
@@ -57,21 +56,10 @@ impl OutboundClient {
     /// A client that reaches what `resolver` gives out. Servers are trusted by the authorities of this machine, or those of
     /// `SSL_CERT_FILE`; where none can be read, only URLs without TLS can be reached.
     pub fn new(resolver: GuardedResolver) -> Result<Self, String> {
-        let ring = rustls::crypto::ring::default_provider();
-        let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(ring.clone()) {
-            Ok(builder) => builder,
-            Err(error) => {
-                tracing::warn!(%error, "no certificate authority can be read on this machine");
-                let none = ClientConfig::builder_with_provider(Arc::new(ring))
-                    .with_safe_default_protocol_versions()
-                    .map_err(|error| error.to_string())?
-                    .with_root_certificates(RootCertStore::empty())
-                    .with_no_client_auth();
-                HttpsConnectorBuilder::new().with_tls_config(none)
-            }
-        };
-        let connector =
-            builder.https_or_http().enable_http1().wrap_connector(GuardedConnector::new(resolver));
+        let connector = trust::authorities_or_none()?
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(GuardedConnector::new(resolver));
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_MAX)

@@ -29,6 +29,9 @@ use client::{PATIENCE, S3Upstream};
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long a whole answer may take; of an object, its head.
+const ANSWER: Duration = Duration::from_secs(60);
+
 /// How often a request is tried before it counts as failed.
 const ATTEMPTS: u32 = 3;
 
@@ -51,7 +54,11 @@ impl UpstreamConnector for S3Connector {
         let http = Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_with_resolver(resolver);
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(PATIENCE).build();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(PATIENCE)
+            .operation_attempt_timeout(ANSWER)
+            .build();
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(http)

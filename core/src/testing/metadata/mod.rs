@@ -75,6 +75,7 @@ macro_rules! metadata_promises {
         $promise!(upstreams, what_is_fetched_never_replaces_anything);
         $promise!(upstreams, of_a_fetch_and_what_happens_at_once_that_wins);
         $promise!(upstreams, a_removed_version_is_remembered);
+        $promise!(upstreams, a_refused_removal_hides_nothing);
         $promise!(upstreams, a_pass_over_an_upstream_goes_on);
         $promise!(uploads, parts_become_one_object);
         $promise!(uploads, parts_may_be_replaced_and_left_out);

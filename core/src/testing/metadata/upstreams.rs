@@ -2,9 +2,9 @@
 
 use futures::future::join_all;
 
-use super::bench::{Bench, key, refusal};
+use super::bench::{Bench, key, matching, refusal};
 use crate::application::ports::metadata::{
-    MetadataStore, Mutation, ObjectAddress, PassKind, Pulled, PutObject, Refusal, UpstreamPass,
+    DeleteObject, MetadataStore, Mutation, ObjectAddress, PassKind, Pulled, PutObject, Refusal, UpstreamPass,
 };
 use crate::domain::space::{SettingsRevision, Space};
 use crate::domain::timestamp::Timestamp;
@@ -114,6 +114,30 @@ pub async fn of_a_fetch_and_what_happens_at_once_that_wins(store: &dyn MetadataS
         let found = bench.find(&written).await.unwrap().object;
         assert_eq!(found.etag, super::bench::etag(format!("mine{round}").as_bytes()), "{outcomes:?}");
     }
+    bench.finish().await;
+}
+
+/// A removal or a move that is refused leaves of a key what there was: it comes from the upstream as before.
+pub async fn a_refused_removal_hides_nothing(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let space = bind(&bench, Mode::ReadThrough).await;
+    let put = |name, body: &[u8]| bench.try_put(pull(&bench, &space, name, body));
+    super::bench::object(put("fetched", b"far").await);
+    let fate = async |name| store.fate(space.id, &key(name)).await.unwrap();
+    for name in ["fetched", "unseen"] {
+        let conditional = DeleteObject { preconditions: matching(b"x"), ..bench.delete(name) };
+        refusal(bench.one(Mutation::Delete(Box::new(conditional))).await);
+    }
+    let written = bench.has_put("written", b"1").await;
+    let other = bench.has_put("other", b"2").await;
+    let stale = bench.rename(other.id, "written", "to");
+    assert_eq!(refusal(bench.one(Mutation::Move(Box::new(stale))).await), Refusal::Changed);
+    assert_eq!((fate("fetched").await, fate("unseen").await), (Some(Fate::Pulled), None));
+    assert_eq!(fate("written").await, None);
+    super::bench::object(put("unseen", b"far").await);
+    let moved = bench.rename(written.id, "written", "to");
+    bench.one(Mutation::Move(Box::new(moved))).await.unwrap();
+    assert_eq!(fate("written").await, Some(Fate::Owned));
     bench.finish().await;
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::application::ports::upstream::{UpstreamError, UpstreamPage, UpstreamQuery};
+use crate::application::ports::upstream::{UpstreamError, UpstreamLine, UpstreamPage, UpstreamQuery};
 use crate::application::store::Store;
 use crate::application::upstream::Link;
 use crate::domain::space::Space;
@@ -13,6 +13,9 @@ use crate::domain::upstream::Binding;
 
 /// Keys of one page.
 pub(super) const PAGE: u32 = 1000;
+
+/// Pages without an object that follow each other, at most: the upstream that answers more of them cannot be listed.
+const EMPTY_PAGES_MAX: u32 = 1000;
 
 /// A step ends after this: it must be shorter than its lease.
 pub(super) const STEP: Duration = Duration::from_secs(20);
@@ -55,9 +58,20 @@ pub(super) struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// The next page that has an object, or the last one. A page may be cut off although it is empty, or has only keys that
+    /// cannot be used: a pass that took it for the last one would end early.
     pub(super) async fn list(&self, limit: u32) -> Result<UpstreamPage, UpstreamError> {
-        let after = self.place.after.clone();
-        self.link.list(&UpstreamQuery { after, limit, ..UpstreamQuery::default() }).await
+        let mut query = UpstreamQuery { after: self.place.after.clone(), limit, ..UpstreamQuery::default() };
+        let mut unusable = Vec::new();
+        for _ in 0..EMPTY_PAGES_MAX {
+            let mut page = self.link.list(&query).await?;
+            unusable.append(&mut page.unusable);
+            if page.next.is_none() || page.lines.iter().any(|line| matches!(line, UpstreamLine::Object(_))) {
+                return Ok(UpstreamPage { unusable, ..page });
+            }
+            query.token = page.next;
+        }
+        Err(UpstreamError::Unusable("it lists one page without an object after the other".to_owned()))
     }
 
     pub(super) fn is_over(&self) -> bool {

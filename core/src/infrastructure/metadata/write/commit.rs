@@ -176,7 +176,7 @@ impl<'a> Change<'a> {
             },
             Self::Delete(delete, KeyDeletion { address, key, .. }) => {
                 let bucket = delete.bucket.as_ref();
-                Wanted { space: address, bucket, key: Some(key), certain: true, touch: Touch::Own }
+                Wanted { space: address, bucket, key: Some(key), certain: true, touch: Touch::Hold }
             }
         }
     }

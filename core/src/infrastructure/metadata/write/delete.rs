@@ -55,11 +55,16 @@ pub(crate) async fn delete_key<'a>(
         Ok(plan) => plan,
         Err(denial) => return Ok(Err(denial.into())),
     };
+    if let (DeletePlan::Mark { overwrite, hides }, Some(_)) = (&plan, &space)
+        && let Err(refusal) = batch.ledger.admit_marker(quota, overwrite.freed(), *hides)
+    {
+        return Ok(Err(refusal));
+    }
+    if let Some(space) = &space {
+        versions.removes(space, key);
+    }
     Ok(Ok(match (plan, space) {
-        (DeletePlan::Mark { overwrite, hides }, Some(space)) => {
-            if let Err(refusal) = batch.ledger.admit_marker(quota, overwrite.freed(), hides) {
-                return Ok(Err(refusal));
-            }
+        (DeletePlan::Mark { overwrite, .. }, Some(space)) => {
             let marker = NewVersion::marker(address, space, key, marker_id);
             KeyChange::Marked(versions.replace(batch, marker, &overwrite).await?)
         }

@@ -2,11 +2,13 @@
 
 use super::batch::{Applied, Batch};
 use super::content;
+use super::upstreams;
 use super::versions::{Bytes, NewVersion, Touch, Versions, Wanted};
 use crate::application::ports::metadata::{MoveObject, MutationOutcome, NewContent, Refusal};
 use crate::domain::limits::Departure;
 use crate::domain::object::Attributes;
 use crate::domain::object_lock::ObjectLock;
+use crate::domain::space::Space;
 use crate::domain::versioning::{DeletePlan, Version, plan_departure, plan_put, plan_removal};
 use crate::infrastructure::metadata::session::fault::Fault;
 
@@ -17,14 +19,27 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
     let target_space = batch.space(&change.space).await?;
     let mut wanted = Vec::with_capacity(2);
     if let Some(key) = &change.from_key {
-        let touch = Touch::Own;
+        let touch = Touch::Hold;
         wanted.push(Wanted { space: &change.from, bucket: None, key: Some(key), certain: true, touch });
     }
     let certain = change.preconditions.if_match.is_some();
     let touch = Touch::Nothing;
     wanted.push(Wanted { space: &change.space, bucket: None, key: Some(&change.key), certain, touch });
-    let mut versions = Versions::load(batch, &wanted).await?;
+    let versions = Versions::load(batch, &wanted).await?;
+    let held = versions.held().to_vec();
+    let applied = moved(batch, change, (source_space, target_space), versions).await?;
+    if applied.is_err() {
+        upstreams::release(batch.tx, &held).await?;
+    }
+    Ok(applied)
+}
 
+async fn moved<'a>(
+    batch: &mut Batch<'_>,
+    change: &'a MoveObject,
+    (source_space, target_space): (Option<Space>, Option<Space>),
+    mut versions: Versions<'a>,
+) -> Result<Applied, Fault> {
     for (space, key) in [(&source_space, change.from_key.as_ref()), (&target_space, Some(&change.key))] {
         if let Err(refusal) = batch.admit_told(space.as_ref(), key).await? {
             return Ok(Err(refusal));
@@ -91,6 +106,9 @@ pub(crate) async fn rename(batch: &mut Batch<'_>, change: &MoveObject) -> Result
         bytes: Bytes::CheckedContent(&change.domain, bytes),
     };
     let made = versions.replace(batch, target, &arrival).await?;
+    if let Some(key) = &change.from_key {
+        versions.removes(&source_space, key);
+    }
     let marked = match (departure, &change.from_key) {
         (DeletePlan::Mark { overwrite, .. }, Some(key)) => {
             let marker = NewVersion::marker(&change.from, source_space, key, change.marker_id);

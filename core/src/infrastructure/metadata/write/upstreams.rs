@@ -10,7 +10,52 @@ use crate::domain::upstream::{Binding, Fate, Mode};
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
+use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+
+/// Holds the places of keys, given in ascending order, that may be removed: a pull of one of them waits for this transaction.
+/// Those of which nothing became so far: [`release`] must follow for each that is not owned in the end.
+pub(crate) async fn hold<'k>(
+    tx: &mut Transaction,
+    keys: &[(SpaceId, &'k Key)],
+    now: Timestamp,
+) -> Result<Vec<(SpaceId, &'k Key)>, Fault> {
+    const COLUMNS: usize = 4;
+    let mut held = Vec::new();
+    for portion in tx.portions(keys) {
+        let mut statement = tx.query_rows(
+            sql!(
+                "INSERT INTO upstream_keys (space_id, key, fate, at) VALUES ",
+                rows,
+                " ON CONFLICT (space_id, key) DO NOTHING RETURNING key"
+            ),
+            portion.len(),
+            COLUMNS,
+        );
+        for (space, key) in portion {
+            statement = statement
+                .bind(space.0)
+                .bind(key.as_str().to_owned())
+                .bind(Fate::Owned.code())
+                .bind(now.millis());
+        }
+        let made: Vec<String> = statement.map(Row::first).await?;
+        held.extend(portion.iter().filter(|(_, key)| made.iter().any(|made| made == key.as_str())));
+    }
+    Ok(held)
+}
+
+/// Of keys that were held nothing became, as before: their removal was refused.
+pub(crate) async fn release(tx: &mut Transaction, keys: &[(SpaceId, &Key)]) -> Result<(), Fault> {
+    for (space, key) in keys {
+        tx.query(sql!("DELETE FROM upstream_keys WHERE space_id = $1 AND key = $2"))
+            .bind(space.0)
+            .bind(key.as_str())
+            .execute()
+            .await?;
+    }
+    Ok(())
+}
 
 /// These keys, in ascending order, are removed or replaced here: the upstream is not asked for them any more.
 pub(crate) async fn own(tx: &mut Transaction, keys: &[(SpaceId, &Key)], now: Timestamp) -> Result<(), Fault> {

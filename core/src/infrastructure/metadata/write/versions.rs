@@ -49,8 +49,8 @@ pub(crate) struct Wanted<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum Touch<'a> {
     Nothing,
-    /// The key is removed: whatever the upstream has under it stays away.
-    Own,
+    /// The key may be removed: its place is held until that is decided.
+    Hold,
     /// What the upstream has comes here, as this object.
     Claim(ObjectId, &'a Pulled),
 }
@@ -182,6 +182,9 @@ pub(crate) struct Versions<'a> {
     /// Keys that a pull may fill, and those that it left after all.
     claimed: HashMap<ObjectId, (SpaceId, &'a Key)>,
     unclaimed: Vec<(SpaceId, &'a Key, ObjectId)>,
+    /// Keys whose places are held, and those that are removed: whatever the upstream has under them stays away.
+    held: Vec<(SpaceId, &'a Key)>,
+    removed: Vec<(SpaceId, &'a Key)>,
 }
 
 /// The keys of one space that are about to be changed.
@@ -255,19 +258,19 @@ impl<'a> Versions<'a> {
 
     /// Tells of keys what becomes of them. A key that is removed in the same batch is claimed by no pull of it.
     async fn touch(&mut self, batch: &mut Batch<'_>, wanted: &InSpace<'a>) -> Result<(), Fault> {
-        let owned: BTreeSet<&Key> = wanted
+        let held: BTreeSet<&'a Key> = wanted
             .touches
             .iter()
-            .filter_map(|(key, touch)| matches!(touch, Touch::Own).then_some(*key))
+            .filter_map(|(key, touch)| matches!(touch, Touch::Hold).then_some(*key))
             .collect();
-        let owned: Vec<_> = owned.into_iter().map(|key| (wanted.space.id, key)).collect();
-        upstreams::own(batch.tx, &owned, batch.now).await?;
+        let held: Vec<_> = held.into_iter().map(|key| (wanted.space.id, key)).collect();
+        self.held.extend(upstreams::hold(batch.tx, &held, batch.now).await?);
         let mut claims: Vec<_> = wanted
             .touches
             .iter()
             .filter_map(|(key, touch)| match touch {
                 Touch::Claim(id, pulled) => Some((*key, *id, *pulled)),
-                Touch::Nothing | Touch::Own => None,
+                Touch::Nothing | Touch::Hold => None,
             })
             .collect();
         claims.sort_unstable_by_key(|(key, ..)| *key);
@@ -287,6 +290,18 @@ impl<'a> Versions<'a> {
     /// A pull leaves the key that it claimed.
     pub(crate) fn unclaim(&mut self, put: &PutObject) {
         self.unclaimed.extend(self.claimed.remove(&put.id).map(|(space, key)| (space, key, put.id)));
+    }
+
+    /// The keys whose places are held.
+    pub(crate) fn held(&self) -> &[(SpaceId, &'a Key)] {
+        &self.held
+    }
+
+    /// A key is removed by a plan that was admitted, also if there is nothing under it here.
+    pub(crate) fn removes(&mut self, space: &Space, key: &'a Key) {
+        if space.upstream.is_some() {
+            self.removed.push((space.id, key));
+        }
     }
 
     /// The facts about one key whose latest version is known.

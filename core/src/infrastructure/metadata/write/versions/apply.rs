@@ -92,7 +92,7 @@ impl Versions<'_> {
         for (space, key, id) in std::mem::take(&mut self.unclaimed) {
             upstreams::unclaim(batch.tx, space, key, id).await?;
         }
-        let mut owned = Vec::new();
+        let (held, mut owned) = (std::mem::take(&mut self.held), std::mem::take(&mut self.removed));
         for ((planned, space), placed) in self.planned.into_iter().zip(spaces).zip(placed) {
             if planned.state == ObjectState::Deleting && space.upstream.is_some() {
                 owned.extend(planned.new.key.map(|key| (space.id, key)));
@@ -120,6 +120,8 @@ impl Versions<'_> {
         owned.sort_unstable();
         owned.dedup();
         upstreams::own(batch.tx, &owned, batch.now).await?;
+        let left: Vec<_> = held.into_iter().filter(|key| owned.binary_search(key).is_err()).collect();
+        upstreams::release(batch.tx, &left).await?;
         insert(batch, &made, &rows).await?;
         Ok(AppliedVersions { made, stored: self.stored })
     }
