@@ -5,7 +5,7 @@ use crate::domain::address::{BucketName, Key};
 use crate::domain::object::ObjectId;
 
 /// Which object a request means, as the client addressed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ObjectRef {
     /// A key in a space or bucket: its latest version, or one of its versions.
     Key {

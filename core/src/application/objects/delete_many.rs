@@ -1,5 +1,8 @@
 //! Deleting many objects in one request: those that are named, or those whose keys begin with a prefix.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+
 use futures::StreamExt as _;
 
 use super::ObjectRef;
@@ -69,17 +72,40 @@ pub struct PrefixDeletion {
     pub next: Option<Cursor>,
 }
 
+/// The entries of a request with their places in it; those that name the same object stand together, in their order.
+fn in_turns(removals: Vec<Removal>) -> Vec<Vec<(usize, Removal)>> {
+    let mut first_of: HashMap<ObjectRef, usize> = HashMap::with_capacity(removals.len());
+    let mut turns: Vec<Vec<(usize, Removal)>> = Vec::with_capacity(removals.len());
+    for (place, removal) in removals.into_iter().enumerate() {
+        match first_of.entry(removal.object.clone()) {
+            Slot::Occupied(first) => turns[*first.get()].push((place, removal)),
+            Slot::Vacant(slot) => {
+                slot.insert(turns.len());
+                turns.push(vec![(place, removal)]);
+            }
+        }
+    }
+    turns
+}
+
 impl Store {
     /// Deletes many objects, each as [`Self::delete_bypassing`] deletes one: decided by itself, with an answer in the same
-    /// place. Those under way at the same time share transactions.
+    /// place. Those under way at the same time share transactions. Entries that repeat an object are decided in their order.
     pub async fn delete_many(&self, who: &Principal, removals: Vec<Removal>) -> Vec<Result<Deletion>> {
-        futures::stream::iter(removals)
-            .map(|Removal { object, preconditions, bypass }| async move {
-                self.delete_bypassing(who, &object, preconditions, bypass).await
+        let mut results: Vec<(usize, Result<Deletion>)> = futures::stream::iter(in_turns(removals))
+            .map(|turns| async move {
+                let mut results = Vec::with_capacity(turns.len());
+                for (place, Removal { object, preconditions, bypass }) in turns {
+                    results.push((place, self.delete_bypassing(who, &object, preconditions, bypass).await));
+                }
+                futures::stream::iter(results)
             })
-            .buffered(CONCURRENT)
+            .buffer_unordered(CONCURRENT)
+            .flatten()
             .collect()
-            .await
+            .await;
+        results.sort_unstable_by_key(|(place, _)| *place);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 
     /// Lets `who` delete in `space` as far as rights decide: what a policy says of single objects is asked for each.
@@ -192,5 +218,33 @@ impl Store {
             done.markers += u64::from(keeps);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Removal, in_turns};
+    use crate::application::object_ref::ObjectRef;
+    use crate::domain::object::ObjectId;
+    use crate::domain::precondition::Preconditions;
+
+    #[test]
+    fn entries_that_repeat_an_object_wait_for_each_other() {
+        let [first, second] = [1, 2].map(|number| ObjectId(uuid::Uuid::from_u128(number)));
+        let removals = [first, second, first, first, second].map(|id| Removal {
+            object: ObjectRef::Id(id),
+            preconditions: Preconditions::default(),
+            bypass: false,
+        });
+        let places = in_turns(removals.into()).into_iter().map(|turns| {
+            turns.into_iter().map(|(place, removal)| (place, removal.object)).collect::<Vec<_>>()
+        });
+        assert_eq!(
+            places.collect::<Vec<_>>(),
+            [
+                vec![(0, ObjectRef::Id(first)), (2, ObjectRef::Id(first)), (3, ObjectRef::Id(first))],
+                vec![(1, ObjectRef::Id(second)), (4, ObjectRef::Id(second))],
+            ]
+        );
     }
 }

@@ -13,7 +13,7 @@ pub enum SpaceRef {
 }
 
 /// Which version of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VersionRef {
     /// The version with this id.
     Id(ObjectId),
