@@ -89,6 +89,9 @@ impl fmt::Display for Key {
     }
 }
 
+/// Most prefixes of one credential: each request compares its key with all of them.
+pub const KEY_PREFIXES_MAX: usize = 16;
+
 /// The beginning of keys that a credential is bound to: `reports/` covers `reports/2026.csv`. Bytes, as keys are: without
 /// a delimiter at its end, `reports` covers `reports-old` too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

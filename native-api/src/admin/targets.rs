@@ -35,7 +35,7 @@ pub(crate) struct TargetBody {
     name: String,
     /// As a notification configuration names it.
     arn: String,
-    /// `webhook` or `nats`.
+    /// `webhook`.
     kind: &'static str,
     /// Where it is.
     url: String,
@@ -130,7 +130,7 @@ impl TargetBody {
 #[allow(clippy::option_option)] // absent, null, a value
 pub(crate) struct DeclareTargetBody {
     /// `webhook`.
-    #[schema(value_type = String, pattern = "^(webhook|nats)$")]
+    #[schema(value_type = String, pattern = "^webhook$")]
     kind: TargetKind,
     /// Where it is: `https://…`, or `http://…` inside of a network that is trusted. A name is looked up for each connection.
     url: String,

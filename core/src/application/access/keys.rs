@@ -11,7 +11,7 @@ use super::authenticate::{Access, TOKEN_LOOKUP_CHARS, TOKEN_PREFIX};
 use super::constant;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{BoundSpace, Credential, CredentialKind};
-use crate::domain::address::{KeyPrefix, Tenant};
+use crate::domain::address::{KEY_PREFIXES_MAX, KeyPrefix, Tenant};
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::{NamespacePattern, Rights};
 use crate::domain::timestamp::Timestamp;
@@ -25,9 +25,6 @@ const DESCRIPTION_BYTES_MAX: usize = 1024;
 
 /// Most namespaces of a credential.
 const NAMESPACES_MAX: usize = 64;
-
-/// Most prefixes of a credential: each request compares its key with all of them.
-const PREFIXES_MAX: usize = 16;
 
 /// What a new credential may do.
 #[derive(Clone, Debug)]
@@ -62,7 +59,7 @@ impl NewKeyRequest {
             return Err(Invalid::new("namespaces", "must be 1 to 64 names, or null for all"));
         }
         if let Some(prefixes) = &self.prefixes {
-            if prefixes.is_empty() || prefixes.len() > PREFIXES_MAX {
+            if prefixes.is_empty() || prefixes.len() > KEY_PREFIXES_MAX {
                 return Err(Invalid::new(
                     "prefixes",
                     "must be 1 to 16 prefixes of keys, or null for all keys",

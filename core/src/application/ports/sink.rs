@@ -15,7 +15,7 @@ pub trait Sink: Send + Sync + 'static {
 }
 
 /// The longest that a delivery takes: well within a lease, so that two processes do not deliver at once.
-pub const PATIENCE_MAX: std::time::Duration = std::time::Duration::from_secs(20);
+pub const PATIENCE_MAX: std::time::Duration = crate::domain::event::WEBHOOK_PATIENCE_MAX;
 
 /// Why a row was not delivered. Texts are for operators, and hold no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

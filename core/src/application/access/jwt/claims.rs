@@ -9,7 +9,7 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
-use crate::domain::address::{KeyPrefix, Tenant};
+use crate::domain::address::{KEY_PREFIXES_MAX, KeyPrefix, Tenant};
 use crate::domain::context::Context;
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::{NamespacePattern, Principal, Proof, Right, Rights, Tenants};
@@ -228,7 +228,7 @@ fn patterns(names: &[&str]) -> Result<Vec<NamespacePattern>, Refused> {
 }
 
 fn prefixes(names: &[&str]) -> Result<Vec<KeyPrefix>, Refused> {
-    if names.len() > NAMES_MAX {
+    if names.len() > KEY_PREFIXES_MAX {
         return Err("it names too many prefixes of keys");
     }
     names.iter().map(|name| KeyPrefix::new(name).map_err(|_| "a prefix of keys in it is none")).collect()

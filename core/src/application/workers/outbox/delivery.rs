@@ -163,10 +163,12 @@ impl Delivery {
     /// Delivers a page, if this process may. Begins nothing once `stop` is cancelled.
     pub async fn pass(&mut self, stop: &CancellationToken) -> Result<Passed> {
         let settings = self.settings();
+        let Some(epoch) = self.hold().await? else { return Ok(Passed::Elsewhere) };
+        // Also of a target that is never idle, is away or is paused.
+        self.purge().await?;
         if settings.paused {
             return Ok(Passed::Nothing);
         }
-        let Some(epoch) = self.hold().await? else { return Ok(Passed::Elsewhere) };
         let until = self.until;
         self.read_aside().await?;
         let page = self.metadata.outbox_page(&self.target.name, self.place, PAGE).await?;
@@ -217,7 +219,6 @@ impl Delivery {
         }
         self.forget_gone().await?;
         self.begin_round();
-        self.purge().await?;
         Ok(Passed::Nothing)
     }
 
@@ -448,16 +449,16 @@ impl Delivery {
         self.clear_aside(gone).await
     }
 
-    /// Removes delivered rows whose time is over, now and then.
+    /// Removes delivered rows whose time is over, now and then; at most so many at a time.
     async fn purge(&mut self) -> Result<()> {
         if self.purged.is_some_and(|purged| purged.elapsed() < PURGE) {
             return Ok(());
         }
-        self.purged = Some(Instant::now());
         let before = self.clock.now().minus(self.target.keep);
-        while self.metadata.purge_outbox(&self.target.name, before, PURGED_TOGETHER).await?
-            == u64::from(PURGED_TOGETHER)
-        {}
+        let purged = self.metadata.purge_outbox(&self.target.name, before, PURGED_TOGETHER).await?;
+        if purged < u64::from(PURGED_TOGETHER) {
+            self.purged = Some(Instant::now());
+        }
         Ok(())
     }
 }

@@ -228,14 +228,14 @@ impl Worker for OutboxWorker {
     }
 
     async fn step(&self) -> Result<WorkDone> {
-        let targets = self.metadata.outbox_targets().await?;
+        // First: what counts the rows may take its time, or fail.
+        self.follow(self.metadata.outbox_targets().await?);
         let now = self.clock.now();
         for OutboxFigures { name, waiting, oldest } in self.metadata.outbox_figures().await? {
             let lag = oldest.map_or(0, |oldest| now.millis().saturating_sub(oldest.millis()).max(0));
             let lag = Duration::from_millis(u64::try_from(lag).unwrap_or_default());
             metrics::outbox_waiting(name.as_str(), waiting, lag);
         }
-        self.follow(targets);
         Ok(WorkDone::Idle)
     }
 
