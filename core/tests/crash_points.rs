@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use common::Buckets;
 use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::put::PutRequest;
 use juststorage_core::domain::idempotency::IdempotencyKey;
@@ -118,7 +119,7 @@ fn end_at(play: &mut Play, scenario: &Scenario, at: u64, round: u64) -> Option<K
     ended
 }
 
-fn every_point(engine: Engine) {
+fn every_point(engine: Engine, buckets: fn() -> Buckets, kinds: &[Kind]) {
     let rounds = std::env::var("JUSTSTORAGE_CRASH_POINT_ROUNDS").ok().and_then(|text| text.parse().ok());
     let rounds: u64 = rounds.unwrap_or(1);
     let begun = Instant::now();
@@ -128,7 +129,7 @@ fn every_point(engine: Engine) {
         Mutex::new(scenarios.iter().flat_map(|scenario| (0..rounds).map(move |round| (scenario, round))));
     let pairs: Mutex<BTreeMap<(&'static str, Kind), u64>> = Mutex::default();
     let work = || {
-        let mut play = Play::new(engine);
+        let mut play = Play::new_on(engine, buckets());
         let next = || todo.lock().unwrap().next();
         while let Some((scenario, round)) = next() {
             for at in 0.. {
@@ -145,36 +146,57 @@ fn every_point(engine: Engine) {
     let pairs = pairs.into_inner().unwrap();
     let points: u64 = pairs.values().sum();
     println!(
-        "figures: crash points: {engine:?}: {} operations ended {points} times, at {} pairs of operation and step, \
-         {rounds} rounds, 0 lost, 0 left; {} s",
+        "figures: crash points: {engine:?}, tiers {}: {} operations ended {points} times, at {} pairs of operation and \
+         step, {rounds} rounds, 0 lost, 0 left; {} s",
+        if buckets().cold.is_some() { "in buckets" } else { "in directories" },
         scenarios.len(),
         pairs.len(),
         begun.elapsed().as_secs()
     );
-    let kinds: BTreeSet<_> = pairs.keys().map(|(_, kind)| *kind).collect();
-    for kind in [
-        Kind::CreateDirectory,
-        Kind::CreateFile,
-        Kind::Write,
-        Kind::SyncFile,
-        Kind::Rename,
-        Kind::SyncDirectory,
-        Kind::Commit,
-        Kind::Committed,
-        Kind::Remove,
-    ] {
-        assert!(kinds.contains(&kind), "no operation was ended at {kind:?}");
+    let met: BTreeSet<_> = pairs.keys().map(|(_, kind)| *kind).collect();
+    for kind in kinds {
+        assert!(met.contains(kind), "no operation was ended at {kind:?}");
     }
 }
 
+/// The steps of tiers in directories.
+const FILES: [Kind; 9] = [
+    Kind::CreateDirectory,
+    Kind::CreateFile,
+    Kind::Write,
+    Kind::SyncFile,
+    Kind::Rename,
+    Kind::SyncDirectory,
+    Kind::Commit,
+    Kind::Committed,
+    Kind::Remove,
+];
+
 #[test]
 fn every_operation_survives_every_point_on_sqlite() {
-    every_point(Engine::Sqlite);
+    every_point(Engine::Sqlite, Buckets::default, &FILES);
 }
 
 #[test]
 fn every_operation_survives_every_point_on_postgres() {
-    every_point(Engine::Postgres);
+    every_point(Engine::Postgres, Buckets::default, &FILES);
+}
+
+/// Before each request that changes an object store, and before each of its answers.
+#[test]
+fn every_operation_survives_every_point_in_buckets() {
+    let kinds = [Kind::Commit, Kind::Committed, Kind::Request, Kind::Answer];
+    every_point(Engine::Sqlite, Buckets::both, &kinds);
+}
+
+/// Only where `JUSTSTORAGE_CRASH_POINT_ROUNDS` asks for more than CI has time for.
+#[test]
+fn every_operation_survives_every_point_with_a_cold_bucket_on_postgres() {
+    if std::env::var_os("JUSTSTORAGE_CRASH_POINT_ROUNDS").is_none() {
+        return;
+    }
+    let cold = || Buckets { hot: None, cold: Some(std::sync::Arc::default()) };
+    every_point(Engine::Postgres, cold, &[Kind::Commit, Kind::Request, Kind::Answer, Kind::SyncFile]);
 }
 
 /// A request with an idempotency key that ends at any step, its answer lost: repeated after the restart it makes the object,

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "upkeep/old_format.rs"]
+mod old_format;
 #[path = "upkeep/verdicts.rs"]
 mod verdicts;
 

@@ -48,6 +48,7 @@ files! {
     "0026_outbox.sql",
     "0027_upstreams.sql",
     "0028_key_prefixes.sql",
+    "0029_small_packs.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

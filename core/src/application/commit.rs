@@ -6,6 +6,9 @@
 //! While either is busy the next batch gathers before it: no timer delays a lone request, and durability
 //! costs two syncs for each batch and not for each object.
 //!
+//! Where each batch is a pack of its own, on an object store, the packer leaves payloads to [`flights`]: several batches
+//! are on their way at once, and hand themselves over in order. Mutations for other tiers do not wait for them.
+//!
 //! Bytes are durable before the row that names them; a request is answered after both are.
 
 use std::sync::Arc;
@@ -26,15 +29,16 @@ use crate::application::ports::metadata::{
 use crate::application::ports::segments::SegmentKind;
 use crate::application::tiers::Tiers;
 use crate::domain::blob::SegmentId;
+use crate::domain::storage_class::StorageClass;
 
+mod flights;
+mod keys;
 mod packer;
 mod pending;
 
+use flights::{Crew, Flights};
 use packer::Packer;
-use pending::{BATCH_MAX, LostPacks, Pending, content_of};
-
-/// Requests that may wait for the packer; over it they are refused with [`Error::Busy`].
-const QUEUE_MAX: usize = 4096;
+use pending::{BATCH_MAX, LostPacks, Pending, QUEUE_MAX, content_of};
 
 /// Where use cases hand in their mutations. Cheap to clone.
 #[derive(Clone)]
@@ -85,7 +89,9 @@ impl Committer {
         let stop = CancellationToken::new();
         let lost = LostPacks::default();
         let packer = Packer::new(metadata.clone(), tiers.clone(), clock.clone(), writer, lost.clone());
-        let packer = tokio::spawn(gather(packer, queued, packed, stop.clone()));
+        let crew = Crew { metadata: metadata.clone(), clock: clock.clone(), writer, lost: lost.clone() };
+        let flights = Flights::start(StorageClass::ALL.map(|class| (class, tiers.of(class))), &crew, &packed);
+        let packer = tokio::spawn(gather(packer, flights, queued, packed, stop.clone()));
         let high_water = HighWater::start(metadata.clone(), tiers, writer);
         let commits = tokio::spawn(apply_batches(metadata, clock, writer, batches, lost, high_water));
         (Self { queue }, CommitterTasks { packer, commits, stop })
@@ -111,7 +117,7 @@ impl Committer {
     ) -> Result<MutationOutcome> {
         let (reply, answer) = oneshot::channel();
         let queued_at = Instant::now();
-        let pending = Pending { queued_at, mutation, payload, announced, reply: Some(reply) };
+        let pending = Pending { queued_at, mutation, payload, announced, reply: Some(reply), key: None };
         self.queue.try_send(pending).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => {
                 metrics::refused_busy();
@@ -131,6 +137,7 @@ impl Committer {
 /// payload only keeps its place in the order.
 async fn gather(
     mut packer: Packer,
+    flights: Flights,
     mut queue: mpsc::Receiver<Pending>,
     batches: mpsc::Sender<Vec<Pending>>,
     stop: CancellationToken,
@@ -146,7 +153,10 @@ async fn gather(
             }
             count = queue.recv_many(&mut gathered, BATCH_MAX) => if count == 0 { break },
         }
-        let mut batch = std::mem::take(&mut gathered);
+        let mut batch = flights.board(std::mem::take(&mut gathered));
+        if batch.is_empty() {
+            continue;
+        }
         if batch.iter().any(|pending| pending.payload.is_some()) {
             batch = packer.pack(batch).await;
         }
@@ -154,6 +164,7 @@ async fn gather(
             break;
         }
     }
+    flights.land().await;
     let sealed = packer.seal_all().await;
     if !sealed.is_empty() {
         let _ = batches.send(sealed).await;

@@ -32,6 +32,10 @@ impl HighWater {
                 waiting.notified().await;
                 // All commits since the last note are one: those that come meanwhile have left a permit.
                 note(metadata.as_ref(), &tiers, writer).await;
+                let pace = tiers.hot.note_pace();
+                if !pace.is_zero() {
+                    tokio::time::sleep(pace).await;
+                }
             }
         });
         Self { committed, noting }

@@ -208,6 +208,18 @@ pub(crate) fn commit_batch(mutations: usize, waited: Duration, took: Duration) {
     histogram!("activestorage_commit_duration_seconds").record(took.as_secs_f64());
 }
 
+/// A batch of small payloads was written as a pack of its own, or could not be.
+pub(crate) fn pack_written(tier: StorageClass, took: Duration) {
+    histogram!("activestorage_pack_write_seconds", "storage_class" => tier.as_str())
+        .record(took.as_secs_f64());
+}
+
+/// Packs of a tier that wait to be merged, as far as a step of compaction looked.
+#[allow(clippy::cast_precision_loss)] // a gauge is a float; the page is far below 2^53
+pub(crate) fn small_packs(tier: StorageClass, packs: usize) {
+    gauge!("activestorage_small_packs", "storage_class" => tier.as_str()).set(packs as f64);
+}
+
 /// Mutations that wait for the packer.
 #[allow(clippy::cast_precision_loss)] // a gauge is a float; the queue holds a few thousand
 pub(crate) fn commit_queue(waiting: usize) {

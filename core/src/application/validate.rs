@@ -175,7 +175,9 @@ impl Validator {
 
     async fn known(&self, tier: StorageClass, id: SegmentId) -> Result<bool> {
         let row: Option<SegmentRecord> = self.metadata.find_segment(id).await?;
-        Ok(row.is_some_and(|row| row.tier == tier || row.state == SegmentState::Condemned))
+        let is_known = row.is_some_and(|row| row.tier == tier || row.state == SegmentState::Condemned);
+        // What came after it was removed is garbage collection's.
+        Ok(is_known || self.metadata.is_late(id).await?)
     }
 
     async fn exists(&self, tier: StorageClass, id: SegmentId) -> Result<bool> {

@@ -19,6 +19,7 @@ pub mod incarnation;
 pub mod invalid;
 pub mod lifecycle;
 pub mod limits;
+pub mod merging;
 pub mod multipart;
 pub mod naming;
 pub mod network;

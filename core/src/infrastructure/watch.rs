@@ -32,6 +32,12 @@ pub enum DurableStep<'a> {
     Commit,
     /// A transaction was committed, and its caller is about to be told.
     Committed,
+    /// An object store is about to do what was asked of it.
+    #[cfg(feature = "testing")]
+    Request,
+    /// It has done so, and its answer is on the way.
+    #[cfg(feature = "testing")]
+    Answer,
 }
 
 /// Takes a step in the presence of the watcher, if there is one.

@@ -39,6 +39,8 @@ pub enum Kind {
     SyncDirectory,
     Commit,
     Committed,
+    Request,
+    Answer,
 }
 
 impl Kind {
@@ -54,6 +56,8 @@ impl Kind {
             DurableStep::SyncDirectory(_) => Self::SyncDirectory,
             DurableStep::Commit => Self::Commit,
             DurableStep::Committed => Self::Committed,
+            DurableStep::Request => Self::Request,
+            DurableStep::Answer => Self::Answer,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! For tests only (feature `testing`): a contract suite per port, and wrappers that fail on demand.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
 
+pub mod bucket;
 pub mod disk;
 pub mod faulty;
 pub mod local;

@@ -18,6 +18,7 @@ use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{
     ListQuery, MetadataStore, SegmentRecord, SpaceRef, WriterId,
 };
+use juststorage_core::application::ports::segments::{SegmentError, SegmentStore};
 use juststorage_core::application::store::Store;
 use juststorage_core::application::tiers::Tiers;
 use juststorage_core::application::validate::{Finding, Validator};
@@ -32,6 +33,7 @@ use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::infrastructure::segments::LocalSegments;
+use juststorage_core::testing::bucket::FaultyBucket;
 use uuid::Uuid;
 
 /// A clock that stands still until it is told to move.
@@ -49,6 +51,42 @@ impl Clock for ManualClock {
     }
 }
 
+/// Where the tiers are: each in a directory, or in a bucket that outlives the process.
+#[derive(Clone, Default)]
+pub struct Buckets {
+    pub hot: Option<Arc<FaultyBucket>>,
+    pub cold: Option<Arc<FaultyBucket>>,
+}
+
+impl Buckets {
+    /// Both tiers in buckets.
+    pub fn both() -> Self {
+        Self { hot: Some(Arc::default()), cold: Some(Arc::default()) }
+    }
+
+    /// What is left in them of segments.
+    pub async fn segments(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for bucket in [&self.hot, &self.cold].into_iter().flatten() {
+            left.extend(bucket.segments().await);
+        }
+        left
+    }
+
+    fn tiers(&self, root: &Path) -> std::result::Result<Tiers, Box<dyn std::error::Error>> {
+        let tier =
+            |bucket: &Option<Arc<FaultyBucket>>, name| -> std::result::Result<Arc<dyn SegmentStore>, _> {
+                Ok(match bucket {
+                    Some(bucket) => Arc::new(bucket.tier(name, root.join("spool"))),
+                    None => Arc::new(LocalSegments::open(root.join(name), name)?),
+                })
+            };
+        let tiers = (tier(&self.hot, "hot"), tier(&self.cold, "cold"));
+        let (hot, cold): (std::result::Result<_, SegmentError>, std::result::Result<_, SegmentError>) = tiers;
+        Ok(Tiers { hot: hot?, cold: cold? })
+    }
+}
+
 /// A running store. Dropping it without [`Self::close`] is a crash: nothing is sealed, no lease is given back.
 pub struct Running {
     pub store: Store,
@@ -60,7 +98,7 @@ pub struct Running {
 }
 
 /// The writer's name outlives a crash, as a data directory's does.
-const WRITER: WriterId = WriterId(Uuid::from_u128(7));
+pub const WRITER: WriterId = WriterId(Uuid::from_u128(7));
 
 impl Running {
     /// Opens, or reopens after a crash, the store in `root`.
@@ -89,10 +127,27 @@ impl Running {
         url: &str,
         dedup: DedupScope,
     ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        Self::try_open_on(&Buckets::default(), writer, root, url, dedup).await
+    }
+
+    /// As [`Self::open`], with tiers in buckets.
+    pub async fn open_on(buckets: &Buckets, root: &Path) -> Self {
+        let url = format!("sqlite://{}", root.join("metadata.db").display());
+        Self::try_open_on(buckets, WRITER, root, &url, DedupScope::Tenant).await.unwrap()
+    }
+
+    /// As [`Self::try_open_as`], with tiers in buckets.
+    pub async fn try_open_on(
+        buckets: &Buckets,
+        writer: WriterId,
+        root: &Path,
+        url: &str,
+        dedup: DedupScope,
+    ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
         let metadata = SqlMetadata::connect(url).await?;
         metadata.migrate().await?;
         let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
-        let result = Self::start(writer, root, metadata.clone(), dedup).await;
+        let result = Self::start(writer, buckets.tiers(root)?, metadata.clone(), dedup).await;
         if result.is_err() {
             metadata.close().await;
         }
@@ -101,13 +156,10 @@ impl Running {
 
     async fn start(
         writer: WriterId,
-        root: &Path,
+        tiers: Tiers,
         metadata: Arc<dyn MetadataStore>,
         dedup: DedupScope,
     ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
-        let hot = Arc::new(LocalSegments::open(root.join("hot"), "hot")?);
-        let cold = Arc::new(LocalSegments::open(root.join("cold"), "cold")?);
-        let tiers = Tiers { hot, cold };
         let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
         metadata.heartbeat(writer, Timestamp(i64::MAX)).await?;
         TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).from(writer).await?;
@@ -251,6 +303,8 @@ pub fn noise(seed: u64, length: usize) -> Bytes {
 pub fn segment_files(root: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![root.join("hot"), root.join("cold")];
+    // A tier in a bucket has none.
+    folders.retain(|folder| folder.is_dir());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

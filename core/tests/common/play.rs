@@ -33,7 +33,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::common::{Running, noise, object, place, put_request, root, segment_files};
+use crate::common::{Buckets, Running, WRITER, noise, object, place, put_request, root, segment_files};
 
 pub const KEYS: [&str; 3] = ["a", "b/1", "b/2"];
 
@@ -124,14 +124,20 @@ struct Life {
 }
 
 impl Life {
-    fn begin(disk: &Arc<Disk>, folder: &Path, url: &str) -> std::result::Result<Self, String> {
+    fn begin(
+        disk: &Arc<Disk>,
+        buckets: &Buckets,
+        folder: &Path,
+        url: &str,
+    ) -> std::result::Result<Self, String> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let watch = {
             let _inside = runtime.enter();
             Watch::begin(disk.clone())
         };
-        match runtime.block_on(Running::try_open(folder, url, DedupScope::Tenant)) {
+        let opened = Running::try_open_on(buckets, WRITER, folder, url, DedupScope::Tenant);
+        match runtime.block_on(opened) {
             Ok(running) => Ok(Self { runtime, running, watch }),
             Err(error) => {
                 over(runtime, watch);
@@ -163,6 +169,7 @@ pub struct Play {
     folder: TempDir,
     url: String,
     pub disk: Arc<Disk>,
+    pub buckets: Buckets,
     life: Option<Life>,
     pub model: BTreeMap<&'static str, Bytes>,
     /// What the last operation was about to do to keys when it failed.
@@ -177,13 +184,19 @@ fn folder() -> TempDir {
 
 impl Play {
     pub fn new(engine: Engine) -> Self {
+        Self::new_on(engine, Buckets::default())
+    }
+
+    /// As [`Self::new`], with tiers in buckets.
+    pub fn new_on(engine: Engine, buckets: Buckets) -> Self {
         let folder = folder();
         let url = match engine {
             Engine::Sqlite => format!("sqlite://{}", folder.path().join("metadata.db").display()),
             Engine::Postgres => postgres::shared().create_database(),
         };
         let disk = Disk::new(folder.path());
-        let mut play = Self { folder, url, disk, life: None, model: BTreeMap::new(), pending: Vec::new() };
+        let (model, pending) = (BTreeMap::new(), Vec::new());
+        let mut play = Self { folder, url, disk, buckets, life: None, model, pending };
         play.start().unwrap();
         play.with(begin_to_tell);
         play
@@ -194,7 +207,7 @@ impl Play {
     }
 
     fn start(&mut self) -> std::result::Result<(), String> {
-        self.life = Some(Life::begin(&self.disk, self.folder.path(), &self.url)?);
+        self.life = Some(Life::begin(&self.disk, &self.buckets, self.folder.path(), &self.url)?);
         Ok(())
     }
 
@@ -377,7 +390,9 @@ impl Play {
         self.attempt(&Operation::Restart).unwrap();
         self.with(Running::expire_uploads);
         self.with(Running::collect);
-        let left = segment_files(self.root());
+        let mut left: Vec<_> =
+            segment_files(self.root()).iter().map(|path| path.display().to_string()).collect();
+        left.extend(self.with(|_| self.buckets.segments()));
         let rows = self.with(Running::segments);
         assert!(left.is_empty(), "{left:?} is left after {after:?}, with the rows {rows:?}");
         self.with(forget_told);

@@ -1,13 +1,13 @@
 //! The bytes of the first stage of group commit: small payloads into the open pack of their tier, one sync for each
-//! batch.
+//! batch. Tiers whose batches are packs of their own have [`super::flights`].
 
 use std::sync::Arc;
 
-use super::pending::{LostPacks, Pending, content_of};
+use super::pending::{LostPacks, PackedAt, Pending};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::remove_if_nobodys;
 use crate::application::ports::clock::Clock;
-use crate::application::ports::metadata::{Catalogue, Mutation, NewContent, WriterId};
+use crate::application::ports::metadata::{Catalogue, Mutation, WriterId};
 use crate::application::ports::segments::{PackWriter, Record, SegmentKind};
 use crate::application::tiers::Tiers;
 use crate::domain::blob::SegmentId;
@@ -59,18 +59,7 @@ impl Packer {
                 continue;
             };
             match &mut placed[slot(payload.tier)] {
-                Some(Ok(places)) => {
-                    if let (Some(place), Some(NewContent::Staged(staged))) =
-                        (places.next(), content_of(&mut pending.mutation))
-                    {
-                        staged.location.segment = place.segment;
-                        staged.location.offset = place.offset;
-                        staged.segment_size = place.segment_size;
-                        packed.push(pending);
-                    } else {
-                        pending.answer(Err(Error::Internal));
-                    }
-                }
+                Some(Ok(places)) => packed.extend(pending.placed(places.next())),
                 Some(Err(error)) => {
                     let error = error.clone();
                     pending.answer(Err(error));
@@ -155,12 +144,6 @@ impl Packer {
 
 fn slot(class: StorageClass) -> usize {
     usize::from(class == StorageClass::Hot)
-}
-
-struct PackedAt {
-    segment: SegmentId,
-    offset: u64,
-    segment_size: u64,
 }
 
 /// Seals a pack; its row follows in order, behind the commits that still refer to it as open. Without an

@@ -1,8 +1,10 @@
 //! A tier: where segments, the only kind of data file, are written and read.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{BoxStream, TryStreamExt as _};
 use uuid::Uuid;
 
 use crate::domain::blob::{Hash, SegmentId};
@@ -109,6 +111,18 @@ pub enum SegmentKind {
     Single,
     /// Many small blobs, appended in batches.
     Pack,
+}
+
+/// How small blobs get into packs on a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Batch after batch is appended to one open pack.
+    Appended,
+    /// Each batch is a pack of its own. Writing one takes long and several at a time take no longer: so many are.
+    Batches {
+        /// Packs that are written at the same time.
+        at_once: usize,
+    },
 }
 
 /// One small blob to append to a pack.
@@ -237,6 +251,23 @@ pub trait SegmentStore: Send + Sync + 'static {
         request: ReadRequest,
     ) -> Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError>;
 
+    /// Reads small leaves whole, in as few requests as the tier can: one answer for each, in order.
+    async fn read_small(&self, requests: Vec<ReadRequest>) -> Vec<Result<Bytes, SegmentError>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            let read = async {
+                let mut chunks = self.read(request).await?;
+                let mut payload = BytesMut::new();
+                while let Some(chunk) = chunks.try_next().await? {
+                    payload.extend_from_slice(&chunk);
+                }
+                Ok(payload.freeze())
+            };
+            answers.push(read.await);
+        }
+        answers
+    }
+
     /// Removes a segment, staged or sealed, durably: it does not come back after a power cut. Succeeds if it is
     /// gone already.
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError>;
@@ -311,6 +342,21 @@ pub trait SegmentStore: Send + Sync + 'static {
 
     /// Whether the tier is itself ([`Self::identify`]) and can be written to just now.
     async fn check(&self) -> Result<(), SegmentError>;
+
+    /// How small blobs get into packs here.
+    fn packing(&self) -> Packing {
+        Packing::Appended
+    }
+
+    /// How long to wait between two of [`Self::note_commits`]: where each is a request that costs money.
+    fn note_pace(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// How long a write that was given up may still take effect after its segment was removed. Zero where it cannot.
+    fn late_for(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Whether what the tier lies on reads its bytes by itself from time to time, and mends them: what is read here only
     /// to be checked costs requests and finds nothing.

@@ -18,6 +18,7 @@ use crate::application::error::Result;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, Swept, Upkeep};
+use crate::application::ports::segments::SegmentKind;
 use crate::application::tiers::Tiers;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -99,7 +100,7 @@ impl<M: Upkeep + ?Sized> GarbageCollector<M> {
             .filter(|segment| !shelf.holds(&name(segment)))
             .take(ROWS as usize)
             .collect();
-        let mut gone = Vec::new();
+        let mut unlinked = 0;
         for tier in StorageClass::ALL {
             let there: Vec<_> = due.iter().filter(|segment| segment.tier == tier).collect();
             if there.is_empty() || shelf.is_away(tier) {
@@ -107,15 +108,48 @@ impl<M: Upkeep + ?Sized> GarbageCollector<M> {
             }
             let ids: Vec<_> = there.iter().map(|segment| segment.id).collect();
             let deleted = self.tiers.of(tier).delete_all(&ids).await;
+            let late_for = self.tiers.of(tier).late_for();
+            let (mut gone, mut may_come) = (Vec::new(), Vec::new());
             for (segment, deleted) in there.into_iter().zip(deleted) {
                 let deleted = deleted.map_err(|error| Trouble::of_tier(tier, error));
                 if shelf.settle(name(segment), deleted).await?.is_some() {
-                    gone.push(segment.id);
+                    // Nothing was ever committed into one of size 0: its write may be on the way still. A single may have been
+                    // written twice, the first time in vain.
+                    let is_doubtful = segment.size == 0 || segment.kind == SegmentKind::Single;
+                    let is_late = is_doubtful && !late_for.is_zero();
+                    if is_late { &mut may_come } else { &mut gone }.push(segment.id);
+                }
+            }
+            if !gone.is_empty() {
+                self.metadata.forget_segments(&gone).await?;
+            }
+            if !may_come.is_empty() {
+                self.metadata.forget_for_now(&may_come, now.plus(late_for)).await?;
+            }
+            unlinked += (gone.len() + may_come.len()) as u64;
+        }
+        Ok(unlinked)
+    }
+
+    /// Removes what came to be after its segment was removed. Nothing of it is put aside: a tier that does not answer is asked
+    /// again.
+    async fn unlink_late(&self, shelf: &mut Shelf<M>, now: Timestamp) -> Result<u64> {
+        let due = self.metadata.late_segments(now, ROWS).await?;
+        let mut gone = Vec::new();
+        for tier in StorageClass::ALL {
+            let ids: Vec<_> = due.iter().filter(|(_, lies)| *lies == tier).map(|(id, _)| *id).collect();
+            if ids.is_empty() || shelf.is_away(tier) {
+                continue;
+            }
+            for (id, deleted) in ids.iter().zip(self.tiers.of(tier).delete_all(&ids).await) {
+                match deleted {
+                    Ok(()) => gone.push(*id),
+                    Err(error) => shelf.tier_is_away(tier, &error),
                 }
             }
         }
         if !gone.is_empty() {
-            self.metadata.forget_segments(&gone).await?;
+            self.metadata.forget_late(&gone).await?;
         }
         Ok(gone.len() as u64)
     }
@@ -161,7 +195,7 @@ impl<M: Upkeep + ?Sized> Worker for GarbageCollector<M> {
         let mut shelf = Shelf::open(&self.metadata, self.name(), now).await?;
         let purged = self.purge(&mut shelf).await?;
         let swept = self.sweep(&mut shelf, now).await?;
-        let unlinked = self.unlink(&mut shelf, now).await?;
+        let unlinked = self.unlink(&mut shelf, now).await? + self.unlink_late(&mut shelf, now).await?;
         metrics::gc_run(swept.blobs, swept.bytes);
         let did = purged + swept.examined + unlinked;
         let failed = shelf.close(did).await?;

@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
@@ -17,14 +17,18 @@ use crate::application::absence;
 use crate::application::error::Result;
 use crate::application::high_water;
 use crate::application::ingest::{PACKED_BYTES_MAX, remove_if_nobodys};
+use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
     Catalogue, LeafRecord, MetadataError, MetadataStore, Mutation, Objects, Relocation, SegmentRecord,
     StagedLeaf, Upkeep, WriterId,
 };
-use crate::application::ports::segments::{ReadPurpose, ReadRequest, Record, SegmentError, SegmentKind};
+use crate::application::ports::segments::{
+    Packing, ReadPurpose, ReadRequest, Record, SegmentError, SegmentKind,
+};
 use crate::application::tiers::Tiers;
 use crate::domain::blob::{Hash, Location, SegmentId};
+use crate::domain::merging::{PACK_WHOLE, plan_merge};
 use crate::domain::storage_class::StorageClass;
 
 /// Leaves of one step.
@@ -32,6 +36,18 @@ const LEAVES: u32 = 64;
 
 /// Sparse packs that a step looks at until it finds one that it can empty.
 const PACKS: u32 = 16;
+
+/// Leaves that are pointed at their copies with one transaction.
+const RELOCATIONS: usize = 256;
+
+/// Small packs of a tier that a step looks at.
+const SMALL_PACKS: u32 = 1024;
+
+/// Leaves of one pack that are merged. No small pack holds more.
+const PACK_LEAVES: u32 = 1 << 16;
+
+/// Longest rest between two merges.
+const MERGE_REST_MAX: Duration = Duration::from_secs(5);
 
 /// Bytes of small leaves held at a time.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
@@ -97,11 +113,11 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         shelf: &mut Shelf<M>,
     ) -> Result<u64> {
         let (mut kept, mut records) = (Vec::new(), Vec::new());
-        for leaf in leaves {
+        for (leaf, payload) in self.read_small(leaves, shelf).await {
             if shelf.is_away(leaf.location.tier) {
                 continue;
             }
-            match self.gather(&leaf).await {
+            match self.sound(&leaf, payload).await {
                 Ok(Some(payload)) => {
                     records.push(Record { domain: leaf.domain.tag(), hash: leaf.hash, payload });
                     kept.push(leaf);
@@ -138,11 +154,17 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         let run = |relocations: Vec<Relocation>| -> BoxFuture<'_, Result<u64, MetadataError>> {
             Box::pin(async move {
                 let pointed = self.metadata.relocate(self.writer, relocations, self.clock.now()).await?;
-                high_water::note(self.metadata.as_ref(), &self.tiers, self.writer).await;
                 Ok(pointed.into_iter().filter(|pointed| *pointed).count() as u64)
             })
         };
-        let done = shelf.together_or_each(named.collect(), run, |total, done| *total += done).await?;
+        let (mut named, mut done): (Vec<_>, u64) = (named.collect(), 0);
+        while !named.is_empty() {
+            // Short enough that a commit waiting behind it is not felt.
+            let next = named.split_off(named.len().min(RELOCATIONS));
+            let portion = std::mem::replace(&mut named, next);
+            done += shelf.together_or_each(portion, run, |total, done| *total += done).await?;
+        }
+        high_water::note(self.metadata.as_ref(), &self.tiers, self.writer).await;
         // Without an index it is whole all the same: its records say what it holds.
         let size = pack.seal().await.unwrap_or_else(|error| {
             tracing::warn!(%error, %segment, "pack sealed without an index");
@@ -206,17 +228,31 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         Ok(Some(writer.finish(leaf.hash).await.map_err(target)?))
     }
 
-    /// A small leaf's bytes; `None` if they are damaged.
-    async fn gather(&self, leaf: &LeafRecord) -> Result<Option<Bytes>, Trouble> {
-        let read = async {
-            let mut bytes = self.tiers.of(leaf.location.tier).read(whole(leaf)).await?;
-            let mut payload = BytesMut::new();
-            while let Some(chunk) = bytes.try_next().await? {
-                payload.extend_from_slice(&chunk);
+    /// The bytes of small leaves, those of each tier together.
+    async fn read_small(
+        &self,
+        leaves: Vec<LeafRecord>,
+        shelf: &Shelf<M>,
+    ) -> Vec<(LeafRecord, Result<Bytes, SegmentError>)> {
+        let mut read = Vec::with_capacity(leaves.len());
+        for tier in StorageClass::ALL {
+            let there: Vec<_> = leaves.iter().filter(|leaf| leaf.location.tier == tier).cloned().collect();
+            if there.is_empty() || shelf.is_away(tier) {
+                continue;
             }
-            Ok::<_, SegmentError>(payload.freeze())
-        };
-        match read.await {
+            let answers = self.tiers.of(tier).read_small(there.iter().map(whole).collect()).await;
+            read.extend(there.into_iter().zip(answers));
+        }
+        read
+    }
+
+    /// A small leaf's bytes; `None` if they are damaged.
+    async fn sound(
+        &self,
+        leaf: &LeafRecord,
+        read: Result<Bytes, SegmentError>,
+    ) -> Result<Option<Bytes>, Trouble> {
+        match read {
             Ok(payload) if Hash::of(&payload) == leaf.hash => Ok(Some(payload)),
             Ok(_) => self.quarantine(leaf, "its bytes have another hash").await.map(|()| None),
             Err(error) => self.damaged(leaf, error).await.map(|()| None),
@@ -340,7 +376,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Mover<M> {
     }
 }
 
-/// Empties packs of which less than half is live.
+/// Empties packs of which less than half is live, and merges small ones where each batch of writes is a pack.
 pub struct Compactor<M: ?Sized = dyn MetadataStore>(pub Rewriter<M>);
 
 impl<M: Objects + Catalogue + Upkeep + ?Sized> Compactor<M> {
@@ -360,6 +396,49 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Compactor<M> {
             return Ok(0);
         }
         self.0.rewrite(leaves, pack.tier, shelf).await
+    }
+
+    /// Merges small packs of each tier that has them into one. How many leaves were copied.
+    async fn merge(&self, shelf: &mut Shelf<M>) -> Result<u64> {
+        let (mut done, mut all, mut seen) = (0, true, HashSet::new());
+        for class in StorageClass::ALL {
+            let merges = matches!(self.0.tiers.of(class).packing(), Packing::Batches { .. });
+            if !merges {
+                continue;
+            }
+            if shelf.is_closed(class) {
+                all = false;
+                continue;
+            }
+            let limit = shelf.page(SMALL_PACKS);
+            let mut packs = self.0.metadata.small_packs(class, PACK_WHOLE, limit).await?;
+            metrics::small_packs(class, packs.len());
+            let item = |pack: &SegmentRecord| format!("pack:{}", pack.id);
+            all &= packs.len() < limit as usize;
+            seen.extend(packs.iter().map(item));
+            packs.retain(|pack| !shelf.holds(&item(pack)));
+            let sizes: Vec<_> = packs.iter().map(|pack| pack.size).collect();
+            let Some(merged) = plan_merge(&sizes) else { continue };
+            let mut leaves = Vec::new();
+            for pack in &packs[merged] {
+                let mut live = self.0.metadata.leaves_in(pack.id, PACK_LEAVES).await?;
+                let all = live.len();
+                live.retain(|leaf| !leaf.quarantined && !shelf.holds(&name(leaf)));
+                if live.len() < all {
+                    let error = format!(
+                        "the pack cannot be merged: {} blobs in it are damaged or cannot be copied",
+                        all - live.len()
+                    );
+                    shelf.put_aside(item(pack), &error).await?;
+                }
+                leaves.extend(live);
+            }
+            done += self.0.rewrite_small(leaves, class, shelf).await?;
+        }
+        if all {
+            shelf.keep_only("pack", &seen);
+        }
+        Ok(done)
     }
 }
 
@@ -394,7 +473,14 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Compactor<M> {
                 break;
             }
         }
-        let failed = shelf.close(done).await?;
-        Ok(if done + failed == 0 { WorkDone::Idle } else { WorkDone::Did(done) })
+        let begun = Instant::now();
+        let merged = self.merge(&mut shelf).await?;
+        let failed = shelf.close(done + merged).await?;
+        Ok(match (done + merged, failed) {
+            (0, 0) => WorkDone::Idle,
+            // Merging rests as long as it worked: it takes at most half of what the tier gives.
+            (done, _) if merged > 0 => WorkDone::Paced(done, begun.elapsed().min(MERGE_REST_MAX)),
+            (done, _) => WorkDone::Did(done),
+        })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::stuck::{Shelf, Trouble};
@@ -17,6 +18,7 @@ use crate::application::ports::metadata::{
 };
 use crate::application::ports::segments::{Mended, SegmentError, SegmentKind};
 use crate::application::tiers::Tiers;
+use crate::domain::blob::SegmentId;
 
 /// How long a writer counts as alive after its last word.
 pub const WRITER_LEASE: Duration = Duration::from_secs(60);
@@ -147,8 +149,22 @@ impl<M: Leases + Catalogue + Upkeep + ?Sized> TakeOver<M> {
         shelf: &mut Shelf<M>,
         all: bool,
     ) -> Result<u64> {
-        let mut segments = 0;
-        for segment in &leftover.segments {
+        // Names that were registered ahead, and singles that were not finished.
+        let (unwritten, rest): (Vec<&SegmentRecord>, Vec<&SegmentRecord>) = leftover
+            .segments
+            .iter()
+            .partition(|segment| !is_committed(segment) && !leftover.kept.contains(&segment.id));
+        let named = unwritten.iter().map(|segment| (format!("segment:{}", segment.id), segment.id));
+        let unwritten = named.filter(|(item, _)| all || !shelf.holds(item)).collect();
+        let now = self.clock.now();
+        let run = |ids: Vec<SegmentId>| -> BoxFuture<'_, Result<u64, MetadataError>> {
+            Box::pin(async move {
+                self.metadata.settle_unwritten(&ids, now).await?;
+                Ok(ids.len() as u64)
+            })
+        };
+        let mut segments = shelf.together_or_each(unwritten, run, |total, done| *total += done).await?;
+        for segment in rest {
             let item = format!("segment:{}", segment.id);
             if !all && shelf.holds(&item) || shelf.is_away(segment.tier) {
                 continue;
@@ -163,14 +179,11 @@ impl<M: Leases + Catalogue + Upkeep + ?Sized> TakeOver<M> {
         Ok(writes + segments)
     }
 
-    /// An open single was never committed: it goes. An open pack stays as far as it was committed, and what it holds
-    /// beyond is dead. Of what is kept, everything whole stays. What cannot be mended now is set aside.
+    /// An open pack stays as far as it was committed, and what it holds beyond is dead. Of what is kept, everything whole
+    /// stays. What cannot be mended now is set aside.
     async fn settle(&self, segment: &SegmentRecord, kept: bool) -> Result<(), Trouble> {
         let now = self.clock.now();
-        let committed = segment.kind == SegmentKind::Pack && segment.size > 0;
-        if !committed && !kept {
-            return Ok(self.metadata.settle_segment(segment.id, None, now).await?);
-        }
+        let committed = is_committed(segment);
         let known = Mended { size: segment.size, ..Mended::default() };
         let mended = match self.tiers.of(segment.tier).recover(segment.id, segment.size).await {
             Ok(mended) => {
@@ -208,6 +221,11 @@ impl<M: Leases + Catalogue + Upkeep + ?Sized> TakeOver<M> {
             Err(error) => error.into(),
         }
     }
+}
+
+/// Whether anything of it was committed: a single never was while it is open.
+fn is_committed(segment: &SegmentRecord) -> bool {
+    segment.kind == SegmentKind::Pack && segment.size > 0
 }
 
 fn tell_of_unknown(segment: &SegmentRecord, mended: &Mended, kept: bool) {

@@ -108,7 +108,9 @@ impl Account {
             | DurableStep::SyncFile(_)
             | DurableStep::SyncDirectory(_)
             | DurableStep::Commit
-            | DurableStep::Committed => {}
+            | DurableStep::Committed
+            | DurableStep::Request
+            | DurableStep::Answer => {}
         }
     }
 

@@ -24,6 +24,15 @@ pub trait Catalogue: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), MetadataError>;
 
+    /// As [`Self::open_segment`], of several packs with one transaction.
+    async fn open_packs(
+        &self,
+        writer: WriterId,
+        ids: &[SegmentId],
+        tier: StorageClass,
+        now: Timestamp,
+    ) -> Result<(), MetadataError>;
+
     /// Registers a single segment and, with it, the WRITING row that says who is writing what.
     async fn announce(
         &self,
@@ -47,6 +56,10 @@ pub trait Catalogue: Send + Sync + 'static {
         mended: Option<Mended>,
         now: Timestamp,
     ) -> Result<(), MetadataError>;
+
+    /// Of these taken-over segments nothing was ever committed: they are to be removed, as by [`Self::settle_segment`] with
+    /// `None`, with one transaction.
+    async fn settle_unwritten(&self, ids: &[SegmentId], now: Timestamp) -> Result<(), MetadataError>;
 
     /// Takes over what a dead writer left: removes its WRITING rows and its registration, keeps its open
     /// segments (no process can commit into them any more) and returns them. They are returned again until each is

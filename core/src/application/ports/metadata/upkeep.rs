@@ -53,12 +53,37 @@ pub trait Upkeep: Send + Sync + 'static {
     /// The files of these condemned segments are gone.
     async fn forget_segments(&self, ids: &[SegmentId]) -> Result<(), MetadataError>;
 
+    /// As [`Self::forget_segments`], of segments that may still come to be, since nothing acknowledged their write: their
+    /// names are remembered, and are due at `due_at`.
+    async fn forget_for_now(&self, ids: &[SegmentId], due_at: Timestamp) -> Result<(), MetadataError>;
+
+    /// Names that [`Self::forget_for_now`] remembers and that are due at `now`, with their tiers.
+    async fn late_segments(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(SegmentId, StorageClass)>, MetadataError>;
+
+    /// Whether [`Self::forget_for_now`] remembers a name.
+    async fn is_late(&self, id: SegmentId) -> Result<bool, MetadataError>;
+
+    /// Remembers these names no longer.
+    async fn forget_late(&self, ids: &[SegmentId]) -> Result<(), MetadataError>;
+
     /// Leaves queued to move, that still should.
     async fn moves(&self, limit: u32) -> Result<Vec<Move>, MetadataError>;
 
     /// Sealed packs in which fewer payload bytes are live than dead, emptiest first. A pack that never lost a
     /// blob is not among them, however much of it is framing.
     async fn sparse_packs(&self, limit: u32) -> Result<Vec<SegmentRecord>, MetadataError>;
+
+    /// Sealed packs of a tier of fewer than `below` bytes, the smallest first. None that is kept.
+    async fn small_packs(
+        &self,
+        tier: StorageClass,
+        below: u64,
+        limit: u32,
+    ) -> Result<Vec<SegmentRecord>, MetadataError>;
 
     /// Stores a hold: until it expires or is ended no condemned segment is removed, by any process.
     async fn begin_hold(&self, hold: &Hold) -> Result<(), MetadataError>;

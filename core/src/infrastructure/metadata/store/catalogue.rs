@@ -32,6 +32,16 @@ impl Catalogue for SqlMetadata {
         Ok(segments::open(&self.db, (writer, self.writes_as.token(writer)), id, tier, kind, now).await?)
     }
 
+    async fn open_packs(
+        &self,
+        writer: WriterId,
+        ids: &[SegmentId],
+        tier: StorageClass,
+        now: Timestamp,
+    ) -> Answer<()> {
+        Ok(segments::open_packs(&self.db, (writer, self.writes_as.token(writer)), ids, tier, now).await?)
+    }
+
     async fn announce(
         &self,
         writer: WriterId,
@@ -53,6 +63,10 @@ impl Catalogue for SqlMetadata {
 
     async fn settle_segment(&self, id: SegmentId, mended: Option<Mended>, now: Timestamp) -> Answer<()> {
         Ok(segments::settle(&self.db, id, mended, now).await?)
+    }
+
+    async fn settle_unwritten(&self, ids: &[SegmentId], now: Timestamp) -> Answer<()> {
+        Ok(segments::settle_unwritten(&self.db, ids, now).await?)
     }
 
     async fn take_over(&self, writer: WriterId) -> Answer<Leftover> {

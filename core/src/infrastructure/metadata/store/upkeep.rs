@@ -9,9 +9,10 @@ use crate::application::ports::metadata::{
 };
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::object::ObjectId;
+use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::upkeep::{garbage, holds, leases, scrub, segments, stuck};
+use crate::infrastructure::metadata::upkeep::{garbage, holds, late, leases, scrub, segments, stuck};
 use crate::infrastructure::metadata::{LeaseTime, SqlMetadata};
 
 #[async_trait]
@@ -56,12 +57,32 @@ impl Upkeep for SqlMetadata {
         Ok(segments::forget(&self.db, ids).await?)
     }
 
+    async fn forget_for_now(&self, ids: &[SegmentId], due_at: Timestamp) -> Answer<()> {
+        Ok(late::remember(&self.db, ids, due_at).await?)
+    }
+
+    async fn late_segments(&self, now: Timestamp, limit: u32) -> Answer<Vec<(SegmentId, StorageClass)>> {
+        Ok(late::due(&self.db, now, limit).await?)
+    }
+
+    async fn is_late(&self, id: SegmentId) -> Answer<bool> {
+        Ok(late::is_remembered(&self.db, id).await?)
+    }
+
+    async fn forget_late(&self, ids: &[SegmentId]) -> Answer<()> {
+        Ok(late::forget(&self.db, ids).await?)
+    }
+
     async fn moves(&self, limit: u32) -> Answer<Vec<Move>> {
         Ok(garbage::moves(&self.db, limit).await?)
     }
 
     async fn sparse_packs(&self, limit: u32) -> Answer<Vec<SegmentRecord>> {
         Ok(segments::sparse_packs(&self.db, limit).await?)
+    }
+
+    async fn small_packs(&self, tier: StorageClass, below: u64, limit: u32) -> Answer<Vec<SegmentRecord>> {
+        Ok(segments::small_packs(&self.db, tier, below, limit).await?)
     }
 
     async fn begin_hold(&self, hold: &Hold) -> Answer<()> {

@@ -3,6 +3,7 @@
 pub(crate) mod garbage;
 pub(crate) mod holds;
 pub(crate) mod kept;
+pub(crate) mod late;
 pub(crate) mod leases;
 pub(crate) mod outbox;
 pub(crate) mod recount;

@@ -114,15 +114,28 @@ pub(crate) async fn settle(
             .await?;
             condemn_if_empty(&mut tx, id, now).await?;
         } else {
-            kept::no_longer(&mut tx, id).await?;
-            let size = tx
-                .query(sql!("SELECT g.size FROM segments g WHERE g.id = $1", for_update))
-                .bind(id.0)
-                .find(|row| rows::count(row, "size"))
-                .await?;
-            condemn_unused(&mut tx, id, condemned_since(size.unwrap_or_default(), now)).await?;
+            unwritten(&mut tx, id, now).await?;
         }
     })
+}
+
+pub(crate) async fn settle_unwritten(db: &Database, ids: &[SegmentId], now: Timestamp) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        for id in ids {
+            unwritten(&mut tx, *id, now).await?;
+        }
+    })
+}
+
+/// Condemns a segment, unless a blob lies in it.
+async fn unwritten(tx: &mut Transaction, id: SegmentId, now: Timestamp) -> Result<(), Fault> {
+    kept::no_longer(tx, id).await?;
+    let size = tx
+        .query(sql!("SELECT g.size FROM segments g WHERE g.id = $1", for_update))
+        .bind(id.0)
+        .find(|row| rows::count(row, "size"))
+        .await?;
+    condemn_unused(tx, id, condemned_since(size.unwrap_or_default(), now)).await
 }
 
 /// Condemns an open or orphaned segment, unless a blob lies in it.
@@ -153,6 +166,20 @@ pub(crate) async fn open(
     now: Timestamp,
 ) -> Result<(), Fault> {
     transaction!(db, |tx| register(&mut tx, (writer, token), id, tier, kind, now).await?)
+}
+
+pub(crate) async fn open_packs(
+    db: &Database,
+    (writer, token): (WriterId, Uuid),
+    ids: &[SegmentId],
+    tier: StorageClass,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        for id in ids {
+            register(&mut tx, (writer, token), *id, tier, SegmentKind::Pack, now).await?;
+        }
+    })
 }
 
 /// The segment that a writer is about to write, and its tier.
@@ -266,6 +293,28 @@ pub(crate) async fn sparse_packs(db: &Database, limit: u32) -> Result<Vec<Segmen
         .await?;
     let sparse = packs.into_iter().filter(|(pack, dead_bytes)| is_sparse(pack.live_bytes, *dead_bytes));
     Ok(sparse.map(|(pack, _)| pack).collect())
+}
+
+pub(crate) async fn small_packs(
+    db: &Database,
+    tier: StorageClass,
+    below: u64,
+    limit: u32,
+) -> Result<Vec<SegmentRecord>, Fault> {
+    db.read(sql!(
+        segment,
+        " WHERE g.tier = $1 AND g.kind = ",
+        pack,
+        " AND g.state = ",
+        sealed,
+        " AND g.size < $2 AND NOT EXISTS (SELECT 1 FROM kept_segments k WHERE k.segment_id = g.id) \
+         ORDER BY g.size, g.id LIMIT $3"
+    ))
+    .bind(tier.code())
+    .bind(rows::signed(below)?)
+    .bind(i64::from(limit))
+    .map(rows::segment)
+    .await
 }
 
 pub(crate) async fn leaves_in(

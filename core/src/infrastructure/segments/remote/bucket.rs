@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
@@ -12,7 +13,7 @@ use object_store::path::Path;
 use object_store::{
     Error, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::super::format;
@@ -25,12 +26,22 @@ pub(super) trait Objects: ObjectStore + MultipartStore {}
 
 impl<T: ObjectStore + MultipartStore> Objects for T {}
 
-/// Bytes of one part of a multipart upload. Stores want 5 MiB at least and 10,000 parts at most: 80 GB, and no leaf is
-/// larger than 5 GiB.
-pub(super) const PART: u64 = 8 << 20;
+/// Bytes of one part of a multipart upload, and of the largest segment that is written with one request. Stores want 5 MiB
+/// at least and 10,000 parts at most: 80 GB, and no leaf is larger than 5 GiB. Clients like parts of 8 MiB: so that such a
+/// part is one request here too, there is room for what a segment adds to it.
+const PART: u64 = (8 << 20) + (64 << 10);
 
 /// Parts of all uploads to a tier that are in memory at a time.
-const PARTS_MAX: usize = 8;
+const PARTS_MAX: u32 = 8;
+
+/// Memory is counted in pieces of so many bytes.
+const MEMORY_UNIT: u64 = 64 << 10;
+
+/// After so long a segment that may have been created or not is not created again.
+const CREATION: Duration = Duration::from_secs(10);
+
+/// Requests at a time where many small ones are needed.
+pub(super) const AT_ONCE: usize = 16;
 
 const SEGMENTS: &str = "segments";
 const STAGING: &str = "staging";
@@ -46,7 +57,9 @@ pub(super) struct Bucket {
     pub(super) spool: PathBuf,
     /// The mark that the prefix must carry, once that is known.
     pub(super) mark: OnceLock<TierMark>,
-    pub(super) parts: Arc<Semaphore>,
+    /// Bytes of one part, and of what is written whole.
+    pub(super) part: u64,
+    memory: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Bucket {
@@ -61,8 +74,45 @@ impl std::fmt::Debug for Bucket {
 
 impl Bucket {
     pub(super) fn new(store: Arc<dyn Objects>, prefix: Path, tier: &'static str, spool: PathBuf) -> Self {
-        let parts = Arc::new(Semaphore::new(PARTS_MAX));
-        Self { store, prefix, tier, spool, mark: OnceLock::new(), parts }
+        let memory = Arc::new(Semaphore::new((PARTS_MAX * units(PART)) as usize));
+        Self { store, prefix, tier, spool, mark: OnceLock::new(), part: PART, memory }
+    }
+
+    /// Waits until `length` bytes of a segment on its way may be in memory, until the permit is dropped.
+    pub(super) async fn memory(&self, length: u64) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.memory.acquire_many(units(length.min(PART))).await.ok()
+    }
+
+    /// Creates the object of a segment: `payload`, of `size` bytes, which ends with `tail`. Its name was never used, so what
+    /// is there, if it ends so, is what this wrote, whatever the answer was: one that was lost, or came twice, or too
+    /// late. As long as it is unknown whether the object was created, that is tried `attempts` times.
+    pub(super) async fn create(
+        &self,
+        id: SegmentId,
+        payload: PutPayload,
+        size: u64,
+        tail: &[u8],
+        action: &'static str,
+        mut attempts: u32,
+    ) -> Result<(), SegmentError> {
+        let (path, begun) = (self.settled(id), Instant::now());
+        loop {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let Err(error) = self.store.put_opts(&path, payload.clone(), options).await else {
+                return Ok(());
+            };
+            if is_refusal(&error) {
+                return Err(self.write_failed(action, error));
+            }
+            if self.ends_with(id, size, tail).await {
+                return Ok(());
+            }
+            attempts = attempts.saturating_sub(1);
+            if attempts == 0 || begun.elapsed() > CREATION {
+                return Err(self.write_failed(action, error));
+            }
+        }
     }
 
     /// An object beside the segments.
@@ -131,8 +181,17 @@ impl Bucket {
 
     /// Bytes of a segment. Fewer than asked for if it ends before.
     pub(super) async fn range(&self, id: SegmentId, range: Range<u64>) -> Result<Bytes, SegmentError> {
-        let got = self.store.get_range(&self.settled(id), range.clone()).await;
-        got.map_err(|error| Self::read_failed(id, range.start, error))
+        let path = self.settled(id);
+        let get = async || {
+            let range = Some(GetRange::Bounded(range.clone()));
+            self.store.get_opts(&path, GetOptions { range, ..GetOptions::default() }).await
+        };
+        let failed = |error| Self::read_failed(id, range.start, error);
+        match get().await.map_err(failed)?.bytes().await {
+            Ok(bytes) => Ok(bytes),
+            // The connection broke within the answer: that is not tried again further below.
+            Err(_) => get().await.map_err(failed)?.bytes().await.map_err(failed),
+        }
     }
 
     /// As [`Self::range`], as a stream.
@@ -213,6 +272,23 @@ impl Bucket {
             failed(action, error)
         }
     }
+}
+
+/// Pieces of memory that so many bytes take.
+fn units(length: u64) -> u32 {
+    u32::try_from(length.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX)
+}
+
+/// Whether the store has said no, so that nothing was written. After every other error something may have been.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::NotFound { .. }
+            | Error::NotImplemented { .. }
+            | Error::NotSupported { .. }
+    )
 }
 
 /// The index of a segment.

@@ -5,10 +5,12 @@
 //! an object that its row collects.
 
 mod bucket;
+mod credentials;
 mod open;
 mod pack;
 mod reader;
 mod single;
+mod suspect;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod transport;
@@ -20,15 +22,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::join_all;
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt as _, PutMode};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub use open::ObjectStoreUrl;
+pub use suspect::Suspect;
 
-use self::bucket::{Bucket, Indexed, corrupt, failed};
+use self::bucket::{AT_ONCE, Bucket, Indexed, corrupt, failed};
 use self::pack::RemotePack;
 use self::single::RemoteSingle;
 use super::cache::ReadCache;
@@ -36,7 +39,7 @@ use super::handles::Handle;
 use super::reader::Stretch;
 use super::{mark, notes, walk};
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadPurpose, ReadRequest, Salvaged, SegmentError,
+    DomainTag, FoundRecord, Mended, PackWriter, Packing, Presence, ReadPurpose, ReadRequest, Salvaged, SegmentError,
     SegmentStore, SingleWriter,
 };
 use crate::domain::blob::SegmentId;
@@ -44,15 +47,24 @@ use crate::domain::identity::TierMark;
 use crate::infrastructure::segments::blocking::{blocking, io_error};
 use crate::infrastructure::segments::directory::{COMMITS, SERVERS};
 
-/// Requests at a time where many small ones are needed.
-const AT_ONCE: usize = 16;
-
 /// Longest small object that is read, in bytes.
 const NOTE_BYTES_MAX: u64 = 4096;
 
 /// How long a check holds that went well, and one that did not.
 const CHECK_HOLDS: Duration = Duration::from_secs(30);
 const REFUSAL_HOLDS: Duration = Duration::from_secs(2);
+
+/// Packs that are written at the same time.
+const PACKS_AT_ONCE: usize = 8;
+
+/// Between two notes of how many commits are durable. Each is a request that writes.
+const NOTE_PACE: Duration = Duration::from_secs(1);
+
+/// For how long a proxy may hold back a request that nobody waits for any more.
+const LATE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where the objects are that a start writes to see whether listings show them.
+const PROBE: &str = "juststorage-probe";
 
 /// The object that a check of the tier writes.
 const CHECK: &str = "juststorage-check";
@@ -72,6 +84,17 @@ pub struct RemoteSegments {
 struct Checked(Instant, Result<(), SegmentError>);
 
 impl RemoteSegments {
+    /// A tier under the prefix `tier` of a store, for tests: its uploads have parts of `part` bytes.
+    #[cfg(feature = "testing")]
+    pub fn over_store<T>(store: Arc<T>, tier: &'static str, spool: std::path::PathBuf, part: u64) -> Self
+    where
+        T: object_store::ObjectStore + object_store::multipart::MultipartStore,
+    {
+        let mut bucket = Bucket::new(store, Path::from(tier), tier, spool);
+        bucket.part = part;
+        Self::over(bucket)
+    }
+
     fn over(bucket: Bucket) -> Self {
         Self { bucket: Arc::new(bucket), checked: Arc::default(), cache: None }
     }
@@ -118,6 +141,43 @@ impl RemoteSegments {
                          Azure in a current version",
             }),
         }
+    }
+
+    /// Fails if a listing does not show an object that was just written, or shows one that was just removed: uploads that are
+    /// to be aborted are found by listing, and so is what `validate` compares with the rows.
+    async fn refuse_stale_listings(&self) -> Result<(), SegmentError> {
+        let folder = self.bucket.beside(&[PROBE]);
+        let probe = folder.clone().join(Uuid::new_v4().to_string());
+        match self.bucket.put(&probe, String::new(), PutMode::Overwrite).await {
+            Ok(()) => {}
+            Err(Error::PermissionDenied { .. }) => return Ok(()),
+            Err(error) => return Err(self.bucket.write_failed("write an object to check listings", error)),
+        }
+        let shown = self.listed(&folder).await?.contains(&probe);
+        self.bucket.remove(probe.clone()).await?;
+        let left = self.listed(&folder).await?;
+        if !shown || left.contains(&probe) {
+            return Err(SegmentError::Unavailable {
+                action: "list what was just written",
+                source: Arc::new(io::Error::other(if shown {
+                    "the object store lists an object that was removed"
+                } else {
+                    "the object store does not list an object that was written"
+                })),
+                advice: "a tier needs a store whose listings are up to date: S3, Ceph, Garage, MinIO, Google Cloud Storage \
+                         or Azure in a current version",
+            });
+        }
+        // Of starts that were ended in the middle of this.
+        for old in left {
+            self.bucket.remove(old).await?;
+        }
+        Ok(())
+    }
+
+    async fn listed(&self, folder: &Path) -> Result<Vec<Path>, SegmentError> {
+        let listed = self.bucket.store.list(Some(folder)).map_ok(|object| object.location).try_collect();
+        listed.await.map_err(|error| failed("list the tier", error))
     }
 
     /// A copy of a segment on the local disk, in a file without a name.
@@ -194,6 +254,11 @@ impl SegmentStore for RemoteSegments {
             Some(cache) if request.purpose == ReadPurpose::Serve => cache.read(bucket, stretch).await,
             _ => reader::read(bucket, stretch).await,
         }
+    }
+
+    /// One request for each segment, of all that lies between the first and the last of its leaves.
+    async fn read_small(&self, requests: Vec<ReadRequest>) -> Vec<Result<Bytes, SegmentError>> {
+        reader::read_small(&self.bucket, requests).await
     }
 
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {
@@ -335,6 +400,7 @@ impl SegmentStore for RemoteSegments {
     async fn enter(&self, mark: &TierMark) -> Result<(), SegmentError> {
         self.verify_mark(mark).await?;
         self.refuse_without_conditions(mark).await?;
+        self.refuse_stale_listings().await?;
         // A second entry is by the same mark, or the prefix would have to carry two.
         let _ = self.bucket.mark.set(*mark);
         Ok(())
@@ -360,6 +426,18 @@ impl SegmentStore for RemoteSegments {
         let outcome = self.check_now().await;
         *checked = Some(Checked(Instant::now(), outcome.clone()));
         outcome
+    }
+
+    fn packing(&self) -> Packing {
+        Packing::Batches { at_once: PACKS_AT_ONCE }
+    }
+
+    fn note_pace(&self) -> Duration {
+        NOTE_PACE
+    }
+
+    fn late_for(&self) -> Duration {
+        LATE
     }
 
     fn verifies_itself(&self) -> bool {

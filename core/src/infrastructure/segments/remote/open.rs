@@ -13,6 +13,7 @@ use object_store::path::Path;
 
 use super::RemoteSegments;
 use super::bucket::{Bucket, Objects};
+use super::credentials::{FileCredentials, Reread, Secret};
 use super::transport::Connector;
 
 /// Whose protocol an object store speaks.
@@ -30,6 +31,8 @@ pub struct ObjectStoreUrl {
     protocol: Protocol,
     prefix: Path,
     options: Vec<(String, String)>,
+    /// Options whose values lie in files, and were read from there.
+    files: Vec<(String, PathBuf)>,
 }
 
 impl ObjectStoreUrl {
@@ -51,7 +54,7 @@ impl ObjectStoreUrl {
             return Some(Err("the prefix must consist of names between single slashes".to_owned()));
         };
         let url = format!("{scheme}://{bucket}");
-        Some(Ok(Self { url, protocol, prefix, options: Vec::new() }))
+        Some(Ok(Self { url, protocol, prefix, options: Vec::new(), files: Vec::new() }))
     }
 
     /// The prefix of its options' names in the environment.
@@ -77,6 +80,37 @@ impl ObjectStoreUrl {
     #[must_use]
     pub fn with_options(self, options: Vec<(String, String)>) -> Self {
         Self { options, ..self }
+    }
+
+    /// Of its options, those whose values were read from files. Access keys of S3 are read from there again, so that they can
+    /// be changed.
+    #[must_use]
+    pub fn with_files(self, files: Vec<(String, PathBuf)>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The access key of S3, if a part of it lies in a file.
+    fn file_credentials(&self) -> Option<FileCredentials> {
+        let is = |name: &str, key: AmazonS3ConfigKey| {
+            name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().is_ok_and(|named| named == key)
+        };
+        let find = |key: AmazonS3ConfigKey| {
+            // The last one of a name counts, and it is of a file if that holds its value.
+            let (name, value) = self.options.iter().rev().find(|(name, _)| is(name, key))?;
+            let file = self.files.iter().rev().find(|(of, _)| of == name);
+            Some(match file {
+                Some((_, file)) => Secret::InFile(file.clone()),
+                None => Secret::Given(value.clone()),
+            })
+        };
+        let found = FileCredentials {
+            key_id: find(AmazonS3ConfigKey::AccessKeyId)?,
+            secret_key: find(AmazonS3ConfigKey::SecretAccessKey)?,
+            token: find(AmazonS3ConfigKey::Token),
+        };
+        let parts = [Some(&found.key_id), Some(&found.secret_key), found.token.as_ref()];
+        let in_files = parts.into_iter().flatten().any(|part| matches!(part, Secret::InFile(_)));
+        in_files.then_some(found)
     }
 
     /// Whether both name the same place, with whatever options.
@@ -108,6 +142,9 @@ impl ObjectStoreUrl {
                 let mut builder = AmazonS3Builder::new().with_url(&self.url);
                 for (name, value) in options {
                     builder = builder.with_config(name.parse()?, value);
+                }
+                if let Some(files) = self.file_credentials() {
+                    builder = builder.with_credentials(Arc::new(Reread::new(files)));
                 }
                 // An endpoint without TLS is one that the operator wrote.
                 let builder = builder.with_retry(retry).with_allow_http(true);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use object_store::{Error, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStoreExt as _, PutPayload};
 
 use super::super::format::{self, PACK_FIRST_RECORD, SegmentHeader};
 use super::super::pack::{Batch, frame_batch, poisoned};
@@ -43,14 +43,13 @@ impl RemotePack {
         let index = Bytes::from(format::encode_index(self.id, &self.found, self.size));
         let whole = self.size + index.len() as u64;
         let payload: PutPayload = self.body.iter().cloned().chain([index.clone()]).collect();
-        // A name is given once: what is there already is what an answer that was lost left, or it is not ours.
-        let mode = if self.whole == 0 { PutMode::Create } else { PutMode::Overwrite };
-        let options = PutOptions { mode, ..PutOptions::default() };
-        let path = self.bucket.settled(self.id);
-        match self.bucket.store.put_opts(&path, payload, options).await {
-            Ok(_) => {}
-            Err(Error::AlreadyExists { .. }) if self.bucket.ends_with(self.id, whole, &index).await => {}
-            Err(error) => return Err(self.bucket.write_failed("write a pack", error)),
+        let action = "write a pack";
+        if self.whole == 0 {
+            // Who is told that it failed writes the batch under another name.
+            self.bucket.create(self.id, payload, whole, &index, action, 1).await?;
+        } else {
+            let written = self.bucket.store.put(&self.bucket.settled(self.id), payload).await;
+            written.map_err(|error| self.bucket.write_failed(action, error))?;
         }
         self.whole = whole;
         self.failed = false;

@@ -1,6 +1,7 @@
 //! Reading a leaf out of an object store: a small one with one request, a large one with two at the same time, of its end
 //! and of the blocks that are asked for. Each block is checked before any of its bytes leaves.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,12 +12,16 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use super::super::cache::Source;
 use super::super::format::{self, BLOCK, FOOTER_SIZE, RecordFooter};
 use super::super::reader::Stretch;
-use super::bucket::{Bucket, corrupt, failed};
-use crate::application::ports::segments::SegmentError;
+use super::bucket::{AT_ONCE, Bucket, corrupt, failed};
+use crate::application::ports::segments::{ReadRequest, SegmentError};
 use crate::domain::blob::SegmentId;
 
 /// A leaf of at most so many bytes is fetched whole, whatever is asked for of it.
 const WHOLE: u64 = 1024 * 1024;
+
+/// Leaves that are read together lie no further apart, and no longer a stretch is read for them.
+const GAP: u64 = 64 * 1024;
+const SPAN: u64 = 8 << 20;
 
 /// Bytes of a chunk of a larger one: whole blocks.
 const CHUNK: u64 = 4 * BLOCK;
@@ -34,21 +39,89 @@ impl Source for Bucket {
 
 type Chunks = BoxStream<'static, Result<Bytes, SegmentError>>;
 
+/// What does not match its checksum is fetched once more before it counts as damaged: the answer may be what was wrong.
 pub(super) async fn read(bucket: Arc<Bucket>, stretch: Stretch) -> Result<Chunks, SegmentError> {
+    match read_once(bucket.clone(), stretch).await {
+        Err(SegmentError::Corrupt { .. }) => read_once(bucket, stretch).await,
+        read => read,
+    }
+}
+
+async fn read_once(bucket: Arc<Bucket>, stretch: Stretch) -> Result<Chunks, SegmentError> {
     if stretch.length <= WHOLE { whole(&bucket, stretch).await } else { part(bucket, stretch).await }
 }
 
 async fn whole(bucket: &Bucket, stretch: Stretch) -> Result<Chunks, SegmentError> {
-    let Stretch { segment, offset, start, end, footer_offset, .. } = stretch;
+    let asked = fetch(bucket, stretch).await?;
+    Ok(if asked.is_empty() { stream::empty().boxed() } else { stream::once(async { Ok(asked) }).boxed() })
+}
+
+/// What is asked for of a leaf, which is fetched whole.
+async fn fetch(bucket: &Bucket, stretch: Stretch) -> Result<Bytes, SegmentError> {
+    let Stretch { segment, offset, footer_offset, .. } = stretch;
     let bytes = bucket.range(segment, offset..footer_offset + FOOTER_SIZE as u64).await?;
+    checked(&stretch, &bytes)
+}
+
+/// What is asked for of a leaf that was fetched whole, with all behind it.
+fn checked(stretch: &Stretch, bytes: &Bytes) -> Result<Bytes, SegmentError> {
+    let Stretch { segment, offset, start, end, footer_offset, .. } = *stretch;
     let (length, footer_at) = (index(stretch.length), index(footer_offset - offset));
     if bytes.len() < footer_at {
         return Err(corrupt(segment, offset, "the object ends too early"));
     }
-    check_footer(&stretch, &bytes[footer_at..])?;
-    check_blocks(&stretch, 0, &bytes[..length], &bytes[length..footer_at])?;
-    let asked = bytes.slice(index(start)..index(end));
-    Ok(if asked.is_empty() { stream::empty().boxed() } else { stream::once(async { Ok(asked) }).boxed() })
+    check_footer(stretch, &bytes[footer_at..])?;
+    check_blocks(stretch, 0, &bytes[..length], &bytes[length..footer_at])?;
+    Ok(bytes.slice(index(start)..index(end)))
+}
+
+/// Reads leaves of at most [`WHOLE`] bytes, those of one segment with one request, unless they lie far apart.
+pub(super) async fn read_small(
+    bucket: &Bucket,
+    requests: Vec<ReadRequest>,
+) -> Vec<Result<Bytes, SegmentError>> {
+    let stretches: Vec<_> = requests.into_iter().map(Stretch::new).collect();
+    let mut spans: BTreeMap<SegmentId, Vec<Range<u64>>> = BTreeMap::new();
+    for stretch in stretches.iter().flatten() {
+        let spans = spans.entry(stretch.segment).or_default();
+        let (from, to) = (stretch.offset, stretch.footer_offset + FOOTER_SIZE as u64);
+        match spans.last_mut() {
+            Some(span) if from >= span.start && from <= span.end + GAP && to - span.start <= SPAN => {
+                span.end = span.end.max(to);
+            }
+            _ => spans.push(from..to),
+        }
+    }
+    let spans =
+        spans.into_iter().flat_map(|(segment, spans)| spans.into_iter().map(move |span| (segment, span)));
+    let fetched: Vec<_> = stream::iter(spans)
+        .map(async |(segment, span)| {
+            let bytes = bucket.range(segment, span.clone()).await;
+            (segment, span, bytes)
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let look = |stretch: Stretch| {
+        let within = |(segment, span, _): &&(SegmentId, Range<u64>, _)| {
+            *segment == stretch.segment && span.contains(&stretch.offset)
+        };
+        let (_, span, bytes) = fetched
+            .iter()
+            .find(within)
+            .ok_or_else(|| corrupt(stretch.segment, stretch.offset, "the leaf lies nowhere"))?;
+        let bytes = bytes.as_ref().map_err(Clone::clone)?;
+        let end = stretch.footer_offset + FOOTER_SIZE as u64 - span.start;
+        let at = index(stretch.offset - span.start).min(bytes.len());
+        checked(&stretch, &bytes.slice(at..index(end).clamp(at, bytes.len())))
+    };
+    let mut read: Vec<_> = stretches.iter().map(|stretch| look(stretch.clone()?)).collect();
+    for (answer, stretch) in read.iter_mut().zip(stretches) {
+        if let (Err(SegmentError::Corrupt { .. }), Ok(stretch)) = (&answer, stretch) {
+            *answer = fetch(bucket, stretch).await;
+        }
+    }
+    read
 }
 
 async fn part(bucket: Arc<Bucket>, stretch: Stretch) -> Result<Chunks, SegmentError> {
@@ -116,6 +189,24 @@ struct Position {
 
 impl Position {
     async fn next(&mut self) -> Result<Bytes, SegmentError> {
+        loop {
+            match self.try_next().await {
+                // As above: the answer may be what was wrong.
+                Err(SegmentError::Corrupt { .. }) if self.retries > 0 => {
+                    self.retries -= 1;
+                    self.read.clear();
+                    let rest = self.stretch.offset + self.at..self.stretch.offset + self.until;
+                    self.blocks = self.bucket.stream(self.stretch.segment, rest).await?;
+                }
+                chunk => {
+                    self.retries = RETRIES;
+                    return chunk;
+                }
+            }
+        }
+    }
+
+    async fn try_next(&mut self) -> Result<Bytes, SegmentError> {
         let length = index(CHUNK.min(self.until - self.at));
         while self.read.len() < length {
             match self.blocks.next().await {
@@ -133,7 +224,6 @@ impl Position {
                 }
             }
         }
-        self.retries = RETRIES;
         let chunk = self.read.split_to(length).freeze();
         let table = &self.table[index((self.at / BLOCK - self.first) * 4)..];
         check_blocks(&self.stretch, self.at, &chunk, table)?;

@@ -10,19 +10,22 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{Error, MultipartId, PutMode, PutOptions, PutPayload};
+use object_store::{MultipartId, PutMode, PutPayload};
 use tokio::task::JoinSet;
 
 use super::super::blocking::{SLICES_MAX, Wait, blocking, io_error, read_at, write_all_at};
 use super::super::format::{BlockSums, SINGLE_PAYLOAD};
 use super::super::pack::poisoned;
 use super::super::single::{head, tail};
-use super::bucket::{Bucket, PART};
+use super::bucket::Bucket;
 use crate::application::ports::segments::{DomainTag, SegmentError, SingleWriter};
 use crate::domain::blob::{Hash, SegmentId};
 
 /// Pieces are gathered to so many bytes for one trip to a thread that may block.
 const GATHER: usize = 256 * 1024;
+
+/// How often a single is created, while it is unknown whether it was.
+const CREATIONS: u32 = 3;
 
 /// Parts of one upload in flight.
 const IN_FLIGHT: usize = 2;
@@ -115,12 +118,13 @@ impl RemoteSingle {
 
     /// Begins to send every part that is whole, the rest too if it is the `last` one.
     async fn send(&mut self, last: bool) -> Result<(), SegmentError> {
-        while self.written - self.sent >= PART || last && self.written > self.sent {
+        let part = self.bucket.part;
+        while self.written - self.sent >= part || last && self.written > self.sent {
             let upload = match &mut self.upload {
                 Some(upload) => upload,
                 none => none.insert(Upload::begin(Arc::clone(&self.bucket), self.id).await?),
             };
-            let length = (self.written - self.sent).min(PART);
+            let length = (self.written - self.sent).min(part);
             upload.send(&self.spool, self.sent, length).await?;
             self.sent += length;
         }
@@ -180,7 +184,7 @@ impl SingleWriter for RemoteSingle {
         self.gathered.push(tail.clone());
         self.flush(false).await?;
         let size = self.written;
-        if self.upload.is_none() && size <= PART {
+        if self.upload.is_none() && size <= self.bucket.part {
             self.put_whole(&tail).await?;
         } else {
             self.send(true).await?;
@@ -195,17 +199,10 @@ impl SingleWriter for RemoteSingle {
 impl RemoteSingle {
     /// A segment of one part is one request, which creates it or finds that its name is taken.
     async fn put_whole(&self, tail: &Bytes) -> Result<(), SegmentError> {
-        let _memory = self.bucket.parts.acquire().await;
+        let _memory = self.bucket.memory(self.written).await;
         let bytes = piece(&self.spool, 0, self.written).await?;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let path = self.bucket.settled(self.id);
-        match self.bucket.store.put_opts(&path, PutPayload::from(bytes), options).await {
-            Ok(_) => Ok(()),
-            Err(Error::AlreadyExists { .. }) if self.bucket.ends_with(self.id, self.written, tail).await => {
-                Ok(())
-            }
-            Err(error) => Err(self.bucket.write_failed("write a segment", error)),
-        }
+        let payload = PutPayload::from(bytes);
+        self.bucket.create(self.id, payload, self.written, tail, "write a segment", CREATIONS).await
     }
 }
 
@@ -239,7 +236,7 @@ impl Upload {
         let spool = Arc::clone(spool);
         self.in_flight.spawn(async move {
             let sent = async {
-                let _memory = bucket.parts.acquire().await;
+                let _memory = bucket.memory(length).await;
                 let bytes = piece(&spool, at, length).await?;
                 let sent = bucket.store.put_part(&path, &upload, number, PutPayload::from(bytes)).await;
                 sent.map_err(|error| bucket.write_failed("write a part of a segment", error))

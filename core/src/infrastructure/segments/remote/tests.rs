@@ -14,6 +14,7 @@ use super::*;
 use crate::domain::blob::Hash;
 use crate::domain::identity::{StoreId, TierId};
 use crate::domain::storage_class::StorageClass;
+use crate::testing::bucket::{Fault, FaultyBucket, Request};
 use crate::testing::segments as contract;
 
 /// A fault of a store.
@@ -24,8 +25,6 @@ enum Manner {
     IgnoresConditions,
     /// It does what a write asks for, loses the answer, and is asked again, as a client does by itself.
     LosesAnswers,
-    /// It does what a write asks for, and says that it failed.
-    FailsAfterwards,
     /// The bucket is not there.
     HasNoBucket,
     /// A reader's connection breaks after a while.
@@ -66,10 +65,6 @@ impl ObjectStore for Peer {
             Manner::IgnoresConditions => opts.mode = PutMode::Overwrite,
             Manner::LosesAnswers => {
                 self.store.put_opts(location, payload.clone(), opts.clone()).await?;
-            }
-            Manner::FailsAfterwards => {
-                self.store.put_opts(location, payload, opts).await?;
-                return Err(failure("503 Slow Down"));
             }
             Manner::Well | Manner::Breaks => {}
         }
@@ -265,18 +260,30 @@ async fn lost_answers_do_no_harm() {
     assert!(contract::read(&*tier, contract::whole(id, offset, 500)).await.unwrap() == payload[..500]);
 }
 
-/// An object that was written although the store said otherwise is not taken for written, and goes with its row.
+/// What was written although the answer said otherwise counts. Where nobody can see that it was written it does not, and
+/// goes when its row does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_failed_is_collected() {
-    let (tier, peer, _spool) = tier(Manner::FailsAfterwards);
-    let id = SegmentId::fresh();
-    let mut pack = tier.create_pack(id).await.unwrap();
-    let failed = pack.append(vec![contract::record(contract::noise(1, 500))]).await;
-    assert!(matches!(failed, Err(SegmentError::Unavailable { .. })), "{failed:?}");
-    assert!(pack.append(vec![contract::record(contract::noise(1, 500))]).await.is_err(), "never again");
-    assert_eq!(peer.store.list(None).count().await, 1, "it is there all the same");
-    tier.delete(id).await.unwrap();
-    assert_eq!(peer.store.list(None).count().await, 0);
+    let (spool, bucket) = (tempfile::tempdir().unwrap(), Arc::new(FaultyBucket::default()));
+    let tier = bucket.tier("cold", spool.path().to_owned());
+    for seen in [true, false] {
+        let id = SegmentId::fresh();
+        let mut pack = tier.create_pack(id).await.unwrap();
+        bucket.plan(Request::Put, Some(Fault::AnswerLost));
+        bucket.plan(Request::Get, (!seen).then_some(Fault::Refused));
+        let written = pack.append(vec![contract::record(contract::noise(1, 500))]).await;
+        if seen {
+            let read = contract::read(&tier, contract::whole(id, written.unwrap()[0], 500)).await;
+            assert_eq!(read.unwrap(), contract::noise(1, 500));
+        } else {
+            assert!(matches!(written, Err(SegmentError::Unavailable { .. })), "{written:?}");
+            let again = pack.append(vec![contract::record(contract::noise(1, 500))]).await;
+            assert!(again.is_err(), "never again");
+        }
+        assert_eq!(bucket.segments().await.len(), 1, "it is there all the same");
+        tier.delete(id).await.unwrap();
+        assert_eq!(bucket.segments().await, [] as [String; 0]);
+    }
 }
 
 /// A store that does not honour conditions is refused before anything else is written there, at every start.
@@ -289,6 +296,22 @@ async fn a_store_without_conditions_is_refused() {
         assert!(refused.contains("If-None-Match"), "{refused}");
     }
     assert_eq!(tier.mark().await.unwrap(), Some(mark(1)), "its mark is as it was");
+}
+
+/// Nor is one whose listings do not show what was written just now, or show what was removed.
+#[tokio::test]
+async fn a_store_with_stale_listings_is_refused() {
+    let (spool, bucket) = (tempfile::tempdir().unwrap(), Arc::new(FaultyBucket::default()));
+    let tier = bucket.tier("cold", spool.path().to_owned());
+    tier.set_mark(&mark(1)).await.unwrap();
+    tier.enter(&mark(1)).await.unwrap();
+    let before = bucket.objects().await.len();
+    bucket.list_stale(true).await;
+    let refused = tier.enter(&mark(1)).await.unwrap_err().to_string();
+    assert!(refused.contains("does not list"), "{refused}");
+    bucket.list_stale(false).await;
+    tier.enter(&mark(1)).await.unwrap();
+    assert_eq!(bucket.objects().await.len(), before, "what it wrote to see that is gone");
 }
 
 /// A bucket that does not exist is no empty tier: nothing is missing, nothing is there to be marked.
