@@ -15,17 +15,21 @@ import sys
 import tempfile
 import time
 
-from harness import machine, peers, report, syncs, workloads
+from harness import machine, peers, remote, report, syncs, workloads
 from harness.load import Refused
 from harness.process import DidNotStart
 from harness.servers import Server
 from harness.sign import Failed
 
 
+# Ours with a tier in a peer goes beside the peers.
+ALL = [*peers.ALL, *remote.ALL]
+
+
 def arguments() -> argparse.Namespace:
     """What is to be run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    names = [server.name for server in peers.ALL]
+    names = [server.name for server in ALL]
     parser.add_argument("--servers", nargs="*", choices=names, help="default: every one that is installed")
     parser.add_argument("--only", default="", help="workloads whose name holds this; several with |")
     parser.add_argument("--quick", action="store_true", help="one round of one workload of each kind, in under five minutes")
@@ -44,8 +48,8 @@ def arguments() -> argparse.Namespace:
 def wanted(args: argparse.Namespace) -> list[type[Server]]:
     """The servers that were asked for, or all that can be started here."""
     if args.servers:
-        return [server for server in peers.ALL if server.name in args.servers]
-    return [server for server in peers.ALL if server.installed() and not (args.quick and server.variant)]
+        return [server for server in ALL if server.name in args.servers]
+    return [server for server in ALL if server.installed() and not (args.quick and server.variant)]
 
 
 def chosen(args: argparse.Namespace) -> list[workloads.Workload]:
@@ -81,7 +85,7 @@ def measure(workload, server, setting, cell) -> None:
 def main() -> int:
     """Everything, one workload after the other."""
     args, began = arguments(), time.monotonic()
-    missing = sorted({s.name for s in peers.ALL if not s.installed()})
+    missing = sorted({s.name for s in ALL if not s.installed()})
     selected = chosen(args)
     base = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=args.directory))
     base.chmod(0o755)

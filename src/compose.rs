@@ -241,14 +241,12 @@ fn describe(storage: &StorageConfig, error: IdentityError) -> ExitError {
         IdentityError::Metadata(error) => return error.into(),
         IdentityError::Tier { class, error } => {
             let (name, root) = (class.as_str(), tier_url(storage, class));
-            return ExitError::unable(format!("open the {name} tier in {root}"), error);
+            let settings = root.settings_to_check(setting_of(class), &error);
+            return ExitError::unable(format!("open the {name} tier in {root} (check {settings})"), error);
         }
     };
     let (name, root) = (class.as_str(), tier_url(storage, class));
-    let setting = match class {
-        StorageClass::Hot => names::HOT_URL,
-        StorageClass::Cold => names::COLD_URL,
-    };
+    let setting = setting_of(class);
     let mark = match &why {
         Mismatch::NoMark(mark) => Some(*mark),
         Mismatch::Absent { .. } => Some(TierMark { store, tier: TierId(Uuid::new_v4()), class }),
@@ -273,6 +271,13 @@ fn describe(storage: &StorageConfig, error: IdentityError) -> ExitError {
          DATABASE_URL, JUSTSTORAGE_DATA_DIR and {setting}. {advice}{anyway}",
         storage.database, root
     ))
+}
+
+fn setting_of(class: StorageClass) -> &'static str {
+    match class {
+        StorageClass::Hot => names::HOT_URL,
+        StorageClass::Cold => names::COLD_URL,
+    }
 }
 
 fn tier_url(storage: &StorageConfig, class: StorageClass) -> &TierUrl {
@@ -308,9 +313,8 @@ fn tier(
     match tier_url(storage, class) {
         TierUrl::Directory(path) => Ok(Arc::new(LocalSegments::at(path.clone(), name))),
         TierUrl::ObjectStore(url) => {
-            let setting = if class == StorageClass::Hot { names::HOT_URL } else { names::COLD_URL };
             let opened = url.open(name, storage.data_dir.join("spool"));
-            let tier = opened.map_err(|reason| ConfigError::new(setting, reason))?;
+            let tier = opened.map_err(|reason| ConfigError::new(setting_of(class), reason))?;
             Ok(match cache {
                 Some(cache) => Arc::new(tier.with_cache(cache.clone())),
                 None => Arc::new(tier),

@@ -87,6 +87,7 @@ fn builder() -> PrometheusBuilder {
         ("activestorage_commit_duration_seconds", SECONDS),
         ("activestorage_commit_wait_seconds", SECONDS),
         ("activestorage_cache_fetch_seconds", SECONDS),
+        ("activestorage_pack_write_seconds", SECONDS),
         ("activestorage_commit_batch_size", BATCH),
     ];
     buckets.into_iter().fold(PrometheusBuilder::new(), |builder, (name, bounds)| {
@@ -202,6 +203,12 @@ fn describe_store() {
         Unit::Seconds,
         "Duration of one durable transaction"
     );
+    describe_histogram!(
+        "activestorage_pack_write_seconds",
+        Unit::Seconds,
+        "Time to write a batch of small objects into an object store"
+    );
+    describe_gauge!("activestorage_small_packs", "Packs of an object store that are not merged yet");
     describe_gauge!("activestorage_outbox_rows", "Events that wait for a target");
     describe_gauge!(
         "activestorage_outbox_lag_seconds",

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod content;
 pub mod database;
 pub mod disk;
+pub mod line;
 pub mod linear;
 pub mod native;
 pub mod other_store;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use juststorage_core::infrastructure::segments::ObjectStoreUrl;
+use juststorage_core::application::ports::segments::SegmentError;
+use juststorage_core::infrastructure::segments::{ObjectStoreUrl, Suspect};
 use percent_encoding::percent_decode_str;
 
 use super::{ConfigError, names};
@@ -28,8 +29,8 @@ impl TierUrl {
         let Some(url) = url else { return Ok(Self::Directory(default.to_owned())) };
         if let Some(parsed) = ObjectStoreUrl::parse(url) {
             let parsed = parsed.map_err(|reason| ConfigError::new(setting, reason))?;
-            let options = options(setting, &parsed, &variables())?;
-            return Ok(Self::ObjectStore(parsed.with_options(options)));
+            let (options, files) = options(setting, &parsed, &variables())?;
+            return Ok(Self::ObjectStore(parsed.with_options(options).with_files(files)));
         }
         let Some(path) = url.strip_prefix("file://") else {
             let reason = "must be a URL such as file:///srv/juststorage/hot or s3://bucket/prefix (also gs:// and az://)";
@@ -50,6 +51,26 @@ impl TierUrl {
             (Self::Directory(one), Self::Directory(other)) => one == other,
             (Self::ObjectStore(one), Self::ObjectStore(other)) => one.is_same_place(other),
             _ => false,
+        }
+    }
+
+    /// The settings to look at after an error of the tier that `setting` names.
+    pub fn settings_to_check(&self, setting: &'static str, error: &SegmentError) -> String {
+        let Self::ObjectStore(url) = self else { return setting.to_owned() };
+        let options = |names: &[&str]| {
+            let own = own_options(setting);
+            let each = names.iter().map(|name| format!("{own}{name} (or {name})"));
+            each.collect::<Vec<_>>().join(" and ")
+        };
+        let (credentials, endpoint): (&[&str], &[&str]) = match url.options_begin() {
+            "AWS_" => (&["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], &["AWS_ENDPOINT"]),
+            "GOOGLE_" => (&["GOOGLE_SERVICE_ACCOUNT"], &["GOOGLE_SERVICE_ACCOUNT"]),
+            _ => (&["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY"], &["AZURE_ENDPOINT"]),
+        };
+        match Suspect::of(error) {
+            Some(Suspect::Credentials) => options(credentials),
+            Some(Suspect::Endpoint) => options(endpoint),
+            Some(Suspect::Bucket | Suspect::Store) | None => setting.to_owned(),
         }
     }
 
@@ -86,10 +107,10 @@ fn options(
     setting: &'static str,
     url: &ObjectStoreUrl,
     variables: &[(String, String)],
-) -> Result<Vec<(String, String)>, ConfigError> {
+) -> Result<Options, ConfigError> {
     let begin = url.options_begin();
-    let own = if setting == names::HOT_URL { "JUSTSTORAGE_HOT_" } else { "JUSTSTORAGE_COLD_" };
-    let mut options = Vec::new();
+    let own = own_options(setting);
+    let (mut options, mut files) = (Vec::new(), Vec::<(String, PathBuf)>::new());
     for prefix in ["", own] {
         for (variable, value) in variables {
             let Some(name) = variable.strip_prefix(prefix).filter(|name| name.starts_with(begin)) else {
@@ -102,15 +123,27 @@ fn options(
                     let text = std::fs::read_to_string(value)
                         .map_err(|error| refused(format!("cannot read {value}: {error}")))?;
                     options.push((option.to_owned(), text.trim().to_owned()));
+                    files.push((option.to_owned(), PathBuf::from(value)));
                 }
-                _ if url.has_option(name) => options.push((name.to_owned(), value.clone())),
+                _ if url.has_option(name) => {
+                    options.push((name.to_owned(), value.clone()));
+                    files.retain(|(of, _)| of != name);
+                }
                 // Plain `AWS_…` variables are for other programs of this machine, too.
                 _ if prefix.is_empty() => {}
                 _ => return Err(refused(format!("no object store of {url} has an option {name}"))),
             }
         }
     }
-    Ok(options)
+    Ok((options, files))
+}
+
+/// Options with their values, and those of them that lie in files, with these.
+type Options = (Vec<(String, String)>, Vec<(String, PathBuf)>);
+
+/// What the names of a tier's own options begin with.
+fn own_options(setting: &str) -> &'static str {
+    if setting == names::HOT_URL { "JUSTSTORAGE_HOT_" } else { "JUSTSTORAGE_COLD_" }
 }
 
 #[cfg(test)]
@@ -124,9 +157,11 @@ mod tests {
         TierUrl::parse(setting, Some(url), Path::new("hot"), variables)
     }
 
-    fn with(url: &str, options: &[(&str, &str)]) -> TierUrl {
+    fn with(url: &str, options: &[(&str, &str)], files: &[(&str, &str)]) -> TierUrl {
         let options = options.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        TierUrl::ObjectStore(ObjectStoreUrl::parse(url).unwrap().unwrap().with_options(options))
+        let files = files.iter().map(|(n, v)| ((*n).to_owned(), PathBuf::from(*v))).collect();
+        let url = ObjectStoreUrl::parse(url).unwrap().unwrap();
+        TierUrl::ObjectStore(url.with_options(options).with_files(files))
     }
 
     /// A tier's own options come last, and the last one counts.
@@ -153,6 +188,7 @@ mod tests {
                 ("AWS_REGION", "eu-central-1"),
                 ("AWS_SECRET_ACCESS_KEY", "secret"),
             ],
+            &[("AWS_SECRET_ACCESS_KEY", file)],
         );
         assert_eq!(parsed, expected);
     }

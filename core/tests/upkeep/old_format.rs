@@ -53,7 +53,7 @@ async fn segments_of_version_1_are_rebuilt_and_compacted() {
     let in_pack = |leaf: &&juststorage_core::application::ports::metadata::LeafRecord| {
         leaf.location.segment == SegmentId(uuid::Uuid::from_u128(1 << 120 | 1))
     };
-    let largest = leaves.iter().filter(in_pack).next_back().unwrap();
+    let largest = leaves.iter().rfind(in_pack).unwrap();
     let (who, object) = object_of(largest.hash);
     running.store.delete(&who, &object, Preconditions::default()).await.unwrap();
     running.collect().await;

@@ -39,8 +39,8 @@ use super::handles::Handle;
 use super::reader::Stretch;
 use super::{mark, notes, walk};
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, Mended, PackWriter, Packing, Presence, ReadPurpose, ReadRequest, Salvaged, SegmentError,
-    SegmentStore, SingleWriter,
+    DomainTag, FoundRecord, Mended, PackWriter, Packing, Presence, ReadPurpose, ReadRequest, Salvaged,
+    SegmentError, SegmentStore, SingleWriter,
 };
 use crate::domain::blob::SegmentId;
 use crate::domain::identity::TierMark;

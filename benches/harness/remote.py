@@ -1,0 +1,64 @@
+"""Ours with its hot tier in an object store, SeaweedFS on the same machine, behind a line of a given delay."""
+
+import os
+import shutil
+
+from .peers import Seaweed
+from .process import Process, free_port
+from .servers import JustStorage
+from .sign import Account, Client
+
+
+class JustStorageRemote(JustStorage):
+    """Everything lies in the peer's bucket; metadata is in SQLite, durable."""
+
+    name = "juststorage-remote"
+    note = "SQLite; hot tier in SeaweedFS"
+    kind = "ours"
+    variant = True
+    delay = 0
+    proxy = os.environ.get("JUSTSTORAGE_BENCH_PROXY", "target/release/delay-proxy")
+
+    @classmethod
+    def installed(cls) -> bool:
+        return super().installed() and Seaweed.installed() and shutil.which(cls.proxy) is not None
+
+    def environment(self) -> dict[str, str]:
+        self.peer = Seaweed(self.directory / "peer")
+        self.started.extend(self.peer.started)
+        Client(self.peer.account).call("PUT", "/tiers")
+        host = self.peer.account.host
+        if self.delay:
+            port = free_port()
+            self.launch([os.path.abspath(self.proxy), f"127.0.0.1:{port}", host, str(self.delay)], port)
+            host = f"127.0.0.1:{port}"
+        return {
+            "JUSTSTORAGE_HOT_URL": "s3://tiers/hot",
+            "JUSTSTORAGE_HOT_AWS_ENDPOINT": f"http://{host}",
+            "JUSTSTORAGE_HOT_AWS_ACCESS_KEY_ID": self.peer.account.access_key,
+            "JUSTSTORAGE_HOT_AWS_SECRET_ACCESS_KEY": self.peer.account.secret_key,
+        }
+
+    def start(self) -> tuple[Process, Account]:
+        process, account = super().start()
+        self.process = process
+        return process, account
+
+
+class JustStorageRemote10(JustStorageRemote):
+    """With 10 ms on each answer of the peer."""
+
+    name = "juststorage-remote-10ms"
+    note = "SQLite; hot tier in SeaweedFS, 10 ms away"
+    delay = 10
+
+
+class JustStorageRemote30(JustStorageRemote):
+    """With 30 ms on each answer of the peer."""
+
+    name = "juststorage-remote-30ms"
+    note = "SQLite; hot tier in SeaweedFS, 30 ms away"
+    delay = 30
+
+
+ALL: list[type[JustStorage]] = [JustStorageRemote, JustStorageRemote10, JustStorageRemote30]
