@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{Running, space};
-use juststorage_core::application::ports::metadata::{OutboxRow, OutboxTarget};
+use juststorage_core::application::ports::metadata::{OutboxRow, OutboxTarget, Stuck};
 use juststorage_core::application::ports::sink::{Sink, Undelivered};
 use juststorage_core::application::workers::outbox::{Delivery, Passed};
 use juststorage_core::application::workers::{Deliveries, LEASE, OutboxWorker, Sinks, Worker as _};
@@ -300,6 +300,45 @@ async fn an_event_that_breaks_its_target_is_put_aside() {
     assert_eq!(telling.noted.keys().len(), 20);
     assert_eq!(telling.stuck().await.len(), 1);
     assert_eq!(telling.waiting().await.len(), 1);
+    telling.close().await;
+}
+
+/// However many events of another target are put aside, those of this one are left alone until they are due. A target that
+/// refuses more than can be put aside is left alone as a whole, and goes on once it takes something.
+#[tokio::test]
+async fn each_target_has_its_own_room_for_what_it_refuses() {
+    let telling = Telling::new().await;
+    for n in 0..3 {
+        let stuck = Stuck {
+            worker: "outbox".to_owned(),
+            item: format!("event:another/{n}"),
+            error: "422".to_owned(),
+            failures: 1,
+            since: Timestamp(0),
+            next_at: Timestamp(i64::MAX),
+        };
+        telling.running.metadata.put_aside(&stuck).await.unwrap();
+    }
+    let bad = ["bad1", "bad2", "bad3"];
+    telling.noted.refuses.lock().unwrap().extend(bad.map(str::to_owned));
+    let made = telling.put(&["bad1", "bad2", "good"]).await;
+    assert_eq!(run(&mut telling.delivery(1).with_aside(2)).await, Passed::Nothing);
+    let asked = telling.noted.asked();
+    let mut other = telling.delivery(1).with_aside(2);
+    assert_eq!(run(&mut other).await, Passed::Nothing);
+    assert_eq!(telling.noted.asked(), asked, "what is put aside is tried before it is due");
+
+    let more = telling.put(&["bad3", "later"]).await;
+    for _ in 0..4 {
+        assert!(matches!(run(&mut other).await, Passed::Away(_)));
+    }
+    assert_eq!(telling.stuck().await.len(), 5, "more is put aside than there is room for");
+    assert_eq!(telling.noted.keys(), ["good", "later"], "another one is tried each time");
+    telling.noted.refuses.lock().unwrap().clear();
+    telling.running.clock.advance(31_000);
+    assert_eq!(run(&mut other).await, Passed::Nothing);
+    assert_eq!(telling.noted.by_key(), made.into_iter().chain(more).collect());
+    assert_eq!(telling.waiting().await, []);
     telling.close().await;
 }
 

@@ -49,6 +49,7 @@ files! {
     "0027_upstreams.sql",
     "0028_key_prefixes.sql",
     "0029_small_packs.sql",
+    "0030_outbox_kept.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

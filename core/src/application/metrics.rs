@@ -117,10 +117,9 @@ pub(crate) fn outbox_failed(target: &str) {
     counter!("activestorage_outbox_failures_total", "target" => target.to_owned()).increment(1);
 }
 
-/// An event was dropped, as too much waits for its target.
-pub(crate) fn outbox_dropped(target: &str) {
-    counter!("activestorage_outbox_dropped_total", "target" => target.to_owned()).increment(1);
-    tracing::error!(target, "an event is dropped: too much waits for its target");
+/// Events were dropped, as too much waits for their target.
+pub(crate) fn outbox_dropped(target: &str, events: u64) {
+    counter!("activestorage_outbox_dropped_total", "target" => target.to_owned()).increment(events);
 }
 
 /// A change was refused, as too much waits for a target.

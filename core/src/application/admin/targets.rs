@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{Admin, allow_operator};
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{
-    OutboxFigures, OutboxRow, OutboxTarget, ReplayFrom, TargetRemoval,
+    OutboxFigures, OutboxRow, OutboxTarget, Replay, ReplayFrom, TargetRemoval,
 };
 use crate::application::ports::sink::{PATIENCE_MAX, Undelivered};
-use crate::application::workers::{Deliveries, Sinks, TargetStatus};
+use crate::application::workers::outbox::{self, Deliveries, Sinks, TargetStatus};
 use crate::domain::address::SpaceAddress;
 use crate::domain::event::{EventKind, Facts, TargetKind, TargetName, TargetSettings};
 use crate::domain::invalid::Invalid;
@@ -24,6 +24,9 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=1024;
 
 /// Rows that one transaction of a replay makes wait again.
 const REPLAYED_TOGETHER: u32 = 1000;
+
+/// Items of a removed target that are cleared together.
+const CLEARED_TOGETHER: u32 = 1000;
 
 /// What becomes of a target's secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,8 +89,6 @@ impl Admin {
     }
 
     async fn report(&self, target: OutboxTarget, figures: Option<&OutboxFigures>) -> Result<TargetReport> {
-        let oldest = figures.and_then(|figures| figures.oldest);
-        let lag = oldest.map_or(0, |oldest| self.now().millis() - oldest.millis());
         Ok(TargetReport {
             spaces: self.store.metadata.outbox_spaces(&target.name).await?,
             status: self.deliveries.of(&target.name),
@@ -95,7 +96,7 @@ impl Admin {
             kind: target.kind,
             signed: target.secret.is_some(),
             waiting: figures.map_or(0, |figures| figures.waiting),
-            lag: Duration::from_millis(u64::try_from(lag).unwrap_or_default()),
+            lag: figures.map_or(Duration::ZERO, |figures| figures.lag(self.now())),
             created_at: target.created_at,
             name: target.name,
         })
@@ -151,6 +152,7 @@ impl Admin {
         allow_operator(who)?;
         match self.store.metadata.remove_outbox_target(name, discard).await? {
             TargetRemoval::Removed(waiting) => {
+                self.clear_aside(name).await?;
                 self.board.wake("outbox", false);
                 tracing::warn!(target = %name, who = who.name, waiting, "event target removed");
                 Ok(waiting)
@@ -162,6 +164,19 @@ impl Admin {
             TargetRemoval::Waiting(rows) => {
                 Err(Error::TargetInUse(format!("{rows} events wait for it; discard them with discard=true")))
             }
+        }
+    }
+
+    /// Events of a target that is gone are stuck no more.
+    async fn clear_aside(&self, name: &TargetName) -> Result<()> {
+        let (metadata, prefix) = (&self.store.metadata, outbox::items_of(name));
+        loop {
+            let stuck = metadata.stuck_under(outbox::NAME, &prefix, CLEARED_TOGETHER).await?;
+            if stuck.is_empty() {
+                return Ok(());
+            }
+            let items: Vec<_> = stuck.into_iter().map(|stuck| stuck.item).collect();
+            metadata.clear_stuck(outbox::NAME, &items).await?;
         }
     }
 
@@ -200,11 +215,13 @@ impl Admin {
             return Err(Error::NoSuchTarget);
         }
         let mut replayed = 0;
+        let mut replay = Replay { from, after: i64::MIN, delivered_by: self.now() };
         loop {
-            let some = self.store.metadata.replay_outbox(name, from, REPLAYED_TOGETHER).await?;
-            replayed += some;
-            if some < u64::from(REPLAYED_TOGETHER) {
-                break;
+            let some = self.store.metadata.replay_outbox(name, replay, REPLAYED_TOGETHER).await?;
+            replayed += some.len() as u64;
+            match some.last() {
+                Some(last) if some.len() >= REPLAYED_TOGETHER as usize => replay.after = *last,
+                _ => break,
             }
         }
         self.board.wake("outbox", false);

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::application::ports::metadata::{OutboxRow, OutboxTarget};
+use crate::domain::event::TargetName;
 
 /// Delivers rows to the targets of one kind.
 #[async_trait]
@@ -12,6 +13,9 @@ pub trait Sink: Send + Sync + 'static {
     /// A row may come again, with the same id: after a crash, after an answer that was lost, on request. Of one key each is
     /// delivered before the next one begins. Ends within [`PATIENCE_MAX`].
     async fn deliver(&self, target: &OutboxTarget, row: &OutboxRow) -> Result<(), Undelivered>;
+
+    /// These are all targets: what is kept for others, such as connections, may go.
+    fn keep(&self, _: &[TargetName]) {}
 }
 
 /// The longest that a delivery takes: well within a lease, so that two processes do not deliver at once.

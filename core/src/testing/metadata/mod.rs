@@ -144,6 +144,7 @@ macro_rules! metadata_promises {
         $promise!(outbox, a_change_is_told_with_its_commit);
         $promise!(outbox, rows_of_a_key_ascend_as_their_commits);
         $promise!(outbox, a_row_waits_until_it_is_acknowledged);
+        $promise!(outbox, a_replay_takes_each_row_once);
         $promise!(outbox, a_target_stays_while_it_is_needed);
         $promise!(outbox, a_full_target_refuses_or_drops);
         $promise!(locks, a_held_version_stays_on_every_path);

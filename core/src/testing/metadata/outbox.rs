@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::bench::{Bench, matching, object, refusal};
 use crate::application::ports::metadata::{
-    ExpireObject, MetadataStore, Mutation, OutboxRow, OutboxTarget, PutObject, Refusal, ReplayFrom,
+    ExpireObject, MetadataStore, Mutation, OutboxRow, OutboxTarget, PutObject, Refusal, Replay, ReplayFrom,
     TargetRemoval, UpdateObject,
 };
 use crate::domain::event::{
@@ -207,13 +207,54 @@ pub async fn a_row_waits_until_it_is_acknowledged(store: &dyn MetadataStore) {
     assert_eq!((of_target.waiting, of_target.oldest), (1, Some(waiting[2].created_at)));
 
     // What was not kept cannot be told again; what was is the same row.
-    assert_eq!(store.replay_outbox(name, ReplayFrom::Sequence(waiting[2].seq), 10).await.unwrap(), 0);
-    assert_eq!(store.replay_outbox(name, ReplayFrom::Time(waiting[0].created_at), 10).await.unwrap(), 1);
+    let from = |from| Replay { from, after: i64::MIN, delivered_by: now };
+    let none = store.replay_outbox(name, from(ReplayFrom::Sequence(waiting[2].seq)), 10).await.unwrap();
+    assert_eq!(none, [0_i64; 0]);
+    let replay = from(ReplayFrom::Time(waiting[0].created_at));
+    assert_eq!(store.replay_outbox(name, replay, 10).await.unwrap(), [waiting[1].seq]);
     assert_eq!(rows(&bench, &target).await, waiting[1..]);
     assert!(store.acknowledge(name, later, &seqs(&waiting[1..]), now, KEEP).await.unwrap());
     assert_eq!(store.purge_outbox(name, now, 10).await.unwrap(), 0);
     assert_eq!(store.purge_outbox(name, now.plus(KEEP), 1).await.unwrap(), 1);
     assert_eq!(store.purge_outbox(name, now.plus(KEEP), 10).await.unwrap(), 1);
+    finish(bench, &target).await;
+}
+
+/// What is delivered while a replay goes on is no part of it, whatever the clocks of servers say: so it comes to an end.
+pub async fn a_replay_takes_each_row_once(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let target = declared(&bench).await;
+    tells(&bench, &target).await;
+    for key in ["a", "b", "c", "d"] {
+        bench.has_put(key, b"1").await;
+    }
+    let name = &target.name;
+    let (all, epoch) =
+        (seqs(&rows(&bench, &target).await), store.take_over_outbox(name).await.unwrap().unwrap());
+    let delivered = bench.now();
+    assert!(store.acknowledge(name, epoch, &all, delivered, KEEP).await.unwrap());
+    let begun = Replay {
+        from: ReplayFrom::Sequence(all[1]),
+        after: i64::MIN,
+        delivered_by: delivered.plus(Duration::from_millis(1)),
+    };
+    let first = store.replay_outbox(name, begun, 2).await.unwrap();
+    assert_eq!(first, all[1..3]);
+    // They are delivered again at once: by this clock, and by one that is behind.
+    assert!(store.acknowledge(name, epoch, &first, delivered, KEEP).await.unwrap());
+    let next = Replay { after: first[1], ..begun };
+    assert_eq!(store.replay_outbox(name, next, 2).await.unwrap(), all[3..]);
+    let later = delivered.plus(Duration::from_millis(2));
+    assert!(store.acknowledge(name, epoch, &all[3..], later, KEEP).await.unwrap());
+    bench.has_put("e", b"1").await;
+    let new = seqs(&rows(&bench, &target).await);
+    assert!(store.acknowledge(name, epoch, &new, later, KEEP).await.unwrap());
+    let end = Replay { after: all[3], ..begun };
+    assert_eq!(
+        store.replay_outbox(name, end, 2).await.unwrap(),
+        [0_i64; 0],
+        "nothing that came after it began"
+    );
     finish(bench, &target).await;
 }
 

@@ -32,6 +32,9 @@ pub async fn an_item_is_put_aside_until_it_is_cleared(store: &dyn MetadataStore)
     store.put_aside(&Stuck { since: Timestamp(5), ..stuck(&first, 2) }).await.unwrap();
     assert_eq!(mine().await, [stuck(&first, 2), stuck(&second, 1)]);
     assert_eq!(count().await, Some(2));
+    // However many of others come before them.
+    assert_eq!(store.stuck_under(&worker, "b:", 1).await.unwrap(), [stuck(&second, 1)]);
+    assert_eq!(store.stuck_under(&worker, &format!("{second}!"), 10).await.unwrap(), []);
     assert!(store.stuck(None, 100_000).await.unwrap().contains(&stuck(&second, 1)));
     assert_eq!(store.retry_stuck(Some(&second), Timestamp(7)).await.unwrap(), 1);
     assert_eq!(store.retry_stuck(Some("none"), Timestamp(7)).await.unwrap(), 0);

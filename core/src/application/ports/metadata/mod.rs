@@ -39,7 +39,7 @@ pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use leases::Leases;
 pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Objects};
-pub use outbox::{Epoch, Outbox, OutboxFigures, OutboxRow, OutboxTarget, ReplayFrom, TargetRemoval};
+pub use outbox::{Epoch, Outbox, OutboxFigures, OutboxRow, OutboxTarget, Replay, ReplayFrom, TargetRemoval};
 pub use records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
 pub use spaces::{BucketDeletion, LifecyclePass, NewSpace, SpaceEntry, SpaceUsage, Spaces};
 pub use upkeep::{Garbage, Hold, Inconsistency, Move, Relocation, Retained, ScrubPass, Stuck, Swept, Upkeep};

@@ -66,16 +66,17 @@ pub trait Outbox: Send + Sync + 'static {
         limit: u32,
     ) -> Result<u64, MetadataError>;
 
-    /// Delivered rows that are kept wait again, from a place on; up to `limit` of them, the oldest first. How many.
+    /// Delivered rows that are kept wait again, from a place on; up to `limit` of them, in ascending order. Their numbers.
     async fn replay_outbox(
         &self,
         name: &TargetName,
-        from: ReplayFrom,
+        replay: Replay,
         limit: u32,
-    ) -> Result<u64, MetadataError>;
+    ) -> Result<Vec<i64>, MetadataError>;
 
     /// What waits, by target; of targets for which nothing waits too. Bounds are held by these figures, as they were when they
-    /// were last read, and by what this process has written and acknowledged since.
+    /// were last counted, and by what this process has written and acknowledged since: a long backlog is not counted at every
+    /// call.
     async fn outbox_figures(&self) -> Result<Vec<OutboxFigures>, MetadataError>;
 
     /// Writes a test event for each of these targets.
@@ -102,6 +103,17 @@ pub enum ReplayFrom {
     Sequence(i64),
     /// At the rows that were written at this moment.
     Time(Timestamp),
+}
+
+/// Which delivered rows wait again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// From here on.
+    pub from: ReplayFrom,
+    /// Behind this row: where the page before ended.
+    pub after: i64,
+    /// Only rows that were delivered by then: what is delivered while the replay goes on is no part of it.
+    pub delivered_by: Timestamp,
 }
 
 /// A target, as it is stored.
@@ -160,6 +172,14 @@ pub struct OutboxFigures {
     pub waiting: u64,
     /// When the oldest of them was written.
     pub oldest: Option<Timestamp>,
+}
+
+impl OutboxFigures {
+    /// How long the oldest row has waited.
+    pub fn lag(&self, now: Timestamp) -> Duration {
+        let millis = self.oldest.map_or(0, |oldest| now.millis().saturating_sub(oldest.millis()));
+        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
 }
 
 /// What came of a target's removal.

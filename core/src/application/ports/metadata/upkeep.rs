@@ -100,6 +100,9 @@ pub trait Upkeep: Send + Sync + 'static {
     /// The items of one worker that failed and were put aside, or of all workers; in order of worker and item.
     async fn stuck(&self, worker: Option<&str>, limit: u32) -> Result<Vec<Stuck>, MetadataError>;
 
+    /// The same of one worker, of items whose names begin with `prefix`.
+    async fn stuck_under(&self, worker: &str, prefix: &str, limit: u32) -> Result<Vec<Stuck>, MetadataError>;
+
     /// Puts an item aside, or replaces what is known of it.
     async fn put_aside(&self, stuck: &Stuck) -> Result<(), MetadataError>;
 

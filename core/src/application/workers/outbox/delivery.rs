@@ -24,7 +24,7 @@ use crate::application::ports::metadata::{Epoch, MetadataStore, OutboxRow, Outbo
 use crate::application::ports::sink::{PATIENCE_MAX, Sink, Undelivered};
 use crate::application::workers::stuck;
 use crate::application::workers::worker::LEASE;
-use crate::domain::event::TargetSettings;
+use crate::domain::event::{TargetName, TargetSettings};
 use crate::domain::space::SpaceId;
 
 /// Rows of a page.
@@ -36,7 +36,7 @@ const ACKNOWLEDGED_TOGETHER: usize = 64;
 /// How often what was put aside is read again: an operator may want it tried.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// Rows put aside that are looked at.
+/// Rows of a target that are put aside, at most: one that refuses more of them is left alone, as if it took nothing.
 const ASIDE_MAX: u32 = 20_000;
 
 /// How often delivered rows are removed whose time is over.
@@ -58,6 +58,11 @@ pub enum Passed {
     Away(Duration),
 }
 
+/// What the names of a target's items in `stuck` begin with.
+pub(in crate::application) fn items_of(target: &TargetName) -> String {
+    format!("event:{target}/")
+}
+
 /// A key of a space.
 type Place = (SpaceId, String);
 
@@ -75,6 +80,7 @@ pub struct Delivery {
     until: Instant,
     pace: Pace,
     aside: HashMap<i64, Stuck>,
+    aside_max: u32,
     aside_read: Option<Instant>,
     /// Where the round is: it has looked at every row up to this one.
     place: i64,
@@ -124,12 +130,19 @@ impl Delivery {
             until: Instant::now(),
             pace: Pace::default(),
             aside: HashMap::new(),
+            aside_max: ASIDE_MAX,
             aside_read: None,
             place: 0,
             held: HashSet::new(),
             met: HashSet::new(),
             purged: None,
         }
+    }
+
+    /// With room for this many rows that are put aside.
+    #[must_use]
+    pub fn with_aside(self, aside_max: u32) -> Self {
+        Self { aside_max, ..self }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -157,7 +170,7 @@ impl Delivery {
     }
 
     fn item(&self, row: i64) -> String {
-        format!("event:{}/{row}", self.target.name)
+        format!("{}{row}", items_of(&self.target.name))
     }
 
     /// Delivers a page, if this process may. Begins nothing once `stop` is cancelled.
@@ -257,8 +270,8 @@ impl Delivery {
         if self.aside_read.is_some_and(|read| read.elapsed() < REFRESH) {
             return Ok(());
         }
-        let prefix = format!("event:{}/", self.target.name);
-        let stuck = self.metadata.stuck(Some(NAME), ASIDE_MAX).await?;
+        let prefix = items_of(&self.target.name);
+        let stuck = self.metadata.stuck_under(NAME, &prefix, self.aside_max).await?;
         let own = stuck.into_iter().filter_map(|stuck| {
             let row = stuck.item.strip_prefix(&prefix)?.parse().ok()?;
             Some((row, stuck))
@@ -391,9 +404,14 @@ impl Delivery {
             Outcome::Undelivered(row, why) => {
                 metrics::outbox_failed(self.name());
                 let text = why.to_string();
+                let has_room =
+                    self.aside.len() < self.aside_max as usize || self.aside.contains_key(&row.seq);
                 let own_fault = match why {
-                    Undelivered::Refused(_) => true,
-                    Undelivered::Away(_) => self.pace.is_at_fault(row.seq),
+                    Undelivered::Refused(_) if has_room => true,
+                    // Noted in either case, so that another row is tried next.
+                    Undelivered::Refused(_) | Undelivered::Away(_) => {
+                        self.pace.is_at_fault(row.seq) && has_room
+                    }
                 };
                 tracing::debug!(target = self.name(), row = row.seq, error = text, "event not delivered");
                 self.deliveries.change(&self.target.name, |status| status.last_error = Some(text.clone()));

@@ -4,7 +4,7 @@
 mod delivery;
 mod pace;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub(in crate::application) use delivery::items_of;
 pub use delivery::{Delivery, Passed};
 
 use super::worker::{WorkDone, Worker};
@@ -26,7 +27,7 @@ use crate::domain::event::{TargetKind, TargetName};
 use crate::domain::timestamp::Timestamp;
 
 /// Its name, also that of its items in `stuck`.
-pub(super) const NAME: &str = "outbox";
+pub(in crate::application) const NAME: &str = "outbox";
 
 /// How often targets are looked for, and how much waits for them.
 const LOOK: Duration = Duration::from_secs(2);
@@ -52,6 +53,13 @@ impl Sinks {
     /// The one for targets of a kind.
     pub fn of(&self, kind: TargetKind) -> Option<Arc<dyn Sink>> {
         self.0.get(&kind).cloned()
+    }
+
+    /// These are all targets.
+    fn keep(&self, targets: &[TargetName]) {
+        for sink in self.0.values() {
+            sink.keep(targets);
+        }
     }
 }
 
@@ -85,6 +93,29 @@ impl Deliveries {
     fn change(&self, target: &TargetName, change: impl FnOnce(&mut TargetStatus)) {
         change(self.lock().entry(target.clone()).or_default());
     }
+
+    /// These are all targets.
+    fn keep(&self, targets: &[TargetName]) {
+        self.lock().retain(|name, _| targets.contains(name));
+    }
+}
+
+/// Targets that the gauges show.
+#[derive(Default)]
+struct Shown(BTreeSet<TargetName>);
+
+impl Shown {
+    /// What the gauges show from now on: rows and lag of each target. For one that is gone nothing waits, so that no alert is
+    /// about it any more.
+    fn show(&mut self, figures: &[OutboxFigures], now: Timestamp) -> Vec<(TargetName, u64, Duration)> {
+        let there: BTreeSet<_> = figures.iter().map(|figures| figures.name.clone()).collect();
+        let gone = self.0.difference(&there).map(|gone| (gone.clone(), 0, Duration::ZERO));
+        let there_yet =
+            figures.iter().map(|figures| (figures.name.clone(), figures.waiting, figures.lag(now)));
+        let shown = gone.chain(there_yet).collect();
+        self.0 = there;
+        shown
+    }
 }
 
 /// Keeps a delivery going for each target.
@@ -95,6 +126,8 @@ pub struct OutboxWorker {
     sinks: Sinks,
     deliveries: Deliveries,
     running: Mutex<BTreeMap<TargetName, Running>>,
+    /// Targets that the gauges show.
+    shown: Mutex<Shown>,
     /// Told when everything is due at once.
     hurry: Arc<Notify>,
     stop: CancellationToken,
@@ -123,6 +156,7 @@ impl OutboxWorker {
             sinks,
             deliveries,
             running: Mutex::default(),
+            shown: Mutex::default(),
             hurry: Arc::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -229,12 +263,16 @@ impl Worker for OutboxWorker {
 
     async fn step(&self) -> Result<WorkDone> {
         // First: what counts the rows may take its time, or fail.
-        self.follow(self.metadata.outbox_targets().await?);
-        let now = self.clock.now();
-        for OutboxFigures { name, waiting, oldest } in self.metadata.outbox_figures().await? {
-            let lag = oldest.map_or(0, |oldest| now.millis().saturating_sub(oldest.millis()).max(0));
-            let lag = Duration::from_millis(u64::try_from(lag).unwrap_or_default());
-            metrics::outbox_waiting(name.as_str(), waiting, lag);
+        let targets = self.metadata.outbox_targets().await?;
+        let names: Vec<_> = targets.iter().map(|target| target.name.clone()).collect();
+        self.follow(targets);
+        self.sinks.keep(&names);
+        self.deliveries.keep(&names);
+        let figures = self.metadata.outbox_figures().await?;
+        let shown =
+            self.shown.lock().unwrap_or_else(PoisonError::into_inner).show(&figures, self.clock.now());
+        for (target, rows, lag) in shown {
+            metrics::outbox_waiting(target.as_str(), rows, lag);
         }
         Ok(WorkDone::Idle)
     }
@@ -249,5 +287,28 @@ impl Worker for OutboxWorker {
 impl Drop for OutboxWorker {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn nothing_waits_for_a_target_that_is_gone() {
+        let figures = |name: &str| OutboxFigures {
+            name: TargetName::new(name).unwrap(),
+            waiting: 7,
+            oldest: Some(Timestamp(1000)),
+        };
+        let (mut shown, now) = (Shown::default(), Timestamp(3500));
+        let lag = Duration::from_millis(2500);
+        let (one, other) = (figures("one"), figures("other"));
+        let both = [(one.name.clone(), 7, lag), (other.name.clone(), 7, lag)];
+        assert_eq!(shown.show(&[one.clone(), other.clone()], now), both);
+        let left = std::slice::from_ref(&other);
+        assert_eq!(shown.show(left, now), [(one.name, 0, Duration::ZERO), both[1].clone()]);
+        assert_eq!(shown.show(left, now), both[1..]);
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::Answer;
 use crate::application::ports::metadata::{
-    Epoch, Outbox, OutboxFigures, OutboxRow, OutboxTarget, ReplayFrom, TargetRemoval,
+    Epoch, Outbox, OutboxFigures, OutboxRow, OutboxTarget, Replay, TargetRemoval,
 };
 use crate::domain::address::SpaceAddress;
 use crate::domain::event::{Facts, TargetName};
@@ -60,14 +60,27 @@ impl Outbox for SqlMetadata {
         Ok(outbox::purge(&self.db, name, before, limit).await?)
     }
 
-    async fn replay_outbox(&self, name: &TargetName, from: ReplayFrom, limit: u32) -> Answer<u64> {
-        Ok(outbox::replay(&self.db, name, from, limit).await?)
+    async fn replay_outbox(&self, name: &TargetName, replay: Replay, limit: u32) -> Answer<Vec<i64>> {
+        let replayed = outbox::replay(&self.db, name, replay, limit).await?;
+        self.outbox.went(name, -i64::try_from(replayed.len()).unwrap_or(i64::MAX));
+        Ok(replayed)
     }
 
     async fn outbox_figures(&self) -> Answer<Vec<OutboxFigures>> {
         let targets = outbox::targets(&self.db).await?;
-        let figures = outbox::figures(&self.db, &targets).await?;
-        self.outbox.read(&targets, &figures);
+        let mut figures = Vec::with_capacity(targets.len());
+        for OutboxTarget { name, rows_max, .. } in &targets {
+            let waiting = if let Some(waiting) = self.outbox.carried(name) {
+                waiting
+            } else {
+                let waiting = outbox::count_waiting(&self.db, name, *rows_max).await?;
+                self.outbox.counted(name, waiting);
+                waiting
+            };
+            let oldest = outbox::oldest(&self.db, name).await?;
+            figures.push(OutboxFigures { name: name.clone(), waiting, oldest });
+        }
+        self.outbox.bound_by(&targets);
         Ok(figures)
     }
 

@@ -105,6 +105,10 @@ impl Upkeep for SqlMetadata {
         Ok(stuck::all(&self.db, worker, limit).await?)
     }
 
+    async fn stuck_under(&self, worker: &str, prefix: &str, limit: u32) -> Answer<Vec<Stuck>> {
+        Ok(stuck::under(&self.db, worker, prefix, limit).await?)
+    }
+
     async fn put_aside(&self, stuck: &Stuck) -> Answer<()> {
         Ok(stuck::put(&self.db, stuck).await?)
     }

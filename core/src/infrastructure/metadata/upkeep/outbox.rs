@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::application::ports::metadata::{
-    Epoch, MetadataError, OutboxFigures, OutboxRow, OutboxTarget, ReplayFrom, TargetRemoval,
+    Epoch, MetadataError, OutboxRow, OutboxTarget, Replay, ReplayFrom, TargetRemoval,
 };
 use crate::domain::address::SpaceAddress;
 use crate::domain::event::{EventKind, Facts, Overflow, TargetKind, TargetName};
@@ -243,49 +243,53 @@ pub(crate) async fn purge(
 pub(crate) async fn replay(
     db: &Database,
     name: &TargetName,
-    from: ReplayFrom,
+    replay: Replay,
     limit: u32,
-) -> Result<u64, Fault> {
-    let (seq, time) = match from {
+) -> Result<Vec<i64>, Fault> {
+    let (seq, time) = match replay.from {
         ReplayFrom::Sequence(seq) => (seq, i64::MIN),
         ReplayFrom::Time(time) => (i64::MIN, time.millis()),
     };
     transaction!(db, |tx| {
-        tx.query(sql!(
-            "UPDATE outbox SET delivered_at = NULL WHERE seq IN (SELECT seq FROM outbox WHERE target = $1 \
-             AND delivered_at IS NOT NULL AND seq >= $2 AND created_at >= $3 ORDER BY seq LIMIT $4)"
-        ))
-        .bind(name.as_str())
-        .bind(seq)
-        .bind(time)
-        .bind(i64::from(limit))
-        .execute()
-        .await?
+        let mut replayed: Vec<i64> = tx
+            .query(sql!(
+                "UPDATE outbox SET delivered_at = NULL WHERE seq IN (SELECT seq FROM outbox WHERE target = $1 \
+                 AND delivered_at IS NOT NULL AND seq >= $2 AND seq > $3 AND created_at >= $4 \
+                 AND delivered_at <= $5 ORDER BY seq LIMIT $6) RETURNING seq"
+            ))
+            .bind(name.as_str())
+            .bind(seq)
+            .bind(replay.after)
+            .bind(time)
+            .bind(replay.delivered_by.millis())
+            .bind(i64::from(limit))
+            .map(Row::first)
+            .await?;
+        replayed.sort_unstable();
+        replayed
     })
 }
 
-pub(crate) async fn figures(db: &Database, targets: &[OutboxTarget]) -> Result<Vec<OutboxFigures>, Fault> {
-    let mut figures = Vec::with_capacity(targets.len());
-    for OutboxTarget { name, rows_max, .. } in targets {
-        // A target that is full is full, however much more waits.
-        let most = rows_max.saturating_add(1);
-        let waiting = db
-            .read(sql!(
-                "SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox WHERE target = $1 AND delivered_at IS NULL \
-                 LIMIT $2) AS waiting"
-            ))
-            .bind(name.as_str())
-            .bind(rows::signed(most)?)
-            .one()
-            .await?;
-        let oldest = db
-            .read(sql!(
-                "SELECT created_at FROM outbox WHERE target = $1 AND delivered_at IS NULL ORDER BY seq LIMIT 1"
-            ))
-            .bind(name.as_str())
-            .find(|row| row.first().map(Timestamp))
-            .await?;
-        figures.push(OutboxFigures { name: name.clone(), waiting: count(&waiting)?, oldest });
-    }
-    Ok(figures)
+/// How many rows wait for a target, `rows_max` and one more at most: a target that is full is full, however much more waits.
+pub(crate) async fn count_waiting(db: &Database, name: &TargetName, rows_max: u64) -> Result<u64, Fault> {
+    let counted = db
+        .read(sql!(
+            "SELECT COUNT(*) AS n FROM (SELECT 1 FROM outbox WHERE target = $1 AND delivered_at IS NULL \
+             LIMIT $2) AS waiting"
+        ))
+        .bind(name.as_str())
+        .bind(rows::signed(rows_max.saturating_add(1))?)
+        .one()
+        .await?;
+    count(&counted)
+}
+
+/// When the oldest of the rows that wait for a target was written.
+pub(crate) async fn oldest(db: &Database, name: &TargetName) -> Result<Option<Timestamp>, Fault> {
+    db.read(sql!(
+        "SELECT created_at FROM outbox WHERE target = $1 AND delivered_at IS NULL ORDER BY seq LIMIT 1"
+    ))
+    .bind(name.as_str())
+    .find(|row| row.first().map(Timestamp))
+    .await
 }

@@ -1,6 +1,7 @@
 //! Items of background work that failed, and when they are tried again.
 
 use crate::application::ports::metadata::Stuck;
+use crate::domain::address::after_prefix;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
@@ -43,6 +44,26 @@ pub(crate) async fn all(db: &Database, worker: Option<&str>, limit: u32) -> Resu
             .await
         }
     }
+}
+
+/// The items of a worker whose names begin with `prefix`.
+pub(crate) async fn under(
+    db: &Database,
+    worker: &str,
+    prefix: &str,
+    limit: u32,
+) -> Result<Vec<Stuck>, Fault> {
+    let Some(end) = after_prefix(prefix) else { return all(db, Some(worker), limit).await };
+    db.read(sql!(
+        "SELECT worker, item, error, failures, since, next_at FROM stuck \
+         WHERE worker = $1 AND item >= $2 AND item < $3 ORDER BY item LIMIT $4"
+    ))
+    .bind(worker)
+    .bind(prefix)
+    .bind(end)
+    .bind(i64::from(limit))
+    .map(read)
+    .await
 }
 
 pub(crate) async fn put(db: &Database, stuck: &Stuck) -> Result<(), Fault> {

@@ -76,16 +76,21 @@ impl Batch<'_> {
         applied: &[Applied],
     ) -> Result<ToldRows, Fault> {
         let mut told = ToldRows::default();
-        let rows = self.rows_of(mutations, applied).await?;
+        let rows = self.rows_of(mutations, applied, &mut told).await?;
         self.make_way(&rows, &mut told).await?;
         insert(self.tx, &rows, self.now).await?;
         for row in &rows {
-            *told.0.entry(row.target.clone()).or_default() += 1;
+            *told.rows.entry(row.target.clone()).or_default() += 1;
         }
         Ok(told)
     }
 
-    async fn rows_of(&mut self, mutations: &[Mutation], applied: &[Applied]) -> Result<Vec<NewRow>, Fault> {
+    async fn rows_of(
+        &mut self,
+        mutations: &[Mutation],
+        applied: &[Applied],
+        told: &mut ToldRows,
+    ) -> Result<Vec<NewRow>, Fault> {
         let outbox = self.outbox.clone();
         let mut rows: Vec<NewRow> = Vec::new();
         // Of a key only the last row stays where rows are coalesced.
@@ -107,7 +112,7 @@ impl Batch<'_> {
                     };
                     let more = more.entry(row.target.clone()).or_default();
                     if outbox.overflow(&row.target, *more) == Some(Overflow::Drop) {
-                        metrics::outbox_dropped(row.target.as_str());
+                        *told.dropped.entry(row.target).or_default() += 1;
                         continue;
                     }
                     *more += 1;
@@ -146,7 +151,7 @@ impl Batch<'_> {
                 let statement = statement.bind(target.as_str().to_owned()).bind(space.0);
                 let keys = portion.iter().map(|key| (*key).to_owned());
                 let gone = statement.bind_all(keys).execute().await?;
-                *told.0.entry(target.clone()).or_default() -= rows::signed(gone)?;
+                *told.rows.entry(target.clone()).or_default() -= rows::signed(gone)?;
             }
         }
         Ok(())
@@ -204,7 +209,8 @@ pub(crate) async fn tell_test(
     };
     let rows: Vec<_> = targets.iter().map(row).collect();
     transaction!(db, |tx| insert(&mut tx, &rows, now).await?)?;
-    Ok(ToldRows(targets.iter().map(|target| (target.clone(), 1)).collect()))
+    let rows = targets.iter().map(|target| (target.clone(), 1)).collect();
+    Ok(ToldRows { rows, ..ToldRows::default() })
 }
 
 #[cfg(test)]

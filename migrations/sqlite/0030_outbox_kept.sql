@@ -1,0 +1,3 @@
+-- A replay goes through the delivered rows of a target in the order of their numbers, SQLite. Its twin is
+-- ../postgres/0030_outbox_kept.sql.
+CREATE INDEX outbox_kept ON outbox (target, seq) WHERE delivered_at IS NOT NULL;
