@@ -256,6 +256,10 @@ fn describe_upstreams() {
         "activestorage_upstream_pull_failures_total",
         "Objects that could not be fetched from upstreams"
     );
+    describe_counter!(
+        "activestorage_upstream_pulls_left_total",
+        "Reads passed on without fetching their object, as too many were fetched at once"
+    );
     describe_counter!("activestorage_upstream_work_items_total", "Objects done by work over upstreams");
 }
 
@@ -301,7 +305,7 @@ fn describe_clients() {
     describe_counter!("activestorage_turns_awaited_total", "Requests that waited for their tenant's turn");
     describe_gauge!(
         "activestorage_pool_held",
-        "Amount that requests hold of a pool: bytes of memory, open transfers"
+        "Amount that requests hold of a pool: bytes of memory, open transfers, pulls from upstreams"
     );
     describe_counter!(
         "activestorage_pool_waits_total",

@@ -2,25 +2,26 @@
 //! comes back, and what is here always wins.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/bound.rs"]
+mod bound;
 mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bound::Bound;
 use bytes::Bytes;
 use common::{Running, noise, object, place, put_request, root, space};
 use futures::TryStreamExt as _;
 use futures::future::join_all;
 use juststorage_core::application::access::{Access, AuthMode, MasterKey, MasterKeys};
-use juststorage_core::application::admin::{Admin, UpstreamChange};
-use juststorage_core::application::error::{Error, Result};
+use juststorage_core::application::admin::UpstreamChange;
+use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::get::ReadOptions;
-use juststorage_core::application::objects::list::ListRequest;
 use juststorage_core::application::objects::put::PutRequest;
 use juststorage_core::application::ports::metadata::PassKind;
 use juststorage_core::application::upstream::UpstreamSetup;
-use juststorage_core::application::workers::{UpstreamWorker, worker::run_dry};
 use juststorage_core::domain::address::{Key, Tenant};
 use juststorage_core::domain::etag::Etag;
 use juststorage_core::domain::identity::StoreId;
@@ -32,119 +33,6 @@ use juststorage_core::domain::upstream::{Mode, Source};
 use juststorage_core::testing::upstream::{FakeUpstream, Fault, MODIFIED};
 use serde_json::Value;
 use uuid::Uuid;
-
-struct Bound {
-    run: Running,
-    upstream: FakeUpstream,
-    admin: Admin,
-    _directory: tempfile::TempDir,
-}
-
-impl Bound {
-    async fn new(mode: Mode) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let (run, upstream) = (Running::open(directory.path()).await, FakeUpstream::default());
-        Self::over(run, upstream, mode, directory).await
-    }
-
-    async fn over(
-        mut run: Running,
-        upstream: FakeUpstream,
-        mode: Mode,
-        directory: tempfile::TempDir,
-    ) -> Self {
-        let keys = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
-        let setup = UpstreamSetup {
-            connector: Arc::new(upstream.clone()),
-            keys: keys.clone().into(),
-            own: StoreId(Uuid::from_u128(1)),
-        };
-        run.store = run.store.clone().with_upstreams(setup);
-        let home = Tenant::new("default").unwrap();
-        let access =
-            Access::new(run.metadata.clone(), run.clock.clone(), keys, AuthMode::Required, None, home);
-        let admin = Admin::new(run.store.clone(), access);
-        let bound = Self { run, upstream, admin, _directory: directory };
-        let change = UpstreamChange {
-            endpoint: Some("http://old".into()),
-            bucket: Some("old".into()),
-            access_key: Some("K".into()),
-            secret_key: Some("S".into()),
-            ..UpstreamChange::default()
-        };
-        bound.admin.set_upstream(&root(), &space(), &change).await.unwrap();
-        bound.set(mode).await;
-        run_dry(&bound.worker()).await.unwrap();
-        bound
-    }
-
-    async fn set(&self, mode: Mode) {
-        let change = UpstreamChange { mode: Some(mode), ..UpstreamChange::default() };
-        self.admin.set_upstream(&root(), &space(), &change).await.unwrap();
-    }
-
-    fn worker(&self) -> UpstreamWorker {
-        UpstreamWorker::new(self.run.store.clone())
-    }
-
-    /// Does a whole pass; its report.
-    async fn pass(&self, kind: PassKind) -> Value {
-        self.admin.begin_pass(&root(), &space(), kind).await.unwrap();
-        run_dry(&self.worker()).await.unwrap();
-        let status = self.admin.upstream(&root(), &space()).await.unwrap();
-        let pass = status.passes.into_iter().find(|pass| pass.kind == kind).unwrap();
-        assert!(pass.finished_at.is_some());
-        serde_json::from_str(&pass.report).unwrap()
-    }
-
-    /// What a read answers: where from, and the bytes.
-    async fn get(&self, key: &str) -> Result<(Option<Source>, Bytes)> {
-        self.get_with(key, &ReadOptions::default()).await
-    }
-
-    async fn get_with(&self, key: &str, options: &ReadOptions) -> Result<(Option<Source>, Bytes)> {
-        let download = self.run.store.get(&root(), &object(key), options).await?;
-        let chunks: Vec<Bytes> = download.body.try_collect().await?;
-        Ok((download.head.source, chunks.concat().into()))
-    }
-
-    async fn is_here(&self, key: &str) -> bool {
-        self.run.metadata.latest(&place(), &Key::new(key).unwrap()).await.unwrap().is_some()
-    }
-
-    async fn keys(&self, prefix: &str, delimiter: Option<&str>, limit: u32) -> Vec<String> {
-        let (mut all, mut after) = (Vec::new(), None);
-        loop {
-            let request = ListRequest {
-                place: place(),
-                prefix: prefix.to_owned(),
-                delimiter: delimiter.map(str::to_owned),
-                after,
-                versions: false,
-                keyless: false,
-                limit,
-            };
-            let page = self.run.store.list_latest(&root(), &request).await.unwrap();
-            all.extend(page.entries.iter().map(|entry| entry.key().to_owned()));
-            after = page.next;
-            if after.is_none() {
-                return all;
-            }
-        }
-    }
-
-    /// Waits until what was read is here: a body may end before it is committed.
-    async fn settled(&self) {
-        while !self.is_here("cut").await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    async fn end(self) {
-        assert_eq!(self.run.findings().await, [], "the store is whole");
-        self.run.close().await;
-    }
-}
 
 /// What a client saw at the old store it sees here: from then on also without that.
 #[tokio::test]

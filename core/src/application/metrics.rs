@@ -53,7 +53,7 @@ pub fn exist(workers: &[&'static str]) {
     for reason in ["request_rate", "concurrent_requests", "quota_bytes", "quota_objects"] {
         counter!("activestorage_limited_total", "reason" => reason).absolute(0);
     }
-    for pool in ["memory", "transfers"] {
+    for pool in ["memory", "transfers", "pulls"] {
         counter!("activestorage_pool_waits_total", "pool" => pool).absolute(0);
         counter!("activestorage_pool_refused_total", "pool" => pool).absolute(0);
     }
@@ -72,6 +72,7 @@ pub fn exist(workers: &[&'static str]) {
     counter!("activestorage_upstream_pulled_objects_total").absolute(0);
     counter!("activestorage_upstream_pulled_bytes_total").absolute(0);
     counter!("activestorage_upstream_pull_failures_total").absolute(0);
+    counter!("activestorage_upstream_pulls_left_total").absolute(0);
     retained(0, 0, 0);
     commit_queue(0);
     database_bytes(0);
@@ -146,6 +147,11 @@ pub(crate) fn upstream_pulled(bytes: u64) {
 /// A step of work over an upstream did so much.
 pub(crate) fn upstream_work(work: &'static str, items: u64) {
     counter!("activestorage_upstream_work_items_total", "work" => work).increment(items);
+}
+
+/// A read did without fetching its object from an upstream, as too many are fetched just now.
+pub(crate) fn upstream_pull_left() {
+    counter!("activestorage_upstream_pulls_left_total").increment(1);
 }
 
 /// An object could not be fetched from an upstream, proved and kept.

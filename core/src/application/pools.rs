@@ -1,4 +1,4 @@
-//! The pools that requests draw from: memory for bodies that are received, and open segment files.
+//! The pools that requests draw from: memory for bodies that are received, open segment files, and fetches from upstreams.
 //!
 //! What a request holds here comes back only as fast as its client sends or reads, so that no wait for it may last:
 //! after [`WAIT_MAX`] it is answered as busy.
@@ -20,6 +20,10 @@ const MEMORY_BYTES_MAX: usize = 32 << 20;
 /// in memory, beside its descriptor.
 const TRANSFERS_MAX: usize = 3072;
 
+/// Objects that are fetched from upstreams at once, unless there are descriptors for fewer: each holds a connection, a
+/// segment's file and some chunks in memory.
+const PULLS_MAX: usize = 256;
+
 /// The pools of one server. All clones are the same.
 #[derive(Clone)]
 pub struct Pools {
@@ -27,6 +31,8 @@ pub struct Pools {
     pub(crate) memory: Pool,
     /// Transfers that hold a segment's file open.
     pub(crate) transfers: Pool,
+    /// Objects that are fetched from upstreams.
+    pub(crate) pulls: Pool,
 }
 
 impl Default for Pools {
@@ -48,6 +54,7 @@ impl Pools {
         Self {
             memory: Pool::new(shares("memory", MEMORY_BYTES_MAX)),
             transfers: Pool::new(shares("transfers", files.clamp(1, TRANSFERS_MAX))),
+            pulls: Pool::new(shares("pulls", (files / 8).clamp(8, PULLS_MAX))),
         }
     }
 
@@ -55,6 +62,7 @@ impl Pools {
     pub(crate) fn measure(&self) {
         metrics::held("memory", self.memory.taken());
         metrics::held("transfers", self.transfers.taken());
+        metrics::held("pulls", self.pulls.taken());
     }
 
     /// Room for a body of `tenant` that a front has to gather before it can be understood.

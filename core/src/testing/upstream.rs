@@ -56,6 +56,29 @@ struct State {
     tells_parts: bool,
     /// Every listing begins with a page that has nothing.
     lists_nothing_first: bool,
+    /// Listings wait for permits of this.
+    list_gate: Option<Arc<Semaphore>>,
+    /// Listings under way, and the most of them that there were.
+    listing: usize,
+    listing_max: usize,
+}
+
+/// A listing that is under way.
+struct Listing<'a>(&'a FakeUpstream);
+
+impl<'a> Listing<'a> {
+    fn begin(upstream: &'a FakeUpstream) -> Self {
+        let mut state = upstream.lock();
+        state.listing += 1;
+        state.listing_max = state.listing_max.max(state.listing);
+        Self(upstream)
+    }
+}
+
+impl Drop for Listing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().listing -= 1;
+    }
 }
 
 /// An upstream in memory. All clones are the same.
@@ -109,6 +132,18 @@ impl FakeUpstream {
     /// Every listing begins with a page that has nothing, and is not the last one.
     pub fn lists_nothing_first(&self) {
         self.lock().lists_nothing_first = true;
+    }
+
+    /// Listings wait until the gate has a permit for each.
+    pub fn list_gate(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        self.lock().list_gate = Some(gate.clone());
+        gate
+    }
+
+    /// The most listings that were under way at once.
+    pub fn listing_max(&self) -> usize {
+        self.lock().listing_max
     }
 
     /// Removes an object.
@@ -232,7 +267,14 @@ impl Upstream for FakeUpstream {
     }
 
     async fn list(&self, query: &UpstreamQuery) -> Answer<UpstreamPage> {
+        let _listing = Listing::begin(self);
         self.called("list")?;
+        let gate = self.lock().list_gate.clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.expect("an open gate").forget();
+        }
+        // Others begin meanwhile.
+        tokio::task::yield_now().await;
         let state = self.lock();
         if state.lists_nothing_first && query.token.is_none() {
             let next = Some(query.after.clone().unwrap_or_default());

@@ -14,6 +14,7 @@ use juststorage_core::application::ingest::{Body, Ingest};
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
+use juststorage_core::application::pools::Pools;
 use juststorage_core::application::ports::clock::Clock;
 use juststorage_core::application::ports::metadata::{
     ListQuery, MetadataStore, SegmentRecord, SpaceRef, WriterId,
@@ -106,6 +107,15 @@ impl Running {
         Self::open_with(root, DedupScope::Tenant).await
     }
 
+    /// As [`Self::open`], as on a machine with few descriptors.
+    pub async fn open_narrow(root: &Path) -> Self {
+        let url = format!("sqlite://{}", root.join("metadata.db").display());
+        let metadata = SqlMetadata::connect(&url).await.unwrap();
+        metadata.migrate().await.unwrap();
+        let tiers = Buckets::default().tiers(root).unwrap();
+        Self::start(WRITER, tiers, Arc::new(metadata), DedupScope::Tenant, Pools::new(64)).await.unwrap()
+    }
+
     pub async fn open_with(root: &Path, dedup: DedupScope) -> Self {
         let url = format!("sqlite://{}", root.join("metadata.db").display());
         Self::try_open(root, &url, dedup).await.unwrap()
@@ -147,7 +157,8 @@ impl Running {
         let metadata = SqlMetadata::connect(url).await?;
         metadata.migrate().await?;
         let metadata: Arc<dyn MetadataStore> = Arc::new(metadata);
-        let result = Self::start(writer, buckets.tiers(root)?, metadata.clone(), dedup).await;
+        let tiers = buckets.tiers(root)?;
+        let result = Self::start(writer, tiers, metadata.clone(), dedup, Pools::default()).await;
         if result.is_err() {
             metadata.close().await;
         }
@@ -159,13 +170,14 @@ impl Running {
         tiers: Tiers,
         metadata: Arc<dyn MetadataStore>,
         dedup: DedupScope,
+        pools: Pools,
     ) -> std::result::Result<Self, Box<dyn std::error::Error>> {
         let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
         metadata.heartbeat(writer, Timestamp(i64::MAX)).await?;
         TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).from(writer).await?;
         metadata.heartbeat(writer, Timestamp(i64::MAX)).await?;
         let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
-        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer).with_pools(pools);
         let store = Store::new(metadata.clone(), tiers.clone(), clock.clone(), committer, ingest, dedup);
         Ok(Self { store, metadata, tiers, clock, tasks, writer })
     }

@@ -27,9 +27,6 @@ const WAITED_BYTES_MAX: u64 = 1 << 20;
 /// How often an object is fetched again for one request while the settings of its space change.
 const BRINGS_MAX: u32 = 4;
 
-/// Pulls that reads of stretches start, at most: those beyond are left to the next read, or to a backfill.
-const BESIDE_MAX: usize = 64;
-
 /// A place for one read beyond.
 struct Asked<'a> {
     who: &'a Principal,
@@ -60,29 +57,28 @@ impl Store {
         let (Some(space), Some(binding)) = (&entered.space, &entered.settings.upstream) else {
             return Ok(None);
         };
-        if !binding.mode.reads_through() || self.links.is_absent(space, key) {
+        if !binding.mode.reads_through() {
+            return Ok(None);
+        }
+        let link = self.links.of(space, binding);
+        if link.as_ref().is_ok_and(|link| self.links.is_absent(link, space, key)) {
             return Ok(None);
         }
         // What was removed here is not asked for. What was pulled in this very moment is found by who looks again.
         if self.metadata.fate(space.id, key).await? == Some(Fate::Owned) {
             return Ok(None);
         }
-        let link = self.links.of(space, binding)?;
-        Ok(Some(Beyond { space: space.clone(), key: key.clone(), link }))
+        Ok(Some(Beyond { space: space.clone(), key: key.clone(), link: link? }))
     }
 
     /// The object from upstream, which is here from then on; `None` if there is none.
     pub(crate) async fn bring(&self, beyond: &Beyond) -> Result<Option<Found>> {
         let (place, mut beyond) = (SpaceRef::Space(beyond.space.address.clone()), beyond.clone());
         for _ in 0..BRINGS_MAX {
-            let (flight, _) = self.pull(&beyond, false);
-            let outcome = flight.outcome().await;
+            let outcome = self.pull(&beyond).await;
             match &outcome {
                 Outcome::Absent => return Ok(None),
-                Outcome::Failed(failure) => {
-                    self.note_trouble(&beyond);
-                    return Err(failure.answer());
-                }
+                Outcome::Failed(failure) => return Err(failure.answer()),
                 Outcome::Kept(..) | Outcome::Overtaken => {}
             }
             let found = self.metadata.latest(&place, &beyond.key).await?;
@@ -109,26 +105,14 @@ impl Store {
     ) -> Result<Option<Found>> {
         let Some(beyond) = self.beyond(entered, key).await? else { return Ok(None) };
         if !conditions.is_empty() {
-            let Some(said) = beyond.link.head(key).await.map_err(|error| {
-                self.note_trouble(&beyond);
-                answer(&error)
-            })?
-            else {
-                return Ok(None);
-            };
+            let said = beyond.link.head(key).await.map_err(|error| answer(&error))?;
+            let Some(said) = said else { return Ok(None) };
             let current = kept::etag(&said);
             if conditions.decide_write(Some((&current, kept::modified(&said)))) != WriteDecision::Proceed {
                 return Err(Error::PreconditionFailed("the current object does not match"));
             }
         }
         self.bring(&beyond).await
-    }
-
-    /// An upstream that is away may have anything by the time it is back.
-    fn note_trouble(&self, beyond: &Beyond) {
-        if beyond.link.is_open() {
-            self.links.forget_absent(beyond.space.id);
-        }
     }
 
     /// The tags of an object upstream; nothing is asked where it has none.
@@ -153,10 +137,7 @@ impl Store {
 
     async fn looked_at(&self, asked: &Asked<'_>) -> Result<(UpstreamObject, Object)> {
         let beyond = asked.beyond;
-        let failed = |error| {
-            self.note_trouble(beyond);
-            answer(&error)
-        };
+        let failed = |error| answer(&error);
         let Some(said) = beyond.link.head(&beyond.key).await.map_err(failed)? else {
             self.links.note_absent(&beyond.space, &beyond.key);
             return Err(asked.absent());
@@ -184,7 +165,10 @@ impl Store {
                 return self.pass_on(&asked, &said, head).await.map(Some);
             }
         }
-        let (flight, tee) = self.pull(beyond, true);
+        let Some((flight, tee)) = self.try_pull(beyond, true) else {
+            // Too much is fetched just now: it is read as it comes, and stays where it is.
+            return self.pass_whole(&asked, options).await.map(Some);
+        };
         let Some(mut tee) = tee else {
             // Another request fetches it. What is large is not waited for.
             return match flight.outcome_unless_larger(WAITED_BYTES_MAX).await {
@@ -230,10 +214,7 @@ impl Store {
             Outcome::Failed(Failure::Here(_) | Failure::Unfit(_)) => {
                 self.pass_whole(asked, options).await.map(Some)
             }
-            Outcome::Failed(failure) => {
-                self.note_trouble(asked.beyond);
-                Err(failure.answer())
-            }
+            Outcome::Failed(failure) => Err(failure.answer()),
         }
     }
 
@@ -242,18 +223,13 @@ impl Store {
         let beyond = asked.beyond;
         let transfer = self.transfer(asked.who).await?;
         let fetched = beyond.link.get(&beyond.key, Some(head.span), Some(&said.etag)).await;
-        let fetched = fetched.map_err(|error| {
-            self.note_trouble(beyond);
-            answer(&error)
-        })?;
+        let fetched = fetched.map_err(|error| answer(&error))?;
         let Some(UpstreamBody { object, stream }) = fetched else { return Err(asked.absent()) };
         if object.size != head.span.length() {
             return Err(Error::UpstreamFailed);
         }
-        if self.links.flights().count() < BESIDE_MAX {
-            // Nobody waits for it.
-            drop(self.pull(beyond, false));
-        }
+        // Nobody waits for it.
+        drop(self.try_pull(beyond, false));
         metrics::upstream_read(Source::Upstream);
         let head = Head { source: Some(Source::Upstream), ..head };
         self.download(asked.who, head, as_body(stream), transfer).await
@@ -262,10 +238,7 @@ impl Store {
     /// The whole of an object as it comes, compared with what is said of it.
     async fn pass_whole(&self, asked: &Asked<'_>, options: &ReadOptions) -> Result<Download> {
         let beyond = asked.beyond;
-        let failed = |error| {
-            self.note_trouble(beyond);
-            answer(&error)
-        };
+        let failed = |error| answer(&error);
         let transfer = self.transfer(asked.who).await?;
         let Some(body) = beyond.link.get(&beyond.key, None, None).await.map_err(failed)? else {
             return Err(asked.absent());

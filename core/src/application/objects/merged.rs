@@ -7,13 +7,17 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::time::Instant;
 
 use super::line::Line;
 use super::rolling::common_prefix;
 use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::MetadataStore;
 use crate::application::ports::upstream::{
-    UpstreamLine, UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery,
+    UpstreamError, UpstreamLine, UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery,
 };
 use crate::application::store::Store;
 use crate::application::upstream::{Link, answer, kept};
@@ -28,6 +32,12 @@ const PAGE: u32 = 1000;
 /// Keys removed here that are looked at together.
 const OWNED: u32 = 1000;
 
+/// Longest that a listing waits for its upstream, all its calls together.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Common prefixes that are looked into at the same time.
+const LOOKED_INTO: usize = 16;
+
 /// Pages that one listing takes of an upstream: of a space where more than this was removed in one place, a listing fails
 /// rather than to take for ever.
 const PAGES_MAX: u32 = 1000;
@@ -38,6 +48,8 @@ pub(crate) struct Merged<'a> {
     link: Arc<Link>,
     space: &'a Space,
     prefix: &'a str,
+    /// When it gives up.
+    until: Instant,
 }
 
 /// A line of an upstream's object among those that are here.
@@ -75,13 +87,24 @@ impl Store {
         let settings = self.settings_at(space.id, space.settings).await?;
         let Some(binding) = &settings.upstream else { return Ok(None) };
         let link = self.links.of(space, binding)?;
-        Ok(Some(Merged { metadata: self.metadata.as_ref(), link, space, prefix }))
+        let until = Instant::now() + PATIENCE;
+        Ok(Some(Merged { metadata: self.metadata.as_ref(), link, space, prefix, until }))
     }
 }
 
 impl Merged<'_> {
     async fn page(&self, query: &UpstreamQuery) -> Result<UpstreamPage> {
-        self.link.list(query).await.map_err(|error| answer(&error))
+        let asked = Instant::now();
+        let Ok(page) = tokio::time::timeout_at(self.until, self.link.list(query)).await else {
+            let error = UpstreamError::Away("a listing of it takes too long".to_owned());
+            tracing::warn!(space = %self.space.address, prefix = self.prefix, %error, "listing given up");
+            // Many quick answers that are too many together are no sign that it is away.
+            if asked.elapsed() >= PATIENCE / 2 {
+                self.link.gave_up(&error);
+            }
+            return Err(answer(&error));
+        };
+        page.map_err(|error| answer(&error))
     }
 
     fn query(&self, from: &Bound<String>, delimiter: Option<&str>, limit: u32) -> UpstreamQuery {
@@ -248,21 +271,46 @@ impl Merged<'_> {
             .into_iter()
             .map(|object| object.key.as_str().to_owned())
             .collect();
-        let mut alive = Vec::with_capacity(lines.len());
-        for line in lines {
-            let shown = match &line {
-                UpstreamLine::Object(object) => objects.contains(object.key.as_str()),
+        let shown = lines.into_iter().map(|line| {
+            let (shown, key) = match line {
+                UpstreamLine::Object(object) => {
+                    let key = object.key.as_str().to_owned();
+                    (objects.contains(&key).into(), key)
+                }
                 UpstreamLine::Prefix(prefix) => {
-                    let suspect = owned.iter().any(|key| key.starts_with(prefix.as_str()))
-                        || unknown_from.as_ref().is_some_and(|from| prefix.as_str() > from.as_str());
-                    !suspect || !self.objects_under(prefix, &Bound::Unbounded, 1).await?.is_empty()
+                    let suspect = owned.iter().any(|key| key.starts_with(&prefix))
+                        || unknown_from.as_ref().is_some_and(|from| prefix > *from);
+                    (if suspect { Shown::Perhaps } else { Shown::Yes }, prefix)
                 }
             };
-            if shown {
-                alive.push(line.key().to_owned());
-            }
-        }
-        Ok(alive)
+            self.look_into(shown, key)
+        });
+        let shown: Vec<Option<String>> = stream::iter(shown).buffered(LOOKED_INTO).try_collect().await?;
+        Ok(shown.into_iter().flatten().collect())
+    }
+
+    /// A line, if it is shown.
+    async fn look_into(&self, shown: Shown, line: String) -> Result<Option<String>> {
+        let shown = match shown {
+            Shown::Yes => true,
+            Shown::No => false,
+            Shown::Perhaps => !self.objects_under(&line, &Bound::Unbounded, 1).await?.is_empty(),
+        };
+        Ok(shown.then_some(line))
+    }
+}
+
+/// Whether a line of the upstream is shown.
+enum Shown {
+    Yes,
+    No,
+    /// If something under it is not known here.
+    Perhaps,
+}
+
+impl From<bool> for Shown {
+    fn from(shown: bool) -> Self {
+        if shown { Self::Yes } else { Self::No }
     }
 }
 

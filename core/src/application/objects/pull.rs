@@ -1,7 +1,7 @@
 //! Pulls: an object is fetched from the upstream, proved, and kept, unless it was written or removed here meanwhile.
 //!
 //! However many requests miss a key, it is pulled once at a time. A pull is a task of its own: a client that goes away does
-//! not end it.
+//! not end it. There is a bounded number of them, of which each tenant has its share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 
 use crate::application::error::{Error, Result};
+use crate::application::fairness::Held;
 use crate::application::ingest::{Announced, Body, Expected, Intent, Landed};
 use crate::application::metrics;
 use crate::application::ports::metadata::{Mutation, Pulled, PutObject, SpaceRef};
@@ -19,6 +20,7 @@ use crate::application::store::Store;
 use crate::application::upstream::flight::{Failure, Flight, Heard, Landing, Outcome, TEE_PIECES, Tee};
 use crate::application::upstream::verified::{Check, checked};
 use crate::application::upstream::{Beyond, kept};
+use crate::domain::address::Tenant;
 use crate::domain::event::Cause;
 use crate::domain::multipart::OBJECT_BYTES_MAX;
 use crate::domain::object::{ObjectId, Tags};
@@ -26,8 +28,34 @@ use crate::domain::precondition::Preconditions;
 use crate::domain::upstream::proof::{Proof, Said, part_count, plan};
 
 impl Store {
-    /// Pulls an object, or waits for the pull of it that is under way. With a tee if this call begins it.
-    pub(crate) fn pull(&self, beyond: &Beyond, wants_tee: bool) -> (Flight, Option<Tee>) {
+    /// What the pull of an object comes to: the one that is under way, or one that begins when its tenant has its turn.
+    pub(crate) async fn pull(&self, beyond: &Beyond) -> Outcome {
+        let under_way = self.links.flights().of(beyond.space.id, &beyond.key);
+        let flight = match under_way {
+            Some(flight) => flight,
+            None => match self.pools.pulls.take(&Some(holder(beyond)), 1).await {
+                Ok(share) => self.begin_pull(beyond, share, false).0,
+                Err(error) => return Outcome::Failed(Failure::Here(error)),
+            },
+        };
+        flight.outcome().await
+    }
+
+    /// The pull of an object that is under way, or one that begins, with a tee if that is wanted. `None` if too many are under
+    /// way: a read that does without leaves half of all pulls to those that cannot.
+    pub(crate) fn try_pull(&self, beyond: &Beyond, wants_tee: bool) -> Option<(Flight, Option<Tee>)> {
+        if let Some(flight) = self.links.flights().of(beyond.space.id, &beyond.key) {
+            return Some((flight, None));
+        }
+        let Some(share) = self.pools.pulls.try_take(&Some(holder(beyond)), 1) else {
+            metrics::upstream_pull_left();
+            return None;
+        };
+        Some(self.begin_pull(beyond, share, wants_tee))
+    }
+
+    /// Begins a pull that holds `share` until it has ended, unless another one began meanwhile.
+    fn begin_pull(&self, beyond: &Beyond, share: Held, wants_tee: bool) -> (Flight, Option<Tee>) {
         let name = (beyond.space.id, beyond.key.clone());
         let flights = self.links.flights().clone();
         let mut under_way = flights.lock();
@@ -47,6 +75,7 @@ impl Store {
             let outcome = store.pull_now(&beyond, sender, &size).await;
             // Removed before it is told: who comes later looks here first, and finds what was kept.
             drop(landing);
+            drop(share);
             outcome
         });
         let flight = async move {
@@ -229,6 +258,11 @@ impl Store {
             Err(error) => Err(Failure::Here(error)),
         }
     }
+}
+
+/// Who holds the share of a pull: the tenant whose object it is, whoever reads it.
+fn holder(beyond: &Beyond) -> Tenant {
+    beyond.space.address.tenant.clone()
 }
 
 /// Whether a plan rests on layouts of parts that nothing confirmed.

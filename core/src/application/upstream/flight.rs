@@ -126,12 +126,12 @@ impl Drop for Landing {
 }
 
 impl Flights {
-    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(SpaceId, Key), Flight>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The pull of an object that is under way.
+    pub(crate) fn of(&self, space: SpaceId, key: &Key) -> Option<Flight> {
+        self.lock().get(&(space, key.clone())).cloned()
     }
 
-    /// How many are under way.
-    pub(crate) fn count(&self) -> usize {
-        self.lock().len()
+    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(SpaceId, Key), Flight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,52 +22,64 @@ const RESUMES_MAX: u32 = 3;
 /// A connected upstream.
 pub(crate) struct Link {
     upstream: Arc<dyn Upstream>,
-    breaker: Breaker,
+    answers: Breaker,
+    /// Of bodies: they may stop or break although every answer begins well.
+    bodies: Breaker,
     pub(crate) target: Target,
 }
 
 impl Link {
     pub(super) fn new(upstream: Arc<dyn Upstream>, target: Target) -> Self {
-        Self { upstream, breaker: Breaker::default(), target }
+        Self { upstream, answers: Breaker::default(), bodies: Breaker::default(), target }
     }
 
-    /// Makes a call, unless the breaker is open.
+    /// Makes a call, unless the upstream is left alone.
     async fn call<T>(&self, name: &'static str, call: impl Future<Output = Answer<T>>) -> Answer<T> {
-        if !self.breaker.admits(Instant::now()) {
-            metrics::upstream_call(name, "not_tried");
-            return Err(UpstreamError::Away(
-                "it failed several times in a row, and is left alone for a while".into(),
-            ));
+        if !self.answers.admits(Instant::now()) {
+            return Err(left_alone(name));
         }
         let answer = call.await;
-        self.note(name, answer.as_ref().err());
+        self.note(name, &self.answers, answer.as_ref().err());
         answer
     }
 
+    /// Asks for the bytes of an object, unless its bodies do not come.
+    async fn open(&self, key: &Key, span: Option<Span>, etag: Option<&str>) -> Answer<Option<UpstreamBody>> {
+        if !self.bodies.admits(Instant::now()) {
+            return Err(left_alone("get"));
+        }
+        self.call("get", self.upstream.get(key, span, etag)).await
+    }
+
     /// A call, or the body of an answer, came to this.
-    fn note(&self, name: &'static str, error: Option<&UpstreamError>) {
+    fn note(&self, name: &'static str, breaker: &Breaker, error: Option<&UpstreamError>) {
         match error {
             Some(error) if error.is_outage() => {
                 metrics::upstream_call(name, "away");
-                if self.breaker.failed(Instant::now()) {
+                if breaker.failed(Instant::now()) {
                     tracing::error!(endpoint = self.target.endpoint, bucket = self.target.bucket, %error, "upstream is away");
                 }
             }
             Some(error) => {
-                self.breaker.succeeded();
+                breaker.succeeded();
                 metrics::upstream_call(name, "refused");
                 tracing::warn!(endpoint = self.target.endpoint, bucket = self.target.bucket, %error, "upstream refused a call");
             }
             None => {
-                self.breaker.succeeded();
+                breaker.succeeded();
                 metrics::upstream_call(name, "done");
             }
         }
     }
 
+    /// A listing was not waited for any longer.
+    pub(crate) fn gave_up(&self, error: &UpstreamError) {
+        self.note("list", &self.answers, Some(error));
+    }
+
     /// Whether it is left alone just now.
-    pub(crate) fn is_open(&self) -> bool {
-        self.breaker.is_open()
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.answers.is_open() || self.bodies.is_open()
     }
 
     pub(crate) async fn probe(&self) -> Answer<()> {
@@ -106,7 +118,7 @@ impl Link {
         span: Option<Span>,
         etag: Option<&str>,
     ) -> Answer<Option<UpstreamBody>> {
-        let Some(body) = self.call("get", self.upstream.get(key, span, etag)).await? else { return Ok(None) };
+        let Some(body) = self.open(key, span, etag).await? else { return Ok(None) };
         let start = span.map_or(0, |span| span.start);
         let rest = Rest {
             link: self.clone(),
@@ -119,6 +131,11 @@ impl Link {
         };
         Ok(Some(UpstreamBody { object: body.object, stream: rest.into_stream() }))
     }
+}
+
+fn left_alone(call: &'static str) -> UpstreamError {
+    metrics::upstream_call(call, "not_tried");
+    UpstreamError::Away("it failed several times in a row, and is left alone for a while".to_owned())
 }
 
 /// What is still to come of a body.
@@ -141,7 +158,10 @@ impl Rest {
                         rest.at += bytes.len() as u64;
                         return Ok(Some((bytes, rest)));
                     }
-                    None => return Ok(None),
+                    None => {
+                        rest.link.note("body", &rest.link.bodies, None);
+                        return Ok(None);
+                    }
                     Some(Err(error)) => rest.resume(error).await?,
                 }
             }
@@ -151,14 +171,13 @@ impl Rest {
 
     /// Takes the body up again behind what has come. Without a tag nothing tells whether it is the same object.
     async fn resume(&mut self, error: UpstreamError) -> Answer<()> {
-        self.link.note("body", Some(&error));
+        self.link.note("body", &self.link.bodies, Some(&error));
         if !error.is_outage() || self.resumes == 0 || self.etag.is_empty() || self.at >= self.end {
             return Err(error);
         }
         self.resumes -= 1;
         let span = Span { start: self.at, end: self.end };
-        let upstream = &self.link.upstream;
-        let again = self.link.call("get", upstream.get(&self.key, Some(span), Some(&self.etag))).await?;
+        let again = self.link.open(&self.key, Some(span), Some(&self.etag)).await?;
         let Some(again) = again else { return Err(UpstreamError::Changed) };
         self.stream = again.stream;
         Ok(())

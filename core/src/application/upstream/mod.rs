@@ -58,7 +58,7 @@ pub(crate) struct Links(Arc<Inner>);
 struct Inner {
     setup: Option<UpstreamSetup>,
     known: Cache<SpaceId, (SettingsRevision, Arc<Link>)>,
-    /// Keys that an upstream does not have; forgotten when it gets into trouble.
+    /// Keys that an upstream does not have, as long as it is well.
     absent: Cache<(SpaceId, SettingsRevision, Key), ()>,
     flights: Flights,
 }
@@ -71,11 +71,7 @@ impl Default for Links {
 
 impl Links {
     pub(crate) fn new(setup: Option<UpstreamSetup>) -> Self {
-        let absent = Cache::builder()
-            .max_capacity(ABSENT_MAX)
-            .time_to_live(ABSENT_FOR)
-            .support_invalidation_closures()
-            .build();
+        let absent = Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build();
         Self(Arc::new(Inner { setup, known: Cache::new(LINKS_MAX), absent, flights: Flights::default() }))
     }
 
@@ -131,19 +127,14 @@ impl Links {
         self.setup()?.keys.seal(&sealed_for, secret.as_bytes()).ok_or(Error::Internal)
     }
 
-    /// Whether it is known that the upstream does not have a key.
-    pub(crate) fn is_absent(&self, space: &Space, key: &Key) -> bool {
-        self.0.absent.contains_key(&(space.id, space.settings, key.clone()))
+    /// Whether it is known that the upstream does not have a key. One that is in trouble may have anything by the time it is
+    /// back.
+    pub(crate) fn is_absent(&self, link: &Link, space: &Space, key: &Key) -> bool {
+        !link.is_left_alone() && self.0.absent.contains_key(&(space.id, space.settings, key.clone()))
     }
 
     /// The upstream does not have a key.
     pub(crate) fn note_absent(&self, space: &Space, key: &Key) {
         self.0.absent.insert((space.id, space.settings, key.clone()), ());
-    }
-
-    /// What is known to be absent upstream of a space counts no more: it is in trouble.
-    pub(crate) fn forget_absent(&self, space: SpaceId) {
-        // Fails only without support for closures, which was asked for.
-        let _ = self.0.absent.invalidate_entries_if(move |(of, ..), ()| *of == space);
     }
 }

@@ -1,15 +1,20 @@
 //! Answers of the SDK as answers of the port.
 
+use std::error::Error;
+
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumType, ObjectLockLegalHoldStatus, ObjectLockMode, ServerSideEncryption};
+use http_body_util::LengthLimitError;
 
+use super::ANSWER_BYTES_MAX;
 use crate::application::ports::upstream::{UpstreamError, UpstreamObject};
 use crate::domain::checksum::{Checksum, ChecksumAlgorithm, ChecksumKind};
 use crate::domain::object::Headers;
 use crate::domain::object_lock::{LockMode, ObjectLock, Retention};
 use crate::domain::timestamp::Timestamp;
+use crate::infrastructure::outbound::ResolveError;
 
 /// The SDK's response.
 pub(super) type Raw = aws_sdk_s3::config::http::HttpResponse;
@@ -20,12 +25,15 @@ pub(super) fn failure<E>(error: SdkError<E, Raw>) -> UpstreamError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    if cause::<LengthLimitError>(&error).is_some() {
+        return UpstreamError::Unusable(format!("an answer of more than {ANSWER_BYTES_MAX} bytes"));
+    }
     let status = error.raw_response().map(|answer| answer.status().as_u16());
     let Some(status) = status else {
-        let text = causes(&error);
-        if text.contains("allow_private") || text.contains("allow_networks") {
-            return UpstreamError::Forbidden(text);
+        if let Some(out @ ResolveError::OutOfReach { .. }) = cause(&error) {
+            return UpstreamError::Forbidden(out.to_string());
         }
+        let text = causes(&error);
         return match error {
             SdkError::ConstructionFailure(_) => UpstreamError::Unusable(text),
             _ => UpstreamError::Away(text),
@@ -61,6 +69,18 @@ where
 pub(super) fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, Raw>) -> bool {
     let status = error.raw_response().map(|answer| answer.status().as_u16());
     status == Some(404) && error.code() != Some("NoSuchBucket")
+}
+
+/// What caused a failure, if it is of this type.
+fn cause<'e, E: Error + 'static>(failure: &'e (dyn Error + 'static)) -> Option<&'e E> {
+    let mut next = Some(failure);
+    while let Some(error) = next {
+        if let Some(cause) = error.downcast_ref() {
+            return Some(cause);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// A failure and what caused it, without the request.

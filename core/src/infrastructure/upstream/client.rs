@@ -8,6 +8,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, Object as SdkObject, ObjectAttributes};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use tokio::time::Instant;
 
 use super::answers::{self, failure, is_absent, object_of, tagged};
 use super::facts;
@@ -22,6 +23,9 @@ use crate::domain::upstream::Target;
 
 /// How long an answer may take to begin, and each piece of its body to come.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Least rate of a body, in bytes per second, over [`PATIENCE`] of waiting for it. Time in which nobody reads does not count.
+const BYTES_PER_SECOND_MIN: u64 = 1024;
 
 /// Parts of one page of `GetObjectAttributes`.
 const PARTS: i32 = 1000;
@@ -214,9 +218,10 @@ impl Upstream for S3Upstream {
     }
 }
 
-/// The bytes of an answer, exactly as many as it announces; an error if they stop coming, or are fewer.
+/// The bytes of an answer, exactly as many as it announces; an error if they stop coming, trickle, or are fewer.
 fn patient(body: ByteStream, length: u64) -> BoxStream<'static, Answer<Bytes>> {
-    stream::try_unfold((body, 0_u64), move |(mut body, sent)| async move {
+    stream::try_unfold((body, 0_u64, Rate::default()), move |(mut body, sent, mut rate)| async move {
+        let asked = Instant::now();
         let next = tokio::time::timeout(PATIENCE, body.next()).await;
         match next {
             Err(_) => Err(UpstreamError::Away("its body stopped".to_owned())),
@@ -225,7 +230,10 @@ fn patient(body: ByteStream, length: u64) -> BoxStream<'static, Answer<Bytes>> {
                 if sent > length {
                     return Err(UpstreamError::NotProved("more bytes came than were announced".to_owned()));
                 }
-                Ok(Some((bytes, (body, sent))))
+                if sent < length && !rate.suffices(bytes.len() as u64, asked.elapsed()) {
+                    return Err(UpstreamError::Away("its body trickles".to_owned()));
+                }
+                Ok(Some((bytes, (body, sent, rate))))
             }
             Ok(Some(Err(error))) => Err(UpstreamError::Away(format!("its body broke: {error}"))),
             Ok(None) if sent < length => Err(UpstreamError::Away("its body ended early".to_owned())),
@@ -233,4 +241,75 @@ fn patient(body: ByteStream, length: u64) -> BoxStream<'static, Answer<Bytes>> {
         }
     })
     .boxed()
+}
+
+/// How fast a body comes, since its rate was last judged.
+#[derive(Clone, Copy, Default)]
+struct Rate {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Rate {
+    /// So many bytes more came after a wait. Whether that is fast enough, judged once [`PATIENCE`] was waited.
+    fn suffices(&mut self, bytes: u64, waited: Duration) -> bool {
+        self.bytes += bytes;
+        self.waited += waited;
+        if self.waited < PATIENCE {
+            return true;
+        }
+        let Self { bytes, waited } = std::mem::take(self);
+        bytes >= BYTES_PER_SECOND_MIN * waited.as_secs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use aws_sdk_s3::primitives::SdkBody;
+    use futures::TryStreamExt as _;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// A body of so many pieces of `size` bytes, each after a pause.
+    fn body(pieces: u64, size: usize, pause: Duration) -> BoxStream<'static, Answer<Bytes>> {
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            for _ in 0..pieces {
+                tokio::time::sleep(pause).await;
+                let _ = sender.send(Bytes::from(vec![0; size])).await;
+            }
+        });
+        let pieces_of = stream::unfold(receiver, |mut receiver| async move {
+            let piece = receiver.recv().await?;
+            Some((Ok::<_, std::io::Error>(Frame::data(piece)), receiver))
+        });
+        let body = SdkBody::from_body_1_x(StreamBody::new(pieces_of));
+        patient(ByteStream::new(body), pieces * size as u64)
+    }
+
+    /// One that sends a byte now and then holds a connection, a file and its client for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_cut_off() {
+        let trickling = body(100_000, 1, Duration::from_secs(1)).try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!(trickling, UpstreamError::Away("its body trickles".to_owned()));
+        let stopped = body(2, 1000, PATIENCE * 2).try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!(stopped, UpstreamError::Away("its body stopped".to_owned()));
+        // A slow one that keeps the least rate is read to its end, and so is a short one.
+        let slow = body(100, 20_000, Duration::from_secs(15)).try_collect::<Vec<_>>().await.unwrap();
+        assert_eq!(slow.len(), 100);
+        assert_eq!(body(10, 1, Duration::from_secs(2)).try_collect::<Vec<_>>().await.unwrap().len(), 10);
+    }
+
+    /// Who reads slowly does not make the body slow.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_no_slow_upstream() {
+        let mut fast = body(200, 1, Duration::from_millis(1));
+        for _ in 0..200 {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            fast.try_next().await.unwrap().unwrap();
+        }
+    }
 }

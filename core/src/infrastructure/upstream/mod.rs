@@ -10,7 +10,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
@@ -18,7 +20,10 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use http_body_util::Limited;
 
 use crate::application::ports::upstream::{Answer, Upstream, UpstreamConnector, UpstreamError};
 use crate::domain::identity::StoreId;
@@ -31,6 +36,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long a whole answer may take; of an object, its head.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// Longest answer that is read as a whole, in bytes: a page of a listing has at most 1,000 keys of at most 1,024 bytes each.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// How often a request is tried before it counts as failed.
 const ATTEMPTS: u32 = 3;
@@ -74,6 +82,7 @@ impl UpstreamConnector for S3Connector {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .interceptor(Via(self.store.to_string()))
+            .interceptor(Bounded)
             .build();
         let client = aws_sdk_s3::Client::from_conf(config);
         Ok(Arc::new(S3Upstream::new(client, target.clone())))
@@ -96,6 +105,32 @@ impl Intercept for Via {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         context.request_mut().headers_mut().insert(VIA_HEADER, self.0.clone());
+        Ok(())
+    }
+}
+
+/// Ends an answer that is read as a whole (a listing, an error) at [`ANSWER_BYTES_MAX`]: an upstream does not decide how much
+/// memory its answers take. The bytes of an object are passed on as they come.
+#[derive(Debug)]
+struct Bounded;
+
+impl Intercept for Bounded {
+    fn name(&self) -> &'static str {
+        "Bounded"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        let is_object = config.load::<Metadata>().is_some_and(|call| call.name() == "GetObject");
+        if !(is_object && response.status().is_success()) {
+            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+            *response.body_mut() = SdkBody::from_body_1_x(Limited::new(body, ANSWER_BYTES_MAX));
+        }
         Ok(())
     }
 }

@@ -3,17 +3,36 @@
 
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::head_object::HeadObjectError;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use futures::TryStreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::S3Connector;
+use super::answers::{Raw, failure};
+use super::{ANSWER_BYTES_MAX, S3Connector};
 use crate::application::ports::upstream::{Upstream, UpstreamConnector as _, UpstreamError, UpstreamQuery};
 use crate::domain::address::Key;
 use crate::domain::identity::StoreId;
 use crate::domain::range::Span;
 use crate::domain::upstream::{Addressing, Target};
+
+/// An upstream at `endpoint`.
+fn target(endpoint: String, allow_private: bool) -> Target {
+    Target {
+        endpoint,
+        bucket: "old".into(),
+        prefix: "p/".into(),
+        region: "us-east-1".into(),
+        addressing: Addressing::Path,
+        access_key: "KEY".into(),
+        allow_private,
+        requests_per_second: None,
+        bytes_per_second: None,
+    }
+}
 
 /// A server that answers every request with the same text, and closes; and the requests that it got.
 async fn answering(text: &'static str) -> (Arc<dyn Upstream>, Arc<Mutex<Vec<String>>>) {
@@ -39,17 +58,7 @@ async fn answering(text: &'static str) -> (Arc<dyn Upstream>, Arc<Mutex<Vec<Stri
             });
         }
     });
-    let target = Target {
-        endpoint: format!("http://127.0.0.1:{port}"),
-        bucket: "old".into(),
-        prefix: "p/".into(),
-        region: "us-east-1".into(),
-        addressing: Addressing::Path,
-        access_key: "KEY".into(),
-        allow_private: true,
-        requests_per_second: None,
-        bytes_per_second: None,
-    };
+    let target = target(format!("http://127.0.0.1:{port}"), true);
     let connector = S3Connector::new(StoreId(Uuid::from_u128(7)));
     let private = Target { allow_private: false, ..target.clone() };
     assert!(matches!(connector.connect(&private, "SECRET"), Err(UpstreamError::Forbidden(_))));
@@ -151,4 +160,40 @@ async fn listings_are_told_without_the_prefix() {
     assert_eq!((keys, page.next.as_deref()), (vec!["a/".to_owned(), "b".to_owned()], Some("t")));
     let seen = seen.lock().unwrap();
     assert!(seen[0].contains("prefix=p%2F") && seen[0].contains("start-after=p%2Fa"), "{}", seen[0]);
+}
+
+/// What an answer takes in memory is not up to the upstream: neither a page of a listing nor an error. An object has any size.
+#[tokio::test]
+async fn an_answer_that_never_ends_is_not_read_to_its_end() {
+    let long = |status: &str| -> &'static str {
+        let body = "x".repeat(ANSWER_BYTES_MAX + 1);
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nETag: \"abc\"\r\n", body.len());
+        Box::leak(format!("{head}Connection: close\r\n\r\n{body}").into_boxed_str())
+    };
+    let is_too_long =
+        |error: &UpstreamError| matches!(error, UpstreamError::Unusable(why) if why.contains("8388608"));
+    let (upstream, _) = answering(long("200 OK")).await;
+    let listed = upstream.list(&UpstreamQuery { limit: 5, ..UpstreamQuery::default() }).await.unwrap_err();
+    assert!(is_too_long(&listed), "{listed:?}");
+    let body = upstream.get(&key(), None, None).await.unwrap().unwrap();
+    let bytes: Vec<bytes::Bytes> = body.stream.try_collect().await.unwrap();
+    assert_eq!(bytes.concat().len(), ANSWER_BYTES_MAX + 1);
+    let (upstream, _) = answering(long("400 Bad Request")).await;
+    let refused = upstream.get(&key(), None, None).await.err().unwrap();
+    assert!(is_too_long(&refused), "{refused:?}");
+}
+
+/// That an address is out of reach is told by the error itself, not by what a server or a name says.
+#[tokio::test]
+async fn an_address_out_of_reach_is_told_by_its_type() {
+    let connector = S3Connector::new(StoreId(Uuid::from_u128(7)));
+    let upstream = connector.connect(&target("http://localhost:1".into(), false), "SECRET").unwrap();
+    let refused = upstream.probe().await.unwrap_err();
+    assert!(
+        matches!(&refused, UpstreamError::Forbidden(why) if why.contains("allow_private")),
+        "{refused:?}"
+    );
+    let broken = ConnectorError::io("allow_private, said the server".into());
+    let broken: SdkError<HeadObjectError, Raw> = SdkError::dispatch_failure(broken);
+    assert!(matches!(failure(broken), UpstreamError::Away(_)));
 }

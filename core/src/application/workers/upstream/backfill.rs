@@ -75,7 +75,7 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
     let (before, mut bytes) = (report.fetched, 0);
     let pulls = futures::stream::iter(missing).map(|key| {
         let beyond = Beyond { space: step.space.clone(), key: key.clone(), link: step.link.clone() };
-        async move { (key, step.store.pull(&beyond, false).0.outcome().await) }
+        async move { (key, step.store.pull(&beyond).await) }
     });
     let mut pulls = pulls.buffer_unordered(CONCURRENT);
     // What is not done by the end of the step goes on by itself; the next step finds it, or waits for it.
