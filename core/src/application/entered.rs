@@ -197,6 +197,13 @@ impl Entered {
         self.space.as_ref().and_then(|space| space.upstream).is_some_and(Mode::reads_through)
     }
 
+    /// Whether a change of a key leaves its object there as a version: one that is upstream is fetched before the change, which
+    /// would hide it for good, and a retention with it.
+    pub(crate) fn keeps_beyond(&self) -> bool {
+        let keeps = |space: &Space| space.versioning == Versioning::Enabled;
+        self.reads_through() && self.space.as_ref().is_some_and(keeps)
+    }
+
     /// The target of a key in this place.
     pub(crate) fn target(&self, key: Key, version: Option<VersionRef>) -> ObjectAddress {
         match version {

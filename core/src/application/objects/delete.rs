@@ -4,7 +4,9 @@ use super::ObjectRef;
 use crate::access::decide::Decision;
 use crate::application::entered::Wish;
 use crate::application::error::{Error, Result};
-use crate::application::ports::metadata::{DeleteObject, Mutation, MutationOutcome, ObjectAddress};
+use crate::application::ports::metadata::{
+    DeleteObject, Mutation, MutationOutcome, ObjectAddress, VersionRef,
+};
 use crate::application::request;
 use crate::application::store::Store;
 use crate::domain::action::Action;
@@ -52,11 +54,15 @@ impl Store {
                 let entered = self.enter(who, wish(Action::DeleteObject), place).await?;
                 let bypass = entered.decide(who, wish(Action::BypassGovernanceRetention), None);
                 let target = entered.target(key.clone(), *version);
-                if version.is_none() && entered.reads_through() && !preconditions.is_empty() {
-                    // The condition is decided on the object, which may be upstream.
-                    if self.metadata.find(&target).await?.is_none() {
-                        self.settle_beyond(&entered, key, &Preconditions::default()).await?;
-                    }
+                // An object that is upstream is the null version of its key. It counts for a condition, and where versions are
+                // kept it is hidden, or held by its retention.
+                let may_be_beyond =
+                    entered.reads_through() && matches!(version, None | Some(VersionRef::Null));
+                if may_be_beyond
+                    && (!preconditions.is_empty() || entered.keeps_beyond())
+                    && self.metadata.find(&target).await?.is_none()
+                {
+                    self.settle_beyond(&entered, key, &Preconditions::default()).await?;
                 }
                 (target, entered.bucket, matches!(bypass, Decision::Allowed(_)))
             }

@@ -150,14 +150,17 @@ impl Store {
         Ok(entered)
     }
 
-    /// Refuses early what the transaction would refuse late. Saves a client its upload; decides nothing.
+    /// Refuses early what the transaction would refuse late. Saves a client its upload; decides nothing. What is upstream and
+    /// counts for the change is here from then on.
     pub(crate) async fn precheck(
         &self,
         entered: &Entered,
         key: Option<&Key>,
         preconditions: &Preconditions,
     ) -> Result<()> {
-        let Some(key) = key.filter(|_| !preconditions.is_empty()) else { return Ok(()) };
+        let Some(key) = key.filter(|_| !preconditions.is_empty() || entered.keeps_beyond()) else {
+            return Ok(());
+        };
         let found = self.metadata.find(&entered.target(key.clone(), None)).await?;
         let found = match found {
             None => self.settle_beyond(entered, key, preconditions).await?,

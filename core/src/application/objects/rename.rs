@@ -66,7 +66,10 @@ impl Store {
         }
         let attributes = Attributes::carried(&source);
         let place = SpaceRef::Space(request.space.clone());
-        self.enter_to_put(who, &place, Some(&request.key), &attributes).await?;
+        let entered = self.enter_to_put(who, &place, Some(&request.key), &attributes).await?;
+        if entered.reads_through() {
+            self.precheck(&entered, Some(&request.key), &request.preconditions).await?;
+        }
         if source.key.is_some() && !source.is_latest {
             return Err(Invalid::new("source", "must be the latest version of its key").into());
         }

@@ -1,6 +1,7 @@
 //! Deletes: of a key, by the space's versioning, and of one version.
 
 use super::batch::{Applied, Batch};
+use super::upstreams;
 use super::versions::{KeyChange, NewVersion, Versions};
 use crate::application::ports::metadata::{
     DeleteObject, MutationOutcome, ObjectAddress, Refusal, VersionRef,
@@ -86,12 +87,19 @@ pub(crate) async fn entered(
 
 /// The delete of one version, by its version id or its id.
 pub(crate) async fn delete_version(batch: &mut Batch<'_>, delete: &DeleteObject) -> Result<Applied, Fault> {
+    let mut held = None;
     let object = match &delete.target {
         ObjectAddress::Version(address, key, version) => {
             let space = match entered(batch, delete.bucket.as_ref(), address).await? {
                 Ok(space) => space,
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            if let (Some(space), VersionRef::Null) = (&space, version)
+                && space.upstream.is_some()
+            {
+                // What the upstream has is the null version: it goes, too. A pull of it waits for this transaction.
+                held = upstreams::hold(batch.tx, &[(space.id, key)], batch.now).await?.pop();
+            }
             match (space, version) {
                 (None, _) => None,
                 (Some(space), VersionRef::Null) => batch.null_version(space.id, key).await?,
@@ -111,7 +119,11 @@ pub(crate) async fn delete_version(batch: &mut Batch<'_>, delete: &DeleteObject)
         }
         ObjectAddress::Latest(..) => return Err(Fault::failed("the delete of a key is planned with others")),
     };
-    remove(batch, object, &delete.preconditions, delete.bypass_governance).await
+    let removed = remove(batch, object, &delete.preconditions, delete.bypass_governance).await?;
+    if removed.is_err() {
+        upstreams::release(batch.tx, held.as_slice()).await?;
+    }
+    Ok(removed)
 }
 
 /// Removes one version, if there is one.
