@@ -489,6 +489,11 @@ async fn a_space_leaves_its_upstream_once_both_sides_agree() {
         (&Value::from(1), &Value::from(1)),
         "{report}"
     );
+    assert_eq!(report["proved"], serde_json::json!({"md5": 28}), "{report}");
+    // What was written to the upstream since then nobody has seen.
+    bound.run.clock.advance(2 * 3_600_000);
+    assert!(bound.admin.detach(&root(), &space()).await.is_err(), "an old comparison counts");
+    assert_eq!(bound.pass(PassKind::Verify).await["clean"], true);
     bound.admin.detach(&root(), &space()).await.unwrap();
     let before = bound.upstream.calls("list") + bound.upstream.calls("get");
     assert_eq!(bound.keys("", None, 1000).await.len(), 29);

@@ -50,6 +50,7 @@ files! {
     "0028_key_prefixes.sql",
     "0029_small_packs.sql",
     "0030_outbox_kept.sql",
+    "0031_upstream_proofs.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

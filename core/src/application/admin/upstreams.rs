@@ -11,7 +11,7 @@ use crate::domain::address::SpaceAddress;
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::Principal;
 use crate::domain::space::Space;
-use crate::domain::upstream::{Addressing, Binding, Mode, Target, plan_detach, plan_mode};
+use crate::domain::upstream::{Addressing, Binding, Compared, Mode, Target, plan_detach, plan_mode};
 
 /// How often a change is decided again whose space's settings change meanwhile.
 const ATTEMPTS_MAX: u32 = 16;
@@ -232,21 +232,22 @@ impl Admin {
     }
 
     /// Leaves the upstream of a space: requests are answered by this store alone. Takes a comparison without findings that
-    /// was made in the present mode.
+    /// was made in the present mode, within the last hour.
     pub async fn detach(&self, who: &Principal, address: &SpaceAddress) -> Result<UpstreamStatus> {
         allow_operator(who)?;
         let (space, binding) = self.bound(address).await?;
         let passes = self.store.metadata.passes(space.id).await?;
-        let compared = passes.iter().find(|pass| {
-            pass.kind == PassKind::Verify && pass.finished_at.is_some() && pass.revision == space.settings
-        });
-        let clean = compared.map(|pass| {
-            serde_json::from_str::<serde_json::Value>(&pass.report)
-                .is_ok_and(|report| report["clean"] == true)
-        });
-        let mode = plan_detach(clean).map_err(|why| Invalid::new("verify", why.to_string()))?;
-        let binding = Binding { mode, ..(*binding).clone() };
+        let compared = passes
+            .iter()
+            .filter(|pass| pass.kind == PassKind::Verify && pass.revision == space.settings)
+            .find_map(|pass| {
+                let report = serde_json::from_str::<serde_json::Value>(&pass.report);
+                let clean = report.is_ok_and(|report| report["clean"] == true);
+                Some(Compared { clean, finished_at: pass.finished_at? })
+            });
         let now = self.store.clock.now();
+        let mode = plan_detach(compared, now).map_err(|why| Invalid::new("verify", why.to_string()))?;
+        let binding = Binding { mode, ..(*binding).clone() };
         let bound = self.store.metadata.bind_upstream(address, &binding, Some(space.settings), now).await?;
         bound.map_err(refused)?;
         self.store.policied.changed();

@@ -80,8 +80,6 @@ pub struct UpstreamObject {
     pub class: Option<String>,
     /// A checksum of its bytes or of its parts.
     pub checksum: Option<Checksum>,
-    /// Its version there, where versions are kept.
-    pub version: Option<String>,
     /// What holds it there.
     pub lock: ObjectLock,
 }

@@ -3,9 +3,12 @@
 //! What each mode reads and leaves behind, which mode may follow which, and what an upstream's address must be. What proves
 //! the bytes of an object is in [`proof`].
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::invalid::Invalid;
+use super::timestamp::Timestamp;
 
 pub mod compare;
 pub mod proof;
@@ -83,6 +86,9 @@ pub enum Refused {
     /// Nothing was compared, or not in this mode.
     #[error("both sides were not compared in this mode: run verify first")]
     NotCompared,
+    /// The last comparison is too old.
+    #[error("both sides were last compared more than an hour ago: run verify again")]
+    Old,
 }
 
 /// Decides a mode that an operator sets.
@@ -94,12 +100,25 @@ pub fn plan_mode(asked: Mode) -> Result<Mode, Refused> {
     }
 }
 
-/// Decides whether a space may be detached, on a comparison that was just made: `clean` is its verdict.
-pub fn plan_detach(compared: Option<bool>) -> Result<Mode, Refused> {
+/// What a comparison of both sides came to, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// Whether it found nothing.
+    pub clean: bool,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// How old a comparison may be on which a space is detached: whoever still writes to the upstream may have done so since.
+pub const COMPARED_WITHIN: Duration = Duration::from_secs(60 * 60);
+
+/// Decides whether a space may be detached, on the last comparison that was made by its present settings.
+pub fn plan_detach(compared: Option<Compared>, now: Timestamp) -> Result<Mode, Refused> {
     match compared {
         None => Err(Refused::NotCompared),
-        Some(false) => Err(Refused::NotClean),
-        Some(true) => Ok(Mode::Detached),
+        Some(Compared { clean: false, .. }) => Err(Refused::NotClean),
+        Some(Compared { finished_at, .. }) if finished_at.plus(COMPARED_WITHIN) < now => Err(Refused::Old),
+        Some(_) => Ok(Mode::Detached),
     }
 }
 
@@ -333,9 +352,12 @@ mod tests {
         for mode in [Mode::Observe, Mode::ReadThrough] {
             assert_eq!(plan_mode(mode), Ok(mode), "every mode may go to an earlier one");
         }
-        assert_eq!(plan_detach(None), Err(Refused::NotCompared));
-        assert_eq!(plan_detach(Some(false)), Err(Refused::NotClean));
-        assert_eq!(plan_detach(Some(true)), Ok(Mode::Detached));
+        let (then, last) = (Timestamp(1000), Timestamp(1000).plus(COMPARED_WITHIN));
+        let compared = |clean| Some(Compared { clean, finished_at: then });
+        assert_eq!(plan_detach(None, then), Err(Refused::NotCompared));
+        assert_eq!(plan_detach(compared(false), then), Err(Refused::NotClean));
+        assert_eq!(plan_detach(compared(true), last), Ok(Mode::Detached));
+        assert_eq!(plan_detach(compared(true), Timestamp(last.0 + 1)), Err(Refused::Old));
     }
 
     #[test]

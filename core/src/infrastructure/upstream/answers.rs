@@ -171,7 +171,6 @@ macro_rules! object_of {
             tag_count: 0,
             class: output.storage_class().map(|class| class.as_str().to_owned()),
             checksum: answers::checksum(output.checksum_type(), checksums),
-            version: output.version_id().filter(|id| *id != "null").map(str::to_owned),
             lock: answers::lock(
                 output.object_lock_mode(),
                 output.object_lock_retain_until_date(),

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 
 use super::{MetadataError, Refusal};
 use crate::domain::address::{Key, SpaceAddress};
-use crate::domain::object::ObjectId;
 use crate::domain::space::{SettingsRevision, Space, SpaceId};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upstream::{Binding, Fate};
@@ -41,12 +40,12 @@ pub trait Upstreams: Send + Sync + 'static {
     /// What became of a key; `None` if it was only ever written here, or never.
     async fn fate(&self, space: SpaceId, key: &Key) -> Result<Option<Fate>, MetadataError>;
 
-    /// What became of those of the keys that were pulled, removed or replaced, and the object that was pulled.
+    /// What became of those of the keys that were pulled, removed or replaced, and what proved the bytes of what was pulled.
     async fn fates(
         &self,
         space: SpaceId,
         keys: &[Key],
-    ) -> Result<Vec<(Key, Fate, Option<ObjectId>)>, MetadataError>;
+    ) -> Result<Vec<(Key, Fate, Option<String>)>, MetadataError>;
 
     /// Those of the keys whose objects upstream are not shown: they have a version here, or were removed here.
     async fn hidden(&self, space: SpaceId, keys: &[Key]) -> Result<Vec<Key>, MetadataError>;

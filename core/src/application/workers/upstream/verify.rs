@@ -26,6 +26,8 @@ pub(super) struct Report {
     replaced_here: u64,
     removed_here: u64,
     bytes: u64,
+    /// How many of those that matched were fetched, and were proved then by what.
+    proved: BTreeMap<String, u64>,
     /// The mode in which it was compared.
     mode: String,
     found: u64,
@@ -112,16 +114,21 @@ async fn page(step: &Step<'_>, report: &mut Report) -> Result<(Option<String>, u
     }
     let keys: Vec<Key> = both.keys().filter_map(|key| Key::new(key).ok()).collect();
     let fates = step.store.metadata.fates(step.space.id, &keys).await.map_err(away)?;
-    let fates: HashMap<String, Fate> =
-        fates.into_iter().map(|(key, fate, _)| (key.as_str().to_owned(), fate)).collect();
+    let fates: HashMap<String, (Fate, Option<String>)> =
+        fates.into_iter().map(|(key, fate, proof)| (key.as_str().to_owned(), (fate, proof))).collect();
     let mode = step.binding.mode;
     mode.as_str().clone_into(&mut report.mode);
     for (key, Pair { here, there }) in &both {
-        let verdict = judge(mode, side(here.as_ref()), side(there.as_ref()), fates.get(key).copied());
+        let (fate, proof) =
+            fates.get(key).map_or((None, None), |(fate, proof)| (Some(*fate), proof.as_ref()));
+        let verdict = judge(mode, side(here.as_ref()), side(there.as_ref()), fate);
         match verdict {
             Verdict::Matched => {
                 report.matched += 1;
                 report.bytes = report.bytes.saturating_add(here.as_ref().map_or(0, |(_, size)| *size));
+                if let Some(proof) = proof {
+                    *report.proved.entry(proof.clone()).or_default() += 1;
+                }
             }
             Verdict::Differ(_) => report.differ += 1,
             Verdict::OnlyUpstream(_) => report.only_upstream += 1,

@@ -2,7 +2,6 @@
 
 use crate::application::ports::metadata::{BoundSpace, MetadataError, PassKind, UpstreamPass};
 use crate::domain::address::{Key, SpaceAddress};
-use crate::domain::object::ObjectId;
 use crate::domain::space::{SettingsRevision, SpaceId};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upstream::{Binding, Fate, Mode};
@@ -123,18 +122,18 @@ pub(crate) async fn owned(
     .await
 }
 
-/// The objects that were pulled under these keys and are there still, or what became of the key.
+/// What became of these keys, and what proved the bytes of those that were pulled.
 pub(crate) async fn fates(
     db: &Database,
     space: SpaceId,
     keys: &[Key],
-) -> Result<Vec<(Key, Fate, Option<ObjectId>)>, Fault> {
+) -> Result<Vec<(Key, Fate, Option<String>)>, Fault> {
     let mut found = Vec::new();
     for portion in db.portions(keys) {
         let statement = db
             .read_list(
                 sql!(
-                    "SELECT key, fate, object_id FROM upstream_keys WHERE space_id = $1 AND key IN (",
+                    "SELECT key, fate, proof FROM upstream_keys WHERE space_id = $1 AND key IN (",
                     list,
                     ")"
                 ),
@@ -146,7 +145,7 @@ pub(crate) async fn fates(
         let read = |row: &Row| {
             let key: String = row.get("key")?;
             let key = Key::new(&key).map_err(|_| Fault::failed("a stored key cannot be read"))?;
-            Ok((key, fate(row)?, row.get::<Option<uuid::Uuid>>("object_id")?.map(ObjectId)))
+            Ok((key, fate(row)?, row.get("proof")?))
         };
         found.extend(statement.map(read).await?);
     }

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use super::Answer;
 use crate::application::ports::metadata::{BoundSpace, Refusal, UpstreamPass, Upstreams};
 use crate::domain::address::{Key, SpaceAddress};
-use crate::domain::object::ObjectId;
 use crate::domain::space::{SettingsRevision, Space, SpaceId};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upstream::{Binding, Fate};
@@ -45,7 +44,7 @@ impl Upstreams for SqlMetadata {
         Ok(known::fate_of(&self.db, space, key).await?)
     }
 
-    async fn fates(&self, space: SpaceId, keys: &[Key]) -> Answer<Vec<(Key, Fate, Option<ObjectId>)>> {
+    async fn fates(&self, space: SpaceId, keys: &[Key]) -> Answer<Vec<(Key, Fate, Option<String>)>> {
         Ok(known::fates(&self.db, space, keys).await?)
     }
 

@@ -65,8 +65,8 @@ pub(crate) async fn own(tx: &mut Transaction, keys: &[(SpaceId, &Key)], now: Tim
             sql!(
                 "INSERT INTO upstream_keys (space_id, key, fate, at) VALUES ",
                 rows,
-                " ON CONFLICT (space_id, key) DO UPDATE SET fate = excluded.fate, object_id = NULL, etag = NULL, \
-                 modified = NULL, proof = NULL, at = excluded.at"
+                " ON CONFLICT (space_id, key) DO UPDATE SET fate = excluded.fate, object_id = NULL, proof = NULL, \
+                 at = excluded.at"
             ),
             portion.len(),
             COLUMNS,
@@ -95,14 +95,13 @@ pub(crate) async fn claim(
 ) -> Result<bool, Fault> {
     let claimed = tx
         .query(sql!(
-            "INSERT INTO upstream_keys (space_id, key, fate, object_id, modified, proof, at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (space_id, key) DO NOTHING"
+            "INSERT INTO upstream_keys (space_id, key, fate, object_id, proof, at) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (space_id, key) DO NOTHING"
         ))
         .bind(space.0)
         .bind(key.as_str())
         .bind(Fate::Pulled.code())
         .bind(id.0)
-        .bind(pulled.modified.millis())
         .bind(pulled.proof)
         .bind(now.millis())
         .execute()
