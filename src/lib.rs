@@ -17,6 +17,7 @@ pub mod home;
 pub mod http;
 pub mod jwks;
 pub mod master_key;
+pub mod minio;
 pub mod remote;
 pub mod serve;
 pub mod shutdown;

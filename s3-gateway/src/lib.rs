@@ -12,6 +12,7 @@ mod allowlist;
 mod api;
 mod auth;
 mod dispatch;
+pub mod documents;
 mod dto;
 mod errors;
 mod hoisted;

@@ -2,6 +2,7 @@
 //! that has commands of its own stand in a file of its name.
 
 mod bucket;
+mod import;
 mod key;
 mod limits;
 mod space;
@@ -16,6 +17,7 @@ use juststorage_core::domain::address::Tenant;
 use uuid::Uuid;
 
 pub use bucket::BucketCommand;
+pub use import::ImportCommand;
 pub use key::{KeyCommand, KeyCreate, KeyKind};
 pub use limits::{LimitsCommand, LimitsSet};
 pub use space::{SpaceCommand, SpaceNamed, SpaceSet};
@@ -187,6 +189,9 @@ pub enum Command {
     /// Move a space out of another S3 store while it is used: bind, fetch, compare, leave
     #[command(subcommand)]
     Upstream(UpstreamCommand),
+    /// Take over what another store has written down of its buckets, users and policies
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Make what the bootstrap file declares and the store does not have. May run beside a server
     ///
     /// `serve` does this at its start. What differs is shown and left as it is.

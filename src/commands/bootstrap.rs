@@ -66,7 +66,7 @@ async fn on(
     Ok(())
 }
 
-fn json(finding: &Finding) -> Value {
+pub(super) fn json(finding: &Finding) -> Value {
     let (kind, name) = finding.entry.parts();
     let mut shown = json!({ "kind": kind, "name": name });
     match &finding.state {
@@ -85,7 +85,7 @@ fn json(finding: &Finding) -> Value {
     shown
 }
 
-fn text(finding: &Finding) -> String {
+pub(super) fn text(finding: &Finding) -> String {
     let entry = &finding.entry;
     match &finding.state {
         State::Missing => format!("{entry}: is missing"),

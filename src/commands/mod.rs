@@ -15,6 +15,7 @@ mod bucket;
 mod completions;
 mod gc;
 mod health;
+mod import;
 mod key;
 mod lease;
 mod lifecycle;
@@ -95,6 +96,7 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
         Command::Limits(command) => limits::run(&settings, command, output).await,
         Command::Space(command) => space::run(&settings, command, output).await,
         Command::Upstream(command) => upstream::run(&settings, command, output).await,
+        Command::Import(command) => import::run(&settings, command, output).await,
         Command::Bootstrap { check, apply } => bootstrap::run(&settings, check, apply, output).await,
         Command::Bucket(command) => bucket::run(StorageConfig::new(&settings)?, command, output).await,
         // Answered before the settings are read.

@@ -10,6 +10,7 @@ mod commands;
 mod harness;
 mod headers;
 mod identity;
+mod import;
 mod refusals;
 mod remote;
 mod secure;

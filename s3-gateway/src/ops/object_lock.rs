@@ -60,6 +60,13 @@ pub(crate) async fn put_config(
         .object_lock_configuration
         .take()
         .ok_or_else(|| bad_request("MissingRequestBodyError", "Request Body is empty"))?;
+    let lock = read_config(sent)?;
+    api.store.set_object_lock(who(&request)?, &bucket, lock).await.map_err(translate)?;
+    Ok(S3Response::new(PutObjectLockConfigurationOutput::default()))
+}
+
+/// What a document of `PutObjectLockConfiguration` asks for.
+pub(crate) fn read_config(sent: ObjectLockConfiguration) -> S3Result<LockConfig> {
     if sent.object_lock_enabled.as_ref().map(ObjectLockEnabled::as_str) != Some(ObjectLockEnabled::ENABLED) {
         return Err(malformed_xml("ObjectLockEnabled must be Enabled"));
     }
@@ -69,11 +76,7 @@ pub(crate) async fn put_config(
         .transpose()?
         .map(|default| read_default(&default))
         .transpose()?;
-    api.store
-        .set_object_lock(who(&request)?, &bucket, LockConfig { default_retention })
-        .await
-        .map_err(translate)?;
-    Ok(S3Response::new(PutObjectLockConfigurationOutput::default()))
+    Ok(LockConfig { default_retention })
 }
 
 fn read_default(default: &dto::DefaultRetention) -> S3Result<DefaultRetention> {

@@ -14,7 +14,12 @@ pub(crate) mod signatures;
 
 use s3s::S3Result;
 
-use crate::operations::documents::TAGGING;
+use crate::operations::documents::{Document, TAGGING};
+
+/// A document that comes in no request, in the plain form.
+pub(crate) fn plain(xml: &[u8], document: &'static Document) -> S3Result<String> {
+    reader::normalise(xml, document)
+}
 
 /// A document of `PutObjectTagging` from a form field, in the plain form.
 pub(crate) fn tagging(xml: &str) -> S3Result<String> {
