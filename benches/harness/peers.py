@@ -110,7 +110,9 @@ class Seaweed(Server):
         config.write_text(json.dumps({"identities": [identity]}))
         (self.directory / "data").mkdir()
         argv = [self.program, "server", f"-dir={self.directory}/data", "-ip=127.0.0.1", "-s3",
-                f"-s3.port={s3}", f"-s3.config={config}", "-volume.max=100", "-master.volumeSizeLimitMB=1024"]
+                f"-s3.port={s3}", f"-s3.config={config}", "-volume.max=100", "-master.volumeSizeLimitMB=1024",
+                # Their ports are fixed unless they are off: of two servers on one machine the second would end.
+                "-s3.port.iceberg=0", "-s3.port.lance=0"]
         for part in ("master", "volume", "filer"):
             # Their gRPC ports are these plus 10000.
             port = free_port()

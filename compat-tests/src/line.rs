@@ -22,10 +22,11 @@ const ON_THE_WAY: usize = 4096;
 pub struct Manner {
     /// Each byte of an answer arrives so much later. Requests go on at once.
     pub delay: Duration,
-    /// Of a thousand pieces of a request, so many are the connection's last, and do not arrive: nothing comes of the request,
-    /// or half of it.
+    /// Of a thousand pieces of a request, so many are the connection's last, and do not arrive: nothing comes of the
+    /// request, or half of it.
     pub lost_requests: u64,
-    /// Of a thousand pieces of an answer, so many are the connection's last, and do not arrive: what was asked for was done.
+    /// Of a thousand pieces of an answer, so many are the connection's last, and do not arrive: what was asked for was
+    /// done.
     pub lost_answers: u64,
 }
 

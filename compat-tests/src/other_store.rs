@@ -19,7 +19,7 @@ pub struct OtherStore {
     pub endpoint: String,
     /// A client with all rights.
     pub client: Client,
-    _process: Process,
+    process: Process,
 }
 
 /// The root credential of a store, and its bucket.
@@ -34,7 +34,7 @@ pub struct Setup {
 }
 
 enum Process {
-    Ours(#[allow(dead_code, reason = "ends with the store")] Box<Server>),
+    Ours(Box<Server>),
     Other(Child, #[allow(dead_code, reason = "is removed with the store")] TempDir),
 }
 
@@ -94,6 +94,16 @@ impl OtherStore {
         Some(Self::ready(format!("http://127.0.0.1:{port}"), process, setup).await)
     }
 
+    /// The output of a command beside the store, which is this program.
+    ///
+    /// # Panics
+    ///
+    /// If the store is another program, or the command fails.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let Process::Ours(server) = &self.process else { panic!("the store is another program") };
+        server.run_ok(arguments)
+    }
+
     /// Waits until it takes a bucket and an object.
     async fn ready(endpoint: String, process: Process, setup: Setup) -> Self {
         let client = s3::client(&endpoint, setup.access_key, setup.secret_key);
@@ -106,7 +116,7 @@ impl OtherStore {
         })
         .await;
         client.delete_object().bucket(bucket).key("ready").send().await.unwrap();
-        Self { endpoint, client, _process: process }
+        Self { endpoint, client, process }
     }
 }
 

@@ -5,11 +5,12 @@
 //! `JUSTSTORAGE_LINEAR_SEED` repeats the choices of a run, not its timing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{MetadataDirective, Tag, Tagging};
 use futures::future::join_all;
+use juststorage_compat_tests::line::{Line, Manner};
 use juststorage_compat_tests::linear::{Answer, Event, Request, is_linearizable};
 use juststorage_compat_tests::{Content, Database, Options, Server, s3};
 use reqwest::Method;
@@ -123,16 +124,48 @@ async fn play(client: Client, start: Instant, seed: u64, round: u64, number: u64
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conditional_writes_are_decided_once() {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let (rounds, seed) =
-        (number("JUSTSTORAGE_LINEAR_ROUNDS").unwrap_or(12), number("JUSTSTORAGE_LINEAR_SEED").unwrap_or(now));
-    println!("{rounds} rounds, JUSTSTORAGE_LINEAR_SEED={seed}");
-    let mut one = Server::start_with(Database::Postgres, Options::terse()).await;
+    histories(None, 12).await;
+}
+
+/// The same with both tiers in a bucket, over a line that loses requests and answers, of each 5 in a thousand pieces.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditional_writes_are_decided_once_in_a_bucket() {
+    const KEY: &str = "peersaccess";
     let settings = vec![
-        ("DATABASE_URL", one.database_url().unwrap().to_owned()),
-        ("JUSTSTORAGE_HOT_URL", format!("file://{}", one.data().join("hot").display())),
-        ("JUSTSTORAGE_COLD_URL", format!("file://{}", one.data().join("cold").display())),
+        ("JUSTSTORAGE_S3_ROOT_ACCESS_KEY", KEY.to_owned()),
+        ("JUSTSTORAGE_S3_ROOT_SECRET_KEY", KEY.to_owned()),
     ];
+    let peer = Server::start_with(Database::Sqlite, Options { settings, ..Options::terse() }).await;
+    s3::client(peer.s3_url(), KEY, KEY).create_bucket().bucket(BUCKET).send().await.unwrap();
+    let manner = Manner { delay: Duration::from_millis(3), lost_requests: 5, lost_answers: 5 };
+    let line = Line::to(peer.s3_url().trim_start_matches("http://"), manner).await;
+    let tiers = vec![
+        ("JUSTSTORAGE_HOT_URL", format!("s3://{BUCKET}/hot")),
+        ("JUSTSTORAGE_COLD_URL", format!("s3://{BUCKET}/cold")),
+        ("AWS_ENDPOINT", format!("http://{}", line.address())),
+        ("AWS_ACCESS_KEY_ID", KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", KEY.to_owned()),
+    ];
+    histories(Some(tiers), 6).await;
+    println!("figures: linearizable: the line lost {} requests and answers", line.lost());
+    assert!(line.lost() > 0, "the line was too good");
+}
+
+/// Rounds of clients at two replicas whose tiers are elsewhere, or in the directories of one of them.
+async fn histories(tiers: Option<Vec<(&'static str, String)>>, rounds: u64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let (rounds, seed) = (
+        number("JUSTSTORAGE_LINEAR_ROUNDS").unwrap_or(rounds),
+        number("JUSTSTORAGE_LINEAR_SEED").unwrap_or(now),
+    );
+    println!("{rounds} rounds, JUSTSTORAGE_LINEAR_SEED={seed}");
+    let settings = tiers.clone().unwrap_or_default();
+    let mut one = Server::start_with(Database::Postgres, Options { settings, ..Options::terse() }).await;
+    let mut settings = tiers.unwrap_or_else(|| {
+        let url = |tier| format!("file://{}", one.data().join(tier).display());
+        vec![("JUSTSTORAGE_HOT_URL", url("hot")), ("JUSTSTORAGE_COLD_URL", url("cold"))]
+    });
+    settings.push(("DATABASE_URL", one.database_url().unwrap().to_owned()));
     let mut other = Server::start_with(Database::Postgres, Options { settings, ..Options::terse() }).await;
     one.s3().create_bucket().bucket(BUCKET).send().await.unwrap();
 

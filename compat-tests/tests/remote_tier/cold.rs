@@ -4,14 +4,21 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{MetadataDirective, StorageClass};
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, ExpirationStatus, LifecycleRule, LifecycleRuleFilter, MetadataDirective,
+    StorageClass, Transition, TransitionStorageClass,
+};
 use bytes::Bytes;
 use juststorage_compat_tests::content::assert_same;
 use juststorage_compat_tests::{Content, Database, Options, Server, on_both_databases, s3, wait};
 
 use super::peer::Peer;
 
-on_both_databases!(cold_objects_live_in_the_bucket, a_killed_server_leaves_nothing_there,);
+on_both_databases!(
+    cold_objects_live_in_the_bucket,
+    a_killed_server_leaves_nothing_there,
+    a_rule_moves_from_bucket_to_bucket,
+);
 
 const BUCKET: &str = "bucket";
 
@@ -134,4 +141,43 @@ async fn a_killed_server_leaves_nothing_there(database: Database) {
     assert_eq!(peer.keys("cold/segments").await, [] as [String; 0], "acknowledged: {acknowledged}");
     assert_eq!(peer.keys("cold/staging").await, [] as [String; 0]);
     assert_eq!(peer.uploads().await, 0, "uploads left open");
+}
+
+/// With both tiers in buckets a lifecycle rule moves what it names from one to the other: packs, and objects in several
+/// parts.
+async fn a_rule_moves_from_bucket_to_bucket(database: Database) {
+    let peer = Peer::gateway().await;
+    let mut settings = peer.settings("cold");
+    settings.push(("JUSTSTORAGE_HOT_URL", Peer::url("hot")));
+    settings.extend(peer.options());
+    settings.push(("JUSTSTORAGE_RETENTION", "0s".to_owned()));
+    settings.push(("JUSTSTORAGE_LIFECYCLE_DAY", "1s".to_owned()));
+    let mut server = Server::start_with(database, Options { settings, ..Options::terse() }).await;
+    let client = server.s3();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    for (key, bytes) in contents() {
+        put(&client, &key, bytes, StorageClass::Standard).await;
+    }
+    assert!(peer.keys("hot/segments/").await.len() >= 3 && peer.keys("cold/segments/").await.is_empty());
+    all_are_right(&client, "").await;
+    // No class takes objects that are younger, nor small ones unless the filter asks for a size.
+    let transition = Transition::builder().days(30).storage_class(TransitionStorageClass::StandardIa).build();
+    let filter = LifecycleRuleFilter::builder().object_size_less_than(1 << 30).build();
+    let rule = LifecycleRule::builder().filter(filter);
+    let rule = rule.status(ExpirationStatus::Enabled).transitions(transition).build().unwrap();
+    let rules = BucketLifecycleConfiguration::builder().rules(rule).build().unwrap();
+    let set = client.put_bucket_lifecycle_configuration().bucket(BUCKET).lifecycle_configuration(rules);
+    set.send().await.unwrap();
+    wait::until("everything moved to the cold bucket", WORK_MAX, async || {
+        peer.keys("hot/segments/").await.is_empty().then_some(())
+    })
+    .await;
+    all_are_right(&client, "").await;
+    server.assert_valid();
+    for (key, _) in contents() {
+        client.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
+    }
+    server.assert_nothing_left().await;
+    assert_eq!(peer.keys("cold/segments").await, [] as [String; 0]);
+    assert_eq!(peer.uploads().await, 0);
 }

@@ -3,6 +3,7 @@
 
 mod cache;
 mod cold;
+mod credentials;
 mod peer;
 mod refused;
 

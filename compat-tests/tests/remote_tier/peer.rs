@@ -24,6 +24,11 @@ impl Peer {
         OtherStore::seaweedfs("a tier in SeaweedFS", SETUP).await.map(Self)
     }
 
+    /// What a command says of the peer, which is this program.
+    pub(super) fn run(&self, arguments: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.0.run(arguments)).unwrap_or_default()
+    }
+
     /// The URL of a tier there.
     pub(super) fn url(prefix: &str) -> String {
         format!("s3://{BUCKET}/{prefix}")

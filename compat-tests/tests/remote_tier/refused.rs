@@ -22,16 +22,24 @@ fn but(peer: &Peer, setting: &str, value: &str) -> Vec<(&'static str, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_bucket_credentials_or_endpoint() {
     let peer = Peer::gateway().await;
+    // The setting to check is named, and no other.
+    let names = ["COLD_URL)", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY)", "AWS_ENDPOINT)"];
     for (setting, value, said) in [
         ("JUSTSTORAGE_COLD_URL", "s3://no-such-bucket/cold", "NoSuchBucket"),
         ("JUSTSTORAGE_COLD_AWS_ACCESS_KEY_ID", "nobodys", "InvalidAccessKeyId"),
         ("JUSTSTORAGE_COLD_AWS_SECRET_ACCESS_KEY", "not-the-secret-of-it", "SignatureDoesNotMatch"),
         ("JUSTSTORAGE_COLD_AWS_ENDPOINT", "http://127.0.0.1:1", "onnect"),
     ] {
+        let credentials = |name: &str| name.contains("_ACCESS_KEY");
         let server = prepare(but(&peer, setting, value));
         let refused = server.refused();
         assert!(refused.contains(said) && refused.contains("cold tier"), "{setting}: {refused}");
         assert!(!refused.contains("not-the-secret-of-it"), "{refused}");
+        for name in names {
+            let named =
+                setting.ends_with(name.trim_end_matches(')')) || credentials(setting) && credentials(name);
+            assert_eq!(refused.contains(name), named, "{setting}, {name}: {refused}");
+        }
     }
     assert_eq!(peer.keys("cold").await, [] as [String; 0], "nothing was written");
 }
