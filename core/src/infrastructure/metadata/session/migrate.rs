@@ -59,7 +59,8 @@ pub(crate) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
 pub(crate) async fn version(db: &Database) -> Result<i64, Fault> {
     match db {
         Database::Sqlite { writer, .. } => sqlite_version(&mut *writer.acquire().await?).await,
-        Database::Postgres(server) => postgres_version(&mut *server.connection().await?).await,
+        // In a transaction: outside of one, a pooler may answer the two halves of a statement from two server sessions.
+        Database::Postgres(server) => postgres_version(&mut *server.begin(Begin::Write).await?).await,
     }
 }
 

@@ -14,6 +14,7 @@ use futures::future::{FutureExt as _, TryFutureExt as _, ready};
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, Postgres};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::fault::Fault;
@@ -63,6 +64,8 @@ struct Cluster {
 struct Current {
     at: usize,
     pool: PgPool,
+    /// Cancelled once another one is used.
+    left: CancellationToken,
 }
 
 impl Server {
@@ -77,7 +80,7 @@ impl Server {
         let cluster = Arc::new_cyclic(|cluster: &Weak<Cluster>| {
             let pool = pool(&hosts[at], cluster.clone(), connections.most);
             Cluster {
-                current: RwLock::new(Arc::new(Current { at, pool })),
+                current: RwLock::new(Arc::new(Current { at, pool, left: CancellationToken::new() })),
                 gate: AtomicU8::new(OPEN),
                 in_vain: AtomicBool::new(false),
                 demoted: AtomicBool::new(false),
@@ -104,9 +107,12 @@ impl Server {
         let begun = async move {
             loop {
                 let current = self.cluster.current();
-                match current.pool.begin_with(begin.text(self.cluster.terms.reach)).await {
-                    Err(error) if self.cluster.has_left(&current, &error) => {}
-                    begun => return begun,
+                let begun = Box::pin(current.pool.begin_with(begin.text(self.cluster.terms.reach)));
+                // Whoever waits for a connection goes over at once: the pool that was left goes on connecting.
+                match current.left.run_until_cancelled(begun).await {
+                    None => {}
+                    Some(Err(error)) if self.cluster.has_left(&current, &error) => {}
+                    Some(begun) => return begun,
                 }
             }
         };
@@ -117,9 +123,10 @@ impl Server {
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         loop {
             let current = self.cluster.current();
-            match current.pool.acquire().await {
-                Err(error) if self.cluster.has_left(&current, &error) => {}
-                acquired => return acquired,
+            match current.left.run_until_cancelled(Box::pin(current.pool.acquire())).await {
+                None => {}
+                Some(Err(error)) if self.cluster.has_left(&current, &error) => {}
+                Some(acquired) => return acquired,
             }
         }
     }
@@ -194,8 +201,9 @@ impl Cluster {
             return;
         }
         let pool = pool(&self.hosts[at], Arc::downgrade(self), self.connections.most);
-        let current = Arc::new(Current { at, pool });
+        let current = Arc::new(Current { at, pool, left: CancellationToken::new() });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+        before.left.cancel();
         if before.at != at {
             let (from, to) = (reach::address(&self.hosts[before.at]), reach::address(&self.hosts[at]));
             tracing::warn!(from, to, "the database failed over");

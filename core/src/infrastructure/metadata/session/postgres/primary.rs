@@ -138,9 +138,10 @@ async fn look(connection: &mut PgConnection, store: Option<Uuid>) -> Result<Opti
     identify(connection).await?;
     is_primary(connection).await?;
     if let Some(store) = store {
-        let found: Result<Uuid, _> =
-            sqlx::query_scalar("SELECT id FROM store").persistent(false).fetch_one(&mut *connection).await;
-        if !matches!(found, Ok(found) if found == store) {
+        // In one message, as all that is asked outside of a transaction.
+        let row = sqlx::raw_sql("SELECT id::text FROM store").fetch_one(&mut *connection).await;
+        let found = row.and_then(|row| row.try_get::<String, _>(0));
+        if found.ok().and_then(|found| found.parse::<Uuid>().ok()) != Some(store) {
             return Err(Fault::failed("holds another store, or none"));
         }
     }
