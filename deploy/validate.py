@@ -33,18 +33,18 @@ def run(*command):
         finding(command[0], (result.stdout + result.stderr).strip())
 
 
-def compose():
-    text = (DEPLOY / "compose.yaml").read_text()
+def compose(name):
+    text = (DEPLOY / name).read_text()
     names = set(re.findall(r"\$\{(\w+)", text))
     example = set(re.findall(r"^(\w+)=", (DEPLOY / "env.example").read_text(), re.M))
-    for name in sorted(names ^ example):
-        finding("compose.yaml", f"{name} is used or in env.example, but not both")
+    for variable in sorted(names ^ example):
+        finding(name, f"{variable} is used or in env.example, but not both")
     # The parser knows types, not interpolation, so it gets the file as it is once the variables are set.
     interpolated = re.sub(r"\$\{\w+(?:(:-)([^}]*)|:\?[^}]*)?\}", lambda m: m[2] if m[1] else "0", text)
     try:
         compose_spec.PyCompose.from_yaml(interpolated).validate()
     except Exception as error:
-        finding("compose.yaml", error)
+        finding(name, error)
 
 
 def dashboards():
@@ -74,7 +74,8 @@ def dashboards():
                 finding(where, f"{metric} is not in docs/monitoring.md")
 
 
-compose()
+compose("compose.yaml")
+compose("compose.replicas.yaml")
 dashboards()
 run(TOOLS / "hadolint", "--failure-threshold", "info", "Dockerfile")
 run("promtool", "check", "rules", "prometheus/alerts.yaml")

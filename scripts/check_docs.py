@@ -159,6 +159,21 @@ for line in RULES.read_text().splitlines():
 if rows < 30:
     findings.append(f"docs/rules.md has {rows} rows, which is too few: has the form of its tables changed?")
 
+# docs/guarantees.md: each promise names its tests.
+promises = [line for line in (ROOT / "docs/guarantees.md").read_text().splitlines() if line.startswith("| **")]
+for line in promises:
+    row = re.search(r"\*\*(.*?)\*\*", line).group(1)
+    named = ITEM.findall(line.split(" | ")[1]) if line.count(" | ") >= 2 else []
+    if not named:
+        findings.append(f'docs/guarantees.md, row "{row}": names no test as `file.rs::test`')
+    for name, item in named:
+        if found := correct(row, name, item, "docs/guarantees.md"):
+            findings.append(found)
+        elif not is_test(name, item):
+            findings.append(f'docs/guarantees.md, row "{row}": {name}::{item} is no test')
+if len(promises) < 12:
+    findings.append(f"docs/guarantees.md has {len(promises)} promises, which is too few: has the form of its table changed?")
+
 # docs/architecture.md: the way of a delete is that of the code, and imports run one way.
 places = [(line.strip("| ").split(" ")[0], *place) for line in (ROOT / "docs/architecture.md").read_text().splitlines() for place in ITEM.findall(line)]
 findings += [found for row, name, item in places if (found := correct(row, name, item, "docs/architecture.md"))]

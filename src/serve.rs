@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use juststorage_core::application::access::{Access, AuthMode, JwtKeys};
 use juststorage_core::application::admin::{Admin, Events, History};
 use juststorage_core::application::commit::CommitterTasks;
 use juststorage_core::application::limits::TenantLimits;
+use juststorage_core::application::live::LiveReplicas;
 use juststorage_core::application::pools::Pools;
 use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
@@ -46,6 +48,9 @@ use crate::writer;
 /// Interval at which recorded values are merged into histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
+/// How long the database may take to note that this server stops.
+const SAY_MAX: Duration = Duration::from_secs(1);
+
 /// Least time for the store's own end, after that of the requests.
 const STORE_END: Duration = Duration::from_secs(10);
 
@@ -60,6 +65,8 @@ pub struct Running {
     writer: WriterId,
     superseded: CancellationToken,
     grace: Duration,
+    delay: Duration,
+    store: Store,
     upkeep: CancellationToken,
     watch: Watch,
     _room: Watching,
@@ -96,24 +103,13 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     };
     let s3 = bind(Front::S3, config.listen.s3).await?.with_tls(s3_tls).with_proxies(proxies);
 
-    // The lock proves that the previous writer of this directory is dead; the claim proves that the directory is no copy.
-    // Unfinished work of the previous writer is settled before anything is served. That ends its registration, so ours begins after
-    // it.
-    let writer = writer::claim(
-        parts.metadata.as_ref(),
-        &parts.tiers,
-        parts.clock.as_ref(),
-        &parts.data_dir,
-        parts.storage(),
-    )
-    .await?;
-    take_over(&parts).from(writer).await?;
-    heartbeat(&parts, writer).step().await?;
-
+    let others = LiveReplicas::default();
+    let writer = join(&parts, &others).await?;
     let room = parts.reserve.watch().await;
     let (store, commits) = parts.store(writer, Pools::new(descriptors.transfers()));
     let LimitsConfig { defaults, turns } = config.limits;
-    let store = store.with_limits(TenantLimits::new(parts.metadata.clone(), defaults, turns));
+    let limits = TenantLimits::among(others.clone(), parts.metadata.clone(), defaults, turns);
+    let store = store.with_limits(limits);
     let upstreams = parts.upstreams(master_keys.clone()).await?;
     let store = store.with_acls(config.listen.s3_acls).with_upstreams(upstreams);
     let access = Access::new(
@@ -131,7 +127,7 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     let superseded = CancellationToken::new();
     let (sinks, deliveries) = (sinks(&parts, &config, &access), Deliveries::default());
     let told = (sinks.clone(), deliveries.clone());
-    let supervisor = start_workers(&parts, &store, writer, &config, &superseded, told);
+    let supervisor = start_workers(&parts, &store, writer, &config, &superseded, others, told);
     let upkeep = keep_metrics(metrics.clone());
     let history = History::since(parts.clock.now());
     let endpoints = Endpoints {
@@ -148,9 +144,9 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
         bootstrap.begin(&admin_api).await?;
     }
     let listeners = Listeners { native, admin, s3 };
-    let servers = serve_fronts(&config, store, access, admin_api, metrics, history, listeners)?;
+    let servers = serve_fronts(&config, store.clone(), access, admin_api, metrics, history, listeners)?;
     announce(&config, &endpoints);
-    let grace = config.shutdown_grace;
+    let (grace, delay) = (config.shutdown_grace, config.shutdown_delay);
     Ok(Running {
         endpoints,
         servers,
@@ -160,6 +156,8 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
         writer,
         superseded,
         grace,
+        delay,
+        store,
         upkeep,
         watch,
         _room: room,
@@ -229,6 +227,19 @@ async fn let_tokens_in(access: Access, config: &Config, watch: &Watch) -> Result
     }
 }
 
+/// Registers this server with the others of the store, which are counted in `others`; its writer id.
+///
+/// The lock proves that the previous writer of this directory is dead; the claim proves that the directory is no copy. What
+/// the previous writer left is settled before anything is served. That ends its registration, so ours begins after it.
+async fn join(parts: &Parts, others: &LiveReplicas) -> Result<WriterId, ExitError> {
+    let (metadata, clock) = (parts.metadata.as_ref(), parts.clock.as_ref());
+    let writer = writer::claim(metadata, &parts.tiers, clock, &parts.data_dir, parts.storage()).await?;
+    take_over(parts).from(writer).await?;
+    heartbeat(parts, writer).counting(others.clone()).step().await?;
+    metadata.introduce(writer, version::VERSION).await?;
+    Ok(writer)
+}
+
 fn take_over(parts: &Parts) -> TakeOver {
     TakeOver::new(parts.metadata.clone(), parts.tiers.clone(), parts.clock.clone())
 }
@@ -251,6 +262,7 @@ fn start_workers(
     writer: WriterId,
     config: &Config,
     superseded: &CancellationToken,
+    others: LiveReplicas,
     (sinks, deliveries): (Sinks, Deliveries),
 ) -> Supervisor {
     let upkeep = WorkerSetup {
@@ -259,6 +271,7 @@ fn start_workers(
         clock: parts.clock.clone(),
         writer,
         superseded: superseded.clone(),
+        others,
         retention: config.storage.retention,
         upload_expiry: config.upload_expiry,
         day: config.lifecycle_day,
@@ -271,7 +284,7 @@ fn start_workers(
     for worker in upkeep.workers() {
         supervisor.start(worker);
     }
-    supervisor.start(Arc::new(UpstreamWorker::new(store.clone())));
+    supervisor.start(Arc::new(UpstreamWorker::new(store.clone()).under_lease()));
     supervisor
 }
 
@@ -366,16 +379,29 @@ impl Running {
         self.superseded.cancelled().await;
     }
 
-    /// Ends gracefully: accepts no more connections, lets requests finish for the grace period or until `insist`
-    /// completes, then ends workers, commits, the writer's registration and the database connections.
+    /// Ends gracefully: says that it is not ready, goes on for the delay, accepts no more connections, lets requests finish for
+    /// the grace period or until `insist` completes, then ends workers, commits, the writer's registration and the
+    /// database connections.
     pub async fn shut_down(self, insist: impl Future<Output = ()>) {
+        let mut insist = std::pin::pin!(insist.fuse());
+        self.store.drain();
+        let said = self.parts.metadata.drain(self.writer);
+        if let Err(error) = tokio::time::timeout(SAY_MAX, said).await.unwrap_or(Ok(())) {
+            tracing::warn!(%error, "the other servers were not told that this one stops");
+        }
+        let insisted = tokio::select! {
+            () = tokio::time::sleep(self.delay) => false,
+            () = &mut insist => true,
+        };
         let cut = CancellationToken::new();
         let all = self.servers.into_iter().map(|server| server.shut_down(cut.cancelled()));
         let requests = futures::future::join_all(all);
         let deadline = async {
-            tokio::select! {
-                () = tokio::time::sleep(self.grace) => {}
-                () = insist => {}
+            if !insisted {
+                tokio::select! {
+                    () = tokio::time::sleep(self.grace) => {}
+                    () = &mut insist => {}
+                }
             }
             cut.cancel();
             std::future::pending::<()>().await;

@@ -188,6 +188,7 @@ fn describe_store() {
         "activestorage_database_failovers_total",
         "Times that this process went over to another host of the database"
     );
+    describe_gauge!("activestorage_replicas", "Servers of the store that live, by what they do");
     describe_gauge!("activestorage_stuck_items", "Items of background work that failed and were put aside");
     describe_gauge!("activestorage_backup_holds", "Backups that hold removal");
     describe_gauge!("activestorage_retained_segments", "Data files without references that are kept for now");

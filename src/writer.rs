@@ -103,7 +103,7 @@ pub async fn refuse_apart(
     Err(ExitError::Unable(format!(
         "the {} tier in {} is a copy: the server that runs in {} on the machine {:?} writes to another directory. Neither \
          would read what the other one stores. Give this process that server's directory ({setting}), or stop that server \
-         for good and wait for a minute",
+         for good and wait for 15 seconds",
         class.as_str(),
         path,
         start.place.path,
@@ -165,7 +165,7 @@ fn copy(data_dir: &DataDir, last: Option<&LastStart>) -> ExitError {
 
 fn in_use(data_dir: &DataDir, last: Option<&LastStart>) -> ExitError {
     ExitError::Unable(format!(
-        "the data directory {} is a copy of one whose server is running{}, or has ended less than a minute ago. {}",
+        "the data directory {} is a copy of one whose server is running{}, or has ended less than 15 seconds ago. {}",
         data_dir.path().display(),
         elsewhere(last),
         resolve(data_dir)

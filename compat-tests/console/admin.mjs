@@ -124,7 +124,7 @@ for (const hand of [mouse, keyboard]) {
     await hand.press(page.getByRole("button", { name: "Run now: scrub" }));
     await page.getByText("scrub takes its next step now.").waitFor();
     await settled(page);
-    for (const card of ["Stuck items", "Workers", "What would be collected", "Scrub", "Kept segments", "Backup"]) await page.getByRole("heading", { name: card, exact: true }).waitFor();
+    for (const card of ["Stuck items", "Servers", "Workers", "What would be collected", "Scrub", "Kept segments", "Backup"]) await page.getByRole("heading", { name: card, exact: true }).waitFor();
     assert.equal(await page.locator("main .note.wrong").count(), 0);
     await accessible(page, "maintenance");
   });

@@ -202,9 +202,15 @@ impl Server {
 
     /// Asks the process to stop (SIGTERM) and panics unless it exits with 0.
     pub async fn stop(&mut self) {
-        let mut running = self.running.take().expect("the server is running");
+        let running = self.running.as_ref().expect("the server is running");
         let id = rustix::process::Pid::from_child(&running.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.ended().await;
+    }
+
+    /// Waits until the process, which was asked to stop, has. Panics unless it exits with 0.
+    pub async fn ended(&mut self) {
+        let mut running = self.running.take().expect("the server is running");
         let status =
             wait::until("the server stops", STOP_MAX, async || running.child.try_wait().unwrap()).await;
         assert!(status.success(), "the server stopped with {status}; its log:\n{}", self.log());

@@ -23,7 +23,8 @@ pub const DELTA_ROUNDS: &str = "JUSTSTORAGE_DELTA_ROUNDS";
 /// A `PATH` with what `scripts/prepare tools clients` installs before the machine's own.
 pub fn path() -> OsString {
     let own = std::env::var_os("PATH").unwrap_or_default();
-    let installed = ["bin", "debs/usr/bin", "clients/bin", "programs/bin"].map(|place| cache().join(place));
+    let installed = ["bin", "debs/usr/bin", "debs/usr/sbin", "clients/bin", "programs/bin"]
+        .map(|place| cache().join(place));
     std::env::join_paths(installed.into_iter().chain(std::env::split_paths(&own))).expect("a path")
 }
 

@@ -32,6 +32,21 @@ function scrub_of(pass) {
   ]);
 }
 
+const STATES = { serving: "good", draining: "warn", silent: "bad" };
+
+async function replicas() {
+  const { server, replicas: all } = await get("/v1/admin/replicas");
+  return table("Servers", [
+    ["Server", (one) => [h("code", {}, one.id), one.id === server && [" ", h("span", { class: "tag" }, "this one")], h("br"),
+      h("span", { class: "muted" }, foreign(`${one.host}:${one.directory}`))]],
+    ["State", (one) => h("span", { class: `tag ${STATES[one.state] ?? ""}` }, one.state)],
+    ["Version", (one) => one.version ?? "–"],
+    ["Since", (one) => h("span", { title: when(one.started_at) }, from_now(one.started_at))],
+    ["Last seen", (one) => h("span", { title: when(one.seen_at) }, from_now(one.seen_at))],
+    ["Work for all", (one) => one.workers.join(", ") || "–"],
+  ], all);
+}
+
 async function workers(again) {
   const { workers: all } = await get("/v1/admin/workers");
   const waiting = (worker) => (worker.backlog ? `${count(worker.backlog.items)}${worker.backlog.more ? "+" : ""}` : "–");
@@ -68,6 +83,7 @@ export async function show() {
     content: [
       h("div", { class: "bar" }, h("h1", {}, "Maintenance"), button("Refresh", () => dispatchEvent(new Event("hashchange")))),
       card("Stuck items", [stuck(), same([["API", curl("GET", "/v1/admin/stuck")], ["Command line", juststorage("stuck")]])], "stuck"),
+      card("Servers", [part(replicas).place, same([["API", curl("GET", "/v1/admin/replicas")]])]),
       card("Workers", [list.place, same([["API", curl("POST", "/v1/admin/workers/gc/run", { headers: { "X-Tenant": "default" } })],
         ["Command line", [juststorage("gc"), juststorage("scrub"), juststorage("lifecycle")].join("\n")]])]),
       h("div", { class: "columns" },

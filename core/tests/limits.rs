@@ -12,12 +12,17 @@ use futures::future::join_all;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::Body;
 use juststorage_core::application::limits::TenantLimits;
+use juststorage_core::application::live::LiveReplicas;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::put::EtagStyle;
+use juststorage_core::application::ports::clock::Clock as _;
+use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::request::RequestNotes;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::application::workers::{Heartbeat, Worker as _};
+use juststorage_core::domain::incarnation::{Incarnation, Whereabouts};
 use juststorage_core::domain::limits::{Holdings, LimitSetting, Limits, Overrides, Quota, QuotaPart};
 use juststorage_core::domain::multipart::PartNumber;
 use juststorage_core::domain::object::Attributes;
@@ -214,6 +219,42 @@ async fn limits_change_without_a_restart() {
     tokio::time::timeout(HANGS, felt).await.expect("the change is never felt");
     drop(first);
     let _third = admitted(&store).await.unwrap();
+    running.close().await;
+}
+
+/// Each server counts the others with its heartbeat, and lets its share pass; one that was told to stop takes none.
+#[tokio::test]
+async fn servers_that_live_share_a_rate() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let (metadata, now) = (running.metadata.clone(), running.clock.now());
+    let servers = [10, 11].map(|id| WriterId(uuid::Uuid::from_u128(id)));
+    // The last one entered is the one that this process writes as.
+    for writer in servers.into_iter().rev() {
+        let start = Incarnation::NONE.next(uuid::Uuid::new_v4());
+        assert!(metadata.enter_start(writer, None, start, &Whereabouts::default(), now).await.unwrap());
+        metadata.heartbeat(writer, now.plus(Duration::from_secs(15))).await.unwrap();
+    }
+    let live = LiveReplicas::default();
+    let heartbeat =
+        Heartbeat::new(metadata.clone(), running.clock.clone(), servers[0]).counting(live.clone());
+    let passed = async || {
+        let limits = Limits { requests_per_second: Some(10), ..Limits::default() };
+        let limits = TenantLimits::among(live.clone(), metadata.clone(), limits, 128);
+        let store = running.store.clone().with_limits(limits);
+        let mut passed = 0;
+        while admitted(&store).await.is_ok() {
+            passed += 1;
+        }
+        passed
+    };
+    // What passes while this counts is a request or two, on a slow machine.
+    assert!((10..15).contains(&passed().await), "alone until it knows");
+    heartbeat.step().await.unwrap();
+    assert!((5..10).contains(&passed().await), "two servers");
+    metadata.drain(servers[1]).await.unwrap();
+    heartbeat.step().await.unwrap();
+    assert!((10..15).contains(&passed().await), "the other one takes no share any more");
     running.close().await;
 }
 

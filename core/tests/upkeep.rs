@@ -12,19 +12,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Running, noise, segment_files};
+use common::{Running, noise, object, root, segment_files};
 use futures::TryStreamExt as _;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
+use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::ports::clock::Clock as _;
 use juststorage_core::application::ports::metadata::{ScrubPass, SpaceRef, WriterId};
 use juststorage_core::application::ports::segments::SegmentStore as _;
 use juststorage_core::application::rebuild::{NotEmpty, Rebuilder, Rebuilt};
-use juststorage_core::application::workers::{Scrubber, TakeOver, WorkDone, Worker as _};
+use juststorage_core::application::workers::worker::run_dry;
+use juststorage_core::application::workers::{
+    GarbageCollector, Mover, Rewriter, Scrubber, TakeOver, WorkDone, Worker as _,
+};
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::blob::{Hash, SegmentId};
 use juststorage_core::domain::principal::Principal;
+use juststorage_core::domain::state::SegmentState;
+use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::infrastructure::segments::LocalSegments;
 use tempfile::TempDir;
 
@@ -277,6 +284,71 @@ async fn what_cannot_be_told_is_kept_apart() {
     assert_eq!(recovered(&running, &unknown, &kept).await.unwrap(), kept);
     assert_eq!(recovered(&running, &unknown, &lost).await, None);
     assert_eq!(recovered(&running, "acme", &kept).await, None);
+    assert_eq!(running.findings().await, []);
+    running.close().await;
+}
+
+/// After an outage of the database every word has run out. The others get a moment to speak before they are taken for dead.
+#[tokio::test]
+async fn a_silent_writer_has_a_last_chance() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    let (own, other) = (WriterId(uuid::Uuid::from_u128(7)), WriterId(uuid::Uuid::from_u128(8)));
+    let worker = TakeOver::new(running.metadata.clone(), running.tiers.clone(), running.clock.clone());
+    let worker = worker.sparing(own);
+    let step = async || worker.step().await.unwrap();
+    running.metadata.heartbeat(other, running.clock.now()).await.unwrap();
+    assert_eq!(step().await, WorkDone::Idle, "found to be silent");
+    running.clock.advance(4_000);
+    assert_eq!(step().await, WorkDone::Idle, "it has a moment left");
+    running.metadata.heartbeat(other, running.clock.now().plus(Duration::from_secs(3))).await.unwrap();
+    assert_eq!(step().await, WorkDone::Idle, "it spoke");
+    running.clock.advance(4_000);
+    assert_eq!(step().await, WorkDone::Idle, "silent again, from now on");
+    running.clock.advance(5_000);
+    assert_eq!(step().await, WorkDone::Did(1), "dead");
+    assert_eq!(running.metadata.dead_writers(running.clock.now()).await.unwrap(), []);
+}
+
+/// The copies that it made are its own, and go.
+#[tokio::test]
+async fn a_mover_that_lost_its_lease_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::open(folder.path()).await;
+    for (key, bytes) in [("small", noise(1, 1000)), ("large", noise(2, 3_000_000))] {
+        running.put(key, bytes).await.unwrap();
+        let change = Change { class: Some(StorageClass::Cold), ..Change::default() };
+        running.store.update(&root(), Action::PutObject, &object(key), change).await.unwrap();
+    }
+    let collector = GarbageCollector::new(
+        running.metadata.clone(),
+        running.tiers.clone(),
+        running.clock.clone(),
+        Duration::ZERO,
+    );
+    run_dry(&collector).await.unwrap();
+    let open = async || {
+        let open = running.segments().await.into_iter().filter(|segment| segment.state == SegmentState::Open);
+        open.map(|segment| segment.id).collect::<Vec<_>>()
+    };
+    let before = open().await;
+    let rewriter = Rewriter::new(
+        running.metadata.clone(),
+        running.tiers.clone(),
+        running.clock.clone(),
+        WriterId(uuid::Uuid::from_u128(7)),
+    );
+    let mover = Mover(rewriter.fenced_by(running.metadata.under_lease("mover")));
+    // The large one ends the step before the small one is tried; then it is alone.
+    for key in ["large", "small"] {
+        let refused = mover.step().await;
+        assert!(matches!(refused, Err(Error::Unavailable)), "{key}: {refused:?}");
+        assert_eq!(open().await, before, "{key}");
+        running.delete("large").await;
+    }
+    assert!(running.segments().await.iter().all(|one| one.tier == StorageClass::Hot || one.live_bytes == 0));
+    running.collect().await;
+    assert_eq!(running.read("small").await.unwrap(), noise(1, 1000));
     assert_eq!(running.findings().await, []);
     running.close().await;
 }

@@ -51,6 +51,7 @@ files! {
     "0029_small_packs.sql",
     "0030_outbox_kept.sql",
     "0031_upstream_proofs.sql",
+    "0032_replicas.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -35,16 +35,16 @@ pub struct LimitsSet {
     /// The tenant
     #[arg(value_parser = Tenant::new)]
     pub tenant: Tenant,
-    /// Requests per second on one server
+    /// Requests per second
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub requests_per_second: Option<LimitSetting>,
-    /// Concurrent requests on one server
+    /// Concurrent requests
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub concurrent_requests: Option<LimitSetting>,
-    /// Bytes sent per second to one server
+    /// Bytes sent per second
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub upload_bytes_per_second: Option<LimitSetting>,
-    /// Bytes received per second from one server
+    /// Bytes received per second
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub download_bytes_per_second: Option<LimitSetting>,
     /// Stored bytes, in all versions (`--quota-bytes` is the default of all tenants)

@@ -90,7 +90,8 @@ async fn while_alive<T>(
 /// Repeats all kinds of work until a round finds nothing, because each kind creates work for another.
 async fn collect(parts: &Parts, writer: WriterId, bar: &ProgressBar) -> Result<Done, ExitError> {
     let retention = parts.storage().retention;
-    let collection = Collection::new(&parts.metadata, &parts.tiers, &parts.clock, writer, retention);
+    let collection = Collection::new(&parts.metadata, &parts.tiers, &parts.clock, writer, retention)
+        .under_leases(parts.metadata.as_ref());
     let mut done = Done { taken_over: succeed(parts, &collection).await?, ..Done::default() };
     loop {
         let mut found = run_dry(&take_over(parts)).await?;
@@ -127,8 +128,8 @@ fn unless_full(done: Result<Option<u64>, ExitError>) -> Result<Option<u64>, Exit
     }
 }
 
-/// Takes over at once from this directory's server if it is gone: its free lock shows that, up to a minute before
-/// its lease ends.
+/// Takes over at once from this directory's server if it is gone: its free lock shows that, some seconds before
+/// its word runs out.
 async fn succeed(parts: &Parts, collection: &Collection) -> Result<u64, ExitError> {
     let Some((gone, _)) = parts.data_dir.known_writer()? else { return Ok(0) };
     let Some(_held) = parts.data_dir.try_hold()? else { return Ok(0) };

@@ -1,7 +1,7 @@
 //! `juststorage lifecycle`.
 
 use juststorage_core::application::ports::metadata::WriterId;
-use juststorage_core::application::workers::LifecycleWorker;
+use juststorage_core::application::workers::{LIFECYCLE, LifecycleWorker};
 use juststorage_core::domain::lifecycle::Day;
 use serde_json::json;
 use uuid::Uuid;
@@ -17,7 +17,8 @@ pub(super) async fn run(storage: StorageConfig, day: Day, output: Output) -> Res
     let parts = Parts::open(storage).await?;
     // It stages no bytes, so the writer needs no registration.
     let writer = WriterId(Uuid::new_v4());
-    let worker = LifecycleWorker::new(parts.metadata.clone(), parts.clock.clone(), writer, day).at_once();
+    let fenced = parts.metadata.under_lease(LIFECYCLE);
+    let worker = LifecycleWorker::new(fenced, parts.clock.clone(), writer, day).at_once();
     let bar = progress();
     let applied = under_lease(&parts, writer, &worker).await;
     bar.finish_and_clear();

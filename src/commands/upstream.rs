@@ -8,7 +8,7 @@ use juststorage_core::application::access::{Access, AuthMode};
 use juststorage_core::application::admin::{Admin, UpstreamStatus};
 use juststorage_core::application::ports::metadata::{PassKind, WriterId};
 use juststorage_core::application::workers::{
-    Heartbeat, LEASE, TakeOver, UpstreamWorker, WorkDone, Worker as _,
+    Heartbeat, TakeOver, UpstreamWorker, WorkDone, Worker as _, step_under_lease,
 };
 use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::principal::Principal;
@@ -168,7 +168,7 @@ async fn on(
             }
             Asked::Work(kind) => {
                 admin.begin_pass(&who, &address, kind).await?;
-                let worker = UpstreamWorker::new(store.clone());
+                let worker = UpstreamWorker::new(store.clone()).under_lease();
                 let bar = progress();
                 let done = loop {
                     let status = admin.upstream(&who, &address).await?;
@@ -198,11 +198,12 @@ async fn on(
 /// Takes a step of the work, or waits a little where a server does it.
 async fn step(parts: &Parts, writer: WriterId, worker: &UpstreamWorker) -> Result<(), ExitError> {
     let now = parts.metadata.lease_time(parts.clock.now()).await?;
-    if !parts.metadata.acquire_lease(worker.name(), writer.0, now, now.plus(LEASE)).await? {
+    if !parts.metadata.acquire_lease(worker.name(), writer.0, now, now.plus(worker.lease())).await? {
         tokio::time::sleep(LOOK).await;
         return Ok(());
     }
-    match worker.step().await? {
+    let (metadata, clock) = (parts.metadata.as_ref(), parts.clock.as_ref());
+    match step_under_lease(worker, metadata, clock, writer.0).await? {
         WorkDone::Did(_) => {}
         WorkDone::Paced(_, rest) => tokio::time::sleep(rest).await,
         WorkDone::Idle => tokio::time::sleep(LOOK).await,

@@ -74,6 +74,8 @@ pub struct Config {
     pub bootstrap: Option<PathBuf>,
     /// `JUSTSTORAGE_SHUTDOWN_GRACE`: time for open requests after SIGTERM; 30 seconds.
     pub shutdown_grace: Duration,
+    /// `JUSTSTORAGE_SHUTDOWN_DELAY`: time after SIGTERM in which `/ready` is 503 and requests are taken; none.
+    pub shutdown_delay: Duration,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -105,6 +107,7 @@ impl Config {
                 settings.shutdown_grace.as_deref(),
                 Duration::from_secs(30),
             )?,
+            shutdown_delay: age(names::SHUTDOWN_DELAY, settings.shutdown_delay.as_deref(), Duration::ZERO)?,
             listen,
             storage,
         })

@@ -148,7 +148,7 @@ type Change = fn(&mut Settings);
 
 #[test]
 fn what_is_not_supported_is_refused_and_not_ignored() {
-    let cases: [(&str, Change); 26] = [
+    let cases: [(&str, Change); 27] = [
         ("JUSTSTORAGE_JWT_SECRET", |s| s.jwt_secret = Some("x".into())),
         ("JUSTSTORAGE_JWT_JWKS", |s| {
             s.jwt_jwks = Some("x".into());
@@ -200,6 +200,7 @@ fn what_is_not_supported_is_refused_and_not_ignored() {
         ("DATABASE_URL", |s| s.database_url = Some("postgres://u:p@one,,two/x".into())),
         ("DATABASE_URL", |s| s.database_url = Some("postgres://one/x?target_session_attrs=standby".into())),
         ("JUSTSTORAGE_DEDUP", |s| s.dedup = Some("world".into())),
+        ("JUSTSTORAGE_SHUTDOWN_DELAY", |s| s.shutdown_delay = Some("soon".into())),
         ("JUSTSTORAGE_SHUTDOWN_GRACE", |s| s.shutdown_grace = Some("30".into())),
         ("JUSTSTORAGE_NATIVE_ADDR", |s| s.native_addr = Some("example.com:80".into())),
     ];

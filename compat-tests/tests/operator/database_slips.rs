@@ -206,7 +206,7 @@ async fn clocks_that_differ_by_minutes() {
         other.stop().await;
     }
 
-    // A server that said nothing for a minute is taken for dead, and what was under way there is refused as what may be
+    // A server that said nothing for 15 seconds is taken for dead, and what was under way there is refused as what may be
     // tried again.
     let native = one.native();
     let upload = Slow::begin(&native, "late", Content::new(9, 4 << 20)).await;

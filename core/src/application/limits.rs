@@ -1,7 +1,7 @@
 //! Limits of tenants, enforced.
 //!
-//! Rates, requests under way and transfers are counted by each server for itself; quotas are decided inside
-//! the commit's transaction, from the figures that commits maintain, and hold for the whole store. Overrides
+//! Rates, requests under way and transfers are counted by each server, of its share: what is allowed, divided by the servers
+//! that live. Quotas are decided inside the commit's transaction, from the figures that commits maintain. Overrides
 //! are read again twice a second for tenants that are active, so that a change is felt everywhere within one.
 
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 
 use super::error::{Error, Result};
 use super::fairness::Turns;
+use super::live::LiveReplicas;
 use super::ports::metadata::Spaces;
 use super::under_way::UnderWay;
 use super::{metrics, request};
@@ -38,6 +39,8 @@ struct Inner {
     metadata: Arc<dyn Spaces>,
     defaults: Limits,
     turns: Turns,
+    /// The servers among which rates are divided.
+    servers: LiveReplicas,
     /// What paces count from.
     epoch: Instant,
     tenants: Mutex<HashMap<Tenant, Arc<TenantState>>>,
@@ -83,10 +86,16 @@ impl TenantLimits {
     /// `defaults` for every tenant of which nothing else is said. `turns` is how many requests are worked on at
     /// once before tenants have to take turns.
     pub fn new(metadata: Arc<dyn Spaces>, defaults: Limits, turns: usize) -> Self {
+        Self::among(LiveReplicas::default(), metadata, defaults, turns)
+    }
+
+    /// As [`Self::new`], on one of several servers, which let pass what is allowed together.
+    pub fn among(servers: LiveReplicas, metadata: Arc<dyn Spaces>, defaults: Limits, turns: usize) -> Self {
         Self(Some(Arc::new(Inner {
             metadata,
             defaults,
             turns: Turns::new(turns),
+            servers,
             epoch: Instant::now(),
             tenants: Mutex::default(),
         })))
@@ -98,6 +107,7 @@ impl TenantLimits {
         request::admitted(&who.name, &who.tenant);
         let Some(inner) = &self.0 else { return Ok(()) };
         let (state, limits) = inner.of(&who.tenant).await?;
+        let limits = limits.share(inner.servers.get());
         if let Some(rate) = limits.requests_per_second {
             lock(&state.requests)
                 .try_take(1, rate, inner.epoch.elapsed())
@@ -224,7 +234,8 @@ impl Inner {
 
     async fn slow_down(&self, state: &TenantState, direction: Direction, bytes: u64) {
         // As it stands now: it may have been changed since the body began.
-        let Some(rate) = direction.limit(&lock(&state.known).limits) else { return };
+        let limits = lock(&state.known).limits.share(self.servers.get());
+        let Some(rate) = direction.limit(&limits) else { return };
         let (pace, name) = match direction {
             Direction::Up => (&state.uploads, "upload"),
             Direction::Down => (&state.downloads, "download"),

@@ -77,6 +77,7 @@ pub fn exist(workers: &[&'static str]) {
     commit_queue(0);
     database_bytes(0);
     database_away(false);
+    replicas(0, 0);
     QuotasShown::default().show([]);
     credentials_ending(0, None);
     quarantined(0);
@@ -239,6 +240,12 @@ pub(crate) fn database_away(away: bool) {
 /// Another server of the database is the primary.
 pub(crate) fn database_failover() {
     counter!("activestorage_database_failovers_total").increment(1);
+}
+
+/// Servers of the store that live: those that take requests, and those that were told to stop.
+pub(crate) fn replicas(serving: u32, draining: u32) {
+    gauge!("activestorage_replicas", "state" => "serving").set(f64::from(serving));
+    gauge!("activestorage_replicas", "state" => "draining").set(f64::from(draining));
 }
 
 /// Bytes of the database.

@@ -15,6 +15,7 @@ mod high_water;
 pub mod identity;
 pub mod ingest;
 pub mod limits;
+pub mod live;
 mod measure;
 pub mod metrics;
 mod notifications;

@@ -1,6 +1,7 @@
 //! The facade that both fronts hold, and what all use cases share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::application::absence;
 use crate::application::commit::Committer;
@@ -46,6 +47,8 @@ pub struct Store {
     pub(crate) once: UnderWay,
     /// The upstreams of spaces that have one.
     pub(crate) links: Links,
+    /// Whether this server was told to stop.
+    draining: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -75,7 +78,13 @@ impl Store {
             acls: false,
             once: UnderWay::default(),
             links: Links::default(),
+            draining: Arc::default(),
         }
+    }
+
+    /// This server was told to stop: [`readiness`](Self::readiness) says so from now on, requests go on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
     }
 
     /// Memory for a body that a front gathers, out of the share of `tenant`, or of the tenant that the request counts
@@ -157,7 +166,8 @@ impl Store {
         Ok(Body { stream, ..body })
     }
 
-    /// Which parts answer just now: the database, the hot tier, the cold tier, each with what is wrong with it. Names no
+    /// Which parts answer just now: the database, the hot tier, the cold tier, each with what is wrong with it; and this
+    /// server, once it was told to stop. Names no
     /// path and no address: the caller need not be authenticated. A tier without room counts as answering: reads and deletes
     /// still work.
     pub async fn readiness(&self) -> Vec<(&'static str, std::result::Result<(), String>)> {
@@ -167,7 +177,11 @@ impl Store {
             self.tier_readiness(StorageClass::Cold)
         );
         let database = database.map_err(|error| Error::from(error).to_string());
-        vec![("database", database), ("hot", hot), ("cold", cold)]
+        let mut parts = vec![("database", database), ("hot", hot), ("cold", cold)];
+        if self.draining.load(Ordering::Relaxed) {
+            parts.push(("server", Err("it was told to stop".to_owned())));
+        }
+        parts
     }
 
     /// A tier takes bytes, unless it has no room, and has those that it should have.
@@ -212,6 +226,10 @@ impl From<MetadataError> for Error {
             }
             MetadataError::Superseded => {
                 tracing::error!(%error, "another server has started from a copy of this server's data directory");
+                Self::Unavailable
+            }
+            MetadataError::LeaseLost(_) => {
+                tracing::warn!(%error, "this server was paused, or a step took longer than its lease");
                 Self::Unavailable
             }
             MetadataError::Full(_) => {

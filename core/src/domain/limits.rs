@@ -8,16 +8,34 @@ pub const TRANSFER_BYTES_MIN: u64 = 64 << 10;
 /// What a tenant may take up. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests begun per second, on one server. A second's worth may come at once.
+    /// Requests begun per second. A second's worth may come at once.
     pub requests_per_second: Option<u64>,
-    /// Requests under way at the same time, on one server, until the last byte of their answers.
+    /// Requests under way at the same time, until the last byte of their answers.
     pub concurrent_requests: Option<u64>,
-    /// Bytes of request bodies per second, on one server.
+    /// Bytes of request bodies per second.
     pub upload_bytes_per_second: Option<u64>,
-    /// Bytes of answers' bodies per second, on one server.
+    /// Bytes of answers' bodies per second.
     pub download_bytes_per_second: Option<u64>,
     /// What it may keep, in the whole store.
     pub quota: Quota,
+}
+
+impl Limits {
+    /// What one of `servers` servers lets pass, so that all of them together let pass what is allowed: an equal share of the
+    /// rates and of the requests under way, rounded up. The quota is of the whole store, and is no server's.
+    #[must_use]
+    pub fn share(self, servers: u32) -> Self {
+        let part = |limit: u64| limit.div_ceil(u64::from(servers.max(1)));
+        // Slower, a client would count as stalled.
+        let transfer = |limit: u64| part(limit).max(TRANSFER_BYTES_MIN.min(limit));
+        Self {
+            requests_per_second: self.requests_per_second.map(part),
+            concurrent_requests: self.concurrent_requests.map(part),
+            upload_bytes_per_second: self.upload_bytes_per_second.map(transfer),
+            download_bytes_per_second: self.download_bytes_per_second.map(transfer),
+            quota: self.quota,
+        }
+    }
 }
 
 /// How much a tenant may keep. `None` is no limit.
@@ -250,6 +268,25 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_share_rates_and_no_quota() {
+        let limits = Limits {
+            requests_per_second: Some(100),
+            concurrent_requests: Some(1),
+            upload_bytes_per_second: Some(3 << 20),
+            download_bytes_per_second: Some(TRANSFER_BYTES_MIN),
+            quota: Quota { bytes: Some(7), objects: None },
+        };
+        assert_eq!(limits.share(1), limits);
+        assert_eq!(limits.share(0), limits, "before the first count");
+        let third = limits.share(3);
+        assert_eq!((third.requests_per_second, third.concurrent_requests), (Some(34), Some(1)));
+        assert_eq!(third.upload_bytes_per_second, Some(1 << 20));
+        assert_eq!(third.download_bytes_per_second, Some(TRANSFER_BYTES_MIN), "not so slow that it stalls");
+        assert_eq!(third.quota, limits.quota);
+        assert_eq!(Limits::default().share(3), Limits::default());
+    }
 
     #[test]
     fn a_quota_counts_what_goes_too() {

@@ -70,16 +70,16 @@ fn read(
 pub(crate) struct TenantLimitsBody {
     /// The tenant.
     tenant: String,
-    /// Requests per second on one server; `null`: the default.
+    /// Requests per second; `null`: the default.
     #[schema(required)]
     requests_per_second: Option<LimitBody>,
-    /// Concurrent requests on one server.
+    /// Concurrent requests.
     #[schema(required)]
     concurrent_requests: Option<LimitBody>,
-    /// Bytes sent per second to one server.
+    /// Bytes sent per second.
     #[schema(required)]
     upload_bytes_per_second: Option<LimitBody>,
-    /// Bytes received per second from one server.
+    /// Bytes received per second.
     #[schema(required)]
     download_bytes_per_second: Option<LimitBody>,
     /// Stored bytes, in all versions.
@@ -97,16 +97,16 @@ pub(crate) struct TenantLimitsBody {
 /// Limits that hold; `null`: none.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EffectiveBody {
-    /// Requests per second on one server.
+    /// Requests per second.
     #[schema(required)]
     requests_per_second: Option<u64>,
-    /// Concurrent requests on one server.
+    /// Concurrent requests.
     #[schema(required)]
     concurrent_requests: Option<u64>,
-    /// Bytes sent per second to one server.
+    /// Bytes sent per second.
     #[schema(required)]
     upload_bytes_per_second: Option<u64>,
-    /// Bytes received per second from one server.
+    /// Bytes received per second.
     #[schema(required)]
     download_bytes_per_second: Option<u64>,
     /// Stored bytes, in all versions.
@@ -173,19 +173,19 @@ pub(crate) struct LimitsBody {
 #[serde(deny_unknown_fields)]
 #[allow(clippy::option_option)] // absent, null, a value
 pub(crate) struct SetLimitsBody {
-    /// Requests per second on one server.
+    /// Requests per second.
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<LimitBody>)]
     requests_per_second: Option<Option<LimitBody>>,
-    /// Concurrent requests on one server.
+    /// Concurrent requests.
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<LimitBody>)]
     concurrent_requests: Option<Option<LimitBody>>,
-    /// Bytes sent per second to one server.
+    /// Bytes sent per second.
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<LimitBody>)]
     upload_bytes_per_second: Option<Option<LimitBody>>,
-    /// Bytes received per second from one server.
+    /// Bytes received per second.
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<LimitBody>)]
     download_bytes_per_second: Option<Option<LimitBody>>,

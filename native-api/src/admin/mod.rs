@@ -7,6 +7,7 @@ mod credentials;
 mod documents;
 mod events;
 mod limits;
+mod replicas;
 mod request;
 pub(crate) mod spaces;
 mod stuck;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(limits::list))
         .routes(routes!(limits::get, limits::set))
         .routes(routes!(usage::usage))
+        .routes(routes!(replicas::list))
         .routes(routes!(workers::list))
         .routes(routes!(workers::run))
         .routes(routes!(workers::scrub))

@@ -27,7 +27,7 @@ pub(crate) struct HealthBody {
 pub(crate) struct ReadyBody {
     /// `ready` or `unavailable`.
     status: &'static str,
-    /// `database`, `hot` and `cold`: each `ok`, or its error.
+    /// `database`, `hot` and `cold`: each `ok`, or its error. `server` once it was told to stop.
     checks: BTreeMap<&'static str, String>,
 }
 
@@ -47,7 +47,8 @@ pub(crate) async fn health() -> Json<HealthBody> {
 
 /// Readiness
 ///
-/// Checks the database and both tiers, and names those that fail.
+/// Checks the database and both tiers, and names those that fail. Fails from SIGTERM on, so that balancers send requests
+/// to others.
 #[utoipa::path(
     get,
     path = "/ready",

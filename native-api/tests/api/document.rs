@@ -21,6 +21,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/v1/admin/limits", &["get"]),
     ("/v1/admin/limits/{tenant}", &["get", "put"]),
     ("/v1/admin/usage", &["get"]),
+    ("/v1/admin/replicas", &["get"]),
     ("/v1/admin/workers", &["get"]),
     ("/v1/admin/workers/{worker}/run", &["post"]),
     ("/v1/admin/scrub", &["get"]),

@@ -244,6 +244,10 @@ pub struct Settings {
     #[arg(long, global = true, env = names::SHUTDOWN_GRACE, value_name = "DURATION", hide_short_help = true)]
     pub shutdown_grace: Option<String>,
 
+    /// How long the server goes on after SIGTERM with `/ready` at 503, so that balancers send nothing more [default: 0s]
+    #[arg(long, global = true, env = names::SHUTDOWN_DELAY, value_name = "DURATION", hide_short_help = true)]
+    pub shutdown_delay: Option<String>,
+
     /// Log level, to standard error: a level, or directives such as `info,juststorage_core=debug`
     /// [default: info for serve, warn for other commands]
     #[arg(long, global = true, env = names::RUST_LOG, value_name = "DIRECTIVES")]
@@ -369,7 +373,7 @@ pub struct Settings {
     #[arg(long, global = true, env = names::MASTER_KEY_PREVIOUS_FILE, value_name = "FILE", hide_short_help = true)]
     pub master_key_previous_file: Option<PathBuf>,
 
-    /// Requests per second of a tenant on one server, unless `limits set` says otherwise [default: no limit]
+    /// Requests per second of a tenant, unless `limits set` says otherwise [default: no limit]
     #[arg(
         long,
         global = true,
@@ -379,7 +383,7 @@ pub struct Settings {
     )]
     pub limit_requests_per_second: Option<String>,
 
-    /// Concurrent requests of a tenant on one server [default: no limit]
+    /// Concurrent requests of a tenant [default: no limit]
     #[arg(
         long,
         global = true,
@@ -389,7 +393,7 @@ pub struct Settings {
     )]
     pub limit_concurrent_requests: Option<String>,
 
-    /// Bytes that a tenant may send per second to one server: a number, or such as 50MiB [default: no limit]
+    /// Bytes that a tenant may send per second: a number, or such as 50MiB [default: no limit]
     #[arg(
         long,
         global = true,
@@ -399,7 +403,7 @@ pub struct Settings {
     )]
     pub limit_upload_bytes_per_second: Option<String>,
 
-    /// Bytes that a tenant may receive per second from one server [default: no limit]
+    /// Bytes that a tenant may receive per second [default: no limit]
     #[arg(
         long,
         global = true,

@@ -41,7 +41,7 @@ pub use limits::TenantUse;
 pub(crate) use limits::tenants_in_use;
 pub use spaces::SpaceChange;
 pub use targets::{SecretChange, TargetReport};
-pub use upkeep::{Backlog, Findings, Traffic, WorkerReport, Workers};
+pub use upkeep::{Backlog, Findings, ReplicaState, Replicas, Traffic, WorkerReport, Workers};
 pub use upstreams::{UpstreamChange, UpstreamStatus};
 pub use usage::Figures;
 

@@ -4,10 +4,11 @@ use super::history::Minute;
 use super::{Admin, allow_operator};
 use crate::application::error::{Error, Result};
 use crate::application::giving_up::{GivingUp, Unnamed};
-use crate::application::ports::metadata::{LeafRecord, ScrubPass, Stuck, WriterId};
+use crate::application::ports::metadata::{LeafRecord, Replica, ScrubPass, Stuck, WriterId};
 use crate::application::workers::{NAMES, WorkerStatus};
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::principal::Principal;
+use crate::domain::timestamp::Timestamp;
 
 /// Items of a backlog that are counted.
 const BACKLOG_MAX: u32 = 1000;
@@ -43,6 +44,45 @@ pub struct Workers {
     pub scrub: Option<ScrubPass>,
 }
 
+/// The servers of the store.
+#[derive(Clone, Debug)]
+pub struct Replicas {
+    /// This process.
+    pub server: Option<WriterId>,
+    /// In order of their starts.
+    pub replicas: Vec<(Replica, ReplicaState)>,
+}
+
+/// What a server of the store is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaState {
+    /// It takes requests.
+    Serving,
+    /// It was told to stop, and finishes requests.
+    Draining,
+    /// It has not said for too long that it lives: others take its work over.
+    Silent,
+}
+
+impl ReplicaState {
+    fn of(replica: &Replica, now: Timestamp) -> Self {
+        match (replica.lives(now), replica.draining) {
+            (false, _) => Self::Silent,
+            (true, true) => Self::Draining,
+            (true, false) => Self::Serving,
+        }
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+            Self::Silent => "silent",
+        }
+    }
+}
+
 /// The findings of the scrubber.
 #[derive(Clone, Debug)]
 pub struct Findings {
@@ -66,6 +106,19 @@ impl Admin {
     pub fn traffic(&self, who: &Principal) -> Result<Traffic> {
         allow_operator(who)?;
         Ok(Traffic { server: self.server, minutes: self.history.minutes(self.store.clock.now()) })
+    }
+
+    /// The servers of the store.
+    pub async fn replicas(&self, who: &Principal) -> Result<Replicas> {
+        allow_operator(who)?;
+        let metadata = &self.store.metadata;
+        let now = metadata.lease_time(self.store.clock.now()).await?;
+        let replicas = metadata.replicas(now).await?.into_iter();
+        let replicas = replicas.map(|replica| {
+            let state = ReplicaState::of(&replica, now);
+            (replica, state)
+        });
+        Ok(Replicas { server: self.server, replicas: replicas.collect() })
     }
 
     /// The state of this process's workers, and their backlog in the store.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::collect::GarbageCollector;
-use super::rewrite::{Compactor, Mover, Rewriter};
+use super::rewrite::{COMPACTION, Compactor, MOVER, Mover, Rewriter};
 use super::worker::Worker;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, WriterId};
@@ -51,6 +51,17 @@ impl Collection {
         let collector = GarbageCollector::new(metadata.clone(), tiers.clone(), clock.clone(), retention);
         let rewriter = Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
         Self { collector, mover: Mover(rewriter.clone()), compactor: Compactor(rewriter) }
+    }
+
+    /// Moves and compacts under the leases of that work alone, which the caller takes.
+    #[must_use]
+    pub fn under_leases(self, metadata: &dyn MetadataStore) -> Self {
+        let Self { collector, mover: Mover(mover), compactor: Compactor(compactor) } = self;
+        Self {
+            collector,
+            mover: Mover(mover.fenced_by(metadata.under_lease(MOVER))),
+            compactor: Compactor(compactor.fenced_by(metadata.under_lease(COMPACTION))),
+        }
     }
 
     /// One round. Collecting comes first, because it finds the blobs that lie on the wrong tier. Moving and compacting

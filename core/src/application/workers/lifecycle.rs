@@ -32,6 +32,9 @@ use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::versioning::Expiry;
 
+/// The name of this work, also of its lease.
+pub const NAME: &str = "lifecycle";
+
 /// Versions or uploads of one step: short enough that a foreground commit waiting behind it is not felt.
 const PAGE: u32 = 256;
 
@@ -346,7 +349,7 @@ fn object_name(id: ObjectId) -> String {
 #[async_trait]
 impl<M: Objects + Uploads + Spaces + Upkeep + ?Sized> Worker for LifecycleWorker<M> {
     fn name(&self) -> &'static str {
-        "lifecycle"
+        NAME
     }
 
     fn rest(&self) -> Duration {

@@ -31,6 +31,10 @@ use crate::domain::blob::{Hash, Location, SegmentId};
 use crate::domain::merging::{PACK_WHOLE, plan_merge};
 use crate::domain::storage_class::StorageClass;
 
+/// The names of the work of each kind, also of its lease.
+pub(super) const MOVER: &str = "mover";
+pub(super) const COMPACTION: &str = "compaction";
+
 /// Leaves of one step.
 const LEAVES: u32 = 64;
 
@@ -54,7 +58,10 @@ const BATCH_BYTES_MAX: u64 = 8 << 20;
 
 /// Copies leaves and points their rows at the copies.
 pub struct Rewriter<M: ?Sized = dyn MetadataStore> {
+    /// For the segments that this writer opens: whatever becomes of the lease, they are its own to settle.
     metadata: Arc<M>,
+    /// For everything else.
+    fenced: Arc<M>,
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     writer: WriterId,
@@ -65,6 +72,7 @@ impl<M: ?Sized> Clone for Rewriter<M> {
     fn clone(&self) -> Self {
         Self {
             metadata: self.metadata.clone(),
+            fenced: self.fenced.clone(),
             tiers: self.tiers.clone(),
             clock: self.clock.clone(),
             writer: self.writer,
@@ -75,7 +83,13 @@ impl<M: ?Sized> Clone for Rewriter<M> {
 impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
     /// For `writer`, which must be registered.
     pub fn new(metadata: Arc<M>, tiers: Tiers, clock: Arc<dyn Clock>, writer: WriterId) -> Self {
-        Self { metadata, tiers, clock, writer }
+        Self { fenced: metadata.clone(), metadata, tiers, clock, writer }
+    }
+
+    /// Points rows at copies, and changes anything else that is not its writer's, through `fenced` alone.
+    #[must_use]
+    pub fn fenced_by(self, fenced: Arc<M>) -> Self {
+        Self { fenced, ..self }
     }
 
     /// Copies `leaves` to `to`, each by itself. How many were pointed at their copies; of the others those that are
@@ -153,18 +167,23 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         });
         let run = |relocations: Vec<Relocation>| -> BoxFuture<'_, Result<u64, MetadataError>> {
             Box::pin(async move {
-                let pointed = self.metadata.relocate(self.writer, relocations, self.clock.now()).await?;
+                let pointed = self.fenced.relocate(self.writer, relocations, self.clock.now()).await?;
                 Ok(pointed.into_iter().filter(|pointed| *pointed).count() as u64)
             })
         };
-        let (mut named, mut done): (Vec<_>, u64) = (named.collect(), 0);
-        while !named.is_empty() {
+        let (mut named, mut done): (Vec<_>, Result<u64>) = (named.collect(), Ok(0));
+        while let (false, Ok(total)) = (named.is_empty(), &done) {
             // Short enough that a commit waiting behind it is not felt.
             let next = named.split_off(named.len().min(RELOCATIONS));
             let portion = std::mem::replace(&mut named, next);
-            done += shelf.together_or_each(portion, run, |total, done| *total += done).await?;
+            let total = *total;
+            done = shelf
+                .together_or_each(portion, run, |total, done| *total += done)
+                .await
+                .map(|more| total + more);
         }
         high_water::note(self.metadata.as_ref(), &self.tiers, self.writer).await;
+        // Whatever came of it: an open pack stays until its writer ends.
         // Without an index it is whole all the same: its records say what it holds.
         let size = pack.seal().await.unwrap_or_else(|error| {
             tracing::warn!(%error, %segment, "pack sealed without an index");
@@ -172,7 +191,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         });
         remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(to).as_ref(), segment).await;
         self.metadata.commit(self.writer, vec![Mutation::SealPack(segment, size)], self.clock.now()).await?;
-        Ok(done)
+        done
     }
 
     /// Whether the leaf was pointed at its copy.
@@ -183,7 +202,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         let pointed = async {
             let Some((offset, size)) = self.copy_large(leaf, to, segment).await? else { return Ok(false) };
             let relocation = relocation(leaf, to, segment, offset, SegmentKind::Single, size);
-            let pointed = self.metadata.relocate(self.writer, vec![relocation], now()).await?;
+            let pointed = self.fenced.relocate(self.writer, vec![relocation], now()).await?;
             high_water::note(self.metadata.as_ref(), &self.tiers, self.writer).await;
             Ok(pointed == [true])
         };
@@ -278,7 +297,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
             segment = %leaf.location.segment,
             "blob cannot be moved and was quarantined"
         );
-        Ok(self.metadata.quarantine(leaf.id, leaf.location).await?)
+        Ok(self.fenced.quarantine(leaf.id, leaf.location).await?)
     }
 
     async fn open(&self, tier: StorageClass, kind: SegmentKind) -> Result<SegmentId> {
@@ -288,7 +307,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
     }
 
     async fn shelf(&self, worker: &'static str) -> Result<Shelf<M>> {
-        Shelf::open(&self.metadata, worker, self.clock.now()).await
+        Shelf::open(&self.fenced, worker, self.clock.now()).await
     }
 
     /// Forgets the due leaves that are gone, and those of which `still` says that they are no longer this worker's.
@@ -348,7 +367,7 @@ pub struct Mover<M: ?Sized = dyn MetadataStore>(pub Rewriter<M>);
 #[async_trait]
 impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Mover<M> {
     fn name(&self) -> &'static str {
-        "mover"
+        MOVER
     }
 
     fn rest(&self) -> Duration {
@@ -445,7 +464,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Compactor<M> {
 #[async_trait]
 impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Compactor<M> {
     fn name(&self) -> &'static str {
-        "compaction"
+        COMPACTION
     }
 
     fn rest(&self) -> Duration {

@@ -66,9 +66,10 @@ impl Trouble {
 impl From<MetadataError> for Trouble {
     fn from(error: MetadataError) -> Self {
         match error {
-            MetadataError::Unavailable(_) | MetadataError::Full(_) | MetadataError::Superseded => {
-                Self::Store(error)
-            }
+            MetadataError::Unavailable(_)
+            | MetadataError::Full(_)
+            | MetadataError::Superseded
+            | MetadataError::LeaseLost(_) => Self::Store(error),
             error => Self::Item(error.to_string()),
         }
     }

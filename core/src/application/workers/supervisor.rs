@@ -9,13 +9,10 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::board::{Board, Ended};
-use super::worker::{LEASE, WorkDone, Worker};
+use super::worker::{WorkDone, Worker, step_under_lease};
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Leases, MetadataError, MetadataStore};
-
-/// The longest rest after repeated failures.
-const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// Runs workers until it is shut down.
 pub struct Supervisor<M: ?Sized = dyn MetadataStore> {
@@ -58,7 +55,7 @@ impl<M: Leases + ?Sized> Supervisor<M> {
                     Turn::Elsewhere => (Ended::Elsewhere, worker.rest()),
                     Turn::Failed(error) => {
                         let rest = worker.rest().max(Duration::from_secs(1)).saturating_mul(1 << failures);
-                        (Ended::Failed(error), rest.min(BACK_OFF_MAX))
+                        (Ended::Failed(error), rest.min(worker.back_off()))
                     }
                 };
                 board.ended(worker.name(), ended, clock.now(), rest);
@@ -102,7 +99,7 @@ async fn acquire(
     holder: Uuid,
 ) -> Result<bool, MetadataError> {
     let now = metadata.lease_time(clock.now()).await?;
-    metadata.acquire_lease(worker.name(), holder, now, now.plus(LEASE)).await
+    metadata.acquire_lease(worker.name(), holder, now, now.plus(worker.lease())).await
 }
 
 async fn turn(
@@ -121,7 +118,12 @@ async fn turn(
             }
         }
     }
-    match worker.step().await {
+    let step = if worker.exclusive() {
+        step_under_lease(worker, metadata, clock, holder).await
+    } else {
+        worker.step().await
+    };
+    match step {
         Ok(WorkDone::Did(items)) => {
             metrics::worker_step(worker.name(), items);
             Turn::Again(items)

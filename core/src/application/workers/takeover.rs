@@ -1,7 +1,7 @@
 //! Writers that died, and the word of those that live.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use super::stuck::{Shelf, Trouble};
 use super::worker::{WorkDone, Worker};
 use crate::application::error::Result;
 use crate::application::high_water::{self, Behind};
+use crate::application::live::LiveReplicas;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
     Catalogue, Leases, Leftover, MetadataError, MetadataStore, SegmentRecord, Upkeep, WriterId,
@@ -19,9 +20,14 @@ use crate::application::ports::metadata::{
 use crate::application::ports::segments::{Mended, SegmentError, SegmentKind};
 use crate::application::tiers::Tiers;
 use crate::domain::blob::SegmentId;
+use crate::domain::timestamp::Timestamp;
 
 /// How long a writer counts as alive after its last word.
-pub const WRITER_LEASE: Duration = Duration::from_secs(60);
+pub const WRITER_LEASE: Duration = Duration::from_secs(15);
+
+/// How long a writer that is found to be silent has to say something before its work is taken over. After an outage of the
+/// database every word has run out: whoever looks first must not take the others for dead, who are about to speak.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
 
 /// Repeats that this writer lives.
 pub struct Heartbeat<M: ?Sized = dyn MetadataStore> {
@@ -29,12 +35,19 @@ pub struct Heartbeat<M: ?Sized = dyn MetadataStore> {
     clock: Arc<dyn Clock>,
     writer: WriterId,
     superseded: CancellationToken,
+    others: LiveReplicas,
 }
 
 impl<M: Leases + ?Sized> Heartbeat<M> {
     /// For this process's writer.
     pub fn new(metadata: Arc<M>, clock: Arc<dyn Clock>, writer: WriterId) -> Self {
-        Self { metadata, clock, writer, superseded: CancellationToken::new() }
+        Self {
+            metadata,
+            clock,
+            writer,
+            superseded: CancellationToken::new(),
+            others: LiveReplicas::default(),
+        }
     }
 
     /// Cancels `superseded` when another server has started under this writer's name: this process must end, and give
@@ -42,6 +55,12 @@ impl<M: Leases + ?Sized> Heartbeat<M> {
     #[must_use]
     pub fn telling(self, superseded: CancellationToken) -> Self {
         Self { superseded, ..self }
+    }
+
+    /// Counts the servers that live into `others`.
+    #[must_use]
+    pub fn counting(self, others: LiveReplicas) -> Self {
+        Self { others, ..self }
     }
 }
 
@@ -52,7 +71,12 @@ impl<M: Leases + ?Sized> Worker for Heartbeat<M> {
     }
 
     fn rest(&self) -> Duration {
-        WRITER_LEASE / 6
+        WRITER_LEASE / 5
+    }
+
+    /// Others wait for a word, and an outage of the database must not make it late.
+    fn back_off(&self) -> Duration {
+        self.rest()
     }
 
     fn exclusive(&self) -> bool {
@@ -66,6 +90,7 @@ impl<M: Leases + ?Sized> Worker for Heartbeat<M> {
             self.superseded.cancel();
         }
         said?;
+        self.others.count(self.metadata.replicas(now).await?.iter(), now);
         Ok(WorkDone::Idle)
     }
 }
@@ -79,6 +104,8 @@ pub struct TakeOver<M: ?Sized = dyn MetadataStore> {
     tiers: Tiers,
     clock: Arc<dyn Clock>,
     own: Option<WriterId>,
+    /// Writers that were found to be silent, and when first.
+    silent: Arc<Mutex<HashMap<WriterId, Timestamp>>>,
 }
 
 // Derived, it would ask the store itself to be `Clone`.
@@ -89,6 +116,7 @@ impl<M: ?Sized> Clone for TakeOver<M> {
             tiers: self.tiers.clone(),
             clock: self.clock.clone(),
             own: self.own,
+            silent: self.silent.clone(),
         }
     }
 }
@@ -96,14 +124,25 @@ impl<M: ?Sized> Clone for TakeOver<M> {
 impl<M: Leases + Catalogue + Upkeep + ?Sized> TakeOver<M> {
     /// Over the store's parts.
     pub fn new(metadata: Arc<M>, tiers: Tiers, clock: Arc<dyn Clock>) -> Self {
-        Self { metadata, tiers, clock, own: None }
+        Self { metadata, tiers, clock, own: None, silent: Arc::default() }
     }
 
-    /// Never takes over from `own`, this process's writer, though its word may have run out while the machine
-    /// slept or its clock jumped: that this is asked shows that it lives.
+    /// For the server that writes as `own`. Never takes over from itself, though its word may have run out while the machine
+    /// slept or its clock jumped: that this is asked shows that it lives. Gives others a last chance to say that they live.
     #[must_use]
     pub fn sparing(self, own: WriterId) -> Self {
         Self { own: Some(own), ..self }
+    }
+
+    /// Of those that are silent at `now`, the ones that had their last chance.
+    fn dead(&self, silent: &[WriterId], now: Timestamp) -> Vec<WriterId> {
+        if self.own.is_none() {
+            return silent.to_vec();
+        }
+        let mut known = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|writer, _| silent.contains(writer));
+        let had_it = |writer: &WriterId| known.entry(*writer).or_insert(now).plus(LAST_CHANCE) <= now;
+        silent.iter().copied().filter(had_it).collect()
     }
 
     /// Takes over from one writer that is known to be dead: at start, this process's own predecessor. A segment
@@ -251,17 +290,23 @@ impl<M: Leases + Catalogue + Upkeep + ?Sized> Worker for TakeOver<M> {
     }
 
     fn rest(&self) -> Duration {
-        WRITER_LEASE / 2
+        LAST_CHANCE
+    }
+
+    /// A server that died may have held this very lease.
+    fn lease(&self) -> Duration {
+        WRITER_LEASE
     }
 
     async fn step(&self) -> Result<WorkDone> {
         let now = self.metadata.lease_time(self.clock.now()).await?;
-        let mut dead = self.metadata.dead_writers(now).await?;
-        dead.retain(|writer| Some(*writer) != self.own);
+        let mut silent = self.metadata.dead_writers(now).await?;
+        silent.retain(|writer| Some(*writer) != self.own);
+        let dead = self.dead(&silent, now);
         let mut shelf = Shelf::open(&self.metadata, NAME, self.clock.now()).await?;
         let name = |writer: &WriterId| format!("writer:{}", writer.0);
-        shelf.keep_only("writer", &dead.iter().map(name).collect());
-        if dead.is_empty() {
+        shelf.keep_only("writer", &silent.iter().map(name).collect());
+        if silent.is_empty() {
             shelf.keep_only("segment", &HashSet::new());
         }
         if !dead.is_empty() {
@@ -272,8 +317,9 @@ impl<M: Leases + Catalogue + Upkeep + ?Sized> Worker for TakeOver<M> {
             if shelf.holds(&name(writer)) {
                 continue;
             }
-            let taken = self.metadata.take_over(*writer).await.map_err(Trouble::from);
-            let Some(leftover) = shelf.settle(name(writer), taken).await? else { continue };
+            let taken = self.metadata.take_over_silent(*writer, now).await.map_err(Trouble::from);
+            // It may have spoken since.
+            let Some(Some(leftover)) = shelf.settle(name(writer), taken).await? else { continue };
             // One that left nothing is done with all the same: its registration went.
             let bare = leftover.segments.is_empty();
             done += self.settle_all(*writer, leftover, &mut shelf, false).await? + u64::from(bare);

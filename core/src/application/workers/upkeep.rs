@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::lifecycle::NAME as LIFECYCLE;
+use super::rewrite::{COMPACTION, MOVER};
 use super::{
     Compactor, Deliveries, GarbageCollector, Heartbeat, LifecycleWorker, Mover, Neighbours, OutboxWorker,
     Rewriter, Scrubber, Sinks, TakeOver, UploadExpiry, Worker,
 };
+use crate::application::live::LiveReplicas;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, WriterId};
 use crate::application::tiers::Tiers;
@@ -42,6 +45,8 @@ pub struct WorkerSetup {
     pub writer: WriterId,
     /// Told when another server took this process's place.
     pub superseded: CancellationToken,
+    /// Where the servers that live are counted.
+    pub others: LiveReplicas,
     /// How long a segment that nothing names any more is kept.
     pub retention: Duration,
     /// Age at which an unfinished upload is aborted.
@@ -60,20 +65,23 @@ impl WorkerSetup {
     /// Every worker.
     pub fn workers(&self) -> Vec<Arc<dyn Worker>> {
         let (metadata, tiers, clock, writer) = (&self.metadata, &self.tiers, &self.clock, self.writer);
-        let rewriter = Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        // What a worker changes is changed under its lease alone.
+        let under = |name| self.metadata.under_lease(name);
+        let rewriter = |name| {
+            Rewriter::new(metadata.clone(), tiers.clone(), clock.clone(), writer).fenced_by(under(name))
+        };
+        let heartbeat = Heartbeat::new(metadata.clone(), clock.clone(), writer);
         vec![
-            Arc::new(
-                Heartbeat::new(metadata.clone(), clock.clone(), writer).telling(self.superseded.clone()),
-            ),
+            Arc::new(heartbeat.telling(self.superseded.clone()).counting(self.others.clone())),
             Arc::new(Neighbours::new(metadata.clone(), tiers.clone(), clock.clone(), writer)),
-            Arc::new(TakeOver::new(metadata.clone(), tiers.clone(), clock.clone()).sparing(writer)),
-            Arc::new(GarbageCollector::new(metadata.clone(), tiers.clone(), clock.clone(), self.retention)),
-            Arc::new(Mover(rewriter.clone())),
-            Arc::new(Compactor(rewriter)),
-            Arc::new(UploadExpiry::new(metadata.clone(), clock.clone(), self.upload_expiry)),
-            Arc::new(LifecycleWorker::new(metadata.clone(), clock.clone(), writer, self.day)),
+            Arc::new(TakeOver::new(under("take-over"), tiers.clone(), clock.clone()).sparing(writer)),
+            Arc::new(GarbageCollector::new(under("gc"), tiers.clone(), clock.clone(), self.retention)),
+            Arc::new(Mover(rewriter(MOVER))),
+            Arc::new(Compactor(rewriter(COMPACTION))),
+            Arc::new(UploadExpiry::new(under("upload-expiry"), clock.clone(), self.upload_expiry)),
+            Arc::new(LifecycleWorker::new(under(LIFECYCLE), clock.clone(), writer, self.day)),
             Arc::new(
-                Scrubber::new(metadata.clone(), tiers.clone(), clock.clone(), self.scrub_every).trusting(),
+                Scrubber::new(under("scrub"), tiers.clone(), clock.clone(), self.scrub_every).trusting(),
             ),
             Arc::new(OutboxWorker::new(
                 metadata.clone(),

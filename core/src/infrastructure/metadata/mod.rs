@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::application::ports::metadata::{MetadataError, WriterId};
 use crate::application::ports::volume::Volume;
 use session::database::Database;
+use session::fence::Held;
 
 pub use session::migrate::MigrationReport;
 pub use session::postgres::Connections;
@@ -36,6 +37,7 @@ pub struct SqlMetadata {
     lookups: read::lookups::Lookups,
     writes_as: WritesAs,
     outbox: write::routes::OutboxState,
+    held: Held,
     time: LeaseTime,
 }
 
@@ -76,7 +78,14 @@ impl SqlMetadata {
         let db = Database::connect(url, connections).await?;
         let lookups = read::lookups::Lookups::start(&db);
         let outbox = write::routes::OutboxState::default();
-        Ok(Self { db, lookups, writes_as: WritesAs::default(), outbox, time: LeaseTime::Passed })
+        Ok(Self {
+            db,
+            lookups,
+            writes_as: WritesAs::default(),
+            outbox,
+            held: Held::default(),
+            time: LeaseTime::Passed,
+        })
     }
 
     /// Whether a `postgres://` URL, of one host or several, can be read; why not, without the URL, which holds a password.
@@ -106,7 +115,7 @@ impl SqlMetadata {
     pub fn volume(&self) -> Option<Arc<dyn Volume>> {
         match &self.db {
             Database::Sqlite { ballast, .. } => Some(ballast.clone()),
-            Database::Postgres(_) => None,
+            Database::Postgres(..) => None,
         }
     }
 

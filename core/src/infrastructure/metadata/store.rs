@@ -8,11 +8,14 @@ mod spaces;
 mod upkeep;
 mod upstreams;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::application::ports::metadata::{MetadataError, MetadataStore};
 use crate::infrastructure::metadata::SqlMetadata;
 use crate::infrastructure::metadata::read::usage;
+use crate::infrastructure::metadata::session::fence::Fence;
 
 type Answer<T> = Result<T, MetadataError>;
 
@@ -24,6 +27,11 @@ impl MetadataStore for SqlMetadata {
 
     async fn size(&self) -> Answer<u64> {
         Ok(usage::size(&self.db).await?)
+    }
+
+    fn under_lease(&self, name: &'static str) -> Arc<dyn MetadataStore> {
+        let fence = Fence::new(name, self.held.clone());
+        Arc::new(Self { db: self.db.fenced(fence), ..self.clone() })
     }
 
     async fn close(&self) {

@@ -69,7 +69,7 @@ fn advice(error: &io::Error) -> Option<&'static str> {
         }
         Errno::NOENT => {
             "a file or directory of the tier is gone under the server: either another server took this one for dead, \
-             since it said nothing for a minute, or somebody removed it; the client may try again"
+             since it said nothing for 15 seconds, or somebody removed it; the client may try again"
         }
         Errno::MFILE => "the process has no file descriptor left: raise its limit (ulimit -n, LimitNOFILE=)",
         Errno::NFILE => "the machine has no file descriptor left: raise fs.file-max",

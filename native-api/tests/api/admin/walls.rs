@@ -243,6 +243,7 @@ fn rows() -> Vec<Row> {
             [401, 200, 200, 200, 403, 200, 200, 200],
             "",
         ),
+        row("admin_list_replicas", "GET", |_| "/v1/admin/replicas".into(), STORE, ""),
         row("admin_list_workers", "GET", |_| "/v1/admin/workers".into(), STORE, ""),
         row("admin_run_worker", "POST", |_| "/v1/admin/workers/gc/run".into(), instead(STORE, 202), ""),
         row("admin_get_scrub", "GET", |_| "/v1/admin/scrub".into(), STORE, ""),

@@ -66,6 +66,14 @@ pub trait Catalogue: Send + Sync + 'static {
     /// [`Self::settle_segment`]d.
     async fn take_over(&self, writer: WriterId) -> Result<Leftover, MetadataError>;
 
+    /// As [`Self::take_over`], unless the writer's word holds at `now`: it may have spoken since it was found to be
+    /// silent. `None` then.
+    async fn take_over_silent(
+        &self,
+        writer: WriterId,
+        now: Timestamp,
+    ) -> Result<Option<Leftover>, MetadataError>;
+
     /// A taken-over segment cannot be mended now: it stays as it is, apart from its writer, who may live again, and is
     /// found by [`Leases::dead_writers`](super::Leases::dead_writers) later.
     async fn set_aside(&self, id: SegmentId) -> Result<(), MetadataError>;

@@ -34,6 +34,9 @@ pub enum MetadataError {
     /// Another server has started under this writer's name: this one may write nothing more.
     #[error("another server has started from a copy of this server's data directory")]
     Superseded,
+    /// Another process does the work of this name by now: what was planned is not done.
+    #[error("another server does the work of {0} by now")]
+    LeaseLost(&'static str),
     /// Anything else: a bug, or a database that breaks its word.
     #[error("the metadata store failed: {0}")]
     Failed(String),

@@ -6,6 +6,8 @@
 //! The interface is eight ports, by concern, each beside what goes in and comes out of it. Who works on some of it names the ports
 //! that it needs; [`MetadataStore`] is all of them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 mod address;
@@ -36,7 +38,7 @@ pub use content::{NewContent, StagedLeaf};
 pub use credentials::{Credential, CredentialKind, Credentials};
 pub use error::MetadataError;
 pub use identity::{IdentityStore, StoreRecord, TierSample};
-pub use leases::Leases;
+pub use leases::{Leases, Replica};
 pub use listing::{ListQuery, ListUploadsQuery};
 pub use objects::{Found, Objects};
 pub use outbox::{Epoch, Outbox, OutboxFigures, OutboxRow, OutboxTarget, Replay, ReplayFrom, TargetRemoval};
@@ -56,6 +58,11 @@ pub trait MetadataStore:
 
     /// Bytes that the database takes up: its file without its log, or the database on its server.
     async fn size(&self) -> Result<u64, MetadataError>;
+
+    /// This store for the work called `name`: whatever it changes is changed only while this process holds the lease of that
+    /// name, as it took it last; otherwise it fails with [`MetadataError::LeaseLost`]. A holder that was paused until
+    /// another one took over, and a step that took longer than its lease, change nothing.
+    fn under_lease(&self, name: &'static str) -> Arc<dyn MetadataStore>;
 
     /// Finishes what is under way and closes every connection.
     async fn close(&self);

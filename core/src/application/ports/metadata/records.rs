@@ -69,7 +69,7 @@ pub struct KeptSegment {
 }
 
 /// What a dead writer left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leftover {
     /// Its open segments.
     pub segments: Vec<SegmentRecord>,

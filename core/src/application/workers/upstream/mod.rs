@@ -8,6 +8,7 @@ mod step;
 mod survey;
 mod verify;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use step::{Step, Stepped};
 use super::worker::{WorkDone, Worker};
 use crate::application::error::{Error, Result};
 use crate::application::metrics;
-use crate::application::ports::metadata::{PassKind, SpaceRef, UpstreamPass};
+use crate::application::ports::metadata::{MetadataStore, PassKind, SpaceRef, UpstreamPass};
 use crate::application::ports::upstream::UpstreamError;
 use crate::application::store::Store;
 use crate::domain::space::Space;
@@ -28,9 +29,14 @@ use crate::domain::upstream::{Binding, Target};
 /// How long a pass waits whose upstream is away.
 const AWAY: Duration = Duration::from_secs(5);
 
+/// Its name, also that of its lease.
+const NAME: &str = "upstream";
+
 /// Does the work over upstreams.
 pub struct UpstreamWorker {
     store: Store,
+    /// Where it is written down how far a pass has come.
+    passes: Arc<dyn MetadataStore>,
 }
 
 /// How long to wait after so many requests and bytes, to keep to the pace of a target.
@@ -46,7 +52,16 @@ fn rest(target: &Target, requests: u64, bytes: u64, took: Duration) -> Duration 
 impl UpstreamWorker {
     /// Over a store whose upstreams can be connected.
     pub fn new(store: Store) -> Self {
-        Self { store }
+        let passes = store.metadata.clone();
+        Self { store, passes }
+    }
+
+    /// Writes down how far a pass has come under its lease alone: a process that was paused does not take the pass back to
+    /// where it left it. What it fetches is decided as any other write.
+    #[must_use]
+    pub fn under_lease(self) -> Self {
+        let passes = self.store.metadata.under_lease(NAME);
+        Self { passes, ..self }
     }
 
     async fn pass(
@@ -102,7 +117,7 @@ fn read<R: DeserializeOwned + Default>(report: &str) -> R {
 #[async_trait]
 impl Worker for UpstreamWorker {
     fn name(&self) -> &'static str {
-        "upstream"
+        NAME
     }
 
     fn rest(&self) -> Duration {
@@ -117,7 +132,7 @@ impl Worker for UpstreamWorker {
         let space = metadata.space(&SpaceRef::Space(address.clone())).await?.ok_or(Error::NoSuchSpace)?;
         let settings = self.store.settings_at(space.id, space.settings).await?;
         let Some(binding) = &settings.upstream else {
-            metadata.end_passes(space.id).await?;
+            self.passes.end_passes(space.id).await?;
             return Ok(WorkDone::Did(0));
         };
         let done = match self.pass(&mut pass, space, binding).await {
@@ -129,7 +144,7 @@ impl Worker for UpstreamWorker {
                 WorkDone::Paced(0, AWAY)
             }
         };
-        metadata.save_pass(&pass).await?;
+        self.passes.save_pass(&pass).await?;
         Ok(done)
     }
 }

@@ -13,7 +13,7 @@ impl Database {
             Self::Sqlite { writer, .. } => {
                 writer.prepare(AssertSqlSafe(sqlite).into_sql_str()).await.map(drop)
             }
-            Self::Postgres(server) => match server.connection().await {
+            Self::Postgres(server, _) => match server.connection().await {
                 Ok(mut connection) => {
                     (&mut *connection).prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop)
                 }
@@ -38,7 +38,7 @@ impl Database {
                     promises.push((name, value.unwrap_or_else(|error| error.to_string())));
                 }
             }
-            Self::Postgres(server) => {
+            Self::Postgres(server, _) => {
                 // Inside of what every write begins with, by a session that was told otherwise.
                 let mut tx = match server.begin(Begin::Write).await {
                     Ok(tx) => tx,
@@ -60,7 +60,7 @@ impl Database {
              WHERE datname = current_database() AND wait_event_type = 'Lock')";
         match self {
             Self::Sqlite { .. } => Ok(false),
-            Self::Postgres(server) => {
+            Self::Postgres(server, _) => {
                 sqlx::query_scalar(WAITING).fetch_one(&mut *server.connection().await?).await
             }
         }
@@ -74,7 +74,7 @@ impl Database {
                 let rows = sqlx::query(explain).fetch_all(writer).await?;
                 rows.iter().map(|row| row.try_get("detail")).collect()
             }
-            Self::Postgres(server) => {
+            Self::Postgres(server, _) => {
                 let values = (1..=64).take_while(|n| postgres.contains(&format!("${n}"))).count();
                 let values = vec!["NULL"; values].join(", ");
                 let mut connection = server.connection().await?;

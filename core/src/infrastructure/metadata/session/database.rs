@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::ballast::Ballast;
 use super::dialect::Sql;
 use super::fault::Fault;
+use super::fence::Fence;
 use super::open;
 use super::postgres::{Begin, Connections};
 use super::server::Server;
@@ -22,9 +23,9 @@ use crate::infrastructure::watch;
 #[derive(Clone)]
 pub(crate) enum Database {
     /// One writer, so that writers queue here and not in SQLite; readers see the last commit (WAL).
-    Sqlite { writer: SqlitePool, readers: SqlitePool, ballast: Arc<Ballast> },
+    Sqlite { writer: SqlitePool, readers: SqlitePool, ballast: Arc<Ballast>, fence: Option<Fence> },
     /// One pool for everything.
-    Postgres(Server),
+    Postgres(Server, Option<Fence>),
 }
 
 impl Database {
@@ -32,10 +33,10 @@ impl Database {
     pub(crate) async fn connect(url: &str, connections: Connections) -> Result<Self, MetadataError> {
         if url.starts_with("sqlite:") {
             let (writer, readers, ballast) = open::sqlite(url).await?;
-            return Ok(Self::Sqlite { writer, readers, ballast: Arc::new(ballast) });
+            return Ok(Self::Sqlite { writer, readers, ballast: Arc::new(ballast), fence: None });
         }
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            return Ok(Self::Postgres(open::postgres(url, connections).await?));
+            return Ok(Self::Postgres(open::postgres(url, connections).await?, None));
         }
         Err(MetadataError::Failed("the database URL must begin with sqlite: or postgres:".to_owned()))
     }
@@ -44,13 +45,13 @@ impl Database {
         watch::point();
         match self {
             Self::Sqlite { readers, .. } => On::SqlitePool(readers),
-            Self::Postgres(server) => On::PostgresPool(server),
+            Self::Postgres(server, _) => On::PostgresPool(server),
         }
     }
 
     /// The store that the database holds: a server that holds another is never gone over to.
     pub(crate) fn holds(&self, store: Uuid) {
-        if let Self::Postgres(server) = self {
+        if let Self::Postgres(server, _) = self {
             server.holds(store);
         }
     }
@@ -75,21 +76,35 @@ impl Database {
     pub(crate) fn lookups_at_once(&self) -> usize {
         match self {
             Self::Sqlite { .. } => 2,
-            Self::Postgres(_) => 4,
+            Self::Postgres(..) => 4,
         }
     }
 
     /// A transaction that may write. On SQLite it takes the write lock at once: one that began by reading
     /// could not upgrade after another's commit.
     pub(crate) async fn begin(&self) -> Result<Transaction, Fault> {
-        match self {
-            Self::Sqlite { writer, .. } => {
-                Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))
+        let (tx, fence) = match self {
+            Self::Sqlite { writer, fence, .. } => {
+                (Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?), fence)
             }
-            Self::Postgres(server) => {
-                Ok(Transaction::Postgres(server.begin(Begin::Write).await?, Manner::of(server)))
+            Self::Postgres(server, fence) => {
+                (Transaction::Postgres(server.begin(Begin::Write).await?, Manner::of(server)), fence)
             }
+        };
+        let Some(fence) = fence else { return Ok(tx) };
+        let mut tx = tx;
+        // Requests have none, and should not carry the room that it takes.
+        Box::pin(fence.check(&mut tx)).await?;
+        Ok(tx)
+    }
+
+    /// The same database, every transaction of which that may write fails unless `held` is.
+    pub(crate) fn fenced(&self, held: Fence) -> Self {
+        let mut fenced = self.clone();
+        match &mut fenced {
+            Self::Sqlite { fence, .. } | Self::Postgres(_, fence) => *fence = Some(held),
         }
+        fenced
     }
 
     /// Whether room was made for what failed with `fault`, so that it should be tried again: on a full disk a delete must
@@ -98,7 +113,7 @@ impl Database {
     pub(crate) async fn makes_room(&self, fault: &Fault) -> bool {
         let (writer, ballast) = match self {
             Self::Sqlite { writer, ballast, .. } => (writer, ballast),
-            Self::Postgres(server) => {
+            Self::Postgres(server, _) => {
                 server.heard(fault);
                 return false;
             }
@@ -122,7 +137,7 @@ impl Database {
         const ALL_NIGHT: Duration = Duration::from_hours(24);
         match self {
             Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
-            Self::Postgres(server) => {
+            Self::Postgres(server, _) => {
                 let manner = Manner { patience: ALL_NIGHT, ..Manner::of(server) };
                 Ok(Transaction::Postgres(server.begin(Begin::Snapshot).await?, manner))
             }
@@ -137,7 +152,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(server) => server.close().await,
+            Self::Postgres(server, _) => server.close().await,
         }
     }
 }

@@ -29,7 +29,10 @@ impl Fault {
             self,
             Self::Demoted(_)
                 | Self::Final(
-                    MetadataError::Unavailable(_) | MetadataError::Full(_) | MetadataError::Superseded
+                    MetadataError::Unavailable(_)
+                        | MetadataError::Full(_)
+                        | MetadataError::Superseded
+                        | MetadataError::LeaseLost(_)
                 )
         )
     }

@@ -29,7 +29,7 @@ pub(crate) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
             tx.commit().await?;
             (before, after)
         }
-        Database::Postgres(server) => {
+        Database::Postgres(server, _) => {
             // One transaction around all of it, with a lock that ends with it: the migrator's own belongs to the
             // session, which behind a pooler may be another one when it is to be given back.
             let mut tx = server.begin(Begin::Migration).await?;
@@ -60,7 +60,7 @@ pub(crate) async fn version(db: &Database) -> Result<i64, Fault> {
     match db {
         Database::Sqlite { writer, .. } => sqlite_version(&mut *writer.acquire().await?).await,
         // In a transaction: outside of one, a pooler may answer the two halves of a statement from two server sessions.
-        Database::Postgres(server) => postgres_version(&mut *server.begin(Begin::Write).await?).await,
+        Database::Postgres(server, _) => postgres_version(&mut *server.begin(Begin::Write).await?).await,
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod ballast;
 pub(crate) mod database;
 pub(crate) mod dialect;
 pub(crate) mod fault;
+pub(crate) mod fence;
 pub(crate) mod migrate;
 pub(crate) mod open;
 pub(crate) mod page;

@@ -70,7 +70,11 @@ impl Catalogue for SqlMetadata {
     }
 
     async fn take_over(&self, writer: WriterId) -> Answer<Leftover> {
-        Ok(segments::take_over(&self.db, writer).await?)
+        Ok(segments::take_over(&self.db, writer, None).await?.unwrap_or_default())
+    }
+
+    async fn take_over_silent(&self, writer: WriterId, now: Timestamp) -> Answer<Option<Leftover>> {
+        Ok(segments::take_over(&self.db, writer, Some(now)).await?)
     }
 
     async fn set_aside(&self, id: SegmentId) -> Answer<()> {

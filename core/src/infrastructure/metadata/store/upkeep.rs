@@ -5,14 +5,16 @@ use uuid::Uuid;
 
 use super::Answer;
 use crate::application::ports::metadata::{
-    Garbage, Hold, Leases, Move, Retained, ScrubPass, SegmentRecord, Stuck, Swept, Upkeep, WriterId,
+    Garbage, Hold, Leases, Move, Replica, Retained, ScrubPass, SegmentRecord, Stuck, Swept, Upkeep, WriterId,
 };
 use crate::domain::blob::{BlobId, SegmentId};
 use crate::domain::object::ObjectId;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::session::database::Database;
-use crate::infrastructure::metadata::upkeep::{garbage, holds, late, leases, scrub, segments, stuck};
+use crate::infrastructure::metadata::upkeep::{
+    garbage, holds, late, leases, replicas, scrub, segments, stuck,
+};
 use crate::infrastructure::metadata::{LeaseTime, SqlMetadata};
 
 #[async_trait]
@@ -150,7 +152,7 @@ impl Leases for SqlMetadata {
 
     async fn lease_time(&self, own: Timestamp) -> Answer<Timestamp> {
         match (self.time, &self.db) {
-            (LeaseTime::Database, Database::Postgres(_)) => Ok(leases::time(&self.db).await?),
+            (LeaseTime::Database, Database::Postgres(..)) => Ok(leases::time(&self.db).await?),
             (LeaseTime::Passed, _) | (LeaseTime::Database, Database::Sqlite { .. }) => Ok(own),
         }
     }
@@ -162,7 +164,28 @@ impl Leases for SqlMetadata {
         now: Timestamp,
         until: Timestamp,
     ) -> Answer<bool> {
-        Ok(leases::acquire(&self.db, name, holder, now, until).await?)
+        let epoch = leases::acquire(&self.db, name, holder, now, until).await?;
+        self.held.note(name, holder, epoch);
+        Ok(epoch.is_some())
+    }
+
+    async fn renew_lease(&self, name: &str, holder: Uuid, until: Timestamp) -> Answer<bool> {
+        match self.held.of(name).filter(|held| held.0 == holder) {
+            Some(held) => Ok(leases::renew(&self.db, name, held, until).await?),
+            None => Ok(false),
+        }
+    }
+
+    async fn replicas(&self, now: Timestamp) -> Answer<Vec<Replica>> {
+        Ok(replicas::replicas(&self.db, now).await?)
+    }
+
+    async fn introduce(&self, writer: WriterId, version: &str) -> Answer<()> {
+        Ok(replicas::introduce(&self.db, writer, version).await?)
+    }
+
+    async fn drain(&self, writer: WriterId) -> Answer<()> {
+        Ok(replicas::drain(&self.db, writer).await?)
     }
 
     async fn release_lease(&self, name: &str, holder: Uuid) -> Answer<()> {

@@ -8,6 +8,7 @@ pub(crate) mod leases;
 pub(crate) mod outbox;
 pub(crate) mod recount;
 pub(crate) mod relocate;
+pub(crate) mod replicas;
 pub(crate) mod scrub;
 pub(crate) mod segments;
 pub(crate) mod stuck;

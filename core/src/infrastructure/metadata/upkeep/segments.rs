@@ -17,6 +17,7 @@ use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
+use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
 use crate::infrastructure::metadata::write::segments::{register, superseded_unless};
 use crate::infrastructure::metadata::write::spaces;
@@ -59,8 +60,24 @@ pub(crate) async fn dead_writers(db: &Database, now: Timestamp) -> Result<Vec<Wr
     .await
 }
 
-pub(crate) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftover, Fault> {
+/// `None` if the writer's word holds at the time `unless`. Its row is locked first: a word that comes at the same time is
+/// heard before this, or registers the writer anew after it.
+pub(crate) async fn take_over(
+    db: &Database,
+    writer: WriterId,
+    unless: Option<Timestamp>,
+) -> Result<Option<Leftover>, Fault> {
     transaction!(db, |tx| {
+        if let Some(now) = unless {
+            let until = tx
+                .query(sql!("SELECT w.expires_at FROM writers w WHERE w.id = $1", for_update))
+                .bind(writer.0)
+                .find(Row::first::<i64>)
+                .await?;
+            if until.is_some_and(|until| until > now.millis()) {
+                return Ok(None);
+            }
+        }
         // From here on its commits find no open segment of theirs; one under way ends first.
         tx.query(sql!("UPDATE segments SET state = ", orphaned, " WHERE writer = $1 AND state = ", open))
             .bind(writer.0)
@@ -86,7 +103,7 @@ pub(crate) async fn take_over(db: &Database, writer: WriterId) -> Result<Leftove
             .bind(writer.0)
             .map(|row| row.first().map(SegmentId))
             .await?;
-        Leftover { segments, kept, writes: removed }
+        Some(Leftover { segments, kept, writes: removed })
     })
 }
 
