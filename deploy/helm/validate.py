@@ -32,6 +32,9 @@ REFUSED = [
     (["tiers.kind=shared"], "/database/engine': value must be 'postgres'"),
     (["tiers.kind=shared", "database.engine=postgres", "tiers.hot.existingClaim=hot"], "/tiers/cold/existingClaim'"),
     (["tiers.hot.existingClaim=hot"], "/tiers/hot/existingClaim': maxLength"),
+    (["tiers.kind=objects", "tiers.hot.url=s3://a/hot", "tiers.cold.url=s3://a/cold"], "/database/engine': value must be 'postgres'"),
+    (["tiers.kind=objects", "database.engine=postgres", "tiers.hot.url=s3://a/hot"], "/tiers/cold/url'"),
+    (["tiers.hot.url=s3://a/hot"], "/tiers/hot/url': maxLength"),
     (["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "/metrics': 'not' failed"),
     (["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"], "/metrics/service/enabled': value must be true"),
     (["ingress.enabled=true"], "/ingress': 'anyOf' failed"),
@@ -174,8 +177,13 @@ def references(where, resources):
         if container[probe]["httpGet"]["port"] not in ports:
             finding(where, f"{probe} asks a port that is not there")
     settings = named["ConfigMap", store["metadata"]["name"]]["data"]
-    if pod["spec"]["terminationGracePeriodSeconds"] <= int(settings["JUSTSTORAGE_SHUTDOWN_GRACE"].rstrip("s")):
-        finding(where, "pods are killed before their shutdown grace is over")
+    ending = sum(int(settings[f"JUSTSTORAGE_SHUTDOWN_{part}"].rstrip("s")) for part in ("DELAY", "GRACE"))
+    if pod["spec"]["terminationGracePeriodSeconds"] <= ending:
+        finding(where, "pods are killed before their shutdown is over")
+    probe = container["readinessProbe"]
+    delay = int(settings["JUSTSTORAGE_SHUTDOWN_DELAY"].rstrip("s"))
+    if store["kind"] == "Deployment" and delay < probe["periodSeconds"] * probe["failureThreshold"]:
+        finding(where, "pods stop before the readiness probe has failed")
 
 
 def copies(where, resources):

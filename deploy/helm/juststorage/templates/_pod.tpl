@@ -2,6 +2,7 @@
 {{- define "juststorage.pod" -}}
 {{- $name := include "juststorage.fullname" . -}}
 {{- $secret := include "juststorage.secret" . -}}
+{{- $objects := eq .Values.tiers.kind "objects" -}}
 {{- $cache := and .Values.tiers.cold.url (gt (int .Values.tiers.cache.sizeGiB) 0) -}}
 {{- $postgres := eq .Values.database.engine "postgres" -}}
 {{- $scheme := ternary "HTTPS" "HTTP" (ne .Values.tls.existingSecret "") -}}
@@ -39,8 +40,8 @@ spec:
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
-  # Longer than the shutdown grace, so that open requests finish and leases are released.
-  terminationGracePeriodSeconds: {{ add .Values.shutdownGraceSeconds 15 }}
+  # Longer than the shutdown's delay and grace, so that open requests finish and leases are released.
+  terminationGracePeriodSeconds: {{ add .Values.shutdownDelaySeconds .Values.shutdownGraceSeconds 15 }}
   securityContext:
     {{- include "juststorage.podSecurity" . | nindent 4 }}
   containers:
@@ -113,14 +114,16 @@ spec:
       securityContext:
         {{- include "juststorage.containerSecurity" . | nindent 8 }}
       volumeMounts:
-        {{- if eq .Values.tiers.kind "shared" }}
+        {{- if eq .Values.tiers.kind "directory" }}
+        - name: hot
+          mountPath: /data
+        {{- else }}
         - name: data
           mountPath: /data
+        {{- end }}
+        {{- if eq .Values.tiers.kind "shared" }}
         - name: hot
           mountPath: /hot
-        {{- else }}
-        - name: hot
-          mountPath: /data
         {{- end }}
         {{- if not .Values.tiers.cold.url }}
         - name: cold
@@ -145,7 +148,7 @@ spec:
           readOnly: true
         {{- end }}
         {{- end }}
-  {{- if or (eq .Values.tiers.kind "shared") $cache .Values.tls.existingSecret .Values.bootstrap.file }}
+  {{- if or (ne .Values.tiers.kind "directory") $cache .Values.tls.existingSecret .Values.bootstrap.file }}
   volumes:
     {{- if $cache }}
     # What is read from the bucket. It may be lost; its limit is more than the cache takes, for a pod that passes it is evicted.
@@ -153,10 +156,17 @@ spec:
       emptyDir:
         sizeLimit: {{ add (int .Values.tiers.cache.sizeGiB) 1 }}Gi
     {{- end }}
-    {{- if eq .Values.tiers.kind "shared" }}
-    # Of this pod alone: its lock and its writer's id. It may be lost.
+    {{- if ne .Values.tiers.kind "directory" }}
+    # Of this pod alone: its lock, its writer's id, and uploads on their way to an object store. It may be lost.
     - name: data
+      {{- if $objects }}
+      emptyDir:
+        sizeLimit: {{ .Values.scratch.sizeLimit }}
+      {{- else }}
       emptyDir: {}
+      {{- end }}
+    {{- end }}
+    {{- if eq .Values.tiers.kind "shared" }}
     {{- range $tier := list "hot" "cold" }}
     {{- if or (eq $tier "hot") (not $.Values.tiers.cold.url) }}
     - name: {{ $tier }}
