@@ -85,11 +85,30 @@ impl Drop for Pooler {
     }
 }
 
+/// The program: `PGBOUNCER_PROGRAM`, or the one that is installed.
+fn program() -> String {
+    std::env::var("PGBOUNCER_PROGRAM").unwrap_or_else(|_| {
+        let mut usual = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter();
+        usual.find(|path| Path::new(path).exists()).unwrap_or("pgbouncer").to_owned()
+    })
+}
+
+/// Its version: `(1, 18)`. Panics if it does not say.
+pub fn version() -> (u32, u32) {
+    let said = Command::new(program()).arg("--version").output().expect("PgBouncer runs");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let number = said.split_whitespace().nth(1).unwrap_or_default();
+    let mut parts = number.split('.').map(|part| part.parse().ok());
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor),
+        _ => panic!("PgBouncer says {said:?}"),
+    }
+}
+
 /// It refuses to run as root.
 fn command(directory: &Path, configuration: &Path) -> Command {
-    let program =
-        ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
-    let program = program.unwrap_or("pgbouncer");
+    let program = program();
+    let program = program.as_str();
     let mut command = match unprivileged_user().unwrap() {
         Some((user, group)) => {
             chown(directory, Some(user), Some(group)).unwrap();

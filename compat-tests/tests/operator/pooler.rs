@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use juststorage_compat_tests::content::assert_same;
-use juststorage_compat_tests::pooler::Pooler;
-use juststorage_compat_tests::{Cluster, Content, Database, Options, Server, s3, wait};
+use juststorage_compat_tests::pooler::{self, Pooler};
+use juststorage_compat_tests::{Cluster, Content, Database, Options, Server, s3, skipped, wait};
 
 const BUCKET: &str = "bucket";
 
@@ -103,9 +103,9 @@ async fn works(mode: &str, more: &str, prepared: bool) {
     let unsupported = pooler.log().matches("unsupported startup parameter").count();
     assert_eq!(unsupported, 0, "{}", pooler.log());
     println!(
-        "A6 pooler: {mode} mode{}, prepared {prepared}: changes committed: {commits}, with other settings than ours: 0, \
+        "A6 pooler: {mode} mode ({}), prepared {prepared}: changes committed: {commits}, with other settings than ours: 0, \
          objects lost: 0 of {}",
-        if more.is_empty() { "" } else { " that ignores options" },
+        if more.is_empty() { "as it is" } else { more },
         known.len()
     );
 }
@@ -133,12 +133,27 @@ async fn in_transaction_mode_that_ignores_options() {
     works("transaction", IGNORES, false).await;
 }
 
+/// PgBouncer 1.21 and newer keep the prepared statements of their clients apart where they are told to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_transaction_mode_with_prepared_statements() {
+    let version @ (major, minor) = pooler::version();
+    if version < (1, 21) {
+        return skipped::note(
+            "prepared statements behind PgBouncer in transaction mode",
+            &format!("PgBouncer {major}.{minor} is older than 1.21; PGBOUNCER_PROGRAM names another one"),
+        );
+    }
+    works("transaction", "max_prepared_statements = 256", true).await;
+}
+
 /// What cannot work is refused at the start, by name and with what to do: exit code 3, and nothing is left behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_work_is_refused_by_name() {
     let cluster = Arc::new(Cluster::start_new());
+    // On by default where it can be had.
+    let apart = if pooler::version() < (1, 21) { "" } else { "max_prepared_statements = 0" };
     let refuses = async |mode: &str, prepared: bool, says: &[&str]| {
-        let (_pooler, url, through) = behind(&cluster, mode, "").await;
+        let (_pooler, url, through) = behind(&cluster, mode, apart).await;
         let server = Server::prepare(Database::Postgres, options(&cluster, &through, prepared));
         for command in ["serve", "stats"] {
             let output = server.run(&[command]);
