@@ -6,19 +6,23 @@ mod bound;
 mod common;
 
 use bound::Bound;
+use bytes::Bytes;
 use common::{noise, object, place, put_request, root, space};
+use futures::TryStreamExt as _;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::list::{Entry, ListRequest};
 use juststorage_core::application::ports::metadata::VersionRef;
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{BucketName, Key};
 use juststorage_core::domain::object::Tags;
 use juststorage_core::domain::object_lock::{LockConfig, LockMode, ObjectLock, Retention};
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::space::Versioning;
 use juststorage_core::domain::timestamp::Timestamp;
-use juststorage_core::domain::upstream::Mode;
+use juststorage_core::domain::upstream::{Mode, Source};
 use juststorage_core::testing::upstream::{Fault, MODIFIED};
 
 fn null(key: &str) -> ObjectRef {
@@ -69,6 +73,40 @@ async fn where_versions_are_kept_a_change_keeps_what_is_upstream() {
     bound.upstream.fail(Fault::Away, 0);
     assert_eq!(bound.get("unseen").await.unwrap().1, noise(1, 100));
     bound.end().await;
+}
+
+/// A listing of versions shows what is only upstream as the null version of its key: so it is read as such, too.
+#[tokio::test]
+async fn the_null_version_upstream_is_read() {
+    for versioning in [Versioning::Off, Versioning::Enabled] {
+        let bound = Bound::new(Mode::ReadThrough).await;
+        if versioning != Versioning::Off {
+            bound.run.metadata.set_versioning(&space(), versioning, MODIFIED).await.unwrap().unwrap();
+        }
+        bound.upstream.put("k", noise(1, 100));
+        bound.upstream.put("tagged", noise(2, 10));
+        assert_eq!(versions(&bound, "k").await, [(false, 100)]);
+        let options = ReadOptions::default();
+        let head = bound.run.store.head(&root(), &null("k"), &options).await.unwrap();
+        assert_eq!((head.source, head.object.size()), (Some(Source::Upstream), 100));
+        for source in [Source::Pulled, Source::Local] {
+            let download = bound.run.store.get(&root(), &null("k"), &options).await.unwrap();
+            assert_eq!(download.head.source, Some(source));
+            let pieces: Vec<Bytes> = download.body.try_collect().await.unwrap();
+            assert_eq!(pieces.concat(), noise(1, 100));
+        }
+        let tagged = bound.run.store.object(&root(), Action::PutObjectTagging, &null("tagged")).await;
+        assert_eq!(tagged.unwrap().size(), 10);
+        let none = bound.run.store.head(&root(), &null("none"), &options).await;
+        assert!(matches!(none, Err(Error::NoSuchVersion)), "{none:?}");
+        // Behind a version that is here nothing is asked for.
+        bound.run.put("new", noise(3, 8)).await.unwrap();
+        bound.upstream.put("new", noise(4, 9));
+        if versioning == Versioning::Enabled {
+            assert!(bound.run.store.head(&root(), &null("new"), &options).await.is_err());
+        }
+        bound.end().await;
+    }
 }
 
 /// The null version of a key that is only upstream is that object: it goes for good, unless its retention holds it.

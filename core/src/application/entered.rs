@@ -294,9 +294,9 @@ impl Store {
             Sight::Here(located) => return Ok(located),
             Sight::Beyond(entered, beyond) => (entered, beyond),
         };
-        let wish = Wish::of(action, Some(&beyond.key));
+        let wish = Wish::of(action, Some(&beyond.key)).version(beyond.as_version);
         let Some(found) = self.bring(&beyond).await? else {
-            return Err(entered.absent(who, wish, Error::NoSuchObject));
+            return Err(entered.absent(who, wish, beyond.nothing()));
         };
         entered.admit(who, wish, &found.object)?;
         Ok(Located { found, bucket: entered.bucket.clone() })
@@ -324,6 +324,16 @@ impl Store {
                 let target = ObjectAddress::Version(entered.address.clone(), key.clone(), *version);
                 let wish = Wish::of(action, Some(key)).version(true);
                 let Some(found) = self.metadata.find(&target).await? else {
+                    // What is upstream is its key's null version, where the key has no other.
+                    if *version == VersionRef::Null
+                        && entered.reads_through()
+                        && entered.allow(who, wish, None).is_ok()
+                        && self.metadata.latest(place, key).await?.is_none()
+                        && let Some(beyond) = self.beyond(&entered, key).await?
+                    {
+                        let beyond = Beyond { as_version: true, ..beyond };
+                        return Ok(Sight::Beyond(Box::new(entered), beyond));
+                    }
                     return Err(entered.absent(who, wish, Error::NoSuchVersion));
                 };
                 entered.admit(who, wish, &found.object)?;

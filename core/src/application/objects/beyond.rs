@@ -43,11 +43,11 @@ impl Asked<'_> {
     }
 
     fn wish(&self) -> Wish<'_> {
-        Wish::of(Action::GetObject, Some(&self.beyond.key))
+        Wish::of(Action::GetObject, Some(&self.beyond.key)).version(self.beyond.as_version)
     }
 
     fn absent(&self) -> Error {
-        self.entered.absent(self.who, self.wish(), Error::NoSuchObject)
+        self.entered.absent(self.who, self.wish(), self.beyond.nothing())
     }
 }
 
@@ -68,7 +68,7 @@ impl Store {
         if self.metadata.fate(space.id, key).await? == Some(Fate::Owned) {
             return Ok(None);
         }
-        Ok(Some(Beyond { space: space.clone(), key: key.clone(), link: link? }))
+        Ok(Some(Beyond { space: space.clone(), key: key.clone(), link: link?, as_version: false }))
     }
 
     /// The object from upstream, which is here from then on; `None` if there is none.

@@ -31,6 +31,15 @@ pub(crate) struct Beyond {
     pub(crate) space: Space,
     pub(crate) key: Key,
     pub(crate) link: Arc<Link>,
+    /// Whether it was asked for as the null version of its key.
+    pub(crate) as_version: bool,
+}
+
+impl Beyond {
+    /// What a request is answered if there is nothing upstream either.
+    pub(crate) fn nothing(&self) -> Error {
+        if self.as_version { Error::NoSuchVersion } else { Error::NoSuchObject }
+    }
 }
 
 /// Upstreams that stay connected.

@@ -74,7 +74,8 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
     report.objects += settled.len() as u64;
     let (before, mut bytes) = (report.fetched, 0);
     let pulls = futures::stream::iter(missing).map(|key| {
-        let beyond = Beyond { space: step.space.clone(), key: key.clone(), link: step.link.clone() };
+        let (space, link) = (step.space.clone(), step.link.clone());
+        let beyond = Beyond { space, key: key.clone(), link, as_version: false };
         async move { (key, step.store.pull(&beyond).await) }
     });
     let mut pulls = pulls.buffer_unordered(CONCURRENT);
