@@ -12,7 +12,7 @@ from .sign import Account, Client
 class JustStorageRemote(JustStorage):
     """Everything lies in the peer's bucket; metadata is in SQLite, durable."""
 
-    name = "juststorage-remote"
+    name = "remote"
     note = "SQLite; hot tier in SeaweedFS"
     kind = "ours"
     variant = True
@@ -48,7 +48,7 @@ class JustStorageRemote(JustStorage):
 class JustStorageRemote10(JustStorageRemote):
     """With 10 ms on each answer of the peer."""
 
-    name = "juststorage-remote-10ms"
+    name = "remote-10ms"
     note = "SQLite; hot tier in SeaweedFS, 10 ms away"
     delay = 10
 
@@ -56,7 +56,7 @@ class JustStorageRemote10(JustStorageRemote):
 class JustStorageRemote30(JustStorageRemote):
     """With 30 ms on each answer of the peer."""
 
-    name = "juststorage-remote-30ms"
+    name = "remote-30ms"
     note = "SQLite; hot tier in SeaweedFS, 30 ms away"
     delay = 30
 
