@@ -295,7 +295,7 @@ impl Store {
             Sight::Beyond(entered, beyond) => (entered, beyond),
         };
         let wish = Wish::of(action, Some(&beyond.key)).version(beyond.as_version);
-        let Some(found) = self.bring(&beyond).await? else {
+        let Some(found) = Box::pin(self.bring(&beyond)).await? else {
             return Err(entered.absent(who, wish, beyond.nothing()));
         };
         entered.admit(who, wish, &found.object)?;
@@ -329,7 +329,7 @@ impl Store {
                         && entered.reads_through()
                         && entered.allow(who, wish, None).is_ok()
                         && self.metadata.latest(place, key).await?.is_none()
-                        && let Some(beyond) = self.beyond(&entered, key).await?
+                        && let Some(beyond) = Box::pin(self.beyond(&entered, key)).await?
                     {
                         let beyond = Beyond { as_version: true, ..beyond };
                         return Ok(Sight::Beyond(Box::new(entered), beyond));
@@ -369,7 +369,7 @@ impl Store {
         // Who may not have it does not make this store ask for it.
         if entered.reads_through()
             && entered.allow(who, wish, None).is_ok()
-            && let Some(beyond) = self.beyond(&entered, key).await?
+            && let Some(beyond) = Box::pin(self.beyond(&entered, key)).await?
         {
             return Ok(Sight::Beyond(Box::new(entered), beyond));
         }

@@ -62,7 +62,7 @@ impl Store {
                     && (!preconditions.is_empty() || entered.keeps_beyond())
                     && self.metadata.find(&target).await?.is_none()
                 {
-                    self.settle_beyond(&entered, key, &Preconditions::default()).await?;
+                    Box::pin(self.settle_beyond(&entered, key, &Preconditions::default())).await?;
                 }
                 (target, entered.bucket, matches!(bypass, Decision::Allowed(_)))
             }

@@ -102,7 +102,7 @@ impl Store {
         let found = match self.sight(who, Action::GetObject, object).await? {
             Sight::Here(located) => located.content(object)?.found,
             Sight::Beyond(entered, beyond) => {
-                return self.head_beyond(who, &entered, &beyond, options).await;
+                return Box::pin(self.head_beyond(who, &entered, &beyond, options)).await;
             }
         };
         self.decide(found.object, options).await
@@ -118,7 +118,7 @@ impl Store {
                 (found, source)
             }
             Sight::Beyond(entered, beyond) => {
-                if let Some(download) = self.get_beyond(who, &entered, &beyond, options).await? {
+                if let Some(download) = Box::pin(self.get_beyond(who, &entered, &beyond, options)).await? {
                     return Ok(download);
                 }
                 // It is here by now.

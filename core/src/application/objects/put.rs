@@ -163,7 +163,7 @@ impl Store {
         };
         let found = self.metadata.find(&entered.target(key.clone(), None)).await?;
         let found = match found {
-            None => self.settle_beyond(entered, key, preconditions).await?,
+            None => Box::pin(self.settle_beyond(entered, key, preconditions)).await?,
             found => found,
         };
         let latest = found.map(|found| Version::from(&found.object));
