@@ -17,6 +17,9 @@ DEPLOY = pathlib.Path(__file__).resolve().parent
 LATER = {
     "activestorage_jwks_fetched_timestamp_seconds",
     "activestorage_scrub_finished_timestamp_seconds",
+    # With a tier for small objects in an object store.
+    "activestorage_pack_write_seconds_bucket",
+    "activestorage_small_packs",
     # With the declaration of a target.
     "activestorage_outbox_rows",
     "activestorage_outbox_lag_seconds",
