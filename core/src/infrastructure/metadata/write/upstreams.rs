@@ -10,8 +10,17 @@ use crate::domain::upstream::{Binding, Fate, Mode};
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
-use crate::infrastructure::metadata::session::statement::Row;
+use crate::infrastructure::metadata::session::statement::{Row, Statement};
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+
+/// Of a row that says of a key that it is owned: space, key, fate and time.
+const OWNED_COLUMNS: usize = 4;
+
+fn bind_owned<'s>(statement: Statement<'s>, keys: &[(SpaceId, &Key)], now: Timestamp) -> Statement<'s> {
+    keys.iter().fold(statement, |statement, (space, key)| {
+        statement.bind(space.0).bind(key.as_str().to_owned()).bind(Fate::Owned.code()).bind(now.millis())
+    })
+}
 
 /// Holds the places of keys, given in ascending order, that may be removed: a pull of one of them waits for this transaction.
 /// Those of which nothing became so far: [`release`] must follow for each that is not owned in the end.
@@ -20,26 +29,18 @@ pub(crate) async fn hold<'k>(
     keys: &[(SpaceId, &'k Key)],
     now: Timestamp,
 ) -> Result<Vec<(SpaceId, &'k Key)>, Fault> {
-    const COLUMNS: usize = 4;
     let mut held = Vec::new();
     for portion in tx.portions(keys) {
-        let mut statement = tx.query_rows(
+        let statement = tx.query_rows(
             sql!(
                 "INSERT INTO upstream_keys (space_id, key, fate, at) VALUES ",
                 rows,
                 " ON CONFLICT (space_id, key) DO NOTHING RETURNING key"
             ),
             portion.len(),
-            COLUMNS,
+            OWNED_COLUMNS,
         );
-        for (space, key) in portion {
-            statement = statement
-                .bind(space.0)
-                .bind(key.as_str().to_owned())
-                .bind(Fate::Owned.code())
-                .bind(now.millis());
-        }
-        let made: Vec<String> = statement.map(Row::first).await?;
+        let made: Vec<String> = bind_owned(statement, portion, now).map(Row::first).await?;
         held.extend(portion.iter().filter(|(_, key)| made.iter().any(|made| made == key.as_str())));
     }
     Ok(held)
@@ -59,9 +60,8 @@ pub(crate) async fn release(tx: &mut Transaction, keys: &[(SpaceId, &Key)]) -> R
 
 /// These keys, in ascending order, are removed or replaced here: the upstream is not asked for them any more.
 pub(crate) async fn own(tx: &mut Transaction, keys: &[(SpaceId, &Key)], now: Timestamp) -> Result<(), Fault> {
-    const COLUMNS: usize = 4;
     for portion in tx.portions(keys) {
-        let mut statement = tx.query_rows(
+        let statement = tx.query_rows(
             sql!(
                 "INSERT INTO upstream_keys (space_id, key, fate, at) VALUES ",
                 rows,
@@ -69,16 +69,9 @@ pub(crate) async fn own(tx: &mut Transaction, keys: &[(SpaceId, &Key)], now: Tim
                  at = excluded.at"
             ),
             portion.len(),
-            COLUMNS,
+            OWNED_COLUMNS,
         );
-        for (space, key) in portion {
-            statement = statement
-                .bind(space.0)
-                .bind(key.as_str().to_owned())
-                .bind(Fate::Owned.code())
-                .bind(now.millis());
-        }
-        statement.execute().await?;
+        bind_owned(statement, portion, now).execute().await?;
     }
     Ok(())
 }

@@ -4,11 +4,10 @@
 //! after another over what one look at the database found, each seeing the plans before it, and are then written by
 //! statements that carry many rows. A version that the same batch makes and replaces is written as replaced.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::batch::Batch;
 use super::content::CheckedContent;
-use super::upstreams;
 use crate::application::ports::metadata::{Pulled, PutObject};
 use crate::domain::address::{BucketName, Key, SpaceAddress};
 use crate::domain::checksum::Checksum;
@@ -26,6 +25,9 @@ use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 
 mod apply;
+mod touch;
+
+pub(crate) use touch::Touch;
 
 /// How often a transaction looks for a version that others keep replacing, before it begins again.
 const LOOKS_MAX: u32 = 8;
@@ -42,17 +44,6 @@ pub(crate) struct Wanted<'a> {
     pub(crate) certain: bool,
     /// What the change says of the key to the space's upstream, if it has one.
     pub(crate) touch: Touch<'a>,
-}
-
-/// What a change says of a key that the upstream may have, too. It is written before the key's versions are looked at: of a
-/// removal and a pull at once, the second waits for the first and sees what it did.
-#[derive(Clone, Copy)]
-pub(crate) enum Touch<'a> {
-    Nothing,
-    /// The key may be removed: its place is held until that is decided.
-    Hold,
-    /// What the upstream has comes here, as this object.
-    Claim(ObjectId, &'a Pulled),
 }
 
 /// The facts of a new version.
@@ -254,54 +245,6 @@ impl<'a> Versions<'a> {
         let objects = latest.into_values().chain(nulls.into_values());
         self.stored.extend(objects.map(|object| (object.id, object)));
         Ok(())
-    }
-
-    /// Tells of keys what becomes of them. A key that is removed in the same batch is claimed by no pull of it.
-    async fn touch(&mut self, batch: &mut Batch<'_>, wanted: &InSpace<'a>) -> Result<(), Fault> {
-        let held: BTreeSet<&'a Key> = wanted
-            .touches
-            .iter()
-            .filter_map(|(key, touch)| matches!(touch, Touch::Hold).then_some(*key))
-            .collect();
-        let held: Vec<_> = held.into_iter().map(|key| (wanted.space.id, key)).collect();
-        self.held.extend(upstreams::hold(batch.tx, &held, batch.now).await?);
-        let mut claims: Vec<_> = wanted
-            .touches
-            .iter()
-            .filter_map(|(key, touch)| match touch {
-                Touch::Claim(id, pulled) => Some((*key, *id, *pulled)),
-                Touch::Nothing | Touch::Hold => None,
-            })
-            .collect();
-        claims.sort_unstable_by_key(|(key, ..)| *key);
-        for (key, id, pulled) in claims {
-            if upstreams::claim(batch.tx, wanted.space.id, key, id, pulled, batch.now).await? {
-                self.claimed.insert(id, (wanted.space.id, key));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a pull may fill the key that it wants.
-    pub(crate) fn is_claimed(&self, put: &PutObject) -> bool {
-        self.claimed.contains_key(&put.id)
-    }
-
-    /// A pull leaves the key that it claimed.
-    pub(crate) fn unclaim(&mut self, put: &PutObject) {
-        self.unclaimed.extend(self.claimed.remove(&put.id).map(|(space, key)| (space, key, put.id)));
-    }
-
-    /// The keys whose places are held.
-    pub(crate) fn held(&self) -> &[(SpaceId, &'a Key)] {
-        &self.held
-    }
-
-    /// A key is removed by a plan that was admitted, also if there is nothing under it here.
-    pub(crate) fn removes(&mut self, space: &Space, key: &'a Key) {
-        if space.upstream.is_some() {
-            self.removed.push((space.id, key));
-        }
     }
 
     /// The facts about one key whose latest version is known.
