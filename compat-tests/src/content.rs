@@ -19,6 +19,13 @@ impl Content {
         Self { seed, length }
     }
 
+    /// What a writer of histories stores in its `step`-th change: one in five is too large for a pack. `None` for one in
+    /// seven, which deletes.
+    pub fn of_step(writer: u64, step: u64) -> Option<Self> {
+        let length = if step.is_multiple_of(5) { (1 << 20) + 99 } else { 3000 };
+        (!step.is_multiple_of(7)).then(|| Self::new(writer << 32 | step, length))
+    }
+
     /// The bytes.
     pub fn bytes(self) -> Bytes {
         let mut state = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d;

@@ -5,6 +5,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
+use crate::Content;
+
 /// What stays as it is in a key inside a path: RFC 3986's unreserved characters and the slash.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
@@ -47,6 +49,14 @@ impl Native {
     /// A `POST /v1/objects` for `key`, without its body.
     pub fn post(&self, namespace: &str, key: &str) -> RequestBuilder {
         self.request(Method::POST, "/v1/objects").header("X-Namespace", namespace).header("X-Key", key)
+    }
+
+    /// The request that stores `content` under `key`, or deletes what is there.
+    pub fn change(&self, namespace: &str, key: &str, content: Option<Content>) -> RequestBuilder {
+        match content {
+            Some(content) => self.post(namespace, key).body(content.bytes()),
+            None => self.request(Method::DELETE, &self.path(namespace, key)),
+        }
     }
 
     /// Writes an object. Panics unless it is acknowledged; returns what the answer says of it.

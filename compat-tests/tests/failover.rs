@@ -66,13 +66,8 @@ impl Writer {
         while !stop.load(Ordering::SeqCst) {
             self.next += 1;
             let key = format!("{}/{}", self.number, self.next % KEYS);
-            let length = if self.next.is_multiple_of(5) { (1 << 20) + 99 } else { 3000 };
-            let content = Content::new(self.number << 32 | self.next, length);
-            let state = (!self.next.is_multiple_of(7)).then_some(content);
-            let request = match state {
-                Some(content) => native.post(BUCKET, &key).body(content.bytes()),
-                None => native.request(Method::DELETE, &native.path(BUCKET, &key)),
-            };
+            let state = Content::of_step(self.number, self.next);
+            let request = native.change(BUCKET, &key, state);
             let status = request.timeout(CLIENT_PATIENCE).send().await.ok().map(|answer| answer.status());
             let may = self.known.entry(key).or_insert_with(|| vec![None]);
             match status {
