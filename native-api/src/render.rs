@@ -16,8 +16,6 @@ use juststorage_core::domain::object::{Object, Tags, UserMetadata};
 use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::domain::upstream::SOURCE_HEADER;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 /// Prefix of headers of user metadata.
@@ -382,10 +380,7 @@ fn http_date(at: Timestamp) -> String {
 
 /// RFC 3339 in UTC, to the millisecond.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.millis()) * 1_000_000)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
+    at.rfc3339()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub use key::{KeyCommand, KeyCreate, KeyKind};
 pub use limits::{LimitsCommand, LimitsSet};
 pub use space::{SpaceCommand, SpaceNamed, SpaceSet};
 pub use upkeep::{BackupCommand, StuckCommand};
-pub use upstream::{UPSTREAM_SECRET, UpstreamCommand, UpstreamSet};
+pub use upstream::{UPSTREAM_SECRET, UpstreamCommand, UpstreamReport, UpstreamSet};
 
 use crate::config::Settings;
 use crate::config::names;

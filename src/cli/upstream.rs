@@ -1,6 +1,9 @@
 //! The command line of `juststorage upstream`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
+use juststorage_core::domain::address::{BucketName, Namespace, Tenant};
 
 use super::SpaceNamed;
 use crate::config::amount;
@@ -23,14 +26,14 @@ pub enum UpstreamCommand {
     /// Show the upstream of a space, or of all spaces, and what was done about it
     Status {
         /// A bucket that names the space [default: all spaces that have an upstream]
-        #[arg(long, value_parser = juststorage_core::domain::address::BucketName::new, conflicts_with_all = ["namespace", "tenant"])]
-        bucket: Option<juststorage_core::domain::address::BucketName>,
+        #[arg(long, value_parser = BucketName::new, conflicts_with_all = ["namespace", "tenant"])]
+        bucket: Option<BucketName>,
         /// Its namespace
-        #[arg(long, value_parser = juststorage_core::domain::address::Namespace::new)]
-        namespace: Option<juststorage_core::domain::address::Namespace>,
+        #[arg(long, value_parser = Namespace::new)]
+        namespace: Option<Namespace>,
         /// Its tenant [default: default]
-        #[arg(long, value_parser = juststorage_core::domain::address::Tenant::new)]
-        tenant: Option<juststorage_core::domain::address::Tenant>,
+        #[arg(long, value_parser = Tenant::new)]
+        tenant: Option<Tenant>,
     },
     /// Fetch everything that is upstream and not here; may be repeated. Runs in a server, or here if there is none
     Backfill {
@@ -43,7 +46,19 @@ pub enum UpstreamCommand {
         /// Which space.
         #[command(flatten)]
         space: SpaceNamed,
+        /// Write the signed report: JSON, or a page if the name ends in .html. May be repeated
+        #[arg(long = "report", value_name = "FILE")]
+        reports: Vec<PathBuf>,
     },
+    /// Show the signed report of the last comparison that is done, or check one
+    ///
+    /// Somebody else checks a report with the public key, which `--keys` shows: give it to them apart from the report.
+    #[command(after_help = "Examples:
+  juststorage upstream report --bucket photos --out photos.json --out photos.html
+  juststorage upstream report --keys
+  juststorage upstream report --check photos.json
+  juststorage upstream report --check photos.json --key 5f0c…")]
+    Report(Box<UpstreamReport>),
     /// Leave the upstream: requests are answered by this store alone. Refused unless a comparison is clean
     Detach {
         /// Which space.
@@ -53,6 +68,32 @@ pub enum UpstreamCommand {
         #[arg(long)]
         forget: bool,
     },
+}
+
+/// Which report, and what to do with it.
+#[derive(Args)]
+pub struct UpstreamReport {
+    /// A bucket that names the space
+    #[arg(long, value_parser = BucketName::new, required_unless_present_any = ["namespace", "check", "keys"], conflicts_with_all = ["namespace", "tenant"])]
+    pub bucket: Option<BucketName>,
+    /// Its namespace
+    #[arg(long, value_parser = Namespace::new)]
+    pub namespace: Option<Namespace>,
+    /// Its tenant [default: default]
+    #[arg(long, value_parser = Tenant::new)]
+    pub tenant: Option<Tenant>,
+    /// Write it here: JSON, or a page if the name ends in .html. May be repeated [default: print the JSON]
+    #[arg(long, value_name = "FILE")]
+    pub out: Vec<PathBuf>,
+    /// Check this report (JSON): exit code 1 unless it is as this store signed it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bucket", "namespace", "tenant", "out", "keys"])]
+    pub check: Option<PathBuf>,
+    /// The public key to check with, in hexadecimal; no store is asked then. May be repeated
+    #[arg(long, value_name = "KEY", requires = "check")]
+    pub key: Vec<String>,
+    /// Show the public keys that reports are checked with
+    #[arg(long, conflicts_with_all = ["bucket", "namespace", "tenant", "out"])]
+    pub keys: bool,
 }
 
 /// What is set of an upstream.
@@ -84,7 +125,7 @@ pub struct UpstreamSet {
     pub secret_key: Option<String>,
     /// A file with the secret part
     #[arg(long, value_name = "FILE")]
-    pub secret_key_file: Option<std::path::PathBuf>,
+    pub secret_key_file: Option<PathBuf>,
     /// How far the space leaves it: observe or read-through [default: observe]
     #[arg(long)]
     pub mode: Option<String>,

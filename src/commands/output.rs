@@ -48,14 +48,25 @@ pub(super) fn rfc3339(moment: Timestamp) -> String {
         .unwrap_or_else(|| format!("{} ms", moment.millis()))
 }
 
-/// A value of JSON as a cell of a table.
+/// A value of JSON as a cell of a table. What is not visible is written out: a key or a name may hold what moves a terminal's
+/// cursor, or turns the direction of what follows.
 pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => visible(text),
         Value::Array(all) => all.iter().map(cell).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
+}
+
+fn visible(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }
 
 /// Rows as a table: each column as wide as its widest cell.
@@ -78,6 +89,11 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_visible_is_written_out() {
+        assert_eq!(cell(&Value::from("a\u{1b}[2Jb\u{202e}c\nd ü")), "a\\u{1b}[2Jb\\u{202e}c\\nd ü");
+    }
 
     #[test]
     fn moments_and_tables_read_well() {

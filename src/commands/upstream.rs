@@ -1,5 +1,8 @@
 //! `juststorage upstream`.
 
+mod report;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -18,7 +21,7 @@ use uuid::Uuid;
 
 use super::output::{Output, cell, progress};
 use super::validate::verdict;
-use crate::cli::{SpaceNamed, UpstreamCommand, UpstreamSet};
+use crate::cli::{SpaceNamed, UpstreamCommand, UpstreamReport, UpstreamSet};
 use crate::compose::Parts;
 use crate::config::{ConfigError, MasterKeySource, Settings, StorageConfig};
 use crate::exit_error::ExitError;
@@ -35,7 +38,10 @@ const LOOK: Duration = Duration::from_millis(500);
 enum Asked {
     Set(Value),
     Status,
-    Work(PassKind),
+    /// A pass, and the files that its report is written to.
+    Work(PassKind, Vec<PathBuf>),
+    /// The report of the last comparison, and where it is written to.
+    Report(Vec<PathBuf>),
     Detach,
     Forget,
 }
@@ -50,8 +56,12 @@ fn read(command: UpstreamCommand) -> Result<(Option<SpaceNamed>, Asked), ExitErr
         UpstreamCommand::Status { bucket, namespace, tenant } => {
             (Some(SpaceNamed { bucket, namespace, tenant }), Asked::Status)
         }
-        UpstreamCommand::Backfill { space } => (Some(space), Asked::Work(PassKind::Backfill)),
-        UpstreamCommand::Verify { space } => (Some(space), Asked::Work(PassKind::Verify)),
+        UpstreamCommand::Backfill { space } => (Some(space), Asked::Work(PassKind::Backfill, Vec::new())),
+        UpstreamCommand::Verify { space, reports } => (Some(space), Asked::Work(PassKind::Verify, reports)),
+        UpstreamCommand::Report(report) => {
+            let UpstreamReport { bucket, namespace, tenant, out, .. } = *report;
+            (Some(SpaceNamed { bucket, namespace, tenant }), Asked::Report(out))
+        }
         UpstreamCommand::Detach { space, forget: false } => (Some(space), Asked::Detach),
         UpstreamCommand::Detach { space, forget: true } => (Some(space), Asked::Forget),
     })
@@ -96,8 +106,11 @@ pub(super) async fn run(
     command: UpstreamCommand,
     output: Output,
 ) -> Result<(), ExitError> {
-    let (named, asked) = read(command)?;
     let storage = StorageConfig::new(settings)?;
+    if let Some(asked) = report::Keyed::of(&command)? {
+        return asked.run(storage, settings, output).await;
+    }
+    let (named, asked) = read(command)?;
     let source = MasterKeySource::new(settings, &storage)?;
     let parts = Parts::open_known(storage).await?;
     // Its own writer: what a pull stages is cleaned up behind it as behind any other.
@@ -166,7 +179,10 @@ async fn on(
                 return output
                     .print(&json!({"forgotten": address.to_string()}), || format!("forgotten: {address}"));
             }
-            Asked::Work(kind) => {
+            Asked::Report(files) => {
+                return report::put(&admin.comparison(&who, &address).await?, &files);
+            }
+            Asked::Work(kind, reports) => {
                 admin.begin_pass(&who, &address, kind).await?;
                 let worker = UpstreamWorker::new(store.clone()).under_lease();
                 let bar = progress();
@@ -181,6 +197,9 @@ async fn on(
                 };
                 bar.finish_and_clear();
                 parts.metadata.release_lease(worker.name(), writer.0).await?;
+                if !reports.is_empty() {
+                    report::put(&admin.comparison(&who, &address).await?, &reports)?;
+                }
                 return conclude(kind, &done, output);
             }
         };
@@ -217,6 +236,9 @@ pub(super) async fn run_remote(
     command: UpstreamCommand,
     output: Output,
 ) -> Result<(), ExitError> {
+    if let Some(asked) = report::Keyed::of(&command)? {
+        return asked.run_remote(remote, output).await;
+    }
     let (named, asked) = read(command)?;
     let Some(named) = named else {
         let all = remote.all(PATH, "upstreams").await?;
@@ -244,7 +266,8 @@ pub(super) async fn run_remote(
             let name = format!("{namespace}/{tenant}");
             return output.print(&json!({"forgotten": name}), || format!("forgotten: {name}"));
         }
-        Asked::Work(kind) => {
+        Asked::Report(files) => return report::put(&remote.get(&format!("{path}/report")).await?, &files),
+        Asked::Work(kind, reports) => {
             let mut now = remote.call(Method::POST, &format!("{path}/{}", kind.as_str()), None).await?;
             let bar = progress();
             while now[kind.as_str()]["finished_at"].is_null() {
@@ -253,6 +276,9 @@ pub(super) async fn run_remote(
                 now = remote.get(&path).await?;
             }
             bar.finish_and_clear();
+            if !reports.is_empty() {
+                report::put(&remote.get(&format!("{path}/report")).await?, &reports)?;
+            }
             return conclude(kind, &now, output);
         }
     };

@@ -1,5 +1,8 @@
 //! Upstreams: the stores that spaces are leaving.
 
+mod page;
+pub(crate) mod report;
+
 use crate::json::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -102,10 +105,13 @@ pub(crate) struct PassBody {
 
 impl PassBody {
     fn of(pass: &UpstreamPass) -> Self {
+        let mut report: Value = serde_json::from_str(&pass.report).unwrap_or_default();
+        // What only the signed report tells.
+        report.as_object_mut().and_then(|report| report.remove("evidence"));
         Self {
             begun_at: render::rfc3339(pass.begun_at),
             finished_at: pass.finished_at.map(render::rfc3339),
-            report: serde_json::from_str(&pass.report).unwrap_or_default(),
+            report,
         }
     }
 }

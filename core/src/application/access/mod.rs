@@ -12,6 +12,7 @@ pub mod presign;
 mod provider;
 mod published;
 mod seal;
+mod signed;
 mod target_secrets;
 
 pub use authenticate::{Access, AuthMode, RootKey, S3Identity};
@@ -22,3 +23,5 @@ pub use keys::{NewKey, NewKeyRequest};
 pub use presign::{PRESIGNED_MAX, PresignRequest, PresignTarget, Presigned, PresignedCall};
 pub use published::KeySetPace;
 pub use seal::{MasterKey, MasterKeys};
+pub(crate) use signed::REPORT;
+pub use signed::{DocumentSignature, is_signed};

@@ -88,10 +88,12 @@ impl MasterKeys {
     /// Keys for signing something else, one for each master key, the newer one first. `purpose` keeps what is
     /// signed for one purpose from passing for another.
     pub(crate) fn derived(&self, purpose: &str) -> impl Iterator<Item = hmac::Key> {
-        self.each().map(move |key| {
-            let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key.0), purpose.as_bytes());
-            hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
-        })
+        self.seeds(purpose).map(|seed| hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref()))
+    }
+
+    /// 32 bytes that a key for another purpose is made of, for each master key, the newer one first.
+    pub(super) fn seeds(&self, purpose: &str) -> impl Iterator<Item = hmac::Tag> {
+        self.each().map(move |key| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key.0), purpose.as_bytes()))
     }
 
     fn each(&self) -> impl Iterator<Item = &MasterKey> {

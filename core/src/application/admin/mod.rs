@@ -42,7 +42,7 @@ pub(crate) use limits::tenants_in_use;
 pub use spaces::SpaceChange;
 pub use targets::{SecretChange, TargetReport};
 pub use upkeep::{Backlog, Findings, ReplicaState, Replicas, Traffic, WorkerReport, Workers};
-pub use upstreams::{UpstreamChange, UpstreamStatus};
+pub use upstreams::{UpstreamChange, UpstreamStatus, check_report};
 pub use usage::Figures;
 
 /// Administration of a store. Cheap to clone; all clones are the same.

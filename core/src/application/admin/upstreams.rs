@@ -1,5 +1,7 @@
 //! Upstreams of spaces: bound, looked at, and left by operators.
 
+mod report;
+
 use std::sync::Arc;
 
 use super::{Admin, allow_operator};
@@ -12,6 +14,8 @@ use crate::domain::invalid::Invalid;
 use crate::domain::principal::Principal;
 use crate::domain::space::Space;
 use crate::domain::upstream::{Addressing, Binding, Compared, Mode, Target, plan_detach, plan_mode};
+
+pub use report::check_report;
 
 /// How often a change is decided again whose space's settings change meanwhile.
 const ATTEMPTS_MAX: u32 = 16;

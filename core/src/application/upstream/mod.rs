@@ -96,6 +96,11 @@ impl Links {
         self.0.setup.as_ref().is_some_and(|setup| setup.own.to_string() == store.trim())
     }
 
+    /// This store.
+    pub(crate) fn own(&self) -> Result<StoreId> {
+        Ok(self.setup()?.own)
+    }
+
     pub(crate) fn flights(&self) -> &Flights {
         &self.0.flights
     }

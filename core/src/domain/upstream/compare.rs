@@ -28,7 +28,18 @@ pub enum Verdict {
     RemovedHere,
 }
 
+/// Why an object that was fetched differs from the upstream's: a client still writes there.
+const REPLACED_THERE: &str = "it was replaced upstream after it was fetched";
+
+/// As before: a client still removes there.
+const REMOVED_THERE: &str = "it was removed upstream after it was fetched";
+
 impl Verdict {
+    /// Whether somebody changed the object upstream after it was fetched.
+    pub fn changed_there(self) -> bool {
+        matches!(self, Self::Differ(REPLACED_THERE | REMOVED_THERE))
+    }
+
     /// Its name in a report, and why it is there; `None` if it is as it should be in this mode.
     pub fn finding(self, mode: Mode) -> Option<(&'static str, &'static str)> {
         match self {
@@ -45,17 +56,13 @@ pub fn judge(mode: Mode, here: Option<Side<'_>>, there: Option<Side<'_>>, fate: 
     let mirrored = mode == Mode::Mirror;
     match (here, there, fate) {
         (Some(here), Some(there), _) if here == there => Verdict::Matched,
-        (Some(_), Some(_), Some(Fate::Pulled)) => {
-            Verdict::Differ("it was replaced upstream after it was fetched")
-        }
+        (Some(_), Some(_), Some(Fate::Pulled)) => Verdict::Differ(REPLACED_THERE),
         (Some(_), Some(_), _) if mirrored => Verdict::Differ("the upstream has another object"),
         (Some(_), Some(_), _) => Verdict::ReplacedHere,
         (None, _, Some(Fate::Owned)) if !mirrored => Verdict::RemovedHere,
         (None, _, Some(Fate::Owned)) => Verdict::OnlyUpstream("its removal did not reach the upstream"),
         (None, ..) => Verdict::OnlyUpstream("it was not fetched"),
-        (Some(_), None, Some(Fate::Pulled)) => {
-            Verdict::Differ("it was removed upstream after it was fetched")
-        }
+        (Some(_), None, Some(Fate::Pulled)) => Verdict::Differ(REMOVED_THERE),
         (Some(_), None, _) => Verdict::OnlyHere,
     }
 }
@@ -82,6 +89,10 @@ mod tests {
         assert_eq!(through(A, B, Some(Fate::Pulled)), Some("differ"));
         assert_eq!(through(A, LONGER, Some(Fate::Pulled)), Some("differ"));
         assert_eq!(through(A, None, Some(Fate::Pulled)), Some("differ"));
+        for (here, there) in [(A, B), (A, LONGER), (A, None)] {
+            assert!(judge(Mode::ReadThrough, here, there, Some(Fate::Pulled)).changed_there());
+        }
+        assert!(!judge(Mode::Mirror, A, B, None).changed_there());
         // What was written or removed here is as it should be, until both sides get everything.
         for (here, there, fate, mirrored) in [
             (A, B, None, "differ"),

@@ -9,6 +9,9 @@ const LAYOUTS_MAX: usize = 4;
 /// Smallest part but the last, in bytes (S3, "Multipart upload limits").
 const PART_BYTES_MIN: u64 = 5 << 20;
 
+/// The name of [`Proof::Twice`], in reports and in the database.
+pub const TWICE: &str = "twice";
+
 const MIB: u64 = 1 << 20;
 
 /// Part sizes that clients use by default, in bytes: AWS SDKs and the AWS CLI (8 MiB), `mc` and MinIO's SDKs (16, 64 and
@@ -75,7 +78,7 @@ impl Proof {
             Self::Md5(_) => "md5",
             Self::Checksum(_) => "checksum",
             Self::Parts { .. } => "parts",
-            Self::Twice => "twice",
+            Self::Twice => TWICE,
         }
     }
 }

@@ -350,6 +350,21 @@ fn rows() -> Vec<Row> {
             "upstream_not_found",
         ),
         row(
+            "admin_get_upstream_report",
+            "GET",
+            |_| "/v1/admin/upstreams/models/acme/report".into(),
+            instead(STORE, 404),
+            "upstream_not_found",
+        ),
+        row(
+            "admin_get_upstream_report_page",
+            "GET",
+            |_| "/v1/admin/upstreams/models/acme/report.html".into(),
+            instead(STORE, 404),
+            "upstream_not_found",
+        ),
+        row("admin_list_report_keys", "GET", |_| "/v1/admin/report-keys".into(), STORE, ""),
+        row(
             "admin_list_events",
             "GET",
             |_| "/v1/admin/events?tenant=acme".into(),

@@ -4,6 +4,7 @@
 //! has its turn between two steps. One server of the store at a time does this work.
 
 mod backfill;
+mod evidence;
 mod step;
 mod survey;
 mod verify;

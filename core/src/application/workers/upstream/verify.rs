@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
+use super::evidence::{Compared, Evidence};
 use super::step::{Finding, PAGE, Place, Step, Stepped, name};
 use crate::application::ports::metadata::{ListQuery, MetadataError};
 use crate::application::ports::upstream::{UpstreamError, UpstreamLine, UpstreamObject};
@@ -33,10 +34,13 @@ pub(super) struct Report {
     found: u64,
     findings: Vec<Finding>,
     clean: Option<bool>,
+    /// What only the signed report tells.
+    evidence: Evidence,
 }
 
 pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
     let (mut items, mut requests, mut after) = (0, 0, step.place.after.clone());
+    let mut list = report.evidence.resume(&step.binding.target)?;
     loop {
         let at = Step {
             place: Place { after: after.clone() },
@@ -44,16 +48,18 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
             space: step.space.clone(),
             ..*step
         };
-        let (more, compared) = page(&at, &mut report).await?;
+        let (more, compared) = page(&at, &mut report, &mut list).await?;
         items += compared;
         requests += 1;
         let Some(next) = more else {
             report.clean = Some(report.found == 0);
+            report.evidence.finish(list, report.matched);
             return Ok(Stepped { report, place: None, items, requests, bytes: 0 });
         };
         after = Some(next);
         let paced = step.binding.target.requests_per_second.is_some();
         if step.is_over() || paced {
+            report.evidence.pause(&list);
             return Ok(Stepped { report, place: Some(Place { after }), items, requests, bytes: 0 });
         }
     }
@@ -67,7 +73,11 @@ struct Pair {
 }
 
 /// Compares the keys of one page. The last of them, `None` if nothing follows; and how many there were.
-async fn page(step: &Step<'_>, report: &mut Report) -> Result<(Option<String>, u64), UpstreamError> {
+async fn page(
+    step: &Step<'_>,
+    report: &mut Report,
+    list: &mut Compared,
+) -> Result<(Option<String>, u64), UpstreamError> {
     let after = step.place.after.clone();
     let page = step.list(PAGE).await?;
     let mut both: BTreeMap<String, Pair> = BTreeMap::new();
@@ -125,9 +135,13 @@ async fn page(step: &Step<'_>, report: &mut Report) -> Result<(Option<String>, u
         match verdict {
             Verdict::Matched => {
                 report.matched += 1;
-                report.bytes = report.bytes.saturating_add(here.as_ref().map_or(0, |(_, size)| *size));
+                if let Some((etag, size)) = here {
+                    report.bytes = report.bytes.saturating_add(*size);
+                    list.add(key, *size, etag);
+                }
                 if let Some(proof) = proof {
                     *report.proved.entry(proof.clone()).or_default() += 1;
+                    report.evidence.proved(key, proof);
                 }
             }
             Verdict::Differ(_) => report.differ += 1,
@@ -138,6 +152,7 @@ async fn page(step: &Step<'_>, report: &mut Report) -> Result<(Option<String>, u
         }
         if let Some((finding, why)) = verdict.finding(mode) {
             report.found += 1;
+            report.evidence.found(verdict);
             name(&mut report.findings, key, finding, why);
         }
     }
