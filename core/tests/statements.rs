@@ -334,7 +334,8 @@ fn statements_change_states_as_the_domain_allows() {
     assert!(seen >= 14, "only {seen} changes of states were found");
 }
 
-/// Counts the statements of transactions (on PostgreSQL, where each is announced).
+/// Counts the statements of transactions (on PostgreSQL, where each is announced), or the answers that they wait for (on
+/// SQLite).
 #[derive(Default)]
 struct Counted(AtomicU64);
 
@@ -346,6 +347,10 @@ impl Watcher for Counted {
     fn after(&self, _: &DurableStep<'_>, _: u64) {}
 
     fn point(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn trip(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -433,4 +438,25 @@ fn no_statement_writes_a_state_as_a_number() {
             }
         }
     }
+}
+
+/// What a change by itself waits for on SQLite: one answer to all that it is decided by, and one to all that it writes and to
+/// its commit.
+#[tokio::test]
+async fn a_change_by_itself_takes_two_trips_on_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/metadata.db", directory.path().display());
+    let store: &'static SqlMetadata = Box::leak(Box::new(store(&url).await));
+    let bench = Bench::new(store).await;
+    bench.has_put("k", b"first").await;
+    for (key, body) in
+        [("k", "another body"), ("new key", "a third"), ("new again", "first"), ("k", "a third")]
+    {
+        let counted = Arc::new(Counted::default());
+        let watch = Watch::begin(counted.clone());
+        bench.has_put(key, body.as_bytes()).await;
+        drop(watch);
+        assert_eq!(counted.0.load(Ordering::Relaxed), 2, "{key}: {body}");
+    }
+    MetadataStore::close(store).await;
 }

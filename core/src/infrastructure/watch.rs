@@ -65,10 +65,15 @@ pub(crate) fn point() {}
 #[inline]
 pub(crate) fn collided() {}
 
+/// Announces that a transaction waits for an answer of the embedded database, for all statements that go there together.
+#[cfg(not(feature = "testing"))]
+#[inline]
+pub(crate) fn trip() {}
+
 #[cfg(feature = "testing")]
 pub use watching::{Watch, Watcher};
 #[cfg(feature = "testing")]
-pub(crate) use watching::{collided, point, step, watched};
+pub(crate) use watching::{collided, point, step, trip, watched};
 
 #[cfg(feature = "testing")]
 mod watching {
@@ -95,6 +100,9 @@ mod watching {
 
         /// A transaction ran into another, and begins anew.
         fn collided(&self) {}
+
+        /// A transaction waits for an answer of the embedded database.
+        fn trip(&self) {}
     }
 
     /// A runtime, with its tasks and its threads for what blocks; `None` stands for threads of no runtime.
@@ -160,6 +168,12 @@ mod watching {
     pub(crate) fn collided() {
         if let Some(watcher) = watcher() {
             watcher.collided();
+        }
+    }
+
+    pub(crate) fn trip() {
+        if let Some(watcher) = watcher() {
+            watcher.trip();
         }
     }
 

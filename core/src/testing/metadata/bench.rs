@@ -84,12 +84,14 @@ impl<'s> Bench<'s> {
     /// A live writer with an open pack on each tier, and an unused address. What earlier promises
     /// left to GC is gone.
     pub async fn new(store: &'s dyn MetadataStore) -> Self {
-        let bench = Self::beside_others(store).await;
+        let bench = Self::uncounted(store).await;
+        store.count_commits(bench.writer).await.unwrap();
         bench.collect().await;
         bench
     }
 
-    async fn beside_others(store: &'s dyn MetadataStore) -> Self {
+    /// The same beside others, without the count of commits that every server asks for.
+    pub async fn uncounted(store: &'s dyn MetadataStore) -> Self {
         let tag = Uuid::new_v4().simple().to_string();
         let space = SpaceAddress::new(
             Namespace::new(&format!("n{}", &tag[..12])).unwrap(),
@@ -113,7 +115,8 @@ impl<'s> Bench<'s> {
 
     /// Another writer in the same space.
     pub async fn another_writer(&self) -> Bench<'s> {
-        let other = Self::beside_others(self.store).await;
+        let other = Self::uncounted(self.store).await;
+        self.store.count_commits(other.writer).await.unwrap();
         Bench { space: self.space.clone(), domain: self.domain.clone(), ..other }
     }
 

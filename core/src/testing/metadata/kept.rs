@@ -12,7 +12,7 @@ const TIER: StorageClass = StorageClass::Hot;
 
 /// Every transaction counts for its writer, from when that is asked for, and for no other writer.
 pub async fn commits_are_counted_once_asked_for(store: &dyn MetadataStore) {
-    let bench = Bench::new(store).await;
+    let bench = Bench::uncounted(store).await;
     let other = bench.another_writer().await;
     let count = async || {
         let counts = store.commit_counts().await.unwrap();

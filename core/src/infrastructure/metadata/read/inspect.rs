@@ -5,14 +5,21 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, SqlSafeStr a
 use crate::application::ports::metadata::MetadataError;
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::postgres::Begin;
+use crate::infrastructure::metadata::session::sqlite::Owes;
 
 impl Database {
     /// Prepares a statement without running it.
     pub(crate) async fn prepare(&self, sqlite: String, postgres: String) -> Result<(), String> {
         let prepared = match self {
-            Self::Sqlite { writer, .. } => {
-                writer.prepare(AssertSqlSafe(sqlite).into_sql_str()).await.map(drop)
-            }
+            Self::Sqlite { writer, .. } => match writer.acquire().await {
+                Ok(mut held) => match held.asked(Owes::Answer) {
+                    Ok(connection) => {
+                        connection.prepare(AssertSqlSafe(sqlite).into_sql_str()).await.map(drop)
+                    }
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            },
             Self::Postgres(server, _) => match server.connection().await {
                 Ok(mut connection) => {
                     (&mut *connection).prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop)
@@ -30,11 +37,17 @@ impl Database {
         let mut promises = Vec::new();
         match self {
             Self::Sqlite { writer, .. } => {
+                let mut held = match writer.acquire().await {
+                    Ok(held) => held,
+                    Err(error) => return vec![("connect", error.to_string())],
+                };
                 for name in SQLITE {
                     // Numbers and words alike, as text.
                     let text = format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}");
-                    let value: Result<String, _> =
-                        sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(writer).await;
+                    let value: Result<String, _> = match held.asked(Owes::Answer) {
+                        Ok(connection) => sqlx::query_scalar(AssertSqlSafe(text)).fetch_one(connection).await,
+                        Err(error) => Err(error),
+                    };
                     promises.push((name, value.unwrap_or_else(|error| error.to_string())));
                 }
             }
@@ -71,7 +84,8 @@ impl Database {
         match self {
             Self::Sqlite { writer, .. } => {
                 let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sqlite}"));
-                let rows = sqlx::query(explain).fetch_all(writer).await?;
+                let rows =
+                    sqlx::query(explain).fetch_all(writer.acquire().await?.asked(Owes::Answer)?).await?;
                 rows.iter().map(|row| row.try_get("detail")).collect()
             }
             Self::Postgres(server, _) => {

@@ -407,6 +407,11 @@ pub(crate) fn class(row: &Row, column: &'static str) -> Result<StorageClass, Fau
     Reader::new(row, "aggregate", column).class(column)
 }
 
+/// The same where there may be none.
+pub(crate) fn maybe_class(row: &Row, column: &'static str) -> Result<Option<StorageClass>, Fault> {
+    Reader::new(row, "aggregate", column).maybe(column, StorageClass::from_code)
+}
+
 /// A blob's content, from the columns `hash`, `parts`, `in_pieces`, `part_count` and `size`.
 pub(crate) fn content(row: &Row, blob: BlobId) -> Result<Content, Fault> {
     Reader::new(row, "blobs", blob.0).content(blob)

@@ -35,9 +35,10 @@ const FINDINGS_MAX: usize = 100;
 /// look for unless a row changes. PostgreSQL has no such question; its checksums are the server's.
 async fn integrity(tx: &mut Transaction) -> Result<Vec<Inconsistency>, Fault> {
     let Transaction::Sqlite(tx) = tx else { return Ok(Vec::new()) };
+    let connection = tx.connection().await?;
     let damaged = |detail| Inconsistency { code: DAMAGED, detail };
     let advice = "restore the database from its backup";
-    match sqlx::query("PRAGMA integrity_check(100)").fetch_all(&mut **tx).await {
+    match sqlx::query("PRAGMA integrity_check(100)").fetch_all(&mut *connection).await {
         Ok(rows) => {
             let mut found = Vec::new();
             for row in rows {
@@ -53,7 +54,7 @@ async fn integrity(tx: &mut Transaction) -> Result<Vec<Inconsistency>, Fault> {
         }
         Err(error) => return Err(error.into()),
     }
-    let rows = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut **tx).await?;
+    let rows = sqlx::query("PRAGMA foreign_key_check").fetch_all(connection).await?;
     let mut found = Vec::new();
     for row in rows.iter().take(FINDINGS_MAX) {
         let (table, id, parent): (String, Option<i64>, String) =

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::SqlitePool;
 use uuid::Uuid;
 
 use super::ballast::Ballast;
@@ -14,6 +13,7 @@ use super::fence::Fence;
 use super::open;
 use super::postgres::{Begin, Connections};
 use super::server::Server;
+use super::sqlite::{self, Owes, Pool, SqliteTransaction};
 use super::statement::{Manner, On, POSTGRES_ROWS, SQLITE_ROWS, Statement, portions};
 use super::transaction::Transaction;
 use crate::application::ports::metadata::MetadataError;
@@ -23,7 +23,7 @@ use crate::infrastructure::watch;
 #[derive(Clone)]
 pub(crate) enum Database {
     /// One writer, so that writers queue here and not in SQLite; readers see the last commit (WAL).
-    Sqlite { writer: SqlitePool, readers: SqlitePool, ballast: Arc<Ballast>, fence: Option<Fence> },
+    Sqlite { writer: Pool, readers: Pool, ballast: Arc<Ballast>, fence: Option<Fence> },
     /// One pool for everything.
     Postgres(Server, Option<Fence>),
 }
@@ -80,12 +80,13 @@ impl Database {
         }
     }
 
-    /// A transaction that may write. On SQLite it takes the write lock at once: one that began by reading
+    /// A transaction that may write. On SQLite it takes the write lock with its first statement: one that began by reading
     /// could not upgrade after another's commit.
     pub(crate) async fn begin(&self) -> Result<Transaction, Fault> {
         let (tx, fence) = match self {
             Self::Sqlite { writer, fence, .. } => {
-                (Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?), fence)
+                let held = writer.acquire().await?;
+                (Transaction::Sqlite(SqliteTransaction::begin(held, sqlite::Begin::Write)), fence)
             }
             Self::Postgres(server, fence) => {
                 (Transaction::Postgres(server.begin(Begin::Write).await?, Manner::of(server)), fence)
@@ -128,7 +129,7 @@ impl Database {
             return false;
         }
         // The log begins anew where it can be folded into the file: then it need not grow. Best effort.
-        let _ = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(writer).await;
+        let _ = checkpoint(writer).await;
         true
     }
 
@@ -136,7 +137,10 @@ impl Database {
     pub(crate) async fn snapshot(&self) -> Result<Transaction, Fault> {
         const ALL_NIGHT: Duration = Duration::from_hours(24);
         match self {
-            Self::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
+            Self::Sqlite { readers, .. } => {
+                let held = readers.acquire().await?;
+                Ok(Transaction::Sqlite(SqliteTransaction::begin(held, sqlite::Begin::Snapshot)))
+            }
             Self::Postgres(server, _) => {
                 let manner = Manner { patience: ALL_NIGHT, ..Manner::of(server) };
                 Ok(Transaction::Postgres(server.begin(Begin::Snapshot).await?, manner))
@@ -155,6 +159,13 @@ impl Database {
             Self::Postgres(server, _) => server.close().await,
         }
     }
+}
+
+async fn checkpoint(writer: &Pool) -> Result<(), sqlx::Error> {
+    let mut held = writer.acquire().await?;
+    let folded = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(held.asked(Owes::Answer)?).await;
+    held.settled();
+    folded.map(drop)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Bringing the schema up to date.
 
 use crc_fast::CrcAlgorithm;
-use sqlx::Row as _;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Connection as _, Row as _};
 
 use super::database::Database;
 use super::fault::Fault;
 use super::postgres::Begin;
+use super::sqlite::Owes;
 use crate::application::ports::metadata::MetadataError;
 
 /// The result of a migration.
@@ -21,13 +22,18 @@ pub struct MigrationReport {
 pub(crate) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
     let (before, after) = match db {
         Database::Sqlite { writer, .. } => {
-            // The migrator does not lock on SQLite; the write lock of one transaction around it does.
-            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-            let before = sqlite_version(&mut tx).await?;
-            juststorage_migrations::sqlite().run(&mut *tx).await.map_err(fault)?;
-            let after = sqlite_version(&mut tx).await?;
-            tx.commit().await?;
-            (before, after)
+            let mut held = writer.acquire().await?;
+            match on_sqlite(held.asked(Owes::Answer)?).await {
+                Ok(versions) => {
+                    held.settled();
+                    versions
+                }
+                Err(fault) => {
+                    // sqlx counts a transaction that SQLite rolled back by itself as one that is under way.
+                    held.discard();
+                    return Err(fault);
+                }
+            }
         }
         Database::Postgres(server, _) => {
             // One transaction around all of it, with a lock that ends with it: the migrator's own belongs to the
@@ -58,10 +64,27 @@ pub(crate) async fn migrate(db: &Database) -> Result<MigrationReport, Fault> {
 /// The schema's version, 0 for an empty database. Changes nothing.
 pub(crate) async fn version(db: &Database) -> Result<i64, Fault> {
     match db {
-        Database::Sqlite { writer, .. } => sqlite_version(&mut *writer.acquire().await?).await,
+        Database::Sqlite { writer, .. } => {
+            let mut held = writer.acquire().await?;
+            let version = sqlite_version(held.asked(Owes::Answer)?).await?;
+            held.settled();
+            Ok(version)
+        }
         // In a transaction: outside of one, a pooler may answer the two halves of a statement from two server sessions.
         Database::Postgres(server, _) => postgres_version(&mut *server.begin(Begin::Write).await?).await,
     }
+}
+
+/// The versions before and after.
+async fn on_sqlite(connection: &mut sqlx::SqliteConnection) -> Result<(i64, i64), Fault> {
+    // The migrator does not lock on SQLite; the write lock of one transaction around it does. It is one of sqlx's own, since
+    // the migrator opens others inside of it.
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let before = sqlite_version(&mut tx).await?;
+    juststorage_migrations::sqlite().run(&mut *tx).await.map_err(fault)?;
+    let after = sqlite_version(&mut tx).await?;
+    tx.commit().await?;
+    Ok((before, after))
 }
 
 /// The schema's version, 0 for an empty database.

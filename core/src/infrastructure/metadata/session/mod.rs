@@ -11,5 +11,6 @@ pub(crate) mod page;
 mod patience;
 pub(crate) mod postgres;
 pub(crate) mod server;
+pub(crate) mod sqlite;
 pub(crate) mod statement;
 pub(crate) mod transaction;

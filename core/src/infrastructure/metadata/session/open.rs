@@ -3,16 +3,15 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::Connection as _;
-use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use super::ballast::Ballast;
 use super::fault::Fault;
 use super::patience::ACQUIRE_TIMEOUT;
 use super::postgres::{self, Connections, hosts};
 use super::server::Server;
+use super::sqlite::Pool;
 use crate::application::ports::metadata::MetadataError;
 
 /// Reading connections to SQLite at least and at most; between, one for each core. More would wait for a core while
@@ -29,8 +28,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Prepared statements kept per connection: more than this module has.
 const STATEMENTS_KEPT: usize = 256;
 
+/// The same for SQLite's writer, where statements go together and each choice of them is a text of its own.
+const TEXTS_KEPT: usize = 512;
+
 /// The writer and the readers of one file.
-pub(crate) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool, Ballast), MetadataError> {
+pub(crate) async fn sqlite(url: &str) -> Result<(Pool, Pool, Ballast), MetadataError> {
     if url.contains(":memory:") || url.contains("mode=memory") {
         return Err(MetadataError::Failed("an in-memory SQLite database forgets everything".to_owned()));
     }
@@ -51,6 +53,7 @@ pub(crate) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool, Ballast
     // survives a power cut. A larger log between checkpoints means fewer syncs of the database file.
     let writing = options
         .clone()
+        .statement_cache_capacity(TEXTS_KEPT)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("cache_size", "-32768")
@@ -63,33 +66,18 @@ pub(crate) async fn sqlite(url: &str) -> Result<(SqlitePool, SqlitePool, Ballast
         .pragma("cache_size", format!("-{}", SQLITE_READERS_KIB / readers))
         .pragma("query_only", "ON")
         .thread_name(|n| format!("metadata-reader-{n}"));
-    let pool = |connections| {
-        PoolOptions::<Sqlite>::new()
-            .max_connections(connections)
-            // A file does not go away, and a fresh connection has a cold cache.
-            .test_before_acquire(false)
-            // SQLite rolls back by itself when a write fails, on a full disk for one
-            // (sqlite.org/lang_transaction.html, "Response To Errors Within A Transaction"). sqlx goes on
-            // counting that transaction and refuses every later one: such a connection is replaced.
-            .before_acquire(|connection, _| {
-                let usable = !connection.is_in_transaction();
-                Box::pin(async move { Ok(usable) })
-            })
-            .idle_timeout(None)
-            .max_lifetime(None)
-    };
     // A wait for the writer may include a wait for another process.
-    let writer = pool(1).acquire_timeout(ACQUIRE_TIMEOUT + BUSY_TIMEOUT);
-    let writer = loop {
-        match writer.clone().connect_with(writing.clone()).await.map_err(Fault::from) {
-            Ok(writer) => break writer,
+    let writer = Pool::new(writing, 1, ACQUIRE_TIMEOUT + BUSY_TIMEOUT);
+    loop {
+        match writer.acquire().await.map_err(Fault::from) {
+            Ok(_opened) => break,
             // It must be possible to open what is to be emptied.
             Err(Fault::Final(MetadataError::Full(_) | MetadataError::Unavailable(_)))
                 if ballast.is_starved() && ballast.release() => {}
             Err(fault) => return Err(fault.into()),
         }
-    };
-    let readers = pool(readers).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(reading);
+    }
+    let readers = Pool::new(reading, readers, ACQUIRE_TIMEOUT);
     Ok((writer, readers, ballast))
 }
 

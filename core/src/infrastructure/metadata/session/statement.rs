@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Encode, Row as _, SqlSafeStr as _, SqlStr, Type};
 
 use super::dialect::Sql;
@@ -15,6 +15,7 @@ use super::page;
 use super::patience::{PATIENCE, patiently};
 use super::postgres::Begin;
 use super::server::Server;
+use super::sqlite::{Answer, Owes, Pool, Slot, SqliteTransaction, Unexpected, Want};
 
 /// Rows of one statement at most, measured best for each engine.
 pub(crate) const SQLITE_ROWS: usize = 32;
@@ -107,8 +108,8 @@ impl Manner {
 /// Where a statement runs. PostgreSQL's answer is waited for no longer than is said in a transaction, and than
 /// [`PATIENCE`] outside of one.
 pub(crate) enum On<'c> {
-    SqlitePool(&'c SqlitePool),
-    Sqlite(&'c mut sqlx::SqliteConnection),
+    SqlitePool(&'c Pool),
+    Sqlite(&'c mut SqliteTransaction),
     PostgresPool(&'c Server),
     Postgres(&'c mut sqlx::PgConnection, Manner),
 }
@@ -127,13 +128,10 @@ impl On<'_> {
 pub(crate) struct Statement<'c>(Bound<'c>);
 
 enum Bound<'c> {
-    Sqlite(SqliteOn<'c>, Query<'static, Sqlite, SqliteArguments>),
+    SqlitePool(&'c Pool, Query<'static, Sqlite, SqliteArguments>),
+    /// Its text and values are with those that wait in the transaction.
+    Sqlite(&'c mut SqliteTransaction),
     Postgres(PostgresOn<'c>, Query<'static, Postgres, PgArguments>, Duration),
-}
-
-enum SqliteOn<'c> {
-    Pool(&'c SqlitePool),
-    One(&'c mut sqlx::SqliteConnection),
 }
 
 enum PostgresOn<'c> {
@@ -143,10 +141,15 @@ enum PostgresOn<'c> {
 
 /// Runs a query wherever it should run.
 macro_rules! run {
-    ($statement:expr, $method:ident) => {
+    ($statement:expr, $method:ident, $want:ident) => {
         match $statement.0 {
-            Bound::Sqlite(SqliteOn::Pool(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
-            Bound::Sqlite(SqliteOn::One(on), query) => query.$method(on).await.map_err(Fault::from)?.into(),
+            Bound::SqlitePool(on, query) => {
+                let mut held = on.acquire().await?;
+                let answer = query.$method(held.asked(Owes::Answer)?).await;
+                held.settled();
+                answer?.into()
+            }
+            Bound::Sqlite(on) => on.ask(Want::$want).await?.into(),
             Bound::Postgres(PostgresOn::Pool(on), query, patience) if on.shared => {
                 // Boxed, so that the direct path carries none of it.
                 Box::pin(async move {
@@ -190,8 +193,11 @@ impl<'c> Statement<'c> {
     /// No value is ever part of a text: it is a [`Sql`]'s, with numbered placeholders at most.
     fn of(on: On<'c>, text: SqlStr) -> Self {
         Self(match on {
-            On::SqlitePool(pool) => Bound::Sqlite(SqliteOn::Pool(pool), sqlx::query(text)),
-            On::Sqlite(one) => Bound::Sqlite(SqliteOn::One(one), sqlx::query(text)),
+            On::SqlitePool(pool) => Bound::SqlitePool(pool, sqlx::query(text)),
+            On::Sqlite(transaction) => {
+                transaction.statement(text.as_str());
+                Bound::Sqlite(transaction)
+            }
             On::PostgresPool(server) => {
                 let query = sqlx::query(text).persistent(server.prepared);
                 Bound::Postgres(PostgresOn::Pool(server), query, PATIENCE)
@@ -205,7 +211,11 @@ impl<'c> Statement<'c> {
     /// The next value.
     pub(crate) fn bind<'q>(self, value: impl Value<'q>) -> Self {
         Self(match self.0 {
-            Bound::Sqlite(on, query) => Bound::Sqlite(on, query.bind(value)),
+            Bound::SqlitePool(on, query) => Bound::SqlitePool(on, query.bind(value)),
+            Bound::Sqlite(on) => {
+                on.bind(value);
+                Bound::Sqlite(on)
+            }
             Bound::Postgres(on, query, patience) => Bound::Postgres(on, query.bind(value), patience),
         })
     }
@@ -217,20 +227,57 @@ impl<'c> Statement<'c> {
 
     /// Runs it; how many rows it changed.
     pub(crate) async fn execute(self) -> Result<u64, Fault> {
-        let affected: Affected = run!(self, execute);
+        let affected: Affected = run!(self, execute, Count);
         Ok(affected.0)
+    }
+
+    /// Runs it at some time before the transaction is committed, and before the next statement of the transaction whose answer
+    /// is waited for. On SQLite it goes there together with that one.
+    pub(crate) async fn later(self) -> Result<(), Fault> {
+        self.later_if(None).await
+    }
+
+    /// The same for a statement that changes `rows` rows, or the transaction fails with what `otherwise` says of the number
+    /// that it did change.
+    pub(crate) async fn later_changing(
+        self,
+        rows: u64,
+        otherwise: impl FnOnce(u64) -> Fault + Send + 'static,
+    ) -> Result<(), Fault> {
+        self.later_if(Some((rows, Box::new(otherwise)))).await
+    }
+
+    async fn later_if(self, expected: Option<(u64, Unexpected)>) -> Result<(), Fault> {
+        if let Bound::Sqlite(on) = self.0 {
+            return on.later(expected).await;
+        }
+        let changed = self.execute().await?;
+        match expected {
+            Some((rows, otherwise)) if rows != changed => Err(otherwise(changed)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs it as [`Self::later`] does. Its rows are kept until [`Transaction::rows`] takes them.
+    ///
+    /// [`Transaction::rows`]: super::transaction::Transaction::rows
+    pub(crate) async fn kept(self) -> Result<KeptRows, Fault> {
+        match self.0 {
+            Bound::Sqlite(on) => Ok(KeptRows::Waiting(on.keep().await?)),
+            _ => Ok(KeptRows::There(self.all().await?)),
+        }
     }
 
     /// Every row.
     pub(crate) async fn all(self) -> Result<Vec<Row>, Fault> {
-        let rows: Rows = run!(self, fetch_all);
+        let rows: Rows = run!(self, fetch_all, Rows);
         Ok(rows.0)
     }
 
     /// Every row of a statement that is made of `page_of_objects`, a select and `end_of_page`.
     pub(crate) async fn paged(self) -> Result<Vec<Row>, Fault> {
         match &self.0 {
-            Bound::Sqlite(..) => {
+            Bound::SqlitePool(..) | Bound::Sqlite(_) => {
                 let page = self.one().await?;
                 let rows = page::rows_of(page.at::<Option<String>>(0)?.as_deref(), &page.at::<String>(1)?)?;
                 Ok(rows.into_iter().map(Row::Paged).collect())
@@ -242,14 +289,14 @@ impl<'c> Statement<'c> {
     /// The rows of a statement that is made of `page_of_latest` or `page_of_keys`, a select and `end_of_page`.
     pub(crate) async fn page(self) -> Result<PageRows, Fault> {
         Ok(match &self.0 {
-            Bound::Sqlite(..) => PageRows::Text(self.one().await?.first()?),
+            Bound::SqlitePool(..) | Bound::Sqlite(_) => PageRows::Text(self.one().await?.first()?),
             Bound::Postgres(..) => PageRows::Rows(self.all().await?),
         })
     }
 
     /// The first row, if there is one.
     pub(crate) async fn optional(self) -> Result<Option<Row>, Fault> {
-        let row: OptionalRow = run!(self, fetch_optional);
+        let row: OptionalRow = run!(self, fetch_optional, FirstRow);
         Ok(row.0)
     }
 
@@ -272,6 +319,12 @@ impl<'c> Statement<'c> {
     }
 }
 
+/// Rows that are taken later.
+pub(crate) enum KeptRows {
+    Waiting(Slot),
+    There(Vec<Row>),
+}
+
 struct Affected(u64);
 struct Rows(Vec<Row>);
 struct OptionalRow(Option<Row>);
@@ -285,6 +338,24 @@ impl From<sqlx::sqlite::SqliteQueryResult> for Affected {
 impl From<sqlx::postgres::PgQueryResult> for Affected {
     fn from(result: sqlx::postgres::PgQueryResult) -> Self {
         Self(result.rows_affected())
+    }
+}
+
+impl From<Answer> for Affected {
+    fn from(answer: Answer) -> Self {
+        Self(answer.changed)
+    }
+}
+
+impl From<Answer> for Rows {
+    fn from(answer: Answer) -> Self {
+        answer.rows.into()
+    }
+}
+
+impl From<Answer> for OptionalRow {
+    fn from(answer: Answer) -> Self {
+        answer.rows.into_iter().next().into()
     }
 }
 

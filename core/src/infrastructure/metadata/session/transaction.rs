@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use sqlx::postgres::Postgres;
-use sqlx::sqlite::Sqlite;
 
 use super::dialect::Sql;
 use super::fault::Fault;
 use super::patience::patiently;
-use super::statement::{Manner, On, POSTGRES_ROWS, SQLITE_ROWS, Statement, portions};
+use super::sqlite::SqliteTransaction;
+use super::statement::{KeptRows, Manner, On, POSTGRES_ROWS, Row, SQLITE_ROWS, Statement, portions};
 use crate::application::ports::metadata::MetadataError;
 use crate::infrastructure::watch::{self, DurableStep};
 
 /// A transaction, rolled back unless committed.
 pub(crate) enum Transaction {
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Sqlite(SqliteTransaction),
     Postgres(sqlx::Transaction<'static, Postgres>, Manner),
 }
 
@@ -43,6 +43,17 @@ impl Transaction {
     /// A statement whose fragment `list` is a list of `values` values, bound behind `fixed` others.
     pub(crate) fn query_list(&mut self, sql: Sql, fixed: usize, values: usize) -> Statement<'_> {
         Statement::with_list(self.on(), sql, fixed, values)
+    }
+
+    /// The rows of a statement that were kept.
+    pub(crate) async fn rows(&mut self, kept: KeptRows) -> Result<Vec<Row>, Fault> {
+        match (kept, self) {
+            (KeptRows::There(rows), _) => Ok(rows),
+            (KeptRows::Waiting(slot), Self::Sqlite(tx)) => {
+                Ok(tx.take(slot).await?.into_iter().map(Row::Sqlite).collect())
+            }
+            (KeptRows::Waiting(_), Self::Postgres(..)) => Err(Fault::failed("rows are kept elsewhere")),
+        }
     }
 
     /// Cuts what multi-row statements are to carry into their portions. A portion has a power of two of rows,

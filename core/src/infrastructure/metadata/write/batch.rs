@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::known::Ahead;
 use super::limits::Ledger;
 use super::routes::OutboxState;
 use super::tally::{Tally, lost};
@@ -47,8 +48,10 @@ pub(crate) struct Batch<'t> {
     fences: Fences,
     /// Whether each pack is still this writer's.
     fenced: HashMap<SegmentId, bool>,
-    spaces: HashMap<SpaceAddress, Space>,
+    pub(super) spaces: HashMap<SpaceAddress, Space>,
     buckets: HashMap<BucketName, Option<SpaceId>>,
+    /// What was asked before it was needed.
+    pub(super) ahead: Ahead,
     /// A segment's tier never changes.
     tiers: HashMap<SegmentId, StorageClass>,
     /// Packs that this batch sealed.
@@ -96,6 +99,7 @@ impl<'t> Batch<'t> {
             fenced: HashMap::new(),
             spaces: HashMap::new(),
             buckets: HashMap::new(),
+            ahead: Ahead::default(),
             tiers: HashMap::new(),
             sealed: Vec::new(),
             keys_kept: HashMap::new(),
@@ -156,12 +160,22 @@ impl<'t> Batch<'t> {
             return Ok(*known);
         }
         let bucket = spaces::lock_bucket(self.tx, name).await?;
+        Ok(self.know_bucket(name, bucket))
+    }
+
+    /// Remembers which space a bucket names, and that space.
+    pub(super) fn know_bucket(&mut self, name: &BucketName, bucket: Option<Bucket>) -> Option<SpaceId> {
         let named = bucket.as_ref().map(|bucket| bucket.space.id);
         self.buckets.insert(name.clone(), named);
         if let Some(Bucket { space, .. }) = bucket {
             self.spaces.entry(space.address.clone()).or_insert(space);
         }
-        Ok(named)
+        named
+    }
+
+    /// Whether the space that a bucket names is known.
+    pub(super) fn knows_bucket(&self, name: &BucketName) -> bool {
+        self.buckets.contains_key(name)
     }
 
     /// A visible object by its id. What is set on its space stays as it is until the end of the transaction: who is to be
@@ -209,7 +223,7 @@ impl<'t> Batch<'t> {
                 0,
                 portion.len(),
             );
-            statement.bind_all(portion.iter().map(|id| id.0)).execute().await?;
+            statement.bind_all(portion.iter().map(|id| id.0)).later().await?;
         }
         Ok(())
     }

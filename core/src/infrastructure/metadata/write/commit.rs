@@ -16,9 +16,11 @@ use super::tally::condemn_if_empty;
 use super::versions::{Touch, Versions, Wanted};
 use super::{counts, delete, expire, parts, put, rename, update};
 use crate::application::ports::metadata::{
-    DeleteObject, MetadataError, Mutation, PutObject, Refusal, WriterId,
+    DeleteObject, MetadataError, Mutation, NewContent, PutObject, Refusal, WriterId,
 };
 use crate::domain::address::Tenant;
+use crate::domain::blob::Hash;
+use crate::domain::space::DedupDomain;
 use crate::domain::timestamp::Timestamp;
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::fault::Fault;
@@ -91,7 +93,10 @@ async fn counted(
     fences: Fences,
 ) -> Result<(Vec<Applied>, ToldRows), Fault> {
     let applied = apply(tx, outbox, writer.0, mutations, now, fences).await?;
-    counts::count(tx, writer).await?;
+    match fences {
+        Fences::Last => counts::count_with_commit(tx, writer).await?,
+        Fences::First => counts::count(tx, writer).await?,
+    }
     Ok(applied)
 }
 
@@ -165,6 +170,16 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// The bytes that are placed with it, and their domain.
+    fn brings(&self) -> Option<(&'a DedupDomain, &'a Hash)> {
+        match *self {
+            Self::Put(PutObject { domain, content: NewContent::Staged(leaf), .. }) => {
+                Some((domain, &leaf.hash))
+            }
+            _ => None,
+        }
+    }
+
     fn wants(&self) -> Wanted<'a> {
         match *self {
             Self::Put(put) => Wanted {
@@ -185,7 +200,9 @@ impl<'a> Change<'a> {
 /// Changes of keys: loaded together, planned one after another, written together.
 async fn change_keys(batch: &mut Batch<'_>, changes: &[Change<'_>]) -> Result<Vec<Applied>, Fault> {
     let wanted: Vec<_> = changes.iter().map(Change::wants).collect();
+    batch.look_ahead(&wanted, changes.iter().filter_map(Change::brings)).await?;
     let mut versions = Versions::load(batch, &wanted).await?;
+    batch.ahead.forget_versions();
     let mut planned = Vec::with_capacity(changes.len());
     for change in changes {
         planned.push(match change {
@@ -199,5 +216,7 @@ async fn change_keys(batch: &mut Batch<'_>, changes: &[Change<'_>]) -> Result<Ve
             }
         });
     }
-    versions.apply(batch, planned).await
+    let applied = versions.apply(batch, planned).await?;
+    batch.ahead.forget_all();
+    Ok(applied)
 }

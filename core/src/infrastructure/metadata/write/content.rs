@@ -1,11 +1,11 @@
 //! Where the bytes of a new object or part come from: deduplication, copies, slices.
 
-use std::collections::{BTreeMap, HashMap};
-
 use uuid::Uuid;
 
 use super::batch::Batch;
 use super::extents;
+use super::known::Resident;
+use super::residents::{Newcomer, claim};
 use crate::application::ports::metadata::{NewContent, Refusal, StagedLeaf};
 use crate::application::ports::segments::SegmentKind;
 use crate::domain::blob::{BlobId, SegmentId};
@@ -179,122 +179,10 @@ pub(crate) async fn place_all(
     Ok(placed)
 }
 
-/// A staged leaf, and the id that its blob gets if its domain has no such blob yet.
-struct Newcomer<'a> {
-    fresh: Uuid,
-    domain: &'a DedupDomain,
-    space: SpaceId,
-    leaf: &'a StagedLeaf,
-}
-
-/// A blob that was there first.
-#[derive(Clone)]
-struct Resident {
-    content: Content,
-    /// Where it lies, if it is a leaf.
-    segment: Option<SegmentId>,
-    quarantined: bool,
-    space: SpaceId,
-}
-
-/// Makes a blob of every leaf that its domain does not have; the blobs that were there, by the fresh id of
-/// the leaf that found its place taken. Those are held, so that GC cannot take them before this commits.
-async fn claim(batch: &mut Batch<'_>, newcomers: &[Newcomer<'_>]) -> Result<HashMap<Uuid, Resident>, Fault> {
-    const COLUMNS: usize = 9;
-    let mut residents = HashMap::new();
-    for portion in batch.tx.portions(newcomers) {
-        let mut statement = batch.tx.query_rows(
-            sql!(
-                "INSERT INTO blobs (id, domain, hash, parts, size, segment_id, seg_offset, space_id, \
-                 created_at) VALUES ",
-                rows,
-                " ON CONFLICT (domain, hash, parts) DO NOTHING"
-            ),
-            portion.len(),
-            COLUMNS,
-        );
-        for new in portion {
-            let location = new.leaf.location;
-            statement = statement
-                .bind(new.fresh)
-                .bind(new.domain.as_str().to_owned())
-                .bind(new.leaf.hash.0.to_vec())
-                .bind(0_i64)
-                .bind(rows::signed(location.length)?)
-                .bind(location.segment.0)
-                .bind(rows::signed(location.offset)?)
-                .bind(new.space.0)
-                .bind(batch.now.millis());
-        }
-        // Most content is new, and then nothing more is to be asked.
-        if statement.execute().await? != portion.len() as u64 {
-            residents_of(batch, portion, &mut residents).await?;
-        }
-    }
-    Ok(residents)
-}
-
-/// The blobs that were there before some of these leaves.
-async fn residents_of(
-    batch: &mut Batch<'_>,
-    newcomers: &[Newcomer<'_>],
-    residents: &mut HashMap<Uuid, Resident>,
-) -> Result<(), Fault> {
-    let mut by_domain: BTreeMap<&str, Vec<&Newcomer<'_>>> = BTreeMap::new();
-    for new in newcomers {
-        by_domain.entry(new.domain.as_str()).or_default().push(new);
-    }
-    for (domain, newcomers) in by_domain {
-        let mut named = HashMap::with_capacity(newcomers.len());
-        for portion in batch.tx.portions(&newcomers) {
-            let statement = batch.tx.query_list(
-                sql!(
-                    "SELECT b.id, ",
-                    content,
-                    ", b.segment_id, b.quarantined, b.space_id FROM blobs b \
-                     WHERE b.domain = $1 AND b.parts = 0 AND b.hash IN (",
-                    list,
-                    ") ORDER BY b.hash",
-                    for_update
-                ),
-                1,
-                portion.len(),
-            );
-            let hashes = portion.iter().map(|new| new.leaf.hash.0.to_vec());
-            let found = statement.bind(domain.to_owned()).bind_all(hashes).map(|row| {
-                let resident = Resident {
-                    content: rows::content(row, BlobId(row.get("id")?))?,
-                    segment: row.get::<Option<Uuid>>("segment_id")?.map(SegmentId),
-                    quarantined: row.get("quarantined")?,
-                    space: SpaceId(row.get("space_id")?),
-                };
-                Ok((row.get::<Vec<u8>>("hash")?, resident))
-            });
-            named.extend(found.await?);
-        }
-        for new in newcomers {
-            let resident = named.get(&new.leaf.hash.0[..]).ok_or_else(|| {
-                // Between the two statements another transaction removed it.
-                Fault::Collision(format!("the blob of {:?} went", new.leaf.hash))
-            })?;
-            if resident.content.blob.0 != new.fresh {
-                residents.insert(new.fresh, resident.clone());
-            }
-        }
-    }
-    Ok(())
-}
-
 fn settle_new(batch: &mut Batch<'_>, new: &Newcomer<'_>) -> Result<Placed, Fault> {
     let location = new.leaf.location;
     batch.tally.placed(new.space, location.tier, location.segment, location.length)?;
     Ok(Placed { content: new.content(new.fresh), dropped: None, tier: Some(location.tier) })
-}
-
-impl Newcomer<'_> {
-    fn content(&self, blob: Uuid) -> Content {
-        Content::leaf(BlobId(blob), self.leaf.hash, self.leaf.location.length)
-    }
 }
 
 /// What a leaf that its domain has already comes to, and what becomes of the blob that was there.
@@ -308,9 +196,9 @@ async fn settle_duplicate(
         return Err(another_size(content.blob.0));
     }
     // The bytes of a blob in pieces lie on the tiers of its leaves, and it is those that are quarantined.
-    let tier = match old.segment {
-        Some(segment) => Some(batch.tier(segment).await?),
-        None => None,
+    let tier = match (old.segment, old.tier) {
+        (Some(segment), None) => Some(batch.tier(segment).await?),
+        (_, known) => known,
     };
     if let (Some(segment), Some(tier)) = (old.segment, tier)
         && takes_over(location.tier, tier, old.quarantined)
@@ -323,12 +211,13 @@ async fn settle_duplicate(
             .bind(content.blob.0)
             .bind(location.segment.0)
             .bind(rows::signed(location.offset)?)
-            .execute()
+            .later()
             .await?;
         batch.tally.removed(old.space, tier, segment, location.length, batch.now)?;
         batch.tally.placed(old.space, location.tier, location.segment, location.length)?;
         let placed = Placed { content, dropped: None, tier: Some(location.tier) };
-        return Ok((placed, Resident { segment: Some(location.segment), quarantined: false, ..old }));
+        let (segment, tier) = (Some(location.segment), Some(location.tier));
+        return Ok((placed, Resident { segment, tier, quarantined: false, ..old }));
     }
     let mut dropped = None;
     if leaf.kind == SegmentKind::Single {
@@ -336,7 +225,7 @@ async fn settle_duplicate(
             .tx
             .query(sql!("UPDATE segments SET state = ", condemned, " WHERE id = $1 AND state = ", sealed))
             .bind(location.segment.0)
-            .execute()
+            .later()
             .await?;
         dropped = Some(location.segment);
     } else {

@@ -1,6 +1,7 @@
 //! Changes: facts are loaded, the domain plans, the plan is written.
 
 pub(crate) mod adopt;
+mod ahead;
 pub(crate) mod batch;
 pub(crate) mod buckets;
 pub(crate) mod candidates;
@@ -13,12 +14,14 @@ pub(crate) mod delete;
 pub(crate) mod drafts;
 pub(crate) mod expire;
 pub(crate) mod extents;
+mod known;
 pub(crate) mod limits;
 pub(crate) mod once;
 pub(crate) mod outbox;
 pub(crate) mod parts;
 pub(crate) mod put;
 pub(crate) mod rename;
+mod residents;
 pub(crate) mod routes;
 pub(crate) mod segments;
 pub(crate) mod settings;

@@ -185,7 +185,7 @@ async fn insert(tx: &mut Transaction, rows: &[NewRow], now: Timestamp) -> Result
                 .bind(row.facts.clone())
                 .bind(now.millis());
         }
-        statement.execute().await?;
+        statement.later().await?;
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ pub(crate) async fn put_part(batch: &mut Batch<'_>, put: &PutPart) -> Result<App
         .bind(put.md5.map(|digest| digest.to_vec()))
         .bind(put.checksum.as_ref().map(Checksum::to_stored))
         .bind(batch.now.millis())
-        .execute()
+        .later()
         .await?;
     uploads::count_part(batch.tx, put.upload, pieces, pieces_before).await?;
     batch.tally.part_landed(&upload, content.size, freed)?;
@@ -303,7 +303,7 @@ async fn keep_checksums(batch: &mut Batch<'_>, blob: BlobId, parts: &[Part]) -> 
         .bind(blob.0)
         .bind(algorithm.as_str())
         .bind(values.join(","))
-        .execute()
+        .later()
         .await?;
     Ok(())
 }

@@ -10,17 +10,20 @@ use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
-use crate::infrastructure::metadata::session::statement::Row;
+use crate::infrastructure::metadata::session::statement::{Row, Statement};
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
 
 /// The space, whose settings then stay as they are until the end of the transaction: what is decided by
 /// them must not be committed after they changed.
 pub(crate) async fn lock_space(tx: &mut Transaction, address: &SpaceAddress) -> Result<Option<Space>, Fault> {
+    locking_space(tx, address).find(rows::space).await
+}
+
+/// The statement of [`lock_space`], whose rows are [`rows::space`].
+pub(crate) fn locking_space<'t>(tx: &'t mut Transaction, address: &SpaceAddress) -> Statement<'t> {
     tx.query(sql!(space, " WHERE s.namespace = $1 AND s.tenant = $2", for_share))
         .bind(address.namespace.as_str())
         .bind(address.tenant.as_str())
-        .find(rows::space)
-        .await
 }
 
 /// The space, for a transaction that changes it: those that are decided by its settings wait until the end.
@@ -37,10 +40,12 @@ pub(crate) async fn held_to_change(
 
 /// A bucket with its space; it stays, and its space as it is, until the end of the transaction.
 pub(crate) async fn lock_bucket(tx: &mut Transaction, name: &BucketName) -> Result<Option<Bucket>, Fault> {
-    tx.query(sql!(bucket, " WHERE u.name = $1", for_share_of_bucket))
-        .bind(name.as_str())
-        .find(rows::bucket)
-        .await
+    locking_bucket(tx, name).find(rows::bucket).await
+}
+
+/// The statement of [`lock_bucket`], whose rows are [`rows::bucket`].
+pub(crate) fn locking_bucket<'t>(tx: &'t mut Transaction, name: &BucketName) -> Statement<'t> {
+    tx.query(sql!(bucket, " WHERE u.name = $1", for_share_of_bucket)).bind(name.as_str())
 }
 
 /// The space, made if it does not exist.

@@ -153,25 +153,21 @@ impl Tally {
     pub(crate) async fn write(mut self, tx: &mut Transaction) -> Result<(), Fault> {
         for (pack, (writer, size)) in self.grown {
             let bytes = self.bytes.remove(&pack.0).unwrap_or_default();
-            let grown = tx
-                .query(sql!(
-                    "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END, \
+            tx.query(sql!(
+                "UPDATE segments SET size = CASE WHEN size < $3 THEN $3 ELSE size END, \
                      live_bytes = live_bytes + $4, dead_bytes = dead_bytes + $5 \
                      WHERE id = $1 AND writer = $2 AND state = ",
-                    open,
-                    " AND kind = ",
-                    pack
-                ))
-                .bind(pack.0)
-                .bind(writer.0)
-                .bind(signed(size)?)
-                .bind(bytes.live)
-                .bind(bytes.dead)
-                .execute()
-                .await?;
-            if grown != 1 {
-                return Err(lost(pack));
-            }
+                open,
+                " AND kind = ",
+                pack
+            ))
+            .bind(pack.0)
+            .bind(writer.0)
+            .bind(signed(size)?)
+            .bind(bytes.live)
+            .bind(bytes.dead)
+            .later_changing(1, move |_| lost(pack))
+            .await?;
         }
         for (segment, bytes) in &self.bytes {
             tx.query(sql!(
@@ -180,7 +176,7 @@ impl Tally {
             .bind(*segment)
             .bind(bytes.live)
             .bind(bytes.dead)
-            .execute()
+            .later()
             .await?;
         }
         // The update above holds the segment's row, so of two transactions that each take one of the last
@@ -207,7 +203,7 @@ impl Tally {
             .bind(usage.deleting)
             .bind(usage.upload_bytes)
             .bind(usage.markers)
-            .execute()
+            .later()
             .await?;
         }
         Ok(())
@@ -241,7 +237,6 @@ pub(crate) async fn condemn_if_empty(
     ))
     .bind(segment.0)
     .bind(now.millis())
-    .execute()
-    .await?;
-    Ok(())
+    .later()
+    .await
 }

@@ -223,7 +223,10 @@ impl<'a> Versions<'a> {
     async fn load_space(&mut self, batch: &mut Batch<'_>, wanted: &InSpace<'a>) -> Result<(), Fault> {
         let space = &wanted.space;
         self.touch(batch, wanted).await?;
-        let mut latest = by_key(batch.latest_of(space.id, &wanted.keys).await?);
+        let mut latest = by_key(match batch.ahead.latest(&space.address) {
+            Some(latest) => latest,
+            None => batch.latest_of(space.id, &wanted.keys).await?,
+        });
         let missing =
             wanted.keys.iter().filter(|key| wanted.certain.contains(*key) && !latest.contains_key(**key));
         let missing: Vec<_> = missing.copied().collect();

@@ -206,9 +206,8 @@ impl Batch<'_> {
         self.tx
             .query(sql!("UPDATE objects SET is_latest = TRUE WHERE id = $1 AND state = ", committed))
             .bind(id.0)
-            .execute()
+            .later()
             .await
-            .map(drop)
     }
 
     /// COMMITTED → DELETING, as a plan says.
@@ -227,10 +226,12 @@ impl Batch<'_> {
                 0,
                 portion.len(),
             );
-            let changed = statement.bind_all(portion.iter().map(|object| object.id.0)).execute().await?;
-            if changed != portion.len() as u64 {
-                return Err(Fault::Collision(format!("one of {changed} objects is no longer committed")));
-            }
+            let count = portion.len() as u64;
+            let otherwise = move |changed| {
+                Fault::Collision(format!("of {count} objects only {changed} are still committed"))
+            };
+            let statement = statement.bind_all(portion.iter().map(|object| object.id.0));
+            statement.later_changing(count, otherwise).await?;
             for object in portion {
                 self.tally.retired(object)?;
             }
@@ -258,7 +259,7 @@ impl Batch<'_> {
                 0,
                 portion.len(),
             );
-            statement.bind_all(portion.iter().map(|id| id.0)).execute().await?;
+            statement.bind_all(portion.iter().map(|id| id.0)).later().await?;
         }
         Ok(())
     }
@@ -309,7 +310,7 @@ async fn insert(batch: &mut Batch<'_>, made: &[Made], rows: &[NewRow]) -> Result
                 .bind(object.acl.code())
                 .bind(object.class_name.map(ClassName::code));
         }
-        statement.execute().await?;
+        statement.later().await?;
     }
     Ok(())
 }
