@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use juststorage_core::application::access::MasterKeys;
-use juststorage_core::application::commit::{Committer, CommitterTasks};
+use juststorage_core::application::commit::{Committer, CommitterTasks, RunsOn};
 use juststorage_core::application::identity::{self, IdentityError};
 use juststorage_core::application::ingest::Ingest;
 use juststorage_core::application::pools::Pools;
@@ -117,7 +117,11 @@ impl Parts {
     /// It draws from `pools`.
     pub fn store(&self, writer: WriterId, pools: Pools) -> (Store, CommitterTasks) {
         let (metadata, tiers, clock) = (self.metadata.clone(), self.tiers.clone(), self.clock.clone());
-        let (committer, tasks) = Committer::start(metadata.clone(), tiers.clone(), clock.clone(), writer);
+        // A server's answers come out of sockets, which the workers of the runtime wait for.
+        let commits_on = if self.storage.database.is_embedded() { RunsOn::Thread } else { RunsOn::Task };
+        let on = (RunsOn::Thread, commits_on);
+        let (committer, tasks) =
+            Committer::start_on(on, metadata.clone(), tiers.clone(), clock.clone(), writer);
         let ingest = Ingest::new(metadata.clone(), tiers.clone(), clock.clone(), writer)
             .with_reserve(self.reserve.clone())
             .with_pools(pools);

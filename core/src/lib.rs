@@ -9,6 +9,7 @@ pub mod domain;
 pub mod infrastructure;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod threads;
 
 /// How many cores this process may use; one, if the system does not say.
 pub fn cores() -> usize {

@@ -1,6 +1,6 @@
 //! Group commit: the one way in which anything is written to the metadata store on a request's behalf.
 //!
-//! Two stages, each a task. The *packer* takes everything that has queued up, appends the small payloads
+//! Two stages, each a task or a thread ([`RunsOn`]). The *packer* takes everything that has queued up, appends the small payloads
 //! among it to the open pack of their tier and makes them durable with one sync. The *committer proper*
 //! takes what the packer hands over and applies it in one durable transaction, then answers the requests.
 //! While either is busy the next batch gathers before it: no timer delays a lone request, and durability
@@ -35,10 +35,18 @@ mod flights;
 mod keys;
 mod packer;
 mod pending;
+mod stage;
+
+pub use stage::RunsOn;
 
 use flights::{Crew, Flights};
 use packer::Packer;
 use pending::{BATCH_MAX, LostPacks, Pending, QUEUE_MAX, content_of};
+use stage::Stage;
+
+/// The names of the stages, and of their threads (at most 15 bytes are shown).
+const PACKER: &str = "commit-packs";
+const COMMITS: &str = "commit-rows";
 
 /// Where use cases hand in their mutations. Cheap to clone.
 #[derive(Clone)]
@@ -49,15 +57,15 @@ pub struct Committer {
 /// When a tenant with too many idempotency keys may try again: some may be forgotten by then.
 const KEYS_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// The two tasks behind a [`Committer`].
+/// The two stages behind a [`Committer`].
 pub struct CommitterTasks {
-    packer: tokio::task::JoinHandle<()>,
-    commits: tokio::task::JoinHandle<()>,
+    packer: Stage,
+    commits: Stage,
     stop: CancellationToken,
 }
 
 impl CommitterTasks {
-    /// Stops both tasks where they are, as a crash would. What was not acknowledged may or may not be there
+    /// Stops both stages where they are, as a crash would. What was not acknowledged may or may not be there
     /// after the next start.
     pub fn abort(self) {
         self.packer.abort();
@@ -67,17 +75,26 @@ impl CommitterTasks {
     /// Takes no more requests, finishes those that queue, seals the open packs.
     pub async fn shut_down(self) {
         self.stop.cancel();
-        for (name, task) in [("packer", self.packer), ("commits", self.commits)] {
-            if let Err(error) = task.await {
-                tracing::error!(%error, name, "commit task ended badly");
-            }
+        for (name, stage) in [(PACKER, self.packer), (COMMITS, self.commits)] {
+            stage.ended(name).await;
         }
     }
 }
 
 impl Committer {
-    /// Starts the two tasks for `writer`, which must be registered. Needs a tokio runtime.
+    /// Starts the two stages for `writer`, which must be registered, as tasks. Needs a tokio runtime.
     pub fn start(
+        metadata: Arc<dyn MetadataStore>,
+        tiers: Tiers,
+        clock: Arc<dyn Clock>,
+        writer: WriterId,
+    ) -> (Self, CommitterTasks) {
+        Self::start_on((RunsOn::Task, RunsOn::Task), metadata, tiers, clock, writer)
+    }
+
+    /// The same, where the stage that writes packs and the stage that commits run on what is said.
+    pub fn start_on(
+        (packs_on, commits_on): (RunsOn, RunsOn),
         metadata: Arc<dyn MetadataStore>,
         tiers: Tiers,
         clock: Arc<dyn Clock>,
@@ -91,9 +108,10 @@ impl Committer {
         let packer = Packer::new(metadata.clone(), tiers.clone(), clock.clone(), writer, lost.clone());
         let crew = Crew { metadata: metadata.clone(), clock: clock.clone(), writer, lost: lost.clone() };
         let flights = Flights::start(StorageClass::ALL.map(|class| (class, tiers.of(class))), &crew, &packed);
-        let packer = tokio::spawn(gather(packer, flights, queued, packed, stop.clone()));
+        let packer = Stage::start(packs_on, PACKER, || gather(packer, flights, queued, packed, stop.clone()));
         let high_water = HighWater::start(metadata.clone(), tiers, writer);
-        let commits = tokio::spawn(apply_batches(metadata, clock, writer, batches, lost, high_water));
+        let apply = || apply_batches(metadata, clock, writer, batches, lost, high_water);
+        let commits = Stage::start(commits_on, COMMITS, apply);
         (Self { queue }, CommitterTasks { packer, commits, stop })
     }
 
@@ -221,6 +239,7 @@ async fn apply_batches(
         }
         metrics::commit_batch(count, waited.unwrap_or_default(), started.elapsed());
     }
+    high_water.end().await;
 }
 
 const NIL: SegmentId = SegmentId(uuid::Uuid::nil());

@@ -17,33 +17,44 @@ use crate::application::tiers::Tiers;
 pub(crate) struct HighWater {
     committed: Arc<Notify>,
     noting: JoinHandle<()>,
+    metadata: Arc<dyn Catalogue>,
+    tiers: Tiers,
+    writer: WriterId,
 }
 
 impl HighWater {
     /// Begins to note. Needs a tokio runtime.
     pub(crate) fn start(metadata: Arc<dyn Catalogue>, tiers: Tiers, writer: WriterId) -> Self {
         let committed = Arc::new(Notify::new());
-        let waiting = committed.clone();
-        let noting = tokio::spawn(async move {
-            if let Err(error) = metadata.count_commits(writer).await {
-                tracing::warn!(%error, "commits are not counted: a database that lost some would not be noticed");
-            }
-            loop {
-                waiting.notified().await;
-                // All commits since the last note are one: those that come meanwhile have left a permit.
-                note(metadata.as_ref(), &tiers, writer).await;
-                let pace = tiers.hot.note_pace();
-                if !pace.is_zero() {
-                    tokio::time::sleep(pace).await;
-                }
-            }
-        });
-        Self { committed, noting }
+        let noting = tokio::spawn(keep_noting(metadata.clone(), tiers.clone(), writer, committed.clone()));
+        Self { committed, noting, metadata, tiers, writer }
     }
 
     /// A transaction has committed.
     pub(crate) fn committed(&self) {
         self.committed.notify_one();
+    }
+
+    /// No more transactions come: notes the last of them.
+    pub(crate) async fn end(self) {
+        self.noting.abort();
+        note(self.metadata.as_ref(), &self.tiers, self.writer).await;
+    }
+}
+
+/// Notes the first commit after a rest at once, and those behind it in the tier's pace.
+async fn keep_noting(metadata: Arc<dyn Catalogue>, tiers: Tiers, writer: WriterId, committed: Arc<Notify>) {
+    if let Err(error) = metadata.count_commits(writer).await {
+        tracing::warn!(%error, "commits are not counted: a database that lost some would not be noticed");
+    }
+    loop {
+        committed.notified().await;
+        // All commits since the last note are one: those that come meanwhile have left a permit.
+        note(metadata.as_ref(), &tiers, writer).await;
+        let pace = tiers.hot.note_pace();
+        if !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
     }
 }
 

@@ -348,7 +348,7 @@ pub trait SegmentStore: Send + Sync + 'static {
         Packing::Appended
     }
 
-    /// How long to wait between two of [`Self::note_commits`]: where each is a request that costs money.
+    /// How long to wait between two of [`Self::note_commits`]: each costs a hand-over between threads, or a request.
     fn note_pace(&self) -> Duration {
         Duration::ZERO
     }

@@ -12,14 +12,18 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::application::ports::segments::SegmentError;
 use crate::domain::blob::SegmentId;
 use crate::infrastructure::watch::{self, DurableStep};
+use crate::threads;
 
 /// The most slices that one call takes (`IOV_MAX` on Linux).
 pub(super) const SLICES_MAX: usize = 1024;
 
-/// Runs `job` on a thread that may block.
+/// Runs `job` on a thread that may block: on this one, if it may.
 pub(super) async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> Result<T, SegmentError> + Send + 'static,
 ) -> Result<T, SegmentError> {
+    if threads::may_block() {
+        return job();
+    }
     joined(&mut tokio::task::spawn_blocking(job)).await?
 }
 

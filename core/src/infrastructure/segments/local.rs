@@ -4,6 +4,7 @@ use std::fs::ReadDir;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +29,9 @@ use crate::application::ports::segments::{
 use crate::domain::blob::SegmentId;
 use crate::domain::identity::TierMark;
 use crate::infrastructure::durable;
+
+/// Between two notes of how many commits are durable: a writer that is killed may leave one that is so much older.
+const NOTE_PACE: Duration = Duration::from_millis(20);
 
 /// Names listed by one trip to a thread that may block.
 const LISTED_AT_ONCE: usize = 512;
@@ -196,6 +200,10 @@ impl SegmentStore for LocalSegments {
     async fn note_commits(&self, writer: Uuid, commits: u64) -> Result<(), SegmentError> {
         let directory = Arc::clone(&self.directory);
         blocking(move || notes::write(&directory, writer, commits)).await
+    }
+
+    fn note_pace(&self) -> Duration {
+        NOTE_PACE
     }
 
     async fn commit_notes(&self) -> Result<Vec<(Uuid, u64)>, SegmentError> {
