@@ -16,6 +16,7 @@ use self::headers::refused_header;
 use crate::errors::{Refusal, unwritable};
 use crate::hoisted::{is_hoisted, presigned_header};
 use crate::operations::{self, Criteria, Hoists, Level, Operation, Selection};
+use crate::query::QueryPair;
 use crate::query::quoted;
 
 /// Query keys that any request may carry, in lower case: SDK bookkeeping, and the signature's own.
@@ -75,7 +76,7 @@ pub(crate) fn admit(asked: &Criteria<'_>) -> Result<&'static Operation, Refusal>
         if key.is_empty() && value.is_empty() {
             continue;
         }
-        if NUMBERS.contains(&key.as_str()) && value.contains(unwritable) {
+        if NUMBERS.contains(&key.as_ref()) && value.contains(unwritable) {
             let refusal = Refusal::invalid_argument(format!("The value of {key} is not valid."));
             return Err(refusal.with("ArgumentName", key).with("ArgumentValue", value));
         }
@@ -105,7 +106,7 @@ pub(crate) fn admit(asked: &Criteria<'_>) -> Result<&'static Operation, Refusal>
 
 /// Whether an operation accepts a query key: as its own, as one of every request, as a header of a presigned URL, or
 /// because it reads and ignores what selects nothing.
-fn is_known(operation: &Operation, key: &str, query: &[(String, String)]) -> bool {
+fn is_known(operation: &Operation, key: &str, query: &[QueryPair<'_>]) -> bool {
     let header = key.to_ascii_lowercase();
     operation.selectors.contains(&key)
         || operation.params.contains(&key)

@@ -25,7 +25,7 @@ use crate::dto::acl::says_anything;
 use crate::dto::{address, effective_headers, fields::text};
 use crate::errors::{Refusal, fail, internal, translate, with_member};
 use crate::operations::{NamedBucket, Operation};
-use crate::query::query_pairs;
+use crate::query::{QueryPair, query_pairs};
 
 /// Facts about the current request that s3s's callbacks find, kept for the operation and the answer.
 #[derive(Default)]
@@ -80,7 +80,7 @@ pub(crate) fn sigv2_is_off() -> Refusal {
 }
 
 /// Whether a request is signed with version 2, in its header or in its query.
-pub(crate) fn is_sigv2(headers: &HeaderMap, query: &[(String, String)]) -> bool {
+pub(crate) fn is_sigv2(headers: &HeaderMap, query: &[QueryPair<'_>]) -> bool {
     let header = headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS "));
     header || query.iter().any(|(key, _)| key == "AWSAccessKeyId")
 }
@@ -179,10 +179,10 @@ pub(crate) fn context(origin: Option<&Origin>, headers: &HeaderMap, uri: Option<
         ..Context::default()
     };
     for (key, value) in uri.and_then(Uri::query).map(query_pairs).unwrap_or_default() {
-        match key.as_str() {
-            "prefix" => context.prefix = Some(value),
-            "delimiter" => context.delimiter = Some(value),
-            "max-keys" => context.max_keys = Some(value),
+        match key.as_ref() {
+            "prefix" => context.prefix = Some(value.into_owned()),
+            "delimiter" => context.delimiter = Some(value.into_owned()),
+            "max-keys" => context.max_keys = Some(value.into_owned()),
             _ => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Headers in the query: presigning SDKs move them there, and the signature covers them.
 
+use crate::query::QueryPair;
+
 /// Headers that presigning SDKs move into the query, and that are honoured there.
 const HOISTED: &[&str] = &[
     "x-amz-sdk-checksum-algorithm",
@@ -47,7 +49,7 @@ pub(crate) fn is_hoisted(key: &str) -> bool {
 }
 
 /// The header, in lower case, that `key` of a presigned query names, if a put reads it there.
-pub(crate) fn presigned_header(key: &str, query: &[(String, String)]) -> Option<&'static str> {
+pub(crate) fn presigned_header(key: &str, query: &[QueryPair<'_>]) -> Option<&'static str> {
     let key = key.to_ascii_lowercase();
     let version_4 = query.iter().any(|(key, _)| key == "X-Amz-Signature");
     let presigned = version_4 || query.iter().any(|(key, _)| key == "Signature");

@@ -1,7 +1,12 @@
 //! Query strings, and a client's own text in a message.
 
-/// The keys and values of a query string, decoded.
-pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
+use std::borrow::Cow;
+
+/// A key and a value of a query string, decoded. What is not encoded is not copied.
+pub(crate) type QueryPair<'q> = (Cow<'q, str>, Cow<'q, str>);
+
+/// The keys and values of a query string.
+pub(crate) fn query_pairs(query: &str) -> Vec<QueryPair<'_>> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -12,12 +17,17 @@ pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn decode_query(text: &str) -> String {
-    if !text.contains(['%', '+']) {
-        return text.to_owned();
+/// The same, of which the caller keeps something.
+pub(crate) fn owned_pairs(query: &str) -> Vec<(String, String)> {
+    query_pairs(query).into_iter().map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
+}
+
+fn decode_query(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Cow::Borrowed(text);
     }
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    Cow::Owned(percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
 /// A client's own text in a message: shortened, and without characters that XML cannot hold.

@@ -80,7 +80,7 @@ pub(crate) fn user_metadata(headers: &HeaderMap, decoded: Option<Metadata>) -> U
 /// may hold is judged as in a document.
 pub(crate) fn tags(header: &str) -> S3Result<Tags> {
     let pairs = crate::query::query_pairs(header);
-    let mut keys: Vec<_> = pairs.iter().map(|(key, _)| key.as_str()).collect();
+    let mut keys: Vec<_> = pairs.iter().map(|(key, _)| key.as_ref()).collect();
     keys.sort_unstable();
     let twice = keys.windows(2).any(|pair| pair[0] == pair[1]);
     if twice || keys.contains(&"") || !is_encoded(header) {
@@ -90,7 +90,7 @@ pub(crate) fn tags(header: &str) -> S3Result<Tags> {
     }
     let mut tags = Tags::new();
     for (key, value) in pairs {
-        insert(&mut tags, key, value)?;
+        insert(&mut tags, key.into_owned(), value.into_owned())?;
     }
     Ok(tags)
 }

@@ -107,10 +107,12 @@ pub(crate) fn content_md5(headers: &HeaderMap) -> S3Result<Option<Md5Digest>> {
 
 /// Whether a header, by its name in any case, gives the checksum of an empty body.
 pub(crate) fn is_of_nothing(name: &str, value: &str) -> bool {
-    ChecksumAlgorithm::ALL
-        .into_iter()
-        .find(|algorithm| header_of(*algorithm).as_str().eq_ignore_ascii_case(name))
-        .is_some_and(|algorithm| value == of_nothing(algorithm))
+    const BEGINS: &str = "x-amz-checksum-";
+    name.get(..BEGINS.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(BEGINS))
+        && ChecksumAlgorithm::ALL
+            .into_iter()
+            .find(|algorithm| header_of(*algorithm).as_str().eq_ignore_ascii_case(name))
+            .is_some_and(|algorithm| value == of_nothing(algorithm))
 }
 
 /// Whether a header, by its name in any case, is a checksum or names its algorithm.

@@ -31,7 +31,7 @@ pub(crate) fn effective_headers<'h>(headers: &'h HeaderMap, uri: &Uri) -> Cow<'h
     let void = query.iter().any(|(key, value)| checksums::is_of_nothing(key, value));
     for (key, value) in &query {
         if let Some(name) = presigned_header(key, &query) {
-            if let Ok(value) = HeaderValue::try_from(value) {
+            if let Ok(value) = HeaderValue::from_str(value) {
                 effective.to_mut().insert(HeaderName::from_static(name), value);
             }
             continue;
@@ -40,7 +40,7 @@ pub(crate) fn effective_headers<'h>(headers: &'h HeaderMap, uri: &Uri) -> Cow<'h
             continue;
         }
         let name = HeaderName::try_from(key.to_ascii_lowercase());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value))
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value))
             && !effective.contains_key(&name)
         {
             effective.to_mut().insert(name, value);

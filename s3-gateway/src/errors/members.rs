@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use s3s::S3Error;
 
 use super::text::escape;
-use crate::query::query_pairs;
+use crate::query::owned_pairs;
 
 /// Carries members from an operation to the answer, through s3s, whose errors know headers and no members. The
 /// answer never has it.
@@ -104,7 +104,7 @@ impl Repeatable {
 
     /// The value of a key of the query, whose case counts or not.
     fn query(&self, key: &str, any_case: bool) -> Option<String> {
-        let pairs = self.uri.query().map(query_pairs).unwrap_or_default();
+        let pairs = self.uri.query().map(owned_pairs).unwrap_or_default();
         let named = |name: &str| name == key || (any_case && name.eq_ignore_ascii_case(key));
         pairs.into_iter().find(|(name, _)| named(name)).map(|(_, value)| value)
     }

@@ -6,6 +6,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use crate::query::QueryPair;
 use http::{HeaderMap, Method, StatusCode};
 use juststorage_core::domain::action::Action;
 
@@ -234,7 +235,7 @@ impl Operation {
 pub(crate) struct Criteria<'r> {
     pub(crate) method: &'r Method,
     pub(crate) level: Level,
-    pub(crate) query: &'r [(String, String)],
+    pub(crate) query: &'r [QueryPair<'r>],
     pub(crate) headers: &'r HeaderMap,
 }
 

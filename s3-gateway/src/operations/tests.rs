@@ -1,6 +1,7 @@
 //! Every row, against the router.
 #![allow(clippy::unwrap_used)]
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use http::{HeaderName, HeaderValue};
@@ -9,16 +10,16 @@ use super::*;
 use crate::allowlist::{admit, check_headers};
 
 /// The simplest request that a row describes.
-fn request(selectors: &[&str], header: Option<&'static str>) -> (Vec<(String, String)>, HeaderMap) {
+fn request<'s>(selectors: &[&'s str], header: Option<&'static str>) -> (Vec<QueryPair<'s>>, HeaderMap) {
     // `list-type` has one value only.
-    let query = selectors.iter().map(|key| ((*key).to_owned(), "2".to_owned())).collect();
+    let query = selectors.iter().map(|key| (Cow::Borrowed(*key), Cow::Borrowed("2"))).collect();
     let headers = header.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("b/k")));
     (query, headers.into_iter().collect())
 }
 
 fn admitted(
     operation: &Operation,
-    query: &[(String, String)],
+    query: &[QueryPair<'_>],
     headers: &HeaderMap,
 ) -> Result<&'static str, u16> {
     let (method, level) = (&operation.method, operation.level);
@@ -36,7 +37,8 @@ fn every_row_is_reached_and_knows_its_own_keys_and_headers() {
         let (query, headers) = request(operation.selectors, operation.header);
         assert_eq!(admitted(operation, &query, &headers), Ok(operation.name));
         for param in operation.params {
-            let with: Vec<_> = query.iter().cloned().chain([((*param).to_owned(), "1".to_owned())]).collect();
+            let with: Vec<_> =
+                query.iter().cloned().chain([(Cow::Borrowed(*param), Cow::Borrowed("1"))]).collect();
             assert_eq!(admitted(operation, &with, &headers), Ok(operation.name), "?{param}");
         }
         for header in operation.headers {
@@ -57,7 +59,7 @@ fn every_write_refuses_the_keys_and_headers_of_other_rows() {
         for param in params.iter().filter(|param| !operation.params.contains(param)) {
             let known = operation.selectors.contains(param);
             let with: Vec<_> =
-                query.iter().cloned().chain([((**param).to_owned(), "1".to_owned())]).collect();
+                query.iter().cloned().chain([(Cow::Borrowed(**param), Cow::Borrowed("1"))]).collect();
             let answer = admitted(operation, &with, &plain);
             assert!(known || answer != Ok(operation.name), "{} ?{param}", operation.name);
         }

@@ -20,7 +20,7 @@ use crate::api::Api;
 use crate::auth::{action, note_namespace, who};
 use crate::dto::{acl, address, attributes, values};
 use crate::errors::{internal, translate, writable, wrong_argument};
-use crate::query::query_pairs;
+use crate::query::owned_pairs;
 
 /// Most buckets of one answer (S3 `ListBuckets`).
 const BUCKETS_MAX: u32 = 10_000;
@@ -56,7 +56,7 @@ pub(crate) async fn list(
 /// `GET //`: `ListBuckets` outside of s3s's routes.
 pub(crate) async fn list_plain(api: &Api, request: &S3Request<Body>) -> S3Result<S3Response<Body>> {
     let mut input = ListBucketsInput::default();
-    for (key, value) in request.uri.query().map(query_pairs).unwrap_or_default() {
+    for (key, value) in request.uri.query().map(owned_pairs).unwrap_or_default() {
         match key.as_str() {
             "prefix" => input.prefix = Some(value),
             "continuation-token" => input.continuation_token = Some(value),

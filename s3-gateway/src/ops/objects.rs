@@ -85,8 +85,8 @@ impl Query {
     fn read(uri: &Uri) -> S3Result<Self> {
         let mut query = Self::default();
         for (key, value) in uri.query().map(crate::query::query_pairs).unwrap_or_default() {
-            match key.as_str() {
-                "versionId" => query.version = Some(value),
+            match key.as_ref() {
+                "versionId" => query.version = Some(value.into_owned()),
                 "partNumber" => {
                     let number = value.parse().ok().filter(|number| (1..=10_000).contains(number));
                     query.part = Some(number.ok_or_else(|| {
@@ -94,7 +94,7 @@ impl Query {
                         wrong_argument("partNumber", &value, why)
                     })?);
                 }
-                _ => query.overrides.extend(override_header(&key).map(|name| (name, value))),
+                _ => query.overrides.extend(override_header(&key).map(|name| (name, value.into_owned()))),
             }
         }
         Ok(query)

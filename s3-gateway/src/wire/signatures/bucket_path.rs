@@ -15,7 +15,7 @@ use s3s_sigv2::{Mode, create_string_to_sign};
 
 use super::mac;
 use crate::dto::fields::text;
-use crate::query::query_pairs;
+use crate::query::owned_pairs;
 
 /// Ends the path of a request to a bucket with a slash if it was signed so. Every other request is left alone,
 /// for s3s to judge.
@@ -24,7 +24,7 @@ pub(crate) async fn admit(parts: &mut Parts, access: &Access) {
     if path.len() < 2 || path[1..].contains('/') {
         return;
     }
-    let mut pairs = parts.uri.query().map(query_pairs).unwrap_or_default();
+    let mut pairs = parts.uri.query().map(owned_pairs).unwrap_or_default();
     let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let header = text(&parts.headers, AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("AWS "));
     let (mode, access_key, signature) = match header.and_then(|value| value.split_once(':')) {

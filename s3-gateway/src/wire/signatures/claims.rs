@@ -9,7 +9,7 @@ use http::request::Parts;
 use super::AMZ_DATE;
 use crate::dto::fields::text;
 use crate::errors::Refusal;
-use crate::query::query_pairs;
+use crate::query::{QueryPair, query_pairs};
 
 /// The one algorithm.
 pub(super) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -41,7 +41,7 @@ const PAYLOADS: [&str; 6] = [
 pub(super) fn is_version_4(parts: &Parts) -> bool {
     let header = parts.headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
     let query = || parts.uri.query().map(query_pairs).unwrap_or_default();
-    header || query().iter().any(|(key, _)| QUERY_KEYS[..3].contains(&key.as_str()))
+    header || query().iter().any(|(key, _)| QUERY_KEYS[..3].contains(&key.as_ref()))
 }
 
 /// The claims of a request about its signature.
@@ -69,7 +69,7 @@ impl Claims {
     /// The claims of a request; `None` if it is not signed, or with version 2.
     pub(super) fn of(parts: &Parts) -> Result<Option<Self>, Refusal> {
         let query = parts.uri.query().map(query_pairs).unwrap_or_default();
-        let presigned = query.iter().any(|(key, _)| QUERY_KEYS[..3].contains(&key.as_str()));
+        let presigned = query.iter().any(|(key, _)| QUERY_KEYS[..3].contains(&key.as_ref()));
         let version_2 = query.iter().any(|(key, _)| key == "AWSAccessKeyId");
         let header = parts.headers.get(AUTHORIZATION);
         match (presigned, header) {
@@ -167,9 +167,9 @@ fn of_header(parts: &Parts, header: &HeaderValue) -> Result<Option<Claims>, Refu
     }))
 }
 
-fn of_query(query: &[(String, String)]) -> Result<Claims, Refusal> {
+fn of_query(query: &[QueryPair<'_>]) -> Result<Claims, Refusal> {
     let value = |name: &str| {
-        let mut values = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let mut values = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_ref());
         values.next().filter(|value| !value.is_empty() && values.next().is_none())
     };
     let mut values = [""; 6];

@@ -17,7 +17,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::{AMZ_DATE, mac};
 use crate::dto::fields::text;
-use crate::query::query_pairs;
+use crate::query::owned_pairs;
 
 /// Writes the date of a request anew if s3s could not read it, and signs it so. Every other request is left alone.
 /// `bucket` is that of the request's host, if it names one.
@@ -78,7 +78,7 @@ fn read(date: &str) -> Option<OffsetDateTime> {
 
 /// The string to sign of a request as it stands.
 fn to_sign(parts: &Parts, bucket: Option<&str>) -> String {
-    let mut pairs = parts.uri.query().map(query_pairs).unwrap_or_default();
+    let mut pairs = parts.uri.query().map(owned_pairs).unwrap_or_default();
     pairs.sort();
     let headers: Vec<_> = parts
         .headers

@@ -27,7 +27,7 @@ use super::claims::{ALGORITHM, Claims};
 use super::mac;
 use crate::dto::fields::text;
 use crate::errors::Refusal;
-use crate::query::query_pairs;
+use crate::query::{QueryPair, query_pairs};
 
 /// RFC 3986 section 2.3, as SigV4 has it.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -147,7 +147,7 @@ fn name_trailer(headers: &mut HeaderMap, claims: &Claims) -> Result<(), Refusal>
 
 /// The SDK for JavaScript v2 signs headers and then moves them into the query of the URL: a signed header that was not
 /// sent is the one in the query.
-fn take_from_query(headers: &mut HeaderMap, signed: &[String], query: &[(String, String)]) {
+fn take_from_query(headers: &mut HeaderMap, signed: &[String], query: &[QueryPair<'_>]) {
     for (key, value) in query {
         let name = key.to_ascii_lowercase();
         if !signed.contains(&name) || headers.contains_key(&name) {
