@@ -15,7 +15,7 @@ use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{
-    Deliveries, Heartbeat, Sinks, Supervisor, TakeOver, UpstreamWorker, Worker as _, WorkerSetup,
+    Deliveries, Heartbeat, MirrorSink, Sinks, Supervisor, TakeOver, UpstreamWorker, Worker as _, WorkerSetup,
 };
 use juststorage_core::domain::event::TargetKind;
 use juststorage_core::domain::identity::Purpose;
@@ -125,7 +125,7 @@ pub async fn start(config: Config) -> Result<Running, ExitError> {
     }
     let access = let_tokens_in(access, &config, &watch).await?;
     let superseded = CancellationToken::new();
-    let (sinks, deliveries) = (sinks(&parts, &config, &access), Deliveries::default());
+    let (sinks, deliveries) = (sinks(&parts, &config, &access, &store), Deliveries::default());
     let told = (sinks.clone(), deliveries.clone());
     let supervisor = start_workers(&parts, &store, writer, &config, &superseded, others, told);
     let upkeep = keep_metrics(metrics.clone());
@@ -248,12 +248,14 @@ fn heartbeat(parts: &Parts, writer: WriterId) -> Heartbeat {
     Heartbeat::new(parts.metadata.clone(), parts.clock.clone(), writer)
 }
 
-/// Who delivers events, by the kind of target.
-fn sinks(parts: &Parts, config: &Config, access: &Access) -> Sinks {
+/// Who delivers what the outbox holds, by the kind of target.
+fn sinks(parts: &Parts, config: &Config, access: &Access, store: &Store) -> Sinks {
     let access = access.clone();
     let open: OpenSecret = Arc::new(move |name, sealed| access.open_target_secret(name, sealed));
     let webhook = WebhookSink::new(config.listen.region.clone(), parts.clock.clone(), open);
-    Sinks::default().with(TargetKind::Webhook, Arc::new(webhook))
+    Sinks::default()
+        .with(TargetKind::Webhook, Arc::new(webhook))
+        .with(TargetKind::Mirror, Arc::new(MirrorSink::new(store.clone())))
 }
 
 fn start_workers(

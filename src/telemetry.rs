@@ -261,6 +261,19 @@ fn describe_upstreams() {
         "activestorage_upstream_pulls_left_total",
         "Reads passed on without fetching their object, as too many were fetched at once"
     );
+    describe_counter!(
+        "activestorage_upstream_mirrored_total",
+        "Keys of mirrored spaces that are upstream as they are here, by what was done"
+    );
+    describe_counter!(
+        "activestorage_upstream_mirrored_bytes_total",
+        Unit::Bytes,
+        "Bytes sent to the upstreams of mirrored spaces"
+    );
+    describe_counter!(
+        "activestorage_upstream_changed_total",
+        "Objects upstream that somebody else had changed when a change from here replaced or removed them"
+    );
     describe_counter!("activestorage_upstream_work_items_total", "Objects done by work over upstreams");
 }
 

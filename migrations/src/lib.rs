@@ -52,6 +52,7 @@ files! {
     "0030_outbox_kept.sql",
     "0031_upstream_proofs.sql",
     "0032_replicas.sql",
+    "0033_mirror.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -126,7 +126,7 @@ pub struct UpstreamSet {
     /// A file with the secret part
     #[arg(long, value_name = "FILE")]
     pub secret_key_file: Option<PathBuf>,
-    /// How far the space leaves it: observe or read-through [default: observe]
+    /// How far the space leaves it: observe, read-through or mirror [default: observe]
     #[arg(long)]
     pub mode: Option<String>,
     /// Its address may be private or loopback
@@ -138,4 +138,10 @@ pub struct UpstreamSet {
     /// Bytes per second of backfill and verify, such as 50MiB; 0: as fast as they come
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub upstream_bytes_per_second: Option<u64>,
+    /// Keys that may wait to be sent, in the mode mirror [default: 10000000]
+    #[arg(long, value_name = "NUMBER")]
+    pub mirror_rows_max: Option<u64>,
+    /// What becomes of a change over that: refuse, or drop until the mode is set again [default: drop]
+    #[arg(long, value_name = "WHAT")]
+    pub mirror_overflow: Option<String>,
 }

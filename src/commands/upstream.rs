@@ -90,6 +90,8 @@ fn body(set: UpstreamSet) -> Result<(SpaceNamed, Value), ExitError> {
         ("allow_private", set.allow_private.map(Value::from)),
         ("requests_per_second", set.upstream_requests_per_second.map(|n| bound(n.into()))),
         ("bytes_per_second", set.upstream_bytes_per_second.map(bound)),
+        ("mirror_rows_max", set.mirror_rows_max.map(Value::from)),
+        ("mirror_overflow", set.mirror_overflow.map(Value::from)),
     ];
     let body: Map<String, Value> =
         fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
@@ -311,6 +313,7 @@ fn line(kind: PassKind, shown: &Value) -> String {
                 count("failed")
             )
         }
+        PassKind::Mirror => format!("{} keys looked at, {} sent", count("keys"), count("queued")),
         PassKind::Verify => format!("{} objects match, {} findings", count("matched"), count("found")),
     }
 }
@@ -351,6 +354,17 @@ fn text(shown: &Value) -> String {
     for (name, value) in shown.as_object().into_iter().flatten() {
         let value = match value {
             Value::Null => continue,
+            Value::Object(mirror) if name == "mirror" => {
+                let count = |name: &str| cell(&mirror[name]);
+                format!(
+                    "{} wait, for {} s; {} put aside, {} dropped, {} changed there",
+                    count("waiting"),
+                    count("lag_seconds"),
+                    count("aside"),
+                    count("dropped"),
+                    count("changed_there")
+                )
+            }
             Value::Object(pass) => {
                 let done = if pass["finished_at"].is_null() { "under way" } else { "done" };
                 let kind = PassKind::ALL.into_iter().find(|kind| kind.as_str() == name);

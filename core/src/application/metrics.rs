@@ -61,14 +61,19 @@ pub fn exist(workers: &[&'static str]) {
     for source in Source::ALL {
         counter!("activestorage_upstream_reads_total", "source" => source.as_str()).absolute(0);
     }
-    for call in ["list", "head", "get", "body", "tags", "attributes", "settings"] {
+    for call in ["list", "head", "get", "body", "tags", "attributes", "settings", "put", "delete"] {
         for outcome in ["done", "refused", "away", "not_tried"] {
             counter!("activestorage_upstream_calls_total", "call" => call, "outcome" => outcome).absolute(0);
         }
     }
-    for work in ["survey", "backfill", "verify"] {
+    for work in ["survey", "backfill", "verify", "mirror"] {
         counter!("activestorage_upstream_work_items_total", "work" => work).absolute(0);
     }
+    for step in ["sent", "tagged", "removed", "equal"] {
+        counter!("activestorage_upstream_mirrored_total", "step" => step).absolute(0);
+    }
+    counter!("activestorage_upstream_mirrored_bytes_total").absolute(0);
+    counter!("activestorage_upstream_changed_total").absolute(0);
     counter!("activestorage_upstream_pulled_objects_total").absolute(0);
     counter!("activestorage_upstream_pulled_bytes_total").absolute(0);
     counter!("activestorage_upstream_pull_failures_total").absolute(0);
@@ -143,6 +148,17 @@ pub(crate) fn upstream_call(call: &'static str, outcome: &'static str) {
 pub(crate) fn upstream_pulled(bytes: u64) {
     counter!("activestorage_upstream_pulled_objects_total").increment(1);
     counter!("activestorage_upstream_pulled_bytes_total").increment(bytes);
+}
+
+/// A key is upstream as it is here, by this step; so many bytes were sent for it.
+pub(crate) fn upstream_mirrored(step: &'static str, bytes: u64) {
+    counter!("activestorage_upstream_mirrored_total", "step" => step).increment(1);
+    counter!("activestorage_upstream_mirrored_bytes_total").increment(bytes);
+}
+
+/// Somebody else had changed an object upstream that a change from here replaces or removes.
+pub(crate) fn upstream_changed() {
+    counter!("activestorage_upstream_changed_total").increment(1);
 }
 
 /// A step of work over an upstream did so much.

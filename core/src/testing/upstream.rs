@@ -1,6 +1,6 @@
 //! An upstream in memory, which can be told to misbehave in every way that real ones do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,10 +10,11 @@ use md5::{Digest as _, Md5};
 use tokio::sync::Semaphore;
 
 use crate::application::ports::upstream::{
-    Answer, Upstream, UpstreamBody, UpstreamConnector, UpstreamError, UpstreamFacts, UpstreamLine,
-    UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery,
+    Answer, Upstream, UpstreamBody, UpstreamCarried, UpstreamConnector, UpstreamError, UpstreamFacts,
+    UpstreamLine, UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold,
 };
 use crate::domain::address::Key;
+use crate::domain::blob::Hash;
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::object::Tags;
 use crate::domain::range::Span;
@@ -35,6 +36,8 @@ pub enum Fault {
     Away,
     /// The credential is refused.
     Refused,
+    /// A change is made, and its answer is lost.
+    Lost,
 }
 
 #[derive(Clone)]
@@ -45,11 +48,33 @@ struct Stored {
     parts: Option<Vec<u64>>,
 }
 
+/// An upload in parts.
+struct Upload {
+    carried: UpstreamCarried,
+    parts: BTreeMap<u32, Bytes>,
+}
+
+/// Told of each change that is made: the key, and the tag of what it has then.
+type Told = Vec<(String, Option<String>)>;
+
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Stored>,
+    uploads: BTreeMap<String, Upload>,
+    uploads_begun: u64,
+    /// Every change that was made through the port.
+    told: Told,
+    /// So many bytes have room.
+    room: Option<u64>,
+    /// Keys that may not be changed.
+    locked: BTreeSet<String>,
     /// For the next so many calls.
     faults: Vec<Fault>,
+    /// For the call after so many others.
+    later: Option<(Fault, u64)>,
+    /// The call after so many others never ends, and whether one does not.
+    hang_at: Option<u64>,
+    hangs: bool,
     calls: BTreeMap<&'static str, u64>,
     /// Bodies wait for permits of this.
     gate: Option<Arc<Semaphore>>,
@@ -151,9 +176,45 @@ impl FakeUpstream {
         self.lock().objects.remove(key);
     }
 
-    /// The next so many calls fail so.
+    /// The next so many calls fail so, and no other.
     pub fn fail(&self, fault: Fault, calls: usize) {
-        self.lock().faults = vec![fault; calls];
+        let mut state = self.lock();
+        (state.faults, state.later) = (vec![fault; calls], None);
+    }
+
+    /// The call after so many others fails so.
+    pub fn fail_later(&self, fault: Fault, calls: u64) {
+        self.lock().later = Some((fault, calls));
+    }
+
+    /// Never ends, at the so-manieth of the points before and behind the calls that look or change.
+    pub fn hang_at(&self, call: u64) {
+        let mut state = self.lock();
+        (state.hang_at, state.hangs) = (Some(call), false);
+    }
+
+    /// Whether a call hangs.
+    pub fn hangs(&self) -> bool {
+        self.lock().hangs
+    }
+
+    /// Nothing hangs any more that comes from now on.
+    pub fn go_on(&self) {
+        self.lock().hang_at = None;
+    }
+
+    /// Of a call that changes something: whether it hangs before, or after it.
+    async fn hang(&self) {
+        let hangs = {
+            let mut state = self.lock();
+            let due = state.hang_at == Some(0);
+            state.hang_at = state.hang_at.map(|calls| calls.saturating_sub(1)).filter(|_| !due);
+            state.hangs |= due;
+            due
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Bodies wait until the gate has a permit for each piece.
@@ -176,15 +237,130 @@ impl FakeUpstream {
     fn called(&self, name: &'static str) -> Answer<Option<Fault>> {
         let mut state = self.lock();
         *state.calls.entry(name).or_default() += 1;
-        match state.faults.pop() {
+        let later = match &mut state.later {
+            Some((fault, 0)) => Some(*fault),
+            Some((_, calls)) => {
+                *calls -= 1;
+                None
+            }
+            None => None,
+        };
+        if later.is_some() {
+            state.later = None;
+        }
+        match state.faults.pop().or(later) {
             Some(Fault::Away) => Err(UpstreamError::Away("503".to_owned())),
             Some(Fault::Refused) => Err(UpstreamError::Refused("403".to_owned())),
             fault => Ok(fault),
         }
     }
 
+    /// What it has under a key: the bytes, what is said of them, and the tags.
+    pub fn object(&self, key: &str) -> Option<(Bytes, UpstreamObject, Tags)> {
+        let state = self.lock();
+        state.objects.get(key).map(|stored| (stored.bytes.clone(), stored.said.clone(), stored.tags.clone()))
+    }
+
+    /// Its keys.
+    pub fn keys(&self) -> Vec<String> {
+        self.lock().objects.keys().cloned().collect()
+    }
+
+    /// Every change that was made by requests, in order: the key, and the tag of what it had then.
+    pub fn told(&self) -> Vec<(String, Option<String>)> {
+        self.lock().told.clone()
+    }
+
+    /// Uploads that were begun and neither completed nor given up.
+    pub fn uploads(&self) -> usize {
+        self.lock().uploads.len()
+    }
+
+    /// Has room for so many bytes; `None` for any number.
+    pub fn has_room(&self, bytes: Option<u64>) {
+        self.lock().room = bytes;
+    }
+
+    /// Refuses changes of a key from now on, or no more.
+    pub fn hold(&self, key: &str, held: bool) {
+        let mut state = self.lock();
+        if held {
+            state.locked.insert(key.to_owned());
+        } else {
+            state.locked.remove(key);
+        }
+    }
+
+    /// Whether a change may be made; an error if not, and whether its answer is to be lost.
+    fn changes(&self, name: &'static str, key: &Key) -> Answer<Option<Fault>> {
+        let fault = self.called(name)?;
+        if self.lock().locked.contains(key.as_str()) {
+            return Err(UpstreamError::Refused("403 AccessDenied".to_owned()));
+        }
+        Ok(fault)
+    }
+
+    /// The bytes of a request, checked as it says.
+    async fn receive(&self, sent: UpstreamSent) -> Answer<Bytes> {
+        let gate = self.lock().gate.clone();
+        let (mut stream, mut all) = (sent.stream, Vec::new());
+        while let Some(piece) = stream.next().await {
+            all.extend_from_slice(&piece?);
+            if let Some(gate) = &gate {
+                gate.acquire().await.expect("an open gate").forget();
+            }
+        }
+        let md5: Md5Digest = Md5::digest(&all).into();
+        if all.len() as u64 != sent.length
+            || sent.md5.is_some_and(|sent| sent != md5)
+            || sent.sha256.is_some_and(|sent| sent != Hash::of(&all))
+        {
+            return Err(UpstreamError::Unusable("BadDigest".to_owned()));
+        }
+        if self.lock().room.is_some_and(|room| room < sent.length) {
+            return Err(UpstreamError::Away("507 InsufficientStorage".to_owned()));
+        }
+        Ok(all.into())
+    }
+
+    /// An object is made; the answer.
+    fn made(
+        &self,
+        key: &Key,
+        carried: &UpstreamCarried,
+        bytes: Bytes,
+        etag: &Etag,
+        parts: Option<Vec<u64>>,
+        fault: Option<Fault>,
+    ) -> Answer<UpstreamTold> {
+        let said = UpstreamObject {
+            size: bytes.len() as u64,
+            etag: etag.as_str().to_owned(),
+            modified: MODIFIED,
+            headers: carried.headers.clone(),
+            metadata: carried.metadata.clone(),
+            tag_count: u32::try_from(carried.tags.len()).unwrap_or_default(),
+            class: carried.class.clone(),
+            ..UpstreamObject::default()
+        };
+        let mut state = self.lock();
+        state.told.push((key.as_str().to_owned(), Some(said.etag.clone())));
+        state
+            .objects
+            .insert(key.as_str().to_owned(), Stored { said, bytes, tags: carried.tags.clone(), parts });
+        drop(state);
+        answered(fault, UpstreamTold { etag: etag.as_str().to_owned(), opaque: false })
+    }
+
     fn stored(&self, key: &Key) -> Option<Stored> {
         self.lock().objects.get(key.as_str()).cloned()
+    }
+}
+
+fn answered<T>(fault: Option<Fault>, answer: T) -> Answer<T> {
+    match fault {
+        Some(Fault::Lost) => Err(UpstreamError::Away("the connection broke before the answer".to_owned())),
+        _ => Ok(answer),
     }
 }
 
@@ -209,6 +385,7 @@ impl Upstream for FakeUpstream {
     }
 
     async fn head(&self, key: &Key) -> Answer<Option<UpstreamObject>> {
+        self.hang().await;
         self.called("head")?;
         Ok(self.stored(key).map(|stored| stored.said))
     }
@@ -264,6 +441,137 @@ impl Upstream for FakeUpstream {
 
     async fn first_part(&self, _: &Key) -> Answer<Option<u64>> {
         self.called("first_part").map(|_| None)
+    }
+
+    async fn put(&self, key: &Key, carried: &UpstreamCarried, sent: UpstreamSent) -> Answer<UpstreamTold> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.changes("put", key)?;
+            let bytes = self.receive(sent).await?;
+            if fault == Some(Fault::Cut) {
+                return Err(UpstreamError::Away("the connection broke".to_owned()));
+            }
+            let flipped = if fault == Some(Fault::Flipped) {
+                bytes.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 0)).collect()
+            } else {
+                bytes
+            };
+            let etag = Etag::md5(&Md5::digest(&flipped).into());
+            self.made(key, carried, flipped, &etag, None, fault)
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
+    }
+
+    async fn begin_upload(&self, key: &Key, carried: &UpstreamCarried) -> Answer<String> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.changes("begin_upload", key)?;
+            let mut state = self.lock();
+            state.uploads_begun += 1;
+            let id = format!("upload {}", state.uploads_begun);
+            let upload = Upload { carried: carried.clone(), parts: BTreeMap::new() };
+            state.uploads.insert(id.clone(), upload);
+            drop(state);
+            answered(fault, id)
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
+    }
+
+    async fn put_part(
+        &self,
+        key: &Key,
+        upload: &str,
+        number: u32,
+        sent: UpstreamSent,
+    ) -> Answer<UpstreamTold> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.changes("put_part", key)?;
+            let bytes = self.receive(sent).await?;
+            if fault == Some(Fault::Cut) {
+                return Err(UpstreamError::Away("the connection broke".to_owned()));
+            }
+            let etag = Etag::md5(&Md5::digest(&bytes).into()).as_str().to_owned();
+            let gone = || UpstreamError::Unusable("NoSuchUpload".to_owned());
+            self.lock().uploads.get_mut(upload).ok_or_else(gone)?.parts.insert(number, bytes);
+            answered(fault, UpstreamTold { etag, opaque: false })
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
+    }
+
+    async fn complete_upload(&self, key: &Key, upload: &str, parts: &[String]) -> Answer<UpstreamTold> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.changes("complete_upload", key)?;
+            let gone = || UpstreamError::Unusable("NoSuchUpload".to_owned());
+            let Upload { carried, parts: mut given } = self.lock().uploads.remove(upload).ok_or_else(gone)?;
+            let (mut all, mut digests, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+            for (number, etag) in (1_u32..).zip(parts) {
+                let bytes = given.remove(&number).ok_or_else(gone)?;
+                let digest: Md5Digest = Md5::digest(&bytes).into();
+                if Etag::md5(&digest).as_str() != etag {
+                    return Err(UpstreamError::Unusable("InvalidPart".to_owned()));
+                }
+                all.extend_from_slice(&bytes);
+                sizes.push(bytes.len() as u64);
+                digests.push(digest);
+            }
+            let etag = Etag::multipart(&digests);
+            self.made(key, &carried, all.into(), &etag, Some(sizes), fault)
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
+    }
+
+    async fn abort_upload(&self, _: &Key, upload: &str) -> Answer<()> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.called("abort_upload")?;
+            self.lock().uploads.remove(upload);
+            answered(fault, ())
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
+    }
+
+    async fn set_tags(&self, key: &Key, tags: &Tags) -> Answer<()> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.changes("set_tags", key)?;
+            let mut state = self.lock();
+            let stored = state.objects.get_mut(key.as_str());
+            let stored = stored.ok_or_else(|| UpstreamError::Unusable("NoSuchKey".to_owned()))?;
+            stored.tags = tags.clone();
+            stored.said.tag_count = u32::try_from(tags.len()).unwrap_or_default();
+            drop(state);
+            answered(fault, ())
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
+    }
+
+    async fn remove(&self, key: &Key) -> Answer<()> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.changes("remove", key)?;
+            let mut state = self.lock();
+            state.objects.remove(key.as_str());
+            state.told.push((key.as_str().to_owned(), None));
+            drop(state);
+            answered(fault, ())
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
     }
 
     async fn list(&self, query: &UpstreamQuery) -> Answer<UpstreamPage> {

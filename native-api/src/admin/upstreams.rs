@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use juststorage_core::application::admin::{UpstreamChange, UpstreamStatus};
+use juststorage_core::application::admin::{MirrorStatus, UpstreamChange, UpstreamStatus};
 use juststorage_core::application::ports::metadata::{PassKind, UpstreamPass};
 use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::invalid::Invalid;
@@ -78,6 +78,11 @@ pub(crate) struct UpstreamBody {
     /// Bytes per second that background work reads at most.
     #[schema(required)]
     bytes_per_second: Option<u64>,
+    /// Keys that may wait to be sent, in the mode `mirror`.
+    mirror_rows_max: u64,
+    /// What becomes of a change over that.
+    #[schema(pattern = "^(refuse|drop)$")]
+    mirror_overflow: &'static str,
     /// The survey under way, or the last one.
     #[schema(required)]
     survey: Option<PassBody>,
@@ -87,6 +92,63 @@ pub(crate) struct UpstreamBody {
     /// The comparison under way, or the last one.
     #[schema(required)]
     verify: Option<PassBody>,
+    /// What is sent to it; `null` if the space was never mirrored.
+    #[schema(required)]
+    mirror: Option<MirrorBody>,
+}
+
+/// What is sent to an upstream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MirrorBody {
+    /// Keys that wait to be sent, whatever the mode is now.
+    waiting: u64,
+    /// How long the oldest change has waited.
+    lag_seconds: u64,
+    /// Keys whose change the upstream refused; they are tried again later.
+    aside: u64,
+    /// Attempts that failed since something was last sent, as far as this server made them.
+    failures: u32,
+    /// Why the last attempt failed.
+    #[schema(required)]
+    last_error: Option<String>,
+    /// Changes that were dropped as too many waited, and were not made good by a pass yet.
+    dropped: u64,
+    /// Keys that somebody else had changed upstream when a change from here replaced or removed them.
+    changed_there: u64,
+    /// Up to 100 of those keys, the latest first.
+    changed: Vec<ChangedBody>,
+    /// The pass over all keys under way, or the last one.
+    #[schema(required)]
+    pass: Option<PassBody>,
+}
+
+/// A key that somebody else changed upstream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChangedBody {
+    /// The key.
+    key: String,
+    /// When that was found.
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+impl MirrorBody {
+    fn of(mirror: &MirrorStatus, pass: Option<PassBody>) -> Self {
+        let changed = mirror.state.changed_keys.iter();
+        Self {
+            waiting: mirror.waiting,
+            lag_seconds: mirror.lag.as_secs(),
+            aside: mirror.aside,
+            failures: mirror.sending.failures,
+            last_error: mirror.sending.last_error.clone(),
+            dropped: mirror.state.dropped,
+            changed_there: mirror.state.changed,
+            changed: changed
+                .map(|(key, at)| ChangedBody { key: key.clone(), at: render::rfc3339(*at) })
+                .collect(),
+            pass,
+        }
+    }
 }
 
 /// A pass over an upstream.
@@ -134,9 +196,12 @@ impl UpstreamBody {
             allow_private: target.allow_private,
             requests_per_second: target.requests_per_second,
             bytes_per_second: target.bytes_per_second,
+            mirror_rows_max: target.mirror.rows_max,
+            mirror_overflow: if target.mirror.refuse { "refuse" } else { "drop" },
             survey: pass(PassKind::Survey),
             backfill: pass(PassKind::Backfill),
             verify: pass(PassKind::Verify),
+            mirror: status.mirror.as_ref().map(|mirror| MirrorBody::of(mirror, pass(PassKind::Mirror))),
         }
     }
 }
@@ -172,7 +237,7 @@ pub(crate) struct SetUpstreamBody {
     /// The secret part; needed again for another endpoint or access key.
     secret_key: Option<String>,
     /// How far the space leaves it. Default: `observe`.
-    #[schema(pattern = "^(observe|read-through)$")]
+    #[schema(pattern = "^(observe|read-through|mirror)$")]
     mode: Option<String>,
     /// Whether its address may be private or loopback. Default: no.
     allow_private: Option<bool>,
@@ -184,6 +249,12 @@ pub(crate) struct SetUpstreamBody {
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<u64>)]
     bytes_per_second: Option<Option<u64>>,
+    /// Keys that may wait to be sent, in the mode `mirror`. Default: 10000000.
+    #[schema(minimum = 1, maximum = 100_000_000)]
+    mirror_rows_max: Option<u64>,
+    /// What becomes of a change over that: `refuse`, or `drop` until a pass makes it good. Default: `drop`.
+    #[schema(pattern = "^(refuse|drop)$")]
+    mirror_overflow: Option<String>,
 }
 
 impl SetUpstreamBody {
@@ -200,6 +271,13 @@ impl SetUpstreamBody {
             allow_private: self.allow_private,
             requests_per_second: self.requests_per_second,
             bytes_per_second: self.bytes_per_second,
+            mirror_rows_max: self.mirror_rows_max,
+            mirror_refuse: match self.mirror_overflow.as_deref() {
+                None => None,
+                Some("refuse") => Some(true),
+                Some("drop") => Some(false),
+                Some(_) => return Err(Invalid::new("mirror_overflow", "must be refuse or drop")),
+            },
         })
     }
 }
@@ -296,8 +374,8 @@ pub(crate) async fn forget(State(app): State<App>, call: Call, path: PathNames) 
 
 /// Begin work over an upstream
 ///
-/// `work`: `survey` counts what is there and says what moves; `backfill` fetches what is not here; `verify` compares both
-/// sides; `detach` leaves the upstream, which takes a comparison without findings. Work that is under way goes on. Takes
+/// `work`: `survey` counts what is there and says what moves; `backfill` fetches what is not here; `mirror` finds what the
+/// upstream does not have as it is here, and sends it, in the mode of that name; `verify` compares both sides; `detach` leaves the upstream, which takes a comparison without findings. Work that is under way goes on. Takes
 /// the right `operator`.
 #[utoipa::path(
     post,
@@ -318,7 +396,7 @@ pub(crate) async fn work(
         Some(kind) => admin.begin_pass(&who, &address, kind).await?,
         None if work == "detach" => admin.detach(&who, &address).await?,
         None => {
-            let detail = "work is survey, backfill, verify or detach";
+            let detail = "work is survey, backfill, mirror, verify or detach";
             return Err(Problem::new(StatusCode::NOT_FOUND, "path_not_found", detail).into());
         }
     };

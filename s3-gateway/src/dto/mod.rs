@@ -8,7 +8,6 @@ pub(crate) mod conditions;
 pub(crate) mod fields;
 pub(crate) mod lifecycle;
 pub(crate) mod lock;
-pub(crate) mod rfc2047;
 pub(crate) mod values;
 
 use std::borrow::Cow;

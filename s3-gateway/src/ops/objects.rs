@@ -18,6 +18,7 @@ use juststorage_core::domain::event::How;
 use juststorage_core::domain::object::Object;
 use juststorage_core::domain::principal::Proof;
 use juststorage_core::domain::range::ByteRange;
+use juststorage_core::domain::rfc2047;
 use juststorage_core::domain::upstream::SOURCE_HEADER;
 use s3s::dto::{PutObjectInput, PutObjectOutput};
 use s3s::{Body, S3Error, S3Request, S3Response, S3Result};
@@ -26,7 +27,7 @@ use super::settings::lifecycle::expiration;
 use crate::api::Api;
 use crate::auth::{note_namespace, who};
 use crate::dto::checksums::{self, header_of, set_checksum};
-use crate::dto::{address, attributes, conditions, effective_headers, fields::text, lock, rfc2047, values};
+use crate::dto::{address, attributes, conditions, effective_headers, fields::text, lock, values};
 use crate::errors::{bad_request, fail, translate, wrong_argument};
 use crate::wire::body::{self, Trailing};
 

@@ -75,7 +75,8 @@ impl Admin {
         let metadata = &self.store.metadata;
         let (targets, figures) = (metadata.outbox_targets().await?, metadata.outbox_figures().await?);
         let mut reports = Vec::with_capacity(targets.len());
-        for target in targets {
+        // What is sent to an upstream is shown with that.
+        for target in targets.into_iter().filter(|target| target.kind != TargetKind::Mirror) {
             let figures = figures.iter().find(|figures| figures.name == target.name);
             reports.push(self.report(target, figures).await?);
         }
@@ -118,7 +119,9 @@ impl Admin {
         settings.validate(kind)?;
         let targets = self.store.metadata.outbox_targets().await?;
         let known = targets.iter().find(|target| target.name == *name);
-        if known.is_none() && targets.len() >= TARGETS_MAX {
+        if known.is_none()
+            && targets.iter().filter(|target| target.kind != TargetKind::Mirror).count() >= TARGETS_MAX
+        {
             return Err(Invalid::new("name", "there are 256 targets already").into());
         }
         let secret = match secret {

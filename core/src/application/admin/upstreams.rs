@@ -4,6 +4,7 @@ mod report;
 
 use std::sync::Arc;
 
+use super::mirrors::MirrorStatus;
 use super::{Admin, allow_operator};
 use crate::application::commit::refused;
 use crate::application::error::{Error, Result};
@@ -13,7 +14,9 @@ use crate::domain::address::SpaceAddress;
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::Principal;
 use crate::domain::space::Space;
-use crate::domain::upstream::{Addressing, Binding, Compared, Mode, Target, plan_detach, plan_mode};
+use crate::domain::upstream::{
+    Addressing, Binding, Compared, MirrorSettings, Mode, Target, plan_detach, plan_mode,
+};
 
 pub use report::check_report;
 
@@ -50,6 +53,10 @@ pub struct UpstreamChange {
     /// Bytes per second of background work.
     #[allow(clippy::option_option)] // as above
     pub bytes_per_second: Option<Option<u64>>,
+    /// Changes that may wait to be sent, in the mode `mirror`.
+    pub mirror_rows_max: Option<u64>,
+    /// Whether a change over that is refused.
+    pub mirror_refuse: Option<bool>,
 }
 
 /// A space, its upstream, and what was done about it.
@@ -59,6 +66,8 @@ pub struct UpstreamStatus {
     pub bound: BoundSpace,
     /// The last pass of each kind.
     pub passes: Vec<UpstreamPass>,
+    /// Its mirror, if there ever was one.
+    pub mirror: Option<MirrorStatus>,
 }
 
 impl UpstreamChange {
@@ -88,9 +97,17 @@ impl UpstreamChange {
             bytes_per_second: self
                 .bytes_per_second
                 .unwrap_or_else(|| before.and_then(|target| target.bytes_per_second)),
+            mirror: self.mirror(before.map(|target| target.mirror).unwrap_or_default()),
         };
         target.validate()?;
         Ok(target)
+    }
+
+    fn mirror(&self, before: MirrorSettings) -> MirrorSettings {
+        MirrorSettings {
+            rows_max: self.mirror_rows_max.unwrap_or(before.rows_max),
+            refuse: self.mirror_refuse.unwrap_or(before.refuse),
+        }
     }
 
     fn secret(&self, before: Option<&Target>, target: &Target) -> Result<Option<&str>, Invalid> {
@@ -121,10 +138,11 @@ impl Admin {
         limit: u32,
     ) -> Result<Vec<UpstreamStatus>> {
         allow_operator(who)?;
-        let mut all = Vec::new();
+        let (mut all, figures) = (Vec::new(), self.store.metadata.outbox_figures().await?);
         for bound in self.store.metadata.bound(after, limit).await? {
             let passes = self.store.metadata.passes(bound.space.id).await?;
-            all.push(UpstreamStatus { bound, passes });
+            let mirror = self.mirror(bound.space.id, &figures).await?;
+            all.push(UpstreamStatus { bound, passes, mirror });
         }
         Ok(all)
     }
@@ -134,9 +152,10 @@ impl Admin {
         allow_operator(who)?;
         let (space, binding) = self.bound(address).await?;
         let passes = self.store.metadata.passes(space.id).await?;
+        let mirror = self.mirror(space.id, &self.store.metadata.outbox_figures().await?).await?;
         let changed_at = space.created_at;
         let bound = BoundSpace { space, binding: (*binding).clone(), changed_at };
-        Ok(UpstreamStatus { bound, passes })
+        Ok(UpstreamStatus { bound, passes, mirror })
     }
 
     async fn bound(&self, address: &SpaceAddress) -> Result<(Space, Arc<Binding>)> {
@@ -184,6 +203,10 @@ impl Admin {
                     store.policied.changed();
                     audit(who, address, &binding);
                     self.begin_pass(who, address, PassKind::Survey).await?;
+                    if binding.mode == Mode::Mirror {
+                        self.begin_pass(who, address, PassKind::Mirror).await?;
+                        self.board.wake("outbox", false);
+                    }
                     return self.upstream(who, address).await;
                 }
             }
@@ -219,6 +242,9 @@ impl Admin {
         if kind == PassKind::Backfill && !binding.mode.reads_through() {
             return Err(Invalid::new("mode", "must be read-through: only then are objects kept").into());
         }
+        if kind == PassKind::Mirror && binding.mode != Mode::Mirror {
+            return Err(Invalid::new("mode", "must be mirror: only then is anything sent").into());
+        }
         let now = self.store.clock.now();
         let pass = UpstreamPass {
             space: space.id,
@@ -250,7 +276,9 @@ impl Admin {
                 Some(Compared { clean, finished_at: pass.finished_at? })
             });
         let now = self.store.clock.now();
-        let mode = plan_detach(compared, now).map_err(|why| Invalid::new("verify", why.to_string()))?;
+        let mirrored = self.mirrored(space.id).await?;
+        let mode =
+            plan_detach(compared, mirrored, now).map_err(|why| Invalid::new("verify", why.to_string()))?;
         let binding = Binding { mode, ..(*binding).clone() };
         let bound = self.store.metadata.bind_upstream(address, &binding, Some(space.settings), now).await?;
         bound.map_err(refused)?;

@@ -1,6 +1,10 @@
 //! Who takes what the outbox holds.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::application::ports::metadata::{OutboxRow, OutboxTarget};
 use crate::domain::event::TargetName;
@@ -14,12 +18,38 @@ pub trait Sink: Send + Sync + 'static {
     /// delivered before the next one begins. Ends within [`PATIENCE_MAX`].
     async fn deliver(&self, target: &OutboxTarget, row: &OutboxRow) -> Result<(), Undelivered>;
 
+    /// As [`Self::deliver`], for as long as it takes: nothing of it takes effect once `term` has ended.
+    async fn deliver_within(
+        &self,
+        target: &OutboxTarget,
+        row: &OutboxRow,
+        _: &Term,
+    ) -> Result<(), Undelivered> {
+        self.deliver(target, row).await
+    }
+
     /// These are all targets: what is kept for others, such as connections, may go.
     fn keep(&self, _: &[TargetName]) {}
 }
 
+/// As long as this process is the only one that delivers to a target. It is prolonged while deliveries are under way.
+#[derive(Clone, Debug)]
+pub struct Term(watch::Receiver<Instant>);
+
+impl Term {
+    /// One that is prolonged by its sender.
+    pub fn new(until: watch::Receiver<Instant>) -> Self {
+        Self(until)
+    }
+
+    /// Whether it lasts for so much longer, as things are.
+    pub fn lasts(&self, span: Duration) -> bool {
+        Instant::now() + span < *self.0.borrow()
+    }
+}
+
 /// The longest that a delivery takes: well within a lease, so that two processes do not deliver at once.
-pub const PATIENCE_MAX: std::time::Duration = crate::domain::event::WEBHOOK_PATIENCE_MAX;
+pub const PATIENCE_MAX: Duration = crate::domain::event::WEBHOOK_PATIENCE_MAX;
 
 /// Why a row was not delivered. Texts are for operators, and hold no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! A store that a space's data is leaving: listed, looked at and read, whatever speaks S3.
+//! A store that a space's data is leaving: listed, looked at, read, and kept as it is here, whatever speaks S3.
 //!
 //! What an answer says is taken down as it came; what proves an object's bytes is decided by
 //! [`domain::upstream::proof`](crate::domain::upstream::proof).
@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::domain::address::Key;
+use crate::domain::blob::Hash;
 use crate::domain::checksum::Checksum;
+use crate::domain::etag::Md5Digest;
 use crate::domain::object::{Headers, Tags, UserMetadata};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::range::Span;
@@ -203,6 +205,67 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// A page of a listing.
     async fn list(&self, query: &UpstreamQuery) -> Answer<UpstreamPage>;
+
+    /// Writes an object by one request. The upstream checks the bytes by the digests of `sent`, where it can.
+    async fn put(&self, key: &Key, carried: &UpstreamCarried, sent: UpstreamSent) -> Answer<UpstreamTold>;
+
+    /// Begins an upload in parts; its id.
+    async fn begin_upload(&self, key: &Key, carried: &UpstreamCarried) -> Answer<String>;
+
+    /// Sends a part of an upload; its number is from 1.
+    async fn put_part(
+        &self,
+        key: &Key,
+        upload: &str,
+        number: u32,
+        sent: UpstreamSent,
+    ) -> Answer<UpstreamTold>;
+
+    /// Makes the object of the parts, in order, each under the tag that the upstream told of it.
+    async fn complete_upload(&self, key: &Key, upload: &str, parts: &[String]) -> Answer<UpstreamTold>;
+
+    /// Gives up an upload in parts; there need be none.
+    async fn abort_upload(&self, key: &Key, upload: &str) -> Answer<()>;
+
+    /// Replaces an object's tags.
+    async fn set_tags(&self, key: &Key, tags: &Tags) -> Answer<()>;
+
+    /// Removes an object; there need be none.
+    async fn remove(&self, key: &Key) -> Answer<()>;
+}
+
+/// What an object carries that is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamCarried {
+    /// Standard headers.
+    pub headers: Headers,
+    /// The user's own metadata.
+    pub metadata: UserMetadata,
+    /// Tags.
+    pub tags: Tags,
+    /// The name of its storage class; `None` for the usual one.
+    pub class: Option<String>,
+}
+
+/// Bytes that are sent.
+pub struct UpstreamSent {
+    /// How many they are.
+    pub length: u64,
+    /// Their MD5, where it is known.
+    pub md5: Option<Md5Digest>,
+    /// Their SHA-256, where it is known.
+    pub sha256: Option<Hash>,
+    /// They themselves. An error ends the request, and nothing is written.
+    pub stream: BoxStream<'static, Answer<Bytes>>,
+}
+
+/// What an upstream says of what was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTold {
+    /// Entity tag without quotes.
+    pub etag: String,
+    /// Whether the tag says nothing of the bytes.
+    pub opaque: bool,
 }
 
 /// Connects upstreams.

@@ -9,7 +9,8 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use super::breaker::Breaker;
 use crate::application::metrics;
 use crate::application::ports::upstream::{
-    Answer, Upstream, UpstreamBody, UpstreamError, UpstreamFacts, UpstreamObject, UpstreamPage, UpstreamQuery,
+    Answer, Upstream, UpstreamBody, UpstreamCarried, UpstreamError, UpstreamFacts, UpstreamObject,
+    UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold,
 };
 use crate::domain::address::Key;
 use crate::domain::object::Tags;
@@ -108,6 +109,50 @@ impl Link {
 
     pub(crate) async fn list(&self, query: &UpstreamQuery) -> Answer<UpstreamPage> {
         self.call("list", self.upstream.list(query)).await
+    }
+
+    pub(crate) async fn put(
+        &self,
+        key: &Key,
+        carried: &UpstreamCarried,
+        sent: UpstreamSent,
+    ) -> Answer<UpstreamTold> {
+        self.call("put", self.upstream.put(key, carried, sent)).await
+    }
+
+    pub(crate) async fn begin_upload(&self, key: &Key, carried: &UpstreamCarried) -> Answer<String> {
+        self.call("put", self.upstream.begin_upload(key, carried)).await
+    }
+
+    pub(crate) async fn put_part(
+        &self,
+        key: &Key,
+        upload: &str,
+        number: u32,
+        sent: UpstreamSent,
+    ) -> Answer<UpstreamTold> {
+        self.call("put", self.upstream.put_part(key, upload, number, sent)).await
+    }
+
+    pub(crate) async fn complete_upload(
+        &self,
+        key: &Key,
+        upload: &str,
+        parts: &[String],
+    ) -> Answer<UpstreamTold> {
+        self.call("put", self.upstream.complete_upload(key, upload, parts)).await
+    }
+
+    pub(crate) async fn abort_upload(&self, key: &Key, upload: &str) -> Answer<()> {
+        self.call("delete", self.upstream.abort_upload(key, upload)).await
+    }
+
+    pub(crate) async fn set_tags(&self, key: &Key, tags: &Tags) -> Answer<()> {
+        self.call("put", self.upstream.set_tags(key, tags)).await
+    }
+
+    pub(crate) async fn remove(&self, key: &Key) -> Answer<()> {
+        self.call("delete", self.upstream.remove(key)).await
     }
 
     /// Reads an object or a stretch of it. A body that breaks is taken up again where it broke, as long as the object is the

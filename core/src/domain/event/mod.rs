@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::address::SpaceAddress;
 use super::object::Object;
 use super::space::Versioning;
 
@@ -92,6 +93,14 @@ pub struct Facts {
     /// The request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+impl Facts {
+    /// Of no version: only the space is told.
+    pub fn of_space(address: &SpaceAddress) -> Self {
+        let (namespace, tenant) = (address.namespace.as_str().to_owned(), address.tenant.as_str().to_owned());
+        Self { bucket: namespace.clone(), namespace, tenant, ..Self::default() }
+    }
 }
 
 /// Something that happened to a version of a key.

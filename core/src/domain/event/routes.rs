@@ -62,6 +62,18 @@ impl Routes {
         Self(routes.collect())
     }
 
+    /// And one more.
+    #[must_use]
+    pub fn and(mut self, route: Option<Route>) -> Self {
+        self.0.extend(route);
+        self
+    }
+
+    /// Those that take every change, of which only the last matters.
+    pub fn coalesced(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter().filter(|route| route.coalesced)
+    }
+
     /// Whether nothing of the space is told to anybody.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

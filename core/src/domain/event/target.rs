@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::address::Tenant;
 use crate::domain::invalid::Invalid;
 use crate::domain::reach::Reach;
+use crate::domain::space::SpaceId;
 
 /// Most rows that may wait for one target.
 pub const ROWS_MAX: u64 = 100_000_000;
@@ -91,6 +92,11 @@ impl TargetName {
     /// The name of a target that the store itself makes for a purpose: no operator's name has a dot.
     pub fn internal(purpose: &str, id: i64) -> Self {
         Self(format!("{purpose}.{id}"))
+    }
+
+    /// The target by which changes of a space reach its upstream.
+    pub fn mirror_of(space: SpaceId) -> Self {
+        Self::internal("mirror", space.0)
     }
 
     /// Reads a name kept in the database.

@@ -61,7 +61,7 @@ impl Mode {
 
     /// Reads its name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let refused = || Invalid::new("mode", "must be observe or read-through");
+        let refused = || Invalid::new("mode", "must be observe, read-through or mirror");
         Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or_else(refused)
     }
 
@@ -77,9 +77,6 @@ pub enum Refused {
     /// A space is detached by `detach`, which first compares both sides.
     #[error("a space is detached by detach, which compares both sides first")]
     Detach,
-    /// Nothing sends writes to an upstream yet.
-    #[error("must be observe or read-through: mirror is not offered yet")]
-    Mirror,
     /// The last comparison found what the store does not have.
     #[error("the comparison of both sides is not clean: see what verify found")]
     NotClean,
@@ -89,14 +86,24 @@ pub enum Refused {
     /// The last comparison is too old.
     #[error("both sides were last compared more than an hour ago: run verify again")]
     Old,
+    /// Changes wait to be sent to the upstream.
+    #[error(
+        "{0} changes wait to be sent to the upstream: wait, or go back to read-through while clients write"
+    )]
+    Waiting(u64),
+    /// Changes were not sent to the upstream, and a pass over all keys has not made that good yet.
+    #[error("changes were dropped as too many waited: set the mode mirror again, and wait for its pass")]
+    Dropped,
+    /// Somebody else writes to the upstream.
+    #[error("somebody else changed objects upstream within the last hour: see changed_there in the status")]
+    ChangedThere,
 }
 
 /// Decides a mode that an operator sets.
 pub fn plan_mode(asked: Mode) -> Result<Mode, Refused> {
     match asked {
         Mode::Detached => Err(Refused::Detach),
-        Mode::Mirror => Err(Refused::Mirror),
-        Mode::Observe | Mode::ReadThrough => Ok(asked),
+        Mode::Observe | Mode::ReadThrough | Mode::Mirror => Ok(asked),
     }
 }
 
@@ -112,9 +119,25 @@ pub struct Compared {
 /// How old a comparison may be on which a space is detached: whoever still writes to the upstream may have done so since.
 pub const COMPARED_WITHIN: Duration = Duration::from_secs(60 * 60);
 
+/// What is known of the mirror of a space, when it is to be detached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mirrored {
+    /// Changes that wait to be sent.
+    pub waiting: u64,
+    /// Whether changes were dropped.
+    pub dropped: bool,
+    /// When an object was last found upstream that somebody else had changed.
+    pub changed_at: Option<Timestamp>,
+}
+
 /// Decides whether a space may be detached, on the last comparison that was made by its present settings.
-pub fn plan_detach(compared: Option<Compared>, now: Timestamp) -> Result<Mode, Refused> {
+pub fn plan_detach(compared: Option<Compared>, mirrored: Mirrored, now: Timestamp) -> Result<Mode, Refused> {
     match compared {
+        _ if mirrored.waiting > 0 => Err(Refused::Waiting(mirrored.waiting)),
+        _ if mirrored.dropped => Err(Refused::Dropped),
+        _ if mirrored.changed_at.is_some_and(|at| at.plus(COMPARED_WITHIN) >= now) => {
+            Err(Refused::ChangedThere)
+        }
         None => Err(Refused::NotCompared),
         Some(Compared { clean: false, .. }) => Err(Refused::NotClean),
         Some(Compared { finished_at, .. }) if finished_at.plus(COMPARED_WITHIN) < now => Err(Refused::Old),
@@ -175,6 +198,31 @@ pub struct Target {
     /// Bytes per second that background work may read; `None`: as fast as they come.
     #[serde(default)]
     pub bytes_per_second: Option<u64>,
+    /// How changes are sent to it in the mode [`Mode::Mirror`].
+    #[serde(default)]
+    pub mirror: MirrorSettings,
+}
+
+/// How changes are sent to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MirrorSettings {
+    /// Changes that may wait; of a key only the last one waits.
+    pub rows_max: u64,
+    /// Whether a change over that is refused. Otherwise it is made, and the upstream not told of it until a pass over all keys.
+    pub refuse: bool,
+}
+
+/// Changes that may wait unless the operator says otherwise.
+const MIRROR_ROWS_DEFAULT: u64 = 10_000_000;
+
+/// Most changes that may wait.
+const MIRROR_ROWS_MAX: u64 = 100_000_000;
+
+impl Default for MirrorSettings {
+    fn default() -> Self {
+        Self { rows_max: MIRROR_ROWS_DEFAULT, refuse: false }
+    }
 }
 
 /// Longest value of a target, in bytes.
@@ -212,6 +260,9 @@ impl Target {
             if zero {
                 return Err(Invalid::new(field, "must be at least 1"));
             }
+        }
+        if !(1..=MIRROR_ROWS_MAX).contains(&self.mirror.rows_max) {
+            return Err(Invalid::new("mirror_rows_max", "must be 1 to 100000000"));
         }
         Ok(())
     }
@@ -305,6 +356,8 @@ pub enum Fate {
     Pulled,
     /// It was removed or replaced here: the upstream is not asked for it any more.
     Owned,
+    /// It was written here, where nothing was, and brought to the upstream.
+    Brought,
 }
 
 impl Fate {
@@ -313,12 +366,13 @@ impl Fate {
         match self {
             Self::Pulled => 1,
             Self::Owned => 2,
+            Self::Brought => 3,
         }
     }
 
     /// Reads the number kept in the database.
     pub fn from_code(code: i16) -> Option<Self> {
-        [Self::Pulled, Self::Owned].into_iter().find(|fate| fate.code() == code)
+        [Self::Pulled, Self::Owned, Self::Brought].into_iter().find(|fate| fate.code() == code)
     }
 }
 
@@ -338,26 +392,32 @@ mod tests {
             allow_private: false,
             requests_per_second: None,
             bytes_per_second: None,
+            mirror: MirrorSettings::default(),
         }
     }
 
     #[test]
     fn a_space_is_detached_on_a_clean_comparison_only() {
         assert_eq!(plan_mode(Mode::Detached), Err(Refused::Detach));
-        assert_eq!(
-            plan_mode(Mode::Mirror),
-            Err(Refused::Mirror),
-            "writes that nothing sends on would be lost to the upstream"
-        );
-        for mode in [Mode::Observe, Mode::ReadThrough] {
+        for mode in [Mode::Observe, Mode::ReadThrough, Mode::Mirror] {
             assert_eq!(plan_mode(mode), Ok(mode), "every mode may go to an earlier one");
         }
         let (then, last) = (Timestamp(1000), Timestamp(1000).plus(COMPARED_WITHIN));
         let compared = |clean| Some(Compared { clean, finished_at: then });
-        assert_eq!(plan_detach(None, then), Err(Refused::NotCompared));
-        assert_eq!(plan_detach(compared(false), then), Err(Refused::NotClean));
-        assert_eq!(plan_detach(compared(true), last), Ok(Mode::Detached));
-        assert_eq!(plan_detach(compared(true), Timestamp(last.0 + 1)), Err(Refused::Old));
+        let quiet = Mirrored::default();
+        assert_eq!(plan_detach(None, quiet, then), Err(Refused::NotCompared));
+        assert_eq!(plan_detach(compared(false), quiet, then), Err(Refused::NotClean));
+        assert_eq!(plan_detach(compared(true), quiet, last), Ok(Mode::Detached));
+        assert_eq!(plan_detach(compared(true), quiet, Timestamp(last.0 + 1)), Err(Refused::Old));
+        for (mirrored, refused) in [
+            (Mirrored { waiting: 1, ..quiet }, Refused::Waiting(1)),
+            (Mirrored { dropped: true, ..quiet }, Refused::Dropped),
+            (Mirrored { changed_at: Some(then), ..quiet }, Refused::ChangedThere),
+        ] {
+            assert_eq!(plan_detach(compared(true), mirrored, last), Err(refused));
+        }
+        let long_ago = Mirrored { changed_at: Some(Timestamp(-1)), ..quiet };
+        assert_eq!(plan_detach(compared(true), long_ago, last), Ok(Mode::Detached));
     }
 
     #[test]
@@ -393,6 +453,10 @@ mod tests {
             (Target { prefix: "a\nb".into(), ..target() }, "prefix"),
             (Target { requests_per_second: Some(0), ..target() }, "requests_per_second"),
             (Target { bytes_per_second: Some(0), ..target() }, "bytes_per_second"),
+            (
+                Target { mirror: MirrorSettings { rows_max: 0, ..MirrorSettings::default() }, ..target() },
+                "mirror_rows_max",
+            ),
         ] {
             assert_eq!(wrong.validate().unwrap_err().field, field);
         }

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod identity;
+mod mirrors;
 mod objects;
 mod outbox;
 mod spaces;

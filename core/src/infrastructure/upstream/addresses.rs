@@ -29,7 +29,7 @@ impl ResolveDns for Checked {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::domain::upstream::Addressing;
+    use crate::domain::upstream::{Addressing, MirrorSettings};
 
     /// An address is judged before anything is sent, a name when it is looked up.
     #[tokio::test]
@@ -44,6 +44,7 @@ mod tests {
             allow_private,
             requests_per_second: None,
             bytes_per_second: None,
+            mirror: MirrorSettings::default(),
         };
         for endpoint in
             ["http://127.0.0.1:9000", "http://[::1]:9000", "https://169.254.169.254", "http://10.0.0.1"]

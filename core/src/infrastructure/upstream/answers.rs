@@ -58,11 +58,21 @@ where
             UpstreamError::Elsewhere(said)
         }
         (412, _) => UpstreamError::Changed,
+        // Not every store has every call: the same will not succeed later.
+        (501, _) => UpstreamError::Unusable(said),
+        _ if is_full(&code) => UpstreamError::Away(said),
         // Its clock or ours is wrong: no request will succeed, and neither will any by itself.
         (401 | 403, _) => UpstreamError::Refused(said),
         (408 | 429 | 500..=599, _) | (_, "SlowDown" | "RequestTimeout") => UpstreamError::Away(said),
         _ => UpstreamError::Unusable(said),
     }
+}
+
+/// Whether an upstream says that it has no room just now, as stores of several makers do.
+fn is_full(code: &str) -> bool {
+    ["QuotaExceeded", "StorageFull", "InsufficientStorage", "InsufficientCapacity"]
+        .iter()
+        .any(|full| code.contains(full))
 }
 
 /// Whether an answer says that the object is not there.

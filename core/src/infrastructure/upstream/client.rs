@@ -10,19 +10,18 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::Instant;
 
+use super::PATIENCE;
 use super::answers::{self, failure, is_absent, object_of, tagged};
 use super::facts;
+use super::writes::Place;
 use crate::application::ports::upstream::{
-    Answer, Upstream, UpstreamBody, UpstreamError, UpstreamFacts, UpstreamLine, UpstreamListed,
-    UpstreamObject, UpstreamPage, UpstreamQuery,
+    Answer, Upstream, UpstreamBody, UpstreamCarried, UpstreamError, UpstreamFacts, UpstreamLine,
+    UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold,
 };
 use crate::domain::address::Key;
 use crate::domain::object::Tags;
 use crate::domain::range::Span;
 use crate::domain::upstream::Target;
-
-/// How long an answer may take to begin, and each piece of its body to come.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Least rate of a body, in bytes per second, over [`PATIENCE`] of waiting for it. Time in which nobody reads does not count.
 const BYTES_PER_SECOND_MIN: u64 = 1024;
@@ -33,16 +32,27 @@ const PARTS: i32 = 1000;
 /// An upstream that is asked over HTTP.
 pub(super) struct S3Upstream {
     client: Client,
+    /// Sends bytes.
+    sending: Client,
     target: Target,
 }
 
 impl S3Upstream {
-    pub(super) fn new(client: Client, target: Target) -> Self {
-        Self { client, target }
+    pub(super) fn new(client: Client, sending: Client, target: Target) -> Self {
+        Self { client, sending, target }
     }
 
     fn remote(&self, key: &Key) -> String {
         self.target.remote(key.as_str())
+    }
+
+    fn place(&self, key: &Key) -> Place<'_> {
+        Place {
+            client: &self.client,
+            sending: &self.sending,
+            bucket: &self.target.bucket,
+            key: self.remote(key),
+        }
     }
 
     /// A name there as it is called here; `None` if it is outside the prefix.
@@ -215,6 +225,40 @@ impl Upstream for S3Upstream {
             page.lines.sort_by(|one, other| one.key().cmp(other.key()));
         }
         Ok(page)
+    }
+
+    async fn put(&self, key: &Key, carried: &UpstreamCarried, sent: UpstreamSent) -> Answer<UpstreamTold> {
+        self.place(key).put(carried, sent).await
+    }
+
+    async fn begin_upload(&self, key: &Key, carried: &UpstreamCarried) -> Answer<String> {
+        self.place(key).begin_upload(carried).await
+    }
+
+    async fn put_part(
+        &self,
+        key: &Key,
+        upload: &str,
+        number: u32,
+        sent: UpstreamSent,
+    ) -> Answer<UpstreamTold> {
+        self.place(key).put_part(upload, number, sent).await
+    }
+
+    async fn complete_upload(&self, key: &Key, upload: &str, parts: &[String]) -> Answer<UpstreamTold> {
+        self.place(key).complete_upload(upload, parts).await
+    }
+
+    async fn abort_upload(&self, key: &Key, upload: &str) -> Answer<()> {
+        self.place(key).abort_upload(upload).await
+    }
+
+    async fn set_tags(&self, key: &Key, tags: &Tags) -> Answer<()> {
+        self.place(key).set_tags(tags).await
+    }
+
+    async fn remove(&self, key: &Key) -> Answer<()> {
+        self.place(key).remove().await
     }
 }
 

@@ -6,6 +6,7 @@ mod client;
 mod facts;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,10 @@ use crate::application::ports::upstream::{Answer, Upstream, UpstreamConnector, U
 use crate::domain::identity::StoreId;
 use crate::domain::upstream::{Addressing, Target, VIA_HEADER};
 use addresses::Checked;
-use client::{PATIENCE, S3Upstream};
+use client::S3Upstream;
+
+/// How long an answer may take to begin, and each piece of its body to come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -84,8 +88,12 @@ impl UpstreamConnector for S3Connector {
             .interceptor(Via(self.store.to_string()))
             .interceptor(Bounded)
             .build();
+        // Bytes take the time that they take, as long as they go; who sends them looks after that.
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
+        let sending = config.to_builder().timeout_config(timeouts).retry_config(RetryConfig::disabled());
+        let sending = aws_sdk_s3::Client::from_conf(sending.build());
         let client = aws_sdk_s3::Client::from_conf(config);
-        Ok(Arc::new(S3Upstream::new(client, target.clone())))
+        Ok(Arc::new(S3Upstream::new(client, sending, target.clone())))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::application::ports::upstream::{Upstream, UpstreamConnector as _, Upst
 use crate::domain::address::Key;
 use crate::domain::identity::StoreId;
 use crate::domain::range::Span;
-use crate::domain::upstream::{Addressing, Target};
+use crate::domain::upstream::{Addressing, MirrorSettings, Target};
 
 /// An upstream at `endpoint`.
 fn target(endpoint: String, allow_private: bool) -> Target {
@@ -31,6 +31,7 @@ fn target(endpoint: String, allow_private: bool) -> Target {
         allow_private,
         requests_per_second: None,
         bytes_per_second: None,
+        mirror: MirrorSettings::default(),
     }
 }
 

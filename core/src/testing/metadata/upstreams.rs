@@ -8,7 +8,7 @@ use crate::application::ports::metadata::{
 };
 use crate::domain::space::{SettingsRevision, Space};
 use crate::domain::timestamp::Timestamp;
-use crate::domain::upstream::{Addressing, Binding, Fate, Mode, Target};
+use crate::domain::upstream::{Addressing, Binding, Fate, MirrorSettings, Mode, Target};
 
 /// Another store.
 fn binding(mode: Mode) -> Binding {
@@ -22,6 +22,7 @@ fn binding(mode: Mode) -> Binding {
         allow_private: false,
         requests_per_second: None,
         bytes_per_second: None,
+        mirror: MirrorSettings::default(),
     };
     Binding { mode, target, sealed: vec![1, 2, 3] }
 }

@@ -19,6 +19,7 @@ mod error;
 mod identity;
 mod leases;
 mod listing;
+mod mirrors;
 mod objects;
 mod outbox;
 mod records;
@@ -40,6 +41,7 @@ pub use error::MetadataError;
 pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use leases::{Leases, Replica};
 pub use listing::{ListQuery, ListUploadsQuery};
+pub use mirrors::{MirrorNote, MirrorState, MirroredKey, Mirrors};
 pub use objects::{Found, Objects};
 pub use outbox::{Epoch, Outbox, OutboxFigures, OutboxRow, OutboxTarget, Replay, ReplayFrom, TargetRemoval};
 pub use records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};
@@ -51,7 +53,17 @@ pub use upstreams::{BoundSpace, PassKind, UpstreamPass, Upstreams};
 /// The metadata store: all ports, and what concerns it as a whole.
 #[async_trait]
 pub trait MetadataStore:
-    IdentityStore + Objects + Uploads + Spaces + Upstreams + Catalogue + Upkeep + Credentials + Leases + Outbox
+    IdentityStore
+    + Objects
+    + Uploads
+    + Spaces
+    + Upstreams
+    + Mirrors
+    + Catalogue
+    + Upkeep
+    + Credentials
+    + Leases
+    + Outbox
 {
     /// Whether the database answers.
     async fn check(&self) -> Result<(), MetadataError>;

@@ -1,6 +1,8 @@
 //! Which events a change is told as.
 
+use super::address::{ObjectAddress, VersionRef};
 use super::changes::{Mutation, MutationOutcome, UpdateObject};
+use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::event::{Cause, Event, EventKind, How};
 use crate::domain::object::Object;
 use crate::domain::patch::AttributesPatch;
@@ -38,6 +40,18 @@ impl Mutation {
                 vec![event(EventKind::Copy, object, &change.cause), event(gone, left, &change.cause)]
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// The key of a delete that found nothing here: what the upstream of its space has goes all the same.
+    pub fn removes_beyond<'a>(&'a self, outcome: &MutationOutcome) -> Option<(&'a SpaceAddress, &'a Key)> {
+        match (self, outcome) {
+            (Self::Delete(delete), MutationOutcome::Deleted { object: None, .. }) => match &delete.target {
+                ObjectAddress::Latest(address, key)
+                | ObjectAddress::Version(address, key, VersionRef::Null) => Some((address, key)),
+                ObjectAddress::Version(..) | ObjectAddress::Id(_) => None,
+            },
+            _ => None,
         }
     }
 }

@@ -95,11 +95,13 @@ pub enum PassKind {
     Backfill,
     /// Compares both sides.
     Verify,
+    /// Finds what the upstream does not have as it is here, and lets it wait to be sent.
+    Mirror,
 }
 
 impl PassKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Survey, Self::Backfill, Self::Verify];
+    pub const ALL: [Self; 4] = [Self::Survey, Self::Backfill, Self::Verify, Self::Mirror];
 
     /// The number kept in the database.
     pub fn code(self) -> i16 {
@@ -107,6 +109,7 @@ impl PassKind {
             Self::Survey => 1,
             Self::Backfill => 2,
             Self::Verify => 3,
+            Self::Mirror => 4,
         }
     }
 
@@ -116,6 +119,7 @@ impl PassKind {
             Self::Survey => "survey",
             Self::Backfill => "backfill",
             Self::Verify => "verify",
+            Self::Mirror => "mirror",
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::application::error::Result;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{Epoch, MetadataStore, OutboxRow, OutboxTarget, Stuck};
-use crate::application::ports::sink::{PATIENCE_MAX, Sink, Undelivered};
+use crate::application::ports::sink::{PATIENCE_MAX, Sink, Term, Undelivered};
 use crate::application::workers::stuck;
 use crate::application::workers::worker::LEASE;
 use crate::domain::event::{TargetName, TargetSettings};
@@ -77,7 +77,7 @@ pub struct Delivery {
     /// Held while this process delivers.
     epoch: Option<Epoch>,
     /// Until when the lease holds.
-    until: Instant,
+    until: watch::Sender<Instant>,
     pace: Pace,
     aside: HashMap<i64, Stuck>,
     aside_max: u32,
@@ -127,7 +127,7 @@ impl Delivery {
             target,
             deliveries,
             epoch: None,
-            until: Instant::now(),
+            until: watch::Sender::new(Instant::now()),
             pace: Pace::default(),
             aside: HashMap::new(),
             aside_max: ASIDE_MAX,
@@ -182,7 +182,7 @@ impl Delivery {
         if settings.paused {
             return Ok(Passed::Nothing);
         }
-        let until = self.until;
+        let term = Term::new(self.until.subscribe());
         self.read_aside().await?;
         let page = self.metadata.outbox_page(&self.target.name, self.place, PAGE).await?;
         let (ends, last) = (page.len() < PAGE as usize, page.last().map(|row| row.seq));
@@ -194,9 +194,8 @@ impl Delivery {
         if probes {
             self.keep_one(&mut queues);
         }
-        let due = |at: Instant| at + PATIENCE_MAX < until;
         let concurrency = if probes { 1 } else { settings.concurrency.max(1) as usize };
-        let ended = self.deliver(queues, epoch, concurrency, due, stop).await?;
+        let ended = self.deliver(queues, epoch, concurrency, &term, stop).await?;
         if ended == Ended::Away {
             self.pace.failed();
             if self.pace.failures() == 1 {
@@ -210,7 +209,7 @@ impl Delivery {
             self.begin_round();
             return Ok(Passed::Away(self.pace.rest()));
         }
-        if probes || ended == Ended::Early || !due(Instant::now()) {
+        if probes || ended == Ended::Early || !term.lasts(PATIENCE_MAX) {
             // Something of the page may not have been tried.
             self.begin_round();
             return Ok(Passed::More);
@@ -248,7 +247,7 @@ impl Delivery {
     /// Takes or renews the lease. Whoever held it before can acknowledge nothing any more.
     async fn hold(&mut self) -> Result<Option<Epoch>> {
         let asked = Instant::now();
-        if self.epoch.is_some() && asked + LEASE * 2 / 3 < self.until {
+        if self.epoch.is_some() && asked + LEASE * 2 / 3 < *self.until.borrow() {
             return Ok(self.epoch);
         }
         let now = self.metadata.lease_time(self.clock.now()).await?;
@@ -260,7 +259,9 @@ impl Delivery {
             (self.pace, self.aside_read) = (Pace::default(), None);
             self.begin_round();
         }
-        self.until = asked + LEASE;
+        if held {
+            self.until.send_replace(asked + LEASE);
+        }
         let here = self.epoch.is_some();
         self.deliveries.change(&self.target.name, |status| status.here = here);
         Ok(self.epoch)
@@ -323,7 +324,7 @@ impl Delivery {
         queues: Vec<Vec<OutboxRow>>,
         epoch: Epoch,
         concurrency: usize,
-        due: impl Fn(Instant) -> bool + Copy + Send + Sync,
+        term: &Term,
         stop: &CancellationToken,
     ) -> Result<Ended> {
         let halted = AtomicBool::new(false);
@@ -333,11 +334,11 @@ impl Delivery {
             let (sink, target, outcomes, halted) = (&sink, &target, outcomes.clone(), &halted);
             async move {
                 for row in queue {
-                    if halted.load(Ordering::Acquire) || stop.is_cancelled() || !due(Instant::now()) {
+                    if halted.load(Ordering::Acquire) || stop.is_cancelled() || !term.lasts(PATIENCE_MAX) {
                         return;
                     }
                     let delivered = match &row.event {
-                        Ok(_) => sink.deliver(target, &row).await,
+                        Ok(_) => sink.deliver_within(target, &row, term).await,
                         Err(error) => Err(Undelivered::Refused(error.clone())),
                     };
                     let outcome = match delivered {
@@ -360,6 +361,12 @@ impl Delivery {
         let mut under_way: FuturesUnordered<_> = waiting.by_ref().take(concurrency).map(one).collect();
         let mut delivered = Vec::new();
         let mut away = false;
+        let mut renewal = tokio::time::interval(LEASE / 6);
+        // What takes longer than this process has is begun anew by the next one.
+        let mut over = std::pin::pin!(async {
+            stop.cancelled().await;
+            tokio::time::sleep(PATIENCE_MAX).await;
+        });
         loop {
             let ended = tokio::select! {
                 biased;
@@ -372,6 +379,14 @@ impl Delivery {
                         under_way.extend(waiting.next().map(one));
                     }
                     next.is_none()
+                }
+                () = &mut over => true,
+                // What takes long is not taken up by another server meanwhile.
+                _ = renewal.tick() => {
+                    if self.hold().await? != Some(epoch) {
+                        halted.store(true, Ordering::Release);
+                    }
+                    false
                 }
             };
             if delivered.len() >= ACKNOWLEDGED_TOGETHER || (ended && !delivered.is_empty()) {

@@ -3,8 +3,10 @@
 //! How far a pass has come is written down after each step, so that it survives its process, and the pass of another space
 //! has its turn between two steps. One server of the store at a time does this work.
 
+mod back;
 mod backfill;
 mod evidence;
+mod mirrored;
 mod step;
 mod survey;
 mod verify;
@@ -85,6 +87,16 @@ impl UpstreamWorker {
                 let stepped = backfill::step(&step, read(&pass.report)).await?;
                 self.save(pass, &step, stepped)
             }
+            PassKind::Mirror => {
+                let stepped = back::step(&step, read(&pass.report)).await?;
+                if stepped.place.is_none() {
+                    // Every key that a change was dropped of before this pass began waits by now.
+                    let made_good = self.passes.mirror_made_good(step.space.id, pass.begun_at).await;
+                    made_good
+                        .map_err(|error| UpstreamError::Away(format!("this store's database: {error}")))?;
+                }
+                self.save(pass, &step, stepped)
+            }
             PassKind::Verify => {
                 let stepped = verify::step(&step, read(&pass.report)).await?;
                 self.save(pass, &step, stepped)
@@ -153,7 +165,7 @@ impl Worker for UpstreamWorker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::upstream::Addressing;
+    use crate::domain::upstream::{Addressing, MirrorSettings};
 
     #[test]
     fn work_keeps_to_the_pace_of_its_target() {
@@ -167,6 +179,7 @@ mod tests {
             allow_private: false,
             requests_per_second,
             bytes_per_second,
+            mirror: MirrorSettings::default(),
         };
         let took = Duration::from_millis(500);
         assert_eq!(rest(&target(None, None), 1000, 1 << 30, took), Duration::ZERO);

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{Compared, Evidence};
+use super::mirrored;
 use super::step::{Finding, PAGE, Place, Step, Stepped, name};
 use crate::application::ports::metadata::{ListQuery, MetadataError};
 use crate::application::ports::upstream::{UpstreamError, UpstreamLine, UpstreamObject};
@@ -29,6 +30,8 @@ pub(super) struct Report {
     bytes: u64,
     /// How many of those that matched were fetched, and were proved then by what.
     proved: BTreeMap<String, u64>,
+    /// Wait to be sent to the upstream.
+    waiting: u64,
     /// The mode in which it was compared.
     mode: String,
     found: u64,
@@ -52,6 +55,7 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
         items += compared;
         requests += 1;
         let Some(next) = more else {
+            mirrored::note_dropped(step, &mut report.found, &mut report.findings).await?;
             report.clean = Some(report.found == 0);
             report.evidence.finish(list, report.matched);
             return Ok(Stepped { report, place: None, items, requests, bytes: 0 });
@@ -126,12 +130,18 @@ async fn page(
     let fates = step.store.metadata.fates(step.space.id, &keys).await.map_err(away)?;
     let fates: HashMap<String, (Fate, Option<String>)> =
         fates.into_iter().map(|(key, fate, proof)| (key.as_str().to_owned(), (fate, proof))).collect();
+    let sent = mirrored::Sent::of(step, &keys).await?;
     let mode = step.binding.mode;
     mode.as_str().clone_into(&mut report.mode);
     for (key, Pair { here, there }) in &both {
         let (fate, proof) =
             fates.get(key).map_or((None, None), |(fate, proof)| (Some(*fate), proof.as_ref()));
-        let verdict = judge(mode, side(here.as_ref()), side(there.as_ref()), fate);
+        let there = sent.as_here(key, here.as_ref(), there.as_ref());
+        let verdict = judge(mode, side(here.as_ref()), side(there), fate);
+        if verdict != Verdict::Matched && sent.waits(key) {
+            report.waiting += 1;
+            continue;
+        }
         match verdict {
             Verdict::Matched => {
                 report.matched += 1;

@@ -11,7 +11,7 @@ use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 
-fn fate(row: &Row) -> Result<Fate, Fault> {
+pub(super) fn fate(row: &Row) -> Result<Fate, Fault> {
     let code: i16 = row.get("fate")?;
     let unknown = || MetadataError::Corrupt { table: "upstream_keys", column: "fate", row: code.to_string() };
     Fate::from_code(code).ok_or_else(|| unknown().into())

@@ -20,7 +20,7 @@ use crate::infrastructure::metadata::write::outbox as write;
 #[async_trait]
 impl Outbox for SqlMetadata {
     async fn outbox_targets(&self) -> Answer<Vec<OutboxTarget>> {
-        Ok(outbox::targets(&self.db).await?)
+        Ok(outbox::all(&self.db).await?)
     }
 
     async fn put_outbox_target(&self, target: &OutboxTarget) -> Answer<bool> {
@@ -67,7 +67,7 @@ impl Outbox for SqlMetadata {
     }
 
     async fn outbox_figures(&self) -> Answer<Vec<OutboxFigures>> {
-        let targets = outbox::targets(&self.db).await?;
+        let targets = outbox::all(&self.db).await?;
         let mut figures = Vec::with_capacity(targets.len());
         for OutboxTarget { name, rows_max, .. } in &targets {
             let waiting = if let Some(waiting) = self.outbox.carried(name) {

@@ -15,6 +15,7 @@ use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::statement::Row;
 use crate::infrastructure::metadata::session::transaction::{Transaction, transaction};
+use crate::infrastructure::metadata::write::targets;
 
 fn target(row: &Row) -> Result<OutboxTarget, Fault> {
     let name = TargetName::stored(row.get("name")?);
@@ -31,7 +32,7 @@ fn target(row: &Row) -> Result<OutboxTarget, Fault> {
     })
 }
 
-pub(crate) async fn targets(db: &Database) -> Result<Vec<OutboxTarget>, Fault> {
+pub(crate) async fn all(db: &Database) -> Result<Vec<OutboxTarget>, Fault> {
     db.read(sql!(
         "SELECT name, kind, settings, secret, rows_max, overflow, keep_ms, created_at FROM outbox_targets \
          ORDER BY name"
@@ -41,31 +42,7 @@ pub(crate) async fn targets(db: &Database) -> Result<Vec<OutboxTarget>, Fault> {
 }
 
 pub(crate) async fn put(db: &Database, target: &OutboxTarget) -> Result<bool, Fault> {
-    transaction!(db, |tx| put_in(&mut tx, target).await?)
-}
-
-/// As [`put`], inside a transaction.
-pub(crate) async fn put_in(tx: &mut Transaction, target: &OutboxTarget) -> Result<bool, Fault> {
-    let keep = u64::try_from(target.keep.as_millis()).unwrap_or(u64::MAX);
-    let written = tx
-        .query(sql!(
-            "INSERT INTO outbox_targets (name, kind, settings, secret, rows_max, overflow, keep_ms, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO UPDATE SET \
-             settings = excluded.settings, secret = excluded.secret, rows_max = excluded.rows_max, \
-             overflow = excluded.overflow, keep_ms = excluded.keep_ms \
-             WHERE outbox_targets.kind = excluded.kind"
-        ))
-        .bind(target.name.as_str())
-        .bind(target.kind.code())
-        .bind(target.settings.as_str())
-        .bind(target.secret.clone())
-        .bind(rows::signed(target.rows_max)?)
-        .bind(target.overflow.code())
-        .bind(rows::signed(keep)?)
-        .bind(target.created_at.millis())
-        .execute()
-        .await?;
-    Ok(written == 1)
+    transaction!(db, |tx| targets::put(&mut tx, target).await?)
 }
 
 pub(crate) async fn remove(db: &Database, name: &TargetName, discard: bool) -> Result<TargetRemoval, Fault> {

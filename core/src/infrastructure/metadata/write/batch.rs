@@ -120,6 +120,11 @@ impl<'t> Batch<'t> {
         Ok(space)
     }
 
+    /// The space, if a change of this batch has entered it.
+    pub(crate) fn known_space(&self, address: &SpaceAddress) -> Option<Space> {
+        self.spaces.get(address).cloned()
+    }
+
     /// The space, made if it does not exist.
     pub(crate) async fn ensure_space(&mut self, address: &SpaceAddress) -> Result<Space, Fault> {
         if let Some(space) = self.space(address).await? {

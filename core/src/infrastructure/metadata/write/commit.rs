@@ -187,7 +187,10 @@ impl<'a> Change<'a> {
                 bucket: put.bucket.as_ref(),
                 key: put.key.as_ref(),
                 certain: put.preconditions.if_match.is_some(),
-                touch: put.pulled.as_ref().map_or(Touch::Nothing, |pulled| Touch::Claim(put.id, pulled)),
+                touch: put
+                    .pulled
+                    .as_ref()
+                    .map_or(Touch::Nothing, |pulled| Touch::Claim(put.id, pulled, &put.etag)),
             },
             Self::Delete(delete, KeyDeletion { address, key, .. }) => {
                 let bucket = delete.bucket.as_ref();

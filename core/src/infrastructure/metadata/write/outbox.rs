@@ -3,9 +3,10 @@
 //! They are the last that a transaction writes but for its figures: by then it holds what it has changed, so that of two
 //! transactions with one key the later one takes the higher numbers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::batch::{Applied, Batch};
+use super::mirrors;
 use super::routes::ToldRows;
 use crate::application::metrics;
 use crate::application::ports::metadata::{Mutation, Refusal};
@@ -14,6 +15,7 @@ use crate::domain::event::{EventKind, Facts, Overflow, TargetName};
 use crate::domain::object::{Object, ObjectId};
 use crate::domain::space::{SettingsRevision, Space, SpaceId};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::Mode;
 use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::database::Database;
 use crate::infrastructure::metadata::session::dialect::sql;
@@ -30,6 +32,17 @@ struct NewRow {
     facts: String,
 }
 
+/// Keys of which the upstream of their space is not told.
+type Missed = BTreeMap<SpaceId, Vec<String>>;
+
+impl NewRow {
+    /// A key is to be sent as it is.
+    fn again(target: TargetName, space: SpaceId, key: &Key, told: &Facts) -> Result<Self, Fault> {
+        let (key, facts) = (key.as_str().to_owned(), facts(told)?);
+        Ok(Self { target, space, key, kind: EventKind::Delete, coalesced: true, facts })
+    }
+}
+
 impl Batch<'_> {
     /// Whether a change of this key can be told: not if too much waits for a target that takes its events, and whose operator
     /// rather has changes refused than events dropped.
@@ -39,25 +52,28 @@ impl Batch<'_> {
         key: Option<&Key>,
     ) -> Result<Result<(), Refusal>, Fault> {
         match space {
-            Some(space) => self.admit_told_at(space.id, space.settings, key).await,
+            Some(space) => self.admit_told_at(space.id, space.settings, space.upstream, key).await,
             None => Ok(Ok(())),
         }
     }
 
     /// The same of a version, by the settings of its space.
     pub(crate) async fn admit_told_of(&mut self, object: &Object) -> Result<Result<(), Refusal>, Fault> {
-        self.admit_told_at(object.space, object.settings, object.key.as_ref()).await
+        self.admit_told_at(object.space, object.settings, object.upstream, object.key.as_ref()).await
     }
 
     async fn admit_told_at(
         &mut self,
         space: SpaceId,
         revision: SettingsRevision,
+        upstream: Option<Mode>,
         key: Option<&Key>,
     ) -> Result<Result<(), Refusal>, Fault> {
         let Some(key) = key else { return Ok(Ok(())) };
         let outbox = self.outbox.clone();
-        let Some(routes) = outbox.routes(self.tx, space, revision).await? else { return Ok(Ok(())) };
+        let Some(routes) = outbox.routes(self.tx, space, revision, upstream).await? else {
+            return Ok(Ok(()));
+        };
         for route in routes.of_key(key) {
             let more = self.admitted_rows.get(&route.target).copied().unwrap_or(0);
             if outbox.overflow(&route.target, more) == Some(Overflow::Refuse) {
@@ -76,8 +92,9 @@ impl Batch<'_> {
         applied: &[Applied],
     ) -> Result<ToldRows, Fault> {
         let mut told = ToldRows::default();
-        let rows = self.rows_of(mutations, applied, &mut told).await?;
+        let (rows, missed) = self.rows_of(mutations, applied, &mut told).await?;
         self.make_way(&rows, &mut told).await?;
+        self.note_missed(missed, &mut told).await?;
         insert(self.tx, &rows, self.now).await?;
         for row in &rows {
             *told.rows.entry(row.target.clone()).or_default() += 1;
@@ -90,45 +107,76 @@ impl Batch<'_> {
         mutations: &[Mutation],
         applied: &[Applied],
         told: &mut ToldRows,
-    ) -> Result<Vec<NewRow>, Fault> {
+    ) -> Result<(Vec<NewRow>, Missed), Fault> {
         let outbox = self.outbox.clone();
-        let mut rows: Vec<NewRow> = Vec::new();
+        let (mut rows, mut missed): (Vec<NewRow>, Missed) = (Vec::new(), Missed::new());
         // Of a key only the last row stays where rows are coalesced.
         let mut last: HashMap<(TargetName, SpaceId, String), usize> = HashMap::new();
         let mut more: HashMap<TargetName, u64> = HashMap::new();
         for (mutation, outcome) in mutations.iter().zip(applied) {
             let Ok(outcome) = outcome else { continue };
+            let mut made = Vec::new();
             for event in mutation.told(outcome) {
-                let Object { space, settings, key: Some(key), .. } = event.object else { continue };
-                let Some(routes) = outbox.routes(self.tx, *space, *settings).await? else { continue };
-                for route in routes.wanting(event.kind, key) {
-                    let row = NewRow {
+                let Object { space, settings, upstream, key: Some(key), .. } = event.object else { continue };
+                let routes = outbox.routes(self.tx, *space, *settings, *upstream).await?;
+                for route in routes.iter().flat_map(|routes| routes.wanting(event.kind, key)) {
+                    made.push(NewRow {
                         target: route.target.clone(),
                         space: *space,
                         key: key.as_str().to_owned(),
                         kind: event.kind,
                         coalesced: route.coalesced,
                         facts: facts(&event.facts(route))?,
-                    };
-                    let more = more.entry(row.target.clone()).or_default();
-                    if outbox.overflow(&row.target, *more) == Some(Overflow::Drop) {
-                        *told.dropped.entry(row.target).or_default() += 1;
-                        continue;
-                    }
-                    *more += 1;
-                    if row.coalesced {
-                        let at = (row.target.clone(), row.space, row.key.clone());
-                        if let Some(at) = last.insert(at, rows.len()) {
-                            // Its place is taken: what stays has the place of the last change.
-                            rows[at].key.clear();
-                        }
-                    }
-                    rows.push(row);
+                    });
                 }
+            }
+            if let Some((address, key)) = mutation.removes_beyond(outcome)
+                && let Some(space) = self.known_space(address)
+                && let Some(routes) = outbox.routes(self.tx, space.id, space.settings, space.upstream).await?
+            {
+                for route in routes.coalesced() {
+                    made.push(NewRow::again(route.target.clone(), space.id, key, &Facts::of_space(address))?);
+                }
+            }
+            for row in made {
+                let more = more.entry(row.target.clone()).or_default();
+                if outbox.overflow(&row.target, *more) == Some(Overflow::Drop) {
+                    if row.coalesced {
+                        missed.entry(row.space).or_default().push(row.key);
+                    } else {
+                        *told.dropped.entry(row.target).or_default() += 1;
+                    }
+                    continue;
+                }
+                *more += 1;
+                if row.coalesced {
+                    let at = (row.target.clone(), row.space, row.key.clone());
+                    if let Some(at) = last.insert(at, rows.len()) {
+                        // Its place is taken: what stays has the place of the last change.
+                        rows[at].key.clear();
+                    }
+                }
+                rows.push(row);
             }
         }
         rows.retain(|row| !row.key.is_empty());
-        Ok(rows)
+        Ok((rows, missed))
+    }
+
+    /// Notes of changes that no upstream is told of, as too much waits: but for keys that wait already, which are sent as they
+    /// are then.
+    async fn note_missed(&mut self, missed: Missed, told: &mut ToldRows) -> Result<(), Fault> {
+        let mut dropped = BTreeMap::new();
+        for (space, keys) in missed {
+            let wait = mirrors::waiting(self.tx, space, &keys).await?;
+            let lost = keys.iter().filter(|key| !wait.contains(key)).count();
+            if lost > 0 {
+                let lost = u64::try_from(lost).unwrap_or(u64::MAX);
+                dropped.insert(space, rows::signed(lost)?);
+                *told.dropped.entry(TargetName::mirror_of(space)).or_default() += lost;
+            }
+        }
+        mirrors::dropped(self.tx, &dropped, self.now).await
     }
 
     /// Removes the rows whose place others take.
@@ -211,6 +259,30 @@ pub(crate) async fn tell_test(
     transaction!(db, |tx| insert(&mut tx, &rows, now).await?)?;
     let rows = targets.iter().map(|target| (target.clone(), 1)).collect();
     Ok(ToldRows { rows, ..ToldRows::default() })
+}
+
+/// Lets keys wait for the upstream of their space, unless they do. What was written, and how many rows.
+pub(crate) async fn tell_again(
+    db: &Database,
+    space: SpaceId,
+    told: &Facts,
+    keys: &[Key],
+    now: Timestamp,
+) -> Result<(ToldRows, u64), Fault> {
+    let target = TargetName::mirror_of(space);
+    let names: Vec<String> = keys.iter().map(|key| key.as_str().to_owned()).collect();
+    let written = transaction!(db, |tx| {
+        let wait: HashSet<String> = mirrors::waiting(&mut tx, space, &names).await?.into_iter().collect();
+        let new = keys.iter().filter(|key| !wait.contains(key.as_str()));
+        let rows: Result<Vec<_>, _> =
+            new.map(|key| NewRow::again(target.clone(), space, key, told)).collect();
+        let rows = rows?;
+        insert(&mut tx, &rows, now).await?;
+        rows.len()
+    })?;
+    let rows = i64::try_from(written).unwrap_or(i64::MAX);
+    let told = ToldRows { rows: [(target, rows)].into(), ..ToldRows::default() };
+    Ok((told, written as u64))
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ pub(crate) async fn put<'a>(
     if !batch.bucket_stands(put.bucket.as_ref(), space.as_ref().map(|space| space.id)).await? {
         return Ok(Err(Refusal::NoSuchBucket));
     }
-    if let Err(refusal) = batch.admit_told(space.as_ref(), put.key.as_ref()).await? {
+    if put.pulled.is_none()
+        && let Err(refusal) = batch.admit_told(space.as_ref(), put.key.as_ref()).await?
+    {
         return Ok(Err(refusal));
     }
     if let Some(once) = &put.once

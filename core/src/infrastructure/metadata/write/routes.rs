@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use super::settings;
 use crate::application::metrics;
 use crate::application::ports::metadata::OutboxTarget;
-use crate::domain::event::{Overflow, Routes, TargetName};
+use crate::domain::event::{Overflow, Route, Routes, TargetName};
 use crate::domain::settings::{SettingKind, SpaceSettings};
 use crate::domain::space::{SettingsRevision, SpaceId};
+use crate::domain::upstream::Mode;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::Transaction;
@@ -128,13 +129,14 @@ impl OutboxState {
         self.bell.subscribe()
     }
 
-    /// The routes of a space whose settings are at `revision`. Costs nothing where none were ever set, and no statement unless
-    /// they have changed since this process last asked.
+    /// The routes of a space whose settings are at `revision`, and whose upstream is in this mode. Costs nothing where none were
+    /// ever set, and no statement unless they have changed since this process last asked.
     pub(crate) async fn routes(
         &self,
         tx: &mut Transaction,
         space: SpaceId,
         revision: SettingsRevision,
+        upstream: Option<Mode>,
     ) -> Result<Option<Arc<Routes>>, Fault> {
         if revision.is_untouched() {
             return Ok(None);
@@ -143,7 +145,10 @@ impl OutboxState {
         let routes = if let Some((_, routes)) = known {
             routes
         } else {
-            let routes = Arc::new(Routes::of(read(tx, space).await?.notifications.as_ref()));
+            let mirror =
+                (upstream == Some(Mode::Mirror)).then(|| Route::mirror(TargetName::mirror_of(space)));
+            let routes = Routes::of(read(tx, space).await?.notifications.as_ref()).and(mirror);
+            let routes = Arc::new(routes);
             self.routes.insert(space, (revision, routes.clone()));
             routes
         };

@@ -1,11 +1,37 @@
-//! The event targets that documents of spaces name.
+//! Targets of the outbox: declared, and named by documents of spaces.
 
+use crate::application::ports::metadata::OutboxTarget;
 use crate::domain::event::TargetName;
 use crate::domain::settings::SettingKind;
 use crate::domain::space::SpaceId;
+use crate::infrastructure::metadata::read::rows;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::session::transaction::Transaction;
+
+/// Declares a target, or changes one. Its kind stays: `false` if it has another one.
+pub(crate) async fn put(tx: &mut Transaction, target: &OutboxTarget) -> Result<bool, Fault> {
+    let keep = u64::try_from(target.keep.as_millis()).unwrap_or(u64::MAX);
+    let written = tx
+        .query(sql!(
+            "INSERT INTO outbox_targets (name, kind, settings, secret, rows_max, overflow, keep_ms, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO UPDATE SET \
+             settings = excluded.settings, secret = excluded.secret, rows_max = excluded.rows_max, \
+             overflow = excluded.overflow, keep_ms = excluded.keep_ms \
+             WHERE outbox_targets.kind = excluded.kind"
+        ))
+        .bind(target.name.as_str())
+        .bind(target.kind.code())
+        .bind(target.settings.as_str())
+        .bind(target.secret.clone())
+        .bind(rows::signed(target.rows_max)?)
+        .bind(target.overflow.code())
+        .bind(rows::signed(keep)?)
+        .bind(target.created_at.millis())
+        .execute()
+        .await?;
+    Ok(written == 1)
+}
 
 /// Whether these targets exist, which they then do until the end of the transaction.
 pub(crate) async fn hold_targets(tx: &mut Transaction, targets: &[TargetName]) -> Result<bool, Fault> {

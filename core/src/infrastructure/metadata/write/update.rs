@@ -1,7 +1,7 @@
 //! Changes of what an object carries, in place.
 
 use super::batch::{Applied, Batch};
-use super::content;
+use super::{content, mirrors};
 use crate::application::ports::metadata::{MutationOutcome, Refusal, UpdateObject};
 use crate::domain::patch::{Amendment, Kept, plan_update};
 use crate::domain::storage_class::ClassName;
@@ -49,5 +49,6 @@ pub(crate) async fn update(batch: &mut Batch<'_>, update: &UpdateObject) -> Resu
         content::hold(batch, content.blob).await?;
         content::suspect_blob_tier(batch, content, after.class).await?;
     }
+    mirrors::edited(batch.tx, &after).await?;
     Ok(Ok(MutationOutcome::Object { object: Box::new(after), dropped: None }))
 }

@@ -1,8 +1,9 @@
 //! Spaces that are bound to an upstream: the binding, what became of keys, and how far work over it has come.
 
-use super::spaces;
+use super::{mirrors, spaces};
 use crate::application::ports::metadata::{Pulled, Refusal, UpstreamPass};
 use crate::domain::address::{Key, SpaceAddress};
+use crate::domain::etag::Etag;
 use crate::domain::object::ObjectId;
 use crate::domain::space::{SettingsRevision, Space, SpaceId};
 use crate::domain::timestamp::Timestamp;
@@ -80,16 +81,15 @@ pub(crate) async fn own(tx: &mut Transaction, keys: &[(SpaceId, &Key)], now: Tim
 /// the key, is waited for.
 pub(crate) async fn claim(
     tx: &mut Transaction,
-    space: SpaceId,
-    key: &Key,
-    id: ObjectId,
+    (space, key): (SpaceId, &Key),
+    (id, etag): (ObjectId, &Etag),
     pulled: &Pulled,
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let claimed = tx
         .query(sql!(
-            "INSERT INTO upstream_keys (space_id, key, fate, object_id, proof, at) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (space_id, key) DO NOTHING"
+            "INSERT INTO upstream_keys (space_id, key, fate, object_id, proof, at, there) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (space_id, key) DO NOTHING"
         ))
         .bind(space.0)
         .bind(key.as_str())
@@ -97,6 +97,7 @@ pub(crate) async fn claim(
         .bind(id.0)
         .bind(pulled.proof)
         .bind(now.millis())
+        .bind(etag.as_str())
         .execute()
         .await?;
     Ok(claimed == 1)
@@ -145,6 +146,7 @@ pub(crate) async fn bind(
                 .bind(now.millis())
                 .execute()
                 .await?;
+                mirrors::bind(&mut tx, space.id, binding, now).await?;
                 set_mode(&mut tx, &space, Some(binding.mode)).await?;
                 Ok(changed(space, Some(binding.mode)))
             }
@@ -172,6 +174,7 @@ pub(crate) async fn unbind(
 
 /// Removes what is known of a space's upstream.
 pub(crate) async fn clear(tx: &mut Transaction, space: i64) -> Result<(), Fault> {
+    mirrors::clear(tx, SpaceId(space)).await?;
     tx.query(sql!("DELETE FROM upstreams WHERE space_id = $1")).bind(space).execute().await?;
     tx.query(sql!("DELETE FROM upstream_keys WHERE space_id = $1")).bind(space).execute().await?;
     tx.query(sql!("DELETE FROM upstream_passes WHERE space_id = $1")).bind(space).execute().await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{InSpace, Versions};
 use crate::application::ports::metadata::{Pulled, PutObject};
 use crate::domain::address::Key;
+use crate::domain::etag::Etag;
 use crate::domain::object::ObjectId;
 use crate::domain::space::{Space, SpaceId};
 use crate::infrastructure::metadata::session::fault::Fault;
@@ -19,7 +20,7 @@ pub(crate) enum Touch<'a> {
     /// The key may be removed: its place is held until that is decided.
     Hold,
     /// What the upstream has comes here, as this object.
-    Claim(ObjectId, &'a Pulled),
+    Claim(ObjectId, &'a Pulled, &'a Etag),
 }
 
 impl<'a> Versions<'a> {
@@ -36,13 +37,13 @@ impl<'a> Versions<'a> {
             .touches
             .iter()
             .filter_map(|(key, touch)| match touch {
-                Touch::Claim(id, pulled) => Some((*key, *id, *pulled)),
+                Touch::Claim(id, pulled, etag) => Some((*key, *id, *pulled, *etag)),
                 Touch::Nothing | Touch::Hold => None,
             })
             .collect();
         claims.sort_unstable_by_key(|(key, ..)| *key);
-        for (key, id, pulled) in claims {
-            if upstreams::claim(batch.tx, wanted.space.id, key, id, pulled, batch.now).await? {
+        for (key, id, pulled, etag) in claims {
+            if upstreams::claim(batch.tx, (wanted.space.id, key), (id, etag), pulled, batch.now).await? {
                 self.claimed.insert(id, (wanted.space.id, key));
             }
         }

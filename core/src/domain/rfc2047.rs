@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 const WORD_BYTES_MAX: usize = 45;
 
 /// A header value: the text itself if it is printable ASCII, else encoded words.
-pub(crate) fn encode(value: &str) -> Cow<'_, str> {
+pub fn encode(value: &str) -> Cow<'_, str> {
     if value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Cow::Borrowed(value);
     }

@@ -1,0 +1,262 @@
+//! An object is sent: as it was made here, so that it has the same entity tag there.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt as _};
+use md5::{Digest as _, Md5};
+
+use super::trouble::Trouble;
+use super::{Looked, MirrorSink, class_of, give_up, in_time, shown};
+use crate::application::error::Error;
+use crate::application::ports::metadata::{Found, MirrorNote, SpaceRef};
+use crate::application::ports::sink::{Term, Undelivered};
+use crate::application::ports::upstream::{
+    Answer, UpstreamCarried, UpstreamError, UpstreamSent, UpstreamTold,
+};
+use crate::application::upstream::kept;
+use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::mirror::{Shape, UNTOLD, is_contradicted};
+use crate::domain::naming::ContentName;
+use crate::domain::range::Span;
+use crate::domain::upstream::Fate;
+use crate::domain::upstream::proof::{Proof, Said, plan};
+
+/// Parts of an object that are looked up at once.
+const PARTS_PAGE: u32 = 1000;
+
+impl MirrorSink {
+    /// Sends an object, having noted that. How many bytes.
+    pub(super) async fn send(
+        &self,
+        looked: &Looked<'_>,
+        found: &Found,
+        note: MirrorNote,
+        term: &Term,
+    ) -> Result<u64, Trouble> {
+        let object = &found.object;
+        let shape = self.shape(looked, found).await?;
+        let carried = UpstreamCarried {
+            headers: object.headers.clone(),
+            metadata: shown(&object.metadata),
+            tags: object.tags.clone(),
+            class: class_of(object),
+        };
+        let sending = if shape.tells() { object.etag.as_str() } else { UNTOLD };
+        let note = MirrorNote { sending: Some(sending.to_owned()), ..note };
+        let told = match &shape {
+            Shape::Whole(md5) => self.send_whole(looked, found, *md5, (&carried, &note), term).await?,
+            Shape::Parts(parts) => self.send_parts(looked, found, parts, (&carried, &note), term).await?,
+        };
+        let told = kept::etag(&crate::application::ports::upstream::UpstreamObject {
+            etag: told.etag,
+            ..Default::default()
+        });
+        if told != object.etag {
+            let (there, here) = (Some(told.as_str().to_owned()), Some(object.etag.as_str().to_owned()));
+            self.notes.write(MirrorNote { there, here, sending: None, changed: None, ..note }).await?;
+        }
+        Ok(object.size())
+    }
+
+    /// How the object was made, as far as that is known.
+    async fn shape(&self, looked: &Looked<'_>, found: &Found) -> Result<Shape, Trouble> {
+        let object = &found.object;
+        let (etag, size) = (object.etag.as_str(), object.size());
+        let Some(content) = object.content.filter(|content| content.parts.is_multipart()) else {
+            let fetched = looked.remembered.as_ref().is_some_and(|known| known.fate == Fate::Pulled);
+            if !fetched {
+                return Ok(Shape::of(etag, size, &[]));
+            }
+            // It came as one piece; its parts are as they were there.
+            let parts = looked.link.part_sizes(looked.key).await?;
+            let said = Said { size, etag: etag.to_owned(), parts, ..Said::default() };
+            return Ok(match plan(&said) {
+                Proof::Parts { layouts, .. } => {
+                    Shape::of(etag, size, layouts.first().map(Vec::as_slice).unwrap_or_default())
+                }
+                _ => Shape::of(etag, size, &[]),
+            });
+        };
+        let (mut sizes, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.store.metadata.part_sizes(content.blob, after, PARTS_PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            sizes.extend(page.iter().map(|(_, size)| *size));
+        }
+        Ok(Shape::of(etag, size, &sizes))
+    }
+
+    async fn send_whole(
+        &self,
+        looked: &Looked<'_>,
+        found: &Found,
+        md5: Option<Md5Digest>,
+        (carried, note): (&UpstreamCarried, &MirrorNote),
+        term: &Term,
+    ) -> Result<UpstreamTold, Trouble> {
+        let object = &found.object;
+        let sha256 = match (md5, object.content.map(|content| content.name)) {
+            (None, Some(ContentName::Bytes(hash))) => Some(hash),
+            _ => None,
+        };
+        let reading = self.read(found, Span::whole(object.size()), term).await?;
+        in_time(term)?;
+        self.notes.write(note.clone()).await?;
+        let watch = reading.watch.clone();
+        let sent = UpstreamSent { length: object.size(), md5, sha256, stream: reading.stream };
+        let told = looked.link.put(looked.key, carried, sent).await;
+        let told = told.map_err(|error| watch.explain(error))?;
+        confirm(&watch.md5(), &told)?;
+        Ok(told)
+    }
+
+    async fn send_parts(
+        &self,
+        looked: &Looked<'_>,
+        found: &Found,
+        parts: &[u64],
+        (carried, note): (&UpstreamCarried, &MirrorNote),
+        term: &Term,
+    ) -> Result<UpstreamTold, Trouble> {
+        let (link, key) = (looked.link, looked.key);
+        let upload = link.begin_upload(key, carried).await?;
+        let note = MirrorNote { upload: Some(upload.clone()), ..note.clone() };
+        let told = async {
+            self.notes.write(note.clone()).await?;
+            self.fill(looked, found, parts, &upload, term).await
+        };
+        match told.await {
+            Ok(told) => {
+                self.notes.write(MirrorNote { upload: None, changed: None, ..note }).await?;
+                Ok(told)
+            }
+            Err(trouble) => {
+                // Otherwise by who looks at the key next.
+                let _ = give_up(link, key, &upload).await;
+                Err(trouble)
+            }
+        }
+    }
+
+    async fn fill(
+        &self,
+        looked: &Looked<'_>,
+        found: &Found,
+        parts: &[u64],
+        upload: &str,
+        term: &Term,
+    ) -> Result<UpstreamTold, Trouble> {
+        let (link, key) = (looked.link, looked.key);
+        let (mut start, mut tags) = (0, Vec::with_capacity(parts.len()));
+        for (number, length) in (1_u32..).zip(parts) {
+            let span = Span { start, end: start + length };
+            let reading = self.read(found, span, term).await?;
+            let watch = reading.watch.clone();
+            let sent = UpstreamSent { length: *length, md5: None, sha256: None, stream: reading.stream };
+            let told = link.put_part(key, upload, number, sent).await;
+            let told = told.map_err(|error| watch.explain(error))?;
+            confirm(&watch.md5(), &told)?;
+            tags.push(told.etag);
+            start = span.end;
+        }
+        // It may have taken long: what was replaced meanwhile is not made the upstream's for a moment.
+        let place = SpaceRef::Space(looked.space.address.clone());
+        let now = self.store.metadata.latest(&place, key).await?;
+        if now.is_none_or(|now| now.object != found.object) {
+            return Err(Trouble::Changed);
+        }
+        in_time(term)?;
+        match link.complete_upload(key, upload, &tags).await {
+            Ok(told) => {
+                let expected = found.object.etag.as_str();
+                if is_contradicted(expected, &told.etag, told.opaque) {
+                    return Err(not_the_same(&told));
+                }
+                Ok(told)
+            }
+            // It may have been made all the same: its answer was lost, and the upload is gone.
+            Err(error) => match link.head(key).await? {
+                Some(said) if kept::etag(&said) == found.object.etag => {
+                    Ok(UpstreamTold { etag: said.etag, opaque: said.opaque_etag })
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// The bytes of a stretch of an object, each verified before it is sent; what they are is watched.
+    async fn read(&self, found: &Found, span: Span, term: &Term) -> Result<Reading, Trouble> {
+        let extents = self.store.extents_of(&found.object, found.leaf, span).await?;
+        let bytes = self.store.read_extents(extents).await?;
+        let (watch, term) = (Watch::default(), term.clone());
+        let watching = watch.clone();
+        let stream = bytes.map(move |piece| {
+            if !term.lasts(std::time::Duration::ZERO) {
+                return Err(UpstreamError::Away("another server sends by now".to_owned()));
+            }
+            watching.take(piece)
+        });
+        Ok(Reading { stream: stream.boxed(), watch })
+    }
+}
+
+/// Whether the upstream has the bytes that were sent.
+fn confirm(md5: &Md5Digest, told: &UpstreamTold) -> Result<(), Trouble> {
+    if is_contradicted(Etag::md5(md5).as_str(), &told.etag, told.opaque) {
+        return Err(not_the_same(told));
+    }
+    Ok(())
+}
+
+fn not_the_same(told: &UpstreamTold) -> Trouble {
+    let why = format!("the upstream has other bytes than were sent: its entity tag is {}", told.etag);
+    Trouble::Undelivered(Undelivered::Refused(why))
+}
+
+/// Bytes that are sent.
+struct Reading {
+    stream: BoxStream<'static, Answer<Bytes>>,
+    watch: Watch,
+}
+
+/// What was sent, and why no more of it.
+#[derive(Clone, Default)]
+struct Watch(Arc<Mutex<Watched>>);
+
+#[derive(Default)]
+struct Watched {
+    md5: Md5,
+    trouble: Option<Error>,
+}
+
+impl Watch {
+    fn take(&self, piece: Result<Bytes, Error>) -> Answer<Bytes> {
+        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match piece {
+            Ok(bytes) => {
+                watched.md5.update(&bytes);
+                Ok(bytes)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                watched.trouble = Some(error);
+                Err(UpstreamError::Away(text))
+            }
+        }
+    }
+
+    /// The MD5 of what was sent.
+    fn md5(&self) -> Md5Digest {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).md5.clone().finalize().into()
+    }
+
+    /// What a request failed with: what could not be read here, if anything.
+    fn explain(&self, error: UpstreamError) -> Trouble {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).trouble.take() {
+            Some(trouble) => trouble.into(),
+            None => error.into(),
+        }
+    }
+}

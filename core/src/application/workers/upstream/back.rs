@@ -1,0 +1,162 @@
+//! A mirror begins: every key that the upstream may not have as it is here waits to be sent.
+//!
+//! Changes that are made from then on wait by themselves; this finds those that were made before, or that were dropped.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+use serde::{Deserialize, Serialize};
+
+use super::step::{PAGE, Place, Step, Stepped};
+use crate::application::ports::metadata::{ListQuery, MetadataError};
+use crate::application::ports::upstream::{UpstreamError, UpstreamLine, UpstreamObject};
+use crate::application::upstream::kept;
+use crate::application::workers::mirror::memory;
+use crate::domain::address::Key;
+use crate::domain::event::{Facts, TargetName};
+use crate::domain::mirror::{Memory, may_differ};
+use crate::domain::space::Versioning;
+
+/// Changes that wait, of those that may, beyond which none are added: that many are left to clients.
+const FILLED: u64 = 2;
+
+/// What a pass has found so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Report {
+    /// Keys looked at, on either side.
+    keys: u64,
+    /// Keys that did not wait to be sent, and do now.
+    queued: u64,
+    /// Whether every key is sent, as changes had been dropped.
+    thorough: Option<bool>,
+    clean: Option<bool>,
+}
+
+/// What both sides list under a key: entity tag and size.
+#[derive(Default)]
+struct Pair {
+    here: Option<(String, u64)>,
+    there: Option<(String, u64)>,
+}
+
+pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
+    let metadata = &step.store.metadata;
+    if report.thorough.is_none() {
+        let state = metadata.mirror_state(step.space.id, 0).await.map_err(away)?;
+        report.thorough = Some(state.dropped > 0);
+    }
+    let (before, mut requests, mut after) = (report.keys, 0, step.place.after.clone());
+    loop {
+        if is_full(step).await? {
+            let place = Some(Place { after });
+            if report.keys == before {
+                return Err(UpstreamError::Away(
+                    "many changes wait; the pass goes on behind them".to_owned(),
+                ));
+            }
+            return Ok(Stepped { items: report.keys - before, report, place, requests, bytes: 0 });
+        }
+        let next = page(step, after.clone(), &mut report).await?;
+        requests += 1;
+        let items = report.keys - before;
+        let Some(next) = next else {
+            report.clean = Some(true);
+            return Ok(Stepped { report, place: None, items, requests, bytes: 0 });
+        };
+        after = Some(next);
+        if step.is_over() || step.binding.target.requests_per_second.is_some() {
+            return Ok(Stepped { report, place: Some(Place { after }), items, requests, bytes: 0 });
+        }
+    }
+}
+
+async fn is_full(step: &Step<'_>) -> Result<bool, UpstreamError> {
+    let name = TargetName::mirror_of(step.space.id);
+    let figures = step.store.metadata.outbox_figures().await.map_err(away)?;
+    let waiting = figures.iter().find(|figures| figures.name == name).map_or(0, |figures| figures.waiting);
+    Ok(waiting >= (step.binding.target.mirror.rows_max / FILLED).max(1))
+}
+
+/// Looks at the keys of one page. The last of them; `None` if nothing follows.
+async fn page(
+    step: &Step<'_>,
+    after: Option<String>,
+    report: &mut Report,
+) -> Result<Option<String>, UpstreamError> {
+    let metadata = &step.store.metadata;
+    let at = Step {
+        place: Place { after: after.clone() },
+        link: step.link.clone(),
+        space: step.space.clone(),
+        ..*step
+    };
+    let page = at.list(PAGE).await?;
+    let mut both: BTreeMap<String, Pair> = BTreeMap::new();
+    let mut last: Option<String> = None;
+    for line in page.lines {
+        let UpstreamLine::Object(object) = line else { continue };
+        let key = object.key.as_str().to_owned();
+        if last.as_ref().is_some_and(|last| key <= *last) {
+            let why = "it does not list its keys in the order of their bytes";
+            return Err(UpstreamError::Unusable(why.to_owned()));
+        }
+        let said = UpstreamObject { etag: object.etag, ..UpstreamObject::default() };
+        both.entry(key.clone()).or_default().there =
+            Some((kept::etag(&said).as_str().to_owned(), object.size));
+        last = Some(key);
+    }
+    let query = ListQuery {
+        space: step.space.id,
+        prefix: String::new(),
+        from: after.map_or(Bound::Unbounded, Bound::Excluded),
+        from_version: None,
+        versions: false,
+        versioned: step.space.versioning != Versioning::Off,
+        keyless: false,
+        limit: PAGE,
+    };
+    let here = metadata.list_latest(&query).await.map_err(away)?;
+    // Each side is known up to its last line only, unless nothing follows it.
+    let far_end = page.next.is_some().then(|| last.clone()).flatten();
+    let near_end =
+        (here.len() >= PAGE as usize).then(|| here.last().map(|line| line.key.as_str().to_owned())).flatten();
+    let end = [far_end, near_end].into_iter().flatten().min();
+    for line in here {
+        both.entry(line.key.as_str().to_owned()).or_default().here =
+            Some((line.etag.as_str().to_owned(), line.size));
+    }
+    if let Some(end) = &end {
+        both.retain(|key, _| key <= end);
+    }
+    let keys: Vec<Key> = both.keys().filter_map(|key| Key::new(key).ok()).collect();
+    let known = metadata.mirrored(step.space.id, &keys).await.map_err(away)?;
+    let known: HashMap<Key, _> = known.into_iter().collect();
+    let thorough = report.thorough.unwrap_or_default();
+    let differs = |key: &&Key| {
+        let Some(Pair { here, there }) = both.get(key.as_str()) else { return false };
+        let side = |side: &Option<(String, u64)>| side.as_ref().map(|(_, size)| *size);
+        let tag =
+            |side: &Option<(String, u64)>| side.as_ref().map(|(etag, _)| etag.clone()).unwrap_or_default();
+        let (mine, theirs) = (tag(here), tag(there));
+        let (mine, theirs) =
+            (side(here).map(|size| (mine.as_str(), size)), side(there).map(|size| (theirs.as_str(), size)));
+        let known = known.get(*key);
+        let (fate, edited) = (known.map(|known| known.fate), known.is_some_and(|known| known.edited));
+        thorough && mine.is_some()
+            || may_differ(mine, theirs, known.map_or_else(Memory::default, memory), fate, edited)
+    };
+    let wanted: Vec<Key> = keys.iter().filter(differs).cloned().collect();
+    if !wanted.is_empty() {
+        let (facts, now) = (Facts::of_space(&step.space.address), step.store.clock.now());
+        let queued = metadata.mirror_again(step.space.id, &facts, &wanted, now).await.map_err(away)?;
+        report.queued += queued;
+    }
+    report.keys += both.len() as u64;
+    Ok(end)
+}
+
+#[allow(clippy::needless_pass_by_value)] // as `map_err` passes it
+fn away(error: MetadataError) -> UpstreamError {
+    UpstreamError::Away(format!("this store's database: {error}"))
+}
