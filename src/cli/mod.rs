@@ -2,6 +2,7 @@
 //! that has commands of its own stand in a file of its name.
 
 mod bucket;
+mod events;
 mod import;
 mod key;
 mod limits;
@@ -17,6 +18,7 @@ use juststorage_core::domain::address::Tenant;
 use uuid::Uuid;
 
 pub use bucket::BucketCommand;
+pub use events::{EVENTS_SECRET, EventsCommand, EventsSet};
 pub use import::ImportCommand;
 pub use key::{KeyCommand, KeyCreate, KeyKind};
 pub use limits::{LimitsCommand, LimitsSet};
@@ -189,6 +191,9 @@ pub enum Command {
     /// Move a space out of another S3 store while it is used: bind, fetch, compare, leave
     #[command(subcommand)]
     Upstream(UpstreamCommand),
+    /// Declare event targets, test them, and see how late they are told. Asks the server at `JUSTSTORAGE_URL`
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Take over what another store has written down of its buckets, users and policies
     #[command(subcommand)]
     Import(ImportCommand),

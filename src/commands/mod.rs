@@ -2,7 +2,7 @@
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, UPSTREAM_SECRET};
+use crate::cli::{Cli, Command, EVENTS_SECRET, UPSTREAM_SECRET};
 use crate::config::environment;
 use crate::config::{Config, ConfigError, LogConfig, Settings, StorageConfig, lifecycle_day};
 use crate::exit_error::ExitError;
@@ -13,6 +13,7 @@ mod backup;
 mod bootstrap;
 mod bucket;
 mod completions;
+mod events;
 mod gc;
 mod health;
 mod import;
@@ -96,6 +97,7 @@ pub async fn run(cli: Cli) -> Result<(), ExitError> {
         Command::Limits(command) => limits::run(&settings, command, output).await,
         Command::Space(command) => space::run(&settings, command, output).await,
         Command::Upstream(command) => upstream::run(&settings, command, output).await,
+        Command::Events(_) => Err(events::nowhere()),
         Command::Import(command) => import::run(&settings, command, output).await,
         Command::Bootstrap { check, apply } => bootstrap::run(&settings, check, apply, output).await,
         Command::Bucket(command) => bucket::run(StorageConfig::new(&settings)?, command, output).await,
@@ -114,6 +116,7 @@ async fn elsewhere(remote: &Remote, command: Command, output: Output) -> Result<
         Command::Bucket(command) => bucket::run_remote(remote, command, output).await,
         Command::Space(command) => space::run_remote(remote, command, output).await,
         Command::Upstream(command) => upstream::run_remote(remote, command, output).await,
+        Command::Events(command) => events::run_remote(remote, command, output).await,
         _ => Err(ExitError::Config(ConfigError::new(
             "JUSTSTORAGE_URL",
             "is set, and this command works on the store itself: run it beside the database, without the URL",
@@ -131,7 +134,7 @@ fn help(topic: &[String]) -> Result<(), ExitError> {
 fn refuse_misspelt() -> Result<(), ExitError> {
     let program = Cli::command();
     let settings = program.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
-    let settings: Vec<_> = settings.chain([UPSTREAM_SECRET]).collect();
+    let settings: Vec<_> = settings.chain([UPSTREAM_SECRET, EVENTS_SECRET]).collect();
     let Some((name, nearest)) = environment::misspelt(std::env::vars_os(), &settings) else { return Ok(()) };
     let meant = nearest.map_or_else(String::new, |nearest| format!("; {nearest} is meant, perhaps"));
     Err(ExitError::Config(ConfigError {

@@ -7,7 +7,7 @@ use crate::harness::{Place, bare, text, until};
 
 #[test]
 fn help_is_there_for_every_command() {
-    let lines: [&[&str]; 22] = [
+    let lines: [&[&str]; 26] = [
         &[],
         &["serve"],
         &["migrate"],
@@ -30,6 +30,10 @@ fn help_is_there_for_every_command() {
         &["space", "get"],
         &["space", "set"],
         &["bootstrap"],
+        &["upstream", "report"],
+        &["events"],
+        &["events", "set"],
+        &["events", "status"],
     ];
     for line in lines {
         let output = bare(&[line, &["--help"]].concat()).output().unwrap();

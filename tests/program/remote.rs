@@ -94,6 +94,72 @@ async fn commands_print_the_same_over_the_admin_api() {
     server.stop();
 }
 
+/// A target is declared, changed in part, tested and removed; without a server the command says what it needs.
+#[tokio::test]
+async fn event_targets_are_kept_over_the_admin_api() {
+    let place = Place::new();
+    let server = place.serve(&["--auth", "required", "--admin-addr", "127.0.0.1:0"]);
+    let admin = server.printed.iter().find_map(|line| line.strip_prefix("admin ")).unwrap().to_owned();
+    let operator = place.json(&["key", "create", "--kind", "api", "--tenant", "ops", "--rights", "operator"]);
+    let token = operator["token"].as_str().unwrap();
+    let far = |arguments: &[&str]| json_of(&admin, token, arguments);
+    // Nothing listens there.
+    let hook = ["events", "set", "hooks", "--endpoint", "http://127.0.0.1:9/", "--allow-private"];
+    let secret = place.file("secret");
+    std::fs::write(&secret, "a secret of this very test\n").unwrap();
+    let made = far(&[
+        &hook[..],
+        &["--secret-file", secret.to_str().unwrap(), "--tenants", "acme, ops", "--keep", "2h"],
+    ]
+    .concat());
+    assert_eq!(
+        (&made["signed"], &made["tenants"], &made["keep_seconds"]),
+        (&json!(true), &json!(["acme", "ops"]), &json!(7200))
+    );
+    // What is not named stays, the secret, too.
+    let changed = far(&["events", "set", "hooks", "--timeout", "3s", "--paused", "--tenants", "all"]);
+    for (name, value) in [
+        ("url", json!("http://127.0.0.1:9/")),
+        ("signed", json!(true)),
+        ("tenants", json!(null)),
+        ("keep_seconds", json!(7200)),
+        ("timeout_seconds", json!(3)),
+        ("paused", json!(true)),
+        ("allow_private", json!(true)),
+    ] {
+        assert_eq!(changed[name], value, "{name}: {changed}");
+    }
+    assert_eq!(far(&["events", "set", "hooks", "--no-secret", "--paused", "false"])["signed"], false);
+    let all = far(&["events", "status"]);
+    assert_eq!(
+        (&all[0]["name"], &all[0]["waiting"], &all[0]["lag_seconds"]),
+        (&json!("hooks"), &json!(0), &json!(0.0))
+    );
+    assert_eq!(
+        far(&["events", "replay", "hooks", "--from-time", "2027-01-01T00:00:00Z"]),
+        json!({ "replayed": 0 })
+    );
+    assert_eq!(far(&["events", "aside"]), json!({ "aside": [], "more": false }));
+    let run = |arguments: &[&str]| run(&admin, Some(token), arguments);
+    let table = text(&run(&["events", "status"]).stdout).to_owned();
+    assert!(table.contains("hooks   webhook  http://127.0.0.1:9/  0        0 s"), "{table}");
+    for (arguments, words) in [
+        (&["events", "test", "hooks"][..], "was not delivered"),
+        (&["events", "retry", "hooks"], "no event is put aside"),
+        (&["events", "set", "new"], "--endpoint is required"),
+        (&["events", "status", "none"], "target"),
+        (&["events", "set", "hooks", "--endpoint", "http://169.254.169.254/"], "169.254.169.254"),
+    ] {
+        let output = run(arguments);
+        let said = text(&output.stderr).to_owned();
+        assert_eq!((output.status.code(), said.contains(words)), (Some(1), true), "{arguments:?}: {said}");
+    }
+    assert_eq!(far(&["events", "remove", "hooks"]), json!({ "discarded": 0 }));
+    let here = place.run(&["events", "status"]);
+    assert_eq!((here.status.code(), text(&here.stderr).contains("JUSTSTORAGE_URL")), (Some(2), true));
+    server.stop();
+}
+
 #[tokio::test]
 async fn what_a_server_refuses_is_a_no_and_what_cannot_be_asked_is_said() {
     let place = Place::new();
