@@ -8,15 +8,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{Buckets, Running, noise, object, put_request, root};
+use common::{Buckets, Running, noise, object, place, put_request, root, space};
 use juststorage_core::application::error::{Error, Result};
 use juststorage_core::application::ingest::Body;
+use juststorage_core::application::objects::put::EtagStyle;
+use juststorage_core::application::objects::rename::MoveRequest;
+use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::domain::address::Key;
 use juststorage_core::domain::merging::SMALL_PACKS_MAX;
-use juststorage_core::domain::object::Object;
+use juststorage_core::domain::multipart::PartNumber;
+use juststorage_core::domain::object::{Attributes, Object};
 use juststorage_core::domain::precondition::Preconditions;
+use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::testing::bucket::{Fault, FaultyBucket, Request};
 use juststorage_core::testing::disk::Dice;
+use juststorage_core::testing::postgres;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -45,6 +52,22 @@ impl Scene {
         let (running, mut request) = (self.running.clone(), put_request(key));
         request.attributes.class = Some(class);
         tokio::spawn(async move { running.store.put(&root(), request, Body::of_bytes(bytes)).await })
+    }
+
+    /// An upload whose parts have arrived.
+    async fn upload(&self, key: &str, bytes: Bytes) -> UploadRef {
+        let request = UploadRequest {
+            place: place(),
+            key: Some(Key::new(key).unwrap()),
+            attributes: Attributes::default(),
+            checksum: None,
+        };
+        let store = &self.running.store;
+        let upload = UploadRef { id: store.create_upload(&root(), request).await.unwrap().id, at: None };
+        let number = PartNumber::new(1).unwrap();
+        let body = Body::of_bytes(bytes);
+        store.put_part(&root(), &upload, number, EtagStyle::Content, None, body).await.unwrap();
+        upload
     }
 
     async fn restarted(self) -> Self {
@@ -126,6 +149,117 @@ async fn a_bucket_that_hangs_stops_itself_alone() {
     deletion.await.unwrap().unwrap();
     assert!(matches!(scene.running.read("slow").await, Err(Error::NoSuchObject)), "it came back");
     scene.emptied(&["quick", "large"]).await;
+}
+
+/// A write that its client gave up while its pack was on the way counts before what comes after it, whichever way that goes: a
+/// put of the same key in the other class, a copy of it by a move, an upload's completion.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_undoes_nothing() {
+    for buckets in [Buckets::both(), Buckets { hot: None, cold: Some(Arc::default()) }] {
+        let scene = Scene::on(buckets).await;
+        let cold = scene.cold().clone();
+        let upload = scene.upload("upload", noise(3, 2 << 20)).await;
+        scene.put("source", noise(4, 5000), StorageClass::Hot).await.unwrap().unwrap();
+        cold.hold_puts();
+        for (nth, key) in (1..).zip(["put", "upload", "moved"]) {
+            let given_up = scene.put(key, noise(1, 5000), StorageClass::Cold);
+            until("a cold batch is on its way", || cold.waiting() == nth).await;
+            given_up.abort();
+        }
+        let put = scene.put("put", noise(2, 5000), StorageClass::Hot);
+        let running = scene.running.clone();
+        let completion = tokio::spawn(async move {
+            running.store.complete_upload(&root(), &upload, Completion::default()).await
+        });
+        let running = scene.running.clone();
+        let request = MoveRequest {
+            source: object("source"),
+            source_preconditions: Preconditions::default(),
+            space: space(),
+            key: Key::new("moved").unwrap(),
+            preconditions: Preconditions::default(),
+        };
+        let moved = tokio::spawn(async move { running.store.rename(&root(), &request).await });
+        for round in 0..5 {
+            scene.put("other", noise(round, 5000), StorageClass::Hot).await.unwrap().unwrap();
+        }
+        assert!(!put.is_finished() && !completion.is_finished() && !moved.is_finished(), "overtaken");
+        // A later one waits behind it, though it goes the way that is taken.
+        let last = scene.put("put", noise(5, 5000), StorageClass::Cold);
+        cold.let_all_go();
+        put.await.unwrap().unwrap();
+        last.await.unwrap().unwrap();
+        completion.await.unwrap().unwrap();
+        moved.await.unwrap().unwrap();
+        for (key, bytes) in
+            [("put", noise(5, 5000)), ("upload", noise(3, 2 << 20)), ("moved", noise(4, 5000))]
+        {
+            assert!(scene.running.read(key).await.unwrap() == bytes, "{key} was undone");
+        }
+        scene.emptied(&["put", "upload", "moved", "other"]).await;
+    }
+}
+
+/// What waits for a key is done before the store ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_done_at_the_end() {
+    let scene = Scene::on(Buckets { hot: None, cold: Some(Arc::default()) }).await;
+    let cold = scene.cold().clone();
+    cold.hold_puts();
+    let first = scene.put("k", noise(1, 5000), StorageClass::Cold);
+    until("a cold batch is on its way", || cold.waiting() == 1).await;
+    let second = scene.put("k", noise(2, 5000), StorageClass::Hot);
+    for round in 0..5 {
+        scene.put("other", noise(round, 5000), StorageClass::Hot).await.unwrap().unwrap();
+    }
+    assert!(!second.is_finished());
+    // The requests' own handles go, the mutations stay.
+    first.abort();
+    second.abort();
+    let _ = (first.await, second.await);
+    let let_go = async {
+        tokio::task::yield_now().await;
+        cold.let_all_go();
+    };
+    let (scene, ()) = tokio::join!(scene.restarted(), let_go);
+    assert_eq!(scene.running.read("k").await.unwrap(), noise(2, 5000));
+    scene.emptied(&["k", "other"]).await;
+}
+
+/// A pack whose commit failed is sealed once the database is back, and garbage collection takes what nothing names: not first
+/// the next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_whose_commit_failed_are_sealed() {
+    let cluster = postgres::shared();
+    let url = cluster.create_database();
+    let name = url.rsplit_once('/').unwrap().1.to_owned();
+    let folder = TempDir::new().unwrap();
+    let buckets = Buckets::both();
+    let running = Running::try_open_on(&buckets, common::WRITER, folder.path(), &url, DedupScope::Tenant)
+        .await
+        .unwrap();
+    let scene = Scene { running: Arc::new(running), buckets, folder };
+    scene.put("before", noise(1, 100), StorageClass::Hot).await.unwrap().unwrap();
+    // Commits are noted in the hot tier.
+    let cold = scene.cold().clone();
+    cold.hold_puts();
+    let failed = scene.put("k", noise(2, 5000), StorageClass::Cold);
+    until("a batch is on its way", || cold.waiting() == 1).await;
+    let other = cluster.create_database();
+    cluster.sql(&other, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+    cluster.sql(
+        &other,
+        &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"),
+    );
+    cold.let_all_go();
+    failed.await.unwrap().unwrap_err();
+    cluster.sql(&other, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    scene.put("after", noise(3, 100), StorageClass::Cold).await.unwrap().unwrap();
+    scene.running.delete("before").await;
+    scene.running.delete("after").await;
+    scene.running.collect().await;
+    assert_eq!(scene.buckets.segments().await, [] as [String; 0], "a pack stayed open");
+    Arc::into_inner(scene.running).unwrap().close().await;
 }
 
 /// Requests that wait while a batch is under way share the next ones.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Running, noise, place, space};
+use common::{Buckets, Running, noise, place, space};
 use juststorage_core::application::live::LiveReplicas;
 use juststorage_core::application::ports::clock::Clock as _;
 use juststorage_core::application::ports::metadata::{
@@ -51,7 +51,11 @@ impl Bad {
     }
 
     async fn over(folder: TempDir) -> Self {
-        let running = Running::open(folder.path()).await;
+        Self::on(&Buckets::default(), folder).await
+    }
+
+    async fn on(buckets: &Buckets, folder: TempDir) -> Self {
+        let running = Running::open_on(buckets, folder.path()).await;
         let hot = FaultySegments::new(running.tiers.hot.clone());
         let cold = FaultySegments::new(running.tiers.cold.clone());
         let faults = (hot.faults(), cold.faults());
@@ -342,6 +346,32 @@ async fn leaves_of_packs() {
     assert_eq!(packs.iter().map(|pack| pack.id).collect::<Vec<_>>(), [leaves[0].location.segment]);
     bad.is_stuck_until_mended("compaction", format!("blob:{}", leaves[0].id.0)).await;
     assert_eq!(bad.running.metadata.sparse_packs(10).await.unwrap(), []);
+}
+
+/// Small packs in a bucket that are merged: a blob that cannot be copied is tried again after twice as long each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_cannot_be_merged_is_left_alone_longer_and_longer() {
+    let bad = Bad::on(&Buckets::both(), TempDir::new().unwrap()).await;
+    let put = async |seed: u64| bad.running.put(&format!("k{seed}"), noise(seed, 1000)).await.unwrap();
+    let blob = put(0).await.content.unwrap().blob;
+    bad.fails("UPDATE OF segment_id", "blobs", blob.0).await;
+    let item = format!("blob:{}", blob.0);
+    let failures = async || bad.stuck("compaction").await.into_iter().find(|(stuck, _)| *stuck == item);
+    for (wait, count) in [(0, 1), (31_000, 2), (61_000, 3), (121_000, 4)] {
+        bad.running.clock.advance(wait);
+        for seed in 0..20 {
+            put(count * 100 + seed).await;
+        }
+        bad.run("compaction").await;
+        assert_eq!(failures().await, Some((item.clone(), count)));
+    }
+    bad.mend().await;
+    bad.running.clock.advance(DAY_MILLIS);
+    for seed in 1000..1020 {
+        put(seed).await;
+    }
+    bad.run("compaction").await;
+    assert_eq!(bad.stuck("compaction").await, []);
 }
 
 /// A damaged blob cannot be copied out of its pack: the pack is named, and the other packs are emptied.

@@ -24,7 +24,7 @@ use crate::application::limits::quota_exceeded;
 use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    MetadataStore, Mutation, MutationOutcome, NewContent, Refusal, WriterId,
+    MetadataError, MetadataStore, Mutation, MutationOutcome, NewContent, Refusal, WriterId,
 };
 use crate::application::ports::segments::SegmentKind;
 use crate::application::tiers::Tiers;
@@ -36,6 +36,7 @@ mod keys;
 mod packer;
 mod pending;
 mod stage;
+mod unsealed;
 
 pub use stage::RunsOn;
 
@@ -43,6 +44,7 @@ use flights::{Crew, Flights};
 use packer::Packer;
 use pending::{BATCH_MAX, LostPacks, Pending, QUEUE_MAX, content_of};
 use stage::Stage;
+use unsealed::{Unsealed, seal_of};
 
 /// The names of the stages, and of their threads (at most 15 bytes are shown).
 const PACKER: &str = "commit-packs";
@@ -155,13 +157,14 @@ impl Committer {
 /// payload only keeps its place in the order.
 async fn gather(
     mut packer: Packer,
-    flights: Flights,
+    mut flights: Flights,
     mut queue: mpsc::Receiver<Pending>,
     batches: mpsc::Sender<Vec<Pending>>,
     stop: CancellationToken,
 ) {
     let mut gathered = Vec::with_capacity(BATCH_MAX);
-    loop {
+    let mut is_drained = false;
+    'gathering: while !is_drained || flights.any_waits() {
         tokio::select! {
             biased;
             // Closed, the queue still yields what was in it, then 0.
@@ -169,17 +172,19 @@ async fn gather(
                 queue.close();
                 continue;
             }
-            count = queue.recv_many(&mut gathered, BATCH_MAX) => if count == 0 { break },
+            waited = flights.waited() => gathered = waited,
+            count = queue.recv_many(&mut gathered, BATCH_MAX), if !is_drained => is_drained = count == 0,
         }
-        let mut batch = flights.board(std::mem::take(&mut gathered));
-        if batch.is_empty() {
-            continue;
-        }
-        if batch.iter().any(|pending| pending.payload.is_some()) {
-            batch = packer.pack(batch).await;
-        }
-        if batches.send(batch).await.is_err() {
-            break;
+        let mut boarded = flights.board(std::mem::take(&mut gathered)).into_iter().peekable();
+        while boarded.peek().is_some() {
+            // More than this only where as many waited for one key.
+            let mut batch: Vec<_> = boarded.by_ref().take(BATCH_MAX).collect();
+            if batch.iter().any(|pending| pending.payload.is_some()) {
+                batch = packer.pack(batch).await;
+            }
+            if batches.send(batch).await.is_err() {
+                break 'gathering;
+            }
         }
     }
     flights.land().await;
@@ -206,7 +211,9 @@ async fn apply_batches(
     lost: LostPacks,
     high_water: HighWater,
 ) {
-    while let Some(mut batch) = batches.recv().await {
+    let mut unsealed = Unsealed::default();
+    while let Some(mut batch) = unsealed.or_next(&mut batches).await {
+        batch.extend(unsealed.take());
         while batch.len() < BATCH_MAX {
             let Ok(more) = batches.try_recv() else { break };
             batch.extend(more);
@@ -214,6 +221,7 @@ async fn apply_batches(
         let started = Instant::now();
         let waited = batch.iter().map(|pending| started.duration_since(pending.queued_at)).max();
         let mut mutations = Vec::with_capacity(batch.len());
+        let seals: Vec<_> = batch.iter().map(|pending| seal_of(&pending.mutation)).collect();
         let packs: Vec<_> = batch.iter_mut().map(|pending| pack_of(&mut pending.mutation)).collect();
         for pending in &mut batch {
             // The mutation's place in the batch is kept by its answer's place.
@@ -223,14 +231,21 @@ async fn apply_batches(
         match metadata.commit(writer, mutations, clock.now()).await {
             Ok(results) => {
                 high_water.committed();
-                for ((pending, pack), result) in batch.into_iter().zip(packs).zip(results) {
-                    if let (Err(Refusal::SegmentLost), Some(pack)) = (&result, pack) {
-                        lost.add(pack);
+                let of_packs = packs.into_iter().zip(seals);
+                for ((pending, (pack, seal)), result) in batch.into_iter().zip(of_packs).zip(results) {
+                    match (&result, pack) {
+                        (Err(Refusal::SegmentLost), Some(pack)) => lost.add(pack),
+                        (Err(Refusal::Failed(_)), _) => unsealed.keep(seal),
+                        _ => {}
                     }
                     pending.answer(result.map_err(refused));
                 }
             }
             Err(error) => {
+                // Another server is this writer by now, and took them over.
+                if !matches!(error, MetadataError::Superseded) {
+                    unsealed.keep(seals.into_iter().flatten());
+                }
                 let error = Error::from(error);
                 for pending in batch {
                     pending.answer(Err(error.clone()));

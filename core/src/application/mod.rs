@@ -24,6 +24,7 @@ pub mod objects;
 mod policies;
 pub mod pools;
 pub mod ports;
+pub(crate) mod progress;
 pub mod rebuild;
 mod repeats;
 pub mod request;

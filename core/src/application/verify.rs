@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::application::error::Result;
 use crate::application::ports::metadata::{Catalogue, LeafRecord};
 use crate::application::ports::segments::{ReadPurpose, ReadRequest, SegmentError};
+use crate::application::progress;
 use crate::application::tiers::Tiers;
 use crate::domain::blob::Hash;
 
@@ -90,6 +91,7 @@ impl LeafCheck {
     async fn read(&mut self, tiers: &Tiers, request: ReadRequest) -> Result<(), SegmentError> {
         let mut bytes = tiers.of(self.leaf.location.tier).read(request).await?;
         while let Some(chunk) = bytes.try_next().await? {
+            progress::made();
             if chunk.len() <= HASHED_AT_ONCE {
                 self.hasher.update(&chunk);
                 continue;

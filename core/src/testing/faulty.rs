@@ -11,8 +11,8 @@ use futures::stream::BoxStream;
 use uuid::Uuid;
 
 use crate::application::ports::segments::{
-    DomainTag, FoundRecord, Mended, PackWriter, Presence, ReadRequest, Record, Salvaged, SegmentError,
-    SegmentStore, SingleWriter,
+    DomainTag, FoundRecord, Mended, PackWriter, Packing, Presence, ReadRequest, Record, Salvaged,
+    SegmentError, SegmentStore, SingleWriter,
 };
 use crate::domain::blob::{Hash, SegmentId};
 use crate::domain::identity::TierMark;
@@ -220,6 +220,10 @@ impl SegmentStore for FaultySegments {
             std::future::ready(chunk)
         });
         Ok(chunks.boxed())
+    }
+
+    fn packing(&self) -> Packing {
+        self.inner.packing()
     }
 
     fn verifies_itself(&self) -> bool {

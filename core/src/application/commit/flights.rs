@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::keys::{KeysUnderWay, key_of};
+use super::keys::{KeysUnderWay, Way};
 use super::pending::{BATCH_MAX, LostPacks, PackedAt, Pending, QUEUE_MAX};
 use crate::application::error::{Error, Result};
 use crate::application::ingest::remove_if_nobodys;
@@ -46,7 +46,9 @@ pub(super) struct Crew {
 
 /// A flight for each tier that has them.
 pub(super) struct Flights {
-    flights: Vec<(StorageClass, mpsc::Sender<Pending>, KeysUnderWay)>,
+    queues: Vec<(StorageClass, mpsc::Sender<Pending>)>,
+    keys: KeysUnderWay,
+    freed: mpsc::UnboundedReceiver<u64>,
     tasks: JoinSet<()>,
 }
 
@@ -57,7 +59,7 @@ impl Flights {
         crew: &Crew,
         batches: &mpsc::Sender<Vec<Pending>>,
     ) -> Self {
-        let (mut flights, mut tasks) = (Vec::new(), JoinSet::new());
+        let (mut queues, mut tasks) = (Vec::new(), JoinSet::new());
         for (class, tier) in tiers {
             let Packing::Batches { at_once } = tier.packing() else { continue };
             let (queue, queued) = mpsc::channel(QUEUE_MAX);
@@ -67,47 +69,67 @@ impl Flights {
                 crew: crew.clone(),
                 names: tokio::sync::Mutex::default(),
                 handed_on: Mutex::default(),
+                left: Mutex::default(),
             });
             tasks.spawn(flight.run(at_once.max(1), queued, batches.clone()));
-            flights.push((class, queue, KeysUnderWay::default()));
+            queues.push((class, queue));
         }
-        Self { flights, tasks }
+        let (keys, freed) = KeysUnderWay::new();
+        Self { queues, keys, freed, tasks }
     }
 
     /// Takes those mutations out of `batch` that go by a flight: the payloads for its tier, and what changes a key of which
-    /// a payload is on its way there. Otherwise a write that its client gave up could undo a later one.
+    /// a payload is on its way there. Those that change such a key and go another way wait ([`Self::waited`]). Otherwise a
+    /// write that its client gave up could undo a later one.
     pub(super) fn board(&self, batch: Vec<Pending>) -> Vec<Pending> {
-        if self.flights.is_empty() {
+        if self.queues.is_empty() {
             return batch;
         }
         batch.into_iter().filter_map(|pending| self.take(pending)).collect()
     }
 
-    /// The mutation, if it goes by none.
-    fn take(&self, mut pending: Pending) -> Option<Pending> {
-        let key = key_of(&pending.mutation);
-        let flight = self.flights.iter().find(|(class, _, keys)| match &pending.payload {
-            Some(payload) => payload.tier == *class,
-            None => key.is_some_and(|key| keys.has(key)),
-        });
-        let Some((_, queue, keys)) = flight else { return Some(pending) };
-        pending.key = key.map(|key| keys.hold(key));
-        if let Err(refused) = queue.try_send(pending) {
-            let (pending, error) = match refused {
-                TrySendError::Full(pending) => {
-                    metrics::refused_busy();
-                    (pending, Error::Busy)
-                }
-                TrySendError::Closed(pending) => (pending, Error::Unavailable),
-            };
-            pending.answer(Err(error));
+    /// Mutations whose key is no longer under way, in order of arrival. They board before anything else. Waits until there are
+    /// any.
+    pub(super) async fn waited(&mut self) -> Vec<Pending> {
+        match self.freed.recv().await {
+            Some(key) => self.keys.waited(key),
+            None => std::future::pending().await,
         }
+    }
+
+    /// Whether any mutation waits for its key.
+    pub(super) fn any_waits(&self) -> bool {
+        self.keys.any_waits()
+    }
+
+    /// The mutation, if it goes by none.
+    fn take(&self, pending: Pending) -> Option<Pending> {
+        let queue = |tier| self.queues.iter().find(|(class, _)| *class == tier).map(|(_, queue)| queue);
+        let own = pending.payload.as_ref().map(|payload| payload.tier);
+        let (pending, refused) = match self.keys.enter(pending, own.filter(|tier| queue(*tier).is_some())) {
+            Way::Free(pending) => return Some(pending),
+            Way::Waits => return None,
+            Way::Refused(pending) => (pending, Error::Busy),
+            Way::By(tier, pending) => {
+                // A key is under way by a flight that is there.
+                let queue = queue(tier)?;
+                match queue.try_send(pending) {
+                    Ok(()) => return None,
+                    Err(TrySendError::Full(pending)) => (pending, Error::Busy),
+                    Err(TrySendError::Closed(pending)) => (pending, Error::Unavailable),
+                }
+            }
+        };
+        if matches!(refused, Error::Busy) {
+            metrics::refused_busy();
+        }
+        pending.answer(Err(refused));
         None
     }
 
     /// Takes no more, and waits until all that was taken is handed on.
     pub(super) async fn land(mut self) {
-        self.flights.clear();
+        self.queues.clear();
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "writing packs ended badly");
@@ -123,6 +145,8 @@ struct Flight {
     crew: Crew,
     names: tokio::sync::Mutex<Names>,
     handed_on: Mutex<Vec<SegmentId>>,
+    /// Packs that failed, and could not be condemned.
+    left: Mutex<Vec<SegmentId>>,
 }
 
 /// Names of packs that are registered and not given yet.
@@ -207,6 +231,9 @@ impl Flight {
             }
         }
         packed.extend(seal.map(Pending::without_caller));
+        // Sealed empty they are condemned.
+        let left = std::mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        packed.extend(left.into_iter().map(|name| Pending::without_caller(Mutation::SealPack(name, 0))));
         packed
     }
 
@@ -238,7 +265,8 @@ impl Flight {
                 let now = self.crew.clock.now();
                 // Nothing of it was committed: what may have been written all the same is removed by its row.
                 if let Err(error) = self.crew.metadata.settle_segment(segment, None, now).await {
-                    tracing::warn!(%error, %segment, "a pack that failed was not condemned; the next start does it");
+                    tracing::warn!(%error, %segment, "a pack that failed was not condemned; it will be tried again");
+                    self.left.lock().unwrap_or_else(PoisonError::into_inner).push(segment);
                 }
                 Err(error.into())
             }

@@ -104,7 +104,8 @@ impl Packer {
             Ok(pack) => Ok(pack),
             Err(error) => {
                 if let Err(error) = self.metadata.settle_segment(id, None, self.clock.now()).await {
-                    tracing::warn!(%error, segment = %id, "a pack that could not be created was not condemned; the next start does it");
+                    tracing::warn!(%error, segment = %id, "a pack that could not be created was not condemned; it will be tried again");
+                    self.failed.push(Pending::without_caller(Mutation::SealPack(id, 0)));
                 }
                 Err(error.into())
             }

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::keys::KeyUnderWay;
 use crate::application::error::{Error, Result};
 use crate::application::ingest::{Announced, Payload};
 use crate::application::ports::metadata::{Mutation, MutationOutcome, NewContent};
@@ -27,8 +26,26 @@ pub(super) struct Pending {
     pub(super) payload: Option<Payload>,
     pub(super) announced: Option<Announced>,
     pub(super) reply: Option<oneshot::Sender<Result<MutationOutcome>>>,
-    /// Of the flight that it goes by.
-    pub(super) key: Option<KeyUnderWay>,
+    /// That its key is under way, where it goes by a flight.
+    pub(super) key: Option<Hold>,
+}
+
+/// Holds something until it is dropped.
+pub(super) struct Hold(Option<Box<dyn FnOnce() + Send>>);
+
+impl Hold {
+    /// `end` is called once.
+    pub(super) fn until_dropped(end: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(end)))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
 }
 
 /// Where a payload was packed.

@@ -1,11 +1,17 @@
 //! The registration of a large write, undone when the write comes to nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::application::ports::metadata::Catalogue;
 use crate::application::ports::segments::SegmentStore;
 use crate::domain::blob::SegmentId;
 use crate::domain::object::ObjectId;
+
+/// How long after a failure a write is undone, at first and at last; twice as long after each further one. Without an answer for
+/// two hours the next start does it.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_hours(1);
 
 /// A WRITING row and its segment. Dropped without [`Self::committed`], the write is abandoned: also when the
 /// client's connection, and with it the request's future, is gone.
@@ -50,9 +56,15 @@ impl Drop for Announced {
         // Outside a runtime the process is ending; take-over at the next start finds the row.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            if let Err(error) = metadata.abandon(id, segment).await {
-                tracing::warn!(%error, %segment, "failed write was not undone; the next start undoes it");
-                return;
+            let mut rest = AGAIN_MIN;
+            while let Err(error) = metadata.abandon(id, segment).await {
+                if rest > AGAIN_MAX {
+                    tracing::error!(%error, %segment, "failed write was not undone; the next start undoes it");
+                    return;
+                }
+                tracing::warn!(%error, %segment, "failed write was not undone; it will be tried again");
+                tokio::time::sleep(rest).await;
+                rest *= 2;
             }
             remove_if_nobodys(metadata.as_ref(), tier.as_ref(), segment).await;
         });

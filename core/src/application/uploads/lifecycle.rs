@@ -146,6 +146,7 @@ impl Store {
         let quota = self.limits.quota(tenant).await?.map(|quota| (tenant.clone(), quota));
         let mut complete = CompleteUpload {
             upload: upload.id,
+            target: upload.key.clone().map(|key| (upload.space.address.clone(), key)),
             bucket,
             claims: completion.claims.clone(),
             read: Arc::default(),

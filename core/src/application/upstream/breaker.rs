@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::application::progress;
+
 /// Failures in a row after which it opens.
 const FAILURES_MAX: u32 = 5;
 
@@ -42,6 +44,7 @@ impl Breaker {
 
     /// A request succeeded, or failed for a reason of its own.
     pub(super) fn succeeded(&self) {
+        progress::made();
         *self.lock() = State::default();
     }
 

@@ -6,6 +6,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use md5::{Digest as _, Md5};
 
 use crate::application::ports::upstream::{Answer, UpstreamError};
+use crate::application::progress;
 use crate::domain::checksum::{Checksum, ChecksumHasher};
 use crate::domain::etag::Md5Digest;
 use crate::domain::upstream::proof::{Proof, confirms};
@@ -88,6 +89,7 @@ impl Check {
 
     /// Takes in the next bytes. More than there may be are refused at once: the piece before them is still held back.
     pub(crate) fn update(&mut self, bytes: &[u8]) -> Answer<()> {
+        progress::made();
         self.received += bytes.len() as u64;
         if self.received > self.length {
             return Err(UpstreamError::NotProved("more bytes came than were announced".to_owned()));

@@ -19,6 +19,7 @@ use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataError, MetadataStore, SegmentRecord, Swept, Upkeep};
 use crate::application::ports::segments::SegmentKind;
+use crate::application::progress;
 use crate::application::tiers::Tiers;
 use crate::domain::storage_class::StorageClass;
 use crate::domain::timestamp::Timestamp;
@@ -108,6 +109,7 @@ impl<M: Upkeep + ?Sized> GarbageCollector<M> {
             }
             let ids: Vec<_> = there.iter().map(|segment| segment.id).collect();
             let deleted = self.tiers.of(tier).delete_all(&ids).await;
+            progress::made();
             let late_for = self.tiers.of(tier).late_for();
             let (mut gone, mut may_come) = (Vec::new(), Vec::new());
             for (segment, deleted) in there.into_iter().zip(deleted) {

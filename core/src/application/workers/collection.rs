@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::collect::GarbageCollector;
-use super::rewrite::{COMPACTION, Compactor, MOVER, Mover, Rewriter};
+use super::compact::Compactor;
+use super::rewrite::{COMPACTION, MOVER, Mover, Rewriter};
 use super::worker::Worker;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, WriterId};

@@ -1,9 +1,8 @@
-//! Moving leaves: to another tier because their objects ask for it, or out of packs that are mostly dead.
+//! Moving leaves: to another tier because their objects ask for it, or out of packs that are mostly dead (`compact.rs`).
 //! Both copy bytes, verify them by their hash, and switch rows in one transaction; readers never notice.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,24 +10,22 @@ use futures::future::BoxFuture;
 use futures::stream::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
+use super::opened::{Left, Opened};
 use super::stuck::{Shelf, Trouble};
 use super::worker::{WorkDone, Worker};
 use crate::application::absence;
 use crate::application::error::Result;
 use crate::application::high_water;
 use crate::application::ingest::{PACKED_BYTES_MAX, remove_if_nobodys};
-use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{
-    Catalogue, LeafRecord, MetadataError, MetadataStore, Mutation, Objects, Relocation, SegmentRecord,
-    StagedLeaf, Upkeep, WriterId,
+    Catalogue, LeafRecord, MetadataError, MetadataStore, Mutation, Objects, Relocation, StagedLeaf, Upkeep,
+    WriterId,
 };
-use crate::application::ports::segments::{
-    Packing, ReadPurpose, ReadRequest, Record, SegmentError, SegmentKind,
-};
+use crate::application::ports::segments::{ReadPurpose, ReadRequest, Record, SegmentError, SegmentKind};
+use crate::application::progress;
 use crate::application::tiers::Tiers;
 use crate::domain::blob::{Hash, Location, SegmentId};
-use crate::domain::merging::{PACK_WHOLE, plan_merge};
 use crate::domain::storage_class::StorageClass;
 
 /// The names of the work of each kind, also of its lease.
@@ -36,22 +33,10 @@ pub(super) const MOVER: &str = "mover";
 pub(super) const COMPACTION: &str = "compaction";
 
 /// Leaves of one step.
-const LEAVES: u32 = 64;
-
-/// Sparse packs that a step looks at until it finds one that it can empty.
-const PACKS: u32 = 16;
+pub(super) const LEAVES: u32 = 64;
 
 /// Leaves that are pointed at their copies with one transaction.
 const RELOCATIONS: usize = 256;
-
-/// Small packs of a tier that a step looks at.
-const SMALL_PACKS: u32 = 1024;
-
-/// Leaves of one pack that are merged. No small pack holds more.
-const PACK_LEAVES: u32 = 1 << 16;
-
-/// Longest rest between two merges.
-const MERGE_REST_MAX: Duration = Duration::from_secs(5);
 
 /// Bytes of small leaves held at a time.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
@@ -59,12 +44,13 @@ const BATCH_BYTES_MAX: u64 = 8 << 20;
 /// Copies leaves and points their rows at the copies.
 pub struct Rewriter<M: ?Sized = dyn MetadataStore> {
     /// For the segments that this writer opens: whatever becomes of the lease, they are its own to settle.
-    metadata: Arc<M>,
+    pub(super) metadata: Arc<M>,
     /// For everything else.
     fenced: Arc<M>,
-    tiers: Tiers,
+    pub(super) tiers: Tiers,
     clock: Arc<dyn Clock>,
     writer: WriterId,
+    opened: Opened,
 }
 
 // Derived, it would ask the store itself to be `Clone`.
@@ -76,6 +62,8 @@ impl<M: ?Sized> Clone for Rewriter<M> {
             tiers: self.tiers.clone(),
             clock: self.clock.clone(),
             writer: self.writer,
+            // A clone is another worker.
+            opened: Opened::default(),
         }
     }
 }
@@ -83,7 +71,7 @@ impl<M: ?Sized> Clone for Rewriter<M> {
 impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
     /// For `writer`, which must be registered.
     pub fn new(metadata: Arc<M>, tiers: Tiers, clock: Arc<dyn Clock>, writer: WriterId) -> Self {
-        Self { fenced: metadata.clone(), metadata, tiers, clock, writer }
+        Self { fenced: metadata.clone(), metadata, tiers, clock, writer, opened: Opened::default() }
     }
 
     /// Points rows at copies, and changes anything else that is not its writer's, through `fenced` alone.
@@ -95,7 +83,12 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
     /// Copies `leaves` to `to`, each by itself. How many were pointed at their copies; of the others those that are
     /// damaged were quarantined, those that failed were put aside, and the rest changed meanwhile or lies on a tier,
     /// or should, that is away.
-    async fn rewrite(&self, leaves: Vec<LeafRecord>, to: StorageClass, shelf: &mut Shelf<M>) -> Result<u64> {
+    pub(super) async fn rewrite(
+        &self,
+        leaves: Vec<LeafRecord>,
+        to: StorageClass,
+        shelf: &mut Shelf<M>,
+    ) -> Result<u64> {
         let (small, large): (Vec<_>, Vec<_>) =
             leaves.into_iter().partition(|leaf| leaf.location.length <= PACKED_BYTES_MAX as u64);
         let mut done = 0;
@@ -120,7 +113,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         Ok(done)
     }
 
-    async fn rewrite_small(
+    pub(super) async fn rewrite_small(
         &self,
         leaves: Vec<LeafRecord>,
         to: StorageClass,
@@ -158,10 +151,12 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
                 // It says nothing of the leaves: they were read.
                 shelf.tier_is_closed(to, &error);
                 self.metadata.settle_segment(segment, None, self.clock.now()).await?;
+                self.opened.settled(segment);
                 return Ok(0);
             }
         };
         let segment_size = pack.size();
+        self.opened.pack_has(segment, segment_size);
         let named = kept.iter().zip(offsets).map(|(leaf, offset)| {
             (name(leaf), relocation(leaf, to, segment, offset, SegmentKind::Pack, segment_size))
         });
@@ -191,14 +186,14 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         });
         remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(to).as_ref(), segment).await;
         self.metadata.commit(self.writer, vec![Mutation::SealPack(segment, size)], self.clock.now()).await?;
+        self.opened.settled(segment);
         done
     }
 
     /// Whether the leaf was pointed at its copy.
     async fn rewrite_large(&self, leaf: &LeafRecord, to: StorageClass) -> Result<bool, Trouble> {
         let now = || self.clock.now();
-        let segment = SegmentId::fresh();
-        self.metadata.open_segment(self.writer, segment, to, SegmentKind::Single, now()).await?;
+        let segment = self.open(to, SegmentKind::Single).await?;
         let pointed = async {
             let Some((offset, size)) = self.copy_large(leaf, to, segment).await? else { return Ok(false) };
             let relocation = relocation(leaf, to, segment, offset, SegmentKind::Single, size);
@@ -211,6 +206,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
             self.metadata.settle_segment(segment, None, now()).await?;
             remove_if_nobodys(self.metadata.as_ref(), self.tiers.of(to).as_ref(), segment).await;
         }
+        self.opened.settled(segment);
         pointed
     }
 
@@ -233,6 +229,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         loop {
             match bytes.try_next().await {
                 Ok(Some(chunk)) => {
+                    progress::made();
                     hasher = hash_chunk(hasher, chunk.clone()).await.map_err(target)?;
                     writer.write(chunk).await.map_err(target)?;
                 }
@@ -300,18 +297,35 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
         Ok(self.fenced.quarantine(leaf.id, leaf.location).await?)
     }
 
-    async fn open(&self, tier: StorageClass, kind: SegmentKind) -> Result<SegmentId> {
+    async fn open(&self, tier: StorageClass, kind: SegmentKind) -> Result<SegmentId, MetadataError> {
         let segment = SegmentId::fresh();
+        self.opened.note(segment, kind);
         self.metadata.open_segment(self.writer, segment, tier, kind, self.clock.now()).await?;
         Ok(segment)
     }
 
-    async fn shelf(&self, worker: &'static str) -> Result<Shelf<M>> {
+    /// What `worker` has put aside. Before that, what an earlier step left open is settled: the database was away.
+    pub(super) async fn shelf(&self, worker: &'static str) -> Result<Shelf<M>> {
+        for (segment, left) in self.opened.left() {
+            match left {
+                Left::Pack(size) => {
+                    // Refused if it is sealed, or never was opened.
+                    let seal = vec![Mutation::SealPack(segment, size)];
+                    self.metadata.commit(self.writer, seal, self.clock.now()).await?;
+                }
+                Left::Single => self.metadata.settle_segment(segment, None, self.clock.now()).await?,
+            }
+            self.opened.settled(segment);
+        }
         Shelf::open(&self.fenced, worker, self.clock.now()).await
     }
 
     /// Forgets the due leaves that are gone, and those of which `still` says that they are no longer this worker's.
-    async fn forget_gone(&self, shelf: &mut Shelf<M>, still: impl Fn(&LeafRecord) -> bool) -> Result<()> {
+    pub(super) async fn forget_gone(
+        &self,
+        shelf: &mut Shelf<M>,
+        still: impl Fn(&LeafRecord) -> bool,
+    ) -> Result<()> {
         for (item, blob) in shelf.due_blobs() {
             if !self.metadata.find_leaf(blob).await?.is_some_and(|leaf| still(&leaf)) {
                 shelf.done(&item);
@@ -322,7 +336,7 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Rewriter<M> {
 }
 
 /// What a leaf is called among the items that failed.
-fn name(leaf: &LeafRecord) -> String {
+pub(super) fn name(leaf: &LeafRecord) -> String {
     format!("blob:{}", leaf.id.0)
 }
 
@@ -392,114 +406,5 @@ impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Mover<M> {
         let failed = shelf.close(done).await?;
         // What could not be moved stays queued; resting keeps it from spinning.
         Ok(if done + failed == 0 { WorkDone::Idle } else { WorkDone::Did(done) })
-    }
-}
-
-/// Empties packs of which less than half is live, and merges small ones where each batch of writes is a pack.
-pub struct Compactor<M: ?Sized = dyn MetadataStore>(pub Rewriter<M>);
-
-impl<M: Objects + Catalogue + Upkeep + ?Sized> Compactor<M> {
-    /// Empties a pack as far as one step goes. How many leaves were copied out of it.
-    async fn compact(&self, pack: &SegmentRecord, shelf: &mut Shelf<M>) -> Result<u64> {
-        let limit = shelf.page(LEAVES);
-        let mut leaves = self.0.metadata.leaves_in(pack.id, limit).await?;
-        let whole_pack = leaves.len() < limit as usize;
-        let quarantined = leaves.iter().filter(|leaf| leaf.quarantined).count();
-        leaves.retain(|leaf| !leaf.quarantined && !shelf.holds(&name(leaf)));
-        leaves.truncate(LEAVES as usize);
-        if leaves.is_empty() && quarantined > 0 && whole_pack {
-            let error = format!(
-                "the pack cannot be emptied: {quarantined} damaged blobs lie in it (`juststorage scrub` names them)"
-            );
-            shelf.put_aside(format!("segment:{}", pack.id), &error).await?;
-            return Ok(0);
-        }
-        self.0.rewrite(leaves, pack.tier, shelf).await
-    }
-
-    /// Merges small packs of each tier that has them into one. How many leaves were copied.
-    async fn merge(&self, shelf: &mut Shelf<M>) -> Result<u64> {
-        let (mut done, mut all, mut seen) = (0, true, HashSet::new());
-        for class in StorageClass::ALL {
-            let merges = matches!(self.0.tiers.of(class).packing(), Packing::Batches { .. });
-            if !merges {
-                continue;
-            }
-            if shelf.is_closed(class) {
-                all = false;
-                continue;
-            }
-            let limit = shelf.page(SMALL_PACKS);
-            let mut packs = self.0.metadata.small_packs(class, PACK_WHOLE, limit).await?;
-            metrics::small_packs(class, packs.len());
-            let item = |pack: &SegmentRecord| format!("pack:{}", pack.id);
-            all &= packs.len() < limit as usize;
-            seen.extend(packs.iter().map(item));
-            packs.retain(|pack| !shelf.holds(&item(pack)));
-            let sizes: Vec<_> = packs.iter().map(|pack| pack.size).collect();
-            let Some(merged) = plan_merge(&sizes) else { continue };
-            let mut leaves = Vec::new();
-            for pack in &packs[merged] {
-                let mut live = self.0.metadata.leaves_in(pack.id, PACK_LEAVES).await?;
-                let all = live.len();
-                live.retain(|leaf| !leaf.quarantined && !shelf.holds(&name(leaf)));
-                if live.len() < all {
-                    let error = format!(
-                        "the pack cannot be merged: {} blobs in it are damaged or cannot be copied",
-                        all - live.len()
-                    );
-                    shelf.put_aside(item(pack), &error).await?;
-                }
-                leaves.extend(live);
-            }
-            done += self.0.rewrite_small(leaves, class, shelf).await?;
-        }
-        if all {
-            shelf.keep_only("pack", &seen);
-        }
-        Ok(done)
-    }
-}
-
-#[async_trait]
-impl<M: Objects + Catalogue + Upkeep + ?Sized> Worker for Compactor<M> {
-    fn name(&self) -> &'static str {
-        COMPACTION
-    }
-
-    fn rest(&self) -> Duration {
-        Duration::from_secs(30)
-    }
-
-    async fn step(&self) -> Result<WorkDone> {
-        let mut shelf = self.0.shelf(self.name()).await?;
-        let limit = shelf.page(PACKS);
-        let packs = self.0.metadata.sparse_packs(limit).await?;
-        let item = |pack: &SegmentRecord| format!("segment:{}", pack.id);
-        let all = packs.len() < limit as usize;
-        if all {
-            shelf.keep_only("segment", &packs.iter().map(item).collect());
-        }
-        let sparse: HashSet<_> = packs.iter().map(|pack| pack.id).collect();
-        self.0.forget_gone(&mut shelf, |leaf| !all || sparse.contains(&leaf.location.segment)).await?;
-        let mut done = 0;
-        for pack in &packs {
-            if shelf.holds(&item(pack)) || shelf.is_closed(pack.tier) {
-                continue;
-            }
-            done += self.compact(pack, &mut shelf).await?;
-            if done > 0 {
-                break;
-            }
-        }
-        let begun = Instant::now();
-        let merged = self.merge(&mut shelf).await?;
-        let failed = shelf.close(done + merged).await?;
-        Ok(match (done + merged, failed) {
-            (0, 0) => WorkDone::Idle,
-            // Merging rests as long as it worked: it takes at most half of what the tier gives.
-            (done, _) if merged > 0 => WorkDone::Paced(done, begun.elapsed().min(MERGE_REST_MAX)),
-            (done, _) => WorkDone::Did(done),
-        })
     }
 }

@@ -4,14 +4,21 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::application::error::Result;
+use crate::application::metrics;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::Leases;
+use crate::application::progress::Progress;
 
 /// How long most leases hold. Short steps, and a dead holder's work waits no longer than this.
 pub const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a step may go on without getting anywhere and keep its lease. More than the end of a large write takes, during which
+/// nothing tells how far it is.
+const NO_PROGRESS: Duration = Duration::from_secs(10 * 60);
 
 /// The longest rest after repeated failures.
 const BACK_OFF: Duration = Duration::from_secs(60);
@@ -64,29 +71,44 @@ pub trait Worker: Send + Sync + 'static {
 
 /// Takes a step of `worker`, whose lease `holder` has, and renews the lease meanwhile: a step that takes longer than its lease
 /// does not lose what it did to another process. One that lost the lease all the same, since its process was paused, goes on
-/// to its next change, which is refused.
+/// to its next change, which is refused. So does one that got nowhere for ten minutes, when it wakes up: its lease runs out, and
+/// another process does the work.
 pub async fn step_under_lease(
     worker: &dyn Worker,
     metadata: &(impl Leases + ?Sized),
     clock: &dyn Clock,
     holder: Uuid,
 ) -> Result<WorkDone> {
+    let progress = Progress::default();
     // Both at once: the step's transaction may hold the row that is renewed.
     tokio::select! {
-        done = worker.step() => done,
-        never = keep(worker, metadata, clock, holder) => match never {},
+        done = progress.of(worker.step()) => done,
+        never = keep(worker, metadata, clock, holder, &progress) => match never {},
     }
 }
 
-/// Renews the lease of `worker` until it is dropped.
+/// Renews the lease of `worker` until it is dropped, as long as its step gets somewhere.
 async fn keep(
     worker: &dyn Worker,
     metadata: &(impl Leases + ?Sized),
     clock: &dyn Clock,
     holder: Uuid,
+    progress: &Progress,
 ) -> Infallible {
+    let (mut made, mut since) = (progress.so_far(), Instant::now());
     loop {
         tokio::time::sleep(worker.lease() / 3).await;
+        if made != progress.so_far() {
+            (made, since) = (progress.so_far(), Instant::now());
+        } else if since.elapsed() >= NO_PROGRESS {
+            metrics::worker_failed(worker.name());
+            tracing::error!(
+                worker = worker.name(),
+                "a step hangs: it got nowhere for {} s and gives its lease up, so that another server does the work",
+                since.elapsed().as_secs()
+            );
+            std::future::pending::<()>().await;
+        }
         let renewed = async {
             let now = metadata.lease_time(clock.now()).await?;
             metadata.renew_lease(worker.name(), holder, now.plus(worker.lease())).await
@@ -205,6 +227,44 @@ mod tests {
             self.0.clone().wait_for(|renewals| *renewals >= 5).await.unwrap();
             Ok(WorkDone::Did(1))
         }
+    }
+
+    /// A worker whose step never ends; it gets somewhere now and then, if at all.
+    struct Endless(Option<Duration>);
+
+    #[async_trait]
+    impl Worker for Endless {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn rest(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        async fn step(&self) -> Result<WorkDone> {
+            let Some(every) = self.0 else { return std::future::pending().await };
+            loop {
+                tokio::time::sleep(every).await;
+                crate::application::progress::made();
+            }
+        }
+    }
+
+    /// How often the lease of a step was renewed within five hours.
+    async fn renewals(worker: Endless) -> u32 {
+        let leases = Renewals(watch::channel(0).0);
+        let step = step_under_lease(&worker, &leases, &Seven, Uuid::nil());
+        tokio::time::timeout(Duration::from_hours(5), step).await.unwrap_err();
+        *leases.0.borrow()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_hangs_gives_its_lease_up() {
+        let in_time = u32::try_from(NO_PROGRESS.as_secs() / (LEASE / 3).as_secs()).unwrap();
+        assert_eq!(renewals(Endless(None)).await, in_time - 1, "it hangs from the start");
+        let all = renewals(Endless(Some(NO_PROGRESS * 9 / 10))).await;
+        assert!(all > 5 * 60 * 2, "slow as it is, it gets somewhere: {all}");
     }
 
     #[tokio::test(start_paused = true)]

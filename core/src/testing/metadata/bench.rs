@@ -255,6 +255,7 @@ impl<'s> Bench<'s> {
         let read = self.store.upload_parts(upload).await.unwrap().unwrap_or_default();
         CompleteUpload {
             upload,
+            target: None,
             bucket: None,
             claims: Some(claims.into()),
             read: read.into(),

@@ -187,6 +187,8 @@ pub struct Draft {
 pub struct CompleteUpload {
     /// The upload.
     pub upload: UploadId,
+    /// The key that the upload writes, where it has one: the completion counts in order with the other changes of the key.
+    pub target: Option<(SpaceAddress, Key)>,
     /// The bucket it came through: must still name the upload's space.
     pub bucket: Option<BucketName>,
     /// The parts it consists of; `None` for all that have arrived.

@@ -13,6 +13,7 @@ use super::dialect::sql;
 use super::fault::Fault;
 use super::transaction::Transaction;
 use crate::application::ports::metadata::MetadataError;
+use crate::application::progress;
 
 /// The epoch of each lease that this process took last, by the lease's name. All clones are the same.
 #[derive(Clone, Default)]
@@ -59,6 +60,8 @@ impl Fence {
             .bind(epoch)
             .optional()
             .await?;
-        row.map(drop).ok_or_else(|| lost().into())
+        row.map(drop).ok_or_else(lost)?;
+        progress::made();
+        Ok(())
     }
 }
