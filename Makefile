@@ -23,7 +23,7 @@ BINARY_PROOFS := --test crash --test faults --test outside --test failover --tes
 LOOM := --features juststorage-core/loom --lib
 THREADS := $(LOOM) segments::interleavings -- --nocapture
 
-.PHONY: stale unit threads peers prove prove-core prove-binary prove-long fuzz mutants help run build install dist packages-test test conformance bench check lint manifests docs deny
+.PHONY: stale unit threads peers demonstration prove prove-core prove-binary prove-long fuzz mutants help run build install dist packages-test test conformance bench check lint manifests docs deny
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -81,6 +81,11 @@ peers: ## suites of other S3 servers and clients, built and ready; PEERS="versit
 	scripts/prepare compiler postgres
 	cargo build $(FLAGS) --bin juststorage
 	python3 scripts/peers --bin $(TARGET)/debug/juststorage $(PEERS_FLAGS) $(PEERS)
+
+demonstration: ## two replicas, a bucket that is not ours, PostgreSQL that fails over, and 10 GiB in and out: docs/guarantees.md
+	scripts/prepare compiler postgres tools clients
+	cargo build --release $(FLAGS) --bin juststorage
+	python3 scripts/demonstrate-replicas --bin $(TARGET)/release/juststorage $(DEMONSTRATION_FLAGS)
 
 prove: ## the proof of durability in short, under ten minutes: docs/RELIABILITY.md
 	scripts/prepare compiler postgres backup faults pooler

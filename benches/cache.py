@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
-"""What the read cache of a cold tier in an object store is worth, against a cold tier in a directory and the object store itself.
+"""What a cold tier in an object store costs, and what its read cache is worth: against a cold tier in a directory and the object
+store itself.
 
 SeaweedFS is the object store (`weed`, which `scripts/prepare clients` installs). Both of ours run on one machine with it, and what is
-compared is measured in turns, so that the machine's other work falls on both. It asserts nothing: timings are no tests.
+compared is measured in turns, so that the machine's other work falls on both. It asserts nothing: timings are no tests. It takes 6 GiB
+of the disk for a while.
+
+    cargo build --release --locked && python3 benches/cache.py
+    python3 benches/cache.py --only large multipart
 """
 
 import argparse
 import asyncio
 import collections
+import hashlib
 import json
 import os
 import pathlib
@@ -35,7 +41,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--readers", type=int, default=1000, help="downloads at a time whose memory is measured")
+    parser.add_argument("--readers", type=int, default=1000, help="downloads, and uploads, at a time whose memory is measured")
+    parser.add_argument("--only", nargs="+", choices=["small", "miss", "large", "multipart", "memory", "hits"], help="a part of it")
     parser.add_argument("--directory", help="where the stores are")
     parser.add_argument("--json", default="target/cache.json")
     return parser.parse_args()
@@ -213,6 +220,50 @@ def hits(remote) -> list[dict]:
     return rows
 
 
+def upload(server, key: str, files: list[pathlib.Path], tags: list[str], headers: dict[str, str]) -> float:
+    """An upload in parts, four at a time; seconds."""
+    client, path = Client(server.account), f"/{BUCKET}/{key}"
+    began = time.monotonic()
+    answer, _ = client.call("POST", path, {"uploads": ""}, headers=headers)
+    upload_id = re.search(rb"<UploadId>([^<]+)</UploadId>", answer)[1].decode()
+    signer = Presigner(server.account)
+    urls = [signer.url("PUT", path, {"partNumber": str(at + 1), "uploadId": upload_id}) for at in range(len(files))]
+    load.curls([["-T", str(file), url] for file, url in zip(files, urls)], 4, files[0].stat().st_size)
+    parts = "".join(f'<Part><PartNumber>{at + 1}</PartNumber><ETag>"{tag}"</ETag></Part>' for at, tag in enumerate(tags))
+    client.call("POST", path, {"uploadId": upload_id}, f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode())
+    return time.monotonic() - began
+
+
+def multipart(args, remote, peer) -> list[dict]:
+    """An upload of 1 GiB in parts of 16 MiB to the cold tier, and to the object store."""
+    count, size = 64, 16 * MIB
+    folder = remote.directory / "parts"
+    folder.mkdir()
+    ours, direct, peaks = [], [], []
+    for at in range(min(args.rounds, 2)):
+        # Each differs from all others, or it would be stored once.
+        base, files, tags = os.urandom(size - 8), [], []
+        for part in range(count):
+            body = part.to_bytes(8, "big") + base
+            files.append(folder / str(part))
+            files[-1].write_bytes(body)
+            tags.append(hashlib.md5(body).hexdigest())
+        both = [(remote, ours, COLD), (peer, direct, {})]
+        for server, into, headers in both if at % 2 else reversed(both):
+            server.process.forget_peak()
+            took = upload(server, f"multipart/{at}", files, tags, headers)
+            into.append(count * size / MIB / took)
+            if server is remote:
+                peaks.append(server.process.peak_memory())
+            Client(server.account).call("DELETE", f"/{BUCKET}/multipart/{at}")
+    shutil.rmtree(folder)
+    print(f"memory of the server meanwhile: {max(peaks):.0f} MiB at most (target <= 128)", flush=True)
+    return [
+        ratio("multipart upload of 1 GiB, against the object store", ours, direct, "MiB/s", ">= 0.8"),
+        {"workload": "memory meanwhile", "unit": "MiB", "ours": max(peaks), "target": "<= 128"},
+    ]
+
+
 async def download(host: str, target: str, start: int, end: int, gate: asyncio.Event) -> int:
     """One slow reader: its head, then a little at a time until all have begun, then the rest."""
     name, port = host.split(":")
@@ -231,39 +282,72 @@ async def download(host: str, target: str, start: int, end: int, gate: asyncio.E
     return read
 
 
+async def slow_upload(host: str, target: str, body: bytes, gate: asyncio.Event) -> int:
+    """One slow writer: its head and a little of its body, then the rest once all have begun."""
+    name, port = host.split(":")
+    reader, writer = await asyncio.open_connection(name, int(port), limit=64 * KIB)
+    writer.write(f"PUT {target} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+    first = 128 * KIB
+    writer.write(body[:first])
+    await gate.wait()
+    for at in range(first, len(body), 64 * KIB):
+        writer.write(body[at : at + 64 * KIB])
+        await writer.drain()
+    head = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    return int(head.split()[1])
+
+
 def memory(args, remote) -> list[dict]:
-    """The highest resident set with so many downloads at a time, each of a stretch of its own."""
+    """The highest resident set with so many downloads at a time, each of a stretch of its own, and as many uploads beside them."""
     remote.restart(cold=True)
     per, length = 250, MIB
     signer = Presigner(remote.account)
     idle = remote.process.memory()
-    remote.process.forget_peak()
+    rows = []
 
-    async def run() -> None:
-        gate, jobs = asyncio.Event(), []
+    async def run(uploads: int) -> list[int]:
+        gate, jobs, writers = asyncio.Event(), [], []
+        body = bytearray(os.urandom(MIB + 256 * KIB))
         for at in range(args.readers):
             target = signer.target("GET", f"/{BUCKET}/large/{at // per % args.rounds}")
             start = at % per * MIB
             jobs.append(asyncio.create_task(download(remote.account.host, target, start, start + length, gate)))
+            if at < uploads:
+                body[:8] = at.to_bytes(8, "big")
+                target = signer.target("PUT", f"/{BUCKET}/written/{at}", {"x-amz-storage-class": "STANDARD_IA"})
+                writers.append(asyncio.create_task(slow_upload(remote.account.host, target, bytes(body), gate)))
             if at % 50 == 49:
                 await asyncio.sleep(0.05)
         await asyncio.sleep(5)
         gate.set()
         await asyncio.gather(*jobs)
+        return await asyncio.gather(*writers)
 
-    asyncio.run(run())
-    peak = remote.process.peak_memory()
-    print(f"{args.readers} downloads at a time: {peak:.0f} MiB at most, {idle:.0f} MiB idle (target <= 256)", flush=True)
-    return [{"workload": f"memory with {args.readers} downloads at a time", "unit": "MiB", "ours": peak, "other": idle, "target": "<= 256"}]
+    for uploads, what in ((0, "downloads"), (args.readers, "downloads and as many uploads")):
+        remote.process.forget_peak()
+        answers = asyncio.run(run(uploads))
+        peak = remote.process.peak_memory()
+        refused = sum(status != 200 for status in answers)
+        print(f"{args.readers} {what} at a time: {peak:.0f} MiB at most, {idle:.0f} MiB idle (target <= 256), {refused} refused", flush=True)
+        rows.append({"workload": f"memory with {args.readers} {what} at a time", "unit": "MiB", "ours": peak, "other": idle,
+                     "target": "<= 256", "refused": refused})
+    return rows
 
 
 def main() -> int:
     args = arguments()
+    installed = pathlib.Path.home() / ".cache/juststorage/programs/bin"
+    os.environ["PATH"] += os.pathsep + str(installed)
     if not shutil.which("weed"):
         print("weed is not installed: scripts/prepare clients", file=sys.stderr)
         return 1
     base = pathlib.Path(tempfile.mkdtemp(prefix="juststorage-cache-", dir=args.directory))
     running, rows = [], []
+
+    def wanted(*parts: str) -> bool:
+        return not args.only or any(part in args.only for part in parts)
+
     try:
         peer = peers.Seaweed(base / "peer")
         running.append(peer)
@@ -272,13 +356,20 @@ def main() -> int:
         running.append(remote)
         local = servers.JustStorage(base / "local")
         running.append(local)
-        rows += small(args, remote, local)
-        rows += miss(remote)
-        rows += large(args, remote, peer)
-        rows += memory(args, remote)
-        Remote.cache = "64MiB"
-        remote.restart(cold=True)
-        rows += hits(remote)
+        if wanted("small", "miss"):
+            rows += small(args, remote, local)
+        if wanted("miss"):
+            rows += miss(remote)
+        if wanted("large", "memory"):
+            rows += large(args, remote, peer)
+        if wanted("multipart"):
+            rows += multipart(args, remote, peer)
+        if wanted("memory"):
+            rows += memory(args, remote)
+        if wanted("hits"):
+            Remote.cache = "64MiB"
+            remote.restart(cold=True)
+            rows += hits(remote)
     finally:
         for server in reversed(running):
             server.stop()
