@@ -319,6 +319,7 @@ fn tier(
         TierUrl::ObjectStore(url) => {
             let opened = url.open(name, storage.data_dir.join("spool"));
             let tier = opened.map_err(|reason| ConfigError::new(setting_of(class), reason))?;
+            let tier = tier.paced(storage.upkeep);
             Ok(match cache {
                 Some(cache) => Arc::new(tier.with_cache(cache.clone())),
                 None => Arc::new(tier),

@@ -4,8 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use juststorage_core::domain::limits::TRANSFER_BYTES_MIN;
 use juststorage_core::domain::space::DedupScope;
 use juststorage_core::infrastructure::metadata::{Connections, SqlMetadata};
+use juststorage_core::infrastructure::segments::UpkeepPace;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{ConfigError, Settings, TierUrl, amount, duration, names, tiers};
@@ -19,6 +21,9 @@ const RETENTION: Duration = Duration::from_hours(1);
 /// The default size of the read cache, and its least one, in bytes.
 const CACHE: u64 = 10 << 30;
 const CACHE_MIN: u64 = 16 << 20;
+
+/// The default pace of background work on object stores: less than any store is slowed down by, and a day for 17 million requests.
+const UPKEEP: UpkeepPace = UpkeepPace { requests_per_second: 200, bytes_per_second: 64 << 20 };
 
 /// The data directory, the database and the tiers.
 #[derive(Clone, Debug)]
@@ -35,6 +40,9 @@ pub struct StorageConfig {
     pub cold: TierUrl,
     /// `JUSTSTORAGE_CACHE_BYTES`: what is cached of tiers in object stores; 10 GiB. 0: nothing.
     pub cache_bytes: u64,
+    /// `JUSTSTORAGE_UPKEEP_REQUESTS_PER_SECOND`, `JUSTSTORAGE_UPKEEP_BYTES_PER_SECOND`: what background work may ask of a tier
+    /// in an object store; 200 and 64 MiB.
+    pub upkeep: UpkeepPace,
     /// `JUSTSTORAGE_DEDUP`: `tenant`.
     pub dedup: DedupScope,
     /// `JUSTSTORAGE_RESERVE_BYTES`: a twentieth of each file system, 1 GiB at most.
@@ -71,13 +79,25 @@ impl StorageConfig {
         let reserve = settings.reserve_bytes.as_deref().map(amount::parse).transpose();
         let reserve = reserve.map_err(|reason| ConfigError::new(names::RESERVE_BYTES, reason))?;
         let cache_bytes = cache_bytes(settings)?;
+        let upkeep = upkeep(settings)?;
         let retention = match settings.retention.as_deref() {
             None => RETENTION,
             Some(text) => {
                 duration::parse(text).map_err(|reason| ConfigError::new(names::RETENTION, reason))?
             }
         };
-        Ok(Self { data_dir, database, connections, hot, cold, cache_bytes, dedup, reserve, retention })
+        Ok(Self {
+            data_dir,
+            database,
+            connections,
+            hot,
+            cold,
+            cache_bytes,
+            upkeep,
+            dedup,
+            reserve,
+            retention,
+        })
     }
 
     /// Whether a tier is an object store.
@@ -99,6 +119,25 @@ fn cache_bytes(settings: &Settings) -> Result<u64, ConfigError> {
         bytes if bytes == 0 || bytes >= CACHE_MIN => Ok(bytes),
         _ => Err(refused("must be at least 16MiB, or 0 for no cache".to_owned())),
     }
+}
+
+/// The pace of background work on object stores.
+fn upkeep(settings: &Settings) -> Result<UpkeepPace, ConfigError> {
+    let read = |setting, text: Option<&str>, default| match text {
+        None => Ok(default),
+        Some(text) => amount::parse(text).map_err(|reason| ConfigError::new(setting, reason)),
+    };
+    let requests = settings.upkeep_requests_per_second.as_deref();
+    let bytes = settings.upkeep_bytes_per_second.as_deref();
+    let pace = UpkeepPace {
+        requests_per_second: read(names::UPKEEP_REQUESTS_PER_SECOND, requests, UPKEEP.requests_per_second)?,
+        bytes_per_second: read(names::UPKEEP_BYTES_PER_SECOND, bytes, UPKEEP.bytes_per_second)?,
+    };
+    if (1..TRANSFER_BYTES_MIN).contains(&pace.bytes_per_second) {
+        let reason = "must be at least 64KiB, or 0 for no bound";
+        return Err(ConfigError::new(names::UPKEEP_BYTES_PER_SECOND, reason));
+    }
+    Ok(pace)
 }
 
 /// Connections to PostgreSQL.

@@ -40,7 +40,7 @@ impl Settings {
                 s3_domain, s3_public_url, tls_cert, tls_key, idle_timeout, stall_timeout, upload_rate_min,
                 region, auth, s3_root_access_key, s3_root_access_key_file, s3_root_secret_key,
                 s3_root_secret_key_file, master_key, master_key_file, dedup, upload_expiry, lifecycle_day,
-                scrub_every, retention, shutdown_grace, shutdown_delay, log, log_format, jwt_secret, jwt_secret_file,
+                scrub_every, upkeep_requests_per_second, upkeep_bytes_per_second, retention, shutdown_grace, shutdown_delay, log, log_format, jwt_secret, jwt_secret_file,
                 jwt_jwks, jwt_jwks_refresh, jwt_jwks_refresh_min, jwt_jwks_timeout, jwt_claim_subject,
                 jwt_claim_tenant, jwt_claim_tenants, jwt_claim_namespaces, jwt_claim_prefixes,
                 jwt_claim_rights, jwt_tenant, jwt_rights_prefix, limit_requests_per_second,

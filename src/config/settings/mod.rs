@@ -235,6 +235,27 @@ pub struct Settings {
     #[arg(long, global = true, env = names::SCRUB_EVERY, value_name = "DURATION", hide_short_help = true)]
     pub scrub_every: Option<String>,
 
+    /// Requests per second that garbage collection, merging, moving and scrubs of a tier in a bucket may make of it,
+    /// on one server; 0: no bound [default: 200]
+    #[arg(
+        long,
+        global = true,
+        env = names::UPKEEP_REQUESTS_PER_SECOND,
+        value_name = "AMOUNT",
+        hide_short_help = true
+    )]
+    pub upkeep_requests_per_second: Option<String>,
+
+    /// Bytes per second that they may read of it, such as 16MiB: 0, or at least 64KiB; 0: no bound [default: 64MiB]
+    #[arg(
+        long,
+        global = true,
+        env = names::UPKEEP_BYTES_PER_SECOND,
+        value_name = "AMOUNT",
+        hide_short_help = true
+    )]
+    pub upkeep_bytes_per_second: Option<String>,
+
     /// How long a data file without references is kept before it is removed, so that a backup of the database
     /// finds its bytes in the tiers: a number and s, m, h or d; 0s: removed at once [default: 1h]
     #[arg(long, global = true, env = names::RETENTION, value_name = "DURATION", hide_short_help = true)]

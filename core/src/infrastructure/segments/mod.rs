@@ -20,4 +20,4 @@ mod walk;
 pub use cache::ReadCache;
 pub use local::LocalSegments;
 pub use mark::text as mark_text;
-pub use remote::{ObjectStoreUrl, RemoteSegments, Suspect};
+pub use remote::{ObjectStoreUrl, RemoteSegments, Suspect, UpkeepPace};

@@ -31,8 +31,8 @@ impl<T: ObjectStore + MultipartStore> Objects for T {}
 /// part is one request here too, there is room for what a segment adds to it.
 const PART: u64 = (8 << 20) + (64 << 10);
 
-/// Parts of all uploads to a tier that are in memory at a time.
-const PARTS_MAX: u32 = 8;
+/// Parts of all uploads to a tier that are in memory at a time: 32 MiB, which an object store 30 ms away takes in as many.
+const PARTS_MAX: u32 = 4;
 
 /// Memory is counted in pieces of so many bytes.
 const MEMORY_UNIT: u64 = 64 << 10;
@@ -59,6 +59,8 @@ pub(super) struct Bucket {
     pub(super) mark: OnceLock<TierMark>,
     /// Bytes of one part, and of what is written whole.
     pub(super) part: u64,
+    /// Objects that one request removes.
+    pub(super) deleted_at_once: usize,
     memory: Arc<Semaphore>,
 }
 
@@ -75,7 +77,7 @@ impl std::fmt::Debug for Bucket {
 impl Bucket {
     pub(super) fn new(store: Arc<dyn Objects>, prefix: Path, tier: &'static str, spool: PathBuf) -> Self {
         let memory = Arc::new(Semaphore::new((PARTS_MAX * units(PART)) as usize));
-        Self { store, prefix, tier, spool, mark: OnceLock::new(), part: PART, memory }
+        Self { store, prefix, tier, spool, mark: OnceLock::new(), part: PART, deleted_at_once: 1000, memory }
     }
 
     /// Waits until `length` bytes of a segment on its way may be in memory, until the permit is dropped.

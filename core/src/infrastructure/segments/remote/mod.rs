@@ -7,6 +7,7 @@
 mod bucket;
 mod credentials;
 mod open;
+mod pace;
 mod pack;
 mod reader;
 mod single;
@@ -29,9 +30,11 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub use open::ObjectStoreUrl;
+pub use pace::UpkeepPace;
 pub use suspect::Suspect;
 
 use self::bucket::{AT_ONCE, Bucket, Indexed, corrupt, failed};
+use self::pace::{Upkeep, slowed};
 use self::pack::RemotePack;
 use self::single::RemoteSingle;
 use super::cache::ReadCache;
@@ -77,6 +80,7 @@ pub struct RemoteSegments {
     /// The last check, and when it was.
     checked: Arc<Mutex<Option<Checked>>>,
     cache: Option<ReadCache>,
+    upkeep: Arc<Upkeep>,
 }
 
 /// When a tier was checked, and what came of it.
@@ -96,7 +100,14 @@ impl RemoteSegments {
     }
 
     fn over(bucket: Bucket) -> Self {
-        Self { bucket: Arc::new(bucket), checked: Arc::default(), cache: None }
+        let upkeep = Arc::new(Upkeep::new(UpkeepPace::default()));
+        Self { bucket: Arc::new(bucket), checked: Arc::default(), cache: None, upkeep }
+    }
+
+    /// Whose background work asks no more than `pace` of the object store.
+    #[must_use]
+    pub fn paced(self, pace: UpkeepPace) -> Self {
+        Self { upkeep: Arc::new(Upkeep::new(pace)), ..self }
     }
 
     /// With a cache of what is read for clients, which tiers may share.
@@ -223,6 +234,34 @@ impl RemoteSegments {
         Ok(())
     }
 
+    async fn remove_all(&self, ids: &[SegmentId]) -> Vec<Result<(), SegmentError>> {
+        if let Err(error) = self.remove_staged(ids).await {
+            return ids.iter().map(|_| Err(error.clone())).collect();
+        }
+        let paths: Vec<_> = ids.iter().map(|id| Ok(self.bucket.settled(*id))).collect();
+        let mut removed = Vec::new();
+        let mut refused = None;
+        let mut answers = self.bucket.store.delete_stream(stream::iter(paths).boxed());
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(path) => removed.extend(Bucket::named_by(&path)),
+                Err(Error::NotFound { path, .. }) => removed.extend(Bucket::named_by(&Path::from(path))),
+                Err(error) => refused = Some(self.bucket.write_failed("remove segments", error)),
+            }
+        }
+        let silent =
+            || io_error("remove segments", io::Error::other("the object store did not answer for it"));
+        if let Some(cache) = &self.cache {
+            cache.forget(&removed).await;
+        }
+        let settle = |id: &SegmentId| match (removed.contains(id), &refused) {
+            (true, _) => Ok(()),
+            (false, Some(error)) => Err(error.clone()),
+            (false, None) => Err(silent()),
+        };
+        ids.iter().map(settle).collect()
+    }
+
     async fn note(&self, path: &Path, text: String) -> Result<(), SegmentError> {
         let put = self.bucket.put(path, text, PutMode::Overwrite).await;
         put.map_err(|error| self.bucket.write_failed("write a note beside the segments", error))
@@ -250,49 +289,31 @@ impl SegmentStore for RemoteSegments {
         request: ReadRequest,
     ) -> Result<BoxStream<'static, Result<Bytes, SegmentError>>, SegmentError> {
         let (bucket, stretch) = (Arc::clone(&self.bucket), Stretch::new(request)?);
-        match &self.cache {
-            Some(cache) if request.purpose == ReadPurpose::Serve => cache.read(bucket, stretch).await,
-            _ => reader::read(bucket, stretch).await,
+        match (request.purpose, &self.cache) {
+            (ReadPurpose::Serve, Some(cache)) => cache.read(bucket, stretch).await,
+            (ReadPurpose::Serve, None) => reader::read(bucket, stretch).await,
+            (ReadPurpose::Upkeep, _) => {
+                self.upkeep.requests(reader::requests(&stretch)).await;
+                Ok(slowed(Arc::clone(&self.upkeep), reader::read(bucket, stretch).await?))
+            }
         }
     }
 
     /// One request for each segment, of all that lies between the first and the last of its leaves.
     async fn read_small(&self, requests: Vec<ReadRequest>) -> Vec<Result<Bytes, SegmentError>> {
-        reader::read_small(&self.bucket, requests).await
+        reader::read_small(&self.bucket, &self.upkeep, requests).await
     }
 
     async fn delete(&self, id: SegmentId) -> Result<(), SegmentError> {
-        self.delete_all(&[id]).await.pop().unwrap_or(Ok(()))
+        self.remove_all(&[id]).await.pop().unwrap_or(Ok(()))
     }
 
     /// Up to a thousand with one request. An upload that was begun for one of them is aborted first: its parts cost room
     /// and are no objects.
     async fn delete_all(&self, ids: &[SegmentId]) -> Vec<Result<(), SegmentError>> {
-        if let Err(error) = self.remove_staged(ids).await {
-            return ids.iter().map(|_| Err(error.clone())).collect();
-        }
-        let paths: Vec<_> = ids.iter().map(|id| Ok(self.bucket.settled(*id))).collect();
-        let mut removed = Vec::new();
-        let mut refused = None;
-        let mut answers = self.bucket.store.delete_stream(stream::iter(paths).boxed());
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(path) => removed.extend(Bucket::named_by(&path)),
-                Err(Error::NotFound { path, .. }) => removed.extend(Bucket::named_by(&Path::from(path))),
-                Err(error) => refused = Some(self.bucket.write_failed("remove segments", error)),
-            }
-        }
-        let silent =
-            || io_error("remove segments", io::Error::other("the object store did not answer for it"));
-        if let Some(cache) = &self.cache {
-            cache.forget(&removed).await;
-        }
-        let settle = |id: &SegmentId| match (removed.contains(id), &refused) {
-            (true, _) => Ok(()),
-            (false, Some(error)) => Err(error.clone()),
-            (false, None) => Err(silent()),
-        };
-        ids.iter().map(settle).collect()
+        // A listing of uploads that were begun, and the removals.
+        self.upkeep.requests(1 + ids.len().div_ceil(self.bucket.deleted_at_once) as u64).await;
+        self.remove_all(ids).await
     }
 
     /// An object is whole, so this only looks whether it is there, and what it holds.

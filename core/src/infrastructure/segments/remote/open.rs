@@ -128,7 +128,12 @@ impl ObjectStoreUrl {
     /// which option is wrong.
     pub fn open(&self, tier: &'static str, spool: PathBuf) -> Result<RemoteSegments, String> {
         let store = self.client().map_err(|error| error.to_string())?;
-        let bucket = Bucket::new(store, self.prefix.clone(), tier, spool);
+        let mut bucket = Bucket::new(store, self.prefix.clone(), tier, spool);
+        bucket.deleted_at_once = match self.protocol {
+            Protocol::S3 => 1000,
+            Protocol::Azure => 256,
+            Protocol::Google => 1,
+        };
         Ok(RemoteSegments::over(bucket))
     }
 

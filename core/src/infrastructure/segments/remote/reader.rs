@@ -13,6 +13,7 @@ use super::super::cache::Source;
 use super::super::format::{self, BLOCK, FOOTER_SIZE, RecordFooter};
 use super::super::reader::Stretch;
 use super::bucket::{AT_ONCE, Bucket, corrupt, failed};
+use super::pace::Upkeep;
 use crate::application::ports::segments::{ReadRequest, SegmentError};
 use crate::domain::blob::SegmentId;
 
@@ -47,6 +48,11 @@ pub(super) async fn read(bucket: Arc<Bucket>, stretch: Stretch) -> Result<Chunks
     }
 }
 
+/// How many requests [`read`] makes, unless an answer breaks off.
+pub(super) fn requests(stretch: &Stretch) -> u64 {
+    if stretch.length <= WHOLE { 1 } else { 2 }
+}
+
 async fn read_once(bucket: Arc<Bucket>, stretch: Stretch) -> Result<Chunks, SegmentError> {
     if stretch.length <= WHOLE { whole(&bucket, stretch).await } else { part(bucket, stretch).await }
 }
@@ -78,6 +84,7 @@ fn checked(stretch: &Stretch, bytes: &Bytes) -> Result<Bytes, SegmentError> {
 /// Reads leaves of at most [`WHOLE`] bytes, those of one segment with one request, unless they lie far apart.
 pub(super) async fn read_small(
     bucket: &Bucket,
+    upkeep: &Upkeep,
     requests: Vec<ReadRequest>,
 ) -> Vec<Result<Bytes, SegmentError>> {
     let stretches: Vec<_> = requests.into_iter().map(Stretch::new).collect();
@@ -96,6 +103,8 @@ pub(super) async fn read_small(
         spans.into_iter().flat_map(|(segment, spans)| spans.into_iter().map(move |span| (segment, span)));
     let fetched: Vec<_> = stream::iter(spans)
         .map(async |(segment, span)| {
+            upkeep.requests(1).await;
+            upkeep.bytes(span.end - span.start).await;
             let bytes = bucket.range(segment, span.clone()).await;
             (segment, span, bytes)
         })

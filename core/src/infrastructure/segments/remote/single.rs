@@ -24,6 +24,9 @@ use crate::domain::blob::{Hash, SegmentId};
 /// Pieces are gathered to so many bytes for one trip to a thread that may block.
 const GATHER: usize = 256 * 1024;
 
+/// A part is held in pieces of so many bytes.
+const PIECE: usize = 512 * 1024;
+
 /// How often a single is created, while it is unknown whether it was.
 const CREATIONS: u32 = 3;
 
@@ -139,13 +142,16 @@ fn spool_error(tier: &'static str, error: io::Error) -> SegmentError {
     }
 }
 
-/// Reads what a part consists of.
-async fn piece(spool: &Arc<File>, at: u64, length: u64) -> Result<Bytes, SegmentError> {
+/// Reads what a part consists of, in pieces that the allocator gives to the next part: whole parts leave holes.
+async fn piece(spool: &Arc<File>, at: u64, length: u64) -> Result<PutPayload, SegmentError> {
     let spool = Arc::clone(spool);
     blocking(move || {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let bytes = read_at(&spool, length, at, Wait::Yes);
-        bytes.map(Bytes::from).map_err(|error| io_error("read a spooled upload", error))
+        let pieces = (at..at + length).step_by(PIECE).map(|from| {
+            let length = usize::try_from(at + length - from).unwrap_or(PIECE).min(PIECE);
+            read_at(&spool, length, from, Wait::Yes).map(Bytes::from)
+        });
+        let pieces: io::Result<Vec<_>> = pieces.collect();
+        pieces.map(PutPayload::from_iter).map_err(|error| io_error("read a spooled upload", error))
     })
     .await
 }
@@ -200,8 +206,7 @@ impl RemoteSingle {
     /// A segment of one part is one request, which creates it or finds that its name is taken.
     async fn put_whole(&self, tail: &Bytes) -> Result<(), SegmentError> {
         let _memory = self.bucket.memory(self.written).await;
-        let bytes = piece(&self.spool, 0, self.written).await?;
-        let payload = PutPayload::from(bytes);
+        let payload = piece(&self.spool, 0, self.written).await?;
         self.bucket.create(self.id, payload, self.written, tail, "write a segment", CREATIONS).await
     }
 }
@@ -237,8 +242,8 @@ impl Upload {
         self.in_flight.spawn(async move {
             let sent = async {
                 let _memory = bucket.memory(length).await;
-                let bytes = piece(&spool, at, length).await?;
-                let sent = bucket.store.put_part(&path, &upload, number, PutPayload::from(bytes)).await;
+                let payload = piece(&spool, at, length).await?;
+                let sent = bucket.store.put_part(&path, &upload, number, payload).await;
                 sent.map_err(|error| bucket.write_failed("write a part of a segment", error))
             };
             (number, sent.await)

@@ -383,3 +383,50 @@ async fn an_upload_that_was_begun_is_aborted_with_its_segment() {
     assert!(more.is_err(), "the upload is still open");
     assert_eq!(peer.store.list(None).count().await, 0);
 }
+
+/// As much as its pace allows and no more: the requests of reads and removals, and the bytes that are read. Reads for clients do
+/// not wait. The clock is the test's own, so that this counts and measures nothing.
+#[tokio::test(start_paused = true)]
+async fn background_work_keeps_to_its_pace() {
+    let (tier, _, _spool) = tier(Manner::Well);
+    let (small, large) = (contract::noise(1, 3000), contract::noise(2, 4 << 20));
+    let (small_id, small_at) = contract::write_single(&*tier, &small, 1 << 20).await;
+    let (large_id, large_at) = contract::write_single(&*tier, &large, 1 << 20).await;
+    let small = ReadRequest { purpose: ReadPurpose::Upkeep, ..contract::whole(small_id, small_at, 3000) };
+    let large = ReadRequest { purpose: ReadPurpose::Upkeep, ..contract::whole(large_id, large_at, 4 << 20) };
+    let serve = ReadRequest { purpose: ReadPurpose::Serve, ..large };
+    let requests = UpkeepPace { requests_per_second: 10, bytes_per_second: 0 };
+    let bytes = UpkeepPace { requests_per_second: 0, bytes_per_second: 1 << 20 };
+    let paced = |pace| RemoteSegments::clone(&tier).paced(pace);
+    let reads = async |pace, request: ReadRequest, count: usize| {
+        let (tier, begun) = (paced(pace), tokio::time::Instant::now());
+        for _ in 0..count {
+            contract::read(&tier, request).await.unwrap();
+        }
+        begun.elapsed().as_secs_f64()
+    };
+    // A quarter of a second may be ahead.
+    let is = |took: f64, seconds: f64| (seconds - 0.3..=seconds + 0.1).contains(&took);
+    let took = reads(requests, small, 40).await;
+    assert!(is(took, 4.0), "40 requests took {took} s");
+    let took = reads(requests, large, 20).await;
+    assert!(is(took, 4.0), "20 large leaves, two requests each, took {took} s");
+    let took = reads(bytes, large, 2).await;
+    assert!(is(took, 8.0), "8 MiB took {took} s");
+    for pace in [requests, bytes] {
+        let took = reads(pace, serve, 10).await;
+        assert!(took < 0.01, "clients waited {took} s");
+    }
+    let (tier, begun) = (paced(requests), tokio::time::Instant::now());
+    for _ in 0..20 {
+        tier.read_small(vec![small]).await.pop().unwrap().unwrap();
+    }
+    let took = begun.elapsed().as_secs_f64();
+    assert!(is(took, 2.0), "20 requests took {took} s");
+    let begun = tokio::time::Instant::now();
+    for _ in 0..20 {
+        tier.delete_all(&[SegmentId::fresh(), SegmentId::fresh()]).await;
+    }
+    let took = begun.elapsed().as_secs_f64();
+    assert!(is(took, 4.0), "20 removals, each a listing and a request, took {took} s");
+}
