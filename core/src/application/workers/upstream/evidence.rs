@@ -100,7 +100,7 @@ impl Evidence {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::domain::upstream::Addressing;
+    use crate::domain::upstream::{Addressing, MirrorSettings};
 
     /// A pass is cut into steps wherever it happens to be; its list is one all the same.
     #[test]
@@ -115,6 +115,7 @@ mod tests {
             allow_private: false,
             requests_per_second: None,
             bytes_per_second: None,
+            mirror: MirrorSettings::default(),
         };
         let mut evidence = Evidence::default();
         let mut expected = String::new();
