@@ -268,8 +268,11 @@ async fn what_waits_is_one_pack() {
     let scene = Scene::on(Buckets::both()).await;
     let hot = scene.hot().clone();
     hot.hold_puts();
-    let puts: Vec<_> =
-        (0..100).map(|n| scene.put(&format!("k{n}"), noise(n, 3000), StorageClass::Hot)).collect();
+    let put = |n| scene.put(&format!("k{n}"), noise(n, 3000), StorageClass::Hot);
+    // One that is on its way before the others come: together they could all be in one pack.
+    let mut puts = vec![put(0)];
+    until("a pack is on its way", || hot.waiting() >= 1).await;
+    puts.extend((1..100).map(put));
     until("several packs are on their way", || hot.waiting() >= 2).await;
     hot.let_all_go();
     for put in puts {
