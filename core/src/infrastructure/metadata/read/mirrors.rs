@@ -79,7 +79,7 @@ pub(crate) async fn state(db: &Database, space: SpaceId, limit: u32) -> Result<M
     let mut state = db
         .read(sql!(
             "SELECT dropped, dropped_at, (SELECT COUNT(*) FROM upstream_keys WHERE space_id = $1 \
-             AND changed IS NOT NULL) AS changed, (SELECT MAX(changed_at) FROM upstream_keys \
+             AND changed IS NOT NULL AND changed_at >= 0) AS changed, (SELECT MAX(changed_at) FROM upstream_keys \
              WHERE space_id = $1 AND changed IS NOT NULL) AS changed_at FROM upstreams WHERE space_id = $1"
         ))
         .bind(space.0)
