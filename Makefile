@@ -23,7 +23,7 @@ BINARY_PROOFS := --test crash --test faults --test outside --test failover --tes
 LOOM := --features juststorage-core/loom --lib
 THREADS := $(LOOM) segments::interleavings -- --nocapture
 
-.PHONY: stale unit threads peers demonstration prove prove-core prove-binary prove-long fuzz mutants help run build install dist packages-test test conformance bench check lint manifests docs deny
+.PHONY: stale unit threads peers demonstration emulators prove prove-core prove-binary prove-long fuzz mutants help run build install dist packages-test test conformance bench check lint manifests docs deny
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -86,6 +86,10 @@ demonstration: ## two replicas, a bucket that is not ours, PostgreSQL that fails
 	scripts/prepare compiler postgres tools clients
 	cargo build --release $(FLAGS) --bin juststorage
 	python3 scripts/demonstrate-replicas --bin $(TARGET)/release/juststorage $(DEMONSTRATION_FLAGS)
+
+emulators: ## the contract of tiers against emulators of Azure and Google Cloud Storage, not a part of CI; EMULATORS="azurite gcs"
+	cargo test $(FLAGS) --workspace --test remote_tier --no-run
+	python3 scripts/emulators $(EMULATORS)
 
 prove: ## the proof of durability in short, under ten minutes: docs/RELIABILITY.md
 	scripts/prepare compiler postgres backup faults pooler

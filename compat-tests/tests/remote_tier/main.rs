@@ -7,8 +7,11 @@ mod credentials;
 mod peer;
 mod refused;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use juststorage_core::application::ports::segments::SegmentStore as _;
 use juststorage_core::infrastructure::segments::{ObjectStoreUrl, RemoteSegments};
 use juststorage_core::testing::segments as contract;
 
@@ -27,6 +30,19 @@ async fn the_contract_holds_on_our_own_gateway() {
     contract::run_all(tier(&peer, &spool)).await;
     assert_eq!(peer.keys("contract/segments").await, [] as [String; 0]);
     assert_eq!(peer.uploads().await, 0, "uploads left open");
+}
+
+/// On an emulator of another cloud: `scripts/emulators` starts one and says where it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_where_the_environment_says() {
+    let Ok(url) = std::env::var("JUSTSTORAGE_TEST_TIER_URL") else { return };
+    let options = std::env::var("JUSTSTORAGE_TEST_TIER_OPTIONS").unwrap();
+    let options: BTreeMap<String, String> = serde_json::from_str(&options).unwrap();
+    let spool = tempfile::tempdir().unwrap();
+    let url = ObjectStoreUrl::parse(&url).unwrap().unwrap().with_options(options.into_iter().collect());
+    let tier = Arc::new(url.open("cold", spool.path().to_owned()).unwrap());
+    contract::run_all(tier.clone()).await;
+    assert_eq!(tier.list().await.unwrap().count().await, 0, "segments are left");
 }
 
 #[tokio::test(flavor = "multi_thread")]
