@@ -6,6 +6,7 @@ mod oracle;
 #[allow(dead_code, reason = "the other tests of remote tiers use the rest")]
 mod peer;
 mod rolling;
+mod shared;
 mod sudden;
 
 use juststorage_compat_tests::{Database, Options, Server};
@@ -28,6 +29,11 @@ async fn pair(peer: &Peer, more: &[(&'static str, String)]) -> [Server; 2] {
     let mut settings: Vec<(&'static str, String)> =
         tiers.map(|(name, value)| (&*Box::leak(name.into_boxed_str()), value)).collect();
     settings.extend(more.iter().cloned());
+    pair_on(settings).await
+}
+
+/// As [`pair`], with tiers wherever `settings` say.
+async fn pair_on(mut settings: Vec<(&'static str, String)>) -> [Server; 2] {
     let one = Server::prepare(Database::Postgres, Options { settings: settings.clone(), ..Options::terse() });
     settings.push(("DATABASE_URL", one.database_url().unwrap().to_owned()));
     let two = Server::prepare(Database::Postgres, Options { settings, ..Options::terse() });

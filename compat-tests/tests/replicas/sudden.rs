@@ -23,7 +23,7 @@ fn signal(server: &Server, signal: Signal) {
     kill_process(id, signal).unwrap();
 }
 
-async fn acknowledged(load: &Load, more: usize) {
+pub(super) async fn acknowledged(load: &Load, more: usize) {
     let begun = load.acknowledged.load(Ordering::SeqCst);
     wait::until("writes are acknowledged", PATIENCE, async || {
         (load.acknowledged.load(Ordering::SeqCst) >= begun + more).then_some(())
@@ -32,7 +32,7 @@ async fn acknowledged(load: &Load, more: usize) {
 }
 
 /// How long until `survivor` is alone, since now.
-async fn until_alone(survivor: &Server) -> Duration {
+pub(super) async fn until_alone(survivor: &Server) -> Duration {
     let begun = Instant::now();
     wait::until("the other replica is taken over from", PATIENCE, async || {
         (states(survivor).await == ["serving"]).then_some(())
@@ -41,7 +41,7 @@ async fn until_alone(survivor: &Server) -> Duration {
     begun.elapsed()
 }
 
-async fn until_both_serve(server: &Server) {
+pub(super) async fn until_both_serve(server: &Server) {
     wait::until("both replicas serve", PATIENCE, async || {
         (states(server).await == ["serving", "serving"]).then_some(())
     })
