@@ -166,7 +166,9 @@ fn overview(all: &Value) -> String {
 
 fn described(found: &Value) -> String {
     let fields = found.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    fields.map(|(name, value)| format!("{:<16} {}\n", name.replace('_', " "), cell(value))).collect()
+    let lines: Vec<_> =
+        fields.map(|(name, value)| format!("{:<16} {}\n", name.replace('_', " "), cell(value))).collect();
+    lines.concat()
 }
 
 /// The events that are put aside, of a target or of all, and whether there are more.

@@ -73,14 +73,11 @@ fn told_apart<'n, 'a>(
     let (mut residents, mut new) = (HashMap::new(), Vec::with_capacity(newcomers.len()));
     for newcomer in newcomers {
         let there = known.get_mut(newcomer.domain.as_str())?.get_mut(&newcomer.leaf.hash.0[..])?;
-        match there {
-            Some(resident) => {
-                residents.insert(newcomer.fresh, resident.clone());
-            }
-            None => {
-                *there = Some(newcomer.as_resident());
-                new.push(newcomer);
-            }
+        if let Some(resident) = there {
+            residents.insert(newcomer.fresh, resident.clone());
+        } else {
+            *there = Some(newcomer.as_resident());
+            new.push(newcomer);
         }
     }
     Some((residents, new))

@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The code of "cannot rollback - no transaction is active": SQLITE_ERROR (sqlite.org/rescode.html).
+/// The code of "cannot rollback - no transaction is active": `SQLITE_ERROR` (sqlite.org/rescode.html).
 const NO_TRANSACTION: &str = "1";
 
 /// Connections that are opened when they are needed, and stay open.
