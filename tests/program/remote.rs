@@ -141,7 +141,7 @@ async fn event_targets_are_kept_over_the_admin_api() {
     );
     assert_eq!(far(&["events", "aside"]), json!({ "aside": [], "more": false }));
     let run = |arguments: &[&str]| run(&admin, Some(token), arguments);
-    let table = text(&run(&["events", "status"]).stdout).to_owned();
+    let table = text(&run(&["events", "status"]).stdout);
     assert!(table.contains("hooks   webhook  http://127.0.0.1:9/  0        0 s"), "{table}");
     for (arguments, words) in [
         (&["events", "test", "hooks"][..], "was not delivered"),
@@ -151,7 +151,7 @@ async fn event_targets_are_kept_over_the_admin_api() {
         (&["events", "set", "hooks", "--endpoint", "http://169.254.169.254/"], "169.254.169.254"),
     ] {
         let output = run(arguments);
-        let said = text(&output.stderr).to_owned();
+        let said = text(&output.stderr);
         assert_eq!((output.status.code(), said.contains(words)), (Some(1), true), "{arguments:?}: {said}");
     }
     assert_eq!(far(&["events", "remove", "hooks"]), json!({ "discarded": 0 }));

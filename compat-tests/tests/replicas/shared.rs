@@ -62,7 +62,7 @@ async fn two_replicas_on_one_directory_lose_nothing() {
     }
     println!(
         "figures: one directory: {} writes acknowledged by two replicas, {} read back through the other one at once, 2 killed, \
-         4 collections and 4 scrubs meanwhile: 0 lost, 0 left",
+         6 collections and 4 scrubs meanwhile: 0 lost, 0 left",
         load.acknowledged.load(Ordering::SeqCst),
         load.read_back.load(Ordering::SeqCst),
     );
