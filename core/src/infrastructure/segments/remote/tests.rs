@@ -143,7 +143,9 @@ impl MultipartStore for Peer {
     }
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
-        self.store.abort_multipart(path, id).await
+        // As S3 says it of an upload that is over: a writer that was left aborts its own beside whoever tidies up.
+        let aborted = self.store.abort_multipart(path, id).await;
+        aborted.map_err(|error| Error::NotFound { path: path.to_string(), source: Box::new(error) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A bounded number of connections to one file.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
@@ -10,6 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The code of "cannot rollback - no transaction is active": `SQLITE_ERROR` (sqlite.org/rescode.html).
 const NO_TRANSACTION: &str = "1";
+
+/// Between two tries to open a file that is locked.
+const BUSY_REST: Duration = Duration::from_millis(20);
+
+/// `SQLITE_BUSY` in the low byte of the code.
+fn is_busy(code: Option<&str>) -> bool {
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
 
 /// Connections that are opened when they are needed, and stay open.
 #[derive(Clone)]
@@ -45,7 +53,7 @@ impl Pool {
         let idle = self.0.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => self.0.options.connect().await?,
+            None => self.0.connect().await?,
         };
         let (pool, connection, permit) = (self.0.clone(), Some(connection), Some(permit));
         Ok(Held { connection, owes: Owes::Nothing, pool, permit })
@@ -67,6 +75,22 @@ impl Pool {
 }
 
 impl Shared {
+    /// Opens one. Of several that open a new file at once only one can make it a file with a log, and the others are told that
+    /// it is locked, whatever they said about waiting (sqlite.org/wal.html): they try again.
+    async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            match self.options.connect().await {
+                Err(sqlx::Error::Database(error))
+                    if is_busy(error.code().as_deref()) && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(BUSY_REST).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<SqliteConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -194,6 +218,29 @@ mod tests {
         let mut held = pool.acquire().await.unwrap();
         let gone = sqlx::query("SELECT * FROM t");
         gone.fetch_all(held.asked(Owes::Answer).unwrap()).await.unwrap_err();
+    }
+
+    /// While another process makes the file one with a log, or recovers it, it is locked for whoever opens it.
+    #[tokio::test]
+    async fn a_file_that_is_locked_is_opened_once_it_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = pool(&folder, 1, Duration::from_secs(30));
+        let mut held = other.acquire().await.unwrap();
+        let exclusive = sqlx::raw_sql("BEGIN EXCLUSIVE; CREATE TABLE t (a)");
+        exclusive.execute(held.asked(Owes::Rollback).unwrap()).await.unwrap();
+        let open = |patience| {
+            let url = format!("sqlite://{}/a.db", folder.path().display());
+            let options = SqliteConnectOptions::from_str(&url).unwrap().busy_timeout(Duration::ZERO);
+            Pool::new(options.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal), 1, patience)
+        };
+        let refused = open(Duration::ZERO).acquire().await.err().unwrap();
+        let code = refused.as_database_error().and_then(|error| error.code().map(String::from));
+        assert!(is_busy(code.as_deref()), "{refused:?}");
+        let patient = open(Duration::from_secs(60));
+        let opening = tokio::spawn(async move { patient.acquire().await.map(drop) });
+        sqlx::query("COMMIT").execute(held.asked(Owes::Rollback).unwrap()).await.unwrap();
+        held.settled();
+        opening.await.unwrap().unwrap();
     }
 
     #[tokio::test]
