@@ -98,6 +98,8 @@ async fn run<K, V, F>(
 {
     let mut together = Vec::with_capacity(TOGETHER_MAX);
     loop {
+        // Requests that are ready to ask do so first, and go with this batch.
+        tokio::task::yield_now().await;
         if asked.lock().await.recv_many(&mut together, TOGETHER_MAX).await == 0 {
             return;
         }
