@@ -5,8 +5,10 @@
 #[path = "common/bound.rs"]
 mod bound;
 mod common;
+#[path = "common/mirroring.rs"]
+mod mirroring;
 
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bound::Bound;
 use bytes::Bytes;
@@ -16,138 +18,19 @@ use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
-use juststorage_core::application::objects::update::Change;
-use juststorage_core::application::ports::metadata::{OutboxTarget, PassKind, Stuck};
-use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
-use juststorage_core::application::workers::outbox::{Delivery, Passed};
-use juststorage_core::application::workers::{Deliveries, MirrorSink, worker::run_dry};
-use juststorage_core::domain::action::Action;
+use juststorage_core::application::ports::metadata::PassKind;
+use juststorage_core::application::workers::outbox::Passed;
 use juststorage_core::domain::address::Key;
-use juststorage_core::domain::multipart::{PartClaim, PartNumber};
-use juststorage_core::domain::object::{Attributes, Tags};
+use juststorage_core::domain::object::Tags;
 use juststorage_core::domain::patch::{AttributesPatch, Patch};
 use juststorage_core::domain::precondition::Preconditions;
-use juststorage_core::domain::space::{SpaceId, Versioning};
+use juststorage_core::domain::space::Versioning;
 use juststorage_core::domain::upstream::Mode;
 use juststorage_core::testing::upstream::{Fault, MODIFIED};
+use mirroring::{
+    MIB, Sending, aside, change, is_equal, mirrored, put, put_parts, set, space_id, tag, target, waiting,
+};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-
-const MIB: usize = 1 << 20;
-
-/// What delivers.
-struct Sending(Delivery);
-
-impl Sending {
-    async fn of(bound: &Bound) -> Self {
-        Self::as_holder(bound, 1).await
-    }
-
-    async fn as_holder(bound: &Bound, holder: u128) -> Self {
-        let run = &bound.run;
-        let target = target(bound).await.expect("a target");
-        let sink = Arc::new(MirrorSink::new(run.store.clone()));
-        let holder = Uuid::from_u128(holder);
-        Self(Delivery::new(
-            run.metadata.clone(),
-            run.clock.clone(),
-            holder,
-            sink,
-            target,
-            Deliveries::default(),
-        ))
-    }
-
-    async fn pass(&mut self) -> Passed {
-        self.0.pass(&CancellationToken::new()).await.unwrap()
-    }
-
-    /// Sends until nothing is due.
-    async fn all(&mut self) {
-        loop {
-            match self.pass().await {
-                Passed::More => {}
-                Passed::Nothing => return,
-                Passed::Away(_) => tokio::task::yield_now().await,
-                Passed::Elsewhere => panic!("another one sends"),
-            }
-        }
-    }
-}
-
-async fn target(bound: &Bound) -> Option<OutboxTarget> {
-    bound.run.metadata.outbox_targets().await.unwrap().pop()
-}
-
-async fn waiting(bound: &Bound) -> u64 {
-    bound.run.metadata.outbox_figures().await.unwrap()[0].waiting
-}
-
-async fn aside(bound: &Bound) -> Vec<Stuck> {
-    bound.run.metadata.stuck_under("outbox", "event:", 100).await.unwrap()
-}
-
-/// What both sides have must be the same: keys, tags, bytes, headers, metadata and tags.
-async fn is_equal(bound: &Bound) {
-    let here = bound.keys("", None, 1000).await;
-    for key in bound.upstream.keys() {
-        assert!(here.contains(&key), "{key} is there and not here");
-    }
-    for key in here {
-        let (bytes, said, tags) = bound.upstream.object(&key).unwrap_or_else(|| panic!("{key} is not there"));
-        let head =
-            bound.run.store.head(&root(), &object(&key), &ReadOptions::default()).await.unwrap().object;
-        assert_eq!(said.etag, head.etag.as_str(), "{key}");
-        assert_eq!((said.headers, said.metadata, tags), (head.headers, head.metadata, head.tags), "{key}");
-        assert_eq!(bytes, bound.run.read(&key).await.unwrap(), "{key}");
-    }
-}
-
-async fn mirrored() -> Bound {
-    Bound::new(Mode::Mirror).await
-}
-
-/// With an MD5 as its entity tag, as S3 clients have it.
-async fn put(bound: &Bound, key: &str, bytes: Bytes) {
-    let request = PutRequest { etag: EtagStyle::Md5, ..put_request(key) };
-    bound.run.store.put(&root(), request, Body::of_bytes(bytes)).await.unwrap();
-}
-
-/// As an upload in parts of these sizes.
-async fn put_parts(bound: &Bound, key: &str, parts: &[usize]) {
-    let store = &bound.run.store;
-    let attributes = Attributes {
-        metadata: [("owner".to_owned(), "me".to_owned())].into(),
-        tags: [("a".to_owned(), "b c".to_owned())].into(),
-        ..Attributes::default()
-    };
-    let key = Some(Key::new(key).unwrap());
-    let request = UploadRequest { place: place(), key, attributes, checksum: None };
-    let upload = store.create_upload(&root(), request).await.unwrap();
-    let (reference, mut claims) = (UploadRef { id: upload.id, at: None }, Vec::new());
-    for (index, size) in (1..).zip(parts) {
-        let number = PartNumber::new(index).unwrap();
-        let body = Body::of_bytes(noise(*size as u64, *size));
-        store.put_part(&root(), &reference, number, EtagStyle::Md5, None, body).await.unwrap();
-        claims.push(PartClaim { number, etag: None, checksum: None });
-    }
-    let completion = Completion { claims: Some(claims.into()), ..Completion::default() };
-    store.complete_upload(&root(), &reference, completion).await.unwrap();
-}
-
-async fn change(bound: &Bound, key: &str, patch: AttributesPatch) {
-    let change = Change { attributes: Some(patch), ..Change::default() };
-    bound.run.store.update(&root(), Action::PutObject, &object(key), change).await.unwrap();
-}
-
-async fn tag(bound: &Bound, key: &str, tags: Tags) {
-    change(bound, key, AttributesPatch { tags: Some(tags), ..AttributesPatch::default() }).await;
-}
-
-async fn set(bound: &Bound, change: UpstreamChange) {
-    bound.admin.set_upstream(&root(), &space(), &change).await.unwrap();
-    run_dry(&bound.worker()).await.unwrap();
-}
 
 /// Every kind of change reaches the upstream, as it is here bit for bit, and each key once however often it was changed.
 #[tokio::test]
@@ -231,10 +114,6 @@ async fn what_was_fetched_is_not_sent_back() {
         assert_eq!((state.changed, state.dropped), (0, 0));
         bound.end().await;
     }
-}
-
-async fn space_id(bound: &Bound) -> SpaceId {
-    bound.run.metadata.space(&place()).await.unwrap().unwrap().id
 }
 
 /// Whatever the upstream does, in the end it has what is here, and what was never here never shows there whole.
@@ -502,4 +381,32 @@ async fn a_process_that_dies_while_it_sends_loses_nothing() {
         }
         point += 1;
     }
+}
+
+/// The mirror asks no more of its target than its operator allows, as the other work in the background.
+#[tokio::test]
+async fn a_mirror_keeps_to_the_pace_of_its_target() {
+    let bound = mirrored().await;
+    let pace = UpstreamChange {
+        requests_per_second: Some(Some(100)),
+        bytes_per_second: Some(Some(10_000)),
+        ..UpstreamChange::default()
+    };
+    bound.admin.set_upstream(&root(), &space(), &pace).await.unwrap();
+    let mut sending = Sending::of(&bound).await;
+    for n in 0..50 {
+        put(&bound, &format!("small/{n}"), noise(n, 1)).await;
+    }
+    let began = Instant::now();
+    sending.all().await;
+    // Two requests for each key. A quarter of a second may be ahead.
+    assert!(began.elapsed() > Duration::from_millis(650), "{:?} for 100 requests", began.elapsed());
+    for n in 0..10 {
+        put(&bound, &format!("large/{n}"), noise(n, 1000)).await;
+    }
+    let began = Instant::now();
+    sending.all().await;
+    assert!(began.elapsed() > Duration::from_millis(550), "{:?} for 10,000 bytes", began.elapsed());
+    is_equal(&bound).await;
+    bound.end().await;
 }

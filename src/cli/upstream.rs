@@ -132,10 +132,10 @@ pub struct UpstreamSet {
     /// Its address may be private or loopback
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub allow_private: Option<bool>,
-    /// Requests per second of backfill and verify; 0: as fast as it answers
+    /// Requests per second of backfill, verify and the mirror; 0: as fast as it answers
     #[arg(long, value_name = "NUMBER")]
     pub upstream_requests_per_second: Option<u32>,
-    /// Bytes per second of backfill and verify, such as 50MiB; 0: as fast as they come
+    /// Bytes per second of backfill, verify and the mirror, such as 50MiB; 0: as fast as they come
     #[arg(long, value_name = "AMOUNT", value_parser = amount::parse)]
     pub upstream_bytes_per_second: Option<u64>,
     /// Keys that may wait to be sent, in the mode mirror [default: 10000000]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::application::ports::metadata::{OutboxRow, OutboxTarget};
 use crate::domain::event::TargetName;
@@ -34,17 +35,25 @@ pub trait Sink: Send + Sync + 'static {
 
 /// As long as this process is the only one that delivers to a target. It is prolonged while deliveries are under way.
 #[derive(Clone, Debug)]
-pub struct Term(watch::Receiver<Instant>);
+pub struct Term {
+    until: watch::Receiver<Instant>,
+    stop: CancellationToken,
+}
 
 impl Term {
-    /// One that is prolonged by its sender.
-    pub fn new(until: watch::Receiver<Instant>) -> Self {
-        Self(until)
+    /// One that is prolonged by its sender. Nothing new should begin once `stop` is cancelled.
+    pub fn new(until: watch::Receiver<Instant>, stop: CancellationToken) -> Self {
+        Self { until, stop }
+    }
+
+    /// Waits for so long. Whether all of it has passed: not if the process is to stop.
+    pub async fn wait(&self, span: Duration) -> bool {
+        span.is_zero() || self.stop.run_until_cancelled(tokio::time::sleep(span)).await.is_some()
     }
 
     /// Whether it lasts for so much longer, as things are.
     pub fn lasts(&self, span: Duration) -> bool {
-        Instant::now() + span < *self.0.borrow()
+        Instant::now() + span < *self.until.borrow()
     }
 }
 

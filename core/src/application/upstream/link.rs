@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::breaker::Breaker;
+use super::pacer::Pacer;
 use crate::application::metrics;
 use crate::application::ports::upstream::{
     Answer, Upstream, UpstreamBody, UpstreamCarried, UpstreamError, UpstreamFacts, UpstreamObject,
@@ -26,12 +27,15 @@ pub(crate) struct Link {
     answers: Breaker,
     /// Of bodies: they may stop or break although every answer begins well.
     bodies: Breaker,
+    /// What background work takes of it.
+    pub(crate) pacer: Pacer,
     pub(crate) target: Target,
 }
 
 impl Link {
     pub(super) fn new(upstream: Arc<dyn Upstream>, target: Target) -> Self {
-        Self { upstream, answers: Breaker::default(), bodies: Breaker::default(), target }
+        let pacer = Pacer::of(&target);
+        Self { upstream, answers: Breaker::default(), bodies: Breaker::default(), pacer, target }
     }
 
     /// Makes a call, unless the upstream is left alone.

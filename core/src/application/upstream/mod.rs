@@ -7,6 +7,7 @@ mod breaker;
 pub(crate) mod flight;
 pub(crate) mod kept;
 mod link;
+mod pacer;
 pub(crate) mod verified;
 
 use std::sync::Arc;

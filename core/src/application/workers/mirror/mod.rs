@@ -123,6 +123,7 @@ impl MirrorSink {
         let metadata = &self.store.metadata;
         let found = metadata.latest(place, key).await?.filter(|found| !found.object.is_delete_marker());
         let remembered = metadata.mirrored(space.id, std::slice::from_ref(key)).await?.pop();
+        at_pace(link, 0, term).await?;
         let said = link.head(key).await?;
         let remembered = remembered.map(|(_, known)| known);
         let looked = Looked { space, key, link, found, remembered, said };
@@ -133,6 +134,7 @@ impl MirrorSink {
         let tagged = looked.found.as_ref().is_some_and(|found| !found.object.tags.is_empty());
         let mut plan = plan_of(&looked, None);
         if plan.step == Step::AskTags {
+            at_pace(link, 0, term).await?;
             let tags = match link.tags(key).await {
                 // Not every store has tags.
                 Err(UpstreamError::Unusable(_)) if !tagged => Tags::new(),
@@ -159,11 +161,13 @@ impl MirrorSink {
                 if changed.is_some() {
                     self.notes.write(MirrorNote { changed, ..looked.note() }).await?;
                 }
+                at_pace(link, 0, term).await?;
                 in_time(term)?;
                 link.remove(key).await?;
                 ("removed", 0)
             }
             (Step::Tag, Some(found)) => {
+                at_pace(link, 0, term).await?;
                 in_time(term)?;
                 link.set_tags(key, &found.object.tags).await?;
                 ("tagged", 0)
@@ -206,6 +210,14 @@ async fn give_up(link: &Link, key: &Key, upload: &str) -> Result<(), UpstreamErr
         }
         Ok(()) => Ok(()),
     }
+}
+
+/// Waits until a request may be made that sends so many bytes: background work keeps to the pace of its target.
+async fn at_pace(link: &Link, bytes: u64, term: &Term) -> Result<(), Trouble> {
+    if term.wait(link.pacer.take(1, bytes)).await {
+        return Ok(());
+    }
+    Err(Trouble::Undelivered(Undelivered::Away("this server stops".to_owned())))
 }
 
 /// Nothing is changed there unless this process is the one to do so, until the answer has come.

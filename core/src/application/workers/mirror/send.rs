@@ -7,7 +7,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 use md5::{Digest as _, Md5};
 
 use super::trouble::Trouble;
-use super::{Looked, MirrorSink, class_of, give_up, in_time, shown};
+use super::{Looked, MirrorSink, at_pace, class_of, give_up, in_time, shown};
 use crate::application::error::Error;
 use crate::application::ports::metadata::{Found, MirrorNote, SpaceRef};
 use crate::application::ports::sink::{Term, Undelivered};
@@ -101,6 +101,7 @@ impl MirrorSink {
             (None, Some(ContentName::Bytes(hash))) => Some(hash),
             _ => None,
         };
+        at_pace(looked.link, object.size(), term).await?;
         let reading = self.read(found, Span::whole(object.size()), term).await?;
         in_time(term)?;
         self.notes.write(note.clone()).await?;
@@ -121,6 +122,7 @@ impl MirrorSink {
         term: &Term,
     ) -> Result<UpstreamTold, Trouble> {
         let (link, key) = (looked.link, looked.key);
+        at_pace(link, 0, term).await?;
         let upload = link.begin_upload(key, carried).await?;
         let note = MirrorNote { upload: Some(upload.clone()), ..note.clone() };
         let told = async {
@@ -152,6 +154,7 @@ impl MirrorSink {
         let (mut start, mut tags) = (0, Vec::with_capacity(parts.len()));
         for (number, length) in (1_u32..).zip(parts) {
             let span = Span { start, end: start + length };
+            at_pace(link, *length, term).await?;
             let reading = self.read(found, span, term).await?;
             let watch = reading.watch.clone();
             let sent = UpstreamSent { length: *length, md5: None, sha256: None, stream: reading.stream };
@@ -167,6 +170,7 @@ impl MirrorSink {
         if now.is_none_or(|now| now.object != found.object) {
             return Err(Trouble::Changed);
         }
+        at_pace(link, 0, term).await?;
         in_time(term)?;
         match link.complete_upload(key, upload, &tags).await {
             Ok(told) => {

@@ -182,7 +182,7 @@ impl Delivery {
         if settings.paused {
             return Ok(Passed::Nothing);
         }
-        let term = Term::new(self.until.subscribe());
+        let term = Term::new(self.until.subscribe(), stop.clone());
         self.read_aside().await?;
         let page = self.metadata.outbox_page(&self.target.name, self.place, PAGE).await?;
         let (ends, last) = (page.len() < PAGE as usize, page.last().map(|row| row.seq));

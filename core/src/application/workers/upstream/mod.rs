@@ -27,7 +27,7 @@ use crate::application::ports::metadata::{MetadataStore, PassKind, SpaceRef, Ups
 use crate::application::ports::upstream::UpstreamError;
 use crate::application::store::Store;
 use crate::domain::space::Space;
-use crate::domain::upstream::{Binding, Target};
+use crate::domain::upstream::Binding;
 
 /// How long a pass waits whose upstream is away.
 const AWAY: Duration = Duration::from_secs(5);
@@ -40,16 +40,6 @@ pub struct UpstreamWorker {
     store: Store,
     /// Where it is written down how far a pass has come.
     passes: Arc<dyn MetadataStore>,
-}
-
-/// How long to wait after so many requests and bytes, to keep to the pace of a target.
-fn rest(target: &Target, requests: u64, bytes: u64, took: Duration) -> Duration {
-    let seconds = |amount: u64, per_second: Option<u64>| {
-        per_second.map_or(0, |per_second| amount.saturating_mul(1000) / per_second.max(1))
-    };
-    let least = seconds(requests, target.requests_per_second.map(u64::from))
-        .max(seconds(bytes, target.bytes_per_second));
-    Duration::from_millis(least).saturating_sub(took)
 }
 
 impl UpstreamWorker {
@@ -117,7 +107,7 @@ impl UpstreamWorker {
         pass.place = stepped.place.map(|place| serde_json::to_string(&place)).transpose().map_err(json)?;
         pass.report = serde_json::to_string(&stepped.report).map_err(json)?;
         metrics::upstream_work(pass.kind.as_str(), stepped.items);
-        let rest = rest(&step.binding.target, stepped.requests, stepped.bytes, step.started.elapsed());
+        let rest = step.link.pacer.took(stepped.requests, stepped.bytes, step.started.elapsed());
         Ok(if rest.is_zero() { WorkDone::Did(stepped.items) } else { WorkDone::Paced(stepped.items, rest) })
     }
 }
@@ -159,32 +149,5 @@ impl Worker for UpstreamWorker {
         };
         self.passes.save_pass(&pass).await?;
         Ok(done)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::upstream::{Addressing, MirrorSettings};
-
-    #[test]
-    fn work_keeps_to_the_pace_of_its_target() {
-        let target = |requests_per_second, bytes_per_second| Target {
-            endpoint: "http://old".into(),
-            bucket: "b".into(),
-            prefix: String::new(),
-            region: "us-east-1".into(),
-            addressing: Addressing::Path,
-            access_key: "k".into(),
-            allow_private: false,
-            requests_per_second,
-            bytes_per_second,
-            mirror: MirrorSettings::default(),
-        };
-        let took = Duration::from_millis(500);
-        assert_eq!(rest(&target(None, None), 1000, 1 << 30, took), Duration::ZERO);
-        assert_eq!(rest(&target(Some(100), None), 300, 0, took), Duration::from_millis(2500));
-        assert_eq!(rest(&target(Some(100), Some(1000)), 1, 4000, took), Duration::from_millis(3500));
-        assert_eq!(rest(&target(Some(100), None), 10, 0, took), Duration::ZERO);
     }
 }
