@@ -217,3 +217,104 @@ async fn a_service_can_go_back_to_the_old_store_on_sqlite() {
 async fn a_service_can_go_back_to_the_old_store_on_postgres() {
     a_service_can_go_back(Database::Postgres).await;
 }
+
+/// A version as both sides list it: its entity tag and size; `None` of a delete marker.
+type Listed = Option<(String, i64)>;
+
+/// The versions of every key, the oldest first.
+async fn versions(client: &Client, bucket: &str) -> BTreeMap<String, Vec<Listed>> {
+    let page = client.list_object_versions().bucket(bucket).send().await.unwrap();
+    let mut all: Vec<_> = Vec::new();
+    for version in page.versions() {
+        let line = Some((version.e_tag().unwrap().to_owned(), version.size().unwrap()));
+        all.push((version.key().unwrap(), version.version_id().unwrap(), line));
+    }
+    for marker in page.delete_markers() {
+        all.push((marker.key().unwrap(), marker.version_id().unwrap(), None));
+    }
+    // The ids of our own servers ascend. What was there before versions were kept comes first.
+    all.sort_by_key(|(_, id, _)| (*id != "null", (*id).to_owned()));
+    let mut of_keys: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
+    for (key, _, line) in all {
+        of_keys.entry(key.to_owned()).or_default().push(line);
+    }
+    of_keys
+}
+
+/// Where both buckets keep versions, each of them goes there in its order, with its entity tag; also across a kill.
+async fn versions_go_along(database: Database) {
+    let settings = vec![
+        ("JUSTSTORAGE_S3_ROOT_ACCESS_KEY", ACCESS_KEY.to_owned()),
+        ("JUSTSTORAGE_S3_ROOT_SECRET_KEY", SECRET_KEY.to_owned()),
+    ];
+    let old = Server::start_with(Database::Sqlite, Options { settings, ..Options::terse() }).await;
+    let new = Server::start_with(database, Options::terse()).await;
+    let mut both = Both { old, new };
+    for (client, bucket) in [(both.there(), "old"), (both.here(), "demo")] {
+        client.create_bucket().bucket(bucket).send().await.unwrap();
+        let enabled = aws_sdk_s3::types::BucketVersioningStatus::Enabled;
+        let enabled = aws_sdk_s3::types::VersioningConfiguration::builder().status(enabled).build();
+        let versioned = client.put_bucket_versioning().bucket(bucket).versioning_configuration(enabled);
+        versioned.send().await.unwrap();
+    }
+    s3::put(&both.there(), "old", "far", content(1, 1000)).await;
+    let bind = ["--upstream-bucket", "old", "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY];
+    let set = ["set", "--endpoint", both.old.s3_url(), "--allow-private", "--mode", "read-through"];
+    both.run(&[&set[..], &bind[..]].concat());
+    // From before the mirror, and a key that no listing shows.
+    for n in 0..2 {
+        s3::put(&both.here(), "demo", "early", content(n, 100)).await;
+        s3::put(&both.here(), "demo", "hidden", content(n, 100)).await;
+    }
+    both.here().delete_object().bucket("demo").key("hidden").send().await.unwrap();
+    both.bind("mirror");
+    let change = async |both: &Both, seed: u64| {
+        let here = both.here();
+        s3::put(&here, "demo", "far", content(seed, 2000)).await;
+        for n in 0..5 {
+            s3::put(&here, "demo", "often", content(seed + n, 300)).await;
+        }
+        s3::put_in_parts(&here, "demo", "often", &[content(seed, 5 << 20), content(seed, 10)]).await;
+        here.delete_object().bucket("demo").key("often").send().await.unwrap();
+        s3::put(&here, "demo", "often", content(seed, 300)).await;
+        let listed = here.list_object_versions().bucket("demo").prefix("often").send().await.unwrap();
+        let (gone, marker) = (&listed.versions()[2], &listed.delete_markers()[0]);
+        for id in [gone.version_id().unwrap(), marker.version_id().unwrap()] {
+            here.delete_object().bucket("demo").key("often").version_id(id).send().await.unwrap();
+        }
+        here.delete_object().bucket("demo").key("early").send().await.unwrap();
+    };
+    change(&both, 10).await;
+    both.is_equal().await;
+    assert_eq!(versions(&both.here(), "demo").await, versions(&both.there(), "old").await);
+    // Both are killed while versions wait and are sent.
+    both.old.kill();
+    change(&both, 20).await;
+    both.old.resume().await;
+    both.bind("mirror");
+    both.new.kill();
+    both.new.resume().await;
+    both.is_equal().await;
+    let here = versions(&both.here(), "demo").await;
+    assert_eq!(here, versions(&both.there(), "old").await);
+    assert!(here["often"].len() == 12 && here["hidden"].last() == Some(&None), "{here:?}");
+    let status = both.run(&["status"]);
+    assert_eq!(
+        (&status["mirror"]["versions"], &status["mirror"]["changed_there"]),
+        (&"all".into(), &0.into())
+    );
+    both.new.stop().await;
+    both.new.assert_valid();
+    both.old.stop().await;
+    both.old.assert_valid();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_go_along_on_sqlite() {
+    versions_go_along(Database::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_go_along_on_postgres() {
+    versions_go_along(Database::Postgres).await;
+}

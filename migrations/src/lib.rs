@@ -53,6 +53,7 @@ files! {
     "0031_upstream_proofs.sql",
     "0032_replicas.sql",
     "0033_mirror.sql",
+    "0034_mirror_versions.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -69,7 +69,7 @@ pub fn exist(workers: &[&'static str]) {
     for work in ["survey", "backfill", "verify", "mirror"] {
         counter!("activestorage_upstream_work_items_total", "work" => work).absolute(0);
     }
-    for step in ["sent", "tagged", "removed", "equal"] {
+    for step in ["sent", "tagged", "removed", "equal", "version_removed"] {
         counter!("activestorage_upstream_mirrored_total", "step" => step).absolute(0);
     }
     counter!("activestorage_upstream_mirrored_bytes_total").absolute(0);

@@ -3,6 +3,8 @@
 //! Decided on what both sides have now, never on what was said when the change was committed: a row that comes twice, or late,
 //! does no harm.
 
+pub mod versions;
+
 use super::etag::Md5Digest;
 use super::object::{Headers, Tags, UserMetadata};
 use super::upstream::Fate;

@@ -1,5 +1,7 @@
 //! An upstream in memory, which can be told to misbehave in every way that real ones do.
 
+mod versions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +18,7 @@ use crate::application::ports::upstream::{
 use crate::domain::address::Key;
 use crate::domain::blob::Hash;
 use crate::domain::etag::{Etag, Md5Digest};
+use crate::domain::mirror::versions::Listed;
 use crate::domain::object::Tags;
 use crate::domain::range::Span;
 use crate::domain::timestamp::Timestamp;
@@ -59,6 +62,7 @@ type Told = Vec<(String, Option<String>)>;
 
 #[derive(Default)]
 struct State {
+    kept: versions::Kept,
     objects: BTreeMap<String, Stored>,
     uploads: BTreeMap<String, Upload>,
     uploads_begun: u64,
@@ -142,7 +146,7 @@ impl FakeUpstream {
             modified: MODIFIED,
             ..UpstreamObject::default()
         };
-        self.lock().objects.insert(key.to_owned(), Stored { said, bytes, tags: Tags::new(), parts });
+        self.lock().set(key, Some(Stored { said, bytes, tags: Tags::new(), parts }));
     }
 
     /// Changes what an object carries.
@@ -152,6 +156,7 @@ impl FakeUpstream {
         stored.said.tag_count = u32::try_from(tags.len()).unwrap_or_default();
         stored.tags = tags;
         change(&mut stored.said);
+        state.keep(key);
     }
 
     /// Every listing begins with a page that has nothing, and is not the last one.
@@ -173,7 +178,7 @@ impl FakeUpstream {
 
     /// Removes an object.
     pub fn remove(&self, key: &str) {
-        self.lock().objects.remove(key);
+        self.lock().set(key, None);
     }
 
     /// The next so many calls fail so, and no other.
@@ -345,11 +350,10 @@ impl FakeUpstream {
         };
         let mut state = self.lock();
         state.told.push((key.as_str().to_owned(), Some(said.etag.clone())));
-        state
-            .objects
-            .insert(key.as_str().to_owned(), Stored { said, bytes, tags: carried.tags.clone(), parts });
+        let stored = Stored { said, bytes, tags: carried.tags.clone(), parts };
+        let version = state.set(key.as_str(), Some(stored));
         drop(state);
-        answered(fault, UpstreamTold { etag: etag.as_str().to_owned(), opaque: false })
+        answered(fault, UpstreamTold { etag: etag.as_str().to_owned(), opaque: false, version })
     }
 
     fn stored(&self, key: &Key) -> Option<Stored> {
@@ -498,7 +502,7 @@ impl Upstream for FakeUpstream {
             let etag = Etag::md5(&Md5::digest(&bytes).into()).as_str().to_owned();
             let gone = || UpstreamError::Unusable("NoSuchUpload".to_owned());
             self.lock().uploads.get_mut(upload).ok_or_else(gone)?.parts.insert(number, bytes);
-            answered(fault, UpstreamTold { etag, opaque: false })
+            answered(fault, UpstreamTold { etag, ..UpstreamTold::default() })
         };
         let answer = answer.await;
         self.hang().await;
@@ -551,6 +555,7 @@ impl Upstream for FakeUpstream {
             let stored = stored.ok_or_else(|| UpstreamError::Unusable("NoSuchKey".to_owned()))?;
             stored.tags = tags.clone();
             stored.said.tag_count = u32::try_from(tags.len()).unwrap_or_default();
+            state.keep(key.as_str());
             drop(state);
             answered(fault, ())
         };
@@ -559,14 +564,37 @@ impl Upstream for FakeUpstream {
         answer
     }
 
-    async fn remove(&self, key: &Key) -> Answer<()> {
+    async fn remove(&self, key: &Key) -> Answer<Option<String>> {
         self.hang().await;
         let answer = async {
             let fault = self.changes("remove", key)?;
             let mut state = self.lock();
-            state.objects.remove(key.as_str());
+            let marker = state.set(key.as_str(), None);
             state.told.push((key.as_str().to_owned(), None));
             drop(state);
+            answered(fault, marker)
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
+    }
+
+    async fn keeps_versions(&self) -> Answer<bool> {
+        self.called("keeps_versions")?;
+        Ok(self.lock().kept.are)
+    }
+
+    async fn versions(&self, key: &Key) -> Answer<Vec<Listed>> {
+        self.hang().await;
+        self.called("versions")?;
+        Ok(self.lock().listed(key.as_str()))
+    }
+
+    async fn remove_version(&self, key: &Key, version: &str) -> Answer<()> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.changes("remove_version", key)?;
+            self.lock().remove_version(key.as_str(), version);
             answered(fault, ())
         };
         let answer = answer.await;

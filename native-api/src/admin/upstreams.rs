@@ -100,6 +100,10 @@ pub(crate) struct UpstreamBody {
 /// What is sent to an upstream.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MirrorBody {
+    /// What is sent of a key: `all` its versions and delete markers, in order, where both sides keep them as the last survey
+    /// found; otherwise the `latest`.
+    #[schema(pattern = "^(all|latest)$")]
+    versions: &'static str,
     /// Keys that wait to be sent, whatever the mode is now.
     waiting: u64,
     /// How long the oldest change has waited.
@@ -133,9 +137,10 @@ pub(crate) struct ChangedBody {
 }
 
 impl MirrorBody {
-    fn of(mirror: &MirrorStatus, pass: Option<PassBody>) -> Self {
+    fn of(status: &UpstreamStatus, mirror: &MirrorStatus, pass: Option<PassBody>) -> Self {
         let changed = mirror.state.changed_keys.iter();
         Self {
+            versions: if status.mirrors_versions() { "all" } else { "latest" },
             waiting: mirror.waiting,
             lag_seconds: mirror.lag.as_secs(),
             aside: mirror.aside,
@@ -201,7 +206,10 @@ impl UpstreamBody {
             survey: pass(PassKind::Survey),
             backfill: pass(PassKind::Backfill),
             verify: pass(PassKind::Verify),
-            mirror: status.mirror.as_ref().map(|mirror| MirrorBody::of(mirror, pass(PassKind::Mirror))),
+            mirror: status
+                .mirror
+                .as_ref()
+                .map(|mirror| MirrorBody::of(status, mirror, pass(PassKind::Mirror))),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::application::upstream::refusal;
 use crate::domain::address::SpaceAddress;
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::Principal;
-use crate::domain::space::Space;
+use crate::domain::space::{Space, Versioning};
 use crate::domain::upstream::{
     Addressing, Binding, Compared, MirrorSettings, Mode, Target, plan_detach, plan_mode,
 };
@@ -68,6 +68,16 @@ pub struct UpstreamStatus {
     pub passes: Vec<UpstreamPass>,
     /// Its mirror, if there ever was one.
     pub mirror: Option<MirrorStatus>,
+}
+
+impl UpstreamStatus {
+    /// Whether every version is mirrored, and not the latest alone: where they are kept on both sides, as the last survey found.
+    pub fn mirrors_versions(&self) -> bool {
+        let survey = self.passes.iter().find(|pass| pass.kind == PassKind::Survey);
+        let report = survey.and_then(|pass| serde_json::from_str::<serde_json::Value>(&pass.report).ok());
+        let there = report.is_some_and(|report| report["settings"]["versioning"] == "Enabled");
+        self.bound.space.versioning != Versioning::Off && there
+    }
 }
 
 impl UpstreamChange {

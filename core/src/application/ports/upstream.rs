@@ -13,6 +13,7 @@ use crate::domain::address::Key;
 use crate::domain::blob::Hash;
 use crate::domain::checksum::Checksum;
 use crate::domain::etag::Md5Digest;
+use crate::domain::mirror::versions::Listed;
 use crate::domain::object::{Headers, Tags, UserMetadata};
 use crate::domain::object_lock::ObjectLock;
 use crate::domain::range::Span;
@@ -84,6 +85,8 @@ pub struct UpstreamObject {
     pub checksum: Option<Checksum>,
     /// What holds it there.
     pub lock: ObjectLock,
+    /// The id of this version, where versions are kept.
+    pub version: Option<String>,
 }
 
 /// Bytes that an upstream sends.
@@ -230,8 +233,17 @@ pub trait Upstream: Send + Sync + 'static {
     /// Replaces an object's tags.
     async fn set_tags(&self, key: &Key, tags: &Tags) -> Answer<()>;
 
-    /// Removes an object; there need be none.
-    async fn remove(&self, key: &Key) -> Answer<()>;
+    /// Removes an object; there need be none. The id of the delete marker that is its latest version then, where versions are kept.
+    async fn remove(&self, key: &Key) -> Answer<Option<String>>;
+
+    /// Whether the bucket keeps versions: of one that does so no more, or does not tell, not.
+    async fn keeps_versions(&self) -> Answer<bool>;
+
+    /// The newest versions of a key, in descending order; up to 1,000.
+    async fn versions(&self, key: &Key) -> Answer<Vec<Listed>>;
+
+    /// Removes a version for good; there need be none.
+    async fn remove_version(&self, key: &Key, version: &str) -> Answer<()>;
 }
 
 /// What an object carries that is written.
@@ -266,6 +278,8 @@ pub struct UpstreamTold {
     pub etag: String,
     /// Whether the tag says nothing of the bytes.
     pub opaque: bool,
+    /// The id of the version that was made, where versions are kept.
+    pub version: Option<String>,
 }
 
 /// Connects upstreams.

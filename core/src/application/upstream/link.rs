@@ -1,7 +1,7 @@
 //! A connected upstream, its breaker and its count of calls.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -14,12 +14,16 @@ use crate::application::ports::upstream::{
     UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold,
 };
 use crate::domain::address::Key;
+use crate::domain::mirror::versions::Listed;
 use crate::domain::object::Tags;
 use crate::domain::range::Span;
 use crate::domain::upstream::Target;
 
 /// How often a body that breaks is taken up again where it broke.
 const RESUMES_MAX: u32 = 3;
+
+/// How long it is remembered whether a bucket keeps versions.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// A connected upstream.
 pub(crate) struct Link {
@@ -29,13 +33,22 @@ pub(crate) struct Link {
     bodies: Breaker,
     /// What background work takes of it.
     pub(crate) pacer: Pacer,
+    /// Whether its bucket keeps versions, and when it said so.
+    versions: Mutex<Option<(Instant, bool)>>,
     pub(crate) target: Target,
 }
 
 impl Link {
     pub(super) fn new(upstream: Arc<dyn Upstream>, target: Target) -> Self {
         let pacer = Pacer::of(&target);
-        Self { upstream, answers: Breaker::default(), bodies: Breaker::default(), pacer, target }
+        Self {
+            upstream,
+            answers: Breaker::default(),
+            bodies: Breaker::default(),
+            pacer,
+            versions: Mutex::default(),
+            target,
+        }
     }
 
     /// Makes a call, unless the upstream is left alone.
@@ -155,8 +168,34 @@ impl Link {
         self.call("put", self.upstream.set_tags(key, tags)).await
     }
 
-    pub(crate) async fn remove(&self, key: &Key) -> Answer<()> {
+    pub(crate) async fn remove(&self, key: &Key) -> Answer<Option<String>> {
         self.call("delete", self.upstream.remove(key)).await
+    }
+
+    /// Whether the bucket keeps versions, as it said within the last minute.
+    pub(crate) async fn keeps_versions(&self) -> Answer<bool> {
+        let known = *self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((asked, keeps)) = known
+            && asked.elapsed() < KNOWN_FOR
+        {
+            return Ok(keeps);
+        }
+        let keeps = self.call("settings", self.upstream.keeps_versions()).await?;
+        *self.versions.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), keeps));
+        Ok(keeps)
+    }
+
+    /// It made an object without a version: it is asked again whether it keeps them.
+    pub(crate) fn made_no_version(&self) {
+        *self.versions.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(crate) async fn versions(&self, key: &Key) -> Answer<Vec<Listed>> {
+        self.call("list", self.upstream.versions(key)).await
+    }
+
+    pub(crate) async fn remove_version(&self, key: &Key, version: &str) -> Answer<()> {
+        self.call("delete", self.upstream.remove_version(key, version)).await
     }
 
     /// Reads an object or a stretch of it. A body that breaks is taken up again where it broke, as long as the object is the

@@ -108,6 +108,11 @@ pub(super) fn time(time: Option<&DateTime>) -> Timestamp {
     Timestamp(time.and_then(|time| time.to_millis().ok()).unwrap_or_default())
 }
 
+/// The id of a version. What was made while versions were not kept is replaced by the next that is.
+pub(super) fn version(id: Option<&str>) -> Option<String> {
+    id.filter(|id| !id.is_empty() && *id != "null").map(str::to_owned)
+}
+
 /// A tag without its quotes.
 pub(super) fn tag(etag: Option<&str>) -> String {
     etag.unwrap_or_default().trim_start_matches("W/").trim_matches('"').to_owned()
@@ -186,6 +191,7 @@ macro_rules! object_of {
                 output.object_lock_retain_until_date(),
                 output.object_lock_legal_hold_status(),
             ),
+            version: answers::version(output.version_id()),
         }
     }};
 }

@@ -12,13 +12,14 @@ use tokio::time::Instant;
 
 use super::PATIENCE;
 use super::answers::{self, failure, is_absent, object_of, tagged};
-use super::facts;
 use super::writes::Place;
+use super::{facts, versions};
 use crate::application::ports::upstream::{
     Answer, Upstream, UpstreamBody, UpstreamCarried, UpstreamError, UpstreamFacts, UpstreamLine,
     UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold,
 };
 use crate::domain::address::Key;
+use crate::domain::mirror::versions::Listed;
 use crate::domain::object::Tags;
 use crate::domain::range::Span;
 use crate::domain::upstream::Target;
@@ -257,8 +258,20 @@ impl Upstream for S3Upstream {
         self.place(key).set_tags(tags).await
     }
 
-    async fn remove(&self, key: &Key) -> Answer<()> {
+    async fn remove(&self, key: &Key) -> Answer<Option<String>> {
         self.place(key).remove().await
+    }
+
+    async fn keeps_versions(&self) -> Answer<bool> {
+        versions::are_kept(&self.client, &self.target.bucket).await
+    }
+
+    async fn versions(&self, key: &Key) -> Answer<Vec<Listed>> {
+        versions::of_key(&self.client, &self.target.bucket, &self.remote(key)).await
+    }
+
+    async fn remove_version(&self, key: &Key, version: &str) -> Answer<()> {
+        self.place(key).remove_version(version).await
     }
 }
 

@@ -6,6 +6,7 @@ mod client;
 mod facts;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod writes;
 
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use http_body_util::StreamBody;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::PATIENCE;
-use super::answers::{failure, is_absent, opaque, tag};
+use super::answers::{failure, is_absent, opaque, tag, version};
 use crate::application::ports::upstream::{
     Answer, UpstreamCarried, UpstreamError, UpstreamSent, UpstreamTold,
 };
@@ -85,7 +85,7 @@ impl Place<'_> {
         let expires = carried.headers.expires.clone();
         let output = going.watch(async move { send!(request, expires).map_err(failure) }.boxed()).await?;
         let opaque = opaque(output.server_side_encryption(), output.sse_customer_algorithm());
-        Ok(UpstreamTold { etag: tag(output.e_tag()), opaque })
+        Ok(UpstreamTold { etag: tag(output.e_tag()), opaque, version: version(output.version_id()) })
     }
 
     pub(super) async fn begin_upload(&self, carried: &UpstreamCarried) -> Answer<String> {
@@ -115,7 +115,7 @@ impl Place<'_> {
             .body(body);
         let output = going.watch(async move { request.send().await.map_err(failure) }.boxed()).await?;
         let opaque = opaque(output.server_side_encryption(), output.sse_customer_algorithm());
-        Ok(UpstreamTold { etag: tag(output.e_tag()), opaque })
+        Ok(UpstreamTold { etag: tag(output.e_tag()), opaque, version: None })
     }
 
     pub(super) async fn complete_upload(&self, upload: &str, parts: &[String]) -> Answer<UpstreamTold> {
@@ -133,7 +133,7 @@ impl Place<'_> {
             .multipart_upload(completed.build());
         let output = request.send().await.map_err(failure)?;
         let opaque = opaque(output.server_side_encryption(), None);
-        Ok(UpstreamTold { etag: tag(output.e_tag()), opaque })
+        Ok(UpstreamTold { etag: tag(output.e_tag()), opaque, version: version(output.version_id()) })
     }
 
     pub(super) async fn abort_upload(&self, upload: &str) -> Answer<()> {
@@ -162,8 +162,19 @@ impl Place<'_> {
         request.send().await.map(drop).map_err(failure)
     }
 
-    pub(super) async fn remove(&self) -> Answer<()> {
+    /// The id of the delete marker that was made, if one was.
+    pub(super) async fn remove(&self) -> Answer<Option<String>> {
         match self.client.delete_object().bucket(self.bucket).key(&self.key).send().await {
+            Ok(output) if output.delete_marker() == Some(true) => Ok(version(output.version_id())),
+            Ok(_) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    pub(super) async fn remove_version(&self, id: &str) -> Answer<()> {
+        let request = self.client.delete_object().bucket(self.bucket).key(&self.key).version_id(id);
+        match request.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(failure(error)),

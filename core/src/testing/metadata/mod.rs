@@ -15,6 +15,7 @@ pub mod keys;
 pub mod limits;
 pub mod listing;
 pub mod locks;
+pub mod mirrors;
 pub mod moves;
 pub mod objects;
 pub mod once;
@@ -77,6 +78,7 @@ macro_rules! metadata_promises {
         $promise!(upstreams, a_removed_version_is_remembered);
         $promise!(upstreams, a_refused_removal_hides_nothing);
         $promise!(upstreams, a_pass_over_an_upstream_goes_on);
+        $promise!(mirrors, versions_that_were_sent_are_remembered);
         $promise!(uploads, parts_become_one_object);
         $promise!(uploads, parts_may_be_replaced_and_left_out);
         $promise!(uploads, a_wrong_completion_is_refused_and_may_be_repeated);

@@ -27,7 +27,7 @@ fn binding(mode: Mode) -> Binding {
     Binding { mode, target, sealed: vec![1, 2, 3] }
 }
 
-async fn bind(bench: &Bench<'_>, mode: Mode) -> Space {
+pub(super) async fn bind(bench: &Bench<'_>, mode: Mode) -> Space {
     bench.store.make_space(&bench.space, bench.now()).await.unwrap();
     bench.store.bind_upstream(&bench.space, &binding(mode), None, bench.now()).await.unwrap().unwrap()
 }

@@ -41,7 +41,10 @@ pub use error::MetadataError;
 pub use identity::{IdentityStore, StoreRecord, TierSample};
 pub use leases::{Leases, Replica};
 pub use listing::{ListQuery, ListUploadsQuery};
-pub use mirrors::{MirrorNote, MirrorState, MirroredKey, Mirrors};
+pub use mirrors::{
+    MirrorNote, MirrorNotes, MirrorState, MirroredKey, MirroredVersion, MirroredVersions, Mirrors,
+    VersionNote,
+};
 pub use objects::{Found, Objects};
 pub use outbox::{Epoch, Outbox, OutboxFigures, OutboxRow, OutboxTarget, Replay, ReplayFrom, TargetRemoval};
 pub use records::{KeptSegment, LeafRecord, Leftover, SegmentRecord, WriterId};

@@ -6,6 +6,7 @@
 mod notes;
 mod send;
 mod trouble;
+mod versions;
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::domain::event::Facts;
 use crate::domain::mirror::{Image, Memory, Plan, Step, plan};
 use crate::domain::object::{Object, Tags, UserMetadata};
 use crate::domain::rfc2047;
-use crate::domain::space::Space;
+use crate::domain::space::{Space, Versioning};
 use notes::Notes;
 use trouble::Trouble;
 
@@ -42,14 +43,22 @@ struct Looked<'a> {
     space: &'a Space,
     key: &'a Key,
     link: &'a Arc<Link>,
+    /// The latest version, unless it is a delete marker.
     found: Option<Found>,
     remembered: Option<MirroredKey>,
     said: Option<UpstreamObject>,
+    /// Whether versions are kept on both sides.
+    versions: bool,
 }
 
 impl Looked<'_> {
     fn memory(&self) -> Memory<'_> {
         self.remembered.as_ref().map_or_else(Memory::default, memory)
+    }
+
+    /// The entity tag of what is there, as it is kept here.
+    fn theirs(&self) -> Option<String> {
+        self.said.as_ref().map(|said| kept::etag(said).as_str().to_owned())
     }
 
     /// A note that leaves everything as it is remembered.
@@ -121,60 +130,80 @@ impl MirrorSink {
         term: &Term,
     ) -> Result<(), Trouble> {
         let metadata = &self.store.metadata;
-        let found = metadata.latest(place, key).await?.filter(|found| !found.object.is_delete_marker());
+        let versions = space.versioning != Versioning::Off && link.keeps_versions().await?;
+        let latest = metadata.latest(place, key).await?;
         let remembered = metadata.mirrored(space.id, std::slice::from_ref(key)).await?.pop();
         at_pace(link, 0, term).await?;
         let said = link.head(key).await?;
         let remembered = remembered.map(|(_, known)| known);
-        let looked = Looked { space, key, link, found, remembered, said };
+        let found = latest.clone().filter(|found| !found.object.is_delete_marker());
+        let looked = Looked { space, key, link, found, remembered, said, versions };
         if let Some(upload) = looked.remembered.as_ref().and_then(|known| known.upload.as_deref()) {
             // Of an attempt that ended badly, or of a server that is no longer the one to send.
             give_up(link, key, upload).await?;
         }
-        let tagged = looked.found.as_ref().is_some_and(|found| !found.object.tags.is_empty());
-        let mut plan = plan_of(&looked, None);
-        if plan.step == Step::AskTags {
-            at_pace(link, 0, term).await?;
-            let tags = match link.tags(key).await {
-                // Not every store has tags.
-                Err(UpstreamError::Unusable(_)) if !tagged => Tags::new(),
-                tags => tags?,
-            };
-            plan = plan_of(&looked, Some(&tags));
+        if versions {
+            return self.bring_versions(&looked, latest.as_ref(), term).await;
         }
-        let theirs = looked.said.as_ref().map(|said| kept::etag(said).as_str().to_owned());
-        let changed = theirs.clone().filter(|_| plan.foreign);
+        let plan = self.plan(&looked, term).await?;
+        let changed = self.note_foreign(&looked, plan);
+        match (plan.step, &looked.found) {
+            (Step::Send, Some(found)) => {
+                let note = MirrorNote { there: looked.theirs(), here: None, changed, ..looked.note() };
+                self.send(&looked, found, note, None, term).await?;
+                metrics::upstream_mirrored("sent", found.object.size());
+            }
+            (Step::Remove | Step::Send, _) => self.remove(&looked, changed, term).await?,
+            (Step::Tag, Some(found)) => self.tag(&looked, found, term).await?,
+            (Step::Nothing | Step::AskTags | Step::Tag, _) => metrics::upstream_mirrored("equal", 0),
+        }
+        Ok(())
+    }
+
+    /// What is to be done about a key; its tags are asked for where they decide.
+    async fn plan(&self, looked: &Looked<'_>, term: &Term) -> Result<Plan, Trouble> {
+        let plan = plan_of(looked, None);
+        if plan.step != Step::AskTags {
+            return Ok(plan);
+        }
+        let tagged = looked.found.as_ref().is_some_and(|found| !found.object.tags.is_empty());
+        at_pace(looked.link, 0, term).await?;
+        let tags = match looked.link.tags(looked.key).await {
+            // Not every store has tags.
+            Err(UpstreamError::Unusable(_)) if !tagged => Tags::new(),
+            tags => tags?,
+        };
+        Ok(plan_of(looked, Some(&tags)))
+    }
+
+    /// Tells of an object that somebody else has put there. Its entity tag, to be noted before it goes.
+    fn note_foreign(&self, looked: &Looked<'_>, plan: Plan) -> Option<String> {
+        let changed = looked.theirs().filter(|_| plan.foreign);
         if changed.is_some() {
             metrics::upstream_changed();
             tracing::warn!(
-                space = %space.address,
-                key = key.as_str(),
+                space = %looked.space.address,
+                key = looked.key.as_str(),
                 "somebody else changed an object upstream; what is here goes there now"
             );
         }
-        let (step, bytes) = match (plan.step, &looked.found) {
-            (Step::Send, Some(found)) => {
-                let note = MirrorNote { there: theirs, here: None, changed, ..looked.note() };
-                ("sent", self.send(&looked, found, note, term).await?)
-            }
-            (Step::Remove | Step::Send, _) => {
-                if changed.is_some() {
-                    self.notes.write(MirrorNote { changed, ..looked.note() }).await?;
-                }
-                at_pace(link, 0, term).await?;
-                in_time(term)?;
-                link.remove(key).await?;
-                ("removed", 0)
-            }
-            (Step::Tag, Some(found)) => {
-                at_pace(link, 0, term).await?;
-                in_time(term)?;
-                link.set_tags(key, &found.object.tags).await?;
-                ("tagged", 0)
-            }
-            (Step::Nothing | Step::AskTags | Step::Tag, _) => ("equal", 0),
-        };
-        metrics::upstream_mirrored(step, bytes);
+        changed
+    }
+
+    async fn remove(&self, looked: &Looked<'_>, changed: Option<String>, term: &Term) -> Result<(), Trouble> {
+        if changed.is_some() {
+            self.notes.write(MirrorNote { changed, ..looked.note() }).await?;
+        }
+        may_change(looked.link, 0, term).await?;
+        looked.link.remove(looked.key).await?;
+        metrics::upstream_mirrored("removed", 0);
+        Ok(())
+    }
+
+    async fn tag(&self, looked: &Looked<'_>, found: &Found, term: &Term) -> Result<(), Trouble> {
+        may_change(looked.link, 0, term).await?;
+        looked.link.set_tags(looked.key, &found.object.tags).await?;
+        metrics::upstream_mirrored("tagged", 0);
         Ok(())
     }
 }
@@ -218,6 +247,12 @@ async fn at_pace(link: &Link, bytes: u64, term: &Term) -> Result<(), Trouble> {
         return Ok(());
     }
     Err(Trouble::Undelivered(Undelivered::Away("this server stops".to_owned())))
+}
+
+/// The same of a request that changes something there.
+async fn may_change(link: &Link, bytes: u64, term: &Term) -> Result<(), Trouble> {
+    at_pace(link, bytes, term).await?;
+    in_time(term)
 }
 
 /// Nothing is changed there unless this process is the one to do so, until the answer has come.

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
 use md5::{Digest as _, Md5};
 
+use super::notes::Note;
 use super::trouble::Trouble;
 use super::{Looked, MirrorSink, at_pace, class_of, give_up, in_time, shown};
 use crate::application::error::Error;
-use crate::application::ports::metadata::{Found, MirrorNote, SpaceRef};
+use crate::application::ports::metadata::{Found, MirrorNote, ObjectAddress, SpaceRef, VersionNote};
 use crate::application::ports::sink::{Term, Undelivered};
 use crate::application::ports::upstream::{
-    Answer, UpstreamCarried, UpstreamError, UpstreamSent, UpstreamTold,
+    Answer, UpstreamCarried, UpstreamError, UpstreamObject, UpstreamSent, UpstreamTold,
 };
 use crate::application::upstream::kept;
 use crate::domain::etag::{Etag, Md5Digest};
@@ -26,14 +27,16 @@ use crate::domain::upstream::proof::{Proof, Said, plan};
 const PARTS_PAGE: u32 = 1000;
 
 impl MirrorSink {
-    /// Sends an object, having noted that. How many bytes.
+    /// Sends an object, having noted that. What it is there: its entity tag, as it is kept here, and the id of the version that
+    /// is made, if one is.
     pub(super) async fn send(
         &self,
         looked: &Looked<'_>,
         found: &Found,
         note: MirrorNote,
+        version: Option<VersionNote>,
         term: &Term,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<(Etag, Option<String>), Trouble> {
         let object = &found.object;
         let shape = self.shape(looked, found).await?;
         let carried = UpstreamCarried {
@@ -43,20 +46,32 @@ impl MirrorSink {
             class: class_of(object),
         };
         let sending = if shape.tells() { object.etag.as_str() } else { UNTOLD };
-        let note = MirrorNote { sending: Some(sending.to_owned()), ..note };
+        let sending = Some(sending.to_owned());
+        let mut version = version;
+        if let Some(version) = &mut version {
+            version.version.sending.clone_from(&sending);
+        }
+        let note = Note { key: Some(MirrorNote { sending, ..note.clone() }), version };
         let told = match &shape {
             Shape::Whole(md5) => self.send_whole(looked, found, *md5, (&carried, &note), term).await?,
             Shape::Parts(parts) => self.send_parts(looked, found, parts, (&carried, &note), term).await?,
         };
-        let told = kept::etag(&crate::application::ports::upstream::UpstreamObject {
-            etag: told.etag,
-            ..Default::default()
-        });
-        if told != object.etag {
-            let (there, here) = (Some(told.as_str().to_owned()), Some(object.etag.as_str().to_owned()));
-            self.notes.write(MirrorNote { there, here, sending: None, changed: None, ..note }).await?;
+        let UpstreamTold { etag, version, .. } = told;
+        let etag = kept::etag(&UpstreamObject { etag, ..UpstreamObject::default() });
+        if etag != object.etag {
+            let (there, here) = (Some(etag.as_str().to_owned()), Some(object.etag.as_str().to_owned()));
+            self.notes
+                .write(MirrorNote {
+                    there,
+                    here,
+                    sending: None,
+                    upload: None,
+                    changed: None,
+                    ..looked.note()
+                })
+                .await?;
         }
-        Ok(object.size())
+        Ok((etag, version))
     }
 
     /// How the object was made, as far as that is known.
@@ -64,7 +79,8 @@ impl MirrorSink {
         let object = &found.object;
         let (etag, size) = (object.etag.as_str(), object.size());
         let Some(content) = object.content.filter(|content| content.parts.is_multipart()) else {
-            let fetched = looked.remembered.as_ref().is_some_and(|known| known.fate == Fate::Pulled);
+            let fetched = object.is_null_version
+                && looked.remembered.as_ref().is_some_and(|known| known.fate == Fate::Pulled);
             if !fetched {
                 return Ok(Shape::of(etag, size, &[]));
             }
@@ -93,7 +109,7 @@ impl MirrorSink {
         looked: &Looked<'_>,
         found: &Found,
         md5: Option<Md5Digest>,
-        (carried, note): (&UpstreamCarried, &MirrorNote),
+        (carried, note): (&UpstreamCarried, &Note),
         term: &Term,
     ) -> Result<UpstreamTold, Trouble> {
         let object = &found.object;
@@ -109,8 +125,10 @@ impl MirrorSink {
         let sent = UpstreamSent { length: object.size(), md5, sha256, stream: reading.stream };
         let told = looked.link.put(looked.key, carried, sent).await;
         let told = told.map_err(|error| watch.explain(error))?;
-        confirm(&watch.md5(), &told)?;
-        Ok(told)
+        match confirm(&watch.md5(), &told) {
+            Ok(()) => Ok(told),
+            Err(trouble) => Err(take_back(looked, &told, trouble).await),
+        }
     }
 
     async fn send_parts(
@@ -118,20 +136,24 @@ impl MirrorSink {
         looked: &Looked<'_>,
         found: &Found,
         parts: &[u64],
-        (carried, note): (&UpstreamCarried, &MirrorNote),
+        (carried, note): (&UpstreamCarried, &Note),
         term: &Term,
     ) -> Result<UpstreamTold, Trouble> {
         let (link, key) = (looked.link, looked.key);
         at_pace(link, 0, term).await?;
         let upload = link.begin_upload(key, carried).await?;
-        let note = MirrorNote { upload: Some(upload.clone()), ..note.clone() };
+        let with = |upload: Option<String>, note: &Note| Note {
+            key: note.key.clone().map(|key| MirrorNote { upload, ..key }),
+            version: note.version.clone(),
+        };
+        let note = with(Some(upload.clone()), note);
         let told = async {
             self.notes.write(note.clone()).await?;
             self.fill(looked, found, parts, &upload, term).await
         };
         match told.await {
             Ok(told) => {
-                self.notes.write(MirrorNote { upload: None, changed: None, ..note }).await?;
+                self.notes.write(with(None, &note)).await?;
                 Ok(told)
             }
             Err(trouble) => {
@@ -165,9 +187,7 @@ impl MirrorSink {
             start = span.end;
         }
         // It may have taken long: what was replaced meanwhile is not made the upstream's for a moment.
-        let place = SpaceRef::Space(looked.space.address.clone());
-        let now = self.store.metadata.latest(&place, key).await?;
-        if now.is_none_or(|now| now.object != found.object) {
+        if !self.is_still_sent(looked, found).await? {
             return Err(Trouble::Changed);
         }
         at_pace(link, 0, term).await?;
@@ -176,18 +196,30 @@ impl MirrorSink {
             Ok(told) => {
                 let expected = found.object.etag.as_str();
                 if is_contradicted(expected, &told.etag, told.opaque) {
-                    return Err(not_the_same(&told));
+                    return Err(take_back(looked, &told, not_the_same(&told)).await);
                 }
                 Ok(told)
             }
+            // Where versions are kept their list tells it, when the key is looked at again.
+            Err(error) if looked.versions => Err(error.into()),
             // It may have been made all the same: its answer was lost, and the upload is gone.
             Err(error) => match link.head(key).await? {
                 Some(said) if kept::etag(&said) == found.object.etag => {
-                    Ok(UpstreamTold { etag: said.etag, opaque: said.opaque_etag })
+                    Ok(UpstreamTold { etag: said.etag, opaque: said.opaque_etag, version: said.version })
                 }
                 _ => Err(error.into()),
             },
         }
+    }
+
+    /// Whether what was begun to be sent is still to be: every version, where they are kept; otherwise the latest.
+    async fn is_still_sent(&self, looked: &Looked<'_>, found: &Found) -> Result<bool, Trouble> {
+        let metadata = &self.store.metadata;
+        if looked.versions {
+            return Ok(metadata.find(&ObjectAddress::Id(found.object.id)).await?.is_some());
+        }
+        let place = SpaceRef::Space(looked.space.address.clone());
+        Ok(metadata.latest(&place, looked.key).await?.is_some_and(|now| now.object == found.object))
     }
 
     /// The bytes of a stretch of an object, each verified before it is sent; what they are is watched.
@@ -204,6 +236,16 @@ impl MirrorSink {
         });
         Ok(Reading { stream: stream.boxed(), watch })
     }
+}
+
+/// A version that has other bytes than were sent goes, as far as the upstream removes it: it is no version of the key here.
+async fn take_back(looked: &Looked<'_>, told: &UpstreamTold, trouble: Trouble) -> Trouble {
+    if let Some(version) = told.version.as_deref().filter(|_| looked.versions)
+        && let Err(error) = looked.link.remove_version(looked.key, version).await
+    {
+        tracing::warn!(key = looked.key.as_str(), version, %error, "a version with other bytes is left upstream");
+    }
+    trouble
 }
 
 /// Whether the upstream has the bytes that were sent.

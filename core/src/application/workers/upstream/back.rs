@@ -2,7 +2,7 @@
 //!
 //! Changes that are made from then on wait by themselves; this finds those that were made before, or that were dropped.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,7 @@ async fn page(
     report: &mut Report,
 ) -> Result<Option<String>, UpstreamError> {
     let metadata = &step.store.metadata;
+    let step_after = after.clone();
     let at = Step {
         place: Place { after: after.clone() },
         link: step.link.clone(),
@@ -126,6 +127,7 @@ async fn page(
         both.entry(line.key.as_str().to_owned()).or_default().here =
             Some((line.etag.as_str().to_owned(), line.size));
     }
+    let (unsent, end) = unsent(step, step_after.as_deref(), end).await?;
     if let Some(end) = &end {
         both.retain(|key, _| key <= end);
     }
@@ -146,7 +148,9 @@ async fn page(
         thorough && mine.is_some()
             || may_differ(mine, theirs, known.map_or_else(Memory::default, memory), fate, edited)
     };
-    let wanted: Vec<Key> = keys.iter().filter(differs).cloned().collect();
+    let mut wanted: BTreeSet<Key> = keys.iter().filter(differs).cloned().collect();
+    wanted.extend(unsent);
+    let wanted: Vec<Key> = wanted.into_iter().collect();
     if !wanted.is_empty() {
         let (facts, now) = (Facts::of_space(&step.space.address), step.store.clock.now());
         let queued = metadata.mirror_again(step.space.id, &facts, &wanted, now).await.map_err(away)?;
@@ -154,6 +158,22 @@ async fn page(
     }
     report.keys += both.len() as u64;
     Ok(end)
+}
+
+/// Keys behind one of which versions are not upstream as they are here, where both sides keep them; and up to which key the page
+/// goes then. Neither listing shows those whose latest version is a delete marker.
+async fn unsent(
+    step: &Step<'_>,
+    after: Option<&str>,
+    end: Option<String>,
+) -> Result<(Vec<Key>, Option<String>), UpstreamError> {
+    if step.space.versioning == Versioning::Off || !step.link.keeps_versions().await? {
+        return Ok((Vec::new(), end));
+    }
+    let unsent = step.store.metadata.versions_unsent(step.space.id, after, end.as_deref(), PAGE).await;
+    let unsent = unsent.map_err(away)?;
+    let cut = (unsent.len() >= PAGE as usize).then(|| unsent.last().map(|key| key.as_str().to_owned()));
+    Ok((unsent, cut.flatten().or(end)))
 }
 
 #[allow(clippy::needless_pass_by_value)] // as `map_err` passes it

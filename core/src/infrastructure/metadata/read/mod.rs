@@ -3,6 +3,7 @@
 #[cfg(feature = "testing")]
 pub(crate) mod inspect;
 pub(crate) mod lookups;
+pub(crate) mod mirrored_versions;
 pub(crate) mod mirrors;
 pub(crate) mod objects;
 pub(crate) mod rows;

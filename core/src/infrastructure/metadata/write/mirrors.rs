@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::targets;
-use crate::application::ports::metadata::{MirrorNote, OutboxTarget};
+use super::{mirrored_versions, targets};
+use crate::application::ports::metadata::{MirrorNote, MirrorNotes, OutboxTarget};
 use crate::domain::address::Key;
 use crate::domain::event::{Overflow, TargetKind, TargetName};
 use crate::domain::object::Object;
@@ -123,14 +123,14 @@ pub(crate) async fn waiting(
 
 /// Remembers what is there and what is about to be sent. What became of a key here is decided elsewhere: of a key of which
 /// nothing became, it was written here.
-pub(crate) async fn note(db: &Database, notes: &[MirrorNote], now: Timestamp) -> Result<(), Fault> {
+pub(crate) async fn note(db: &Database, notes: &MirrorNotes, now: Timestamp) -> Result<(), Fault> {
     const COLUMNS: usize = 10;
     // The last note of a key counts; two transactions take the same rows in the same order.
     let last: BTreeMap<(SpaceId, &Key), &MirrorNote> =
-        notes.iter().map(|note| ((note.space, &note.key), note)).collect();
-    let notes: Vec<&MirrorNote> = last.into_values().collect();
+        notes.keys.iter().map(|note| ((note.space, &note.key), note)).collect();
+    let keys: Vec<&MirrorNote> = last.into_values().collect();
     transaction!(db, |tx| {
-        for portion in tx.portions(&notes) {
+        for portion in tx.portions(&keys) {
             let mut statement = tx.query_rows(
                 sql!(
                     "INSERT INTO upstream_keys (space_id, key, fate, at, here, there, sending, upload, \
@@ -160,5 +160,6 @@ pub(crate) async fn note(db: &Database, notes: &[MirrorNote], now: Timestamp) ->
             }
             statement.execute().await?;
         }
+        mirrored_versions::note(&mut tx, &notes.versions).await?;
     })
 }

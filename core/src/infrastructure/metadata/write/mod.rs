@@ -16,6 +16,7 @@ pub(crate) mod expire;
 pub(crate) mod extents;
 mod known;
 pub(crate) mod limits;
+pub(crate) mod mirrored_versions;
 pub(crate) mod mirrors;
 pub(crate) mod once;
 pub(crate) mod outbox;

@@ -1,0 +1,90 @@
+//! Versions of an upstream in memory.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{FakeUpstream, State, Stored};
+use crate::domain::mirror::versions::Listed;
+use crate::domain::object::Tags;
+
+/// A version: its id, and what it is; a delete marker is nothing.
+type Version = (String, Option<Stored>);
+
+/// The versions that are kept.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) are: bool,
+    made: u64,
+    /// The oldest first.
+    of_key: BTreeMap<String, Vec<Version>>,
+}
+
+impl State {
+    /// A key has this from now on. The id of its version.
+    pub(super) fn set(&mut self, key: &str, mut stored: Option<Stored>) -> Option<String> {
+        let version = self.kept.are.then(|| {
+            self.kept.made += 1;
+            format!("v{}", self.kept.made)
+        });
+        if let Some(stored) = &mut stored {
+            stored.said.version.clone_from(&version);
+        }
+        if let Some(version) = &version {
+            self.kept.of_key.entry(key.to_owned()).or_default().push((version.clone(), stored.clone()));
+        }
+        match stored {
+            Some(stored) => self.objects.insert(key.to_owned(), stored),
+            None => self.objects.remove(key),
+        };
+        version
+    }
+
+    /// What a key has was changed in place.
+    pub(super) fn keep(&mut self, key: &str) {
+        let stored = self.objects.get(key).cloned();
+        if let Some(last) = self.kept.of_key.get_mut(key).and_then(|versions| versions.last_mut()) {
+            last.1 = stored;
+        }
+    }
+
+    pub(super) fn listed(&self, key: &str) -> Vec<Listed> {
+        let versions = self.kept.of_key.get(key).into_iter().flatten().rev();
+        let listed = versions.map(|(id, stored)| Listed {
+            id: id.clone(),
+            etag: stored.as_ref().map(|stored| stored.said.etag.clone()),
+        });
+        listed.collect()
+    }
+
+    pub(super) fn remove_version(&mut self, key: &str, version: &str) {
+        let Some(versions) = self.kept.of_key.get_mut(key) else { return };
+        versions.retain(|(id, _)| id != version);
+        match versions.last().and_then(|(_, stored)| stored.clone()) {
+            Some(stored) => self.objects.insert(key.to_owned(), stored),
+            None => self.objects.remove(key),
+        };
+    }
+}
+
+impl FakeUpstream {
+    /// Keeps versions of what is written from now on, or no more.
+    pub fn keep_versions(&self, keeps: bool) {
+        self.lock().kept.are = keeps;
+    }
+
+    /// The versions of a key, the oldest first: bytes, entity tag and tags; `None` of a delete marker.
+    pub fn versions_of(&self, key: &str) -> Vec<Option<(Bytes, String, Tags)>> {
+        let state = self.lock();
+        let versions = state.kept.of_key.get(key).into_iter().flatten();
+        let shown = |stored: &Stored| (stored.bytes.clone(), stored.said.etag.clone(), stored.tags.clone());
+        versions.map(|(_, stored)| stored.as_ref().map(shown)).collect()
+    }
+
+    /// Keys that have versions or delete markers.
+    pub fn keys_with_versions(&self) -> Vec<String> {
+        let state = self.lock();
+        let kept = state.kept.of_key.iter().filter(|(_, versions)| !versions.is_empty());
+        kept.map(|(key, _)| key.clone()).collect()
+    }
+}
