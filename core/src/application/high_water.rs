@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::application::error::Result;
 use crate::application::ports::metadata::{Catalogue, WriterId};
@@ -16,18 +17,16 @@ use crate::application::tiers::Tiers;
 /// Notes the commits of one writer, beside them: no commit waits for it.
 pub(crate) struct HighWater {
     committed: Arc<Notify>,
+    end: CancellationToken,
     noting: JoinHandle<()>,
-    metadata: Arc<dyn Catalogue>,
-    tiers: Tiers,
-    writer: WriterId,
 }
 
 impl HighWater {
     /// Begins to note. Needs a tokio runtime.
     pub(crate) fn start(metadata: Arc<dyn Catalogue>, tiers: Tiers, writer: WriterId) -> Self {
-        let committed = Arc::new(Notify::new());
-        let noting = tokio::spawn(keep_noting(metadata.clone(), tiers.clone(), writer, committed.clone()));
-        Self { committed, noting, metadata, tiers, writer }
+        let (committed, end) = (Arc::new(Notify::new()), CancellationToken::new());
+        let noting = tokio::spawn(keep_noting(metadata, tiers, writer, committed.clone(), end.clone()));
+        Self { committed, end, noting }
     }
 
     /// A transaction has committed.
@@ -35,25 +34,11 @@ impl HighWater {
         self.committed.notify_one();
     }
 
-    /// No more transactions come: notes the last of them.
-    pub(crate) async fn end(self) {
-        self.noting.abort();
-        note(self.metadata.as_ref(), &self.tiers, self.writer).await;
-    }
-}
-
-/// Notes the first commit after a rest at once, and those behind it in the tier's pace.
-async fn keep_noting(metadata: Arc<dyn Catalogue>, tiers: Tiers, writer: WriterId, committed: Arc<Notify>) {
-    if let Err(error) = metadata.count_commits(writer).await {
-        tracing::warn!(%error, "commits are not counted: a database that lost some would not be noticed");
-    }
-    loop {
-        committed.notified().await;
-        // All commits since the last note are one: those that come meanwhile have left a permit.
-        note(metadata.as_ref(), &tiers, writer).await;
-        let pace = tiers.hot.note_pace();
-        if !pace.is_zero() {
-            tokio::time::sleep(pace).await;
+    /// No more transactions come: waits until those that did are noted.
+    pub(crate) async fn end(mut self) {
+        self.end.cancel();
+        if let Err(error) = (&mut self.noting).await {
+            tracing::error!(%error, "the last commits were not noted");
         }
     }
 }
@@ -61,6 +46,32 @@ async fn keep_noting(metadata: Arc<dyn Catalogue>, tiers: Tiers, writer: WriterI
 impl Drop for HighWater {
     fn drop(&mut self) {
         self.noting.abort();
+    }
+}
+
+/// Notes the first commit after a rest at once, and those behind it in the tier's pace.
+async fn keep_noting(
+    metadata: Arc<dyn Catalogue>,
+    tiers: Tiers,
+    writer: WriterId,
+    committed: Arc<Notify>,
+    end: CancellationToken,
+) {
+    if let Err(error) = metadata.count_commits(writer).await {
+        tracing::warn!(%error, "commits are not counted: a database that lost some would not be noticed");
+    }
+    loop {
+        tokio::select! {
+            biased;
+            () = committed.notified() => {}
+            () = end.cancelled() => return,
+        }
+        // All commits since the last note are one: those that come meanwhile have left a permit.
+        note(metadata.as_ref(), &tiers, writer).await;
+        let pace = tiers.hot.note_pace();
+        if !pace.is_zero() {
+            let _ = tokio::time::timeout(pace, end.cancelled()).await;
+        }
     }
 }
 
