@@ -2,13 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use juststorage_core::application::access::{Access, AuthMode};
-use juststorage_core::application::admin::{Admin, check_report};
-use juststorage_core::application::ports::metadata::WriterId;
-use juststorage_core::domain::principal::Principal;
+use juststorage_core::application::admin::{check_report, report_keys};
 use juststorage_native_api::report_page;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::super::output::{Output, line};
 use crate::cli::UpstreamCommand;
@@ -17,7 +13,6 @@ use crate::config::{MasterKeySource, Settings, StorageConfig};
 use crate::exit_error::ExitError;
 use crate::master_key;
 use crate::remote::Remote;
-use crate::serve::home_tenant;
 
 /// Longest report that is read, in bytes: twice a thousand findings and as many keys, each of the longest.
 const REPORT_BYTES_MAX: u64 = 32 << 20;
@@ -59,9 +54,9 @@ impl Keyed {
         }
         let source = MasterKeySource::new(settings, &storage)?;
         let parts = Parts::open_known(storage).await?;
-        let keys = of_store(&parts, &source).await;
+        let keys = master_key::open(&parts, &source).await;
         parts.metadata.close().await;
-        self.answer(&keys?, output)
+        self.answer(&report_keys(&keys?)?, output)
     }
 
     /// With the keys of a server.
@@ -87,24 +82,6 @@ impl Keyed {
             Self::Check(file, _) => check(&file, keys, output),
         }
     }
-}
-
-async fn of_store(parts: &Parts, source: &MasterKeySource) -> Result<Vec<String>, ExitError> {
-    let keys = master_key::open(parts, source).await?;
-    let home = home_tenant()?;
-    let access = Access::new(
-        parts.metadata.clone(),
-        parts.clock.clone(),
-        keys,
-        AuthMode::Required,
-        None,
-        home.clone(),
-    );
-    let (store, commits) =
-        parts.store(WriterId(Uuid::new_v4()), juststorage_core::application::pools::Pools::default());
-    let keys = Admin::new(store, access).report_keys(&Principal::unrestricted("operator", home));
-    commits.shut_down().await;
-    Ok(keys?)
 }
 
 /// Writes a report to each file, or prints it.

@@ -40,6 +40,12 @@ impl MasterKeys {
             })
         })
     }
+
+    /// The public keys of documents of one purpose, in hexadecimal: the one that signs, and the one before it while the
+    /// previous master key is known.
+    pub(crate) fn public_keys(&self, purpose: &str) -> Result<Vec<String>> {
+        self.pairs(purpose).map(|pair| Ok(hex::encode(pair?.public_key()))).collect()
+    }
 }
 
 impl Access {
@@ -50,10 +56,9 @@ impl Access {
         Ok(DocumentSignature { key: hex::encode(pair.public_key()), value: hex::encode(value) })
     }
 
-    /// The public keys of documents of one purpose, in hexadecimal: the one that signs, and the one before it while the
-    /// previous master key is known.
+    /// As [`MasterKeys::public_keys`].
     pub(crate) fn public_keys(&self, purpose: &str) -> Result<Vec<String>> {
-        self.master_keys.pairs(purpose).map(|pair| Ok(hex::encode(pair?.public_key()))).collect()
+        self.master_keys.public_keys(purpose)
     }
 }
 

@@ -44,7 +44,7 @@ pub use mirrors::MirrorStatus;
 pub use spaces::SpaceChange;
 pub use targets::{SecretChange, TargetReport};
 pub use upkeep::{Backlog, Findings, ReplicaState, Replicas, Traffic, WorkerReport, Workers};
-pub use upstreams::{UpstreamChange, UpstreamStatus, check_report};
+pub use upstreams::{UpstreamChange, UpstreamStatus, check_report, report_keys};
 pub use usage::Figures;
 
 /// Administration of a store. Cheap to clone; all clones are the same.

@@ -18,7 +18,7 @@ use crate::domain::upstream::{
     Addressing, Binding, Compared, MirrorSettings, Mode, Target, plan_detach, plan_mode,
 };
 
-pub use report::check_report;
+pub use report::{check_report, report_keys};
 
 /// How often a change is decided again whose space's settings change meanwhile.
 const ATTEMPTS_MAX: u32 = 16;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{Admin, allow_operator};
-use crate::application::access::{DocumentSignature, REPORT, is_signed};
+use crate::application::access::{DocumentSignature, MasterKeys, REPORT, is_signed};
 use crate::application::error::Result;
 use crate::application::ports::metadata::PassKind;
 use crate::domain::address::SpaceAddress;
@@ -73,6 +73,11 @@ impl Admin {
         allow_operator(who)?;
         self.access.public_keys(REPORT)
     }
+}
+
+/// The public keys of reports that a server with these master keys signs, as [`Admin::report_keys`] tells them.
+pub fn report_keys(keys: &MasterKeys) -> Result<Vec<String>> {
+    keys.public_keys(REPORT)
 }
 
 /// Checks a report: which of `keys` signed it. An error says what is wrong with it.
