@@ -16,8 +16,12 @@ use crate::domain::upstream::proof::Said;
 
 /// The entity tag that clients know, or one of its own if that has another form.
 pub(crate) fn etag(object: &UpstreamObject) -> Etag {
-    Etag::parse(&object.etag)
-        .unwrap_or_else(|_| Etag::of_content(Hash::of(object.etag.as_bytes()), PartCount::NONE))
+    etag_of(&object.etag)
+}
+
+/// The same of a tag as the upstream says it.
+pub(crate) fn etag_of(told: &str) -> Etag {
+    Etag::parse(told).unwrap_or_else(|_| Etag::of_content(Hash::of(told.as_bytes()), PartCount::NONE))
 }
 
 /// The class, and the name by which it was asked for there.

@@ -8,23 +8,12 @@ use crate::application::ports::metadata::{
 };
 use crate::domain::space::{SettingsRevision, Space};
 use crate::domain::timestamp::Timestamp;
-use crate::domain::upstream::{Addressing, Binding, Fate, MirrorSettings, Mode, Target};
+use crate::domain::upstream::{Binding, Fate, Mode};
+use crate::testing::upstream::target;
 
 /// Another store.
 fn binding(mode: Mode) -> Binding {
-    let target = Target {
-        endpoint: "http://old".into(),
-        bucket: "b".into(),
-        prefix: String::new(),
-        region: "us-east-1".into(),
-        addressing: Addressing::Path,
-        access_key: "k".into(),
-        allow_private: false,
-        requests_per_second: None,
-        bytes_per_second: None,
-        mirror: MirrorSettings::default(),
-    };
-    Binding { mode, target, sealed: vec![1, 2, 3] }
+    Binding { mode, target: target(), sealed: vec![1, 2, 3] }
 }
 
 pub(super) async fn bind(bench: &Bench<'_>, mode: Mode) -> Space {

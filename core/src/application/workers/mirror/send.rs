@@ -13,7 +13,7 @@ use crate::application::error::Error;
 use crate::application::ports::metadata::{Found, MirrorNote, ObjectAddress, SpaceRef, VersionNote};
 use crate::application::ports::sink::{Term, Undelivered};
 use crate::application::ports::upstream::{
-    Answer, UpstreamCarried, UpstreamError, UpstreamObject, UpstreamSent, UpstreamTold,
+    Answer, UpstreamCarried, UpstreamError, UpstreamSent, UpstreamTold,
 };
 use crate::application::upstream::kept;
 use crate::domain::etag::{Etag, Md5Digest};
@@ -57,7 +57,7 @@ impl MirrorSink {
             Shape::Parts(parts) => self.send_parts(looked, found, parts, (&carried, &note), term).await?,
         };
         let UpstreamTold { etag, version, .. } = told;
-        let etag = kept::etag(&UpstreamObject { etag, ..UpstreamObject::default() });
+        let etag = kept::etag_of(&etag);
         if etag != object.etag {
             let (there, here) = (Some(etag.as_str().to_owned()), Some(object.etag.as_str().to_owned()));
             self.notes

@@ -2,15 +2,13 @@
 //!
 //! Changes that are made from then on wait by themselves; this finds those that were made before, or that were dropped.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{PAGE, Place, Step, Stepped};
-use crate::application::ports::metadata::{ListQuery, MetadataError};
-use crate::application::ports::upstream::{UpstreamError, UpstreamLine, UpstreamObject};
-use crate::application::upstream::kept;
+use super::sides::{Line, Pair, Sides};
+use super::step::{PAGE, Place, Step, Stepped, away};
+use crate::application::ports::upstream::UpstreamError;
 use crate::application::workers::mirror::memory;
 use crate::domain::address::Key;
 use crate::domain::event::{Facts, TargetName};
@@ -31,13 +29,6 @@ pub(super) struct Report {
     /// Whether every key is sent, as changes had been dropped.
     thorough: Option<bool>,
     clean: Option<bool>,
-}
-
-/// What both sides list under a key: entity tag and size.
-#[derive(Default)]
-struct Pair {
-    here: Option<(String, u64)>,
-    there: Option<(String, u64)>,
 }
 
 pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
@@ -85,68 +76,20 @@ async fn page(
     report: &mut Report,
 ) -> Result<Option<String>, UpstreamError> {
     let metadata = &step.store.metadata;
-    let step_after = after.clone();
-    let at = Step {
-        place: Place { after: after.clone() },
-        link: step.link.clone(),
-        space: step.space.clone(),
-        ..*step
-    };
-    let page = at.list(PAGE).await?;
-    let mut both: BTreeMap<String, Pair> = BTreeMap::new();
-    let mut last: Option<String> = None;
-    for line in page.lines {
-        let UpstreamLine::Object(object) = line else { continue };
-        let key = object.key.as_str().to_owned();
-        if last.as_ref().is_some_and(|last| key <= *last) {
-            let why = "it does not list its keys in the order of their bytes";
-            return Err(UpstreamError::Unusable(why.to_owned()));
-        }
-        let said = UpstreamObject { etag: object.etag, ..UpstreamObject::default() };
-        both.entry(key.clone()).or_default().there =
-            Some((kept::etag(&said).as_str().to_owned(), object.size));
-        last = Some(key);
-    }
-    let query = ListQuery {
-        space: step.space.id,
-        prefix: String::new(),
-        from: after.map_or(Bound::Unbounded, Bound::Excluded),
-        from_version: None,
-        versions: false,
-        versioned: step.space.versioning != Versioning::Off,
-        keyless: false,
-        limit: PAGE,
-    };
-    let here = metadata.list_latest(&query).await.map_err(away)?;
-    // Each side is known up to its last line only, unless nothing follows it.
-    let far_end = page.next.is_some().then(|| last.clone()).flatten();
-    let near_end =
-        (here.len() >= PAGE as usize).then(|| here.last().map(|line| line.key.as_str().to_owned())).flatten();
-    let end = [far_end, near_end].into_iter().flatten().min();
-    for line in here {
-        both.entry(line.key.as_str().to_owned()).or_default().here =
-            Some((line.etag.as_str().to_owned(), line.size));
-    }
-    let (unsent, end) = unsent(step, step_after.as_deref(), end).await?;
-    if let Some(end) = &end {
-        both.retain(|key, _| key <= end);
-    }
-    let keys: Vec<Key> = both.keys().filter_map(|key| Key::new(key).ok()).collect();
+    let mut sides = Sides::page(step, after.clone()).await?;
+    let (unsent, end) = unsent(step, after.as_deref(), sides.end.take()).await?;
+    sides.cut(end);
+    let keys = sides.keys();
     let known = metadata.mirrored(step.space.id, &keys).await.map_err(away)?;
     let known: HashMap<Key, _> = known.into_iter().collect();
     let thorough = report.thorough.unwrap_or_default();
     let differs = |key: &&Key| {
-        let Some(Pair { here, there }) = both.get(key.as_str()) else { return false };
-        let side = |side: &Option<(String, u64)>| side.as_ref().map(|(_, size)| *size);
-        let tag =
-            |side: &Option<(String, u64)>| side.as_ref().map(|(etag, _)| etag.clone()).unwrap_or_default();
-        let (mine, theirs) = (tag(here), tag(there));
-        let (mine, theirs) =
-            (side(here).map(|size| (mine.as_str(), size)), side(there).map(|size| (theirs.as_str(), size)));
+        let Some(Pair { here, there }) = sides.pairs.get(key.as_str()) else { return false };
         let known = known.get(*key);
         let (fate, edited) = (known.map(|known| known.fate), known.is_some_and(|known| known.edited));
-        thorough && mine.is_some()
-            || may_differ(mine, theirs, known.map_or_else(Memory::default, memory), fate, edited)
+        let memory = known.map_or_else(Memory::default, memory);
+        thorough && here.is_some()
+            || may_differ(shown(here.as_ref()), shown(there.as_ref()), memory, fate, edited)
     };
     let mut wanted: BTreeSet<Key> = keys.iter().filter(differs).cloned().collect();
     wanted.extend(unsent);
@@ -156,8 +99,8 @@ async fn page(
         let queued = metadata.mirror_again(step.space.id, &facts, &wanted, now).await.map_err(away)?;
         report.queued += queued;
     }
-    report.keys += both.len() as u64;
-    Ok(end)
+    report.keys += sides.pairs.len() as u64;
+    Ok(sides.end)
 }
 
 /// Keys behind one of which versions are not upstream as they are here, where both sides keep them; and up to which key the page
@@ -176,7 +119,6 @@ async fn unsent(
     Ok((unsent, cut.flatten().or(end)))
 }
 
-#[allow(clippy::needless_pass_by_value)] // as `map_err` passes it
-fn away(error: MetadataError) -> UpstreamError {
-    UpstreamError::Away(format!("this store's database: {error}"))
+fn shown(line: Option<&Line>) -> Option<(&str, u64)> {
+    line.map(|(etag, size)| (etag.as_str(), *size))
 }

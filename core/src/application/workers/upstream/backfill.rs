@@ -47,7 +47,7 @@ pub(super) struct Report {
 pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
     let target = &step.binding.target;
     let paced = target.requests_per_second.is_some() || target.bytes_per_second.is_some();
-    let page = step.list(if paced { PACED } else { PAGE }).await?;
+    let page = step.list(step.place.after.clone(), if paced { PACED } else { PAGE }).await?;
     if report.round == 0 {
         report.round = 1;
     }

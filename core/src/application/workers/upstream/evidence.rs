@@ -100,23 +100,12 @@ impl Evidence {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::domain::upstream::{Addressing, MirrorSettings};
+    use crate::testing::upstream::target;
 
     /// A pass is cut into steps wherever it happens to be; its list is one all the same.
     #[test]
     fn the_list_goes_on_where_it_was() {
-        let target = Target {
-            endpoint: "http://old".into(),
-            bucket: "b".into(),
-            prefix: String::new(),
-            region: "us-east-1".into(),
-            addressing: Addressing::Path,
-            access_key: "k".into(),
-            allow_private: false,
-            requests_per_second: None,
-            bytes_per_second: None,
-            mirror: MirrorSettings::default(),
-        };
+        let target = target();
         let mut evidence = Evidence::default();
         let mut expected = String::new();
         for n in 0..100_u64 {

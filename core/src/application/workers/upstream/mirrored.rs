@@ -2,14 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::step::{Finding, Step, name};
-use crate::application::ports::metadata::{MetadataError, MirroredKey};
+use super::sides::Line;
+use super::step::{Finding, Step, away, name};
+use crate::application::ports::metadata::MirroredKey;
 use crate::application::ports::upstream::UpstreamError;
 use crate::application::workers::mirror::memory;
 use crate::domain::address::Key;
-
-/// A side of a key: its entity tag and size.
-type Side = (String, u64);
 
 /// What is known of the keys of a page that were sent, or wait to be.
 pub(super) struct Sent {
@@ -37,9 +35,9 @@ impl Sent {
     pub(super) fn as_here<'a>(
         &self,
         key: &str,
-        here: Option<&'a Side>,
-        there: Option<&'a Side>,
-    ) -> Option<&'a Side> {
+        here: Option<&'a Line>,
+        there: Option<&'a Line>,
+    ) -> Option<&'a Line> {
         let (Some((mine, size)), Some((theirs, other))) = (here, there) else { return there };
         let same = self.known.get(key).is_some_and(|known| memory(known).is_same(mine, theirs));
         if same && size == other { here } else { there }
@@ -60,9 +58,4 @@ pub(super) async fn note_dropped(
         name(findings, "", "dropped", why);
     }
     Ok(())
-}
-
-#[allow(clippy::needless_pass_by_value)] // as `map_err` passes it
-fn away(error: MetadataError) -> UpstreamError {
-    UpstreamError::Away(format!("this store's database: {error}"))
 }

@@ -7,6 +7,7 @@ mod back;
 mod backfill;
 mod evidence;
 mod mirrored;
+mod sides;
 mod step;
 mod survey;
 mod verify;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::application::ports::metadata::MetadataError;
 use crate::application::ports::upstream::{UpstreamError, UpstreamLine, UpstreamPage, UpstreamQuery};
 use crate::application::store::Store;
 use crate::application::upstream::Link;
@@ -58,10 +59,14 @@ pub(super) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// The next page that has an object, or the last one. A page may be cut off although it is empty, or has only keys that
+    /// The next page behind `after` that has an object, or the last one. A page may be cut off although it is empty, or has only keys that
     /// cannot be used: a pass that took it for the last one would end early.
-    pub(super) async fn list(&self, limit: u32) -> Result<UpstreamPage, UpstreamError> {
-        let mut query = UpstreamQuery { after: self.place.after.clone(), limit, ..UpstreamQuery::default() };
+    pub(super) async fn list(
+        &self,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<UpstreamPage, UpstreamError> {
+        let mut query = UpstreamQuery { after, limit, ..UpstreamQuery::default() };
         let mut unusable = Vec::new();
         for _ in 0..EMPTY_PAGES_MAX {
             let mut page = self.link.list(&query).await?;
@@ -77,6 +82,12 @@ impl Step<'_> {
     pub(super) fn is_over(&self) -> bool {
         self.started.elapsed() >= STEP
     }
+}
+
+/// This store's database did not answer as it should.
+#[allow(clippy::needless_pass_by_value)] // as `map_err` passes it
+pub(super) fn away(error: MetadataError) -> UpstreamError {
+    UpstreamError::Away(format!("this store's database: {error}"))
 }
 
 /// What a step came to.

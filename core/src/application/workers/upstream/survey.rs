@@ -43,7 +43,7 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
     if report.settings.is_empty() {
         note(&step.link.facts().await?, &mut report);
     }
-    let page = step.list(PAGE).await?;
+    let page = step.list(step.place.after.clone(), PAGE).await?;
     let mut last = step.place.after.clone();
     let items = page.lines.len() as u64;
     for key in &page.unusable {
