@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Place, bare, text};
+use crate::harness::{Place, Server, bare, text};
 
 /// Runs a command on the store of a server.
 fn run(url: &str, token: Option<&str>, arguments: &[&str]) -> Output {
@@ -26,14 +26,20 @@ fn json_of(url: &str, token: &str, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A server with an admin address, that address, and an operator's token.
+fn administered(place: &Place) -> (Server, String, String) {
+    let server = place.serve(&["--auth", "required", "--admin-addr", "127.0.0.1:0"]);
+    let admin = server.printed.iter().find_map(|line| line.strip_prefix("admin ")).unwrap().to_owned();
+    let operator = place.json(&["key", "create", "--kind", "api", "--tenant", "ops", "--rights", "operator"]);
+    (server, admin, operator["token"].as_str().unwrap().to_owned())
+}
+
 /// What a command prints is the same, wherever it looks.
 #[tokio::test]
 async fn commands_print_the_same_over_the_admin_api() {
     let place = Place::new();
-    let server = place.serve(&["--auth", "required", "--admin-addr", "127.0.0.1:0"]);
-    let admin = server.printed.iter().find_map(|line| line.strip_prefix("admin ")).unwrap().to_owned();
-    let operator = place.json(&["key", "create", "--kind", "api", "--tenant", "ops", "--rights", "operator"]);
-    let token = operator["token"].as_str().unwrap();
+    let (server, admin, token) = administered(&place);
+    let token = token.as_str();
     let far = |arguments: &[&str]| json_of(&admin, token, arguments);
 
     let made = far(&["bucket", "create", "demo", "--tenant", "acme"]);
@@ -98,10 +104,8 @@ async fn commands_print_the_same_over_the_admin_api() {
 #[tokio::test]
 async fn event_targets_are_kept_over_the_admin_api() {
     let place = Place::new();
-    let server = place.serve(&["--auth", "required", "--admin-addr", "127.0.0.1:0"]);
-    let admin = server.printed.iter().find_map(|line| line.strip_prefix("admin ")).unwrap().to_owned();
-    let operator = place.json(&["key", "create", "--kind", "api", "--tenant", "ops", "--rights", "operator"]);
-    let token = operator["token"].as_str().unwrap();
+    let (server, admin, token) = administered(&place);
+    let token = token.as_str();
     let far = |arguments: &[&str]| json_of(&admin, token, arguments);
     // Nothing listens there.
     let hook = ["events", "set", "hooks", "--endpoint", "http://127.0.0.1:9/", "--allow-private"];

@@ -110,10 +110,10 @@ impl Committer {
         let packer = Packer::new(metadata.clone(), tiers.clone(), clock.clone(), writer, lost.clone());
         let crew = Crew { metadata: metadata.clone(), clock: clock.clone(), writer, lost: lost.clone() };
         let flights = Flights::start(StorageClass::ALL.map(|class| (class, tiers.of(class))), &crew, &packed);
-        let packer = Stage::start(packs_on, PACKER, || gather(packer, flights, queued, packed, stop.clone()));
+        let packer = Stage::start(packs_on, PACKER, gather(packer, flights, queued, packed, stop.clone()));
         let high_water = HighWater::start(metadata.clone(), tiers, writer);
-        let apply = || apply_batches(metadata, clock, writer, batches, lost, high_water);
-        let commits = Stage::start(commits_on, COMMITS, apply);
+        let commits = apply_batches(metadata, clock, writer, batches, lost, high_water);
+        let commits = Stage::start(commits_on, COMMITS, commits);
         (Self { queue }, CommitterTasks { packer, commits, stop })
     }
 

@@ -30,11 +30,7 @@ pub(super) enum Stage {
 
 impl Stage {
     /// Starts it. Needs a tokio runtime. Where no thread can be had it is a task.
-    pub(super) fn start<F>(on: RunsOn, name: &str, stage: impl FnOnce() -> F) -> Self
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let stage = stage();
+    pub(super) fn start(on: RunsOn, name: &str, stage: impl Future<Output = ()> + Send + 'static) -> Self {
         match on {
             RunsOn::Task => Self::Task(tokio::spawn(stage)),
             RunsOn::Thread => Self::on_thread(name, stage),

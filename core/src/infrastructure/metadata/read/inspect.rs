@@ -10,23 +10,20 @@ use crate::infrastructure::metadata::session::sqlite::Owes;
 impl Database {
     /// Prepares a statement without running it.
     pub(crate) async fn prepare(&self, sqlite: String, postgres: String) -> Result<(), String> {
-        let prepared = match self {
-            Self::Sqlite { writer, .. } => match writer.acquire().await {
-                Ok(mut held) => match held.asked(Owes::Answer) {
-                    Ok(connection) => {
-                        connection.prepare(AssertSqlSafe(sqlite).into_sql_str()).await.map(drop)
-                    }
-                    Err(error) => Err(error),
-                },
-                Err(error) => Err(error),
-            },
-            Self::Postgres(server, _) => match server.connection().await {
-                Ok(mut connection) => {
-                    (&mut *connection).prepare(AssertSqlSafe(postgres).into_sql_str()).await.map(drop)
+        let prepared = async {
+            match self {
+                Self::Sqlite { writer, .. } => {
+                    let mut held = writer.acquire().await?;
+                    held.asked(Owes::Answer)?.prepare(AssertSqlSafe(sqlite).into_sql_str()).await?;
                 }
-                Err(error) => Err(error),
-            },
+                Self::Postgres(server, _) => {
+                    let mut connection = server.connection().await?;
+                    (&mut *connection).prepare(AssertSqlSafe(postgres).into_sql_str()).await?;
+                }
+            }
+            Ok::<_, sqlx::Error>(())
         };
+        let prepared = prepared.await;
         prepared.map_err(|error| error.to_string())
     }
 

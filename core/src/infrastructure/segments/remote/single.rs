@@ -24,9 +24,6 @@ use crate::domain::blob::{Hash, SegmentId};
 /// Pieces are gathered to so many bytes for one trip to a thread that may block.
 const GATHER: usize = 256 * 1024;
 
-/// A part is held in pieces of so many bytes.
-const PIECE: usize = 512 * 1024;
-
 /// How often a single is created, while it is unknown whether it was.
 const CREATIONS: u32 = 3;
 
@@ -142,16 +139,13 @@ fn spool_error(tier: &'static str, error: io::Error) -> SegmentError {
     }
 }
 
-/// Reads what a part consists of, in pieces that the allocator gives to the next part: whole parts leave holes.
+/// Reads what a part consists of.
 async fn piece(spool: &Arc<File>, at: u64, length: u64) -> Result<PutPayload, SegmentError> {
     let spool = Arc::clone(spool);
     blocking(move || {
-        let pieces = (at..at + length).step_by(PIECE).map(|from| {
-            let length = usize::try_from(at + length - from).unwrap_or(PIECE).min(PIECE);
-            read_at(&spool, length, from, Wait::Yes).map(Bytes::from)
-        });
-        let pieces: io::Result<Vec<_>> = pieces.collect();
-        pieces.map(PutPayload::from_iter).map_err(|error| io_error("read a spooled upload", error))
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let bytes = read_at(&spool, length, at, Wait::Yes);
+        bytes.map(PutPayload::from).map_err(|error| io_error("read a spooled upload", error))
     })
     .await
 }
