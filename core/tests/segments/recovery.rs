@@ -9,7 +9,8 @@ use juststorage_core::testing::segments as contract;
 
 use super::Tier;
 
-/// An unsealed pack: `committed` bytes of two records, then a third that was appended but not committed.
+/// An unsealed pack: `committed` bytes of two records, then a third that was appended but not committed. The file has room
+/// behind it; `bytes` ends with the third record.
 struct Died {
     id: SegmentId,
     committed: u64,
@@ -25,8 +26,11 @@ async fn died(tier: &Tier) -> Died {
     let committed = pack.size();
     let kept = tier.store.inspect(id).await.unwrap();
     pack.append(vec![contract::record(contract::noise(2, 200))]).await.unwrap();
+    let end = usize::try_from(pack.size()).unwrap();
     drop(pack);
-    let bytes = std::fs::read(tier.path(id)).unwrap();
+    let mut bytes = std::fs::read(tier.path(id)).unwrap();
+    assert!(bytes.len() > end && bytes[end..].iter().all(|byte| *byte == 0), "zeroes behind the last record");
+    bytes.truncate(end);
     Died { id, committed, kept, bytes }
 }
 
@@ -109,14 +113,14 @@ async fn a_whole_record_behind_a_torn_one_stays() {
         .append([2, 3, 4].map(|seed| contract::record(contract::noise(seed, 300))).to_vec())
         .await
         .unwrap();
+    let end = pack.size();
     drop(pack);
     let file = OpenOptions::new().write(true).open(tier.path(id)).unwrap();
     file.write_all_at(&[0; 64], offsets[1] - 64).unwrap();
-    let length = file.metadata().unwrap().len();
-    file.write_all_at(&[9; 1000], length).unwrap();
+    file.write_all_at(&[9; 1000], end).unwrap();
     let mended = tier.store.recover(id, committed).await.unwrap();
     assert_eq!((mended.unknown_records, mended.unknown_bytes), (2, 600));
-    assert_eq!(mended.size, length + 64 * 4, "three entries and a trailer behind the last whole record");
+    assert_eq!(mended.size, end + 64 * 4, "three entries and a trailer behind the last whole record");
     for (seed, offset) in [(2, offsets[0]), (4, offsets[2])] {
         let read = contract::read(&*tier.store, contract::whole(id, offset, 300)).await.unwrap();
         assert_eq!(read, contract::noise(seed, 300));
@@ -145,6 +149,43 @@ async fn committed_bytes_that_are_gone_are_told() {
         let refused = tier.store.recover(died.id, died.committed).await;
         assert!(matches!(refused, Err(SegmentError::Corrupt { .. })), "{position}: {refused:?}");
     }
+}
+
+/// Small batches are written into room that is there already, so that their syncs wait for no change of the file's length;
+/// nothing of it is left in a sealed pack, or in a recovered one.
+#[tokio::test]
+async fn small_batches_find_room_and_a_sealed_pack_has_none() {
+    let tier = Tier::new();
+    let length = |id| std::fs::metadata(tier.path(id)).unwrap().len();
+    let small = || vec![contract::record(contract::noise(1, 4096))];
+    let id = SegmentId::fresh();
+    let mut pack = tier.store.create_pack(id).await.unwrap();
+    pack.append(small()).await.unwrap();
+    assert!(length(id) > pack.size());
+    let mut grown = 0;
+    for _ in 0..100 {
+        let before = length(id);
+        pack.append(small()).await.unwrap();
+        grown += u64::from(length(id) > before);
+    }
+    assert!(grown <= 2, "it grew {grown} times");
+    // The writer dies here.
+    let other = SegmentId::fresh();
+    let mut dying = tier.store.create_pack(other).await.unwrap();
+    dying.append(small()).await.unwrap();
+    let committed = dying.size();
+    drop(dying);
+    assert!(length(other) > committed);
+    let mended = tier.store.recover(other, committed).await.unwrap();
+    assert_eq!((mended.size, mended.unknown_records), (length(other), 0));
+    // Room behind a large batch would cost more than it spares.
+    pack.append(vec![contract::record(contract::noise(2, 1 << 20))]).await.unwrap();
+    assert_eq!(length(id), pack.size());
+    pack.append(small()).await.unwrap();
+    assert!(length(id) > pack.size());
+    let size = pack.seal().await.unwrap();
+    assert_eq!(length(id), size);
+    assert_eq!(tier.store.inspect(id).await.unwrap().len(), 103);
 }
 
 /// A pack whose writer died between sealing and telling the metadata store: what was appended and not

@@ -90,6 +90,29 @@ pub(super) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], offset: u64)
     write_slices_at(file, slices, offset)
 }
 
+/// Fills `file` with zeroes from `begin` to `end`, a page at a time: what is written by one call the kernel keeps as one piece of
+/// its cache, all of which counts as written again whenever a byte of it changes.
+pub(super) fn write_zeroes(file: &File, begin: u64, end: u64) -> io::Result<()> {
+    static ZEROES: [u8; PAGE as usize] = [0; PAGE as usize];
+    let mut pieces = Vec::new();
+    let mut at = begin;
+    while at < end {
+        let next = (at + 1).next_multiple_of(PAGE).min(end);
+        pieces.push(IoSlice::new(&ZEROES[..usize::try_from(next - at).unwrap_or(ZEROES.len())]));
+        at = next;
+    }
+    if !pieces.is_empty() {
+        watch::step(&DurableStep::Write(file, begin, &pieces))?;
+    }
+    let mut at = begin;
+    for piece in pieces {
+        let length = piece.len() as u64;
+        write_slices_at(file, &mut [piece], at)?;
+        at += length;
+    }
+    Ok(())
+}
+
 fn write_slices_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
     // Drops empty slices in front, which would make a write of nothing look like a full disk.
     IoSlice::advance_slices(&mut slices, 0);
@@ -105,6 +128,9 @@ fn write_slices_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64)
     }
     Ok(())
 }
+
+/// Of the kernel's cache, on every machine that matters here; on others pieces are only smaller or larger than they need be.
+const PAGE: u64 = 4096;
 
 /// Whether a read may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

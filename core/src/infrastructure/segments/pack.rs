@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::blocking::{blocking, io_error, write_all_at};
+use super::blocking::{blocking, io_error, write_all_at, write_zeroes};
 use super::directory::Directory;
 use super::format::{self, FRAME, PACK_FIRST_RECORD, RecordHeader, SegmentHeader, Version};
 use crate::application::ports::segments::{FoundRecord, PackWriter, Record, SegmentError, SegmentKind};
@@ -16,13 +16,23 @@ use crate::infrastructure::durable;
 /// Frames of a batch are gathered in a buffer that is kept for the next batch up to this size.
 const FRAMES_KEPT_MAX: usize = 1024 * 1024;
 
+/// Batches up to this size find room that was written before them: the sync of a file that does not grow has to wait for its
+/// bytes only, and not for the file system's log, too. Behind larger ones the room would cost more than it spares.
+const ROOMY_BATCH_MAX: u64 = 64 * 1024;
+
+/// A small batch that makes the file grow fills it with zeroes up to a multiple of this.
+const ROOM: u64 = 256 * 1024;
+
 /// The part of a pack that moves to the thread that writes, and back.
 #[derive(Debug)]
 struct Pack {
     directory: Arc<Directory>,
     id: SegmentId,
     file: File,
+    /// Where its last record ends.
     size: u64,
+    /// Where the file ends: what lies between is zeroes.
+    room: u64,
     records: Vec<FoundRecord>,
     frames: Vec<u8>,
 }
@@ -52,7 +62,7 @@ impl LocalPack {
         };
         let file = begin().map_err(|error| directory.error("create a pack", error))?;
         let size = PACK_FIRST_RECORD;
-        let pack = Pack { directory, id, file, size, records: Vec::new(), frames: Vec::new() };
+        let pack = Pack { directory, id, file, size, room: size, records: Vec::new(), frames: Vec::new() };
         Ok(Self { id, size, pack: Some(pack) })
     }
 }
@@ -81,11 +91,7 @@ impl PackWriter for LocalPack {
 
     async fn seal(mut self: Box<Self>) -> Result<u64, SegmentError> {
         let pack = self.pack.take().ok_or_else(poisoned)?;
-        blocking(move || {
-            write_index(&pack.file, pack.id, &pack.records, pack.size)
-                .map_err(|error| pack.directory.error("seal a pack", error))
-        })
-        .await
+        blocking(move || pack.seal().map_err(|error| pack.directory.error("seal a pack", error))).await
     }
 }
 
@@ -124,9 +130,25 @@ impl Pack {
         }
         slices.push(IoSlice::new(&frames[cut_before..]));
         write_all_at(&self.file, &mut slices, self.size)?;
+        let room = room_behind(self.size, end, self.room);
+        write_zeroes(&self.file, end, room)?;
         durable::sync_file(&self.file)?;
+        self.room = self.room.max(room);
         Ok((found, end))
     }
+
+    /// Puts the index where the records end, and the end of the file behind it.
+    fn seal(&self) -> io::Result<u64> {
+        if self.room > self.size {
+            durable::cut_file(&self.file, self.size)?;
+        }
+        write_index(&self.file, self.id, &self.records, self.size)
+    }
+}
+
+/// Where the room behind a batch from `begin` to `end` shall end, in a file that has room up to `room`.
+fn room_behind(begin: u64, end: u64, room: u64) -> u64 {
+    if end <= room || end - begin > ROOMY_BATCH_MAX { end } else { end.next_multiple_of(ROOM) }
 }
 
 /// Records as they follow each other in a pack.
