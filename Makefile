@@ -23,7 +23,7 @@ BINARY_PROOFS := --test crash --test faults --test outside --test failover --tes
 LOOM := --features juststorage-core/loom --lib
 THREADS := $(LOOM) segments::interleavings -- --nocapture
 
-.PHONY: stale unit threads peers demonstration emulators prove prove-core prove-binary prove-long fuzz mutants help run build install dist packages-test test conformance bench check lint manifests docs deny
+.PHONY: stale unit threads peers demonstration leaving emulators prove prove-core prove-binary prove-long fuzz mutants help run build install dist packages-test test conformance bench check lint manifests docs deny
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -86,6 +86,11 @@ demonstration: ## two replicas, a bucket that is not ours, PostgreSQL that fails
 	scripts/prepare compiler postgres tools clients
 	cargo build --release $(FLAGS) --bin juststorage
 	python3 scripts/demonstrate-replicas --bin $(TARGET)/release/juststorage $(DEMONSTRATION_FLAGS)
+
+leaving: ## a service leaves another store while it runs, goes back, and leaves it for good: docs/migration.md#the-story
+	scripts/prepare compiler python
+	cargo build --release $(FLAGS) --bin juststorage
+	$$(sh compat-tests/python/venv.sh) scripts/demonstrate-leaving --bin $(TARGET)/release/juststorage $(LEAVING_FLAGS)
 
 emulators: ## the contract of tiers against emulators of Azure and Google Cloud Storage, not a part of CI; EMULATORS="azurite gcs"
 	cargo test $(FLAGS) --workspace --test remote_tier --no-run

@@ -34,15 +34,20 @@ class Process:
 
     def __init__(self, argv: list[str], port: int, cwd: pathlib.Path, env: dict[str, str] | None = None) -> None:
         self.log = cwd / "server.log"
+        self.argv, self.port, self.cwd, self.env = argv, port, cwd, env
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, over what the one before left, and waits until it listens."""
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
-                argv, cwd=cwd, env=os.environ | (env or {}), stdout=log, stderr=log, start_new_session=True
+                self.argv, cwd=self.cwd, env=os.environ | (self.env or {}), stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + 60
-        while not listens(port):
+        while not listens(self.port):
             if self.child.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise DidNotStart(f"{argv[0]} does not listen: {self.log.read_text(errors='replace')[-2000:]}")
+                raise DidNotStart(f"{self.argv[0]} does not listen: {self.log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.05)
 
     def pids(self) -> list[int]:
@@ -104,6 +109,12 @@ class Process:
     def resume(self) -> None:
         """Lets it go on."""
         os.killpg(self.child.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Ends all of it at once, with SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
 
     def stop(self) -> None:
         """Ends it and waits for that."""

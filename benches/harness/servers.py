@@ -94,7 +94,7 @@ class JustStorage(Server):
             "JUSTSTORAGE_DATA_DIR": str(self.directory / "data"),
             "JUSTSTORAGE_NATIVE_ADDR": self.native,
             "JUSTSTORAGE_S3_ADDR": f"127.0.0.1:{s3}",
-            "RUST_LOG": "warn",
+            "RUST_LOG": os.environ.get("RUST_LOG", "warn"),
         } | self.environment()
         process = self.launch([os.path.abspath(self.program), "serve"], s3, env)
         return process, Account(f"127.0.0.1:{s3}", "juststorage", "juststorage")

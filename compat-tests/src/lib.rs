@@ -14,6 +14,7 @@
 )]
 
 pub mod binary;
+pub mod both;
 pub mod clock;
 pub mod content;
 pub mod database;
@@ -27,6 +28,7 @@ pub mod python;
 pub mod raw;
 pub mod s3;
 pub mod server;
+pub mod service;
 pub mod skipped;
 mod suite;
 pub mod tls;

@@ -259,6 +259,27 @@ async fn however_many_miss_it_is_fetched_once() {
     bound.end().await;
 }
 
+/// A client that stops reading what it began to fetch keeps nobody waiting, and reads the rest once the object is here.
+#[tokio::test]
+async fn a_reader_that_stops_holds_nobody_else() {
+    let bound = Bound::new(Mode::ReadThrough).await;
+    let bytes = noise(3, 24 << 20);
+    bound.upstream.put("large", bytes.clone());
+    let download = bound.run.store.get(&root(), &object("large"), &ReadOptions::default()).await.unwrap();
+    let mut body = download.body;
+    let first = body.try_next().await.unwrap().unwrap();
+    let fetched = tokio::time::timeout(Duration::from_secs(60), bound.pass(PassKind::Backfill)).await;
+    assert_eq!(fetched.expect("nobody waits for the reader")["clean"], true);
+    assert_eq!(bound.get("large").await.unwrap(), (Some(Source::Local), bytes.clone()));
+    let mut read = first.to_vec();
+    while let Some(piece) = body.try_next().await.unwrap() {
+        read.extend_from_slice(&piece);
+    }
+    assert!(read == bytes, "{} of {} bytes", read.len(), bytes.len());
+    assert_eq!(bound.upstream.calls("get"), 1, "it is fetched once");
+    bound.end().await;
+}
+
 /// A stretch is answered at once, and the whole comes beside it.
 #[tokio::test]
 async fn a_stretch_passes_through() {

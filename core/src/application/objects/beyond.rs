@@ -1,7 +1,7 @@
 //! Reads of objects that are not here, but upstream.
 
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::get::{Download, Head, ReadOptions};
 use crate::application::entered::{Entered, Wish};
@@ -10,7 +10,7 @@ use crate::application::metrics;
 use crate::application::ports::metadata::{Found, SpaceRef};
 use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamObject};
 use crate::application::store::Store;
-use crate::application::upstream::flight::{Failure, Heard, Outcome, Tee};
+use crate::application::upstream::flight::{Failure, Flight, Heard, Outcome, Tee};
 use crate::application::upstream::verified::{Check, checked, held_back};
 use crate::application::upstream::{Beyond, answer, kept};
 use crate::domain::action::Action;
@@ -18,6 +18,7 @@ use crate::domain::address::Key;
 use crate::domain::object::{Object, Tags};
 use crate::domain::precondition::{Preconditions, WriteDecision};
 use crate::domain::principal::Principal;
+use crate::domain::range::Span;
 use crate::domain::upstream::proof::plan;
 use crate::domain::upstream::{Fate, Source};
 
@@ -190,8 +191,9 @@ impl Store {
             return self.pass_whole(&asked, options).await.map(Some);
         };
         metrics::upstream_read(Source::Pulled);
+        let rest = Rest { store: self.clone(), beyond: beyond.clone(), said, flight, at: first.len() as u64 };
         let first = stream::iter([Ok(first)]);
-        let body = held_back(first.chain(heard(tee)).boxed());
+        let body = held_back(first.chain(heard(tee, rest)).boxed());
         let transfer = self.transfer(who).await?;
         self.download(who, head, body, transfer).await.map(Some)
     }
@@ -258,18 +260,50 @@ fn as_body(stream: BoxStream<'static, Answer<Bytes>>) -> BoxStream<'static, Resu
     stream.map(|piece| piece.map_err(|error| answer(&error))).boxed()
 }
 
-/// The bytes that a tee hears. They end well only if they were proved.
-fn heard(tee: Tee) -> BoxStream<'static, Result<Bytes>> {
-    stream::try_unfold((tee, false), |(mut tee, ended)| async move {
-        if ended {
-            return Ok(None);
+/// What a tee does not hear, as the pull did not wait for its client.
+struct Rest {
+    store: Store,
+    beyond: Beyond,
+    said: Box<UpstreamObject>,
+    flight: Flight,
+    /// So many bytes were heard.
+    at: u64,
+}
+
+impl Rest {
+    /// From here, once it is here.
+    async fn read(self) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let Self { store, beyond, said, flight, at } = self;
+        if let Outcome::Failed(failure) = flight.outcome().await {
+            return Err(failure.answer());
         }
+        let place = SpaceRef::Space(beyond.space.address.clone());
+        let found = store.metadata.latest(&place, &beyond.key).await?;
+        // Another object by now, or none: the client asks again.
+        let found =
+            found.filter(|found| found.object.etag == kept::etag(&said) && found.object.size() == said.size);
+        let Found { object, leaf, .. } = found.ok_or(Error::UpstreamFailed)?;
+        let extents = store.extents_of(&object, leaf, Span { start: at, end: said.size }).await?;
+        Ok(store.read_extents(extents).await?.boxed())
+    }
+}
+
+/// The bytes that a tee hears, and those that it does not. They end well only if they were proved.
+fn heard(tee: Tee, rest: Rest) -> BoxStream<'static, Result<Bytes>> {
+    stream::try_unfold(Some((tee, rest)), |hearing| async move {
+        let Some((mut tee, mut rest)) = hearing else { return Ok(None) };
         match tee.recv().await {
-            Some(Heard::Bytes(bytes)) => Ok(Some((bytes, (tee, false)))),
+            Some(Heard::Bytes(bytes)) => {
+                rest.at += bytes.len() as u64;
+                let piece = stream::iter([Ok(bytes)]).boxed();
+                Ok(Some((piece, Some((tee, rest)))))
+            }
             Some(Heard::End(Ok(()))) => Ok(None),
             Some(Heard::End(Err(failure))) => Err(failure.answer()),
-            Some(Heard::Object(..)) | None => Err(Error::UpstreamFailed),
+            None => Ok(Some((rest.read().await?, None))),
+            Some(Heard::Object(..)) => Err(Error::UpstreamFailed),
         }
     })
+    .try_flatten()
     .boxed()
 }

@@ -17,7 +17,9 @@ use crate::application::metrics;
 use crate::application::ports::metadata::{Mutation, Pulled, PutObject, SpaceRef};
 use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamError, UpstreamObject};
 use crate::application::store::Store;
-use crate::application::upstream::flight::{Failure, Flight, Heard, Landing, Outcome, TEE_PIECES, Tee};
+use crate::application::upstream::flight::{
+    Failure, Flight, Heard, Landing, Outcome, TEE_PIECES, Tee, Teller,
+};
 use crate::application::upstream::verified::{Check, checked};
 use crate::application::upstream::{Beyond, kept};
 use crate::domain::address::Tenant;
@@ -70,9 +72,10 @@ impl Store {
         };
         let (store, beyond) = (self.clone(), beyond.clone());
         let landing = Landing(flights.clone(), name.clone());
-        let (size, said) = watch::channel(None);
+        let ((size, said), (wanted, wants)) = (watch::channel(None), watch::channel(false));
         let task = tokio::spawn(async move {
-            let outcome = store.pull_now(&beyond, sender, &size).await;
+            let teller = Teller::new(sender, wants);
+            let outcome = store.pull_now(&beyond, Arc::new(teller), &size).await;
             // Removed before it is told: who comes later looks here first, and finds what was kept.
             drop(landing);
             drop(share);
@@ -84,7 +87,7 @@ impl Store {
                 Outcome::Failed(Failure::Here(Error::Internal))
             })
         };
-        let flight = Flight::new(flight.boxed(), said);
+        let flight = Flight::new(flight.boxed(), said, Arc::new(wanted));
         under_way.insert(name, flight.clone());
         (flight, tee)
     }
@@ -92,10 +95,10 @@ impl Store {
     async fn pull_now(
         &self,
         beyond: &Beyond,
-        tee: Option<mpsc::Sender<Heard>>,
+        tee: Arc<Teller>,
         size: &watch::Sender<Option<u64>>,
     ) -> Outcome {
-        let outcome = match self.fetch(beyond, tee.as_ref(), size).await {
+        let outcome = match self.fetch(beyond, &tee, size).await {
             Ok(outcome) => outcome,
             Err(failure) => Outcome::Failed(failure),
         };
@@ -108,21 +111,19 @@ impl Store {
                 tracing::warn!(space = %beyond.space.address, key = beyond.key.as_str(), error = %failure, "object not pulled");
             }
         }
-        if let Some(tee) = tee {
-            let end = match &outcome {
-                Outcome::Failed(failure) => Err(failure.clone()),
-                // Bytes that were proved are the object, whatever became of the key here.
-                Outcome::Kept(..) | Outcome::Absent | Outcome::Overtaken => Ok(()),
-            };
-            let _ = tee.send(Heard::End(end)).await;
-        }
+        let end = match &outcome {
+            Outcome::Failed(failure) => Err(failure.clone()),
+            // Bytes that were proved are the object, whatever became of the key here.
+            Outcome::Kept(..) | Outcome::Absent | Outcome::Overtaken => Ok(()),
+        };
+        tee.tell(Heard::End(end)).await;
         outcome
     }
 
     async fn fetch(
         &self,
         beyond: &Beyond,
-        tee: Option<&mpsc::Sender<Heard>>,
+        tee: &Arc<Teller>,
         size: &watch::Sender<Option<u64>>,
     ) -> Result<Outcome, Failure> {
         let (link, key) = (&beyond.link, &beyond.key);
@@ -137,18 +138,13 @@ impl Store {
         let tags = self.tags_beyond(beyond, &object).await.map_err(Failure::Upstream)?;
         let (said, object) = self.said_of(beyond, object).await.map_err(Failure::Upstream)?;
         let proof = plan(&said);
-        if let Some(tee) = tee {
-            // A tee that is not heard any more is no reason to stop.
-            let _ = tee.send(Heard::Object(Box::new(object.clone()), tags.clone())).await;
-        }
-        let first = Attempt { beyond, object: &object, tags, tee };
+        tee.tell(Heard::Object(Box::new(object.clone()), tags.clone())).await;
+        let first = Attempt { beyond, object: &object, tags, tee: Some(tee) };
         match self.keep(&first, stream, &proof).await {
             // The layouts of the parts were guesses: what they do not prove may still be the object.
             Err(failure @ Failure::Upstream(UpstreamError::NotProved(_))) if is_guess(&proof, &said) => {
                 // What was heard so far is not proved, whatever comes of the next readings.
-                if let Some(tee) = tee {
-                    let _ = tee.send(Heard::End(Err(failure))).await;
-                }
+                tee.tell(Heard::End(Err(failure))).await;
                 let again = Attempt { tee: None, ..first };
                 let stream = again.open().await?;
                 self.keep(&again, stream, &Proof::Twice).await
@@ -275,7 +271,7 @@ struct Attempt<'a> {
     beyond: &'a Beyond,
     object: &'a UpstreamObject,
     tags: Tags,
-    tee: Option<&'a mpsc::Sender<Heard>>,
+    tee: Option<&'a Arc<Teller>>,
 }
 
 impl Attempt<'_> {
@@ -297,8 +293,7 @@ impl Attempt<'_> {
                 let tee = tee.clone();
                 async move {
                     if let Ok(bytes) = &piece {
-                        // The client's speed is the pull's; one that is gone is not waited for.
-                        let _ = tee.send(Heard::Bytes(bytes.clone())).await;
+                        tee.tell(Heard::Bytes(bytes.clone())).await;
                     }
                     piece
                 }

@@ -21,6 +21,8 @@ pub(super) struct Breaker(Mutex<State>);
 struct State {
     failures: u32,
     open_until: Option<Instant>,
+    /// Whether a request tries it.
+    tried: bool,
 }
 
 impl Breaker {
@@ -35,7 +37,7 @@ impl Breaker {
             Some(until) if now < until => false,
             Some(_) => {
                 // This one tries; the next one after a while, should it never come back.
-                state.open_until = Some(now + OPEN_MIN);
+                (state.open_until, state.tried) = (Some(now + OPEN_MIN), true);
                 true
             }
             None => true,
@@ -51,6 +53,10 @@ impl Breaker {
     /// A request found the upstream away. Whether the breaker opened by that.
     pub(super) fn failed(&self, now: Instant) -> bool {
         let mut state = self.lock();
+        // What began before it opened, and fails later, says nothing new: many at once are one failure.
+        if state.open_until.is_some() && !std::mem::take(&mut state.tried) {
+            return false;
+        }
         state.failures = state.failures.saturating_add(1);
         let Some(beyond) = state.failures.checked_sub(FAILURES_MAX) else { return false };
         let wait = OPEN_MIN.saturating_mul(1 << beyond.min(16)).min(OPEN_MAX);
@@ -76,6 +82,10 @@ mod tests {
             assert!(!breaker.failed(start) && breaker.admits(start));
         }
         assert!(breaker.failed(start) && !breaker.admits(start) && breaker.is_open());
+        // A hundred requests that were under way do not make it longer.
+        for _ in 0..100 {
+            assert!(!breaker.failed(start));
+        }
         // One tries; the others wait for it.
         let later = start + OPEN_MIN;
         assert!(breaker.admits(later) && !breaker.admits(later));

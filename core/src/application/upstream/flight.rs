@@ -1,7 +1,8 @@
 //! Pulls that are under way, what they come to, and what is heard of them meanwhile.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _, Shared};
@@ -73,8 +74,42 @@ pub(crate) enum Heard {
     End(Result<(), Failure>),
 }
 
-/// Hears what a pull fetches, while it is fetched.
+/// Hears what a pull fetches, while it is fetched. Where it ends before [`Heard::End`], the pull goes on alone.
 pub(crate) type Tee = mpsc::Receiver<Heard>;
+
+/// How long a pull waits for a client to take what it hears.
+const TEE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Lets a client hear a pull, at the client's speed, as long as nobody else waits for the object.
+pub(crate) struct Teller {
+    sender: Mutex<Option<mpsc::Sender<Heard>>>,
+    wanted: watch::Receiver<bool>,
+}
+
+impl Teller {
+    pub(crate) fn new(sender: Option<mpsc::Sender<Heard>>, wanted: watch::Receiver<bool>) -> Self {
+        Self { sender: Mutex::new(sender), wanted }
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<mpsc::Sender<Heard>>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells it the next thing. A client that keeps others waiting hears no more: it reads the rest once it is here.
+    pub(crate) async fn tell(&self, heard: Heard) {
+        let Some(sender) = self.sender().clone() else { return };
+        let mut wanted = self.wanted.clone();
+        let went = tokio::select! {
+            biased;
+            sent = sender.send(heard) => sent.is_ok(),
+            Ok(_) = wanted.wait_for(|wanted| *wanted) => false,
+            () = tokio::time::sleep(TEE_PATIENCE) => false,
+        };
+        if !went {
+            *self.sender() = None;
+        }
+    }
+}
 
 /// A pull that is under way.
 #[derive(Clone)]
@@ -82,21 +117,28 @@ pub(crate) struct Flight {
     outcome: Shared<BoxFuture<'static, Outcome>>,
     /// The object's size in bytes, once the upstream has said it.
     size: watch::Receiver<Option<u64>>,
+    /// Whether somebody waits for what it comes to.
+    wanted: Arc<watch::Sender<bool>>,
 }
 
 impl Flight {
-    pub(crate) fn new(outcome: BoxFuture<'static, Outcome>, size: watch::Receiver<Option<u64>>) -> Self {
-        Self { outcome: outcome.shared(), size }
+    pub(crate) fn new(
+        outcome: BoxFuture<'static, Outcome>,
+        size: watch::Receiver<Option<u64>>,
+        wanted: Arc<watch::Sender<bool>>,
+    ) -> Self {
+        Self { outcome: outcome.shared(), size, wanted }
     }
 
-    /// What it comes to.
+    /// What it comes to. From now on it waits for no client.
     pub(crate) async fn outcome(self) -> Outcome {
+        self.wanted.send_replace(true);
         self.outcome.await
     }
 
     /// What it comes to; `None` as soon as the object turns out to be larger than `most` bytes.
     pub(crate) async fn outcome_unless_larger(self, most: u64) -> Option<Outcome> {
-        let Self { outcome, mut size } = self;
+        let Self { outcome, mut size, .. } = self;
         let larger = async move {
             let ended = size.wait_for(|size| size.is_some_and(|size| size > most)).await.is_err();
             if ended {
