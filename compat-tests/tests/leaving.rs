@@ -69,7 +69,12 @@ async fn a_service_leaves(old: OtherStore, database: Database) {
     both.mode("mirror");
     both.backfill();
     service.runs(100).await;
-    both.verify();
+    let compared = || async {
+        both.sent().await;
+        both.verify();
+        None
+    };
+    service.held(compared).await;
 
     // The old store is off, and comes back.
     service.old_store_is_away(true);
@@ -103,14 +108,14 @@ async fn a_service_leaves(old: OtherStore, database: Database) {
     both.mode("mirror");
     both.backfill();
     service.runs(100).await;
-    let equal = || async {
+    let left = || async {
         both.are_equal().await;
+        both.mode("read-through");
+        both.verify();
+        both.run(&["detach"]);
         None
     };
-    service.held(equal).await;
-    both.mode("read-through");
-    both.verify();
-    both.run(&["detach"]);
+    service.held(left).await;
     both.old.kill();
     service.runs(100).await;
     let (tally, known) = service.stop().await;
