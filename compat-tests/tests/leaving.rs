@@ -20,7 +20,7 @@ const OLD: Setup =
 const WORKERS: u64 = 4;
 
 /// Objects that the service never touches.
-const QUIET: u64 = 150;
+const QUIET: u64 = 60;
 
 async fn fill(place: &Place) -> BTreeMap<String, Bytes> {
     let mut objects = BTreeMap::new();
@@ -58,14 +58,14 @@ async fn a_service_leaves(old: OtherStore, database: Database) {
     let service = Service::start(there, WORKERS, offers);
     let new = Server::start_with(database, Options::terse()).await;
     let mut both = Both { old, new, tags: offers.tags };
-    service.runs(200).await;
+    service.runs(100).await;
 
     // There.
     let here = both.here();
     here.client.create_bucket().bucket(BUCKET).send().await.unwrap();
     both.bind("read-through");
     service.switch(here.clone()).await;
-    service.runs(200).await;
+    service.runs(100).await;
     both.mode("mirror");
     both.backfill();
     service.runs(100).await;
@@ -79,7 +79,7 @@ async fn a_service_leaves(old: OtherStore, database: Database) {
     // The old store is off, and comes back.
     service.old_store_is_away(true);
     both.old.kill();
-    service.runs(200).await;
+    service.runs(100).await;
     assert!(both.run(&["status"])["mirror"]["waiting"].as_u64().unwrap() > 0);
     both.old.resume().await;
     let waited = || async {
@@ -97,7 +97,7 @@ async fn a_service_leaves(old: OtherStore, database: Database) {
         Some(both.there())
     };
     service.held(back).await;
-    service.runs(200).await;
+    service.runs(100).await;
 
     // There again. What is here is older than what is there: it goes first.
     s3::empty(&here.client, BUCKET).await;
