@@ -125,7 +125,8 @@ impl Worker for UpstreamWorker {
     }
 
     fn rest(&self) -> Duration {
-        Duration::from_secs(5)
+        // An operator waits for what was just begun.
+        Duration::from_secs(1)
     }
 
     async fn step(&self) -> Result<WorkDone> {
