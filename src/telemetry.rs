@@ -86,6 +86,7 @@ fn builder() -> PrometheusBuilder {
         ("activestorage_request_duration_seconds", SECONDS),
         ("activestorage_commit_duration_seconds", SECONDS),
         ("activestorage_commit_wait_seconds", SECONDS),
+        ("activestorage_upstream_wait_seconds", SECONDS),
         ("activestorage_cache_fetch_seconds", SECONDS),
         ("activestorage_pack_write_seconds", SECONDS),
         ("activestorage_commit_batch_size", BATCH),
@@ -197,6 +198,11 @@ fn describe_store() {
     describe_gauge!(
         "activestorage_jwks_fetched_timestamp_seconds",
         "When the JWK set at a URL was fetched last"
+    );
+    describe_histogram!(
+        "activestorage_upstream_wait_seconds",
+        Unit::Seconds,
+        "Time that a change waited until the upstream of its space had it, by outcome: sent or late"
     );
     describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
     describe_histogram!(

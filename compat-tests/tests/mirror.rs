@@ -192,6 +192,7 @@ async fn a_service_can_go_back(database: Database) {
     assert_eq!(done["clean"], true, "{done}");
     let done = both.run(&["verify"]);
     assert_eq!((&done["clean"], &done["waiting"]), (&true.into(), &0.into()), "{done}");
+    a_report_is_signed(&both);
     let refused = both.new.run(&["upstream", "detach", "--bucket", "demo"]);
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && words.contains("somebody else"), "{words}");
@@ -216,6 +217,28 @@ async fn a_service_can_go_back_to_the_old_store_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_can_go_back_to_the_old_store_on_postgres() {
     a_service_can_go_back(Database::Postgres).await;
+}
+
+/// The report of a comparison is written, and whoever has the public key finds out that it was changed.
+fn a_report_is_signed(both: &Both) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (json, page) = (path("report.json"), path("report.html"));
+    both.new.run_ok(&["upstream", "verify", "--bucket", "demo", "--report", &json, "--report", &page]);
+    let text = std::fs::read_to_string(&json).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["report"]["clean"], true, "{text}");
+    assert!(std::fs::read_to_string(&page).unwrap().contains("old"));
+    both.new.run_ok(&["upstream", "report", "--check", &json]);
+    let changed = text.replacen("\"clean\":true", "\"clean\":false", 1).replacen(
+        "\"clean\": true",
+        "\"clean\": false",
+        1,
+    );
+    assert_ne!(changed, text);
+    std::fs::write(&json, changed).unwrap();
+    let refused = both.new.run(&["upstream", "report", "--check", &json]);
+    assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
 }
 
 /// A version as both sides list it: its entity tag and size; `None` of a delete marker.

@@ -362,6 +362,11 @@ async fn a_process_that_dies_while_it_sends_loses_nothing() {
             }
         };
         bound.upstream.go_on();
+        if point % 2 == 1 {
+            // And its operator goes back, and forth again.
+            bound.set(Mode::ReadThrough).await;
+            set(&bound, UpstreamChange { mode: Some(Mode::Mirror), ..UpstreamChange::default() }).await;
+        }
         // Changed once more before the next process looks.
         put(&bound, "replaced", noise(3, 30)).await;
         put(&bound, "parts", noise(3, 30)).await;

@@ -294,6 +294,11 @@ async fn a_process_that_dies_sends_every_version_once() {
             }
         };
         bound.upstream.go_on();
+        if point % 2 == 1 {
+            // And its operator goes back, and forth again.
+            bound.set(Mode::ReadThrough).await;
+            set(&bound, UpstreamChange { mode: Some(Mode::Mirror), ..UpstreamChange::default() }).await;
+        }
         // Changed once more before the next process looks.
         changes(&bound, 3).await;
         let mut next = Sending::of(&bound).await;

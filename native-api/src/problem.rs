@@ -97,6 +97,7 @@ pub const CODES: &[&str] = &[
     "unavailable",
     "storage_full",
     "upstream_unavailable",
+    "upstream_late",
     "upstream_failed",
 ];
 
@@ -235,6 +236,7 @@ impl Problem {
             Error::NoSuchHold => (StatusCode::NOT_FOUND, "backup_not_found"),
             Error::NoSuchUpstream => (StatusCode::NOT_FOUND, "upstream_not_found"),
             Error::UpstreamAway => (StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable"),
+            Error::UpstreamLate => (StatusCode::SERVICE_UNAVAILABLE, "upstream_late"),
             Error::UpstreamFailed => (StatusCode::BAD_GATEWAY, "upstream_failed"),
             Error::NoSuchSegment => (StatusCode::NOT_FOUND, "segment_not_found"),
             Error::BucketExists { .. } => (StatusCode::CONFLICT, "bucket_exists"),

@@ -144,4 +144,7 @@ pub struct UpstreamSet {
     /// What becomes of a change over that: refuse, or drop until the mode is set again [default: drop]
     #[arg(long, value_name = "WHAT")]
     pub mirror_overflow: Option<String>,
+    /// Seconds that a change waits until the upstream has it, before it is answered; 0: it does not wait [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub mirror_wait: Option<u32>,
 }

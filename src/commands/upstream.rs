@@ -92,6 +92,7 @@ fn body(set: UpstreamSet) -> Result<(SpaceNamed, Value), ExitError> {
         ("bytes_per_second", set.upstream_bytes_per_second.map(bound)),
         ("mirror_rows_max", set.mirror_rows_max.map(Value::from)),
         ("mirror_overflow", set.mirror_overflow.map(Value::from)),
+        ("mirror_wait_seconds", set.mirror_wait.map(|n| bound(n.into()))),
     ];
     let body: Map<String, Value> =
         fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();

@@ -189,6 +189,11 @@ pub enum Error {
     /// 503: the object may be in the bucket's upstream, which does not answer just now; try again.
     #[error("the store that this bucket's data comes from does not answer; try again")]
     UpstreamAway,
+    /// 503: the change is made here, and its upstream has not taken it in the time that it is waited for; it is still sent.
+    #[error(
+        "the change is made here, and the store that this bucket's data comes from has not taken it in time; it is still sent"
+    )]
+    UpstreamLate,
     /// 502: the object may be in the bucket's upstream, whose answer cannot be used: an operator has to act.
     #[error("the store that this bucket's data comes from did not give the object")]
     UpstreamFailed,
@@ -248,6 +253,7 @@ impl Error {
             Self::Busy
             | Self::Unavailable
             | Self::UpstreamAway
+            | Self::UpstreamLate
             | Self::TierAbsent { .. }
             | Self::InProgress => Some(1),
             Self::OutboxFull => Some(5),

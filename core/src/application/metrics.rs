@@ -92,6 +92,9 @@ pub fn exist(workers: &[&'static str]) {
     }
     let _ = histogram!("activestorage_commit_batch_size");
     let _ = histogram!("activestorage_commit_wait_seconds");
+    for outcome in ["sent", "late"] {
+        let _ = histogram!("activestorage_upstream_wait_seconds", "outcome" => outcome);
+    }
     let _ = histogram!("activestorage_commit_duration_seconds");
 }
 
@@ -159,6 +162,11 @@ pub(crate) fn upstream_mirrored(step: &'static str, bytes: u64) {
 /// Somebody else had changed an object upstream that a change from here replaces or removes.
 pub(crate) fn upstream_changed() {
     counter!("activestorage_upstream_changed_total").increment(1);
+}
+
+/// A change waited so long until the upstream had it: it was `sent`, or `late`.
+pub(crate) fn upstream_waited(outcome: &'static str, waited: Duration) {
+    histogram!("activestorage_upstream_wait_seconds", "outcome" => outcome).record(waited.as_secs_f64());
 }
 
 /// A step of work over an upstream did so much.

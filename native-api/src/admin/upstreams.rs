@@ -83,6 +83,9 @@ pub(crate) struct UpstreamBody {
     /// What becomes of a change over that.
     #[schema(pattern = "^(refuse|drop)$")]
     mirror_overflow: &'static str,
+    /// Seconds that a change waits until the upstream has it, before it is answered; `null`: it does not wait.
+    #[schema(required)]
+    mirror_wait_seconds: Option<u32>,
     /// The survey under way, or the last one.
     #[schema(required)]
     survey: Option<PassBody>,
@@ -202,7 +205,8 @@ impl UpstreamBody {
             requests_per_second: target.requests_per_second,
             bytes_per_second: target.bytes_per_second,
             mirror_rows_max: target.mirror.rows_max,
-            mirror_overflow: if target.mirror.refuse { "refuse" } else { "drop" },
+            mirror_overflow: if target.mirror.refuses() { "refuse" } else { "drop" },
+            mirror_wait_seconds: target.mirror.wait_seconds,
             survey: pass(PassKind::Survey),
             backfill: pass(PassKind::Backfill),
             verify: pass(PassKind::Verify),
@@ -263,6 +267,11 @@ pub(crate) struct SetUpstreamBody {
     /// What becomes of a change over that: `refuse`, or `drop` until a pass makes it good. Default: `drop`.
     #[schema(pattern = "^(refuse|drop)$")]
     mirror_overflow: Option<String>,
+    /// Seconds that a change waits until the upstream has it: then it is answered, or with 503 if the time is over. A change for which
+    /// there is no room is refused then. `null`: it does not wait.
+    #[serde(default, deserialize_with = "patched")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 50)]
+    mirror_wait_seconds: Option<Option<u32>>,
 }
 
 impl SetUpstreamBody {
@@ -280,6 +289,7 @@ impl SetUpstreamBody {
             requests_per_second: self.requests_per_second,
             bytes_per_second: self.bytes_per_second,
             mirror_rows_max: self.mirror_rows_max,
+            mirror_wait_seconds: self.mirror_wait_seconds,
             mirror_refuse: match self.mirror_overflow.as_deref() {
                 None => None,
                 Some("refuse") => Some(true),

@@ -196,6 +196,12 @@ fn translate_code(error: Error) -> S3Error {
             "ServiceUnavailable",
             "The store that this bucket's data comes from does not answer. Please try again.",
         ),
+        Error::UpstreamLate => fail(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            "The change is made here, and the store that this bucket's data comes from has not taken it in time. It is still \
+             sent. You may repeat the request.",
+        ),
         Error::UpstreamFailed => fail(
             StatusCode::BAD_GATEWAY,
             "BadGateway",
@@ -291,6 +297,7 @@ mod tests {
             (Error::Unavailable, 503, "ServiceUnavailable"),
             (Error::Full, 507, "InsufficientStorage"),
             (Error::UpstreamAway, 503, "ServiceUnavailable"),
+            (Error::UpstreamLate, 503, "ServiceUnavailable"),
             (Error::UpstreamFailed, 502, "BadGateway"),
             (Error::Corrupt, 500, "InternalError"),
             (Error::Unreadable, 500, "InternalError"),

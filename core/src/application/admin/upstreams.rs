@@ -57,6 +57,9 @@ pub struct UpstreamChange {
     pub mirror_rows_max: Option<u64>,
     /// Whether a change over that is refused.
     pub mirror_refuse: Option<bool>,
+    /// Seconds that a change waits until the upstream has it; the inner `None`: it does not wait.
+    #[allow(clippy::option_option)] // as above
+    pub mirror_wait_seconds: Option<Option<u32>>,
 }
 
 /// A space, its upstream, and what was done about it.
@@ -117,6 +120,7 @@ impl UpstreamChange {
         MirrorSettings {
             rows_max: self.mirror_rows_max.unwrap_or(before.rows_max),
             refuse: self.mirror_refuse.unwrap_or(before.refuse),
+            wait_seconds: self.mirror_wait_seconds.unwrap_or(before.wait_seconds),
         }
     }
 

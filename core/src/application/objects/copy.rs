@@ -118,6 +118,7 @@ impl Store {
             pulled: None,
         };
         let object = object_of(self.committer.commit(Mutation::Put(Box::new(put))).await?)?;
+        self.sent(&object).await?;
         Ok((source.object, object))
     }
 

@@ -44,6 +44,7 @@ impl Store {
         preconditions: Preconditions,
         bypass: bool,
     ) -> Result<Deletion> {
+        let mut beyond = None;
         let (target, bucket, may_bypass) = match object {
             ObjectRef::Id(id) => {
                 let located = self.locate(who, Action::DeleteObject, object).await?;
@@ -64,6 +65,9 @@ impl Store {
                 {
                     Box::pin(self.settle_beyond(&entered, key, &Preconditions::default())).await?;
                 }
+                if may_be_beyond {
+                    beyond = entered.space.clone().zip(Some(key.clone()));
+                }
                 (target, entered.bucket, matches!(bypass, Decision::Allowed(_)))
             }
         };
@@ -83,6 +87,14 @@ impl Store {
             DeleteObject { target, bucket, marker_id, preconditions, bypass_governance, quota, cause };
         match self.committer.commit(Mutation::Delete(Box::new(delete))).await? {
             MutationOutcome::Deleted { object, marker_made } => {
+                match (&object, &beyond) {
+                    (Some(object), _) => self.sent(object).await?,
+                    // What is not here goes there all the same.
+                    (None, Some((space, key))) => {
+                        self.sent_key((space.id, space.settings, space.upstream), Some(key)).await?;
+                    }
+                    (None, None) => {}
+                }
                 Ok(Deletion { object: object.map(|object| *object), marker_made })
             }
             _ => Err(Error::Internal),

@@ -15,6 +15,7 @@ mod pull;
 pub mod put;
 pub mod rename;
 pub mod rolling;
+mod sent;
 pub mod tagged;
 pub mod update;
 

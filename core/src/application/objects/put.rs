@@ -129,11 +129,13 @@ impl Store {
             pulled: None,
         };
         // Given back once the object is durable.
-        let _room = landed.room;
+        let room = landed.room;
         let mutation = Mutation::Put(Box::new(put));
         let done = self.committer.commit_bytes(mutation, landed.payload, landed.announced).await;
-        drop(turn);
-        object_of(done?)
+        drop((turn, room));
+        let object = object_of(done?)?;
+        self.sent(&object).await?;
+        Ok(object)
     }
 
     /// The place of an object that `who` may write there, with all that it should carry.

@@ -98,7 +98,11 @@ impl Store {
             cause: request::cause(How::Copy),
         };
         match self.committer.commit(Mutation::Move(Box::new(mutation))).await? {
-            MutationOutcome::Moved { object, marker, .. } => Ok(Moved { object: *object, marker }),
+            MutationOutcome::Moved { object, marker, left } => {
+                self.sent(&object).await?;
+                self.sent(&left).await?;
+                Ok(Moved { object: *object, marker })
+            }
             _ => Err(Error::Internal),
         }
     }

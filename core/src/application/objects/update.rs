@@ -76,7 +76,10 @@ impl Store {
                 cause: cause.clone(),
             };
             match self.committer.commit(Mutation::Update(Box::new(update))).await {
-                Ok(MutationOutcome::Object { object, .. }) => return Ok(*object),
+                Ok(MutationOutcome::Object { object, .. }) => {
+                    self.sent(&object).await?;
+                    return Ok(*object);
+                }
                 Err(Error::NoSuchObject) if !object.is_exact() => {}
                 Err(error) => return Err(error),
                 Ok(_) => return Err(Error::Internal),

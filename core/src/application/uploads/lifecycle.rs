@@ -176,10 +176,13 @@ impl Store {
                 break;
             }
         }
-        match outcome {
-            Err(Error::NoSuchUpload) => self.completed(who, reference, &completion).await,
-            outcome => object_of(outcome?),
-        }
+        let object = match outcome {
+            Err(Error::NoSuchUpload) => self.completed(who, reference, &completion).await?,
+            outcome => object_of(outcome?)?,
+        };
+        // Also of a request that comes again: the answer that it repeats may have been that the upstream did not have it yet.
+        self.sent(&object).await?;
+        Ok(object)
     }
 
     /// Drafts the composite that a completion makes, if it is too long for one transaction.

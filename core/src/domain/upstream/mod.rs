@@ -211,7 +211,12 @@ pub struct MirrorSettings {
     pub rows_max: u64,
     /// Whether a change over that is refused. Otherwise it is made, and the upstream not told of it until a pass over all keys.
     pub refuse: bool,
+    /// Seconds that a change waits until the upstream has it, before it is answered; `None`: it is answered when it is here.
+    pub wait_seconds: Option<u32>,
 }
+
+/// Longest that a change waits for the upstream, in seconds: well within what clients wait for an answer.
+const MIRROR_WAIT_MAX: u32 = 50;
 
 /// Changes that may wait unless the operator says otherwise.
 const MIRROR_ROWS_DEFAULT: u64 = 10_000_000;
@@ -221,7 +226,15 @@ const MIRROR_ROWS_MAX: u64 = 100_000_000;
 
 impl Default for MirrorSettings {
     fn default() -> Self {
-        Self { rows_max: MIRROR_ROWS_DEFAULT, refuse: false }
+        Self { rows_max: MIRROR_ROWS_DEFAULT, refuse: false, wait_seconds: None }
+    }
+}
+
+impl MirrorSettings {
+    /// Whether a change is refused for which there is no room: also where it is answered only when the upstream has it, which it
+    /// would never have.
+    pub fn refuses(&self) -> bool {
+        self.refuse || self.wait_seconds.is_some()
     }
 }
 
@@ -263,6 +276,9 @@ impl Target {
         }
         if !(1..=MIRROR_ROWS_MAX).contains(&self.mirror.rows_max) {
             return Err(Invalid::new("mirror_rows_max", "must be 1 to 100000000"));
+        }
+        if self.mirror.wait_seconds.is_some_and(|wait| !(1..=MIRROR_WAIT_MAX).contains(&wait)) {
+            return Err(Invalid::new("mirror_wait_seconds", "must be 1 to 50"));
         }
         Ok(())
     }

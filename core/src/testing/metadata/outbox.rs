@@ -193,7 +193,10 @@ pub async fn a_row_waits_until_it_is_acknowledged(store: &dyn MetadataStore) {
     let name = &target.name;
     let epoch = store.take_over_outbox(name).await.unwrap().unwrap();
     let now = bench.now();
+    let mut acknowledged = store.outbox_acknowledged();
+    acknowledged.mark_unchanged();
     assert!(store.acknowledge(name, epoch, &[waiting[1].seq], now, KEEP).await.unwrap());
+    assert!(acknowledged.has_changed().unwrap(), "who waits for it is told");
     assert_eq!(seqs(&rows(&bench, &target).await), [waiting[0].seq, waiting[2].seq]);
     assert_eq!(store.outbox_page(name, waiting[0].seq, 10).await.unwrap(), [waiting[2].clone()]);
 

@@ -90,6 +90,9 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Changes whenever this process has committed rows. Rows of others are found by looking.
     fn outbox_bell(&self) -> watch::Receiver<u64>;
+
+    /// Changes whenever this process has acknowledged rows.
+    fn outbox_acknowledged(&self) -> watch::Receiver<u64>;
 }
 
 /// Counts the processes that have taken over a target's delivery.

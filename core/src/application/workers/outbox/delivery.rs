@@ -33,6 +33,9 @@ const PAGE: u32 = 256;
 /// Rows that are acknowledged together.
 const ACKNOWLEDGED_TOGETHER: usize = 64;
 
+/// How long a delivered row waits for others that are acknowledged with it: a client may wait for its answer.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(20);
+
 /// How often what was put aside is read again: an operator may want it tried.
 const REFRESH: Duration = Duration::from_secs(5);
 
@@ -359,7 +362,7 @@ impl Delivery {
         };
         let mut waiting = queues.into_iter();
         let mut under_way: FuturesUnordered<_> = waiting.by_ref().take(concurrency).map(one).collect();
-        let mut delivered = Vec::new();
+        let (mut delivered, mut due) = (Vec::new(), None);
         let mut away = false;
         let mut renewal = tokio::time::interval(LEASE / 6);
         // What takes longer than this process has is begun anew by the next one.
@@ -381,6 +384,7 @@ impl Delivery {
                     next.is_none()
                 }
                 () = &mut over => true,
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => false,
                 // What takes long is not taken up by another server meanwhile.
                 _ = renewal.tick() => {
                     if self.hold().await? != Some(epoch) {
@@ -389,7 +393,12 @@ impl Delivery {
                     false
                 }
             };
-            if delivered.len() >= ACKNOWLEDGED_TOGETHER || (ended && !delivered.is_empty()) {
+            if due.is_none() && !delivered.is_empty() {
+                due = Some(Instant::now() + ACKNOWLEDGED_WITHIN);
+            }
+            let is_due = ended || due.is_some_and(|due| due <= Instant::now());
+            if delivered.len() >= ACKNOWLEDGED_TOGETHER || (is_due && !delivered.is_empty()) {
+                due = None;
                 self.acknowledge(std::mem::take(&mut delivered), epoch).await?;
                 if self.epoch != Some(epoch) {
                     halted.store(true, Ordering::Release);

@@ -53,6 +53,7 @@ impl Outbox for SqlMetadata {
     ) -> Answer<bool> {
         let settled = outbox::acknowledge(&self.db, name, epoch, rows, now, keep).await?;
         self.outbox.went(name, i64::try_from(settled.unwrap_or(0)).unwrap_or(i64::MAX));
+        self.outbox.acknowledged.send_modify(|count| *count = count.wrapping_add(1));
         Ok(settled.is_some())
     }
 
@@ -97,5 +98,9 @@ impl Outbox for SqlMetadata {
 
     fn outbox_bell(&self) -> watch::Receiver<u64> {
         self.outbox.bell()
+    }
+
+    fn outbox_acknowledged(&self) -> watch::Receiver<u64> {
+        self.outbox.acknowledged.subscribe()
     }
 }

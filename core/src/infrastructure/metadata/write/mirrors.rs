@@ -37,7 +37,7 @@ pub(crate) async fn bind(
         settings: format!("{{\"concurrency\":{CONCURRENCY}}}"),
         secret: None,
         rows_max: mirror.rows_max,
-        overflow: if mirror.refuse { Overflow::Refuse } else { Overflow::Drop },
+        overflow: if mirror.refuses() { Overflow::Refuse } else { Overflow::Drop },
         // What is sent is what the key is, so nothing would be sent twice for a purpose.
         keep: Duration::ZERO,
         created_at: now,

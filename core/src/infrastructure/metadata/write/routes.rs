@@ -28,6 +28,8 @@ pub(crate) struct OutboxState {
     rooms: Arc<Mutex<HashMap<TargetName, OutboxRoom>>>,
     drops: Arc<Mutex<Drops>>,
     bell: Arc<watch::Sender<u64>>,
+    /// Changes whenever rows were acknowledged.
+    pub(crate) acknowledged: Arc<watch::Sender<u64>>,
 }
 
 /// Rows of a backlog for each look that is made without counting them again: what counting costs a look does not grow with the
@@ -49,8 +51,14 @@ struct OutboxRoom {
 
 impl Default for OutboxState {
     fn default() -> Self {
-        let bell = Arc::new(watch::Sender::new(0));
-        Self { routes: Cache::new(REMEMBERED_MAX), rooms: Arc::default(), drops: Arc::default(), bell }
+        let sender = || Arc::new(watch::Sender::new(0));
+        Self {
+            routes: Cache::new(REMEMBERED_MAX),
+            rooms: Arc::default(),
+            drops: Arc::default(),
+            bell: sender(),
+            acknowledged: sender(),
+        }
     }
 }
 
