@@ -294,15 +294,17 @@ async fn versions_go_along(database: Database) {
     let change = async |both: &Both, seed: u64| {
         let here = both.here();
         s3::put(&here, "demo", "far", content(seed, 2000)).await;
+        let mut gone = Vec::new();
         for n in 0..5 {
-            s3::put(&here, "demo", "often", content(seed + n, 300)).await;
+            let put = here.put_object().bucket("demo").key("often").body(content(seed + n, 300).into());
+            gone = vec![put.send().await.unwrap().version_id().unwrap().to_owned()];
         }
         s3::put_in_parts(&here, "demo", "often", &[content(seed, 5 << 20), content(seed, 10)]).await;
-        here.delete_object().bucket("demo").key("often").send().await.unwrap();
+        let marker = here.delete_object().bucket("demo").key("often").send().await.unwrap();
+        gone.push(marker.version_id().unwrap().to_owned());
         s3::put(&here, "demo", "often", content(seed, 300)).await;
-        let listed = here.list_object_versions().bucket("demo").prefix("often").send().await.unwrap();
-        let (gone, marker) = (&listed.versions()[2], &listed.delete_markers()[0]);
-        for id in [gone.version_id().unwrap(), marker.version_id().unwrap()] {
+        // The upstream may be off, and then no listing is answered.
+        for id in gone {
             here.delete_object().bucket("demo").key("often").version_id(id).send().await.unwrap();
         }
         here.delete_object().bucket("demo").key("early").send().await.unwrap();
