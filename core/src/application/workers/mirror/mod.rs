@@ -146,7 +146,7 @@ impl MirrorSink {
             return self.bring_versions(&looked, latest.as_ref(), term).await;
         }
         let plan = self.plan(&looked, term).await?;
-        let changed = self.note_foreign(&looked, plan);
+        let changed = note_foreign(&looked, plan);
         match (plan.step, &looked.found) {
             (Step::Send, Some(found)) => {
                 let note = MirrorNote { there: looked.theirs(), here: None, changed, ..looked.note() };
@@ -174,20 +174,6 @@ impl MirrorSink {
             tags => tags?,
         };
         Ok(plan_of(looked, Some(&tags)))
-    }
-
-    /// Tells of an object that somebody else has put there. Its entity tag, to be noted before it goes.
-    fn note_foreign(&self, looked: &Looked<'_>, plan: Plan) -> Option<String> {
-        let changed = looked.theirs().filter(|_| plan.foreign);
-        if changed.is_some() {
-            metrics::upstream_changed();
-            tracing::warn!(
-                space = %looked.space.address,
-                key = looked.key.as_str(),
-                "somebody else changed an object upstream; what is here goes there now"
-            );
-        }
-        changed
     }
 
     async fn remove(&self, looked: &Looked<'_>, changed: Option<String>, term: &Term) -> Result<(), Trouble> {
@@ -227,6 +213,20 @@ fn plan_of(looked: &Looked<'_>, tags: Option<&Tags>) -> Plan {
         tags,
     });
     plan(here, there, looked.memory())
+}
+
+/// Tells of an object that somebody else has put there. Its entity tag, to be noted before it goes.
+fn note_foreign(looked: &Looked<'_>, plan: Plan) -> Option<String> {
+    let changed = looked.theirs().filter(|_| plan.foreign);
+    if changed.is_some() {
+        metrics::upstream_changed();
+        tracing::warn!(
+            space = %looked.space.address,
+            key = looked.key.as_str(),
+            "somebody else changed an object upstream; what is here goes there now"
+        );
+    }
+    changed
 }
 
 /// Gives up an upload that nobody will complete.

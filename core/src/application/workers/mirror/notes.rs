@@ -8,6 +8,9 @@ use super::trouble::Trouble;
 use crate::application::ports::clock::Clock;
 use crate::application::ports::metadata::{MetadataStore, MirrorNote, MirrorNotes, VersionNote};
 use crate::application::ports::sink::Undelivered;
+use crate::domain::address::Key;
+use crate::domain::object::ObjectId;
+use crate::domain::space::SpaceId;
 
 /// Notes of one transaction.
 const TOGETHER_MAX: usize = 64;
@@ -34,22 +37,42 @@ impl From<VersionNote> for Note {
 }
 
 /// Writes notes.
-pub(super) struct Notes(mpsc::Sender<Asked>);
+pub(super) struct Notes {
+    asked: mpsc::Sender<Asked>,
+    metadata: Arc<dyn MetadataStore>,
+}
 
 impl Notes {
     pub(super) fn new(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>) -> Self {
         let (sender, receiver) = mpsc::channel(TOGETHER_MAX);
-        tokio::spawn(write(metadata, clock, receiver));
-        Self(sender)
+        tokio::spawn(write(metadata.clone(), clock, receiver));
+        Self { asked: sender, metadata }
     }
 
     /// Durable when this returns.
     pub(super) async fn write(&self, note: impl Into<Note>) -> Result<(), Trouble> {
-        let away = |why: String| Trouble::Undelivered(Undelivered::Away(format!("this store: {why}")));
         let (reply, answer) = oneshot::channel();
-        self.0.send((note.into(), reply)).await.map_err(|_| away("it is stopping".to_owned()))?;
+        self.asked.send((note.into(), reply)).await.map_err(|_| away("it is stopping".to_owned()))?;
         answer.await.map_err(|_| away("it is stopping".to_owned()))?.map_err(away)
     }
+
+    /// Forgets that versions of a key were sent; in a task of its own, as notes are written: a delivery is left where it is while
+    /// others are acknowledged, and one that was left within a transaction would keep the acknowledgement from its turn.
+    pub(super) async fn forget(
+        &self,
+        space: SpaceId,
+        key: &Key,
+        versions: Vec<ObjectId>,
+    ) -> Result<(), Trouble> {
+        let (metadata, key) = (self.metadata.clone(), key.clone());
+        let forgotten = tokio::spawn(async move { metadata.forget_versions(space, &key, &versions).await });
+        Ok(forgotten.await.map_err(|_| away("it is stopping".to_owned()))??)
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // as `map_err` passes it
+fn away(why: String) -> Trouble {
+    Trouble::Undelivered(Undelivered::Away(format!("this store: {why}")))
 }
 
 async fn write(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, mut receiver: mpsc::Receiver<Asked>) {

@@ -5,7 +5,7 @@
 //! top of the others: those that are older than one that is there are not sent.
 
 use super::trouble::Trouble;
-use super::{Looked, MirrorSink, at_pace, may_change};
+use super::{Looked, MirrorSink, at_pace, may_change, note_foreign};
 use crate::application::metrics;
 use crate::application::ports::metadata::{Found, MirrorNote, MirroredVersion, VersionNote};
 use crate::application::ports::sink::Term;
@@ -62,7 +62,7 @@ impl MirrorSink {
         let mut before = Before {
             below: looked.latest_there().map(str::to_owned),
             etag: looked.theirs(),
-            changed: self.note_foreign(looked, plan),
+            changed: note_foreign(looked, plan),
             own: None,
         };
         let sent =
@@ -120,7 +120,7 @@ impl MirrorSink {
                     self.notes.write(looked.version_note(MirroredVersion::sent(id, Some(own)))).await?;
                 }
                 (None, None) => {
-                    self.store.metadata.forget_versions(looked.space.id, looked.key, &[id]).await?;
+                    self.notes.forget(looked.space.id, looked.key, vec![id]).await?;
                 }
             }
         }
@@ -200,8 +200,7 @@ impl MirrorSink {
         let Some(told) = told else {
             // It keeps no versions any more: what is sent from now on is the latest.
             looked.link.made_no_version();
-            let gone = &[found.object.id];
-            self.store.metadata.forget_versions(looked.space.id, looked.key, gone).await?;
+            self.notes.forget(looked.space.id, looked.key, vec![found.object.id]).await?;
             return Ok(());
         };
         let stale = own.filter(|own| *own != told);
@@ -240,15 +239,15 @@ impl MirrorSink {
                 if latest && !sent && !unsure {
                     unsure = true;
                     // What shows then was there before, and nobody has changed it.
-                    let (there, here, sending) = (None, None, None);
-                    self.notes.write(MirrorNote { there, here, sending, ..looked.note() }).await?;
+                    let forgotten = MirrorNote { there: None, sending: None, here: None, ..looked.note() };
+                    self.notes.write(forgotten).await?;
                 }
                 may_change(looked.link, 0, term).await?;
                 looked.link.remove_version(looked.key, there).await?;
                 metrics::upstream_mirrored("version_removed", 0);
             }
             let gone: Vec<ObjectId> = gone.iter().map(|version| version.id).collect();
-            metadata.forget_versions(looked.space.id, looked.key, &gone).await?;
+            self.notes.forget(looked.space.id, looked.key, gone).await?;
         }
     }
 }
