@@ -328,6 +328,18 @@ async fn versions_go_along(database: Database) {
         (&status["mirror"]["versions"], &status["mirror"]["changed_there"]),
         (&"all".into(), &0.into())
     );
+    // And, if its operator says so, before the answer.
+    let set = both.run(&["set", "--mirror-wait", "50"]);
+    assert_eq!(
+        (&set["mirror_wait_seconds"], &set["mirror_overflow"]),
+        (&50.into(), &"refuse".into()),
+        "{set}"
+    );
+    for n in 0..3 {
+        s3::put(&both.here(), "demo", "waited", content(n, 1000)).await;
+        assert_eq!(see(&both.there(), "old", "waited").await.bytes, content(n, 1000));
+    }
+    both.run(&["set", "--mirror-wait", "0"]);
     both.new.stop().await;
     both.new.assert_valid();
     both.old.stop().await;
