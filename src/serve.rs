@@ -15,7 +15,8 @@ use juststorage_core::application::ports::metadata::WriterId;
 use juststorage_core::application::reserve::Watching;
 use juststorage_core::application::store::Store;
 use juststorage_core::application::workers::{
-    Deliveries, Heartbeat, MirrorSink, Sinks, Supervisor, TakeOver, UpstreamWorker, Worker as _, WorkerSetup,
+    ClientsWorker, Deliveries, Heartbeat, MirrorSink, Sinks, Supervisor, TakeOver, UpstreamWorker,
+    Worker as _, WorkerSetup,
 };
 use juststorage_core::domain::event::TargetKind;
 use juststorage_core::domain::identity::Purpose;
@@ -287,6 +288,7 @@ fn start_workers(
         supervisor.start(worker);
     }
     supervisor.start(Arc::new(UpstreamWorker::new(store.clone()).under_lease()));
+    supervisor.start(Arc::new(ClientsWorker::new(store.clone())));
     supervisor
 }
 

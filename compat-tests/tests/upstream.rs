@@ -56,6 +56,26 @@ fn report(output: &str) -> serde_json::Value {
     serde_json::from_str(output).unwrap_or_else(|error| panic!("{error}: {output}"))
 }
 
+/// With the store, by somebody who has its public key alone, and after a change.
+fn the_report_is_checked(server: &Server, signed: &str, page: &str) {
+    let keys = report(&server.run_ok(&["upstream", "report", "--keys", "--json"]));
+    let key = keys["keys"][0].as_str().unwrap();
+    for key in [&["--key", key][..], &[]] {
+        let checked = server.run_ok(&[&["upstream", "report", "--json", "--check", signed], key].concat());
+        assert_eq!(report(&checked)["valid"], true, "{checked}");
+    }
+    let text = std::fs::read_to_string(signed).unwrap();
+    assert_eq!(report(&text), report(&server.run_ok(&["upstream", "report", "--bucket", "demo"])));
+    std::fs::write(signed, text.replacen("\"clean\":true", "\"clean\":false", 1)).unwrap();
+    let changed = server.run(&["upstream", "report", "--check", signed, "--key", key]);
+    assert_eq!(changed.status.code(), Some(1));
+    assert!(
+        std::fs::read_to_string(page)
+            .unwrap()
+            .contains("<h1>Comparison of demo/default with its upstream</h1>")
+    );
+}
+
 /// The whole story of docs/migration.md. The service reads, writes, deletes and lists all the time; at the end the old store
 /// is off.
 #[allow(clippy::too_many_lines)] // one story
@@ -151,14 +171,23 @@ async fn a_bucket_leaves_its_store(old: OtherStore, database: Database) {
     assert!(!refused.status.success(), "nothing was compared");
     let found = server.run(&["upstream", "verify", "--bucket", "demo", "--json"]);
     assert_eq!(found.status.code(), Some(1), "not everything is here");
+    let words = String::from_utf8(found.stdout).unwrap();
+    assert!(report(&words).get("evidence").is_none(), "{words}");
     let done = report(&server.run_ok(&["upstream", "backfill", "--bucket", "demo", "--json"]));
     assert_eq!((&done["clean"], &done["failed"]), (&true.into(), &0.into()), "{done}");
-    let done = report(&server.run_ok(&["upstream", "verify", "--bucket", "demo", "--json"]));
+    let files = tempfile::tempdir().unwrap();
+    let named = ["demo.json", "demo.html"].map(|name| files.path().join(name).display().to_string());
+    let [signed, page] = [&named[0], &named[1]];
+    let verify = ["upstream", "verify", "--bucket", "demo", "--report", signed, "--report", page, "--json"];
+    let done = report(&server.run_ok(&verify));
+    the_report_is_checked(&server, signed, page);
     assert_eq!(
         (&done["clean"], &done["differ"], &done["only_upstream"]),
         (&true.into(), &0.into(), &0.into())
     );
     assert_eq!((&done["replaced_here"], &done["removed_here"]), (&1.into(), &2.into()), "{done}");
+    assert_eq!(keys(&client, "demo", "a", None).await.len(), 1);
+    see(&client, "demo", "a b+c").await;
     server.run_ok(&["upstream", "detach", "--bucket", "demo"]);
     drop(old);
     expected.retain(|key| !["dir/one", "z"].contains(&key.as_str()));
@@ -168,6 +197,12 @@ async fn a_bucket_leaves_its_store(old: OtherStore, database: Database) {
     }
     assert_eq!(s3::get(&client, "demo", "dir/two").await, Bytes::from_static(b"mine"));
     server.stop().await;
+    let seen = report(&server.run_ok(&["upstream", "clients", "--bucket", "demo", "--json"]));
+    let clients = seen.as_array().unwrap();
+    assert!(clients.iter().all(|one| one["user_agent"].as_str().unwrap().contains("aws-sdk-rust")), "{seen}");
+    for count in ["local", "other"] {
+        assert!(clients.iter().any(|one| one[count].as_u64() > Some(0)), "{count}: {seen}");
+    }
     server.assert_valid();
 }
 

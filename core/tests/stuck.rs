@@ -199,14 +199,18 @@ async fn one_item_that_fails_does_not_stop_the_others_of_any_worker() {
     let running: Vec<_> = bad.upkeep.workers().iter().map(|worker| worker.name()).collect();
     // What needs the whole store stands behind those of the setup.
     let (of_setup, of_store) = NAMES.split_at(running.len());
-    assert_eq!((running.as_slice(), of_store), (of_setup, &["upstream"][..]), "every worker has a name");
+    assert_eq!(
+        (running.as_slice(), of_store),
+        (of_setup, &["upstream", "clients"][..]),
+        "every worker has a name"
+    );
     for name in NAMES {
         match name {
             // One statement about itself, and a look at the others' notes: they have no items.
             // The items of the outbox are events, which are delivered beside its steps: `outbox.rs`,
             // `an_event_that_is_refused_holds_its_key_alone`. An object that cannot be fetched from an upstream is a finding of its
             // pass (`upstream.rs`).
-            "heartbeat" | "neighbours" | "outbox" | "upstream" => {}
+            "heartbeat" | "neighbours" | "outbox" | "upstream" | "clients" => {}
             "take-over" => {
                 dead_writers().await;
                 segments_of_dead_writers().await;

@@ -1,4 +1,4 @@
-//! The signed report of a comparison: it tells what was compared and found, and a change of it is noticed.
+//! What an operator is told while a space leaves its upstream: the signed report of a comparison, and who asks here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "common/bound.rs"]
@@ -6,10 +6,15 @@ mod bound;
 mod common;
 
 use bound::Bound;
-use common::{noise, root, space};
+use common::{noise, object, root, space};
 use juststorage_core::application::admin::check_report;
+use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::ports::metadata::PassKind;
+use juststorage_core::application::workers::{ClientsWorker, Worker as _};
+use juststorage_core::domain::action::Action;
+use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::upstream::Mode;
+use juststorage_core::domain::upstream::clients::Counts;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -78,5 +83,42 @@ async fn a_report_tells_what_was_found_and_cannot_be_changed() {
     let mut forged = document.clone();
     forged["signature"]["key"] = json!(other);
     assert!(check_report(&forged, std::slice::from_ref(&other)).is_err(), "no key of anybody");
+    bound.end().await;
+}
+
+/// By where the answer came from, and without a statement of the request.
+#[tokio::test]
+async fn who_asks_is_counted() {
+    let bound = Bound::new(Mode::ReadThrough).await;
+    let store = &bound.run.store;
+    bound.upstream.put("k", noise(1, 100));
+    store.head(&root(), &object("k"), &ReadOptions::default()).await.unwrap();
+    for _ in 0..3 {
+        bound.get("k").await.unwrap();
+    }
+    store.head(&root(), &object("k"), &ReadOptions::default()).await.unwrap();
+    bound.run.put("mine", noise(2, 10)).await.unwrap();
+    store.delete(&root(), &object("k"), Preconditions::default()).await.unwrap();
+    store.object(&root(), Action::GetObjectTagging, &object("mine")).await.unwrap();
+    let kept = bound.run.metadata.space(&common::place()).await.unwrap().unwrap();
+    assert_eq!(bound.run.metadata.clients(kept.id).await.unwrap(), [], "nothing is written by a request");
+    // A server that ends writes down what it counted.
+    ClientsWorker::new(store.clone()).end().await;
+    let written = bound.run.metadata.clients(kept.id).await.unwrap();
+    let seen = bound.admin.upstream_clients(&root(), &space()).await.unwrap();
+    let counts: Vec<_> = seen.iter().map(|one| (one.client.who.as_str(), one.counts)).collect();
+    let expected = Counts { local: 3, upstream: 1, pulled: 1, changes: 2, other: 1 };
+    assert_eq!(counts, [(root().name.as_str(), expected)]);
+    assert_eq!(seen, written);
+    bound.end().await;
+}
+
+/// Where nothing is read through, nobody is seen.
+#[tokio::test]
+async fn nobody_is_counted_in_other_modes() {
+    let bound = Bound::new(Mode::Observe).await;
+    bound.run.put("mine", noise(2, 10)).await.unwrap();
+    bound.get("mine").await.unwrap();
+    assert_eq!(bound.admin.upstream_clients(&root(), &space()).await.unwrap(), []);
     bound.end().await;
 }

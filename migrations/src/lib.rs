@@ -54,6 +54,7 @@ files! {
     "0032_replicas.sql",
     "0033_mirror.sql",
     "0034_mirror_versions.sql",
+    "0035_upstream_clients.sql",
 }
 
 /// What brings a SQLite database to the newest schema.

@@ -36,6 +36,7 @@ mod render;
 mod router;
 
 pub use admin::spaces::{Unset, space_change, space_document, space_removal};
+pub use admin::upstreams::clients::clients_document;
 pub use admin::upstreams::report::report_page;
 pub use admin::upstreams::{upstream_change, upstream_document};
 pub use cors::Origins;

@@ -59,6 +59,12 @@ pub enum UpstreamCommand {
   juststorage upstream report --check photos.json
   juststorage upstream report --check photos.json --key 5f0c…")]
     Report(Box<UpstreamReport>),
+    /// Show which clients were seen here, by credential and user agent: one that is missing may still use the old store
+    Clients {
+        /// Which space.
+        #[command(flatten)]
+        space: SpaceNamed,
+    },
     /// Leave the upstream: requests are answered by this store alone. Refused unless a comparison is clean
     Detach {
         /// Which space.

@@ -15,11 +15,11 @@ use juststorage_core::application::workers::{
 };
 use juststorage_core::domain::address::{Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::principal::Principal;
-use juststorage_native_api::{upstream_change, upstream_document};
+use juststorage_native_api::{clients_document, upstream_change, upstream_document};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::output::{Output, cell, progress};
+use super::output::{Output, cell, progress, table};
 use super::validate::verdict;
 use crate::cli::{SpaceNamed, UpstreamCommand, UpstreamReport, UpstreamSet};
 use crate::compose::Parts;
@@ -42,6 +42,7 @@ enum Asked {
     Work(PassKind, Vec<PathBuf>),
     /// The report of the last comparison, and where it is written to.
     Report(Vec<PathBuf>),
+    Clients,
     Detach,
     Forget,
 }
@@ -62,6 +63,7 @@ fn read(command: UpstreamCommand) -> Result<(Option<SpaceNamed>, Asked), ExitErr
             let UpstreamReport { bucket, namespace, tenant, out, .. } = *report;
             (Some(SpaceNamed { bucket, namespace, tenant }), Asked::Report(out))
         }
+        UpstreamCommand::Clients { space } => (Some(space), Asked::Clients),
         UpstreamCommand::Detach { space, forget: false } => (Some(space), Asked::Detach),
         UpstreamCommand::Detach { space, forget: true } => (Some(space), Asked::Forget),
     })
@@ -182,6 +184,11 @@ async fn on(
                 return output
                     .print(&json!({"forgotten": address.to_string()}), || format!("forgotten: {address}"));
             }
+            Asked::Clients => {
+                let seen = clients_document(admin.upstream_clients(&who, &address).await?)
+                    .map_err(|error| ExitError::unable("show the clients", error))?;
+                return show_clients(&seen, output);
+            }
             Asked::Report(files) => {
                 return report::put(&admin.comparison(&who, &address).await?, &files);
             }
@@ -269,6 +276,7 @@ pub(super) async fn run_remote(
             let name = format!("{namespace}/{tenant}");
             return output.print(&json!({"forgotten": name}), || format!("forgotten: {name}"));
         }
+        Asked::Clients => return show_clients(&remote.get(&format!("{path}/clients")).await?, output),
         Asked::Report(files) => return report::put(&remote.get(&format!("{path}/report")).await?, &files),
         Asked::Work(kind, reports) => {
             let mut now = remote.call(Method::POST, &format!("{path}/{}", kind.as_str()), None).await?;
@@ -338,6 +346,25 @@ fn conclude(kind: PassKind, shown: &Value, output: Output) -> Result<(), ExitErr
     }
     let found = report["found"].as_u64().or(report["failed"].as_u64()).unwrap_or_default();
     verdict(usize::try_from(found).unwrap_or(usize::MAX).max(1))
+}
+
+fn show_clients(seen: &Value, output: Output) -> Result<(), ExitError> {
+    let clients = &seen["clients"];
+    output.print(clients, || {
+        let rows: Vec<_> = clients
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| {
+                ["credential", "user_agent", "last_at", "local", "pulled", "upstream", "changes", "other"]
+                    .map(|name| cell(&one[name]))
+            })
+            .collect();
+        table(
+            ["CREDENTIAL", "USER AGENT", "LAST SEEN", "LOCAL", "PULLED", "UPSTREAM", "CHANGES", "OTHER"],
+            &rows,
+        )
+    })
 }
 
 fn finding(finding: &Value) -> String {

@@ -115,7 +115,8 @@ where
         );
         let peer = request.extensions().get::<Peer>().copied();
         let from = peer.map(|peer| peer.0.ip().to_canonical());
-        let notes = Arc::new(RequestNotes::new(id.as_str(), from));
+        let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let notes = Arc::new(RequestNotes::new(id.as_str(), from).by(agent));
         let mut observation = Observation {
             notes: notes.clone(),
             peer,

@@ -7,7 +7,7 @@ use crate::harness::{Place, bare, text, until};
 
 #[test]
 fn help_is_there_for_every_command() {
-    let lines: [&[&str]; 26] = [
+    let lines: [&[&str]; 27] = [
         &[],
         &["serve"],
         &["migrate"],
@@ -31,6 +31,7 @@ fn help_is_there_for_every_command() {
         &["space", "set"],
         &["bootstrap"],
         &["upstream", "report"],
+        &["upstream", "clients"],
         &["events"],
         &["events", "set"],
         &["events", "status"],

@@ -249,6 +249,9 @@ impl Store {
     pub(crate) async fn enter(&self, who: &Principal, wish: Wish<'_>, place: &SpaceRef) -> Result<Entered> {
         let mut entered = self.resolve(place).await?;
         entered.as_stranger = entered.allow(who, wish, None)? == By::Acl;
+        if let Some(space) = &entered.space {
+            self.asked_for(who, wish.action, space.id, space.upstream);
+        }
         Ok(entered)
     }
 
@@ -285,6 +288,19 @@ impl Store {
 
     /// The object that `who` may do `action` to, delete markers included. One that is upstream is here from then on.
     pub(crate) async fn locate(
+        &self,
+        who: &Principal,
+        action: Action,
+        object: &ObjectRef,
+    ) -> Result<Located> {
+        let located = self.locate_read(who, action, object).await?;
+        let found = &located.found.object;
+        self.asked_for(who, action, found.space, found.upstream);
+        Ok(located)
+    }
+
+    /// As [`Self::locate`], for a read, which counts by where it is answered from.
+    pub(crate) async fn locate_read(
         &self,
         who: &Principal,
         action: Action,

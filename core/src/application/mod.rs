@@ -29,6 +29,7 @@ pub mod rebuild;
 mod repeats;
 pub mod request;
 pub mod reserve;
+mod seen;
 pub mod settings;
 mod settings_cache;
 mod sharing;

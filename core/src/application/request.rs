@@ -29,6 +29,7 @@ pub struct RequestNotes(Mutex<Notes>);
 struct Notes {
     id: Option<String>,
     from: Option<IpAddr>,
+    agent: Option<Box<str>>,
     who: Option<String>,
     tenant: Option<Tenant>,
     operation: Option<&'static str>,
@@ -55,6 +56,14 @@ impl RequestNotes {
     /// Of a request with this id, from this address.
     pub fn new(id: &str, from: Option<IpAddr>) -> Self {
         Self(Mutex::new(Notes { id: Some(id.to_owned()), from, ..Notes::default() }))
+    }
+
+    /// What the client says of itself, as far as 256 bytes of it are text.
+    #[must_use]
+    pub fn by(self, agent: Option<&str>) -> Self {
+        let agent = agent.map(|agent| Box::from(&agent[..agent.floor_char_boundary(256)]));
+        self.lock().agent = agent;
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
@@ -121,6 +130,11 @@ pub(super) fn admitted(who: &str, tenant: &Tenant) {
         notes.who = Some(who.to_owned());
         notes.tenant = Some(tenant.clone());
     });
+}
+
+/// What the client of the request under way says of itself; empty if it says nothing.
+pub(super) fn agent() -> Box<str> {
+    CURRENT.try_with(|current| current.lock().agent.clone()).ok().flatten().unwrap_or_default()
 }
 
 /// The tenant that the request under way counts against, once it was let in.

@@ -59,6 +59,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(upstreams::list))
         .routes(routes!(upstreams::get, upstreams::set, upstreams::forget))
         .routes(routes!(upstreams::work))
+        .routes(routes!(upstreams::clients::list))
         .routes(routes!(upstreams::report::get))
         .routes(routes!(upstreams::report::page))
         .routes(routes!(upstreams::report::keys))

@@ -1,5 +1,6 @@
 //! Upstreams: the stores that spaces are leaving.
 
+pub(crate) mod clients;
 mod page;
 pub(crate) mod report;
 

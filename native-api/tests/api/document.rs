@@ -37,6 +37,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("/v1/admin/upstreams", &["get"]),
     ("/v1/admin/upstreams/{namespace}/{tenant}", &["get", "put", "delete"]),
     ("/v1/admin/upstreams/{namespace}/{tenant}/{work}", &["post"]),
+    ("/v1/admin/upstreams/{namespace}/{tenant}/clients", &["get"]),
     ("/v1/admin/upstreams/{namespace}/{tenant}/report", &["get"]),
     ("/v1/admin/upstreams/{namespace}/{tenant}/report.html", &["get"]),
     ("/v1/admin/report-keys", &["get"]),

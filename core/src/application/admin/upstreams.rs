@@ -14,6 +14,7 @@ use crate::domain::address::SpaceAddress;
 use crate::domain::invalid::Invalid;
 use crate::domain::principal::Principal;
 use crate::domain::space::{Space, Versioning};
+use crate::domain::upstream::clients::Seen;
 use crate::domain::upstream::{
     Addressing, Binding, Compared, MirrorSettings, Mode, Target, plan_detach, plan_mode,
 };
@@ -242,6 +243,15 @@ impl Admin {
         self.store.policied.changed();
         tracing::info!(target: "audit", principal = who.name, space = %address, "upstream forgotten");
         Ok(())
+    }
+
+    /// The clients that were seen in a space since it has an upstream, the one that was seen last first. What this process
+    /// counted is among it; other servers write theirs down every few seconds.
+    pub async fn upstream_clients(&self, who: &Principal, address: &SpaceAddress) -> Result<Vec<Seen>> {
+        allow_operator(who)?;
+        let (space, _) = self.bound(address).await?;
+        self.store.write_clients().await?;
+        Ok(self.store.metadata.clients(space.id).await?)
     }
 
     /// Begins a pass over the upstream of a space, unless one of its kind is under way.

@@ -6,7 +6,6 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use super::get::{Download, Head, ReadOptions};
 use crate::application::entered::{Entered, Wish};
 use crate::application::error::{Error, Result};
-use crate::application::metrics;
 use crate::application::ports::metadata::{Found, SpaceRef};
 use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamObject};
 use crate::application::store::Store;
@@ -131,7 +130,7 @@ impl Store {
     ) -> Result<Head> {
         let asked = Asked { who, entered, beyond };
         let (_, object) = self.looked_at(&asked).await?;
-        metrics::upstream_read(Source::Upstream);
+        self.answered_from(who, beyond.space.id, Source::Upstream);
         let head = self.decide(object, options).await?;
         Ok(Head { source: Some(Source::Upstream), ..head })
     }
@@ -190,7 +189,7 @@ impl Store {
         let Some(Heard::Bytes(first)) = tee.recv().await else {
             return self.pass_whole(&asked, options).await.map(Some);
         };
-        metrics::upstream_read(Source::Pulled);
+        self.answered_from(who, beyond.space.id, Source::Pulled);
         let rest = Rest { store: self.clone(), beyond: beyond.clone(), said, flight, at: first.len() as u64 };
         let first = stream::iter([Ok(first)]);
         let body = held_back(first.chain(heard(tee, rest)).boxed());
@@ -206,11 +205,7 @@ impl Store {
         outcome: Outcome,
     ) -> Result<Option<Download>> {
         match outcome {
-            Outcome::Kept(..) => {
-                metrics::upstream_read(Source::Pulled);
-                Ok(None)
-            }
-            Outcome::Overtaken => Ok(None),
+            Outcome::Kept(..) | Outcome::Overtaken => Ok(None),
             Outcome::Absent => Err(asked.absent()),
             // It cannot be kept; whether it can be read is another question.
             Outcome::Failed(Failure::Here(_) | Failure::Unfit(_)) => {
@@ -232,7 +227,7 @@ impl Store {
         }
         // Nobody waits for it.
         drop(self.try_pull(beyond, false));
-        metrics::upstream_read(Source::Upstream);
+        self.answered_from(asked.who, asked.beyond.space.id, Source::Upstream);
         let head = Head { source: Some(Source::Upstream), ..head };
         self.download(asked.who, head, as_body(stream), transfer).await
     }
@@ -250,7 +245,7 @@ impl Store {
         let head = self.decide(object, options).await?;
         let proof = plan(&kept::said(&body.object));
         let stream = checked(body.stream, Check::new(body.object.size, &proof));
-        metrics::upstream_read(Source::Upstream);
+        self.answered_from(asked.who, asked.beyond.space.id, Source::Upstream);
         let head = Head { source: Some(Source::Upstream), ..head };
         self.download(asked.who, head, held_back(as_body(stream)), transfer).await
     }

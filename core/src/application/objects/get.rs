@@ -91,6 +91,11 @@ pub struct Download {
     pub body: BoxStream<'static, Result<Bytes>>,
 }
 
+/// That it was here, where it might have been elsewhere.
+fn local(object: &Object) -> Option<Source> {
+    object.upstream.filter(|mode| mode.reads_through()).map(|_| Source::Local)
+}
+
 impl Store {
     /// An object, for a principal that may do `action` to it.
     pub async fn object(&self, who: &Principal, action: Action, object: &ObjectRef) -> Result<Object> {
@@ -100,7 +105,11 @@ impl Store {
     /// What an object carries, under the same conditions as reading it.
     pub async fn head(&self, who: &Principal, object: &ObjectRef, options: &ReadOptions) -> Result<Head> {
         let found = match self.sight(who, Action::GetObject, object).await? {
-            Sight::Here(located) => located.content(object)?.found,
+            Sight::Here(located) => {
+                let found = located.content(object)?.found;
+                self.answered_here(who, &found.object);
+                found
+            }
             Sight::Beyond(entered, beyond) => {
                 return Box::pin(self.head_beyond(who, &entered, &beyond, options)).await;
             }
@@ -113,8 +122,8 @@ impl Store {
         let (Found { object, leaf }, source) = match self.sight(who, Action::GetObject, object).await? {
             Sight::Here(located) => {
                 let found = located.content(object)?.found;
-                let source = found.object.upstream.filter(|mode| mode.reads_through()).map(|_| Source::Local);
-                source.into_iter().for_each(metrics::upstream_read);
+                let source = local(&found.object);
+                self.answered_here(who, &found.object);
                 (found, source)
             }
             Sight::Beyond(entered, beyond) => {
@@ -122,7 +131,9 @@ impl Store {
                     return Ok(download);
                 }
                 // It is here by now.
-                (self.locate_content(who, Action::GetObject, object).await?.found, Some(Source::Pulled))
+                let found = self.locate_read(who, Action::GetObject, object).await?.content(object)?.found;
+                self.answered_from(who, beyond.space.id, Source::Pulled);
+                (found, Some(Source::Pulled))
             }
         };
         let head = Head { source, ..self.decide(object, options).await? };
@@ -130,6 +141,13 @@ impl Store {
         let transfer = self.transfer(who).await?;
         let body = self.read_extents(extents).await?;
         self.download(who, head, body, transfer).await
+    }
+
+    /// A read of an object that is here, in a space that may have an upstream.
+    fn answered_here(&self, who: &Principal, object: &Object) {
+        if let Some(source) = local(object) {
+            self.answered_from(who, object.space, source);
+        }
     }
 
     /// A share of all transfers, for one download. It is taken before what it is for is opened: until its last byte is taken
@@ -163,7 +181,7 @@ impl Store {
             ReadDecision::Failed => return Err(Error::PreconditionFailed("the object has changed")),
         }
         let size = object.size();
-        let source = object.upstream.filter(|mode| mode.reads_through()).map(|_| Source::Local);
+        let source = local(&object);
         let range =
             options.range.filter(|_| options.if_range.as_ref().is_none_or(|state| state.is_of(&object)));
         match (options.part, range) {

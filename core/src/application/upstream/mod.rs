@@ -4,6 +4,7 @@
 
 mod answers;
 mod breaker;
+mod clients;
 pub(crate) mod flight;
 pub(crate) mod kept;
 mod link;
@@ -24,6 +25,7 @@ use crate::domain::space::{SettingsRevision, Space, SpaceId};
 use crate::domain::upstream::{Binding, Target};
 
 pub(crate) use answers::{answer, refusal};
+use clients::Clients;
 use flight::Flights;
 pub(crate) use link::Link;
 /// An object that is not here, and may be upstream.
@@ -71,6 +73,7 @@ struct Inner {
     /// Keys that an upstream does not have, as long as it is well.
     absent: Cache<(SpaceId, SettingsRevision, Key), ()>,
     flights: Flights,
+    clients: Clients,
 }
 
 impl Default for Links {
@@ -82,7 +85,13 @@ impl Default for Links {
 impl Links {
     pub(crate) fn new(setup: Option<UpstreamSetup>) -> Self {
         let absent = Cache::builder().max_capacity(ABSENT_MAX).time_to_live(ABSENT_FOR).build();
-        Self(Arc::new(Inner { setup, known: Cache::new(LINKS_MAX), absent, flights: Flights::default() }))
+        Self(Arc::new(Inner {
+            setup,
+            known: Cache::new(LINKS_MAX),
+            absent,
+            flights: Flights::default(),
+            clients: Clients::default(),
+        }))
     }
 
     fn setup(&self) -> Result<&UpstreamSetup> {
@@ -95,6 +104,10 @@ impl Links {
     /// Whether a request that came through `store` came from here.
     pub(crate) fn is_own(&self, store: &str) -> bool {
         self.0.setup.as_ref().is_some_and(|setup| setup.own.to_string() == store.trim())
+    }
+
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.0.clients
     }
 
     /// This store.

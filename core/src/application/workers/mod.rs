@@ -1,6 +1,7 @@
 //! Background work. Each worker is its work alone; the supervisor owns loops, leases, back-off and the end.
 
 mod board;
+mod clients;
 pub mod collect;
 pub mod collection;
 pub mod compact;
@@ -20,6 +21,7 @@ mod upstream;
 pub mod worker;
 
 pub use board::{Board, WorkerState, WorkerStatus};
+pub use clients::ClientsWorker;
 pub use collect::GarbageCollector;
 pub use collection::{Collection, Freeing};
 pub use compact::Compactor;

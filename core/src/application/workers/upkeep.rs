@@ -19,7 +19,7 @@ use crate::application::tiers::Tiers;
 use crate::domain::lifecycle::Day;
 
 /// The names of all workers, in the order of [`WorkerSetup::workers`].
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "heartbeat",
     "neighbours",
     "take-over",
@@ -31,6 +31,7 @@ pub const NAMES: [&str; 11] = [
     "scrub",
     "outbox",
     "upstream",
+    "clients",
 ];
 
 /// What the workers of one process work on, and how.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::invalid::Invalid;
 use super::timestamp::Timestamp;
 
+pub mod clients;
 pub mod compare;
 pub mod proof;
 

@@ -79,6 +79,7 @@ macro_rules! metadata_promises {
         $promise!(upstreams, a_refused_removal_hides_nothing);
         $promise!(upstreams, a_pass_over_an_upstream_goes_on);
         $promise!(mirrors, versions_that_were_sent_are_remembered);
+        $promise!(upstreams, clients_are_counted_where_there_is_an_upstream);
         $promise!(uploads, parts_become_one_object);
         $promise!(uploads, parts_may_be_replaced_and_left_out);
         $promise!(uploads, a_wrong_completion_is_refused_and_may_be_repeated);

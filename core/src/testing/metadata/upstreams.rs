@@ -8,6 +8,7 @@ use crate::application::ports::metadata::{
 };
 use crate::domain::space::{SettingsRevision, Space};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::clients::{AGENTS_MAX, Client, Counts, Seen};
 use crate::domain::upstream::{Binding, Fate, Mode};
 use crate::testing::upstream::target;
 
@@ -141,6 +142,37 @@ pub async fn a_removed_version_is_remembered(store: &dyn MetadataStore) {
     bench.has_put("r", b"1").await;
     bench.has_put("r", b"2").await;
     assert_eq!(store.fate(space.id, &key("r")).await.unwrap(), Some(Fate::Owned), "replaced");
+    bench.finish().await;
+}
+
+/// Clients are counted, row by row, as long as there is an upstream.
+pub async fn clients_are_counted_where_there_is_an_upstream(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let space = bind(&bench, Mode::ReadThrough).await;
+    let seen = |agent: &str, at| Seen {
+        client: Client::new("key", agent),
+        first_at: Timestamp(at),
+        last_at: Timestamp(at),
+        counts: Counts { local: 1, upstream: 2, pulled: 3, changes: 4, other: 5 },
+    };
+    store.note_clients(space.id, vec![seen("a", 10), seen("b", 20)]).await.unwrap();
+    // One that is late says nothing of the last time.
+    store.note_clients(space.id, vec![seen("a", 30), seen("b", 5)]).await.unwrap();
+    let twice = Counts { local: 2, upstream: 4, pulled: 6, changes: 8, other: 10 };
+    let row = |agent: &str, first_at, last_at| Seen {
+        first_at: Timestamp(first_at),
+        counts: twice,
+        ..seen(agent, last_at)
+    };
+    assert_eq!(store.clients(space.id).await.unwrap(), [row("a", 10, 30), row("b", 20, 20)]);
+    let all: Vec<Seen> = (0..100).map(|n| seen(&n.to_string(), 40)).collect();
+    store.note_clients(space.id, all).await.unwrap();
+    let known = store.clients(space.id).await.unwrap();
+    assert_eq!(known.len(), AGENTS_MAX + 1, "the others are counted together");
+    let now = bench.space().await.settings;
+    store.unbind_upstream(&bench.space, now).await.unwrap().unwrap();
+    store.note_clients(space.id, vec![seen("late", 50)]).await.unwrap();
+    assert_eq!(store.clients(space.id).await.unwrap(), [], "it has no upstream any more");
     bench.finish().await;
 }
 

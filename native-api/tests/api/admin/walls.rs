@@ -350,6 +350,13 @@ fn rows() -> Vec<Row> {
             "upstream_not_found",
         ),
         row(
+            "admin_list_upstream_clients",
+            "GET",
+            |_| "/v1/admin/upstreams/models/acme/clients".into(),
+            instead(STORE, 404),
+            "upstream_not_found",
+        ),
+        row(
             "admin_get_upstream_report",
             "GET",
             |_| "/v1/admin/upstreams/models/acme/report".into(),

@@ -6,6 +6,9 @@ use super::{MetadataError, Refusal};
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::space::{SettingsRevision, Space, SpaceId};
 use crate::domain::timestamp::Timestamp;
+#[cfg(doc)]
+use crate::domain::upstream::clients::Rows;
+use crate::domain::upstream::clients::Seen;
 use crate::domain::upstream::{Binding, Fate};
 
 /// Spaces that are bound to an upstream. What a space is bound to is read with its
@@ -58,6 +61,12 @@ pub trait Upstreams: Send + Sync + 'static {
         until: &str,
         limit: u32,
     ) -> Result<Vec<String>, MetadataError>;
+
+    /// Counts requests of clients of a space, on the rows that [`Rows`] says. Nothing where it has no upstream any more.
+    async fn note_clients(&self, space: SpaceId, seen: Vec<Seen>) -> Result<(), MetadataError>;
+
+    /// The clients of a space that were seen, the one that was seen last first.
+    async fn clients(&self, space: SpaceId) -> Result<Vec<Seen>, MetadataError>;
 
     /// The last pass of each kind over a space's upstream.
     async fn passes(&self, space: SpaceId) -> Result<Vec<UpstreamPass>, MetadataError>;

@@ -7,10 +7,11 @@ use crate::application::ports::metadata::{BoundSpace, Refusal, UpstreamPass, Ups
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::space::{SettingsRevision, Space, SpaceId};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upstream::clients::Seen;
 use crate::domain::upstream::{Binding, Fate};
 use crate::infrastructure::metadata::SqlMetadata;
 use crate::infrastructure::metadata::read::upstreams as known;
-use crate::infrastructure::metadata::write::upstreams;
+use crate::infrastructure::metadata::write::{upstream_clients, upstreams};
 
 #[async_trait]
 impl Upstreams for SqlMetadata {
@@ -54,6 +55,14 @@ impl Upstreams for SqlMetadata {
 
     async fn owned(&self, space: SpaceId, after: &str, until: &str, limit: u32) -> Answer<Vec<String>> {
         Ok(known::owned(&self.db, space, after, until, limit).await?)
+    }
+
+    async fn note_clients(&self, space: SpaceId, seen: Vec<Seen>) -> Answer<()> {
+        Ok(upstream_clients::note(&self.db, space, seen).await?)
+    }
+
+    async fn clients(&self, space: SpaceId) -> Answer<Vec<Seen>> {
+        Ok(upstream_clients::all(&self.db, space).await?)
     }
 
     async fn passes(&self, space: SpaceId) -> Answer<Vec<UpstreamPass>> {

@@ -32,5 +32,6 @@ pub(crate) mod tally;
 pub(crate) mod targets;
 pub(crate) mod update;
 pub(crate) mod uploads;
+pub(crate) mod upstream_clients;
 pub(crate) mod upstreams;
 pub(crate) mod versions;

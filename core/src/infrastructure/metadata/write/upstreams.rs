@@ -179,6 +179,7 @@ pub(crate) async fn clear(tx: &mut Transaction, space: i64) -> Result<(), Fault>
     tx.query(sql!("DELETE FROM upstream_keys WHERE space_id = $1")).bind(space).execute().await?;
     tx.query(sql!("DELETE FROM upstream_versions WHERE space_id = $1")).bind(space).execute().await?;
     tx.query(sql!("DELETE FROM upstream_passes WHERE space_id = $1")).bind(space).execute().await?;
+    tx.query(sql!("DELETE FROM upstream_clients WHERE space_id = $1")).bind(space).execute().await?;
     Ok(())
 }
 
