@@ -15,6 +15,7 @@ import * as object from "./pages/object.js";
 import * as signin from "./pages/signin.js";
 import * as spaces from "./pages/spaces.js";
 import { transfers } from "./pages/transfers.js";
+import * as upstreams from "./pages/upstreams.js";
 
 const main = document.getElementById("main");
 const top_bar = document.getElementById("top");
@@ -27,6 +28,7 @@ const PLACES = [
   ["access", "Access", access, () => true],
   ["limits", "Limits", limits, () => may("limits") || may("operate")],
   ["lifecycle", "Lifecycle", lifecycle, manages],
+  ["upstreams", "Upstreams", upstreams, () => may("operate")],
   ["maintenance", "Maintenance", maintenance, () => may("operate")],
   ["audit", "Audit", audit, () => may("events") || may("operate")],
 ];

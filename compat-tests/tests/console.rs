@@ -2,12 +2,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
-use juststorage_compat_tests::{Content, Database, Options, Server, binary, disk, on_both_databases, tools};
+use bytes::Bytes;
+use juststorage_compat_tests::other_store::{OtherStore, Setup};
+use juststorage_compat_tests::{
+    Content, Database, Options, Server, binary, disk, on_both_databases, s3, tools,
+};
 use reqwest::StatusCode;
 use serde_json::Value;
 
 /// Of the operator who uses the console.
 const RIGHTS: &str = "read,write,delete,admin,operator";
+
+/// The store that spaces leave.
+const OLD: Setup =
+    Setup { access_key: "oldaccess", secret_key: "the-secret-of-the-old-store", bucket: "old" };
 
 on_both_databases!(every_task_by_keyboard_and_by_mouse, five_tasks_take_less_than_a_minute_each);
 
@@ -18,7 +26,24 @@ async fn every_task_by_keyboard_and_by_mouse(database: Database) {
         let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         server.s3().put_bucket_versioning().bucket(bucket).versioning_configuration(on).send().await.unwrap();
     }
-    let given = [("NATIVE_URL", server.native_url().to_owned()), ("READER", token(&server, "read"))];
+    let mut given = vec![("NATIVE_URL", server.native_url().to_owned()), ("READER", token(&server, "read"))];
+    // A store that spaces leave, where one database is enough.
+    let old = if database == Database::Sqlite { Some(OtherStore::gateway(OLD).await) } else { None };
+    if let Some(old) = &old {
+        for key in ["one", "<b>two</b>", "three"] {
+            for hand in ["mouse", "keyboard"] {
+                s3::put(
+                    &old.client,
+                    OLD.bucket,
+                    &format!("{hand}/{key}"),
+                    Bytes::from_static(key.as_bytes()),
+                )
+                .await;
+            }
+        }
+        given.push(("OLD_URL", old.endpoint.clone()));
+        given.extend([("OLD_KEY", OLD.access_key.to_owned()), ("OLD_SECRET", OLD.secret_key.to_owned())]);
+    }
     tools::run_with(&server, "console.sh", "", &[given.as_slice(), &operator(&server)].concat());
 }
 

@@ -7,6 +7,7 @@ import { curl, juststorage } from "../lib/shell.js";
 import { button, facts, pages, part, same, say, table } from "../lib/ui.js";
 import { backups, collection } from "./backups.js";
 import { kept, stuck } from "./stuck.js";
+import { targets } from "./targets.js";
 
 const KINDS = { running: "good", resting: "good", failing: "bad", elsewhere: "", starting: "" };
 
@@ -14,7 +15,7 @@ const KINDS = { running: "good", resting: "good", failing: "bad", elsewhere: "",
 const DOES = {
   heartbeat: "says that this server lives", neighbours: "watches other servers", "take-over": "inherits from dead servers", gc: "reclaims what nothing names",
   mover: "moves bytes between hot and cold", compaction: "empties sparse packs", "upload-expiry": "aborts unfinished uploads", lifecycle: "applies lifecycle rules",
-  scrub: "reads every blob for damage",
+  scrub: "reads every blob for damage", outbox: "tells event targets", upstream: "works over upstreams", clients: "counts who asks where there is an upstream",
 };
 
 async function run(worker, again) {
@@ -86,6 +87,7 @@ export async function show() {
       card("Servers", [part(replicas).place, same([["API", curl("GET", "/v1/admin/replicas")]])]),
       card("Workers", [list.place, same([["API", curl("POST", "/v1/admin/workers/gc/run", { headers: { "X-Tenant": "default" } })],
         ["Command line", [juststorage("gc"), juststorage("scrub"), juststorage("lifecycle")].join("\n")]])]),
+      card("Event targets", targets(), "targets"),
       h("div", { class: "columns" },
         card("What would be collected", part(collection).place),
         card("Scrub", [quarantine(), same([["API", curl("GET", "/v1/admin/scrub")], ["Command line", juststorage("scrub")]])])),

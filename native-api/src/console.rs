@@ -52,9 +52,11 @@ const ASSETS: &[Asset] = assets! {
         "app.js"
         "lib/api.js" "lib/chart.js" "lib/dom.js" "lib/dropped.js" "lib/format.js" "lib/shell.js" "lib/ui.js"
         "lib/uploads.js"
-        "pages/access.js" "pages/audit.js" "pages/backups.js" "pages/browse.js" "pages/can.js" "pages/changes.js" "pages/credential.js"
-        "pages/home.js" "pages/lifecycle.js" "pages/limits.js" "pages/lock.js" "pages/maintenance.js" "pages/object.js" "pages/policies.js"
-        "pages/preview.js" "pages/removal.js" "pages/signin.js" "pages/spaces.js" "pages/stuck.js" "pages/tags.js" "pages/transfers.js"
+        "pages/access.js" "pages/audit.js" "pages/backups.js" "pages/binding.js" "pages/browse.js"
+        "pages/can.js" "pages/changes.js" "pages/credential.js" "pages/home.js" "pages/leaving.js"
+        "pages/lifecycle.js" "pages/limits.js" "pages/lock.js" "pages/maintenance.js" "pages/object.js"
+        "pages/policies.js" "pages/preview.js" "pages/removal.js" "pages/signin.js" "pages/spaces.js"
+        "pages/stuck.js" "pages/tags.js" "pages/targets.js" "pages/transfers.js" "pages/upstreams.js"
         "pages/versions.js";
 };
 
