@@ -22,7 +22,7 @@ use juststorage_core::domain::event::TargetKind;
 use juststorage_core::domain::identity::Purpose;
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::lifecycle::Day;
-use juststorage_core::infrastructure::notify::{OpenSecret, WebhookSink};
+use juststorage_core::infrastructure::notify::{NatsSink, OpenSecret, WebhookSink};
 use juststorage_native_api::{Build, NativeApi, Surface};
 use juststorage_s3_gateway::Gateway;
 use tokio_util::sync::CancellationToken;
@@ -253,9 +253,11 @@ fn heartbeat(parts: &Parts, writer: WriterId) -> Heartbeat {
 fn sinks(parts: &Parts, config: &Config, access: &Access, store: &Store) -> Sinks {
     let access = access.clone();
     let open: OpenSecret = Arc::new(move |name, sealed| access.open_target_secret(name, sealed));
-    let webhook = WebhookSink::new(config.listen.region.clone(), parts.clock.clone(), open);
+    let region = || config.listen.region.clone();
+    let webhook = WebhookSink::new(region(), parts.clock.clone(), open.clone());
     Sinks::default()
         .with(TargetKind::Webhook, Arc::new(webhook))
+        .with(TargetKind::Nats, Arc::new(NatsSink::new(region(), open)))
         .with(TargetKind::Mirror, Arc::new(MirrorSink::new(store.clone())))
 }
 

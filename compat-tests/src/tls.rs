@@ -13,6 +13,15 @@ pub struct Certificate {
 impl Certificate {
     /// Makes one, by the program `openssl`.
     pub fn make() -> Self {
+        Self::with(&[])
+    }
+
+    /// One that is no authority for others: rustls takes no other for a server's own.
+    pub fn of_a_server() -> Self {
+        Self::with(&["-addext", "basicConstraints=critical,CA:FALSE"])
+    }
+
+    fn with(more: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("juststorage-tls-").tempdir().unwrap();
         let certificate = Self { directory };
         let made = Command::new("openssl")
@@ -25,6 +34,7 @@ impl Certificate {
                 "-addext",
                 "subjectAltName=IP:127.0.0.1,DNS:localhost",
             ])
+            .args(more)
             .arg("-keyout")
             .arg(certificate.key())
             .arg("-out")

@@ -24,7 +24,8 @@ pub enum EventsCommand {
     /// see. Buckets then name the target by its ARN.
     #[command(after_help = "Examples:
   juststorage events set hooks --endpoint https://hooks.example/s3 --secret-file hooks.secret
-  juststorage events set hooks --paused")]
+  juststorage events set hooks --paused
+  juststorage events set bus --kind nats --endpoint tls://nats.example --subject s3.events --secret-file bus.creds")]
     Set(Box<EventsSet>),
     /// Send a test event now; exit code 1 if the target does not take it
     Test {
@@ -71,16 +72,22 @@ pub enum EventsCommand {
 pub struct EventsSet {
     /// Its name
     pub target: String,
-    /// Its kind [default: webhook]
+    /// Its kind: webhook or nats [default: webhook]
     #[arg(long)]
     pub kind: Option<String>,
-    /// Where it is
+    /// Where it is: https://… or http://…; of NATS tls://… or nats://…
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
     /// What events look like: s3 or cloudevents [default: s3]
     #[arg(long)]
     pub format: Option<String>,
-    /// What events are signed with: 16 to 1024 bytes
+    /// The NATS subject that events are published on
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// What shows that a NATS server has taken an event: stream (JetStream keeps it) or server (it was read) [default: stream]
+    #[arg(long, value_name = "WHAT")]
+    pub taken_by: Option<String>,
+    /// What events are signed with: 16 to 1024 bytes; of NATS a token, user:password, a seed, or the text of a credentials file
     #[arg(long, env = EVENTS_SECRET, hide_env_values = true, conflicts_with_all = ["secret_file", "no_secret"])]
     pub secret: Option<String>,
     /// A file with the secret

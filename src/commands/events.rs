@@ -13,11 +13,12 @@ const PATH: &str = "/v1/admin/targets";
 const STUCK: &str = "/v1/admin/stuck";
 
 /// What may be set of a target: a declaration has all of it, since what it leaves out gets its default.
-const SETTABLE: [&str; 13] = [
+const SETTABLE: [&str; 14] = [
     "kind",
     "url",
     "format",
     "subject",
+    "taken_by",
     "tenants",
     "allow_private",
     "allow_networks",
@@ -120,6 +121,8 @@ fn declaration(known: Option<&Value>, set: EventsSet) -> Result<Value, ExitError
         ("kind", set.kind.map(Value::from)),
         ("url", set.endpoint.map(Value::from)),
         ("format", set.format.map(Value::from)),
+        ("subject", set.subject.map(Value::from)),
+        ("taken_by", set.taken_by.map(Value::from)),
         ("secret", secret),
         ("tenants", set.tenants.map(|text| list(text, "all", Value::Null))),
         ("allow_private", set.allow_private.map(Value::from)),

@@ -159,6 +159,25 @@ async fn event_targets_are_kept_over_the_admin_api() {
         assert_eq!((output.status.code(), said.contains(words)), (Some(1), true), "{arguments:?}: {said}");
     }
     assert_eq!(far(&["events", "remove", "hooks"]), json!({ "discarded": 0 }));
+    // NATS, as docs/events.md has it, with a secret as short as tokens may be.
+    std::fs::write(&secret, "a-token\n").unwrap();
+    let bus = [
+        "events",
+        "set",
+        "bus",
+        "--kind",
+        "nats",
+        "--endpoint",
+        "tls://nats.example:4222",
+        "--subject",
+        "s3.events",
+    ];
+    let made = far(&[&bus[..], &["--secret-file", secret.to_str().unwrap()]].concat());
+    assert_eq!((&made["arn"], &made["signed"]), (&json!("arn:juststorage:sqs::bus:nats"), &json!(true)));
+    let changed = far(&["events", "set", "bus", "--taken-by", "server", "--paused"]);
+    assert_eq!((&changed["subject"], &changed["taken_by"]), (&json!("s3.events"), &json!("server")));
+    let refused = run(&["events", "set", "bus", "--subject", "s3.>"]);
+    assert!(text(&refused.stderr).contains("subject"), "{}", text(&refused.stderr));
     let here = place.run(&["events", "status"]);
     assert_eq!((here.status.code(), text(&here.stderr).contains("JUSTSTORAGE_URL")), (Some(2), true));
     server.stop();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hyper_rustls::HttpsConnectorBuilder;
 use hyper_rustls::builderstates::WantsSchemes;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnectorBuilder};
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 
@@ -23,6 +23,16 @@ pub fn none() -> Result<HttpsConnectorBuilder<WantsSchemes>, String> {
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
     Ok(HttpsConnectorBuilder::new().with_tls_config(config))
+}
+
+/// As [`authorities`], for other protocols than HTTP.
+pub(crate) fn client() -> Result<ClientConfig, String> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_native_roots()
+        .map_err(|error| format!("no certificate authority can be read on this machine: {error}"))?;
+    Ok(builder.with_no_client_auth())
 }
 
 /// [`authorities`], or [`none()`] with a warning where none can be read: then only addresses without TLS can be reached.

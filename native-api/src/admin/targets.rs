@@ -4,7 +4,9 @@ use axum::body::Body;
 use axum::extract::State;
 use juststorage_core::application::admin::{SecretChange, TargetReport};
 use juststorage_core::application::ports::metadata::ReplayFrom;
-use juststorage_core::domain::event::{Arn, Overflow, PayloadFormat, TargetKind, TargetName, TargetSettings};
+use juststorage_core::domain::event::{
+    Arn, Overflow, PayloadFormat, TakenBy, TargetKind, TargetName, TargetSettings,
+};
 use juststorage_core::domain::invalid::Invalid;
 use juststorage_core::domain::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ pub(crate) struct TargetBody {
     name: String,
     /// As a notification configuration names it.
     arn: String,
-    /// `webhook`.
+    /// `webhook` or `nats`.
     kind: &'static str,
     /// Where it is.
     url: String,
@@ -44,7 +46,10 @@ pub(crate) struct TargetBody {
     /// The NATS subject.
     #[schema(required)]
     subject: Option<String>,
-    /// Whether events are signed.
+    /// What shows that a NATS server has taken an event: `stream` or `server`.
+    #[schema(required)]
+    taken_by: Option<&'static str>,
+    /// Whether there is a secret: events are signed with it, or the store proves itself to a NATS server.
     signed: bool,
     /// Tenants whose spaces may name it; `null` for all.
     #[schema(required)]
@@ -99,6 +104,10 @@ impl TargetBody {
                 PayloadFormat::CloudEvents => "cloudevents",
             },
             subject: settings.subject,
+            taken_by: (kind == TargetKind::Nats).then(|| match settings.taken_by.unwrap_or_default() {
+                TakenBy::Stream => "stream",
+                TakenBy::Server => "server",
+            }),
             signed: report.signed,
             tenants: settings.tenants,
             allow_private: settings.allow_private,
@@ -129,19 +138,26 @@ impl TargetBody {
 #[serde(deny_unknown_fields)]
 #[allow(clippy::option_option)] // absent, null, a value
 pub(crate) struct DeclareTargetBody {
-    /// `webhook`.
-    #[schema(value_type = String, pattern = "^webhook$")]
+    /// `webhook` or `nats`.
+    #[schema(value_type = String, pattern = "^(webhook|nats)$")]
     kind: TargetKind,
-    /// Where it is: `https://…`, or `http://…` inside of a network that is trusted. A name is looked up for each connection.
+    /// Where it is: `https://…`, or `http://…` inside of a network that is trusted; of NATS `tls://…` or `nats://…`. A name is looked
+    /// up for each connection.
     url: String,
     /// `s3`, unless said otherwise, or `cloudevents`.
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = "^(s3|cloudevents)$")]
     format: PayloadFormat,
-    /// The NATS subject.
+    /// The NATS subject that events are published on.
     #[serde(default)]
     subject: Option<String>,
-    /// What events are signed with, 16 to 1024 bytes. Left out: as before. `null`: not signed.
+    /// What shows that a NATS server has taken an event: `stream`, unless said otherwise (a stream of JetStream acknowledges it), or
+    /// `server` (the server has read it).
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = "^(stream|server)$")]
+    taken_by: Option<TakenBy>,
+    /// What events are signed with, 16 to 1024 bytes; of NATS a token, `user:password`, the seed of a user's nkey, or the text of a
+    /// credentials file. Left out: as before. `null`: none.
     #[serde(default, deserialize_with = "said")]
     secret: Option<Option<String>>,
     /// Tenants whose spaces may name it; all, unless said otherwise.
@@ -192,6 +208,7 @@ impl DeclareTargetBody {
             url: self.url,
             format: self.format,
             subject: self.subject,
+            taken_by: self.taken_by,
             tenants: self.tenants,
             allow_private: self.allow_private,
             allow_networks: self.allow_networks,

@@ -19,9 +19,6 @@ use crate::domain::timestamp::Timestamp;
 /// Most targets of a store.
 const TARGETS_MAX: usize = 256;
 
-/// Bytes of a secret.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=1024;
-
 /// Rows that one transaction of a replay makes wait again.
 const REPLAYED_TOGETHER: u32 = 1000;
 
@@ -127,10 +124,10 @@ impl Admin {
         let secret = match secret {
             SecretChange::Keep => known.and_then(|known| known.secret.clone()),
             SecretChange::Remove => None,
-            SecretChange::Set(text) if !SECRET_BYTES.contains(&text.len()) => {
-                return Err(Invalid::new("secret", "must be 16 to 1024 bytes").into());
+            SecretChange::Set(text) => {
+                kind.validate_secret(&text)?;
+                Some(self.access.seal_target_secret(name, &text)?)
             }
-            SecretChange::Set(text) => Some(self.access.seal_target_secret(name, &text)?),
         };
         let target = OutboxTarget {
             name: name.clone(),

@@ -1,15 +1,17 @@
 //! What is told to the world about a change: which events there are, who wants which, and what each says.
 
 mod kind;
+mod nats;
 mod notifications;
 mod routes;
 mod target;
 
 pub use kind::{EventKind, EventName};
+pub use nats::{NatsSecret, user_name};
 pub use notifications::{Arn, NOTIFICATION_RULES_MAX, NotificationRule, Notifications};
 pub use routes::{Route, Routes};
 pub use target::{
-    Overflow, PayloadFormat, ROWS_MAX, TargetKind, TargetName, TargetSettings, WEBHOOK_PATIENCE_MAX,
+    Overflow, PayloadFormat, ROWS_MAX, TakenBy, TargetKind, TargetName, TargetSettings, WEBHOOK_PATIENCE_MAX,
 };
 
 use std::net::IpAddr;

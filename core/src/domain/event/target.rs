@@ -1,10 +1,12 @@
 //! Where events go: declared by the operator, named by the owners of spaces.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::nats::NatsSecret;
 use crate::domain::address::Tenant;
 use crate::domain::invalid::Invalid;
 use crate::domain::reach::Reach;
@@ -27,6 +29,10 @@ pub const WEBHOOK_PATIENCE_MAX: Duration = Duration::from_secs(20);
 
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2048;
+
+/// Bytes of a secret. A credentials file has a JWT in it.
+const WEBHOOK_SECRET_BYTES: RangeInclusive<usize> = 16..=1024;
+const NATS_SECRET_BYTES: RangeInclusive<usize> = 1..=16384;
 
 /// Most deliveries at once, and how many there are unless the operator says otherwise.
 const CONCURRENCY_MAX: u32 = 64;
@@ -60,6 +66,18 @@ impl TargetKind {
     /// Reads the number kept in the database.
     pub fn from_code(code: i16) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// Checks a secret: of a webhook it is what signs, of a NATS server what proves this store.
+    pub fn validate_secret(self, secret: &str) -> Result<(), Invalid> {
+        let (sizes, rule) = match self {
+            Self::Nats => (NATS_SECRET_BYTES, "must be 1 to 16384 bytes"),
+            _ => (WEBHOOK_SECRET_BYTES, "must be 16 to 1024 bytes"),
+        };
+        if !sizes.contains(&secret.len()) {
+            return Err(Invalid::new("secret", rule));
+        }
+        if self == Self::Nats { NatsSecret::parse(secret).map(drop) } else { Ok(()) }
     }
 
     /// Its name.
@@ -153,6 +171,17 @@ pub enum PayloadFormat {
     CloudEvents,
 }
 
+/// What shows that a NATS server has taken an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TakenBy {
+    /// A stream of `JetStream` acknowledges it: it is kept there.
+    #[default]
+    Stream,
+    /// The server has read it. Who has not subscribed then misses it.
+    Server,
+}
+
 /// What an operator says about a webhook or a NATS server. Its secret is kept apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -164,6 +193,9 @@ pub struct TargetSettings {
     /// The NATS subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// What shows that a NATS server has taken an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<TakenBy>,
     /// Tenants whose spaces may name it; `None` for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenants: Option<Vec<String>>,
@@ -191,6 +223,7 @@ impl Default for TargetSettings {
             url: String::new(),
             format: PayloadFormat::default(),
             subject: None,
+            taken_by: None,
             tenants: None,
             allow_private: false,
             allow_networks: Vec::new(),
@@ -213,8 +246,14 @@ impl TargetSettings {
         self.validate_url(kind)?;
         let subject = self.subject.as_deref();
         let fits = |b: u8| b.is_ascii_graphic() && !b"*>".contains(&b);
-        let fit = subject.is_none_or(|s| !s.is_empty() && s.len() <= 255 && s.bytes().all(fits));
-        check(fit, "subject", "must be 1 to 255 visible characters without * and >")?;
+        let is_subject =
+            |s: &str| s.len() <= 255 && s.bytes().all(fits) && s.split('.').all(|part| !part.is_empty());
+        // What begins with it is for the server's own commands.
+        let fit = subject.is_none_or(|s| is_subject(s) && !s.starts_with('$'));
+        let rule =
+            "must be 1 to 255 visible characters without * and >, no part of it empty, and not begin with $";
+        check(fit, "subject", rule)?;
+        check(self.taken_by.is_none() || kind == TargetKind::Nats, "taken_by", "is for nats only")?;
         check(
             (subject.is_some()) == (kind == TargetKind::Nats),
             "subject",
@@ -322,6 +361,31 @@ mod tests {
         assert_eq!(inside.validate(TargetKind::Webhook), Ok(()));
         let metadata = TargetSettings { allow_private: true, ..hook("http://169.254.169.254/") };
         assert!(metadata.validate(TargetKind::Webhook).is_err());
+    }
+
+    #[test]
+    fn a_nats_target_has_a_subject() {
+        let nats =
+            |url: &str, subject: &str| TargetSettings { subject: Some(subject.to_owned()), ..hook(url) };
+        for url in ["nats://nats.example", "tls://nats.example:4222"] {
+            assert_eq!(nats(url, "s3.events.photos").validate(TargetKind::Nats), Ok(()), "{url}");
+        }
+        for subject in
+            ["", "a b", "a.*", "a.>", "a..b", ".a", "a.", "$JS.API.STREAM.DELETE.x", &"a".repeat(256)]
+        {
+            assert!(nats("nats://nats.example", subject).validate(TargetKind::Nats).is_err(), "{subject:?}");
+        }
+        for url in ["https://nats.example", "nats://127.0.0.1", "nats://u:p@nats.example"] {
+            assert!(nats(url, "a").validate(TargetKind::Nats).is_err(), "{url}");
+        }
+        assert!(hook("nats://nats.example").validate(TargetKind::Nats).is_err(), "no subject");
+        let taken = TargetSettings { taken_by: Some(TakenBy::Server), ..hook("https://hooks.example") };
+        assert!(taken.validate(TargetKind::Webhook).is_err());
+        assert!(
+            TargetKind::Nats.validate_secret("short").is_ok()
+                && TargetKind::Nats.validate_secret("").is_err()
+        );
+        assert!(TargetKind::Webhook.validate_secret("short").is_err());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! the clients by which rules are set.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod nats;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
