@@ -30,6 +30,7 @@ use juststorage_core::testing::upstream::{Fault, MODIFIED};
 use mirroring::{
     MIB, Sending, aside, change, is_equal, mirrored, put, put_parts, set, space_id, tag, target, waiting,
 };
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 /// Every kind of change reaches the upstream, as it is here bit for bit, and each key once however often it was changed.
@@ -413,5 +414,33 @@ async fn a_mirror_keeps_to_the_pace_of_its_target() {
     sending.all().await;
     assert!(began.elapsed() > Duration::from_millis(550), "{:?} for 10,000 bytes", began.elapsed());
     is_equal(&bound).await;
+    bound.end().await;
+}
+
+/// What a client writes while both sides are compared is not taken for a difference, and what differs is.
+#[tokio::test]
+async fn what_is_written_during_a_comparison_is_no_finding() {
+    let bound = mirrored().await;
+    for key in ["a", "b", "c", "d"] {
+        put(&bound, key, noise(1, 100)).await;
+    }
+    let mut sending = Sending::of(&bound).await;
+    sending.all().await;
+    bound.upstream.put("d", noise(9, 100));
+    let gate = bound.upstream.late_listings();
+    let (report, ()) = tokio::join!(bound.pass(PassKind::Verify), async {
+        while bound.upstream.late() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // The upstream has shown what it had, and nobody has heard of it yet.
+        put(&bound, "a", noise(2, 100)).await;
+        bound.run.delete("b").await;
+        put(&bound, "e", noise(3, 100)).await;
+        sending.all().await;
+        gate.add_permits(1000);
+    });
+    let (differ, matched) = (&report["differ"], &report["matched"]);
+    assert_eq!((differ, matched), (&Value::from(1), &Value::from(3)), "{report}");
+    assert_eq!(report["findings"][0]["key"], "d", "{report}");
     bound.end().await;
 }

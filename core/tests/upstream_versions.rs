@@ -14,7 +14,7 @@ use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::list::{Entry, ListRequest};
-use juststorage_core::application::ports::metadata::VersionRef;
+use juststorage_core::application::ports::metadata::{PassKind, VersionRef};
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{BucketName, Key};
 use juststorage_core::domain::object::Tags;
@@ -140,5 +140,29 @@ async fn the_null_version_upstream_goes_and_stays_away() {
     let refused = bound.run.store.delete(&root(), &null("held"), Preconditions::default()).await;
     assert!(matches!(refused, Err(Error::Locked)), "{refused:?}");
     assert_eq!(versions(&bound, "held").await, [(false, 7), (false, 100)]);
+    bound.end().await;
+}
+
+/// What was fetched stays as a version behind what was written or deleted later; a comparison does not take that for a change upstream.
+#[tokio::test]
+async fn what_replaces_a_fetched_version_is_no_finding() {
+    let bound = Bound::new(Mode::ReadThrough).await;
+    bound.run.metadata.set_versioning(&space(), Versioning::Enabled, MODIFIED).await.unwrap().unwrap();
+    for key in ["deleted", "foreign", "replaced", "same"] {
+        bound.upstream.put(key, noise(1, 100));
+        bound.get(key).await.unwrap();
+    }
+    bound.run.put("replaced", noise(2, 100)).await.unwrap();
+    bound.run.delete("deleted").await;
+    let report = bound.pass(PassKind::Verify).await;
+    assert_eq!(report["clean"], true, "{report}");
+    assert_eq!((&report["replaced_here"], &report["removed_here"]), (&1.into(), &1.into()), "{report}");
+    bound.upstream.put("foreign", noise(3, 100));
+    let report = bound.pass(PassKind::Verify).await;
+    assert_eq!(
+        (&report["differ"], &report["findings"][0]["key"]),
+        (&1.into(), &"foreign".into()),
+        "{report}"
+    );
     bound.end().await;
 }

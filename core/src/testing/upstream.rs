@@ -103,6 +103,9 @@ struct State {
     lists_nothing_first: bool,
     /// Listings wait for permits of this.
     list_gate: Option<Arc<Semaphore>>,
+    /// Listings wait for permits of this once they have what they show.
+    answer_gate: Option<Arc<Semaphore>>,
+    late: usize,
     /// Listings under way, and the most of them that there were.
     listing: usize,
     listing_max: usize,
@@ -178,6 +181,18 @@ impl FakeUpstream {
     /// Every listing begins with a page that has nothing, and is not the last one.
     pub fn lists_nothing_first(&self) {
         self.lock().lists_nothing_first = true;
+    }
+
+    /// How many listings were late.
+    pub fn late(&self) -> usize {
+        self.lock().late
+    }
+
+    /// From now on what a listing shows is late: it waits for a permit of what is returned.
+    pub fn late_listings(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        self.lock().answer_gate = Some(gate.clone());
+        gate
     }
 
     /// Listings wait until the gate has a permit for each.

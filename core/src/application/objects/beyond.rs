@@ -191,8 +191,11 @@ impl Store {
         };
         self.answered_from(who, beyond.space.id, Source::Pulled);
         let rest = Rest { store: self.clone(), beyond: beyond.clone(), said, flight, at: first.len() as u64 };
-        let first = stream::iter([Ok(first)]);
-        let body = held_back(first.chain(heard(tee, rest)).boxed());
+        let (is_last, first) = (rest.at >= rest.said.size, stream::iter([Ok(first)]));
+        let body = match heard(tee, rest) {
+            rest if is_last => held_back(first.chain(rest).boxed()),
+            rest => first.chain(held_back(rest)).boxed(),
+        };
         let transfer = self.transfer(who).await?;
         self.download(who, head, body, transfer).await.map(Some)
     }

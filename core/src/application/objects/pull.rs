@@ -24,8 +24,9 @@ use crate::application::upstream::verified::{Check, checked};
 use crate::application::upstream::{Beyond, kept};
 use crate::domain::address::Tenant;
 use crate::domain::event::Cause;
+use crate::domain::limits::Quota;
 use crate::domain::multipart::OBJECT_BYTES_MAX;
-use crate::domain::object::{ObjectId, Tags};
+use crate::domain::object::{Attributes, ObjectId};
 use crate::domain::precondition::Preconditions;
 use crate::domain::upstream::proof::{Proof, Said, part_count, plan};
 
@@ -136,10 +137,25 @@ impl Store {
         let Some(UpstreamBody { object, stream }) = fetched else { return Ok(Outcome::Absent) };
         size.send_replace(Some(object.size));
         let tags = self.tags_beyond(beyond, &object).await.map_err(Failure::Upstream)?;
-        let (said, object) = self.said_of(beyond, object).await.map_err(Failure::Upstream)?;
-        let proof = plan(&said);
+        let attributes = kept::attributes(&beyond.space, &object, tags.clone());
+        attributes.validate().map_err(Failure::Unfit)?;
+        let quota = self.check_quota(&beyond.space.address, Some(key), Some(object.size)).await;
+        let quota = quota.map_err(Failure::Here)?;
         tee.tell(Heard::Object(Box::new(object.clone()), tags.clone())).await;
-        let first = Attempt { beyond, object: &object, tags, tee: Some(tee) };
+        // What proves the bytes may take several questions: the client does not wait for that, but for the end.
+        let mut stream = stream;
+        let begin = async {
+            let first = stream.next().await;
+            let Some(Ok(bytes)) = &first else { return (first, 0) };
+            let told = bytes.len() as u64;
+            tee.tell(Heard::Bytes(bytes.clone())).await;
+            (first, told)
+        };
+        let ((first, told), said) = tokio::join!(begin, self.said_of(beyond, object));
+        let (said, object) = said.map_err(Failure::Upstream)?;
+        let stream = futures::stream::iter(first).chain(stream).boxed();
+        let proof = plan(&said);
+        let first = Attempt { beyond, object: &object, attributes, quota, tee: Some(tee), told };
         match self.keep(&first, stream, &proof).await {
             // The layouts of the parts were guesses: what they do not prove may still be the object.
             Err(failure @ Failure::Upstream(UpstreamError::NotProved(_))) if is_guess(&proof, &said) => {
@@ -184,10 +200,7 @@ impl Store {
     ) -> Result<Outcome, Failure> {
         let Attempt { beyond, object, .. } = attempt;
         let address = &beyond.space.address;
-        let attributes = kept::attributes(&beyond.space, object, attempt.tags.clone());
-        attributes.validate().map_err(Failure::Unfit)?;
-        let quota =
-            self.check_quota(address, Some(&beyond.key), Some(object.size)).await.map_err(Failure::Here)?;
+        let attributes = attempt.attributes.clone();
         let mut expected = Expected::default();
         let stream = match proof {
             Proof::Md5(md5) => {
@@ -239,7 +252,7 @@ impl Store {
             attributes,
             checksum: kept::checksum(object),
             preconditions: Preconditions::default(),
-            quota,
+            quota: attempt.quota,
             announced: announced.as_ref().map(Announced::id),
             once: None,
             // Nobody is told: it was written elsewhere, and long ago.
@@ -270,8 +283,11 @@ fn is_guess(proof: &Proof, said: &Said) -> bool {
 struct Attempt<'a> {
     beyond: &'a Beyond,
     object: &'a UpstreamObject,
-    tags: Tags,
+    attributes: Attributes,
+    quota: Option<Quota>,
     tee: Option<&'a Arc<Teller>>,
+    /// So many bytes of it the tee has heard already.
+    told: u64,
 }
 
 impl Attempt<'_> {
@@ -287,13 +303,18 @@ impl Attempt<'_> {
 
     /// The bytes, which the tee hears, too.
     fn heard(&self, stream: BoxStream<'static, Answer<Bytes>>) -> BoxStream<'static, Answer<Bytes>> {
-        let Some(tee) = self.tee.cloned() else { return stream };
+        let (Some(tee), mut told) = (self.tee.cloned(), self.told) else { return stream };
         stream
             .then(move |piece| {
                 let tee = tee.clone();
+                let skipped = piece.as_ref().map_or(0, |bytes| told.min(bytes.len() as u64));
+                told -= skipped;
                 async move {
-                    if let Ok(bytes) = &piece {
-                        tee.tell(Heard::Bytes(bytes.clone())).await;
+                    let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+                    if let Ok(bytes) = &piece
+                        && skipped < bytes.len()
+                    {
+                        tee.tell(Heard::Bytes(bytes.slice(skipped..))).await;
                     }
                     piece
                 }

@@ -51,6 +51,20 @@ impl Verdict {
     }
 }
 
+/// What became of a key, for the comparison. Where versions are kept, what was pulled stays behind what was written or deleted
+/// later: `here` is the entity tag of the latest, and `known` are those of what was pulled or sent last.
+pub fn fate_now(
+    versioned: bool,
+    fate: Option<Fate>,
+    here: Option<&str>,
+    known: [Option<&str>; 2],
+) -> Option<Fate> {
+    match fate {
+        Some(Fate::Pulled) if versioned && !(here.is_some() && known.contains(&here)) => Some(Fate::Owned),
+        fate => fate,
+    }
+}
+
 /// Decides about one key that at least one side has.
 pub fn judge(mode: Mode, here: Option<Side<'_>>, there: Option<Side<'_>>, fate: Option<Fate>) -> Verdict {
     let mirrored = mode == Mode::Mirror;
@@ -74,6 +88,18 @@ mod tests {
     const A: Option<Side<'_>> = Some(Side { etag: "a", size: 1 });
     const B: Option<Side<'_>> = Some(Side { etag: "b", size: 1 });
     const LONGER: Option<Side<'_>> = Some(Side { etag: "a", size: 2 });
+
+    #[test]
+    fn what_was_pulled_and_then_replaced_is_this_store_s_own() {
+        let now = |versioned, here| fate_now(versioned, Some(Fate::Pulled), here, [Some("a"), None]);
+        assert_eq!(now(true, Some("a")), Some(Fate::Pulled));
+        for here in [Some("b"), None] {
+            assert_eq!(now(true, here), Some(Fate::Owned), "{here:?}");
+            assert_eq!(now(false, here), Some(Fate::Pulled), "{here:?}");
+        }
+        let sent = fate_now(true, Some(Fate::Pulled), Some("b"), [Some("a"), Some("b")]);
+        assert_eq!((sent, fate_now(true, None, None, [None; 2])), (Some(Fate::Pulled), None));
+    }
 
     #[test]
     fn a_key_is_clean_only_if_nothing_would_be_lost() {

@@ -242,10 +242,23 @@ impl Upstream for FakeUpstream {
         }
         // Others begin meanwhile.
         tokio::task::yield_now().await;
+        let page = self.page(query);
+        let gate = self.lock().answer_gate.clone();
+        if let Some(gate) = gate {
+            self.lock().late += 1;
+            gate.acquire().await.expect("an open gate").forget();
+        }
+        Ok(page)
+    }
+}
+
+impl FakeUpstream {
+    /// What a listing shows.
+    fn page(&self, query: &UpstreamQuery) -> UpstreamPage {
         let state = self.lock();
         if state.lists_nothing_first && query.token.is_none() {
             let next = Some(query.after.clone().unwrap_or_default());
-            return Ok(UpstreamPage { next, ..UpstreamPage::default() });
+            return UpstreamPage { next, ..UpstreamPage::default() };
         }
         let after = query.token.as_ref().or(query.after.as_ref()).cloned().unwrap_or_default();
         let mut page = UpstreamPage::default();
@@ -279,6 +292,6 @@ impl Upstream for FakeUpstream {
             });
             last = line;
         }
-        Ok(page)
+        page
     }
 }

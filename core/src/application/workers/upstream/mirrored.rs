@@ -8,6 +8,10 @@ use crate::application::ports::metadata::MirroredKey;
 use crate::application::ports::upstream::UpstreamError;
 use crate::application::workers::mirror::memory;
 use crate::domain::address::Key;
+use crate::domain::mirror::Memory;
+use crate::domain::space::Versioning;
+use crate::domain::upstream::Fate;
+use crate::domain::upstream::compare::fate_now;
 
 /// What is known of the keys of a page that were sent, or wait to be.
 pub(super) struct Sent {
@@ -24,6 +28,19 @@ impl Sent {
             known: known.into_iter().map(|(key, known)| (key.as_str().to_owned(), known)).collect(),
             waiting: waiting.into_iter().map(|key| key.as_str().to_owned()).collect(),
         })
+    }
+
+    /// What became of a key, for the comparison.
+    pub(super) fn fate_of(
+        &self,
+        step: &Step<'_>,
+        key: &str,
+        fate: Option<Fate>,
+        here: Option<&Line>,
+    ) -> Option<Fate> {
+        let versioned = step.space.versioning != Versioning::Off;
+        let known = self.known.get(key).map_or_else(Memory::default, memory);
+        fate_now(versioned, fate, here.map(|(etag, _)| etag.as_str()), [known.there, known.sending])
     }
 
     /// Whether a key waits to be sent.

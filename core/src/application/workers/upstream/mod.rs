@@ -3,6 +3,7 @@
 //! How far a pass has come is written down after each step, so that it survives its process, and the pass of another space
 //! has its turn between two steps. One server of the store at a time does this work.
 
+mod again;
 mod back;
 mod backfill;
 mod evidence;

@@ -13,8 +13,8 @@ use crate::domain::space::Versioning;
 /// A line of one side: entity tag and size.
 pub(super) type Line = (String, u64);
 
-/// What both sides list under a key.
-#[derive(Default)]
+/// What both sides have under a key.
+#[derive(Clone, Default)]
 pub(super) struct Pair {
     pub(super) here: Option<Line>,
     pub(super) there: Option<Line>,

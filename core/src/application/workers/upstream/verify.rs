@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::again::{self, Again};
 use super::evidence::{Compared, Evidence};
 use super::mirrored;
 use super::sides::{Line, Pair, Sides};
-use super::step::{Finding, Place, Step, Stepped, away, name};
+use super::step::{Finding, NAMED_MAX, Place, Step, Stepped, away, name};
 use crate::application::ports::upstream::UpstreamError;
+use crate::domain::address::Key;
 use crate::domain::upstream::Fate;
 use crate::domain::upstream::compare::{Side, Verdict, judge};
 
@@ -79,11 +81,29 @@ async fn page(
     let sent = mirrored::Sent::of(step, &keys).await?;
     let mode = step.binding.mode;
     mode.as_str().clone_into(&mut report.mode);
-    for (key, Pair { here, there }) in &sides.pairs {
-        let (fate, proof) =
-            fates.get(key).map_or((None, None), |(fate, proof)| (Some(*fate), proof.as_ref()));
-        let there = sent.as_here(key, here.as_ref(), there.as_ref());
-        let verdict = judge(mode, side(here.as_ref()), side(there), fate);
+    let first = |key: &str, Pair { here, there }: &Pair| {
+        let fate = sent.fate_of(step, key, fates.get(key).map(|(fate, _)| *fate), here.as_ref());
+        judge(mode, side(here.as_ref()), side(sent.as_here(key, here.as_ref(), there.as_ref())), fate)
+    };
+    let doubtful =
+        sides.pairs.iter().filter(|(key, pair)| !sent.waits(key) && first(key, pair).finding(mode).is_some());
+    let left = NAMED_MAX.saturating_sub(usize::try_from(report.found).unwrap_or(usize::MAX));
+    let doubtful: Vec<Key> = doubtful.filter_map(|(key, _)| Key::new(key).ok()).take(left).collect();
+    let mut again = again::look(step, doubtful).await?;
+    for (key, pair) in &sides.pairs {
+        let proof = fates.get(key).and_then(|(_, proof)| proof.as_ref());
+        let (verdict, Pair { here, .. }) = match again.remove(key) {
+            None => (first(key, pair), pair.clone()),
+            // It was removed everywhere meanwhile.
+            Some(Again::Is(Pair { here: None, there: None }, _)) => continue,
+            Some(Again::Is(pair, fate)) => {
+                (judge(mode, side(pair.here.as_ref()), side(pair.there.as_ref()), fate), pair)
+            }
+            Some(Again::Waits) => {
+                report.waiting += 1;
+                continue;
+            }
+        };
         if verdict != Verdict::Matched && sent.waits(key) {
             report.waiting += 1;
             continue;
@@ -91,7 +111,7 @@ async fn page(
         match verdict {
             Verdict::Matched => {
                 report.matched += 1;
-                if let Some((etag, size)) = here {
+                if let Some((etag, size)) = &here {
                     report.bytes = report.bytes.saturating_add(*size);
                     list.add(key, *size, etag);
                 }
