@@ -199,11 +199,6 @@ fn describe_store() {
         "activestorage_jwks_fetched_timestamp_seconds",
         "When the JWK set at a URL was fetched last"
     );
-    describe_histogram!(
-        "activestorage_upstream_wait_seconds",
-        Unit::Seconds,
-        "Time that a change waited until the upstream of its space had it, by outcome: sent or late"
-    );
     describe_histogram!("activestorage_commit_batch_size", "Mutations in one transaction");
     describe_histogram!(
         "activestorage_commit_duration_seconds",
@@ -249,6 +244,11 @@ fn describe_store() {
 
 /// Metrics of upstreams.
 fn describe_upstreams() {
+    describe_histogram!(
+        "activestorage_upstream_wait_seconds",
+        Unit::Seconds,
+        "Time that a change waited until the upstream of its space had it, by outcome: sent or late"
+    );
     describe_counter!(
         "activestorage_upstream_reads_total",
         "Reads of spaces with an upstream, by where they were answered from"

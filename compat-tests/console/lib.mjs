@@ -23,7 +23,8 @@ const offences = [];
 export async function open(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1100, height: 800 }, acceptDownloads: true, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  // Long enough for a machine that does twenty other things: what is broken stays broken.
+  page.setDefaultTimeout(120_000);
   page.on("pageerror", (error) => offences.push(`error: ${error.message}`));
   page.on("dialog", (dialog) => {
     if (dialog.type() !== "beforeunload") offences.push(`a script of an uploader ran: ${dialog.message()}`);

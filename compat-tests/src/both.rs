@@ -37,9 +37,10 @@ pub struct Seen {
 pub async fn see(Place { client, bucket, .. }: &Place, key: &str, tags: bool) -> Seen {
     let answer = client.get_object().bucket(bucket).key(key).send().await;
     let answer = answer.unwrap_or_else(|error| panic!("{key}: {error:?}"));
-    let tags = match tags {
-        true => client.get_object_tagging().bucket(bucket).key(key).send().await.unwrap().tag_set,
-        false => Vec::new(),
+    let tags = if tags {
+        client.get_object_tagging().bucket(bucket).key(key).send().await.unwrap().tag_set
+    } else {
+        Vec::new()
     };
     // A store that was told no content type shows one of its own.
     let usual = |kind: &&str| !matches!(*kind, "binary/octet-stream" | "application/octet-stream");

@@ -75,7 +75,7 @@ impl Kind {
 
 enum Process {
     Ours(Box<Server>),
-    Other(Program),
+    Other(Box<Program>),
 }
 
 /// A program, and how it is started.
@@ -220,7 +220,7 @@ impl OtherStore {
     }
 
     async fn of(kind: Kind, port: u16, program: Program, setup: Setup) -> Self {
-        Self::ready(kind, format!("http://127.0.0.1:{port}"), Process::Other(program), setup).await
+        Self::ready(kind, format!("http://127.0.0.1:{port}"), Process::Other(Box::new(program)), setup).await
     }
 
     async fn ready(kind: Kind, endpoint: String, process: Process, setup: Setup) -> Self {

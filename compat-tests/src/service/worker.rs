@@ -386,7 +386,7 @@ impl Worker {
             Came::Wrong(why) => tally.wrong.push(what(&why)),
             // What is nowhere here has to be asked of the old store.
             Came::Failed(_) if common.away.load(Ordering::Relaxed) && must_ask(act, there) => {
-                tally.excused += 1
+                tally.excused += 1;
             }
             Came::Failed(why) => {
                 tally.failed.push(what(&why));

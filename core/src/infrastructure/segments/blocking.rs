@@ -93,11 +93,10 @@ pub(super) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], offset: u64)
 /// Fills `file` with zeroes from `begin` to `end`, a page at a time: what is written by one call the kernel keeps as one piece of
 /// its cache, all of which counts as written again whenever a byte of it changes.
 pub(super) fn write_zeroes(file: &File, begin: u64, end: u64) -> io::Result<()> {
-    static ZEROES: [u8; PAGE as usize] = [0; PAGE as usize];
     let mut pieces = Vec::new();
     let mut at = begin;
     while at < end {
-        let next = (at + 1).next_multiple_of(PAGE).min(end);
+        let next = (at + 1).next_multiple_of(ZEROES.len() as u64).min(end);
         pieces.push(IoSlice::new(&ZEROES[..usize::try_from(next - at).unwrap_or(ZEROES.len())]));
         at = next;
     }
@@ -129,8 +128,8 @@ fn write_slices_at(file: &File, mut slices: &mut [IoSlice<'_>], mut offset: u64)
     Ok(())
 }
 
-/// Of the kernel's cache, on every machine that matters here; on others pieces are only smaller or larger than they need be.
-const PAGE: u64 = 4096;
+/// A page of the kernel's cache, on every machine that matters here; on others pieces are only smaller or larger than they need be.
+static ZEROES: [u8; 4096] = [0; 4096];
 
 /// Whether a read may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -168,7 +168,8 @@ fn did(does: Does, reply: Option<String>) -> Option<String> {
 
 fn target(url: &str, more: Value) -> OutboxTarget {
     let mut settings = json!({"url": url, "subject": SUBJECT, "allow_private": true, "timeout_seconds": 20});
-    settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let Value::Object(more) = more else { panic!("no object: {more}") };
+    settings.as_object_mut().unwrap().extend(more);
     OutboxTarget {
         name: TargetName::new("bus").unwrap(),
         kind: TargetKind::Nats,
