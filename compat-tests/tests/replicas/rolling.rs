@@ -159,9 +159,13 @@ async fn restart_each(servers: &mut [Server; 2], nginx: &Nginx, answered: &Atomi
             (!is_ready(&leaves).await).then_some(())
         })
         .await;
-        let mut known = states(&servers[1 - at]).await;
-        known.sort();
-        assert_eq!(known, ["draining", "serving"], "the other server knows");
+        // It writes that down for the others while it begins to say so.
+        wait::until("the other server knows", PATIENCE, async || {
+            let mut known = states(&servers[1 - at]).await;
+            known.sort();
+            (known == ["draining", "serving"]).then_some(())
+        })
+        .await;
         nginx.point_at(&[stays.as_str()]);
         more(10).await;
         servers[at].ended().await;
