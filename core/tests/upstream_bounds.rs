@@ -17,8 +17,30 @@ use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::list::ListRequest;
 use juststorage_core::domain::action::Action;
-use juststorage_core::domain::upstream::Mode;
+use juststorage_core::application::ports::metadata::PassKind;
+use juststorage_core::domain::upstream::{Mode, Source};
 use juststorage_core::testing::upstream::Fault;
+
+/// A client that stops reading does not hear that its bytes were not proved. Another reading of the object may be proved and
+/// kept; the client does not get the rest of that behind the bytes of the first.
+#[tokio::test]
+async fn a_reader_that_stopped_gets_no_rest_of_bytes_not_proved() {
+    let bound = Bound::new(Mode::ReadThrough).await;
+    let bytes = noise(1, 24 << 20);
+    // Nothing tells how large the parts are: they are guessed, and where the guess fails two readings may prove the object.
+    bound.upstream.put_parts("k", bytes.clone(), &[8 << 20, 8 << 20, 8 << 20]);
+    bound.upstream.fail(Fault::Flipped, 1);
+    let download = bound.run.store.get(&root(), &object("k"), &ReadOptions::default()).await.unwrap();
+    let mut body = download.body;
+    let first = body.try_next().await.unwrap().unwrap();
+    assert_ne!(first[0], bytes[0], "the first reading is a wrong one");
+    // Somebody else waits for the object: the client that reads nothing hears no more.
+    assert_eq!(bound.pass(PassKind::Backfill).await["clean"], true);
+    assert_eq!(bound.get("k").await.unwrap(), (Some(Source::Local), bytes.clone()));
+    let rest: Result<Vec<Bytes>, Error> = body.try_collect().await;
+    assert!(rest.is_err(), "a body that begins wrongly ended well");
+    bound.end().await;
+}
 
 /// More reads than there is room for pulls: those over it are passed on, and leave half of it to what cannot do without.
 #[tokio::test]

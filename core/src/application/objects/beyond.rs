@@ -275,6 +275,10 @@ impl Rest {
         if let Outcome::Failed(failure) = flight.outcome().await {
             return Err(failure.answer());
         }
+        // What is here now is proved; the bytes that the client has already are not. Both together are no object.
+        if flight.is_taken_back() {
+            return Err(Error::UpstreamFailed);
+        }
         let place = SpaceRef::Space(beyond.space.address.clone());
         let found = store.metadata.latest(&place, &beyond.key).await?;
         // Another object by now, or none: the client asks again.

@@ -18,7 +18,7 @@ use crate::application::ports::metadata::{Mutation, Pulled, PutObject, SpaceRef}
 use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamError, UpstreamObject};
 use crate::application::store::Store;
 use crate::application::upstream::flight::{
-    Failure, Flight, Heard, Landing, Outcome, TEE_PIECES, Tee, Teller,
+    Between, Failure, Flight, Heard, Landing, Outcome, TEE_PIECES, Tee, Teller,
 };
 use crate::application::upstream::verified::{Check, checked};
 use crate::application::upstream::{Beyond, kept};
@@ -73,9 +73,9 @@ impl Store {
         };
         let (store, beyond) = (self.clone(), beyond.clone());
         let landing = Landing(flights.clone(), name.clone());
-        let ((size, said), (wanted, wants)) = (watch::channel(None), watch::channel(false));
+        let ((size, said), between) = (watch::channel(None), Between::new());
+        let teller = Teller::new(sender, between.clone());
         let task = tokio::spawn(async move {
-            let teller = Teller::new(sender, wants);
             let outcome = store.pull_now(&beyond, Arc::new(teller), &size).await;
             // Removed before it is told: who comes later looks here first, and finds what was kept.
             drop(landing);
@@ -88,7 +88,7 @@ impl Store {
                 Outcome::Failed(Failure::Here(Error::Internal))
             })
         };
-        let flight = Flight::new(flight.boxed(), said, Arc::new(wanted));
+        let flight = Flight::new(flight.boxed(), said, between);
         under_way.insert(name, flight.clone());
         (flight, tee)
     }
@@ -160,7 +160,7 @@ impl Store {
             // The layouts of the parts were guesses: what they do not prove may still be the object.
             Err(failure @ Failure::Upstream(UpstreamError::NotProved(_))) if is_guess(&proof, &said) => {
                 // What was heard so far is not proved, whatever comes of the next readings.
-                tee.tell(Heard::End(Err(failure))).await;
+                tee.take_back(failure).await;
                 let again = Attempt { tee: None, ..first };
                 let stream = again.open().await?;
                 self.keep(&again, stream, &Proof::Twice).await

@@ -1,6 +1,7 @@
 //! Pulls that are under way, what they come to, and what is heard of them meanwhile.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -80,15 +81,36 @@ pub(crate) type Tee = mpsc::Receiver<Heard>;
 /// How long a pull waits for a client to take what it hears.
 const TEE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What a pull and those who wait for it tell each other.
+pub(crate) struct Between {
+    /// Whether somebody waits for what the pull comes to.
+    wanted: watch::Sender<bool>,
+    /// Whether the bytes that the tee heard were not proved, although the object may be kept in the end.
+    is_taken_back: AtomicBool,
+}
+
+impl Between {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { wanted: watch::Sender::new(false), is_taken_back: AtomicBool::new(false) })
+    }
+}
+
 /// Lets a client hear a pull, at the client's speed, as long as nobody else waits for the object.
 pub(crate) struct Teller {
     sender: Mutex<Option<mpsc::Sender<Heard>>>,
-    wanted: watch::Receiver<bool>,
+    between: Arc<Between>,
 }
 
 impl Teller {
-    pub(crate) fn new(sender: Option<mpsc::Sender<Heard>>, wanted: watch::Receiver<bool>) -> Self {
-        Self { sender: Mutex::new(sender), wanted }
+    pub(crate) fn new(sender: Option<mpsc::Sender<Heard>>, between: Arc<Between>) -> Self {
+        Self { sender: Mutex::new(sender), between }
+    }
+
+    /// Tells the client that the bytes it heard were not proved: they are not the object, whatever is kept in the end. A
+    /// client that no longer listens asks [`Flight::is_taken_back`].
+    pub(crate) async fn take_back(&self, failure: Failure) {
+        self.between.is_taken_back.store(true, Ordering::Release);
+        self.tell(Heard::End(Err(failure))).await;
     }
 
     fn sender(&self) -> MutexGuard<'_, Option<mpsc::Sender<Heard>>> {
@@ -98,7 +120,7 @@ impl Teller {
     /// Tells it the next thing. A client that keeps others waiting hears no more: it reads the rest once it is here.
     pub(crate) async fn tell(&self, heard: Heard) {
         let Some(sender) = self.sender().clone() else { return };
-        let mut wanted = self.wanted.clone();
+        let mut wanted = self.between.wanted.subscribe();
         let went = tokio::select! {
             biased;
             sent = sender.send(heard) => sent.is_ok(),
@@ -117,23 +139,27 @@ pub(crate) struct Flight {
     outcome: Shared<BoxFuture<'static, Outcome>>,
     /// The object's size in bytes, once the upstream has said it.
     size: watch::Receiver<Option<u64>>,
-    /// Whether somebody waits for what it comes to.
-    wanted: Arc<watch::Sender<bool>>,
+    between: Arc<Between>,
 }
 
 impl Flight {
     pub(crate) fn new(
         outcome: BoxFuture<'static, Outcome>,
         size: watch::Receiver<Option<u64>>,
-        wanted: Arc<watch::Sender<bool>>,
+        between: Arc<Between>,
     ) -> Self {
-        Self { outcome: outcome.shared(), size, wanted }
+        Self { outcome: outcome.shared(), size, between }
     }
 
     /// What it comes to. From now on it waits for no client.
-    pub(crate) async fn outcome(self) -> Outcome {
-        self.wanted.send_replace(true);
-        self.outcome.await
+    pub(crate) async fn outcome(&self) -> Outcome {
+        self.between.wanted.send_replace(true);
+        self.outcome.clone().await
+    }
+
+    /// Whether the bytes that its tee heard were not proved. Final once the outcome is known.
+    pub(crate) fn is_taken_back(&self) -> bool {
+        self.between.is_taken_back.load(Ordering::Acquire)
     }
 
     /// What it comes to; `None` as soon as the object turns out to be larger than `most` bytes.
