@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use bound::Bound;
 use bytes::Bytes;
-use common::{noise, object, place, root};
+use common::{noise, object, place, root, space};
 use futures::TryStreamExt as _;
 use futures::future::join_all;
+use juststorage_core::application::admin::UpstreamChange;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::list::ListRequest;
-use juststorage_core::domain::action::Action;
 use juststorage_core::application::ports::metadata::PassKind;
+use juststorage_core::application::workers::worker::{WorkDone, Worker as _, run_dry};
+use juststorage_core::domain::action::Action;
 use juststorage_core::domain::upstream::{Mode, Source};
 use juststorage_core::testing::upstream::Fault;
 
@@ -184,5 +186,24 @@ async fn an_upstream_in_trouble_may_have_anything() {
         assert!(matches!(bound.get("other").await, Err(Error::UpstreamAway)));
     }
     assert!(matches!(bound.get("k").await, Err(Error::UpstreamAway)), "absent, of an upstream that is away");
+    bound.end().await;
+}
+
+/// A comparison asks no more of its target than its operator allows: also where it looks at keys again.
+#[tokio::test]
+async fn second_looks_count_for_the_pace() {
+    let bound = Bound::new(Mode::ReadThrough).await;
+    for n in 0..40 {
+        bound.upstream.put(&format!("k{n}"), noise(n, 10));
+    }
+    let pace = UpstreamChange { requests_per_second: Some(Some(1)), ..UpstreamChange::default() };
+    bound.admin.set_upstream(&root(), &space(), &pace).await.unwrap();
+    // A change of the binding begins a survey.
+    run_dry(&bound.worker()).await.unwrap();
+    bound.admin.begin_pass(&root(), &space(), PassKind::Verify).await.unwrap();
+    let done = bound.worker().step().await.unwrap();
+    // A page, and a look at each of its keys: one a second, less what the step itself took.
+    let WorkDone::Paced(keys @ 5.., rest) = done else { panic!("{done:?}") };
+    assert!(rest > Duration::from_secs(keys / 2), "{rest:?} for {keys} keys");
     bound.end().await;
 }

@@ -28,22 +28,32 @@ pub(super) enum Again {
     Waits,
 }
 
-/// Looks at these keys again.
-pub(super) async fn look(step: &Step<'_>, keys: Vec<Key>) -> Result<HashMap<String, Again>, UpstreamError> {
+/// Looks at these keys again. What both sides have under each, and how many requests the upstream was asked.
+pub(super) async fn look(
+    step: &Step<'_>,
+    keys: Vec<Key>,
+) -> Result<(HashMap<String, Again>, u64), UpstreamError> {
     let looks = futures::stream::iter(keys)
         .map(|key| async move { one(step, &key).await.map(|again| (key.as_str().to_owned(), again)) });
     let looked: Vec<_> = looks.buffer_unordered(CONCURRENT).collect().await;
-    looked.into_iter().collect()
+    let (mut all, mut requests) = (HashMap::with_capacity(looked.len()), 0);
+    for looked in looked {
+        let (key, (again, asked)) = looked?;
+        all.insert(key, again);
+        requests += asked;
+    }
+    Ok((all, requests))
 }
 
-async fn one(step: &Step<'_>, key: &Key) -> Result<Again, UpstreamError> {
-    for _ in 0..LOOKS_MAX {
+/// What both sides have under a key, and how many requests the upstream was asked.
+async fn one(step: &Step<'_>, key: &Key) -> Result<(Again, u64), UpstreamError> {
+    for looks in 0..LOOKS_MAX {
         // In this order: what is here and does not wait had reached the upstream by the time that is asked.
         let before = here(step, key).await?;
         let fate = step.store.metadata.fate(step.space.id, key).await.map_err(away)?;
         let sent = Sent::of(step, std::slice::from_ref(key)).await?;
         if sent.waits(key.as_str()) {
-            return Ok(Again::Waits);
+            return Ok((Again::Waits, looks.into()));
         }
         let there = step.link.head(key).await?;
         if here(step, key).await? != before {
@@ -53,9 +63,9 @@ async fn one(step: &Step<'_>, key: &Key) -> Result<Again, UpstreamError> {
         let there = there.map(|said| (kept::etag(&said).as_str().to_owned(), said.size));
         let there = sent.as_here(key.as_str(), here.as_ref(), there.as_ref()).cloned();
         let fate = sent.fate_of(step, key.as_str(), fate, here.as_ref());
-        return Ok(Again::Is(Pair { here, there }, fate));
+        return Ok((Again::Is(Pair { here, there }, fate), u64::from(looks) + 1));
     }
-    Ok(Again::Waits)
+    Ok((Again::Waits, LOOKS_MAX.into()))
 }
 
 /// Which version is here under a key, its entity tag, and its size in bytes.

@@ -14,7 +14,7 @@ use crate::domain::space::Versioning;
 pub(super) type Line = (String, u64);
 
 /// What both sides have under a key.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Pair {
     pub(super) here: Option<Line>,
     pub(super) there: Option<Line>,

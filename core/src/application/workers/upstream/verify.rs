@@ -43,10 +43,10 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
     let (mut items, mut requests, mut after) = (0, 0, step.place.after.clone());
     let mut list = report.evidence.resume(&step.binding.target)?;
     loop {
-        let (more, compared) = page(step, after, &mut report, &mut list).await?;
-        items += compared;
-        requests += 1;
-        let Some(next) = more else {
+        let compared = page(step, after, &mut report, &mut list).await?;
+        items += compared.keys;
+        requests += compared.requests;
+        let Some(next) = compared.end else {
             mirrored::note_dropped(step, &mut report.found, &mut report.findings).await?;
             report.clean = Some(report.found == 0);
             report.evidence.finish(list, report.matched);
@@ -61,13 +61,22 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
     }
 }
 
-/// Compares the keys of one page behind `after`. The last of them, `None` if nothing follows; and how many there were.
+/// What was compared of one page.
+struct Page {
+    /// Its last key; `None` if nothing follows.
+    end: Option<String>,
+    keys: u64,
+    /// How many requests the upstream was asked.
+    requests: u64,
+}
+
+/// Compares the keys of one page behind `after`.
 async fn page(
     step: &Step<'_>,
     after: Option<String>,
     report: &mut Report,
     list: &mut Compared,
-) -> Result<(Option<String>, u64), UpstreamError> {
+) -> Result<Page, UpstreamError> {
     let sides = Sides::page(step, after).await?;
     for key in &sides.unusable {
         report.only_upstream += 1;
@@ -89,15 +98,15 @@ async fn page(
         sides.pairs.iter().filter(|(key, pair)| !sent.waits(key) && first(key, pair).finding(mode).is_some());
     let left = NAMED_MAX.saturating_sub(usize::try_from(report.found).unwrap_or(usize::MAX));
     let doubtful: Vec<Key> = doubtful.filter_map(|(key, _)| Key::new(key).ok()).take(left).collect();
-    let mut again = again::look(step, doubtful).await?;
+    let (again, looks) = again::look(step, doubtful).await?;
     for (key, pair) in &sides.pairs {
         let proof = fates.get(key).and_then(|(_, proof)| proof.as_ref());
-        let (verdict, Pair { here, .. }) = match again.remove(key) {
-            None => (first(key, pair), pair.clone()),
+        let (verdict, here) = match again.get(key) {
+            None => (first(key, pair), &pair.here),
             // It was removed everywhere meanwhile.
             Some(Again::Is(Pair { here: None, there: None }, _)) => continue,
-            Some(Again::Is(pair, fate)) => {
-                (judge(mode, side(pair.here.as_ref()), side(pair.there.as_ref()), fate), pair)
+            Some(Again::Is(Pair { here, there }, fate)) => {
+                (judge(mode, side(here.as_ref()), side(there.as_ref()), *fate), here)
             }
             Some(Again::Waits) => {
                 report.waiting += 1;
@@ -111,7 +120,7 @@ async fn page(
         match verdict {
             Verdict::Matched => {
                 report.matched += 1;
-                if let Some((etag, size)) = &here {
+                if let Some((etag, size)) = here {
                     report.bytes = report.bytes.saturating_add(*size);
                     list.add(key, *size, etag);
                 }
@@ -132,7 +141,7 @@ async fn page(
             name(&mut report.findings, key, finding, why);
         }
     }
-    Ok((sides.end, sides.pairs.len() as u64))
+    Ok(Page { end: sides.end, keys: sides.pairs.len() as u64, requests: 1 + looks })
 }
 
 fn side(side: Option<&Line>) -> Option<Side<'_>> {
