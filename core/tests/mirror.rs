@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bound::Bound;
 use bytes::Bytes;
-use common::{noise, object, place, put_request, root, space};
+use common::{copy_to, noise, object, place, put_request, root, space};
 use juststorage_core::application::admin::UpstreamChange;
 use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::ObjectRef;
@@ -387,6 +387,37 @@ async fn a_process_that_dies_while_it_sends_loses_nothing() {
         }
         point += 1;
     }
+}
+
+/// A copy of an object that was fetched keeps its entity tag here, also one of an upload in parts: it is sent in those parts.
+#[tokio::test]
+async fn a_copy_of_what_was_fetched_has_the_same_tag_on_both_sides() {
+    let bound = mirrored().await;
+    let mut sending = Sending::of(&bound).await;
+    // The second layout that is tried is the right one; of one object the parts are in no size that is tried.
+    bound.upstream.put_parts("usual", noise(1, 23 * MIB), &[8 * MIB, 8 * MIB, 7 * MIB]);
+    bound.upstream.put_parts("odd", noise(2, 23 * MIB), &[6 * MIB, 9 * MIB, 8 * MIB]);
+    for key in ["usual", "odd"] {
+        let copy = copy_to(object(key), &format!("copy of {key}"));
+        bound.run.store.copy(&root(), copy).await.unwrap();
+    }
+    sending.all().await;
+    let tags_of = |key: &str| {
+        let (key, there) = (key.to_owned(), bound.upstream.object(key).unwrap().1.etag);
+        let store = bound.run.store.clone();
+        async move {
+            let head = store.head(&root(), &object(&key), &ReadOptions::default()).await.unwrap();
+            (there, head.object.etag.as_str().to_owned())
+        }
+    };
+    let (there, here) = tags_of("copy of usual").await;
+    assert_eq!((&there, there.ends_with("-3")), (&here, true));
+    let (there, here) = tags_of("copy of odd").await;
+    assert!(here.ends_with("-3") && !there.contains('-'), "{there} and {here}");
+    assert_eq!(bound.upstream.object("copy of odd").unwrap().0, noise(2, 23 * MIB));
+    assert_eq!(bound.pass(PassKind::Verify).await["clean"], true, "its tag there is known");
+    assert_eq!(bound.upstream.uploads(), 0);
+    bound.end().await;
 }
 
 /// The mirror asks no more of its target than its operator allows, as the other work in the background.

@@ -4,12 +4,11 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Running, noise, object, place, put_request, root, segment_files};
+use common::{Running, copy_to, noise, object, place, put_request, root, segment_files};
 use futures::StreamExt as _;
 use juststorage_core::application::error::Error;
 use juststorage_core::application::ingest::Body;
 use juststorage_core::application::objects::ObjectRef;
-use juststorage_core::application::objects::copy::CopyRequest;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::list::{Entry, ListRequest};
 use juststorage_core::application::objects::put::EtagStyle;
@@ -34,23 +33,6 @@ use tempfile::TempDir;
 
 fn range(text: &str) -> ReadOptions {
     ReadOptions { range: ByteRange::from_header(text), ..ReadOptions::default() }
-}
-
-fn copy_to(source: ObjectRef, key: &str) -> CopyRequest {
-    CopyRequest {
-        source,
-        source_preconditions: Preconditions::default(),
-        place: place(),
-        key: Some(Key::new(key).unwrap()),
-        replace: None,
-        replace_tags: None,
-        lock: juststorage_core::domain::object_lock::ObjectLock::default(),
-        class_name: None,
-        acl: juststorage_core::domain::acl::CannedAcl::Private,
-        class: None,
-        preconditions: Preconditions::default(),
-        checksum: None,
-    }
 }
 
 /// A store that lasts as long as its folder.

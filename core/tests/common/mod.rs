@@ -12,6 +12,7 @@ use juststorage_core::application::commit::{Committer, CommitterTasks};
 use juststorage_core::application::error::Result;
 use juststorage_core::application::ingest::{Body, Ingest};
 use juststorage_core::application::objects::ObjectRef;
+use juststorage_core::application::objects::copy::CopyRequest;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::put::{EtagStyle, PutRequest};
 use juststorage_core::application::pools::Pools;
@@ -25,9 +26,11 @@ use juststorage_core::application::tiers::Tiers;
 use juststorage_core::application::validate::{Finding, Validator};
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{Collection, TakeOver, UploadExpiry};
+use juststorage_core::domain::acl::CannedAcl;
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::event::How;
 use juststorage_core::domain::object::{Attributes, Object, ObjectId};
+use juststorage_core::domain::object_lock::ObjectLock;
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::principal::Principal;
 use juststorage_core::domain::space::DedupScope;
@@ -294,6 +297,24 @@ pub fn put_request(key: &str) -> PutRequest {
         etag: EtagStyle::Content,
         checksum: None,
         how: How::Plain,
+    }
+}
+
+/// A copy of `source` to `key`, which changes nothing.
+pub fn copy_to(source: ObjectRef, key: &str) -> CopyRequest {
+    CopyRequest {
+        source,
+        source_preconditions: Preconditions::default(),
+        place: place(),
+        key: Some(Key::new(key).unwrap()),
+        replace: None,
+        replace_tags: None,
+        lock: ObjectLock::default(),
+        class_name: None,
+        acl: CannedAcl::Private,
+        class: None,
+        preconditions: Preconditions::default(),
+        checksum: None,
     }
 }
 

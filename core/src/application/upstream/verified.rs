@@ -30,6 +30,7 @@ enum By {
 }
 
 /// One way to cut a body into parts.
+#[derive(Clone)]
 struct Cut {
     sizes: std::vec::IntoIter<u64>,
     left: u64,
@@ -125,6 +126,22 @@ impl Check {
             By::Length => Ok(()),
         }
     }
+}
+
+/// The sizes of the parts whose MD5s make the entity tag of these bytes: the first of `layouts` that does.
+pub(crate) async fn layout_of<E>(
+    mut stream: BoxStream<'static, Result<Bytes, E>>,
+    etag: &str,
+    layouts: Vec<Vec<u64>>,
+) -> Result<Option<Vec<u64>>, E> {
+    let mut cuts: Vec<Cut> = layouts.iter().cloned().map(Cut::new).collect();
+    while let Some(bytes) = stream.next().await {
+        let bytes = bytes?;
+        progress::made();
+        cuts.iter_mut().for_each(|cut| cut.update(&bytes));
+    }
+    let made = layouts.into_iter().zip(cuts).find(|(_, cut)| confirms(etag, &cut.clone().finish()));
+    Ok(made.map(|(layout, _)| layout))
 }
 
 /// A body that fails at its end unless it is the object.

@@ -16,12 +16,13 @@ use crate::application::ports::upstream::{
     Answer, UpstreamCarried, UpstreamError, UpstreamSent, UpstreamTold,
 };
 use crate::application::upstream::kept;
+use crate::application::upstream::verified::layout_of;
 use crate::domain::etag::{Etag, Md5Digest};
 use crate::domain::mirror::{Shape, UNTOLD, is_contradicted};
 use crate::domain::naming::ContentName;
 use crate::domain::range::Span;
 use crate::domain::upstream::Fate;
-use crate::domain::upstream::proof::{Proof, Said, plan};
+use crate::domain::upstream::proof::{Proof, Said, part_count, plan};
 
 /// Parts of an object that are looked up at once.
 const PARTS_PAGE: u32 = 1000;
@@ -38,7 +39,7 @@ impl MirrorSink {
         term: &Term,
     ) -> Result<(Etag, Option<String>), Trouble> {
         let object = &found.object;
-        let shape = self.shape(looked, found).await?;
+        let shape = self.shape(looked, found, term).await?;
         let carried = UpstreamCarried {
             headers: object.headers.clone(),
             metadata: shown(&object.metadata),
@@ -75,24 +76,11 @@ impl MirrorSink {
     }
 
     /// How the object was made, as far as that is known.
-    async fn shape(&self, looked: &Looked<'_>, found: &Found) -> Result<Shape, Trouble> {
+    async fn shape(&self, looked: &Looked<'_>, found: &Found, term: &Term) -> Result<Shape, Trouble> {
         let object = &found.object;
         let (etag, size) = (object.etag.as_str(), object.size());
         let Some(content) = object.content.filter(|content| content.parts.is_multipart()) else {
-            let fetched = object.is_null_version
-                && looked.remembered.as_ref().is_some_and(|known| known.fate == Fate::Pulled);
-            if !fetched {
-                return Ok(Shape::of(etag, size, &[]));
-            }
-            // It came as one piece; its parts are as they were there.
-            let parts = looked.link.part_sizes(looked.key).await?;
-            let said = Said { size, etag: etag.to_owned(), parts, ..Said::default() };
-            return Ok(match plan(&said) {
-                Proof::Parts { layouts, .. } => {
-                    Shape::of(etag, size, layouts.first().map(Vec::as_slice).unwrap_or_default())
-                }
-                _ => Shape::of(etag, size, &[]),
-            });
+            return Ok(Shape::of(etag, size, &self.parts_elsewhere(looked, found, term).await?));
         };
         let (mut sizes, mut after) = (Vec::new(), 0);
         loop {
@@ -102,6 +90,33 @@ impl MirrorSink {
             sizes.extend(page.iter().map(|(_, size)| *size));
         }
         Ok(Shape::of(etag, size, &sizes))
+    }
+
+    /// The sizes of the parts that an object of one piece had where it was made: it was fetched, or is a copy of one that was.
+    /// The upstream tells them; otherwise the usual ones are tried on the bytes that are here. None if they are not found.
+    async fn parts_elsewhere(
+        &self,
+        looked: &Looked<'_>,
+        found: &Found,
+        term: &Term,
+    ) -> Result<Vec<u64>, Trouble> {
+        let object = &found.object;
+        let (etag, size) = (object.etag.as_str(), object.size());
+        if part_count(etag).is_none() {
+            return Ok(Vec::new());
+        }
+        let is_fetched = object.is_null_version
+            && looked.remembered.as_ref().is_some_and(|known| known.fate == Fate::Pulled);
+        let parts = if is_fetched { looked.link.part_sizes(looked.key).await? } else { None };
+        let is_told = parts.is_some();
+        let said = Said { size, etag: etag.to_owned(), parts, ..Said::default() };
+        let Proof::Parts { mut layouts, .. } = plan(&said) else { return Ok(Vec::new()) };
+        if is_told {
+            return Ok(layouts.swap_remove(0));
+        }
+        let Reading { stream, watch } = self.read(found, Span::whole(size), term).await?;
+        let layout = layout_of(stream, etag, layouts).await.map_err(|error| watch.explain(error))?;
+        Ok(layout.unwrap_or_default())
     }
 
     async fn send_whole(
