@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::application::buffers::Buffers;
 use crate::application::error::{Error, Result};
 use crate::application::fairness::Held;
 use crate::application::pools::Pools;
@@ -100,6 +101,8 @@ pub struct Ingest {
     writer: WriterId,
     pools: Pools,
     lanes: Lanes,
+    /// For the chunks of large bodies, and for the largest small ones.
+    buffers: [Arc<Buffers>; 2],
     pub(crate) reserve: Reserve,
 }
 
@@ -112,7 +115,8 @@ impl Ingest {
         writer: WriterId,
     ) -> Self {
         let (pools, lanes, reserve) = (Pools::default(), Lanes::default(), Reserve::default());
-        Self { metadata, tiers, clock, writer, pools, lanes, reserve }
+        let buffers = [CHUNK_BYTES, PACKED_BYTES_MAX].map(Buffers::new);
+        Self { metadata, tiers, clock, writer, pools, lanes, buffers, reserve }
     }
 
     /// Refuses bodies for which less is left than `reserve` keeps free.
@@ -137,9 +141,15 @@ impl Ingest {
         if body.length.is_some_and(|length| length > bytes_max) {
             return Err(Error::BodyTooLarge { max: bytes_max });
         }
-        let source = BodyReader::new(body, bytes_max).within(self.pools.memory.clone(), tenant.clone());
+        let source = self.reader(body, bytes_max, tenant);
         let wanted = digests::Wanted { md5: false, checksum: None };
         Ok(digested(source, Digests::new(wanted, &self.lanes)).await?.hash)
+    }
+
+    /// Reads a body in memory of `tenant`'s share.
+    fn reader(&self, body: Body, bytes_max: u64, tenant: &Tenant) -> BodyReader {
+        let reader = BodyReader::new(body, bytes_max).gathering_in(&self.buffers);
+        reader.within(self.pools.memory.clone(), tenant.clone())
     }
 
     /// Takes in a body for `intent`. On an error nothing stays behind; what was staged is removed.
@@ -154,8 +164,7 @@ impl Ingest {
         };
         // Whose request it is; without one (a worker, a test) whose space it is.
         let tenant = request::tenant().unwrap_or_else(|| intent.space.tenant.clone());
-        let mut source =
-            BodyReader::new(body, intent.bytes_max).within(self.pools.memory.clone(), tenant.clone());
+        let mut source = self.reader(body, intent.bytes_max, &tenant);
         let large = source.length().is_some_and(|length| length > PACKED_BYTES_MAX as u64);
         let first = source.next(if large { CHUNK_BYTES } else { PACKED_BYTES_MAX + 1 }).await?;
         // A small body for which memory is short does not wait for it: what has arrived is written down.

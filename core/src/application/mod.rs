@@ -6,6 +6,7 @@
 mod absence;
 pub mod access;
 pub mod admin;
+pub(crate) mod buffers;
 pub mod commit;
 mod entered;
 pub mod error;

@@ -1,10 +1,13 @@
 //! A body being received, cut into chunks. Memory is taken as bytes arrive.
 
-use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
 
 use super::body::{Body, Expected, Trailer};
 use super::digests::{self, Digests};
+use crate::application::buffers::Buffers;
 use crate::application::error::{Error, Result};
 use crate::application::fairness::{Held, Pool};
 use crate::domain::address::Tenant;
@@ -14,6 +17,10 @@ const CHUNK_BYTES_MIN: usize = 8 << 10;
 
 /// What every body may take: the chunk that is being received, and the one that is being written.
 const BODY_BYTES_MIN: usize = 2 * CHUNK_BYTES_MIN;
+
+/// A body of known length of which so much has come for a chunk has the rest of the chunk's memory at once: it would double
+/// it, and copy what is there, again and again.
+const DOUBLED_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of a body in their order. Their memory is accounted for until this is dropped.
 pub(super) struct Chunk {
@@ -43,13 +50,51 @@ pub(super) struct BodyReader {
     ended: bool,
     /// None: its memory is not accounted for.
     room: Option<BodyMemory>,
+    /// Where large chunks are gathered; the smallest first.
+    buffers: Vec<Arc<Buffers>>,
+}
+
+/// What was gathered for a chunk.
+#[derive(Default)]
+struct Gathered {
+    bytes: Vec<u8>,
+    /// Where its memory is from.
+    home: Option<Arc<Buffers>>,
+}
+
+impl Gathered {
+    /// Takes memory for `capacity` bytes in all, from `home` if there is one.
+    fn grow(&mut self, capacity: usize, home: Option<Arc<Buffers>>) {
+        match home {
+            None => self.bytes.reserve_exact(capacity - self.bytes.len()),
+            Some(home) => {
+                let mut buffer = home.take();
+                buffer.extend_from_slice(&self.bytes);
+                let before = std::mem::replace(self, Self { bytes: buffer, home: Some(home) });
+                // Whose memory may be lent to others.
+                drop(before.freeze());
+            }
+        }
+    }
+
+    fn freeze(self) -> Bytes {
+        match self.home {
+            Some(home) => home.lend(self.bytes),
+            None => self.bytes.into(),
+        }
+    }
 }
 
 impl BodyReader {
     pub(super) fn new(body: Body, bytes_max: u64) -> Self {
         let Body { stream, length, expected, trailer } = body;
-        let (received, rest, ended, room) = (0, Bytes::new(), false, None);
-        Self { stream, length, expected, trailer, bytes_max, received, rest, ended, room }
+        let (received, rest, ended, room, buffers) = (0, Bytes::new(), false, None, Vec::new());
+        Self { stream, length, expected, trailer, bytes_max, received, rest, ended, room, buffers }
+    }
+
+    /// Gathers large chunks in buffers of these, the smallest first.
+    pub(super) fn gathering_in(self, buffers: &[Arc<Buffers>]) -> Self {
+        Self { buffers: buffers.to_vec(), ..self }
     }
 
     /// Takes its memory from `pool`, out of `tenant`'s share.
@@ -75,41 +120,57 @@ impl BodyReader {
     /// The next bytes: `max` of them; or fewer at the end, and where memory is short; none behind the end. A single
     /// frame of fitting size is passed on without a copy.
     pub(super) async fn next(&mut self, max: usize) -> Result<Chunk> {
-        let mut gathered = BytesMut::new();
+        let mut gathered = Gathered::default();
         let mut memory = None;
         loop {
             let frame =
                 if self.rest.is_empty() { self.frame().await? } else { Some(std::mem::take(&mut self.rest)) };
             let Some(mut frame) = frame else { return Ok(Chunk { bytes: gathered.freeze(), memory }) };
             self.settle_in().await?;
-            if frame.len() > max - gathered.len() {
-                self.rest = frame.split_off(max - gathered.len());
+            let there = gathered.bytes.len();
+            if frame.len() > max - there {
+                self.rest = frame.split_off(max - there);
             }
             let last = self.length == Some(self.received) && self.rest.is_empty();
-            if gathered.is_empty() && (frame.len() == max || last) {
+            if there == 0 && (frame.len() == max || last) {
                 // It is there already: what is not left for it is only not accounted for.
                 self.try_hold(&mut memory, frame.len());
                 return Ok(Chunk { bytes: frame, memory });
             }
-            let needed = gathered.len() + frame.len();
-            if needed > gathered.capacity() {
-                let capacity = needed.max(2 * gathered.capacity()).max(CHUNK_BYTES_MIN);
-                let capacity = capacity.min(max).min(needed.saturating_add(self.left()));
-                if !self.try_hold(&mut memory, capacity) {
-                    if gathered.is_empty() {
-                        return Ok(Chunk { bytes: frame, memory });
-                    }
-                    // Kept for the next chunk. What was split off behind it is part of the same bytes.
-                    self.rest = if self.rest.is_empty() { frame } else { joined(&frame, &self.rest) };
-                    return Ok(Chunk { bytes: gathered.freeze(), memory });
+            if there + frame.len() > gathered.bytes.capacity()
+                && !self.make_room(&mut gathered, &mut memory, frame.len(), max)
+            {
+                if there == 0 {
+                    return Ok(Chunk { bytes: frame, memory });
                 }
-                gathered.reserve(capacity - gathered.len());
+                // Kept for the next chunk. What was split off behind it is part of the same bytes.
+                self.rest = if self.rest.is_empty() { frame } else { joined(&frame, &self.rest) };
+                return Ok(Chunk { bytes: gathered.freeze(), memory });
             }
-            gathered.extend_from_slice(&frame);
-            if gathered.len() == max {
+            gathered.bytes.extend_from_slice(&frame);
+            if gathered.bytes.len() == max {
                 return Ok(Chunk { bytes: gathered.freeze(), memory });
             }
         }
+    }
+
+    /// Makes room for `more` bytes of a chunk of at most `max`; `false` where memory is short.
+    fn make_room(&self, gathered: &mut Gathered, memory: &mut Option<Held>, more: usize, max: usize) -> bool {
+        let needed = gathered.bytes.len() + more;
+        let most = max.min(needed.saturating_add(self.left()));
+        let doubled = needed.max(2 * gathered.bytes.capacity()).max(CHUNK_BYTES_MIN).min(most);
+        let whole = Some(most).filter(|_| needed >= DOUBLED_BYTES_MAX && self.length.is_some());
+        for capacity in whole.into_iter().chain([doubled]) {
+            // A buffer that would be used by less than half is not worth its memory.
+            let fits = |home: &&Arc<Buffers>| (capacity..2 * capacity).contains(&home.size());
+            let home = self.buffers.iter().find(fits).cloned();
+            let capacity = home.as_ref().map_or(capacity, |home| home.size());
+            if self.try_hold(memory, capacity) {
+                gathered.grow(capacity, home);
+                return true;
+            }
+        }
+        false
     }
 
     /// How many bytes are still to be returned, as declared.

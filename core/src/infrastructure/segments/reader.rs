@@ -10,9 +10,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::blocking::{Wait, io_error, joined, read_at, read_error, read_exact_at, read_into};
-use super::buffers::{Buffers, Memory};
+use super::buffers::Memory;
 use super::format::{self, BLOCK, FOOTER_SIZE, RecordFooter, Version};
 use super::handles::Handle;
+use crate::application::buffers::Buffers;
 use crate::application::ports::segments::{ReadRequest, SegmentError, SegmentKind};
 use crate::domain::blob::{Hash, SegmentId};
 
