@@ -37,7 +37,7 @@ build: ## the release binary, as the container image has it
 install: ## puts the built binary under $(DESTDIR)$(PREFIX)
 	install -D -s -m 755 $(TARGET)/release/juststorage $(DESTDIR)$(PREFIX)/bin/juststorage
 
-# Of `make dist`: quick for a first look, and a processor's static target.
+# Of `make dist`: quick for a first look, trial for a program that is only tried; and a processor's static target.
 PROFILE ?= release
 STATIC = $(shell uname -m)-unknown-linux-musl
 DIST = $(TARGET)/dist
@@ -61,7 +61,7 @@ test: ## every test, on SQLite and PostgreSQL; installs what is missing
 	@date +%s >$(TOOK).begun
 	@: >$(SKIPPED)
 	scripts/prepare compiler postgres backup faults pooler python tools clients python-client sdks generators console chart
-	JUSTSTORAGE_TEST_SKIPPED=$(SKIPPED) cargo test --workspace $(FLAGS) $(TEST_FLAGS); status=$$?; \
+	JUSTSTORAGE_TEST_SKIPPED=$(SKIPPED) scripts/run-tests $(if $(TEST_FLAGS),-- $(TEST_FLAGS)); status=$$?; \
 	    sort -u $(SKIPPED) | awk 'BEGIN { printf "skipped: " } { printf "%s%s", between, $$0; between = ", " } END { print NR ? "" : "nothing" }'; \
 	    exit $$status
 	@echo "took $$(( ($$(date +%s) - $$(cat $(TOOK).begun)) / 60 )) minutes here the last time" >$(TOOK)
