@@ -226,6 +226,27 @@ fn a_governed_version_goes_with_a_bypass() {
     assert_eq!(plan_removal(Some(&governed), &none, false, Timestamp(2_000_000)), Ok(true), "it has run out");
 }
 
+/// A marker is nothing to move, and neither is a key without versions.
+#[test]
+fn a_move_takes_what_is_there() {
+    for versioning in [Off, Enabled, Suspended] {
+        let leave = |latest, conditions: &Preconditions| {
+            plan_departure(&space(versioning), &there(latest, None), conditions, NOW)
+        };
+        for conditions in [Preconditions::default(), if_match(2), absent()] {
+            for latest in [None, Some(marker(2))] {
+                assert_eq!(
+                    leave(latest, &conditions),
+                    Err(Denial::NoSuchObject),
+                    "{versioning:?} {conditions:?}"
+                );
+            }
+        }
+        assert!(leave(Some(version(2)), &if_match(2)).is_ok());
+        assert_eq!(leave(Some(version(2)), &if_match(1)), Err(Denial::ConditionFailed));
+    }
+}
+
 #[test]
 fn the_removal_of_a_version_asks_its_conditions() {
     let none = Preconditions::default();
