@@ -146,6 +146,7 @@ fuzz: ## libFuzzer on every target, FUZZ_SECONDS each, FUZZ_JOBS at once; needs 
 	        -artifact_prefix=$(TARGET)/fuzz/found/TARGET- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -print_final_stats=1'
 
 mutants: ## removes each sync, fence, lock, foreign key and checksum in turn; a test must fail
+	scripts/prepare mutants
 	scripts/mutants
 
 bench: ## speed and memory beside every peer that is installed; tables and target/bench.json
@@ -170,7 +171,9 @@ manifests: ## everything under deploy/
 	$(CACHE)/tools/bin/python deploy/validate.py
 	$(CACHE)/tools/bin/python deploy/helm/validate.py
 
-stale: ## whether the list of mutants follows the code; builds nothing
+stale: ## whether the table of mutants follows the code, and the operators do what they say; builds nothing
+	scripts/prepare mutants
+	$(CACHE)/mutants/bin/python -m unittest discover --quiet --start-directory scripts/mutation --top-level-directory scripts
 	scripts/mutants --check
 
 docs: ## links, settings, metrics, alerts, rules and decisions named in the documents
