@@ -203,6 +203,7 @@ impl Admin {
         Ok(match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Undelivered::Refused(why) | Undelivered::Away(why))) => Err(why),
+            Ok(Err(why @ Undelivered::NotTried(_))) => Err(why.to_string()),
             Err(_) => Err("no answer in time".to_owned()),
         })
     }

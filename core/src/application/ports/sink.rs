@@ -29,6 +29,12 @@ pub trait Sink: Send + Sync + 'static {
         self.deliver(target, row).await
     }
 
+    /// Returns once a target answers again that was left alone when a row was last tried: what waits for it goes at once. Never
+    /// where nothing tells that.
+    async fn recovered(&self, _: &TargetName) {
+        std::future::pending::<()>().await;
+    }
+
     /// These are all targets: what is kept for others, such as connections, may go.
     fn keep(&self, _: &[TargetName]) {}
 }
@@ -69,4 +75,7 @@ pub enum Undelivered {
     /// The target takes nothing just now: it is left alone for a while.
     #[error("{0}")]
     Away(String),
+    /// Nothing was asked of the target: it failed before, and is left alone for so long. That is no failure of it.
+    #[error("it failed several times in a row, and is left alone for a while")]
+    NotTried(Duration),
 }

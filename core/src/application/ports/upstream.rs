@@ -4,6 +4,7 @@
 //! [`domain::upstream::proof`](crate::domain::upstream::proof).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,6 +27,9 @@ pub enum UpstreamError {
     /// It cannot be reached, is too slow, or answers that it cannot just now: the same may well succeed later.
     #[error("the upstream is away: {0}")]
     Away(String),
+    /// It was not asked: it failed several times in a row, and is left alone for so long.
+    #[error("the upstream is away: it failed several times in a row, and is left alone for a while")]
+    LeftAlone(Duration),
     /// It refuses the credential, or what the credential may do.
     #[error("the upstream refuses: {0}")]
     Refused(String),
@@ -55,7 +59,7 @@ pub enum UpstreamError {
 impl UpstreamError {
     /// Whether the upstream as a whole is in trouble, and not one object or request.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Away(_))
+        matches!(self, Self::Away(_) | Self::LeftAlone(_))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::domain::invalid::Invalid;
 /// What a request is answered that the upstream did not serve. Logged where it happened.
 pub(crate) fn answer(error: &UpstreamError) -> Error {
     match error {
-        UpstreamError::Away(_) | UpstreamError::Changed => Error::UpstreamAway,
+        UpstreamError::Away(_) | UpstreamError::LeftAlone(_) | UpstreamError::Changed => Error::UpstreamAway,
         _ => Error::UpstreamFailed,
     }
 }

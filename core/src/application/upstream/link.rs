@@ -1,10 +1,12 @@
 //! A connected upstream, its breaker and its count of calls.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::breaker::Breaker;
 use super::pacer::Pacer;
@@ -53,9 +55,7 @@ impl Link {
 
     /// Makes a call, unless the upstream is left alone.
     async fn call<T>(&self, name: &'static str, call: impl Future<Output = Answer<T>>) -> Answer<T> {
-        if !self.answers.admits(Instant::now()) {
-            return Err(left_alone(name));
-        }
+        self.answers.admits(Instant::now()).map_err(|rest| left_alone(name, rest))?;
         let answer = call.await;
         self.note(name, &self.answers, answer.as_ref().err());
         answer
@@ -63,9 +63,7 @@ impl Link {
 
     /// Asks for the bytes of an object, unless its bodies do not come.
     async fn open(&self, key: &Key, span: Option<Span>, etag: Option<&str>) -> Answer<Option<UpstreamBody>> {
-        if !self.bodies.admits(Instant::now()) {
-            return Err(left_alone("get"));
-        }
+        self.bodies.admits(Instant::now()).map_err(|rest| left_alone("get", rest))?;
         self.call("get", self.upstream.get(key, span, etag)).await
     }
 
@@ -98,6 +96,11 @@ impl Link {
     /// Whether it is left alone just now.
     pub(crate) fn is_left_alone(&self) -> bool {
         self.answers.is_open() || self.bodies.is_open()
+    }
+
+    /// Hears from now on when it is asked again that was left alone, and answers.
+    pub(crate) fn closings(&self) -> watch::Receiver<u64> {
+        self.answers.closings()
     }
 
     pub(crate) async fn probe(&self) -> Answer<()> {
@@ -221,9 +224,9 @@ impl Link {
     }
 }
 
-fn left_alone(call: &'static str) -> UpstreamError {
+fn left_alone(call: &'static str, rest: Duration) -> UpstreamError {
     metrics::upstream_call(call, "not_tried");
-    UpstreamError::Away("it failed several times in a row, and is left alone for a while".to_owned())
+    UpstreamError::LeftAlone(rest)
 }
 
 /// What is still to come of a body.

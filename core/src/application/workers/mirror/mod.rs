@@ -8,9 +8,11 @@ mod send;
 mod trouble;
 mod versions;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::application::metrics;
 use crate::application::ports::metadata::{
@@ -21,7 +23,7 @@ use crate::application::ports::upstream::{UpstreamError, UpstreamObject};
 use crate::application::store::Store;
 use crate::application::upstream::{Link, kept};
 use crate::domain::address::{Key, Namespace, SpaceAddress, Tenant};
-use crate::domain::event::Facts;
+use crate::domain::event::{Facts, TargetName};
 use crate::domain::mirror::{Image, Memory, Plan, Step, plan};
 use crate::domain::object::{Object, Tags, UserMetadata};
 use crate::domain::rfc2047;
@@ -36,6 +38,8 @@ const LOOKS_MAX: u32 = 8;
 pub struct MirrorSink {
     store: Store,
     notes: Notes,
+    /// Tells of each target when it answers again, since a row was last tried.
+    closings: Mutex<HashMap<TargetName, watch::Receiver<u64>>>,
 }
 
 /// A key that is to be made equal.
@@ -96,7 +100,11 @@ impl MirrorSink {
     /// Of a store whose upstreams can be connected. Takes a task of its own.
     pub fn new(store: Store) -> Self {
         let notes = Notes::new(store.metadata.clone(), store.clock.clone());
-        Self { store, notes }
+        Self { store, notes, closings: Mutex::default() }
+    }
+
+    fn closings(&self) -> MutexGuard<'_, HashMap<TargetName, watch::Receiver<u64>>> {
+        self.closings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the upstream's object equal to what a key has here.
@@ -113,6 +121,7 @@ impl MirrorSink {
             let settings = self.store.settings_at(space.id, space.settings).await?;
             let Some(binding) = &settings.upstream else { return Ok(()) };
             let link = self.store.links.of(&space, binding)?;
+            self.closings().insert(TargetName::mirror_of(space.id), link.closings());
             match self.look(&space, &place, &key, &link, term).await {
                 Err(Trouble::Changed) => {}
                 done => return done,
@@ -277,6 +286,20 @@ fn class_of(object: &Object) -> Option<String> {
 impl Sink for MirrorSink {
     async fn deliver(&self, _: &OutboxTarget, _: &OutboxRow) -> Result<(), Undelivered> {
         Err(Undelivered::Refused("an upstream is sent objects, not events".to_owned()))
+    }
+
+    async fn recovered(&self, target: &TargetName) {
+        let closings = self.closings().get(target).cloned();
+        if let Some(mut closings) = closings
+            && closings.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+
+    fn keep(&self, targets: &[TargetName]) {
+        self.closings().retain(|name, _| targets.contains(name));
     }
 
     async fn deliver_within(

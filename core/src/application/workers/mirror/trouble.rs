@@ -26,6 +26,7 @@ impl From<UpstreamError> for Trouble {
             | UpstreamError::Ourselves
             | UpstreamError::Forbidden(_)
             | UpstreamError::Changed => Undelivered::Away(text),
+            UpstreamError::LeftAlone(rest) => Undelivered::NotTried(rest),
             UpstreamError::NotProved(_) | UpstreamError::Unusable(_) => Undelivered::Refused(text),
         })
     }

@@ -104,6 +104,19 @@ enum Ended {
     Early,
     /// The target is away.
     Away,
+    /// Something was not tried, as the target is left alone for so long.
+    LeftAlone(Duration),
+}
+
+/// What a row that is settled says of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    /// Nothing, or that it answers.
+    Fine,
+    /// It takes nothing.
+    Away,
+    /// It was not asked.
+    NotTried(Duration),
 }
 
 /// What becomes of one row.
@@ -154,6 +167,11 @@ impl Delivery {
 
     pub(super) fn bell(&self) -> watch::Receiver<u64> {
         self.metadata.outbox_bell()
+    }
+
+    /// Returns once the target answers again that was left alone.
+    pub async fn recovered(&self) {
+        self.sink.recovered(&self.target.name).await;
     }
 
     /// Takes over what the operator says of the target now.
@@ -211,6 +229,11 @@ impl Delivery {
             self.deliveries.change(&self.target.name, |status| status.failures = failures);
             self.begin_round();
             return Ok(Passed::Away(self.pace.rest()));
+        }
+        if let Ended::LeftAlone(rest) = ended {
+            // It was asked nothing, so it is no longer away than before.
+            self.begin_round();
+            return Ok(Passed::Away(rest));
         }
         if probes || ended == Ended::Early || !term.lasts(PATIENCE_MAX) {
             // Something of the page may not have been tried.
@@ -347,7 +370,7 @@ impl Delivery {
                     let outcome = match delivered {
                         Ok(()) => Outcome::Delivered(row),
                         Err(why) => {
-                            if matches!(why, Undelivered::Away(_)) {
+                            if matches!(why, Undelivered::Away(_) | Undelivered::NotTried(_)) {
                                 halted.store(true, Ordering::Release);
                             }
                             Outcome::Undelivered(row, why)
@@ -363,7 +386,7 @@ impl Delivery {
         let mut waiting = queues.into_iter();
         let mut under_way: FuturesUnordered<_> = waiting.by_ref().take(concurrency).map(one).collect();
         let (mut delivered, mut due) = (Vec::new(), None);
-        let mut away = false;
+        let (mut away, mut left_alone) = (false, None);
         let mut renewal = tokio::time::interval(LEASE / 6);
         // What takes longer than this process has is begun anew by the next one.
         let mut over = std::pin::pin!(async {
@@ -374,7 +397,11 @@ impl Delivery {
             let ended = tokio::select! {
                 biased;
                 Some(outcome) = came.recv() => {
-                    away |= self.settle(outcome, &mut delivered).await?;
+                    match self.settle(outcome, &mut delivered).await? {
+                        Settled::Fine => {}
+                        Settled::Away => away = true,
+                        Settled::NotTried(rest) => left_alone = Some(rest),
+                    }
                     false
                 }
                 next = under_way.next() => {
@@ -408,6 +435,8 @@ impl Delivery {
                 let early = halted.load(Ordering::Acquire) || stop.is_cancelled();
                 return Ok(if away {
                     Ended::Away
+                } else if let Some(rest) = left_alone {
+                    Ended::LeftAlone(rest)
                 } else if early {
                     Ended::Early
                 } else {
@@ -417,14 +446,15 @@ impl Delivery {
         }
     }
 
-    /// Notes what became of a row. Whether the target is away.
-    async fn settle(&mut self, outcome: Outcome, delivered: &mut Vec<i64>) -> Result<bool> {
+    /// Notes what became of a row. What that says of the target.
+    async fn settle(&mut self, outcome: Outcome, delivered: &mut Vec<i64>) -> Result<Settled> {
         match outcome {
             Outcome::Delivered(row) => {
                 self.pace.delivered(row.seq);
                 delivered.push(row.seq);
-                Ok(false)
+                Ok(Settled::Fine)
             }
+            Outcome::Undelivered(_, Undelivered::NotTried(rest)) => Ok(Settled::NotTried(rest)),
             Outcome::Undelivered(row, why) => {
                 metrics::outbox_failed(self.name());
                 let text = why.to_string();
@@ -433,7 +463,7 @@ impl Delivery {
                 let own_fault = match why {
                     Undelivered::Refused(_) if has_room => true,
                     // Noted in either case, so that another row is tried next.
-                    Undelivered::Refused(_) | Undelivered::Away(_) => {
+                    Undelivered::Refused(_) | Undelivered::Away(_) | Undelivered::NotTried(_) => {
                         self.pace.is_at_fault(row.seq) && has_room
                     }
                 };
@@ -442,7 +472,7 @@ impl Delivery {
                 if own_fault {
                     self.put_aside(row, &text).await?;
                 }
-                Ok(!own_fault)
+                Ok(if own_fault { Settled::Fine } else { Settled::Away })
             }
         }
     }

@@ -220,6 +220,7 @@ async fn deliver(
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(rest) => {}
                     () = hurry.notified() => {}
+                    () = delivery.recovered() => {}
                     changed = target.changed() => if changed.is_err() { break },
                 }
                 delivery.follow(target.borrow_and_update().clone());
