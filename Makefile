@@ -17,7 +17,7 @@ UNIT := --lib --test segments --test store --test limits --test lifecycle --test
     --test api
 
 PROVE := cargo test $(FLAGS) --no-fail-fast
-CORE_PROOFS := --test power --test crash_points --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak --test corpus
+CORE_PROOFS := --test power --test crash_points --test crash_upstreams --test interleavings --test transactions --test model --test protocol --test promises --test upkeep --test soak --test corpus
 BINARY_PROOFS := --test crash --test faults --test outside --test failover --test linearizable --test upgrade \
     --test operator --test bad_item --test bad_client
 LOOM := --features juststorage-core/loom --lib
@@ -116,7 +116,7 @@ prove-long: ## the whole campaign, many hours: a million power cuts, ten thousan
 	# On one core three times as fast: a cycle is all hand-overs between threads.
 	$(PROVE) --release -p juststorage-core --test power --no-run
 	JUSTSTORAGE_POWER_CYCLES=1000000 taskset -c 0 $(PROVE) --release -p juststorage-core --test power -- --nocapture
-	JUSTSTORAGE_CRASH_POINT_ROUNDS=10 $(PROVE) --release -p juststorage-core --test crash_points -- --nocapture
+	JUSTSTORAGE_CRASH_POINT_ROUNDS=10 $(PROVE) --release -p juststorage-core --test crash_points --test crash_upstreams -- --nocapture
 	JUSTSTORAGE_INTERLEAVINGS_EVERY=1 $(PROVE) --release -p juststorage-core --test interleavings --test transactions -- --nocapture
 	$(PROVE) --release -p juststorage-core $(THREADS)
 	PROPTEST_CASES=20000 $(PROVE) --release -p juststorage-core --test model -- --nocapture

@@ -23,6 +23,7 @@ use crate::domain::object::Tags;
 use crate::domain::range::Span;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upstream::{Addressing, MirrorSettings, Target};
+use crate::infrastructure::watch::{self, DurableStep};
 
 /// An upstream as an operator may declare it.
 pub fn target() -> Target {
@@ -207,6 +208,11 @@ impl FakeUpstream {
         self.lock().listing_max
     }
 
+    /// Is as new from now on.
+    pub fn clear(&self) {
+        *self.lock() = State::default();
+    }
+
     /// Removes an object.
     pub fn remove(&self, key: &str) {
         self.lock().set(key, None);
@@ -329,6 +335,7 @@ impl FakeUpstream {
 
     /// Whether a change may be made; an error if not, and whether its answer is to be lost.
     fn changes(&self, name: &'static str, key: &Key) -> Answer<Option<Fault>> {
+        begins()?;
         let fault = self.called(name)?;
         if self.lock().locked.contains(key.as_str()) {
             return Err(UpstreamError::Refused("403 AccessDenied".to_owned()));
@@ -392,7 +399,14 @@ impl FakeUpstream {
     }
 }
 
+/// A change is about to be made: whoever watches the steps may end the process before.
+fn begins() -> Answer<()> {
+    watch::step(&DurableStep::Request).map_err(|_| UpstreamError::Away("the process is gone".to_owned()))
+}
+
+/// A change was made: the process may end before it hears of it.
 fn answered<T>(fault: Option<Fault>, answer: T) -> Answer<T> {
+    watch::step(&DurableStep::Answer).map_err(|_| UpstreamError::Away("the process is gone".to_owned()))?;
     match fault {
         Some(Fault::Lost) => Err(UpstreamError::Away("the connection broke before the answer".to_owned())),
         _ => Ok(answer),

@@ -1,25 +1,20 @@
 //! A store of which one space reads through to an upstream in memory.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use juststorage_core::application::access::{Access, AuthMode, MasterKey};
 use juststorage_core::application::admin::{Admin, UpstreamChange};
 use juststorage_core::application::error::Result;
 use juststorage_core::application::objects::get::ReadOptions;
 use juststorage_core::application::objects::list::ListRequest;
 use juststorage_core::application::ports::metadata::PassKind;
-use juststorage_core::application::upstream::UpstreamSetup;
 use juststorage_core::application::workers::{UpstreamWorker, worker::run_dry};
-use juststorage_core::domain::address::{Key, Tenant};
-use juststorage_core::domain::identity::StoreId;
+use juststorage_core::domain::address::Key;
 use juststorage_core::domain::upstream::{Mode, Source};
 use juststorage_core::testing::upstream::FakeUpstream;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::common::{Running, object, place, root, space};
 
@@ -51,17 +46,8 @@ impl Bound {
         mode: Mode,
         directory: tempfile::TempDir,
     ) -> Self {
-        let keys = MasterKey::from_hex(&"a1".repeat(32)).unwrap();
-        let setup = UpstreamSetup {
-            connector: Arc::new(upstream.clone()),
-            keys: keys.clone().into(),
-            own: StoreId(Uuid::from_u128(1)),
-        };
-        run.store = run.store.clone().with_upstreams(setup);
-        let home = Tenant::new("default").unwrap();
-        let access =
-            Access::new(run.metadata.clone(), run.clock.clone(), keys, AuthMode::Required, None, home);
-        let admin = Admin::new(run.store.clone(), access);
+        run.reach(&upstream);
+        let admin = run.admin();
         let bound = Self { run, upstream, admin, _directory: directory };
         let change = UpstreamChange {
             endpoint: Some("http://old".into()),

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+use juststorage_core::application::access::{Access, AuthMode, MasterKey};
+use juststorage_core::application::admin::Admin;
 use juststorage_core::application::commit::{Committer, CommitterTasks};
 use juststorage_core::application::error::Result;
 use juststorage_core::application::ingest::{Body, Ingest};
@@ -23,12 +25,14 @@ use juststorage_core::application::ports::metadata::{
 use juststorage_core::application::ports::segments::{SegmentError, SegmentStore};
 use juststorage_core::application::store::Store;
 use juststorage_core::application::tiers::Tiers;
+use juststorage_core::application::upstream::UpstreamSetup;
 use juststorage_core::application::validate::{Finding, Validator};
 use juststorage_core::application::workers::worker::run_dry;
 use juststorage_core::application::workers::{Collection, TakeOver, UploadExpiry};
 use juststorage_core::domain::acl::CannedAcl;
 use juststorage_core::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use juststorage_core::domain::event::How;
+use juststorage_core::domain::identity::StoreId;
 use juststorage_core::domain::object::{Attributes, Object, ObjectId};
 use juststorage_core::domain::object_lock::ObjectLock;
 use juststorage_core::domain::precondition::Preconditions;
@@ -38,6 +42,7 @@ use juststorage_core::domain::timestamp::Timestamp;
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::infrastructure::segments::LocalSegments;
 use juststorage_core::testing::bucket::FaultyBucket;
+use juststorage_core::testing::upstream::FakeUpstream;
 use uuid::Uuid;
 
 /// A clock that stands still until it is told to move.
@@ -185,6 +190,24 @@ impl Running {
         Ok(Self { store, metadata, tiers, clock, tasks, writer })
     }
 
+    /// From now on spaces may be bound to this upstream.
+    pub fn reach(&mut self, upstream: &FakeUpstream) {
+        let setup = UpstreamSetup {
+            connector: Arc::new(upstream.clone()),
+            keys: master_key().into(),
+            own: StoreId(Uuid::from_u128(1)),
+        };
+        self.store = self.store.clone().with_upstreams(setup);
+    }
+
+    /// What its operators do.
+    pub fn admin(&self) -> Admin {
+        let home = Tenant::new("default").unwrap();
+        let (metadata, clock) = (self.metadata.clone(), self.clock.clone());
+        let access = Access::new(metadata, clock, master_key(), AuthMode::Required, None, home);
+        Admin::new(self.store.clone(), access)
+    }
+
     /// Ends the store as SIGTERM does.
     pub async fn close(self) {
         self.tasks.shut_down().await;
@@ -270,6 +293,10 @@ impl Running {
     pub async fn delete(&self, key: &str) {
         self.store.delete(&root(), &object(key), Preconditions::default()).await.unwrap();
     }
+}
+
+fn master_key() -> MasterKey {
+    MasterKey::from_hex(&"a1".repeat(32)).unwrap()
 }
 
 pub fn root() -> Principal {

@@ -14,8 +14,10 @@ use juststorage_core::application::objects::put::EtagStyle;
 use juststorage_core::application::objects::rename::MoveRequest;
 use juststorage_core::application::objects::update::Change;
 use juststorage_core::application::ports::clock::Clock as _;
-use juststorage_core::application::ports::metadata::{OutboxTarget, SpaceRef};
+use juststorage_core::application::ports::metadata::{OutboxTarget, SpaceRef, WriterId};
 use juststorage_core::application::uploads::{Completion, UploadRef, UploadRequest};
+use juststorage_core::application::workers::TakeOver;
+use juststorage_core::application::workers::worker::LEASE;
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::Key;
 use juststorage_core::domain::event::{
@@ -29,9 +31,11 @@ use juststorage_core::domain::space::DedupScope;
 use juststorage_core::domain::storage_class::StorageClass;
 use juststorage_core::testing::disk::{Dice, Disk, Watch};
 use juststorage_core::testing::postgres;
+use juststorage_core::testing::upstream::FakeUpstream;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 use crate::common::{Buckets, Running, WRITER, noise, object, place, put_request, root, segment_files};
 
@@ -129,6 +133,8 @@ impl Life {
         buckets: &Buckets,
         folder: &Path,
         url: &str,
+        upstream: Option<&FakeUpstream>,
+        writer: WriterId,
     ) -> std::result::Result<Self, String> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -136,9 +142,14 @@ impl Life {
             let _inside = runtime.enter();
             Watch::begin(disk.clone())
         };
-        let opened = Running::try_open_on(buckets, WRITER, folder, url, DedupScope::Tenant);
+        let opened = Running::try_open_on(buckets, writer, folder, url, DedupScope::Tenant);
         match runtime.block_on(opened) {
-            Ok(running) => Ok(Self { runtime, running, watch }),
+            Ok(mut running) => {
+                if let Some(upstream) = upstream {
+                    running.reach(upstream);
+                }
+                Ok(Self { runtime, running, watch })
+            }
             Err(error) => {
                 over(runtime, watch);
                 Err(error.to_string())
@@ -170,6 +181,10 @@ pub struct Play {
     url: String,
     pub disk: Arc<Disk>,
     pub buckets: Buckets,
+    /// The upstream that its spaces may be bound to.
+    upstream: Option<FakeUpstream>,
+    /// Under which name it writes.
+    pub writer: WriterId,
     life: Option<Life>,
     pub model: BTreeMap<&'static str, Bytes>,
     /// What the last operation was about to do to keys when it failed.
@@ -189,6 +204,17 @@ impl Play {
 
     /// As [`Self::new`], with tiers in buckets.
     pub fn new_on(engine: Engine, buckets: Buckets) -> Self {
+        let play = Self::begin(engine, buckets, None);
+        play.with(begin_to_tell);
+        play
+    }
+
+    /// A store whose spaces may be bound to this upstream. Nothing in it is told.
+    pub fn beside(engine: Engine, upstream: FakeUpstream) -> Self {
+        Self::begin(engine, Buckets::default(), Some(upstream))
+    }
+
+    fn begin(engine: Engine, buckets: Buckets, upstream: Option<FakeUpstream>) -> Self {
         let folder = folder();
         let url = match engine {
             Engine::Sqlite => format!("sqlite://{}", folder.path().join("metadata.db").display()),
@@ -196,9 +222,9 @@ impl Play {
         };
         let disk = Disk::new(folder.path());
         let (model, pending) = (BTreeMap::new(), Vec::new());
-        let mut play = Self { folder, url, disk, buckets, life: None, model, pending };
+        let mut play =
+            Self { folder, url, disk, buckets, upstream, writer: WRITER, life: None, model, pending };
         play.start().unwrap();
-        play.with(begin_to_tell);
         play
     }
 
@@ -207,7 +233,8 @@ impl Play {
     }
 
     fn start(&mut self) -> std::result::Result<(), String> {
-        self.life = Some(Life::begin(&self.disk, &self.buckets, self.folder.path(), &self.url)?);
+        let (upstream, folder) = (self.upstream.as_ref(), self.folder.path());
+        self.life = Some(Life::begin(&self.disk, &self.buckets, folder, &self.url, upstream, self.writer)?);
         Ok(())
     }
 
@@ -256,6 +283,21 @@ impl Play {
     /// Starts again after [`Self::kill`] on a disk that lost nothing.
     pub fn resume(&mut self) {
         self.start().unwrap();
+    }
+
+    /// Another server goes on in place of the one that was killed, once its leases have run out.
+    pub fn take_over(&mut self) {
+        let dead = std::mem::replace(&mut self.writer, WriterId(Uuid::new_v4()));
+        self.start().unwrap();
+        self.with(|running| async move {
+            running.clock.advance(i64::try_from(2 * LEASE.as_millis()).unwrap());
+            // Those of deliveries are taken by the database's clock.
+            for target in running.metadata.outbox_targets().await.unwrap() {
+                running.metadata.release_lease(&format!("outbox:{}", target.name), dead.0).await.unwrap();
+            }
+            let (metadata, tiers) = (running.metadata.clone(), running.tiers.clone());
+            TakeOver::new(metadata, tiers, running.clock.clone()).from(dead).await.unwrap();
+        });
     }
 
     /// What an operation makes of keys, if it is done.

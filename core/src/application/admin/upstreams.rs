@@ -211,15 +211,19 @@ impl Admin {
             let link = store.links.connect(space.id, &binding)?.map_err(|error| refusal(&error))?;
             link.probe().await.map_err(|error| refusal(&error))?;
             let now = store.clock.now();
-            match store.metadata.bind_upstream(address, &binding, Some(space.settings), now).await? {
+            // With the binding: a server that dies right after it leaves no mode without the work that it begins with.
+            let passes: &[PassKind] = match binding.mode {
+                Mode::Mirror => &[PassKind::Survey, PassKind::Mirror],
+                Mode::Observe | Mode::ReadThrough | Mode::Detached => &[PassKind::Survey],
+            };
+            match store.metadata.bind_upstream(address, &binding, Some(space.settings), passes, now).await? {
                 Err(Refusal::Changed) => {}
                 bound => {
                     bound.map_err(refused)?;
                     store.policied.changed();
                     audit(who, address, &binding);
-                    self.begin_pass(who, address, PassKind::Survey).await?;
+                    self.board.wake("upstream", false);
                     if binding.mode == Mode::Mirror {
-                        self.begin_pass(who, address, PassKind::Mirror).await?;
                         self.board.wake("outbox", false);
                     }
                     return self.upstream(who, address).await;
@@ -270,17 +274,7 @@ impl Admin {
             return Err(Invalid::new("mode", "must be mirror: only then is anything sent").into());
         }
         let now = self.store.clock.now();
-        let pass = UpstreamPass {
-            space: space.id,
-            kind,
-            revision: space.settings,
-            begun_at: now,
-            touched_at: now,
-            finished_at: None,
-            place: None,
-            report: "{}".to_owned(),
-        };
-        self.store.metadata.begin_pass(&pass).await?;
+        self.store.metadata.begin_pass(&UpstreamPass::new(&space, kind, now)).await?;
         self.board.wake("upstream", false);
         self.upstream(who, address).await
     }
@@ -304,7 +298,8 @@ impl Admin {
         let mode =
             plan_detach(compared, mirrored, now).map_err(|why| Invalid::new("verify", why.to_string()))?;
         let binding = Binding { mode, ..(*binding).clone() };
-        let bound = self.store.metadata.bind_upstream(address, &binding, Some(space.settings), now).await?;
+        let bound =
+            self.store.metadata.bind_upstream(address, &binding, Some(space.settings), &[], now).await?;
         bound.map_err(refused)?;
         self.store.policied.changed();
         audit(who, address, &binding);

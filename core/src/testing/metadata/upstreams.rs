@@ -19,7 +19,7 @@ fn binding(mode: Mode) -> Binding {
 
 pub(super) async fn bind(bench: &Bench<'_>, mode: Mode) -> Space {
     bench.store.make_space(&bench.space, bench.now()).await.unwrap();
-    bench.store.bind_upstream(&bench.space, &binding(mode), None, bench.now()).await.unwrap().unwrap()
+    bench.store.bind_upstream(&bench.space, &binding(mode), None, &[], bench.now()).await.unwrap().unwrap()
 }
 
 fn pull(bench: &Bench<'_>, space: &Space, name: &str, body: &[u8]) -> PutObject {
@@ -36,9 +36,17 @@ pub async fn a_binding_is_one_of_the_settings(store: &dyn MetadataStore) {
     assert_eq!(bench.has_put("k", b"1").await.upstream, Some(Mode::ReadThrough), "an object tells it");
     let stale = Some(SettingsRevision(space.settings.0 - 1));
     let refused =
-        store.bind_upstream(&bench.space, &binding(Mode::Observe), stale, bench.now()).await.unwrap();
+        store.bind_upstream(&bench.space, &binding(Mode::Observe), stale, &[], bench.now()).await.unwrap();
     assert_eq!(refused, Err(Refusal::Changed));
     assert!(!store.reseal_upstream(space.id, &[9], &[4]).await.unwrap());
+    assert!(store.reseal_upstream(space.id, &[1, 2, 3], &[4]).await.unwrap());
+    // A mode is set together with the work that it begins with, by the settings that it makes.
+    let (observe, begins) = (binding(Mode::Observe), [PassKind::Survey, PassKind::Mirror]);
+    let changed = store.bind_upstream(&bench.space, &observe, None, &begins, bench.now()).await.unwrap();
+    let passes = store.passes(space.id).await.unwrap();
+    let begun: Vec<_> = passes.iter().map(|pass| (pass.kind, pass.revision)).collect();
+    assert_eq!(begun, begins.map(|kind| (kind, changed.as_ref().unwrap().settings)));
+    let space = bind(&bench, Mode::ReadThrough).await;
     assert!(store.reseal_upstream(space.id, &[1, 2, 3], &[4]).await.unwrap());
     let mine = |bound: &crate::application::ports::metadata::BoundSpace| bound.space.id == space.id;
     let found = store.bound(None, 1000).await.unwrap().into_iter().find(mine).unwrap();

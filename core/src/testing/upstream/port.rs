@@ -168,6 +168,7 @@ impl Upstream for FakeUpstream {
     async fn abort_upload(&self, _: &Key, upload: &str) -> Answer<()> {
         self.hang().await;
         let answer = async {
+            begins()?;
             let fault = self.called("abort_upload")?;
             self.lock().uploads.remove(upload);
             answered(fault, ())

@@ -19,13 +19,15 @@ pub trait Upstreams: Send + Sync + 'static {
     async fn bound(&self, after: Option<&SpaceAddress>, limit: u32)
     -> Result<Vec<BoundSpace>, MetadataError>;
 
-    /// Binds a space, in place of what it was bound to. Moves the revision of its settings. [`Refusal::NoSuchBucket`] if
-    /// there is no such space, [`Refusal::Changed`] if its settings are at another revision than `at`.
+    /// Binds a space, in place of what it was bound to, and begins passes of these kinds: a mode is not set without the work
+    /// that it begins with. Moves the revision of its settings. [`Refusal::NoSuchBucket`] if there is no such space,
+    /// [`Refusal::Changed`] if its settings are at another revision than `at`.
     async fn bind_upstream(
         &self,
         space: &SpaceAddress,
         binding: &Binding,
         at: Option<SettingsRevision>,
+        passes: &[PassKind],
         now: Timestamp,
     ) -> Result<Result<Space, Refusal>, MetadataError>;
 
@@ -152,4 +154,20 @@ pub struct UpstreamPass {
     pub place: Option<String>,
     /// What it has found, as the worker wrote it down (JSON).
     pub report: String,
+}
+
+impl UpstreamPass {
+    /// One that begins, by the present settings of a space.
+    pub fn new(space: &Space, kind: PassKind, now: Timestamp) -> Self {
+        Self {
+            space: space.id,
+            kind,
+            revision: space.settings,
+            begun_at: now,
+            touched_at: now,
+            finished_at: None,
+            place: None,
+            report: "{}".to_owned(),
+        }
+    }
 }

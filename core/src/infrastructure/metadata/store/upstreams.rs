@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Answer;
-use crate::application::ports::metadata::{BoundSpace, Refusal, UpstreamPass, Upstreams};
+use crate::application::ports::metadata::{BoundSpace, PassKind, Refusal, UpstreamPass, Upstreams};
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::space::{SettingsRevision, Space, SpaceId};
 use crate::domain::timestamp::Timestamp;
@@ -24,9 +24,10 @@ impl Upstreams for SqlMetadata {
         space: &SpaceAddress,
         binding: &Binding,
         at: Option<SettingsRevision>,
+        passes: &[PassKind],
         now: Timestamp,
     ) -> Answer<Result<Space, Refusal>> {
-        Ok(upstreams::bind(&self.db, space, binding, at, now).await?)
+        Ok(upstreams::bind(&self.db, space, binding, (at, passes), now).await?)
     }
 
     async fn unbind_upstream(

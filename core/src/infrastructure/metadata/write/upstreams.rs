@@ -1,7 +1,7 @@
 //! Spaces that are bound to an upstream: the binding, what became of keys, and how far work over it has come.
 
 use super::{mirrors, spaces};
-use crate::application::ports::metadata::{Pulled, Refusal, UpstreamPass};
+use crate::application::ports::metadata::{PassKind, Pulled, Refusal, UpstreamPass};
 use crate::domain::address::{Key, SpaceAddress};
 use crate::domain::etag::Etag;
 use crate::domain::object::ObjectId;
@@ -119,12 +119,12 @@ pub(crate) async fn unclaim(
         .map(drop)
 }
 
-/// Binds a space in place of what it was bound to.
+/// Binds a space in place of what it was bound to, and begins passes of these kinds.
 pub(crate) async fn bind(
     db: &Database,
     address: &SpaceAddress,
     binding: &Binding,
-    at: Option<SettingsRevision>,
+    (at, passes): (Option<SettingsRevision>, &[PassKind]),
     now: Timestamp,
 ) -> Result<Result<Space, Refusal>, Fault> {
     let document =
@@ -148,7 +148,11 @@ pub(crate) async fn bind(
                 .await?;
                 mirrors::bind(&mut tx, space.id, binding, now).await?;
                 set_mode(&mut tx, &space, Some(binding.mode)).await?;
-                Ok(changed(space, Some(binding.mode)))
+                let space = changed(space, Some(binding.mode));
+                for kind in passes {
+                    begin(&mut tx, &UpstreamPass::new(&space, *kind, now)).await?;
+                }
+                Ok(space)
             }
         }
     })
@@ -220,22 +224,27 @@ pub(crate) async fn reseal(db: &Database, space: SpaceId, was: &[u8], sealed: &[
 /// Begins a pass, or leaves the one of its kind that is under way by the same settings. The pass that is under way then.
 pub(crate) async fn begin_pass(db: &Database, pass: &UpstreamPass) -> Result<(), Fault> {
     transaction!(db, |tx| {
-        tx.query(sql!(
-            "INSERT INTO upstream_passes (space_id, kind, revision, begun_at, touched_at, place, report) \
+        begin(&mut tx, pass).await?;
+    })
+}
+
+async fn begin(tx: &mut Transaction, pass: &UpstreamPass) -> Result<(), Fault> {
+    tx.query(sql!(
+        "INSERT INTO upstream_passes (space_id, kind, revision, begun_at, touched_at, place, report) \
              VALUES ($1, $2, $3, $4, $4, $5, $6) ON CONFLICT (space_id, kind) DO UPDATE SET \
              revision = excluded.revision, begun_at = excluded.begun_at, touched_at = excluded.touched_at, \
              finished_at = NULL, place = excluded.place, report = excluded.report \
              WHERE upstream_passes.finished_at IS NOT NULL OR upstream_passes.revision <> excluded.revision"
-        ))
-        .bind(pass.space.0)
-        .bind(pass.kind.code())
-        .bind(pass.revision.0)
-        .bind(pass.begun_at.millis())
-        .bind(pass.place.as_deref())
-        .bind(pass.report.as_str())
-        .execute()
-        .await?;
-    })
+    ))
+    .bind(pass.space.0)
+    .bind(pass.kind.code())
+    .bind(pass.revision.0)
+    .bind(pass.begun_at.millis())
+    .bind(pass.place.as_deref())
+    .bind(pass.report.as_str())
+    .execute()
+    .await
+    .map(drop)
 }
 
 /// Writes down how far a pass has come, if it is the one that began then.
