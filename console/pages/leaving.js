@@ -24,7 +24,7 @@ const verdict = (ok, good, bad) => h("span", { class: `tag ${ok ? "good" : "bad"
 const PASSES = [
   ["survey", "Survey", (report) => `${plural(report.objects, "object")}, ${bytes(report.bytes)}`],
   ["backfill", "Backfill", (report) => `${count(report.fetched)} fetched, ${bytes(report.bytes)}; round ${report.round}: ${count(report.objects)} looked at, ${count(report.failed)} failed`],
-  ["verify", "Comparison", (report) => `${count(report.matched)} match, ${count(report.differ)} differ, ${count(report.only_upstream)} only upstream, ${count(report.only_here)} only here${report.waiting ? `, ${count(report.waiting)} wait to be sent` : ""}`],
+  ["verify", "Comparison", (report) => `${count(report.matched)} match, ${count(report.differ)} differ, ${count(report.only_upstream)} only upstream, ${count(report.only_here)} only here${report.waiting ? `, ${count(report.waiting)} wait to be sent` : ""}${report.versions ? `; versions: ${plural(report.versions.keys, "key")} match, ${count(report.versions.differ)} differ, ${count(report.versions.only_upstream)} only upstream` : ""}`],
   ["mirror", "Beginning of the mirror", (report) => `${count(report.keys)} keys looked at, ${count(report.queued)} to send`],
 ];
 

@@ -15,7 +15,7 @@ use futures::TryStreamExt as _;
 use juststorage_core::application::admin::UpstreamChange;
 use juststorage_core::application::objects::ObjectRef;
 use juststorage_core::application::objects::get::ReadOptions;
-use juststorage_core::application::ports::metadata::Found;
+use juststorage_core::application::ports::metadata::{Found, PassKind};
 use juststorage_core::domain::address::Key;
 use juststorage_core::domain::object::{ObjectId, Tags};
 use juststorage_core::domain::patch::{AttributesPatch, Patch};
@@ -213,6 +213,88 @@ async fn a_mirror_begins_with_every_version() {
     assert_eq!(waiting(&bound).await, 2);
     sending.all().await;
     are_equal(&bound, &keys, "removed meanwhile").await;
+    bound.end().await;
+}
+
+/// A comparison looks at every version and marker, also behind the latest, of keys that no listing of keys shows, and of more
+/// keys than a page has.
+#[tokio::test]
+async fn a_comparison_looks_at_every_version() {
+    let bound = versioned(Mode::ReadThrough).await;
+    for n in 1..3 {
+        bound.upstream.put("own", noise(n, 10));
+    }
+    bound.get("own").await.unwrap();
+    set(&bound, UpstreamChange { mode: Some(Mode::Mirror), ..UpstreamChange::default() }).await;
+    let mut sending = Sending::of(&bound).await;
+    put(&bound, "own", noise(3, 10)).await;
+    for key in ["deleted", "k1", "k2", "k3", "k4", "lost"] {
+        for n in 0..3 {
+            put(&bound, key, noise(n, 20)).await;
+        }
+    }
+    // More of one than a page has.
+    for n in 0..9 {
+        put(&bound, "many", noise(n, 20)).await;
+        bound.run.delete("many").await;
+    }
+    bound.run.put("native", noise(1, 5)).await.unwrap();
+    bound.run.delete("deleted").await;
+    sending.all().await;
+    let report = bound.pass(PassKind::Verify).await;
+    assert_eq!(report["clean"], true, "{report}");
+    let versions = serde_json::json!({"keys": 9, "versions": 2 + 19 + 18 + 1, "differ": 0, "only_upstream": 1, "waiting": 0});
+    assert_eq!(report["versions"], versions);
+    // Paced, each page is a step of its own.
+    let pace = UpstreamChange { requests_per_second: Some(Some(1_000_000)), ..UpstreamChange::default() };
+    set(&bound, pace).await;
+    assert_eq!(bound.pass(PassKind::Verify).await["versions"], versions);
+
+    bound.upstream.lose_version("deleted", 1);
+    bound.upstream.lose_version("many", 5);
+    bound.upstream.lose_version("lost", 0);
+    let report = bound.pass(PassKind::Verify).await;
+    assert_eq!(
+        (&report["found"], &report["versions"]["differ"], &report["differ"]),
+        (&3.into(), &3.into(), &0.into())
+    );
+    let found: Vec<_> =
+        report["findings"].as_array().unwrap().iter().map(|one| (&one["key"], &one["why"])).collect();
+    for (key, why) in [
+        ("deleted", "a version did not reach the upstream"),
+        ("lost", "a version did not reach the upstream"),
+        ("many", "a delete marker did not reach the upstream"),
+    ] {
+        assert!(found.contains(&(&key.into(), &why.into())), "{key}: {report}");
+    }
+    assert!(bound.admin.detach(&root(), &space()).await.is_err(), "not clean");
+    bound.end().await;
+}
+
+/// What a client writes while versions are compared is not taken for a difference.
+#[tokio::test]
+async fn versions_written_during_a_comparison_are_no_finding() {
+    let bound = versioned(Mode::Mirror).await;
+    for key in ["a", "b", "c"] {
+        put(&bound, key, noise(1, 10)).await;
+    }
+    let mut sending = Sending::of(&bound).await;
+    sending.all().await;
+    let gate = bound.upstream.late_listings();
+    // That of the keys goes on.
+    gate.add_permits(1);
+    let (report, ()) = tokio::join!(bound.pass(PassKind::Verify), async {
+        while bound.upstream.late() < 2 {
+            tokio::task::yield_now().await;
+        }
+        put(&bound, "a", noise(2, 10)).await;
+        bound.run.delete("b").await;
+        sending.all().await;
+        put(&bound, "c", noise(3, 10)).await;
+        gate.add_permits(1000);
+    });
+    assert_eq!((&report["clean"], &report["versions"]["differ"]), (&true.into(), &0.into()), "{report}");
+    assert_eq!(report["versions"]["waiting"], 1, "{report}");
     bound.end().await;
 }
 

@@ -335,6 +335,11 @@ fn conclude(kind: PassKind, shown: &Value, output: Output) -> Result<(), ExitErr
         for (name, value) in report.as_object().into_iter().flatten() {
             match value {
                 Value::Array(all) => lines.extend(all.iter().map(finding)),
+                Value::Object(of) if name == "versions" => {
+                    lines.extend(of.iter().map(|(name, value)| {
+                        format!("{:<16} {}", format!("versions: {}", name.replace('_', " ")), cell(value))
+                    }));
+                }
                 Value::Object(_) | Value::Null => {}
                 value => lines.push(format!("{:<16} {}", name.replace('_', " "), cell(value))),
             }

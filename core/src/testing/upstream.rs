@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::application::ports::upstream::{
     Answer, Upstream, UpstreamBody, UpstreamCarried, UpstreamConnector, UpstreamError, UpstreamFacts,
     UpstreamLine, UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold,
+    VersionsPage, VersionsQuery,
 };
 use crate::domain::address::Key;
 use crate::domain::blob::Hash;

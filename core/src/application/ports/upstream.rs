@@ -161,6 +161,37 @@ pub struct UpstreamPage {
     pub next: Option<String>,
 }
 
+/// What versions to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionsQuery {
+    /// Behind this.
+    pub after: VersionsAfter,
+    /// At most this many versions and delete markers, up to 1,000.
+    pub limit: u32,
+}
+
+/// Where a page of versions begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum VersionsAfter {
+    /// At the beginning; where the next page would begin: there is none.
+    #[default]
+    Nothing,
+    /// Behind all versions of a key.
+    Key(String),
+    /// Behind a version of a key, in the upstream's words.
+    Version(String, String),
+}
+
+/// A page of the versions of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionsPage {
+    /// By the bytes of their keys; of a key its versions, the newest first, and then its delete markers, the newest first. The
+    /// versions of the last key may go on behind the page.
+    pub lines: Vec<(String, Listed)>,
+    /// Where the next page begins.
+    pub next: VersionsAfter,
+}
+
 /// What is set on an upstream's bucket, as far as it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // one for each setting
@@ -245,6 +276,9 @@ pub trait Upstream: Send + Sync + 'static {
 
     /// The newest versions of a key, in descending order; up to 1,000.
     async fn versions(&self, key: &Key) -> Answer<Vec<Listed>>;
+
+    /// A page of the versions of all keys.
+    async fn list_versions(&self, query: &VersionsQuery) -> Answer<VersionsPage>;
 
     /// Removes a version for good; there need be none.
     async fn remove_version(&self, key: &Key, version: &str) -> Answer<()>;

@@ -13,7 +13,7 @@ use super::pacer::Pacer;
 use crate::application::metrics;
 use crate::application::ports::upstream::{
     Answer, Upstream, UpstreamBody, UpstreamCarried, UpstreamError, UpstreamFacts, UpstreamObject,
-    UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold,
+    UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold, VersionsPage, VersionsQuery,
 };
 use crate::domain::address::Key;
 use crate::domain::mirror::versions::Listed;
@@ -195,6 +195,10 @@ impl Link {
 
     pub(crate) async fn versions(&self, key: &Key) -> Answer<Vec<Listed>> {
         self.call("list", self.upstream.versions(key)).await
+    }
+
+    pub(crate) async fn list_versions(&self, query: &VersionsQuery) -> Answer<VersionsPage> {
+        self.call("list", self.upstream.list_versions(query)).await
     }
 
     pub(crate) async fn remove_version(&self, key: &Key, version: &str) -> Answer<()> {

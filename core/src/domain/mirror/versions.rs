@@ -5,6 +5,7 @@
 
 use super::UNTOLD;
 use crate::domain::object::ObjectId;
+use crate::domain::timestamp::Timestamp;
 
 /// What is noted as sent of a delete marker, which has no entity tag.
 pub const MARKER: &str = "";
@@ -16,6 +17,12 @@ pub struct Listed {
     pub id: String,
     /// Its entity tag without quotes; `None` of a delete marker.
     pub etag: Option<String>,
+    /// In bytes.
+    pub size: u64,
+    /// When it was made there.
+    pub modified: Timestamp,
+    /// Whether it is the latest of its key.
+    pub is_latest: bool,
 }
 
 /// A version that was about to be sent when that was last noted.
@@ -59,7 +66,8 @@ mod tests {
     use super::*;
 
     fn listed(id: &str, etag: Option<&str>) -> Listed {
-        Listed { id: id.to_owned(), etag: etag.map(str::to_owned) }
+        let (id, etag) = (id.to_owned(), etag.map(str::to_owned));
+        Listed { id, etag, size: 1, modified: Timestamp(0), is_latest: false }
     }
 
     #[test]

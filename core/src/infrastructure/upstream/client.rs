@@ -16,7 +16,8 @@ use super::writes::Place;
 use super::{facts, versions};
 use crate::application::ports::upstream::{
     Answer, Upstream, UpstreamBody, UpstreamCarried, UpstreamError, UpstreamFacts, UpstreamLine,
-    UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold,
+    UpstreamListed, UpstreamObject, UpstreamPage, UpstreamQuery, UpstreamSent, UpstreamTold, VersionsPage,
+    VersionsQuery,
 };
 use crate::domain::address::Key;
 use crate::domain::mirror::versions::Listed;
@@ -268,6 +269,10 @@ impl Upstream for S3Upstream {
 
     async fn versions(&self, key: &Key) -> Answer<Vec<Listed>> {
         versions::of_key(&self.client, &self.target.bucket, &self.remote(key)).await
+    }
+
+    async fn list_versions(&self, query: &VersionsQuery) -> Answer<VersionsPage> {
+        versions::page(&self.client, &self.target, query).await
     }
 
     async fn remove_version(&self, key: &Key, version: &str) -> Answer<()> {

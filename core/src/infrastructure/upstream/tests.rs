@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use super::answers::{Raw, failure};
 use super::{ANSWER_BYTES_MAX, S3Connector};
-use crate::application::ports::upstream::{Upstream, UpstreamConnector as _, UpstreamError, UpstreamQuery};
+use crate::application::ports::upstream::{
+    Upstream, UpstreamConnector as _, UpstreamError, UpstreamQuery, VersionsAfter, VersionsQuery,
+};
 use crate::domain::address::Key;
 use crate::domain::identity::StoreId;
 use crate::domain::range::Span;
@@ -161,6 +163,34 @@ async fn listings_are_told_without_the_prefix() {
     assert_eq!((keys, page.next.as_deref()), (vec!["a/".to_owned(), "b".to_owned()], Some("t")));
     let seen = seen.lock().unwrap();
     assert!(seen[0].contains("prefix=p%2F") && seen[0].contains("start-after=p%2Fa"), "{}", seen[0]);
+}
+
+/// Versions and delete markers come apart from each other; of a key both are told together, each kind in its order.
+#[tokio::test]
+async fn listings_of_versions_go_on_where_they_ended() {
+    let body = "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>p/b</NextKeyMarker>\
+        <NextVersionIdMarker>v1</NextVersionIdMarker>\
+        <Version><Key>p/a</Key><VersionId>v2</VersionId><IsLatest>false</IsLatest><Size>2</Size><ETag>\"e\"</ETag>\
+        <LastModified>2026-11-30T10:00:00.000Z</LastModified></Version>\
+        <Version><Key>p/b</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest><Size>1</Size></Version>\
+        <DeleteMarker><Key>p/a</Key><VersionId>v3</VersionId><IsLatest>true</IsLatest></DeleteMarker>\
+        </ListVersionsResult>";
+    let text =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    let text: &'static str = Box::leak(text.into_boxed_str());
+    let (upstream, seen) = answering(text).await;
+    let query = VersionsQuery { after: VersionsAfter::Version("a".into(), "v9".into()), limit: 5 };
+    let page = upstream.list_versions(&query).await.unwrap();
+    assert_eq!(page.next, VersionsAfter::Version("b".into(), "v1".into()));
+    let told =
+        page.lines.iter().map(|(key, listed)| (key.as_str(), listed.id.as_str(), listed.etag.as_deref()));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, [("a", "v2", Some("e")), ("a", "v3", None), ("b", "v1", Some(""))]);
+    let (first, marker) = (&page.lines[0].1, &page.lines[1].1);
+    assert_eq!((first.size, first.is_latest, marker.is_latest), (2, false, true));
+    assert_eq!(first.modified.rfc3339(), "2026-11-30T10:00:00Z");
+    let seen = seen.lock().unwrap();
+    assert!(seen[0].contains("key-marker=p%2Fa") && seen[0].contains("version-id-marker=v9"), "{}", seen[0]);
 }
 
 /// What an answer takes in memory is not up to the upstream: neither a page of a listing nor an error. An object has any size.

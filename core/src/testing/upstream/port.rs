@@ -222,6 +222,13 @@ impl Upstream for FakeUpstream {
         Ok(self.lock().listed(key.as_str()))
     }
 
+    async fn list_versions(&self, query: &VersionsQuery) -> Answer<VersionsPage> {
+        self.called("list_versions")?;
+        let page = self.lock().page_of_versions(query);
+        self.be_late().await;
+        Ok(page)
+    }
+
     async fn remove_version(&self, key: &Key, version: &str) -> Answer<()> {
         self.hang().await;
         let answer = async {
@@ -244,16 +251,21 @@ impl Upstream for FakeUpstream {
         // Others begin meanwhile.
         tokio::task::yield_now().await;
         let page = self.page(query);
-        let gate = self.lock().answer_gate.clone();
-        if let Some(gate) = gate {
-            self.lock().late += 1;
-            gate.acquire().await.expect("an open gate").forget();
-        }
+        self.be_late().await;
         Ok(page)
     }
 }
 
 impl FakeUpstream {
+    /// What a listing shows comes late, where that was asked for.
+    async fn be_late(&self) {
+        let gate = self.lock().answer_gate.clone();
+        if let Some(gate) = gate {
+            self.lock().late += 1;
+            gate.acquire().await.expect("an open gate").forget();
+        }
+    }
+
     /// What a listing shows.
     fn page(&self, query: &UpstreamQuery) -> UpstreamPage {
         let state = self.lock();

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{FakeUpstream, State, Stored};
+use super::{FakeUpstream, MODIFIED, State, Stored};
+use crate::application::ports::upstream::{VersionsAfter, VersionsPage, VersionsQuery};
 use crate::domain::mirror::versions::Listed;
 use crate::domain::object::Tags;
+use crate::domain::timestamp::Timestamp;
 
 /// A version: its id, and what it is; a delete marker is nothing.
 type Version = (String, Option<Stored>);
@@ -50,11 +52,48 @@ impl State {
 
     pub(super) fn listed(&self, key: &str) -> Vec<Listed> {
         let versions = self.kept.of_key.get(key).into_iter().flatten().rev();
-        let listed = versions.map(|(id, stored)| Listed {
-            id: id.clone(),
-            etag: stored.as_ref().map(|stored| stored.said.etag.clone()),
+        let mut is_latest = true;
+        let listed = versions.map(|(id, stored)| {
+            // Each was made a second after the one before.
+            let made: i64 = id.trim_start_matches('v').parse().unwrap_or_default();
+            Listed {
+                id: id.clone(),
+                etag: stored.as_ref().map(|stored| stored.said.etag.clone()),
+                size: stored.as_ref().map_or(0, |stored| stored.said.size),
+                modified: Timestamp(MODIFIED.0 + 1000 * made),
+                is_latest: std::mem::take(&mut is_latest),
+            }
         });
         listed.collect()
+    }
+
+    /// A page of the versions of all keys, as S3 shows it: versions and markers apart from each other.
+    pub(super) fn page_of_versions(&self, query: &VersionsQuery) -> VersionsPage {
+        let mut page = VersionsPage::default();
+        let mut last: Option<(String, String)> = None;
+        for key in self.kept.of_key.keys() {
+            let listed = self.listed(key);
+            let from = match &query.after {
+                VersionsAfter::Key(after) if key <= after => continue,
+                VersionsAfter::Version(after, _) if key < after => continue,
+                VersionsAfter::Version(after, version) if key == after => {
+                    listed.iter().position(|listed| listed.id == *version).map_or(0, |at| at + 1)
+                }
+                _ => 0,
+            };
+            for listed in listed.into_iter().skip(from) {
+                if page.lines.len() == query.limit.min(7) as usize {
+                    let (key, version) = last.unwrap_or_default();
+                    page.next = VersionsAfter::Version(key, version);
+                    page.lines.sort_by_key(|(key, listed)| (key.clone(), listed.etag.is_none()));
+                    return page;
+                }
+                last = Some((key.clone(), listed.id.clone()));
+                page.lines.push((key.clone(), listed));
+            }
+        }
+        page.lines.sort_by_key(|(key, listed)| (key.clone(), listed.etag.is_none()));
+        page
     }
 
     pub(super) fn remove_version(&mut self, key: &str, version: &str) {
@@ -79,6 +118,13 @@ impl FakeUpstream {
         let versions = state.kept.of_key.get(key).into_iter().flatten();
         let shown = |stored: &Stored| (stored.bytes.clone(), stored.said.etag.clone(), stored.tags.clone());
         versions.map(|(_, stored)| stored.as_ref().map(shown)).collect()
+    }
+
+    /// A version of a key is gone there, the oldest being the first, and nobody was asked.
+    pub fn lose_version(&self, key: &str, nth: usize) {
+        let mut state = self.lock();
+        let id = state.kept.of_key.get(key).and_then(|versions| versions.get(nth)).map(|(id, _)| id.clone());
+        state.remove_version(key, &id.expect("a version"));
     }
 
     /// Keys that have versions or delete markers.

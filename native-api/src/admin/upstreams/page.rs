@@ -25,6 +25,15 @@ const COUNTS: [(&str, &str); 9] = [
     ("found", "findings in all"),
 ];
 
+/// Figures of versions, where both sides keep them and everything goes to both.
+const VERSIONS: [(&str, &str); 5] = [
+    ("keys", "keys have the same versions and delete markers on both sides, in the same order"),
+    ("versions", "versions and delete markers in those"),
+    ("differ", "keys have other versions"),
+    ("only_upstream", "versions are only upstream: its own, from before"),
+    ("waiting", "keys wait to be sent"),
+];
+
 /// What a proof is to a reader.
 fn proof(name: &str) -> &str {
     match name {
@@ -98,6 +107,12 @@ pub(super) fn render(document: &Value) -> String {
     page.push_str("</table>\n<h2>Figures</h2>\n<table>\n");
     for (name, says) in COUNTS {
         row(&mut page, says, &text(&report[name]), " class=\"n\"");
+    }
+    if report["versions"].is_object() {
+        page.push_str("</table>\n<h2>Versions</h2>\n<table>\n");
+        for (name, says) in VERSIONS {
+            row(&mut page, says, &text(&report["versions"][name]), " class=\"n\"");
+        }
     }
     page.push_str("</table>\n<h2>What proved the objects that were fetched</h2>\n<table>\n");
     for (name, count) in report["proved"].as_object().into_iter().flatten() {

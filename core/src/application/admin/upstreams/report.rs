@@ -56,6 +56,7 @@ impl Admin {
             "clean": found["clean"] == true,
             "changed_there": evidence["changed_there"],
             "proved": found["proved"],
+            "versions": found["versions"],
             "read_twice": { "count": evidence["read_twice"], "keys": evidence["read_twice_keys"] },
             "findings": found["findings"],
             "list": { "lines": evidence["lines"], "sha256": evidence["sha256"], "form": LIST_FORM },

@@ -7,6 +7,7 @@ mod again;
 mod back;
 mod backfill;
 mod evidence;
+mod history;
 mod mirrored;
 mod sides;
 mod step;

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::again::{self, Again};
 use super::evidence::{Compared, Evidence};
-use super::mirrored;
 use super::sides::{Line, Pair, Sides};
 use super::step::{Finding, NAMED_MAX, Place, Step, Stepped, away, name};
+use super::{history, mirrored};
 use crate::application::ports::upstream::UpstreamError;
 use crate::domain::address::Key;
 use crate::domain::upstream::Fate;
@@ -35,6 +35,9 @@ pub(super) struct Report {
     found: u64,
     findings: Vec<Finding>,
     clean: Option<bool>,
+    /// Of versions, where they are compared; that comes when all keys are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    versions: Option<history::Report>,
     /// What only the signed report tells.
     evidence: Evidence,
 }
@@ -42,14 +45,20 @@ pub(super) struct Report {
 pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
     let (mut items, mut requests, mut after) = (0, 0, step.place.after.clone());
     let mut list = report.evidence.resume(&step.binding.target)?;
+    if report.versions.is_some() {
+        return versions(step, report, list).await;
+    }
     loop {
         let compared = page(step, after, &mut report, &mut list).await?;
         items += compared.keys;
         requests += compared.requests;
         let Some(next) = compared.end else {
-            mirrored::note_dropped(step, &mut report.found, &mut report.findings).await?;
-            report.clean = Some(report.found == 0);
-            report.evidence.finish(list, report.matched);
+            if history::are_compared(step).await? {
+                report.versions = Some(history::Report::default());
+                report.evidence.pause(&list);
+                return Ok(Stepped { report, place: Some(Place::default()), items, requests, bytes: 0 });
+            }
+            finish(step, &mut report, list).await?;
             return Ok(Stepped { report, place: None, items, requests, bytes: 0 });
         };
         after = Some(next);
@@ -59,6 +68,41 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
             return Ok(Stepped { report, place: Some(Place { after }), items, requests, bytes: 0 });
         }
     }
+}
+
+/// Compares versions, once all keys are.
+async fn versions(
+    step: &Step<'_>,
+    mut report: Report,
+    list: Compared,
+) -> Result<Stepped<Report>, UpstreamError> {
+    let (mut items, mut requests, mut after) = (0, 0, step.place.after.clone());
+    let mut found = report.versions.take().unwrap_or_default();
+    loop {
+        let findings = (&mut report.found, &mut report.findings);
+        let page = history::page(step, after, &mut found, findings).await?;
+        items += page.items;
+        requests += page.requests;
+        let is_over = step.is_over() || step.binding.target.requests_per_second.is_some();
+        after = page.end;
+        if after.is_some() && !is_over {
+            continue;
+        }
+        report.versions = Some(found);
+        let place = after.map(|after| Place { after: Some(after) });
+        if place.is_none() {
+            finish(step, &mut report, list).await?;
+        }
+        return Ok(Stepped { report, place, items, requests, bytes: 0 });
+    }
+}
+
+/// Everything is compared.
+async fn finish(step: &Step<'_>, report: &mut Report, list: Compared) -> Result<(), UpstreamError> {
+    mirrored::note_dropped(step, &mut report.found, &mut report.findings).await?;
+    report.clean = Some(report.found == 0);
+    report.evidence.finish(list, report.matched);
+    Ok(())
 }
 
 /// What was compared of one page.
