@@ -25,6 +25,7 @@ const PASSES = [
   ["survey", "Survey", (report) => `${plural(report.objects, "object")}, ${bytes(report.bytes)}`],
   ["backfill", "Backfill", (report) => `${count(report.fetched)} fetched, ${bytes(report.bytes)}; round ${report.round}: ${count(report.objects)} looked at, ${count(report.failed)} failed`],
   ["verify", "Comparison", (report) => `${count(report.matched)} match, ${count(report.differ)} differ, ${count(report.only_upstream)} only upstream, ${count(report.only_here)} only here${report.waiting ? `, ${count(report.waiting)} wait to be sent` : ""}${report.versions ? `; versions: ${plural(report.versions.keys, "key")} match, ${count(report.versions.differ)} differ, ${count(report.versions.only_upstream)} only upstream` : ""}`],
+  ["refresh", "Refresh", (report) => `${count(report.keys)} keys looked at, ${count(report.replaced)} replaced there, ${count(report.removed)} removed there, ${count(report.found)} left to decide`],
   ["mirror", "Beginning of the mirror", (report) => `${count(report.keys)} keys looked at, ${count(report.queued)} to send`],
 ];
 
@@ -53,7 +54,7 @@ function progress(one) {
   return [
     facts(PASSES.map(([kind, label, says]) => {
       const pass = pass_of(one, kind);
-      return (pass || kind !== "mirror") && [label, [state(one, kind, pass), pass && [h("br"), says(pass.report)]]];
+      return (pass || !["mirror", "refresh"].includes(kind)) && [label, [state(one, kind, pass), pass && [h("br"), says(pass.report)]]];
     })),
     mirror && [h("h3", {}, "Mirror"), facts([
       ["Lag", h("span", { class: `tag ${late(mirror) ? "bad" : "good"}` }, `${mirror.lag_seconds} s`)],
@@ -158,7 +159,7 @@ function follow(one, again) {
 }
 
 function work(one, again) {
-  const passes = [["survey", "Survey"], one.mode !== "detached" && ["backfill", "Backfill"], ["verify", "Compare"], one.mode === "mirror" && ["mirror", "Look for what was not sent"]].filter(Boolean);
+  const passes = [["survey", "Survey"], one.mode !== "detached" && ["backfill", "Backfill"], ["verify", "Compare"], one.mode === "observe" && ["refresh", "Refresh"], one.mode === "mirror" && ["mirror", "Look for what was not sent"]].filter(Boolean);
   return [
     h("div", { class: "row" }, passes.map(([kind, label]) => button(label, () => begin(one, kind, again)))),
     follow(one, again),

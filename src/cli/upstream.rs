@@ -50,6 +50,17 @@ pub enum UpstreamCommand {
         #[arg(long = "report", value_name = "FILE")]
         reports: Vec<PathBuf>,
     },
+    /// Let go what the upstream has replaced while its clients were there; exit code 1 unless nothing is left to decide
+    ///
+    /// In the mode observe, before a bucket comes again. Then set the mode read-through within an hour.
+    Refresh {
+        /// Which space.
+        #[command(flatten)]
+        space: SpaceNamed,
+        /// Also remove here what was removed upstream: what is here may be the last copy
+        #[arg(long)]
+        remove: bool,
+    },
     /// Show the signed report of the last comparison that is done, or check one
     ///
     /// Somebody else checks a report with the public key, which `--keys` shows: give it to them apart from the report.
@@ -135,6 +146,9 @@ pub struct UpstreamSet {
     /// How far the space leaves it: observe, read-through or mirror [default: observe]
     #[arg(long)]
     pub mode: Option<String>,
+    /// What is here wins over what clients have written to the upstream meanwhile, when a bucket comes again
+    #[arg(long)]
+    pub keep_here: bool,
     /// Its address may be private or loopback
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub allow_private: Option<bool>,

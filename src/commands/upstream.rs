@@ -29,6 +29,9 @@ use crate::master_key;
 use crate::remote::{Remote, escaped};
 use crate::serve::home_tenant;
 
+/// A refresh that also removes here what was removed upstream, as the admin API names it.
+const REMOVING: &str = "refresh-and-remove";
+
 const PATH: &str = "/v1/admin/upstreams";
 
 /// How often it is looked how far a server's work has come.
@@ -38,8 +41,8 @@ const LOOK: Duration = Duration::from_millis(500);
 enum Asked {
     Set(Value),
     Status,
-    /// A pass, and the files that its report is written to.
-    Work(PassKind, Vec<PathBuf>),
+    /// A pass, how it is asked for, and the files that its report is written to.
+    Work(PassKind, &'static str, Vec<PathBuf>),
     /// The report of the last comparison, and where it is written to.
     Report(Vec<PathBuf>),
     Clients,
@@ -57,8 +60,16 @@ fn read(command: UpstreamCommand) -> Result<(Option<SpaceNamed>, Asked), ExitErr
         UpstreamCommand::Status { bucket, namespace, tenant } => {
             (Some(SpaceNamed { bucket, namespace, tenant }), Asked::Status)
         }
-        UpstreamCommand::Backfill { space } => (Some(space), Asked::Work(PassKind::Backfill, Vec::new())),
-        UpstreamCommand::Verify { space, reports } => (Some(space), Asked::Work(PassKind::Verify, reports)),
+        UpstreamCommand::Backfill { space } => {
+            (Some(space), Asked::Work(PassKind::Backfill, "backfill", Vec::new()))
+        }
+        UpstreamCommand::Verify { space, reports } => {
+            (Some(space), Asked::Work(PassKind::Verify, "verify", reports))
+        }
+        UpstreamCommand::Refresh { space, remove } => {
+            let work = if remove { REMOVING } else { "refresh" };
+            (Some(space), Asked::Work(PassKind::Refresh, work, Vec::new()))
+        }
         UpstreamCommand::Report(report) => {
             let UpstreamReport { bucket, namespace, tenant, out, .. } = *report;
             (Some(SpaceNamed { bucket, namespace, tenant }), Asked::Report(out))
@@ -94,6 +105,7 @@ fn body(set: UpstreamSet) -> Result<(SpaceNamed, Value), ExitError> {
         ("bytes_per_second", set.upstream_bytes_per_second.map(bound)),
         ("mirror_rows_max", set.mirror_rows_max.map(Value::from)),
         ("mirror_overflow", set.mirror_overflow.map(Value::from)),
+        ("keep_here", set.keep_here.then_some(Value::Bool(true))),
         ("mirror_wait_seconds", set.mirror_wait.map(|n| bound(n.into()))),
     ];
     let body: Map<String, Value> =
@@ -192,8 +204,12 @@ async fn on(
             Asked::Report(files) => {
                 return report::put(&admin.comparison(&who, &address).await?, &files);
             }
-            Asked::Work(kind, reports) => {
-                admin.begin_pass(&who, &address, kind).await?;
+            Asked::Work(kind, work, reports) => {
+                if work == REMOVING {
+                    admin.refresh_and_remove(&who, &address).await?;
+                } else {
+                    admin.begin_pass(&who, &address, kind).await?;
+                }
                 let worker = UpstreamWorker::new(store.clone()).under_lease();
                 let bar = progress();
                 let done = loop {
@@ -278,8 +294,8 @@ pub(super) async fn run_remote(
         }
         Asked::Clients => return show_clients(&remote.get(&format!("{path}/clients")).await?, output),
         Asked::Report(files) => return report::put(&remote.get(&format!("{path}/report")).await?, &files),
-        Asked::Work(kind, reports) => {
-            let mut now = remote.call(Method::POST, &format!("{path}/{}", kind.as_str()), None).await?;
+        Asked::Work(kind, work, reports) => {
+            let mut now = remote.call(Method::POST, &format!("{path}/{work}"), None).await?;
             let bar = progress();
             while now[kind.as_str()]["finished_at"].is_null() {
                 bar.set_message(line(kind, &now));
@@ -323,6 +339,13 @@ fn line(kind: PassKind, shown: &Value) -> String {
             )
         }
         PassKind::Mirror => format!("{} keys looked at, {} sent", count("keys"), count("queued")),
+        PassKind::Refresh => format!(
+            "{} keys looked at, {} replaced there, {} removed there, {} left to decide",
+            count("keys"),
+            count("replaced"),
+            count("removed"),
+            count("found")
+        ),
         PassKind::Verify => format!("{} objects match, {} findings", count("matched"), count("found")),
     }
 }

@@ -3,6 +3,7 @@
 //! Decided on what both sides have now, never on what was said when the change was committed: a row that comes twice, or late,
 //! does no harm.
 
+pub mod again;
 pub mod history;
 pub mod versions;
 

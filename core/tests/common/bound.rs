@@ -62,8 +62,9 @@ impl Bound {
         bound
     }
 
+    /// What is here wins, if the space comes again.
     pub async fn set(&self, mode: Mode) {
-        let change = UpstreamChange { mode: Some(mode), ..UpstreamChange::default() };
+        let change = UpstreamChange { mode: Some(mode), keep_here: true, ..UpstreamChange::default() };
         self.admin.set_upstream(&root(), &space(), &change).await.unwrap();
     }
 

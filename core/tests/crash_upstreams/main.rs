@@ -23,7 +23,7 @@ use std::time::Instant;
 use juststorage_core::domain::upstream::Mode::{Mirror, Observe, ReadThrough};
 use juststorage_core::testing::disk::{Dice, Kind};
 use model::Act::{self, Backfill, Copy, Delete, Detach, Mode, Paced, Put, Read, Remove, Rename, Tag, Upload};
-use model::Act::{Verify, Versioned};
+use model::Act::{Elsewhere, Gone, Refresh, Return, Verify, Versioned};
 use model::{FAR, LARGE, NEW, PARTS};
 use oracle::Leaving;
 use play::{Engine, Operation};
@@ -114,6 +114,15 @@ fn modes() -> Vec<Scenario> {
     let mirrored = [&through[..], &[Mode(Mirror)]].concat();
     let back = [&mirrored[..], &[Delete(NEW), Mode(ReadThrough), Put(NEW, 2), Delete(FAR)]].concat();
     let whole = [&mirrored[..], &[Backfill]].concat();
+    // Its clients go back, and write there.
+    let there = [
+        Elsewhere(FAR, 1),
+        Elsewhere(NEW, 3),
+        Elsewhere("more/1", 2),
+        Elsewhere("more/2", 1),
+        Gone("more/3"),
+    ];
+    let changed = [&whole[..], &[Mode(Observe)], &there].concat();
     vec![
         on("a space is bound", &[], Mode(Observe)),
         on("a space begins to read through", &[Mode(Observe)], Mode(ReadThrough)),
@@ -127,6 +136,9 @@ fn modes() -> Vec<Scenario> {
         on("back to looking on", &whole, Mode(Observe)),
         on("a space is detached", &whole, Detach),
         on("back from detached", &[&whole[..], &[Detach]].concat(), Mode(ReadThrough)),
+        on("a refresh", &changed, Refresh),
+        on("a refresh, page by page", &[&changed[..], &[Paced]].concat(), Refresh),
+        on("coming again", &[&changed[..], &[Refresh]].concat(), Return),
     ]
 }
 
@@ -184,6 +196,12 @@ fn end_at(leaving: &mut Leaving, scenario: &Scenario, at: u64, round: u64) -> Op
     leaving.compare(&what);
     leaving.compare_upstream(&what);
     leaving.play.attempt(&Operation::Collect).unwrap();
+    if scenario.done == Refresh {
+        leaving.attempt(&Refresh).unwrap();
+        leaving.attempt(&Return).unwrap();
+        leaving.work().unwrap();
+        leaving.compare(&what);
+    }
     leaving.read_all(&what);
     leaving.empty(&what);
     ended

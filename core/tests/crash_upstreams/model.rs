@@ -1,6 +1,6 @@
 //! What is done to a space that leaves another store, and what it must be then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::LazyLock;
 
@@ -33,6 +33,13 @@ pub enum Act {
     Versioned,
     Backfill,
     Verify,
+    /// What the upstream has replaced or removed is let go.
+    Refresh,
+    /// The space reads through again, as the guard lets it.
+    Return,
+    /// A client of the upstream puts something there, or removes it.
+    Elsewhere(&'static str, usize),
+    Gone(&'static str),
     /// Compared, and left.
     Detach,
     /// As a whole.
@@ -50,7 +57,7 @@ pub enum Act {
 impl Act {
     /// Whether background work is done for it before it ends.
     pub fn works(&self) -> bool {
-        matches!(self, Self::Backfill | Self::Verify | Self::Detach)
+        matches!(self, Self::Backfill | Self::Verify | Self::Refresh | Self::Detach)
     }
 }
 
@@ -95,6 +102,8 @@ pub fn in_parts(last: u64) -> ([Bytes; 2], State) {
 pub struct Model {
     pub mode: Option<Mode>,
     pub versioned: bool,
+    /// Keys that were changed upstream alone: what is here may be what they were.
+    pub elsewhere: BTreeSet<&'static str>,
     /// What each key has been, the oldest first: for both sides together.
     pub history: BTreeMap<&'static str, Vec<State>>,
     /// The versions of each key, the oldest first, where they are kept.
@@ -120,6 +129,15 @@ impl Model {
             Act::Mode(mode) => after.mode = Some(mode),
             Act::Detach => after.mode = Some(Mode::Detached),
             Act::Versioned => after.versioned = true,
+            Act::Return => after.mode = Some(Mode::ReadThrough),
+            Act::Elsewhere(key, bytes) => {
+                after.becomes(key, whole(content(bytes)));
+                after.elsewhere.insert(key);
+            }
+            Act::Gone(key) => {
+                after.becomes(key, None);
+                after.elsewhere.insert(key);
+            }
             Act::Put(key, bytes) => after.becomes(key, whole(content(bytes))),
             Act::Upload(key) => after.becomes(key, in_parts(1).1),
             Act::Tag(key) => {
@@ -143,7 +161,7 @@ impl Model {
                 after.becomes(from, None);
                 after.becomes(to, self.now(from));
             }
-            Act::Paced | Act::Backfill | Act::Verify | Act::Read(_) | Act::Rename(..) => {}
+            Act::Paced | Act::Backfill | Act::Verify | Act::Refresh | Act::Read(_) | Act::Rename(..) => {}
         }
         after
     }

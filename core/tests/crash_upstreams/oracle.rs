@@ -63,7 +63,12 @@ impl Leaving {
     }
 
     fn space(&self) -> Space<'_> {
-        Space { address: &self.address, disk: &self.play.disk, holder: self.play.writer.0 }
+        Space {
+            address: &self.address,
+            disk: &self.play.disk,
+            upstream: &self.upstream,
+            holder: self.play.writer.0,
+        }
     }
 
     /// Does an act to both.
@@ -214,6 +219,13 @@ impl Leaving {
                 assert_eq!(report["clean"], true, "{report} after {after:?}");
                 for key in self.model.history.keys() {
                     assert!(here(key) == self.model.now(key).is_some(), "{key} is fetched after {after:?}");
+                }
+            }
+            Act::Refresh => {
+                let report = self.report(PassKind::Refresh);
+                assert_eq!(report["clean"], true, "{report} after {after:?}");
+                for key in &self.model.elsewhere {
+                    assert!(!here(key), "{key} is let go after {after:?}");
                 }
             }
             Act::Verify => assert!(self.report(PassKind::Verify)["clean"].is_boolean()),

@@ -31,6 +31,7 @@ use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::space::Versioning;
 use juststorage_core::domain::upstream::Mode;
 use juststorage_core::testing::disk::Disk;
+use juststorage_core::testing::upstream::FakeUpstream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -46,6 +47,7 @@ const TURNS_MAX: u32 = 1000;
 pub struct Space<'a> {
     pub address: &'a SpaceAddress,
     pub disk: &'a Arc<Disk>,
+    pub upstream: &'a FakeUpstream,
     /// Under which name the server holds its leases.
     pub holder: Uuid,
 }
@@ -63,6 +65,7 @@ impl Space<'_> {
         running.metadata.space(&self.place()).await?.ok_or(Error::NoSuchSpace)
     }
 
+    #[allow(clippy::too_many_lines)] // one arm for each act
     pub async fn apply(&self, running: &Running, act: &Act) -> Result<()> {
         let (store, admin) = (&running.store, running.admin());
         match *act {
@@ -73,9 +76,26 @@ impl Space<'_> {
                     access_key: Some("K".into()),
                     secret_key: Some("S".into()),
                     mode: Some(mode),
+                    keep_here: true,
                     ..UpstreamChange::default()
                 };
                 admin.set_upstream(&root(), self.address, &change).await.map(drop)
+            }
+            Act::Return => {
+                let change = UpstreamChange { mode: Some(Mode::ReadThrough), ..UpstreamChange::default() };
+                admin.set_upstream(&root(), self.address, &change).await.map(drop)
+            }
+            Act::Refresh => {
+                admin.refresh_and_remove(&root(), self.address).await?;
+                self.work(running).await
+            }
+            Act::Elsewhere(key, bytes) => {
+                self.upstream.put(key, content(bytes));
+                Ok(())
+            }
+            Act::Gone(key) => {
+                self.upstream.remove(key);
+                Ok(())
             }
             Act::Paced => {
                 let pace = UpstreamChange {
@@ -250,6 +270,14 @@ impl Space<'_> {
                 Err(error) => return Some(format!("{key}: {error}")),
             };
             let due = if untouched && !beyond { None } else { short(&model.now(key)) };
+            if !beyond && model.elsewhere.contains(key) {
+                // As it was before, until it is let go.
+                let before = states.iter().rev().nth(1).and_then(short);
+                if head.is_some() && head != before {
+                    return Some(format!("{key} is {head:?}, which it never was"));
+                }
+                continue;
+            }
             if head != due {
                 return Some(format!("{key} is {head:?}, not {due:?}"));
             }

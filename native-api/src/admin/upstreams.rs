@@ -96,6 +96,9 @@ pub(crate) struct UpstreamBody {
     /// The comparison under way, or the last one.
     #[schema(required)]
     verify: Option<PassBody>,
+    /// The refresh under way, or the last one.
+    #[schema(required)]
+    refresh: Option<PassBody>,
     /// What is sent to it; `null` if the space was never mirrored.
     #[schema(required)]
     mirror: Option<MirrorBody>,
@@ -211,6 +214,7 @@ impl UpstreamBody {
             survey: pass(PassKind::Survey),
             backfill: pass(PassKind::Backfill),
             verify: pass(PassKind::Verify),
+            refresh: pass(PassKind::Refresh),
             mirror: status
                 .mirror
                 .as_ref()
@@ -273,6 +277,9 @@ pub(crate) struct SetUpstreamBody {
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 50)]
     mirror_wait_seconds: Option<Option<u32>>,
+    /// What is here wins over what clients have written to the upstream meanwhile. Only where the mode goes from `observe` or
+    /// `detached` back to one that reads through, which is refused otherwise unless a refresh was clean within the last hour.
+    keep_here: Option<bool>,
 }
 
 impl SetUpstreamBody {
@@ -291,6 +298,7 @@ impl SetUpstreamBody {
             bytes_per_second: self.bytes_per_second,
             mirror_rows_max: self.mirror_rows_max,
             mirror_wait_seconds: self.mirror_wait_seconds,
+            keep_here: self.keep_here.unwrap_or_default(),
             mirror_refuse: match self.mirror_overflow.as_deref() {
                 None => None,
                 Some("refuse") => Some(true),
@@ -394,7 +402,8 @@ pub(crate) async fn forget(State(app): State<App>, call: Call, path: PathNames) 
 /// Begin work over an upstream
 ///
 /// `work`: `survey` counts what is there and says what moves; `backfill` fetches what is not here; `mirror` finds what the
-/// upstream does not have as it is here, and sends it, in the mode of that name; `verify` compares both sides; `detach` leaves the upstream, which takes a comparison without findings. Work that is under way goes on. Takes
+/// upstream does not have as it is here, and sends it, in the mode of that name; `refresh` lets go, in the mode
+/// `observe`, what the upstream has replaced while its clients were there, and `refresh-and-remove` also what was removed there; `verify` compares both sides; `detach` leaves the upstream, which takes a comparison without findings. Work that is under way goes on. Takes
 /// the right `operator`.
 #[utoipa::path(
     post,
@@ -413,9 +422,10 @@ pub(crate) async fn work(
     let (admin, address, work) = (&app.api.admin, address(&path)?, path.get("work")?);
     let status = match PassKind::ALL.into_iter().find(|kind| kind.as_str() == work) {
         Some(kind) => admin.begin_pass(&who, &address, kind).await?,
+        None if work == "refresh-and-remove" => admin.refresh_and_remove(&who, &address).await?,
         None if work == "detach" => admin.detach(&who, &address).await?,
         None => {
-            let detail = "work is survey, backfill, mirror, verify or detach";
+            let detail = "work is survey, backfill, mirror, refresh, refresh-and-remove, verify or detach";
             return Err(Problem::new(StatusCode::NOT_FOUND, "path_not_found", detail).into());
         }
     };

@@ -16,7 +16,7 @@ use crate::domain::principal::Principal;
 use crate::domain::space::{Space, Versioning};
 use crate::domain::upstream::clients::Seen;
 use crate::domain::upstream::{
-    Addressing, Binding, Compared, MirrorSettings, Mode, Target, plan_detach, plan_mode,
+    Addressing, Binding, Compared, MirrorSettings, Mode, Target, plan_detach, plan_mode, plan_return,
 };
 
 pub use report::{check_report, report_keys};
@@ -61,6 +61,8 @@ pub struct UpstreamChange {
     /// Seconds that a change waits until the upstream has it; the inner `None`: it does not wait.
     #[allow(clippy::option_option)] // as above
     pub mirror_wait_seconds: Option<Option<u32>>,
+    /// Whether what is here wins over what the upstream has by now, where a space comes again to it.
+    pub keep_here: bool,
 }
 
 /// A space, its upstream, and what was done about it.
@@ -207,6 +209,8 @@ impl Admin {
                 (None, None) => return Err(Error::Internal),
             };
             let mode = mode.or(before.map(|binding| binding.mode)).unwrap_or(Mode::Observe);
+            let from = before.map(|binding| binding.mode);
+            self.check_return(&space, from, mode, change.keep_here).await?;
             let binding = Binding { mode, target, sealed };
             let link = store.links.connect(space.id, &binding)?.map_err(|error| refusal(&error))?;
             link.probe().await.map_err(|error| refusal(&error))?;
@@ -231,6 +235,14 @@ impl Admin {
             }
         }
         Err(Error::Conflict)
+    }
+
+    /// Refuses a mode by which what is here would win over what clients have written to the upstream meanwhile.
+    async fn check_return(&self, space: &Space, from: Option<Mode>, to: Mode, keep: bool) -> Result<()> {
+        let remembers = self.store.metadata.remembers(space.id).await?;
+        let refreshed = compared(&self.store.metadata.passes(space.id).await?, PassKind::Refresh, space);
+        let planned = plan_return(from, to, (remembers, keep), refreshed, self.store.clock.now());
+        Ok(planned.map_err(|why| Invalid::new("mode", why.to_string()))?)
     }
 
     /// Forgets the upstream of a space, and what was removed here and is there still. Only of a space that does not read
@@ -265,16 +277,40 @@ impl Admin {
         address: &SpaceAddress,
         kind: PassKind,
     ) -> Result<UpstreamStatus> {
+        self.begin(who, address, kind, "{}").await
+    }
+
+    /// Begins a refresh that also removes here what was removed upstream.
+    pub async fn refresh_and_remove(
+        &self,
+        who: &Principal,
+        address: &SpaceAddress,
+    ) -> Result<UpstreamStatus> {
+        self.begin(who, address, PassKind::Refresh, r#"{"remove":true}"#).await
+    }
+
+    async fn begin(
+        &self,
+        who: &Principal,
+        address: &SpaceAddress,
+        kind: PassKind,
+        report: &str,
+    ) -> Result<UpstreamStatus> {
         allow_operator(who)?;
         let (space, binding) = self.bound(address).await?;
         if kind == PassKind::Backfill && !binding.mode.reads_through() {
             return Err(Invalid::new("mode", "must be read-through: only then are objects kept").into());
         }
+        if kind == PassKind::Refresh && binding.mode != Mode::Observe {
+            let why = "must be observe: no client may use what is here while it is let go";
+            return Err(Invalid::new("mode", why).into());
+        }
         if kind == PassKind::Mirror && binding.mode != Mode::Mirror {
             return Err(Invalid::new("mode", "must be mirror: only then is anything sent").into());
         }
         let now = self.store.clock.now();
-        self.store.metadata.begin_pass(&UpstreamPass::new(&space, kind, now)).await?;
+        let pass = UpstreamPass { report: report.to_owned(), ..UpstreamPass::new(&space, kind, now) };
+        self.store.metadata.begin_pass(&pass).await?;
         self.board.wake("upstream", false);
         self.upstream(who, address).await
     }
@@ -285,14 +321,7 @@ impl Admin {
         allow_operator(who)?;
         let (space, binding) = self.bound(address).await?;
         let passes = self.store.metadata.passes(space.id).await?;
-        let compared = passes
-            .iter()
-            .filter(|pass| pass.kind == PassKind::Verify && pass.revision == space.settings)
-            .find_map(|pass| {
-                let report = serde_json::from_str::<serde_json::Value>(&pass.report);
-                let clean = report.is_ok_and(|report| report["clean"] == true);
-                Some(Compared { clean, finished_at: pass.finished_at? })
-            });
+        let compared = compared(&passes, PassKind::Verify, &space);
         let now = self.store.clock.now();
         let mirrored = self.mirrored(space.id).await?;
         let mode =
@@ -305,6 +334,14 @@ impl Admin {
         audit(who, address, &binding);
         self.upstream(who, address).await
     }
+}
+
+/// What the last pass of a kind came to that is done, by the present settings of its space.
+fn compared(passes: &[UpstreamPass], kind: PassKind, space: &Space) -> Option<Compared> {
+    let pass = passes.iter().find(|pass| pass.kind == kind && pass.revision == space.settings)?;
+    let report = serde_json::from_str::<serde_json::Value>(&pass.report);
+    let clean = report.is_ok_and(|report| report["clean"] == true);
+    Some(Compared { clean, finished_at: pass.finished_at? })
 }
 
 fn audit(who: &Principal, address: &SpaceAddress, binding: &Binding) {

@@ -83,8 +83,16 @@ impl Store {
             ObjectAddress::Version(..) | ObjectAddress::Id(_) => None,
         };
         let cause = request::cause(How::Plain);
-        let delete =
-            DeleteObject { target, bucket, marker_id, preconditions, bypass_governance, quota, cause };
+        let delete = DeleteObject {
+            target,
+            bucket,
+            marker_id,
+            preconditions,
+            bypass_governance,
+            quota,
+            cause,
+            let_go: false,
+        };
         match self.committer.commit(Mutation::Delete(Box::new(delete))).await? {
             MutationOutcome::Deleted { object, marker_made } => {
                 match (&object, &beyond) {

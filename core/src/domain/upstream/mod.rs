@@ -95,6 +95,17 @@ pub enum Refused {
     /// Changes were not sent to the upstream, and a pass over all keys has not made that good yet.
     #[error("changes were dropped as too many waited: set the mode mirror again, and wait for its pass")]
     Dropped,
+    /// Clients may have written to the upstream meanwhile, and what is here would win.
+    #[error(
+        "clients may have written to the upstream meanwhile, and what is here would win: run refresh in the mode observe first, \
+         or say that what is here wins (keep_here)"
+    )]
+    NotRefreshed,
+    /// As before, of what a refresh has left.
+    #[error(
+        "refresh found what it cannot decide: see its findings, or say that what is here wins (keep_here)"
+    )]
+    Undecided,
     /// Somebody else writes to the upstream.
     #[error("somebody else changed objects upstream within the last hour: see changed_there in the status")]
     ChangedThere,
@@ -143,6 +154,27 @@ pub fn plan_detach(compared: Option<Compared>, mirrored: Mirrored, now: Timestam
         Some(Compared { clean: false, .. }) => Err(Refused::NotClean),
         Some(Compared { finished_at, .. }) if finished_at.plus(COMPARED_WITHIN) < now => Err(Refused::Old),
         Some(_) => Ok(Mode::Detached),
+    }
+}
+
+/// Decides whether a space may read through again that did not, while the upstream was the store of its clients. `remembers` is
+/// whether anything of it was fetched, sent or removed here, `refreshed` the last refresh by its present settings, and `keep` whether
+/// the operator says that what is here wins.
+pub fn plan_return(
+    from: Option<Mode>,
+    to: Mode,
+    (remembers, keep): (bool, bool),
+    refreshed: Option<Compared>,
+    now: Timestamp,
+) -> Result<(), Refused> {
+    let comes_again = to.reads_through() && from.is_some_and(|from| !from.reads_through());
+    if !comes_again || !remembers || keep {
+        return Ok(());
+    }
+    match refreshed {
+        Some(Compared { clean: false, .. }) => Err(Refused::Undecided),
+        Some(Compared { finished_at, .. }) if finished_at.plus(COMPARED_WITHIN) >= now => Ok(()),
+        Some(_) | None => Err(Refused::NotRefreshed),
     }
 }
 
@@ -435,6 +467,28 @@ mod tests {
         }
         let long_ago = Mirrored { changed_at: Some(Timestamp(-1)), ..quiet };
         assert_eq!(plan_detach(compared(true), long_ago, last), Ok(Mode::Detached));
+    }
+
+    #[test]
+    fn a_space_comes_again_after_a_refresh_only() {
+        use Mode::{Detached, Mirror, Observe, ReadThrough};
+        let (then, last) = (Timestamp(1000), Timestamp(1000).plus(COMPARED_WITHIN));
+        let refreshed = |clean| Some(Compared { clean, finished_at: then });
+        let plan = |from, to, refreshed| plan_return(from, to, (true, false), refreshed, last);
+        for (from, to) in [(Observe, ReadThrough), (Observe, Mirror), (Detached, ReadThrough)] {
+            assert_eq!(plan(Some(from), to, None), Err(Refused::NotRefreshed), "{from:?}");
+            assert_eq!(plan(Some(from), to, refreshed(false)), Err(Refused::Undecided));
+            assert_eq!(plan(Some(from), to, refreshed(true)), Ok(()));
+            let late = Timestamp(last.0 + 1);
+            let old = plan_return(Some(from), to, (true, false), refreshed(true), late);
+            assert_eq!(old, Err(Refused::NotRefreshed));
+            for (remembers, keep) in [(false, false), (true, true)] {
+                assert_eq!(plan_return(Some(from), to, (remembers, keep), None, last), Ok(()));
+            }
+        }
+        for (from, to) in [(None, ReadThrough), (Some(ReadThrough), Mirror), (Some(Mirror), Observe)] {
+            assert_eq!(plan(from, to, None), Ok(()), "it does not come again");
+        }
     }
 
     #[test]

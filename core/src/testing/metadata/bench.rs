@@ -221,6 +221,7 @@ impl<'s> Bench<'s> {
             bypass_governance: false,
             quota: None,
             cause: Cause::default(),
+            let_go: false,
         }
     }
 

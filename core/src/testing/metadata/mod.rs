@@ -73,6 +73,7 @@ macro_rules! metadata_promises {
         $promise!(listing, keyless_objects_come_first_if_asked_for);
         $promise!(listing, a_page_during_writes_misses_nothing_that_stays);
         $promise!(upstreams, a_binding_is_one_of_the_settings);
+        $promise!(upstreams, what_is_let_go_is_read_through_again);
         $promise!(upstreams, what_is_fetched_never_replaces_anything);
         $promise!(upstreams, of_a_fetch_and_what_happens_at_once_that_wins);
         $promise!(upstreams, a_removed_version_is_remembered);

@@ -5,6 +5,7 @@ use futures::future::join_all;
 use super::bench::{Bench, key, matching, refusal};
 use crate::application::ports::metadata::{
     DeleteObject, MetadataStore, Mutation, ObjectAddress, PassKind, Pulled, PutObject, Refusal, UpstreamPass,
+    VersionRef,
 };
 use crate::domain::space::{SettingsRevision, Space};
 use crate::domain::timestamp::Timestamp;
@@ -55,6 +56,33 @@ pub async fn a_binding_is_one_of_the_settings(store: &dyn MetadataStore) {
     store.unbind_upstream(&bench.space, now).await.unwrap().unwrap();
     assert!(store.settings(space.id).await.unwrap().1.upstream.is_none());
     assert!(!store.bound(None, 1000).await.unwrap().iter().any(mine));
+    bench.finish().await;
+}
+
+/// A version that is let go is as if it had never been here: its key is fetched again. A key that was removed is hidden until that is
+/// forgotten, and never while something is under it.
+pub async fn what_is_let_go_is_read_through_again(store: &dyn MetadataStore) {
+    let bench = Bench::new(store).await;
+    let space = bind(&bench, Mode::ReadThrough).await;
+    assert!(!store.remembers(space.id).await.unwrap());
+    let kept = super::bench::object(bench.try_put(pull(&bench, &space, "far", b"old")).await);
+    assert!(store.remembers(space.id).await.unwrap());
+    let version = |id| ObjectAddress::Version(bench.space.clone(), key("far"), VersionRef::Id(id));
+    let let_go = |id| DeleteObject { let_go: true, ..bench.delete_target(version(id)) };
+    bench.one(Mutation::Delete(Box::new(let_go(kept.id)))).await.unwrap();
+    assert_eq!(store.fate(space.id, &key("far")).await.unwrap(), None);
+    let again = super::bench::object(bench.try_put(pull(&bench, &space, "far", b"new")).await);
+    assert_ne!(again.etag, kept.etag);
+    // Of one that is gone nothing happens.
+    let _ = bench.one(Mutation::Delete(Box::new(let_go(kept.id)))).await;
+    assert_eq!(store.fate(space.id, &key("far")).await.unwrap(), Some(Fate::Pulled));
+
+    store.unhide(space.id, &key("far")).await.unwrap();
+    assert_eq!(store.fate(space.id, &key("far")).await.unwrap(), Some(Fate::Pulled), "something is here");
+    bench.one(Mutation::Delete(Box::new(bench.delete("far")))).await.unwrap();
+    assert_eq!(store.fate(space.id, &key("far")).await.unwrap(), Some(Fate::Owned));
+    store.unhide(space.id, &key("far")).await.unwrap();
+    assert_eq!(store.fate(space.id, &key("far")).await.unwrap(), None);
     bench.finish().await;
 }
 

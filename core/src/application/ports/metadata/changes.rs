@@ -87,6 +87,9 @@ pub struct DeleteObject {
     pub quota: Option<(Tenant, Quota)>,
     /// Why: told along with the change.
     pub cause: Cause,
+    /// Whether a version is let go because the upstream has replaced it: the key is read through again, and nobody is told. Of a
+    /// delete by the version's id.
+    pub let_go: bool,
 }
 
 /// Moves an object to another key, which gets a new version of the same bytes, while the source goes as by

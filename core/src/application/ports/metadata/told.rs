@@ -26,7 +26,10 @@ impl Mutation {
             (Self::Update(update), MutationOutcome::Object { object, .. }) => {
                 changed(update).map(|kind| event(kind, object, &update.cause)).collect()
             }
-            (Self::Delete(delete), MutationOutcome::Deleted { object: Some(object), marker_made }) => {
+            // What the upstream has replaced was told there.
+            (Self::Delete(delete), MutationOutcome::Deleted { object: Some(object), marker_made })
+                if !delete.let_go =>
+            {
                 let kind = if *marker_made { EventKind::DeleteMarkerCreated } else { EventKind::Delete };
                 vec![event(kind, object, &delete.cause)]
             }

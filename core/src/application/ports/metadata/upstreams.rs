@@ -64,6 +64,12 @@ pub trait Upstreams: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<String>, MetadataError>;
 
+    /// Whether anything is remembered of the keys of a space: that they were fetched, sent or removed here.
+    async fn remembers(&self, space: SpaceId) -> Result<bool, MetadataError>;
+
+    /// Forgets that a key was removed here, if nothing is here: it is read through again.
+    async fn unhide(&self, space: SpaceId, key: &Key) -> Result<(), MetadataError>;
+
     /// Counts requests of clients of a space, on the rows that [`Rows`] says. Nothing where it has no upstream any more.
     async fn note_clients(&self, space: SpaceId, seen: Vec<Seen>) -> Result<(), MetadataError>;
 
@@ -108,11 +114,13 @@ pub enum PassKind {
     Verify,
     /// Finds what the upstream does not have as it is here, and lets it wait to be sent.
     Mirror,
+    /// Lets go what the upstream has replaced while its clients were there.
+    Refresh,
 }
 
 impl PassKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Survey, Self::Backfill, Self::Verify, Self::Mirror];
+    pub const ALL: [Self; 5] = [Self::Survey, Self::Backfill, Self::Verify, Self::Mirror, Self::Refresh];
 
     /// The number kept in the database.
     pub fn code(self) -> i16 {
@@ -121,6 +129,7 @@ impl PassKind {
             Self::Backfill => 2,
             Self::Verify => 3,
             Self::Mirror => 4,
+            Self::Refresh => 5,
         }
     }
 
@@ -131,6 +140,7 @@ impl PassKind {
             Self::Backfill => "backfill",
             Self::Verify => "verify",
             Self::Mirror => "mirror",
+            Self::Refresh => "refresh",
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::application::store::Store;
 use crate::application::upstream::{Link, kept};
 use crate::domain::address::{Key, Namespace, SpaceAddress, Tenant};
 use crate::domain::event::{Facts, TargetName};
+use crate::domain::mirror::again::GONE;
 use crate::domain::mirror::{Image, Memory, Plan, Step, plan};
 use crate::domain::object::{Object, Tags, UserMetadata};
 use crate::domain::rfc2047;
@@ -192,6 +193,9 @@ impl MirrorSink {
         may_change(looked.link, 0, term).await?;
         looked.link.remove(looked.key).await?;
         metrics::upstream_mirrored("removed", 0);
+        // Whatever is there later was put there by somebody else.
+        let there = Some(GONE.to_owned());
+        self.notes.write(MirrorNote { there, here: None, sending: None, ..looked.note() }).await?;
         Ok(())
     }
 

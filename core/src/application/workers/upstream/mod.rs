@@ -9,6 +9,7 @@ mod backfill;
 mod evidence;
 mod history;
 mod mirrored;
+mod refresh;
 mod sides;
 mod step;
 mod survey;
@@ -88,6 +89,10 @@ impl UpstreamWorker {
                     made_good
                         .map_err(|error| UpstreamError::Away(format!("this store's database: {error}")))?;
                 }
+                self.save(pass, &step, stepped)
+            }
+            PassKind::Refresh => {
+                let stepped = refresh::step(&step, read(&pass.report)).await?;
                 self.save(pass, &step, stepped)
             }
             PassKind::Verify => {

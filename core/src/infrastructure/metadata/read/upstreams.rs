@@ -122,6 +122,16 @@ pub(crate) async fn owned(
     .await
 }
 
+/// Whether anything became of a key of a space.
+pub(crate) async fn remembers(db: &Database, space: SpaceId) -> Result<bool, Fault> {
+    let some = db
+        .read(sql!("SELECT key FROM upstream_keys WHERE space_id = $1 ORDER BY key LIMIT 1"))
+        .bind(space.0)
+        .find(Row::first::<String>)
+        .await?;
+    Ok(some.is_some())
+}
+
 /// What became of these keys, and what proved the bytes of those that were pulled.
 pub(crate) async fn fates(
     db: &Database,

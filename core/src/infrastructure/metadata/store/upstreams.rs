@@ -58,6 +58,14 @@ impl Upstreams for SqlMetadata {
         Ok(known::owned(&self.db, space, after, until, limit).await?)
     }
 
+    async fn remembers(&self, space: SpaceId) -> Answer<bool> {
+        Ok(known::remembers(&self.db, space).await?)
+    }
+
+    async fn unhide(&self, space: SpaceId, key: &Key) -> Answer<()> {
+        Ok(upstreams::unhide(&self.db, space, key).await?)
+    }
+
     async fn note_clients(&self, space: SpaceId, seen: Vec<Seen>) -> Answer<()> {
         Ok(upstream_clients::note(&self.db, space, seen).await?)
     }

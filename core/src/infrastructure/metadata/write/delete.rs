@@ -123,6 +123,12 @@ pub(crate) async fn delete_version(batch: &mut Batch<'_>, delete: &DeleteObject)
     if removed.is_err() {
         upstreams::release(batch.tx, held.as_slice()).await?;
     }
+    if let (true, Ok(MutationOutcome::Deleted { object: Some(gone), .. })) = (delete.let_go, &removed)
+        && let Some(key) = &gone.key
+    {
+        // It is as if it had never been here.
+        upstreams::release(batch.tx, &[(gone.space, key)]).await?;
+    }
     Ok(removed)
 }
 

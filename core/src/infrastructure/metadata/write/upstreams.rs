@@ -77,6 +77,22 @@ pub(crate) async fn own(tx: &mut Transaction, keys: &[(SpaceId, &Key)], now: Tim
     Ok(())
 }
 
+/// Forgets that a key was removed here, if nothing is here.
+pub(crate) async fn unhide(db: &Database, space: SpaceId, key: &Key) -> Result<(), Fault> {
+    transaction!(db, |tx| {
+        tx.query(sql!(
+            "DELETE FROM upstream_keys WHERE space_id = $1 AND key = $2 AND fate = ",
+            owned,
+            " AND NOT EXISTS (SELECT 1 FROM objects WHERE space_id = $1 AND key = $2 AND key <> '' \
+             AND is_latest = TRUE)"
+        ))
+        .bind(space.0)
+        .bind(key.as_str())
+        .execute()
+        .await?;
+    })
+}
+
 /// A pull takes a key, of which nothing became so far. Whether it did: another transaction that does the same, or removes
 /// the key, is waited for.
 pub(crate) async fn claim(
