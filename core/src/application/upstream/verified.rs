@@ -138,7 +138,9 @@ pub(crate) async fn layout_of<E>(
     while let Some(bytes) = stream.next().await {
         let bytes = bytes?;
         progress::made();
-        cuts.iter_mut().for_each(|cut| cut.update(&bytes));
+        for cut in &mut cuts {
+            cut.update(&bytes);
+        }
     }
     let made = layouts.into_iter().zip(cuts).find(|(_, cut)| confirms(etag, &cut.clone().finish()));
     Ok(made.map(|(layout, _)| layout))
