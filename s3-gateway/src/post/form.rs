@@ -1,6 +1,8 @@
 //! `multipart/form-data` as it arrives (RFC 7578): the fields before the file in bounded memory, the file as a
 //! stream.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt as _};
 use percent_encoding::percent_decode_str;
@@ -75,7 +77,7 @@ pub(crate) async fn read(frames: Frames, boundary: &str) -> Result<Form, FormErr
         let name = name.to_ascii_lowercase();
         if name == "file" {
             let file_name = file_name(disposition);
-            return Ok(Form { fields, file_name, file: File { source, state: FileState::Inside } });
+            return Ok(Form { fields, file_name, file: File::behind(source) });
         }
         let value = source.take_until(&delimiter).await?;
         let value =
@@ -193,47 +195,87 @@ impl FormReader {
     }
 }
 
-enum FileState {
-    Inside,
-    Ended,
-}
-
-/// The file of a form.
+/// The file of a form. Its bytes are those of the frames that came: only what may be the beginning of the delimiter is
+/// copied.
 pub(crate) struct File {
-    source: FormReader,
-    state: FileState,
+    frames: Frames,
+    delimiter: Vec<u8>,
+    /// The last bytes that came, as far as they may be the beginning of the delimiter: fewer than it has.
+    held: Bytes,
+    /// Bytes of the file that were not returned yet.
+    ready: VecDeque<Bytes>,
+    is_ended: bool,
 }
 
 impl File {
+    /// The file whose first bytes may be in the buffer of `source`.
+    fn behind(source: FormReader) -> Self {
+        let FormReader { frames, mut buffer, delimiter, .. } = source;
+        let begun = futures::stream::iter([Ok(buffer.split().freeze())]);
+        let (held, ready) = (Bytes::new(), VecDeque::new());
+        Self { frames: begun.chain(frames).boxed(), delimiter, held, ready, is_ended: false }
+    }
+
     /// The next bytes of the file; `None` after its end. A connection that ends before the delimiter is an error.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, FormError>> {
-        if matches!(self.state, FileState::Ended) {
-            return None;
-        }
         loop {
-            let source = &mut self.source;
-            if let Some(at) = find(&source.buffer, &source.delimiter) {
-                let last = source.buffer.split_to(at).freeze();
-                self.state = FileState::Ended;
-                self.drain().await;
-                return (!last.is_empty()).then_some(Ok(last));
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some(Ok(bytes));
             }
-            // The last bytes may be the beginning of the delimiter.
-            let certain = source.buffer.len().saturating_sub(source.delimiter.len() - 1);
-            if certain > 0 {
-                return Some(Ok(source.buffer.split_to(certain).freeze()));
+            if self.is_ended {
+                return None;
             }
-            match source.more().await {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.state = FileState::Ended;
+            match self.frames.next().await {
+                Some(Ok(frame)) => {
+                    if self.take(&frame) {
+                        self.is_ended = true;
+                        self.drain().await;
+                    }
+                }
+                None => {
+                    self.is_ended = true;
                     return Some(Err(FormError::Malformed("The form breaks off within its file.")));
                 }
-                Err(error) => {
-                    self.state = FileState::Ended;
-                    return Some(Err(error));
+                Some(Err(error)) => {
+                    self.is_ended = true;
+                    return Some(Err(FormError::Body(error)));
                 }
             }
+        }
+    }
+
+    /// Takes the next frame in. Whether the file ends in it.
+    fn take(&mut self, frame: &Bytes) -> bool {
+        let most = self.delimiter.len() - 1;
+        // The delimiter may begin in what was held back.
+        let begins = frame.slice(..most.min(frame.len()));
+        let seam = Bytes::from([&self.held[..], &begins].concat());
+        if let Some(at) = find(&seam, &self.delimiter) {
+            self.give(seam.slice(..at));
+            return true;
+        }
+        if frame.len() <= most {
+            let certain = seam.len().saturating_sub(most);
+            self.give(seam.slice(..certain));
+            self.held = seam.slice(certain..);
+            return false;
+        }
+        let held = std::mem::take(&mut self.held);
+        self.give(held);
+        if let Some(at) = find(frame, &self.delimiter) {
+            self.give(frame.slice(..at));
+            return true;
+        }
+        let certain = frame.len() - most;
+        self.give(frame.slice(..certain));
+        // Copied, so that it keeps no frame in memory.
+        self.held = Bytes::copy_from_slice(&frame[certain..]);
+        false
+    }
+
+    fn give(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.ready.push_back(bytes);
         }
     }
 
@@ -241,7 +283,7 @@ impl File {
     async fn drain(&mut self) {
         let mut read = 0;
         while read < EPILOGUE_BYTES_MAX {
-            match self.source.frames.next().await {
+            match self.frames.next().await {
                 Some(Ok(frame)) => read += frame.len(),
                 _ => return,
             }
