@@ -10,9 +10,9 @@
 mod common;
 #[path = "common/play.rs"]
 mod play;
+#[path = "common/points.rs"]
+mod points;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::time::Instant;
 
 use common::Buckets;
@@ -120,30 +120,17 @@ fn end_at(play: &mut Play, scenario: &Scenario, at: u64, round: u64) -> Option<K
 }
 
 fn every_point(engine: Engine, buckets: fn() -> Buckets, kinds: &[Kind]) {
-    let rounds = std::env::var("JUSTSTORAGE_CRASH_POINT_ROUNDS").ok().and_then(|text| text.parse().ok());
-    let rounds: u64 = rounds.unwrap_or(1);
+    let rounds = points::rounds().unwrap_or(1);
     let begun = Instant::now();
     let scenarios = scenarios();
-    // The work that is left; each processor takes from it, with a store of its own.
-    let todo =
-        Mutex::new(scenarios.iter().flat_map(|scenario| (0..rounds).map(move |round| (scenario, round))));
-    let pairs: Mutex<BTreeMap<(&'static str, Kind), u64>> = Mutex::default();
-    let work = || {
-        let mut play = Play::new_on(engine, buckets());
-        let next = || todo.lock().unwrap().next();
-        while let Some((scenario, round)) = next() {
-            for at in 0.. {
-                let Some(kind) = end_at(&mut play, scenario, at, round) else { break };
-                *pairs.lock().unwrap().entry((scenario.name, kind)).or_default() += 1;
-            }
-        }
-    };
-    std::thread::scope(|threads| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            threads.spawn(work);
+    let todo = scenarios.iter().flat_map(|scenario| (0..rounds).map(move |round| (scenario, round)));
+    let play = || Play::new_on(engine, buckets());
+    let pairs = points::on_all_processors(todo, play, |play, (scenario, round), note| {
+        for at in 0.. {
+            let Some(kind) = end_at(play, scenario, at, round) else { break };
+            note(scenario.name, kind);
         }
     });
-    let pairs = pairs.into_inner().unwrap();
     let points: u64 = pairs.values().sum();
     println!(
         "figures: crash points: {engine:?}, tiers {}: {} operations ended {points} times, at {} pairs of operation and \
@@ -153,10 +140,7 @@ fn every_point(engine: Engine, buckets: fn() -> Buckets, kinds: &[Kind]) {
         pairs.len(),
         begun.elapsed().as_secs()
     );
-    let met: BTreeSet<_> = pairs.keys().map(|(_, kind)| *kind).collect();
-    for kind in kinds {
-        assert!(met.contains(kind), "no operation was ended at {kind:?}");
-    }
+    points::assert_met(&pairs, kinds);
 }
 
 /// The steps of tiers in directories.

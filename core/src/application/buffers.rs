@@ -10,7 +10,7 @@ const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Buffers of one size, used again.
 ///
 /// A chunk is allocated on one thread and freed on another one, and the allocator keeps memory for each thread: with a
-/// thousand downloads at once it held twice what was in use, and with one upload fifty times as much.
+/// thousand downloads at once it held twice what was in use, and one upload of a few chunks took 50 MiB.
 #[derive(Debug)]
 pub(crate) struct Buffers {
     size: usize,

@@ -14,10 +14,10 @@ mod model;
 mod oracle;
 #[path = "../common/play.rs"]
 mod play;
+#[path = "../common/points.rs"]
+mod points;
 mod space;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::time::Instant;
 
 use juststorage_core::domain::upstream::Mode::{Mirror, Observe, ReadThrough};
@@ -217,40 +217,28 @@ fn order(engine: Engine, round: u64) -> u64 {
 }
 
 fn every_point(engine: Engine) {
-    let rounds = std::env::var("JUSTSTORAGE_CRASH_POINT_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let rounds = points::rounds();
     let every = match (rounds, engine) {
         (Some(_), _) => 1,
         (None, Engine::Sqlite) => 6,
         (None, Engine::Postgres) => 16,
     };
-    let rounds: u64 = rounds.unwrap_or(1);
+    let rounds = rounds.unwrap_or(1);
     let begun = Instant::now();
     let scenarios: Vec<_> = [read_through(), mirror(), versions(), modes()].into_iter().flatten().collect();
     let only = std::env::var("JUSTSTORAGE_CRASH_POINT_ONLY").unwrap_or_default();
     let scenarios: Vec<_> = scenarios.into_iter().filter(|scenario| scenario.name.contains(&only)).collect();
-    // The work that is left; each processor takes from it, with a store of its own.
-    let todo = Mutex::new(scenarios.iter().enumerate().flat_map(|(number, scenario)| {
-        (0..rounds).map(move |round| (number, scenario, order(engine, round)))
-    }));
-    let pairs: Mutex<BTreeMap<(&'static str, Kind), u64>> = Mutex::default();
-    let work = || {
-        let mut leaving = Leaving::new(engine);
-        let next = || todo.lock().unwrap().next();
-        while let Some((number, scenario, round)) = next() {
-            // So no kind of points is left out.
-            let first = number as u64;
-            for at in (first % every..).step_by(usize::try_from(every).unwrap()) {
-                let Some(kind) = end_at(&mut leaving, scenario, at, round) else { break };
-                *pairs.lock().unwrap().entry((scenario.name, kind)).or_default() += 1;
-            }
-        }
-    };
-    std::thread::scope(|threads| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            threads.spawn(work);
+    let todo = scenarios.iter().enumerate().flat_map(|(number, scenario)| {
+        (0..rounds).map(move |round| (number as u64, scenario, order(engine, round)))
+    });
+    let leaving = || Leaving::new(engine);
+    let pairs = points::on_all_processors(todo, leaving, |leaving, (number, scenario, round), note| {
+        // So no kind of points is left out.
+        for at in (number % every..).step_by(usize::try_from(every).unwrap()) {
+            let Some(kind) = end_at(leaving, scenario, at, round) else { break };
+            note(scenario.name, kind);
         }
     });
-    let pairs = pairs.into_inner().unwrap();
     let points: u64 = pairs.values().sum();
     println!(
         "figures: crash points of upstreams: {engine:?}: {} operations ended {points} times, at {} pairs of operation and \
@@ -262,10 +250,7 @@ fn every_point(engine: Engine) {
     if !only.is_empty() {
         return;
     }
-    let met: BTreeSet<_> = pairs.keys().map(|(_, kind)| *kind).collect();
-    for kind in [Kind::Commit, Kind::Committed, Kind::Request, Kind::Answer, Kind::SyncFile] {
-        assert!(met.contains(&kind), "no operation was ended at {kind:?}");
-    }
+    points::assert_met(&pairs, &[Kind::Commit, Kind::Committed, Kind::Request, Kind::Answer, Kind::SyncFile]);
 }
 
 #[test]

@@ -19,13 +19,11 @@ use juststorage_core::application::uploads::{Completion, UploadRef, UploadReques
 use juststorage_core::application::workers::outbox::{Delivery, Passed};
 use juststorage_core::application::workers::worker::{WorkDone, Worker as _};
 use juststorage_core::application::workers::{Deliveries, MirrorSink, UpstreamWorker};
-use juststorage_core::domain::acl::CannedAcl;
 use juststorage_core::domain::action::Action;
 use juststorage_core::domain::address::{Key, SpaceAddress};
 use juststorage_core::domain::event::TargetKind;
 use juststorage_core::domain::multipart::{PartClaim, PartNumber};
 use juststorage_core::domain::object::{Attributes, ObjectId, Tags};
-use juststorage_core::domain::object_lock::ObjectLock;
 use juststorage_core::domain::patch::AttributesPatch;
 use juststorage_core::domain::precondition::Preconditions;
 use juststorage_core::domain::space::Versioning;
@@ -35,7 +33,7 @@ use juststorage_core::testing::upstream::FakeUpstream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::common::{Running, put_request, root};
+use super::common::{Running, copy_to, put_request, root};
 use super::model::{Act, Model, State, in_parts, tags};
 use super::play::content;
 
@@ -142,20 +140,7 @@ impl Space<'_> {
                 store.delete(&root(), &ObjectRef::Id(*id), Preconditions::default()).await.map(drop)
             }
             Act::Copy(from, to) => {
-                let request = CopyRequest {
-                    source: self.object(from),
-                    source_preconditions: Preconditions::default(),
-                    place: self.place(),
-                    key: Some(Key::new(to).unwrap()),
-                    replace: None,
-                    replace_tags: None,
-                    lock: ObjectLock::default(),
-                    class_name: None,
-                    acl: CannedAcl::Private,
-                    class: None,
-                    preconditions: Preconditions::default(),
-                    checksum: None,
-                };
+                let request = CopyRequest { place: self.place(), ..copy_to(self.object(from), to) };
                 store.copy(&root(), request).await.map(drop)
             }
             Act::Rename(from, to) => {

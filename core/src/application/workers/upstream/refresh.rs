@@ -6,7 +6,7 @@
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::sides::{Line, Sides};
+use super::sides::{Line, Sides, side};
 use super::step::{Finding, Place, Step, Stepped, away, name};
 use crate::application::error::Error;
 use crate::application::ports::metadata::{
@@ -22,7 +22,6 @@ use crate::domain::object::ObjectId;
 use crate::domain::precondition::Preconditions;
 use crate::domain::space::Versioning;
 use crate::domain::upstream::Mode;
-use crate::domain::upstream::compare::Side;
 
 /// Keys that are settled at the same time.
 const CONCURRENT: usize = 16;
@@ -125,10 +124,6 @@ fn judged(
     });
     let known = Known { waits, ..known };
     judge(step.space.versioning != Versioning::Off, side(here), side(there), known)
-}
-
-fn side(side: Option<&Line>) -> Option<Side<'_>> {
-    side.map(|(etag, size)| Side { etag, size: *size })
 }
 
 /// Looks at a key by itself, and lets go what is to go.

@@ -9,9 +9,15 @@ use crate::application::ports::upstream::{UpstreamError, UpstreamLine};
 use crate::application::upstream::kept;
 use crate::domain::address::Key;
 use crate::domain::space::Versioning;
+use crate::domain::upstream::compare::Side;
 
 /// A line of one side: entity tag and size.
 pub(super) type Line = (String, u64);
+
+/// A side of a comparison.
+pub(super) fn side(line: Option<&Line>) -> Option<Side<'_>> {
+    line.map(|(etag, size)| Side { etag, size: *size })
+}
 
 /// What both sides have under a key.
 #[derive(Default)]

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::again::{self, Again};
 use super::evidence::{Compared, Evidence};
-use super::sides::{Line, Pair, Sides};
+use super::sides::{Pair, Sides, side};
 use super::step::{Finding, NAMED_MAX, Place, Step, Stepped, away, name};
 use super::{history, mirrored};
 use crate::application::ports::upstream::UpstreamError;
 use crate::domain::address::Key;
 use crate::domain::upstream::Fate;
-use crate::domain::upstream::compare::{Side, Verdict, judge};
+use crate::domain::upstream::compare::{Verdict, judge};
 
 /// What a comparison has found so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -186,8 +186,4 @@ async fn page(
         }
     }
     Ok(Page { end: sides.end, keys: sides.pairs.len() as u64, requests: 1 + looks })
-}
-
-fn side(side: Option<&Line>) -> Option<Side<'_>> {
-    side.map(|(etag, size)| Side { etag, size: *size })
 }
