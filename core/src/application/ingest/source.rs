@@ -18,9 +18,9 @@ const CHUNK_BYTES_MIN: usize = 8 << 10;
 /// What every body may take: the chunk that is being received, and the one that is being written.
 const BODY_BYTES_MIN: usize = 2 * CHUNK_BYTES_MIN;
 
-/// A body of known length of which so much has come for a chunk has the rest of the chunk's memory at once: it would double
-/// it, and copy what is there, again and again.
-const DOUBLED_BYTES_MAX: usize = 64 << 10;
+/// A body of known length of which this share of a chunk has come has the rest of the chunk's memory at once: it would double
+/// it, and copy what is there, again and again. What has not come never takes more than this many times what has.
+const COME_SHARE: usize = 4;
 
 /// Bytes of a body in their order. Their memory is accounted for until this is dropped.
 pub(super) struct Chunk {
@@ -159,7 +159,7 @@ impl BodyReader {
         let needed = gathered.bytes.len() + more;
         let most = max.min(needed.saturating_add(self.left()));
         let doubled = needed.max(2 * gathered.bytes.capacity()).max(CHUNK_BYTES_MIN).min(most);
-        let whole = Some(most).filter(|_| needed >= DOUBLED_BYTES_MAX && self.length.is_some());
+        let whole = Some(most).filter(|_| needed >= most / COME_SHARE && self.length.is_some());
         for capacity in whole.into_iter().chain([doubled]) {
             // A buffer that would be used by less than half is not worth its memory.
             let fits = |home: &&Arc<Buffers>| (capacity..2 * capacity).contains(&home.size());

@@ -113,10 +113,33 @@ async fn memory_is_taken_as_bytes_arrive() {
     let first = futures::stream::iter([Ok(Bytes::from_static(b"a"))]).chain(futures::stream::pending());
     let body = Body { length: Some(1 << 20), ..Body::new(first.boxed()) };
     let mut source = BodyReader::new(body, 1 << 30).within(pool.clone(), tenant("slow"));
-    assert!(futures::poll!(Box::pin(source.next(1 << 20))).is_pending());
+    let mut next = Box::pin(source.next(1 << 20));
+    assert!(futures::poll!(&mut next).is_pending());
+    // While it is waited for: what it takes is given back with it.
     assert!(pool.taken() <= 16 << 10, "{} bytes for one", pool.taken());
+    drop(next);
     drop(source);
     assert_eq!(pool.taken(), 0);
+}
+
+/// Also in buffers that are lent: what was announced and has not come takes no more than a few times what has.
+#[tokio::test]
+async fn memory_of_what_has_not_come_is_bounded_by_what_has() {
+    let buffers = [CHUNK_BYTES, PACKED_BYTES_MAX].map(Buffers::new);
+    for come in [1_usize, 10_000, 60_000, 100_000, 200_000, 300_000] {
+        for (length, max) in [(PACKED_BYTES_MAX, PACKED_BYTES_MAX + 1), (1 << 30, CHUNK_BYTES)] {
+            let pool = pool(32 << 20);
+            let frames: Vec<_> = vec![0; come].chunks(4096).map(Bytes::copy_from_slice).map(Ok).collect();
+            let frames = futures::stream::iter(frames).chain(futures::stream::pending());
+            let body = Body { length: Some(length as u64), ..Body::new(frames.boxed()) };
+            let reader = BodyReader::new(body, 1 << 30).gathering_in(&buffers);
+            let mut source = reader.within(pool.clone(), tenant("slow"));
+            let mut next = Box::pin(source.next(max));
+            assert!(futures::poll!(&mut next).is_pending());
+            let most = (16 << 10) + 4 * (come + 4096);
+            assert!(pool.taken() <= most, "{} bytes for {come} of {length}", pool.taken());
+        }
+    }
 }
 
 /// Where memory is short a body goes on in smaller chunks, and nothing of it is lost.
