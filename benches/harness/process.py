@@ -78,6 +78,14 @@ class Process:
 
         return self._sum("stat", read)
 
+    def rest(self, patience: float = 60) -> None:
+        """Waits until it has done what requests left it to do: until it used no processor for three seconds, or for `patience` seconds."""
+        deadline, quiet = time.monotonic() + patience, 0
+        while quiet < 3 and time.monotonic() < deadline:
+            before = self.cpu_seconds()
+            time.sleep(1)
+            quiet = quiet + 1 if self.cpu_seconds() - before < 0.05 else 0
+
     def _field(self, file: str, name: str) -> float:
         def read(text: str) -> float:
             return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith(name + ":"))
