@@ -25,6 +25,9 @@ const QUEUE_MAX: usize = 1024;
 /// Lookups that go together at most.
 const TOGETHER_MAX: usize = 64;
 
+/// After so many lookups in a row that went alone few ask.
+const ALONE_MAX: u32 = 8;
+
 /// The queues of both kinds of lookup. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Lookups {
@@ -97,12 +100,17 @@ async fn run<K, V, F>(
     F: Future<Output = Result<HashMap<K, Answer<V>>, Fault>>,
 {
     let mut together = Vec::with_capacity(TOGETHER_MAX);
+    let mut alone = ALONE_MAX;
     loop {
-        // Requests that are ready to ask do so first, and go with this batch.
-        tokio::task::yield_now().await;
+        // Where many ask, those that are ready to do so first, and go with this batch. Where few do, this would wait for what
+        // else this thread of the runtime has to do: a page of a listing, for one.
+        if alone < ALONE_MAX {
+            tokio::task::yield_now().await;
+        }
         if asked.lock().await.recv_many(&mut together, TOGETHER_MAX).await == 0 {
             return;
         }
+        alone = if together.len() > 1 { 0 } else { ALONE_MAX.min(alone + 1) };
         // Skip lookups whose caller is gone.
         together.retain(|(_, sender)| !sender.is_closed());
         let mut waiting: HashMap<K, Vec<oneshot::Sender<Answer<V>>>> = HashMap::with_capacity(together.len());

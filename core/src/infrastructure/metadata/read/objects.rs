@@ -230,7 +230,7 @@ pub(crate) async fn list_latest(db: &Database, query: &ListQuery) -> Result<Vec<
         .bind(i64::from(query.limit));
     match statement.page().await? {
         PageRows::Text(text) => {
-            let rows: Vec<LatestRow> = page::parse(&text)?;
+            let rows: Vec<LatestRow<'_>> = page::parse(&text)?;
             rows.into_iter().map(rows::latest).collect()
         }
         PageRows::Rows(rows) => rows.iter().map(|row| rows::latest(rows::latest_row(row)?)).collect(),

@@ -1,5 +1,8 @@
 //! Rows read as values of the domain. A row that cannot be read is damage, and says which it is.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 use uuid::Uuid;
 
 use crate::application::ports::metadata::{
@@ -22,22 +25,23 @@ use crate::domain::storage_class::{ClassName, StorageClass};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upstream::Mode;
 use crate::infrastructure::metadata::session::fault::Fault;
+use crate::infrastructure::metadata::session::page::Text;
 use crate::infrastructure::metadata::session::statement::Row;
 
 /// A reader of one row, which knows what to name when a value makes no sense.
-struct Reader<'r> {
+struct Reader<'r, I> {
     row: &'r Row,
     table: &'static str,
-    id: String,
+    id: I,
 }
 
-impl<'r> Reader<'r> {
-    fn new(row: &'r Row, table: &'static str, id: impl std::fmt::Display) -> Self {
-        Self { row, table, id: id.to_string() }
+impl<'r, I: Display> Reader<'r, I> {
+    fn new(row: &'r Row, table: &'static str, id: I) -> Self {
+        Self { row, table, id }
     }
 
     fn corrupt(&self, column: &'static str) -> Fault {
-        MetadataError::Corrupt { table: self.table, column, row: self.id.clone() }.into()
+        MetadataError::Corrupt { table: self.table, column, row: self.id.to_string() }.into()
     }
 
     fn get<T: crate::infrastructure::metadata::session::statement::Field>(
@@ -182,14 +186,16 @@ pub(crate) fn object(row: &Row) -> Result<Object, Fault> {
 }
 
 /// The columns of a row of `objects::list_latest`, in order.
-pub(crate) type LatestRow = (String, i64, String, i16, Option<String>, i64, Option<i16>);
+pub(crate) type LatestRow<'t> = (Text<'t>, i64, Text<'t>, i16, Option<Text<'t>>, i64, Option<i16>);
 
-pub(crate) fn latest_row(row: &Row) -> Result<LatestRow, Fault> {
-    Ok((row.at(0)?, row.at(1)?, row.at(2)?, row.at(3)?, row.at(4)?, row.at(5)?, row.at(6)?))
+pub(crate) fn latest_row(row: &Row) -> Result<LatestRow<'static>, Fault> {
+    let text = |text: String| Text(Cow::Owned(text));
+    let checksum = row.at::<Option<String>>(4)?.map(text);
+    Ok((text(row.at(0)?), row.at(1)?, text(row.at(2)?), row.at(3)?, checksum, row.at(5)?, row.at(6)?))
 }
 
 pub(crate) fn latest(
-    (key, size, etag, class, checksum, created_at, class_name): LatestRow,
+    (Text(key), size, Text(etag), class, checksum, created_at, class_name): LatestRow<'_>,
 ) -> Result<Listed, Fault> {
     let corrupt =
         |column| MetadataError::Corrupt { table: "objects", column, row: format!("with the key {key:?}") };
@@ -200,7 +206,7 @@ pub(crate) fn latest(
         class,
         class_name: ClassName::of(class, class_name),
         checksum: match &checksum {
-            Some(text) => Some(Checksum::from_stored(text).ok_or_else(|| corrupt("checksum"))?),
+            Some(Text(text)) => Some(Checksum::from_stored(text).ok_or_else(|| corrupt("checksum"))?),
             None => None,
         },
         created_at: Timestamp(created_at),

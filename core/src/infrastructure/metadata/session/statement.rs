@@ -278,7 +278,7 @@ impl<'c> Statement<'c> {
     pub(crate) async fn paged(self) -> Result<Vec<Row>, Fault> {
         match &self.0 {
             Bound::SqlitePool(..) | Bound::Sqlite(_) => {
-                let page = self.one().await?;
+                let page = self.one_of_many().await?;
                 let rows = page::rows_of(page.at::<Option<String>>(0)?.as_deref(), &page.at::<String>(1)?)?;
                 Ok(rows.into_iter().map(Row::Paged).collect())
             }
@@ -289,7 +289,7 @@ impl<'c> Statement<'c> {
     /// The rows of a statement that is made of `page_of_latest` or `page_of_keys`, a select and `end_of_page`.
     pub(crate) async fn page(self) -> Result<PageRows, Fault> {
         Ok(match &self.0 {
-            Bound::SqlitePool(..) | Bound::Sqlite(_) => PageRows::Text(self.one().await?.first()?),
+            Bound::SqlitePool(..) | Bound::Sqlite(_) => PageRows::Text(self.one_of_many().await?.first()?),
             Bound::Postgres(..) => PageRows::Rows(self.all().await?),
         })
     }
@@ -302,7 +302,16 @@ impl<'c> Statement<'c> {
 
     /// The first row, of a statement that always has one.
     pub(crate) async fn one(self) -> Result<Row, Fault> {
-        self.optional().await?.ok_or_else(|| Fault::failed("a statement that always has a row had none"))
+        self.optional().await?.ok_or_else(no_row)
+    }
+
+    /// The same of a statement that puts many rows into one. SQLite's thread has a page of memory to free when it has answered:
+    /// the connection serves another request once that is done, as that one would wait for it.
+    async fn one_of_many(self) -> Result<Row, Fault> {
+        let Bound::SqlitePool(pool, query) = self.0 else { return self.one().await };
+        let mut held = pool.acquire().await?;
+        let row = query.fetch_optional(held.asked(Owes::Answer)?).await?;
+        row.map(Row::Sqlite).ok_or_else(no_row)
     }
 
     /// Every row, read by `map`.
@@ -317,6 +326,10 @@ impl<'c> Statement<'c> {
     ) -> Result<Option<T>, Fault> {
         self.optional().await?.as_ref().map(map).transpose()
     }
+}
+
+fn no_row() -> Fault {
+    Fault::failed("a statement that always has a row had none")
 }
 
 /// Rows that are taken later.
