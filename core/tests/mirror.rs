@@ -420,6 +420,35 @@ async fn a_copy_of_what_was_fetched_has_the_same_tag_on_both_sides() {
     bound.end().await;
 }
 
+/// Where an upstream encrypts with keys of its own, a tag looks like an MD5 and is none: a copy under it is sent all the same.
+#[tokio::test]
+async fn a_tag_that_is_not_made_of_the_bytes_is_not_sent_as_their_digest() {
+    let bound = mirrored().await;
+    let mut sending = Sending::of(&bound).await;
+    let (whole, parts) = ("0123456789abcdef".repeat(2), format!("{}-2", "0123456789abcdef".repeat(2)));
+    bound.upstream.put_as("whole", noise(1, 100), &whole, None);
+    bound.upstream.put_as("parts", noise(2, 9 * MIB), &parts, Some(vec![5 * MIB as u64, 4 * MIB as u64]));
+    bound.upstream.tell_parts();
+    for key in ["whole", "parts"] {
+        bound.upstream.describe(key, Tags::new(), |said| said.opaque_etag = true);
+        bound.get(key).await.unwrap();
+        let copy = copy_to(object(key), &format!("copy of {key}"));
+        bound.run.store.copy(&root(), copy).await.unwrap();
+        // The object itself is sent once what it carries is another.
+        let content_type = Patch::Set("text/x".to_owned());
+        change(&bound, key, AttributesPatch { content_type, ..AttributesPatch::default() }).await;
+    }
+    sending.all().await;
+    for (key, bytes) in [("whole", noise(1, 100)), ("parts", noise(2, 9 * MIB))] {
+        for key in [key.to_owned(), format!("copy of {key}")] {
+            assert_eq!(bound.upstream.object(&key).unwrap().0, bytes, "{key}");
+        }
+    }
+    assert_eq!(bound.pass(PassKind::Verify).await["clean"], true, "their tags there are known");
+    assert_eq!(bound.upstream.uploads(), 0);
+    bound.end().await;
+}
+
 /// The mirror asks no more of its target than its operator allows, as the other work in the background.
 #[tokio::test]
 async fn a_mirror_keeps_to_the_pace_of_its_target() {

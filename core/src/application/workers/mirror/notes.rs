@@ -56,8 +56,7 @@ impl Notes {
         answer.await.map_err(|_| away("it is stopping".to_owned()))?.map_err(away)
     }
 
-    /// Forgets that versions of a key were sent; in a task of its own, as notes are written: a delivery is left where it is while
-    /// others are acknowledged, and one that was left within a transaction would keep the acknowledgement from its turn.
+    /// Forgets that versions of a key were sent. Once it is begun it is made, also if nobody waits for it any more.
     pub(super) async fn forget(
         &self,
         space: SpaceId,
@@ -65,9 +64,14 @@ impl Notes {
         versions: Vec<ObjectId>,
     ) -> Result<(), Trouble> {
         let (metadata, key) = (self.metadata.clone(), key.clone());
-        let forgotten = tokio::spawn(async move { metadata.forget_versions(space, &key, &versions).await });
-        Ok(forgotten.await.map_err(|_| away("it is stopping".to_owned()))??)
+        Ok(to_its_end(async move { metadata.forget_versions(space, &key, &versions).await }).await??)
     }
+}
+
+/// Does `work` in a task of its own. A delivery is left where it is while others are acknowledged. If it was left within a
+/// transaction, the transaction would stay open, and would keep the acknowledgement from its turn.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Trouble> {
+    tokio::spawn(work).await.map_err(|_| away("it is stopping".to_owned()))
 }
 
 #[allow(clippy::needless_pass_by_value)] // as `map_err` passes it
@@ -89,5 +93,24 @@ async fn write(metadata: Arc<dyn MetadataStore>, clock: Arc<dyn Clock>, mut rece
             // Who gave up waiting looks again later.
             let _ = reply.send(written.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_is_left_goes_on_to_its_end() {
+        let (answer, answered) = oneshot::channel::<()>();
+        let (end, ended) = oneshot::channel();
+        let mut waiting = Box::pin(to_its_end(async move {
+            let answered = answered.await.is_ok();
+            let _ = end.send(answered);
+        }));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        drop(waiting);
+        let _ = answer.send(());
+        assert_eq!(ended.await, Ok(true));
     }
 }

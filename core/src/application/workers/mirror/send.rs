@@ -138,8 +138,15 @@ impl MirrorSink {
         self.notes.write(note.clone()).await?;
         let watch = reading.watch.clone();
         let sent = UpstreamSent { length: object.size(), md5, sha256, stream: reading.stream };
-        let told = looked.link.put(looked.key, carried, sent).await;
-        let told = told.map_err(|error| watch.explain(error))?;
+        let told = match looked.link.put(looked.key, carried, sent).await {
+            // The bytes are the object's, but its tag is not made of them: where it comes from it was encrypted. It is sent
+            // without.
+            Err(_) if md5.is_some_and(|md5| watch.is_other(&md5, object.size())) => {
+                let note = untold(note);
+                return Box::pin(self.send_whole(looked, found, None, (carried, &note), term)).await;
+            }
+            told => told.map_err(|error| watch.explain(error))?,
+        };
         match confirm(&watch.md5(), &told) {
             Ok(()) => Ok(told),
             Err(trouble) => Err(take_back(looked, &told, trouble).await),
@@ -161,10 +168,15 @@ impl MirrorSink {
             key: note.key.clone().map(|key| MirrorNote { upload, ..key }),
             version: note.version.clone(),
         };
-        let note = with(Some(upload.clone()), note);
+        let mut note = with(Some(upload.clone()), note);
         let told = async {
             self.notes.write(note.clone()).await?;
-            self.fill(looked, found, parts, &upload, term).await
+            let filled = self.fill(looked, found, parts, &upload, term).await?;
+            if filled.etag != found.object.etag {
+                note = untold(&note);
+                self.notes.write(note.clone()).await?;
+            }
+            self.complete(looked, &upload, filled, term).await
         };
         match told.await {
             Ok(told) => {
@@ -186,9 +198,10 @@ impl MirrorSink {
         parts: &[u64],
         upload: &str,
         term: &Term,
-    ) -> Result<UpstreamTold, Trouble> {
+    ) -> Result<Filled, Trouble> {
         let (link, key) = (looked.link, looked.key);
         let (mut start, mut tags) = (0, Vec::with_capacity(parts.len()));
+        let mut digests = Vec::with_capacity(parts.len());
         for (number, length) in (1_u32..).zip(parts) {
             let span = Span { start, end: start + length };
             at_pace(link, *length, term).await?;
@@ -197,20 +210,32 @@ impl MirrorSink {
             let sent = UpstreamSent { length: *length, md5: None, sha256: None, stream: reading.stream };
             let told = link.put_part(key, upload, number, sent).await;
             let told = told.map_err(|error| watch.explain(error))?;
-            confirm(&watch.md5(), &told)?;
+            let md5 = watch.md5();
+            confirm(&md5, &told)?;
             tags.push(told.etag);
+            digests.push(md5);
             start = span.end;
         }
         // It may have taken long: what was replaced meanwhile is not made the upstream's for a moment.
         if !self.is_still_sent(looked, found).await? {
             return Err(Trouble::Changed);
         }
+        Ok(Filled { tags, etag: Etag::multipart(&digests) })
+    }
+
+    async fn complete(
+        &self,
+        looked: &Looked<'_>,
+        upload: &str,
+        Filled { tags, etag }: Filled,
+        term: &Term,
+    ) -> Result<UpstreamTold, Trouble> {
+        let (link, key) = (looked.link, looked.key);
         at_pace(link, 0, term).await?;
         in_time(term)?;
         match link.complete_upload(key, upload, &tags).await {
             Ok(told) => {
-                let expected = found.object.etag.as_str();
-                if is_contradicted(expected, &told.etag, told.opaque) {
+                if is_contradicted(etag.as_str(), &told.etag, told.opaque) {
                     return Err(take_back(looked, &told, not_the_same(&told)).await);
                 }
                 Ok(told)
@@ -219,7 +244,7 @@ impl MirrorSink {
             Err(error) if looked.versions => Err(error.into()),
             // It may have been made all the same: its answer was lost, and the upload is gone.
             Err(error) => match link.head(key).await? {
-                Some(said) if kept::etag(&said) == found.object.etag => {
+                Some(said) if kept::etag(&said) == etag => {
                     Ok(UpstreamTold { etag: said.etag, opaque: said.opaque_etag, version: said.version })
                 }
                 _ => Err(error.into()),
@@ -253,6 +278,19 @@ impl MirrorSink {
     }
 }
 
+/// What is remembered of an object that gets another tag upstream than it has here.
+fn untold(note: &Note) -> Note {
+    let sending = Some(UNTOLD.to_owned());
+    let mut note = note.clone();
+    if let Some(key) = &mut note.key {
+        key.sending.clone_from(&sending);
+    }
+    if let Some(version) = &mut note.version {
+        version.version.sending = sending;
+    }
+    note
+}
+
 /// A version that has other bytes than were sent goes, as far as the upstream removes it: it is no version of the key here.
 async fn take_back(looked: &Looked<'_>, told: &UpstreamTold, trouble: Trouble) -> Trouble {
     if let Some(version) = told.version.as_deref().filter(|_| looked.versions)
@@ -276,6 +314,14 @@ fn not_the_same(told: &UpstreamTold) -> Trouble {
     Trouble::Undelivered(Undelivered::Refused(why))
 }
 
+/// An upload that has every part.
+struct Filled {
+    /// The entity tags of the parts.
+    tags: Vec<String>,
+    /// That of the object, as the parts make it.
+    etag: Etag,
+}
+
 /// Bytes that are sent.
 struct Reading {
     stream: BoxStream<'static, Answer<Bytes>>,
@@ -289,6 +335,7 @@ struct Watch(Arc<Mutex<Watched>>);
 #[derive(Default)]
 struct Watched {
     md5: Md5,
+    bytes: u64,
     trouble: Option<Error>,
 }
 
@@ -298,6 +345,7 @@ impl Watch {
         match piece {
             Ok(bytes) => {
                 watched.md5.update(&bytes);
+                watched.bytes += bytes.len() as u64;
                 Ok(bytes)
             }
             Err(error) => {
@@ -311,6 +359,11 @@ impl Watch {
     /// The MD5 of what was sent.
     fn md5(&self) -> Md5Digest {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).md5.clone().finalize().into()
+    }
+
+    /// Whether all of so many bytes were sent, and have another MD5.
+    fn is_other(&self, md5: &Md5Digest, size: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes == size && self.md5() != *md5
     }
 
     /// What a request failed with: what could not be read here, if anything.
