@@ -8,7 +8,7 @@ mod read;
 
 use std::path::Path;
 
-use juststorage_core::application::admin::{Admin, Declared, Finding, Manner, State, Unfit};
+use juststorage_core::application::admin::{Admin, Declared, DeclaredState, Finding, Manner, Unfit};
 use juststorage_core::application::error::Error;
 use juststorage_core::domain::principal::Principal;
 
@@ -66,11 +66,11 @@ impl Bootstrap {
         for finding in self.apply(admin, Manner::Create).await? {
             let (kind, name) = finding.entry.parts();
             match finding.state {
-                State::Missing => {}
-                State::Created => {
+                DeclaredState::Missing => {}
+                DeclaredState::Created => {
                     tracing::info!(kind, name, file = self.file, "made as the bootstrap file says");
                 }
-                State::Differs { field, declared, found, .. } => tracing::warn!(
+                DeclaredState::Differs { field, declared, found, .. } => tracing::warn!(
                     kind,
                     name,
                     field,

@@ -1,7 +1,7 @@
 //! `juststorage bootstrap`.
 
 use juststorage_core::application::access::{Access, AuthMode};
-use juststorage_core::application::admin::{Admin, Finding, Manner, State};
+use juststorage_core::application::admin::{Admin, DeclaredState, Finding, Manner};
 use serde_json::{Value, json};
 
 use super::output::Output;
@@ -70,9 +70,9 @@ pub(super) fn json(finding: &Finding) -> Value {
     let (kind, name) = finding.entry.parts();
     let mut shown = json!({ "kind": kind, "name": name });
     match &finding.state {
-        State::Missing => shown["state"] = json!("missing"),
-        State::Created => shown["state"] = json!("created"),
-        State::Differs { field, declared, found, reverted } => {
+        DeclaredState::Missing => shown["state"] = json!("missing"),
+        DeclaredState::Created => shown["state"] = json!("created"),
+        DeclaredState::Differs { field, declared, found, reverted } => {
             shown["state"] = json!(if *reverted == Ok(true) { "changed" } else { "differs" });
             shown["field"] = json!(field);
             shown["declared"] = json!(declared);
@@ -88,9 +88,9 @@ pub(super) fn json(finding: &Finding) -> Value {
 pub(super) fn text(finding: &Finding) -> String {
     let entry = &finding.entry;
     match &finding.state {
-        State::Missing => format!("{entry}: is missing"),
-        State::Created => format!("{entry}: made"),
-        State::Differs { field, declared, found, reverted } => {
+        DeclaredState::Missing => format!("{entry}: is missing"),
+        DeclaredState::Created => format!("{entry}: made"),
+        DeclaredState::Differs { field, declared, found, reverted } => {
             let differs = match (declared, found) {
                 (Some(declared), Some(found)) => format!("the file says {declared}, the store had {found}"),
                 _ => "differs".to_owned(),

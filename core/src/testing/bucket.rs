@@ -73,7 +73,7 @@ const PART: u64 = 2 << 20;
 type Held = VecDeque<(Path, PutPayload, PutOptions)>;
 
 #[derive(Default)]
-struct State {
+struct BucketState {
     /// What goes wrong with the next requests of a kind, `None` if nothing does.
     plan: BTreeMap<Request, VecDeque<Option<Fault>>>,
     /// What goes wrong with all of them.
@@ -93,7 +93,7 @@ struct State {
 /// A bucket under the control of a test.
 pub struct FaultyBucket {
     store: Arc<InMemory>,
-    state: Mutex<State>,
+    state: Mutex<BucketState>,
 }
 
 impl Default for FaultyBucket {
@@ -120,7 +120,7 @@ impl FaultyBucket {
         RemoteSegments::over_store(self.clone(), name, spool, PART)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BucketState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -57,7 +57,7 @@ enum Armed {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FaultyState {
     armed: HashMap<Operation, Armed>,
     seen: HashMap<Operation, u64>,
     /// Segments of which an operation fails, always.
@@ -68,7 +68,7 @@ struct State {
 
 /// The plan of failures of a [`FaultySegments`]. May be changed at any time.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<State>);
+pub struct Faults(Mutex<FaultyState>);
 
 impl Faults {
     /// The `nth` next `operation` fails (1 is the very next), once. Replaces what was planned for it.
@@ -128,7 +128,7 @@ impl Faults {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FaultyState> {
         self.0.lock().expect("no panic while the plan is held")
     }
 }

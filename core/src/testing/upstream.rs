@@ -79,7 +79,7 @@ struct Upload {
 type Told = Vec<(String, Option<String>)>;
 
 #[derive(Default)]
-struct State {
+struct FakeState {
     kept: versions::Kept,
     objects: BTreeMap<String, Stored>,
     uploads: BTreeMap<String, Upload>,
@@ -133,13 +133,13 @@ impl Drop for Listing<'_> {
 
 /// An upstream in memory. All clones are the same.
 #[derive(Clone, Default)]
-pub struct FakeUpstream(Arc<Mutex<State>>);
+pub struct FakeUpstream(Arc<Mutex<FakeState>>);
 
 /// When everything in it was written.
 pub const MODIFIED: Timestamp = Timestamp(1_600_000_000_000);
 
 impl FakeUpstream {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FakeState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -211,7 +211,7 @@ impl FakeUpstream {
 
     /// Is as new from now on.
     pub fn clear(&self) {
-        *self.lock() = State::default();
+        *self.lock() = FakeState::default();
     }
 
     /// Removes an object.

@@ -15,7 +15,8 @@ use crate::domain::settings::Setting;
 use crate::domain::space::{Space, Versioning};
 
 use super::declared::{
-    About as _, Declared, DeclaredBucket, DeclaredCredential, DeclaredTenant, Finding, Manner, State, Unfit,
+    About as _, Declared, DeclaredBucket, DeclaredCredential, DeclaredState, DeclaredTenant, Finding, Manner,
+    Unfit,
 };
 use super::{Admin, SpaceChange, allow_operator, answer};
 
@@ -64,9 +65,9 @@ enum Remedy {
 }
 
 impl Drift {
-    fn state(self, reverted: Result<bool, String>) -> State {
+    fn state(self, reverted: Result<bool, String>) -> DeclaredState {
         let Self { field, declared, found, .. } = self;
-        State::Differs { field, declared, found, reverted }
+        DeclaredState::Differs { field, declared, found, reverted }
     }
 }
 
@@ -120,23 +121,23 @@ impl Admin {
         who: &Principal,
         declared: &DeclaredTenant,
         manner: Manner,
-    ) -> Result<Vec<State>> {
+    ) -> Result<Vec<DeclaredState>> {
         if declared.fields().iter().all(|(_, limit, _)| limit.is_none()) {
             return Ok(Vec::new());
         }
         let said = self.store.metadata.tenant_limits(&declared.tenant).await?;
         let Some(mut found) = said else {
             if manner == Manner::Look {
-                return Ok(vec![State::Missing]);
+                return Ok(vec![DeclaredState::Missing]);
             }
             self.set_limits(who, &declared.tenant, |said| Ok(declared.over(said))).await?;
-            return Ok(vec![State::Created]);
+            return Ok(vec![DeclaredState::Created]);
         };
         let mut states = Vec::new();
         for (field, wanted, place) in declared.fields() {
             let (Some(wanted), found) = (wanted, *place(&mut found)) else { continue };
             if wanted != found {
-                states.push(State::Differs {
+                states.push(DeclaredState::Differs {
                     field,
                     declared: Some(limit(wanted)),
                     found: Some(limit(found)),
@@ -150,15 +151,19 @@ impl Admin {
         Ok(states)
     }
 
-    async fn declare_credential(&self, declared: &DeclaredCredential, manner: Manner) -> Result<Vec<State>> {
+    async fn declare_credential(
+        &self,
+        declared: &DeclaredCredential,
+        manner: Manner,
+    ) -> Result<Vec<DeclaredState>> {
         let DeclaredCredential { request, secret } = declared;
         let mut found = self.store.metadata.find_credential(secret.lookup()).await?;
         if found.is_none() && manner == Manner::Look {
-            return Ok(vec![State::Missing]);
+            return Ok(vec![DeclaredState::Missing]);
         }
         if found.is_none() {
             if self.access.declare_key(request, secret).await? {
-                return Ok(vec![State::Created]);
+                return Ok(vec![DeclaredState::Created]);
             }
             // Another server was faster.
             found = self.store.metadata.find_credential(secret.lookup()).await?;
@@ -180,7 +185,7 @@ impl Admin {
                 .map_err(|error| error.to_string()),
             _ => Ok(false),
         };
-        let states = differences.into_iter().map(|(field, declared, found)| State::Differs {
+        let states = differences.into_iter().map(|(field, declared, found)| DeclaredState::Differs {
             field,
             declared,
             found,
@@ -233,17 +238,17 @@ impl Admin {
         who: &Principal,
         declared: &DeclaredBucket,
         manner: Manner,
-    ) -> Result<Vec<State>> {
+    ) -> Result<Vec<DeclaredState>> {
         let place = SpaceRef::Bucket(declared.name.clone());
         let mut space = self.store.metadata.space(&place).await?;
         let mut states = Vec::new();
         if space.is_none() {
             if manner == Manner::Look {
-                return Ok(vec![State::Missing]);
+                return Ok(vec![DeclaredState::Missing]);
             }
             let made = self.make_declared(declared).await?;
             if made.is_some() {
-                states.push(State::Created);
+                states.push(DeclaredState::Created);
             }
             // What was set on the space before, or another server was faster.
             space = self.store.metadata.space(&place).await?;

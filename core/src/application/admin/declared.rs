@@ -107,12 +107,12 @@ pub struct Finding {
     /// The entry.
     pub entry: Entry,
     /// How it stands.
-    pub state: State,
+    pub state: DeclaredState,
 }
 
 /// How an entry stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum DeclaredState {
     /// The store does not have it.
     Missing,
     /// The store did not have it, and has it now.
@@ -134,9 +134,9 @@ impl Finding {
     /// Whether the store is not as declared, still.
     pub fn is_drift(&self) -> bool {
         match &self.state {
-            State::Missing => true,
-            State::Created => false,
-            State::Differs { reverted, .. } => *reverted != Ok(true),
+            DeclaredState::Missing => true,
+            DeclaredState::Created => false,
+            DeclaredState::Differs { reverted, .. } => *reverted != Ok(true),
         }
     }
 }

@@ -39,7 +39,7 @@ impl fmt::Display for Subject {
 
 /// The answer that it would get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AccessOutcome {
     /// Yes.
     Allowed(By),
     /// No.
@@ -52,7 +52,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
     /// The answer.
-    pub outcome: Outcome,
+    pub outcome: AccessOutcome,
     /// The action.
     pub action: Action,
     /// The space.
@@ -62,7 +62,7 @@ pub struct Explained {
 impl Explained {
     /// Whether it is a yes.
     pub fn is_allowed(&self) -> bool {
-        matches!(self.outcome, Outcome::Allowed(_))
+        matches!(self.outcome, AccessOutcome::Allowed(_))
     }
 
     /// The right of a credential that the action takes.
@@ -73,9 +73,9 @@ impl Explained {
     /// The source that allowed it, by name.
     pub fn by(&self) -> Option<&'static str> {
         match self.outcome {
-            Outcome::Allowed(By::Rights) => Some("rights"),
-            Outcome::Allowed(By::Policy) => Some("policy"),
-            Outcome::Allowed(By::Acl) => Some("acl"),
+            AccessOutcome::Allowed(By::Rights) => Some("rights"),
+            AccessOutcome::Allowed(By::Policy) => Some("policy"),
+            AccessOutcome::Allowed(By::Acl) => Some("acl"),
             _ => None,
         }
     }
@@ -83,12 +83,12 @@ impl Explained {
     /// The reason of a refusal, by name.
     pub fn because(&self) -> Option<&'static str> {
         match self.outcome {
-            Outcome::Allowed(_) => None,
-            Outcome::Refused(Why::Policy) => Some("policy"),
-            Outcome::Refused(Why::Right(_)) => Some("right"),
-            Outcome::Refused(Why::OutOfSight(_)) => Some("out_of_sight"),
-            Outcome::Refused(Why::Prefix(_)) => Some("prefix"),
-            Outcome::Ended(state) => Some(state.as_str()),
+            AccessOutcome::Allowed(_) => None,
+            AccessOutcome::Refused(Why::Policy) => Some("policy"),
+            AccessOutcome::Refused(Why::Right(_)) => Some("right"),
+            AccessOutcome::Refused(Why::OutOfSight(_)) => Some("out_of_sight"),
+            AccessOutcome::Refused(Why::Prefix(_)) => Some("prefix"),
+            AccessOutcome::Ended(state) => Some(state.as_str()),
         }
     }
 }
@@ -99,33 +99,35 @@ impl fmt::Display for Explained {
         let Self { action, space, .. } = self;
         let right = action.right().as_str();
         match self.outcome {
-            Outcome::Allowed(By::Rights) => {
+            AccessOutcome::Allowed(By::Rights) => {
                 write!(
                     f,
                     "allowed: the credential has the right {right} in {space}, and no policy denies {action}"
                 )
             }
-            Outcome::Allowed(By::Policy) => write!(f, "allowed: the policy of {space} allows {action}"),
-            Outcome::Allowed(By::Acl) => write!(f, "allowed: an ACL in {space} grants {action}"),
-            Outcome::Refused(Why::Policy) => {
+            AccessOutcome::Allowed(By::Policy) => write!(f, "allowed: the policy of {space} allows {action}"),
+            AccessOutcome::Allowed(By::Acl) => write!(f, "allowed: an ACL in {space} grants {action}"),
+            AccessOutcome::Refused(Why::Policy) => {
                 write!(f, "denied: the policy of {space} denies {action}, whatever else allows it")
             }
-            Outcome::Refused(Why::Right(_)) => write!(
+            AccessOutcome::Refused(Why::Right(_)) => write!(
                 f,
                 "denied: the right {right} is missing in {space}, and neither a policy nor an ACL grants {action}"
             ),
-            Outcome::Refused(Why::OutOfSight(_)) => write!(
+            AccessOutcome::Refused(Why::OutOfSight(_)) => write!(
                 f,
                 "denied: {space} is out of sight, since its tenant or namespace is another one, and neither a policy \
                  nor an ACL grants {action}"
             ),
-            Outcome::Refused(Why::Prefix(_)) => write!(
+            AccessOutcome::Refused(Why::Prefix(_)) => write!(
                 f,
                 "denied: the credential has the right {right} in {space}, but is bound to keys that begin otherwise, and \
                  neither a policy nor an ACL grants {action}"
             ),
-            Outcome::Ended(CredentialState::Expired) => f.write_str("denied: the credential has expired"),
-            Outcome::Ended(_) => f.write_str("denied: the credential is revoked"),
+            AccessOutcome::Ended(CredentialState::Expired) => {
+                f.write_str("denied: the credential has expired")
+            }
+            AccessOutcome::Ended(_) => f.write_str("denied: the credential is revoked"),
         }
     }
 }
@@ -169,7 +171,7 @@ impl Admin {
                 let credential = self.credential(who, id).await?;
                 match CredentialState::of(&credential, self.store.clock.now()) {
                     CredentialState::Valid => holder(credential),
-                    ended => return Ok(explained(Outcome::Ended(ended))),
+                    ended => return Ok(explained(AccessOutcome::Ended(ended))),
                 }
             }
         };
@@ -182,8 +184,8 @@ impl Admin {
         };
         let decision = entered.decide(&asking, Wish::of(action, key), object.as_ref());
         Ok(explained(match decision {
-            Decision::Allowed(by) => Outcome::Allowed(by),
-            Decision::Refused(why) => Outcome::Refused(why),
+            Decision::Allowed(by) => AccessOutcome::Allowed(by),
+            Decision::Refused(why) => AccessOutcome::Refused(why),
         }))
     }
 }

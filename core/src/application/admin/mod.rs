@@ -33,10 +33,11 @@ use crate::domain::timestamp::Timestamp;
 pub use backups::Collectable;
 pub use credentials::{CredentialState, ENDING_SOON, ends_soon};
 pub use declared::{
-    Declared, DeclaredBucket, DeclaredCredential, DeclaredTenant, Entry, Finding, Manner, State, Unfit,
+    Declared, DeclaredBucket, DeclaredCredential, DeclaredState, DeclaredTenant, Entry, Finding, Manner,
+    Unfit,
 };
 pub use events::{Event, EventFilter, EventResult, Events, IDENTIFIED_MAX, STRANGERS_MAX};
-pub use explain::{Explained, Outcome, Subject};
+pub use explain::{AccessOutcome, Explained, Subject};
 pub use history::{History, MINUTES, Minute};
 pub use limits::TenantUse;
 pub(crate) use limits::tenants_in_use;

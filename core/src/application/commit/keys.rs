@@ -59,7 +59,7 @@ struct UnderWay {
 }
 
 #[derive(Default)]
-struct State {
+struct KeyTable {
     keys: HashMap<u64, UnderWay>,
     waiting: usize,
 }
@@ -79,7 +79,7 @@ pub(super) enum Way {
 /// The keys of what goes by flights. Clones are the same.
 #[derive(Clone)]
 pub(super) struct KeysUnderWay {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<KeyTable>>,
     /// Tells keys of which nothing is under way any more, and for which something waits.
     freed: mpsc::UnboundedSender<u64>,
 }
@@ -91,7 +91,7 @@ impl KeysUnderWay {
         (Self { state: Arc::default(), freed }, told)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, KeyTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -122,7 +122,7 @@ impl KeysUnderWay {
     }
 
     /// The mutation, whose keys are under way until it is dropped.
-    fn held(&self, state: &mut State, mut pending: Pending, hashes: Hashes, by: StorageClass) -> Pending {
+    fn held(&self, state: &mut KeyTable, mut pending: Pending, hashes: Hashes, by: StorageClass) -> Pending {
         for hash in hashes.into_iter().flatten() {
             let nothing = || UnderWay { by, count: 0, waiting: Vec::new() };
             state.keys.entry(hash).or_insert_with(nothing).count += 1;

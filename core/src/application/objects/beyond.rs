@@ -9,7 +9,7 @@ use crate::application::error::{Error, Result};
 use crate::application::ports::metadata::{Found, SpaceRef};
 use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamObject};
 use crate::application::store::Store;
-use crate::application::upstream::flight::{Failure, Flight, Heard, Outcome, Tee};
+use crate::application::upstream::flight::{FetchFailure, FetchOutcome, Flight, Heard, Tee};
 use crate::application::upstream::verified::{Check, checked, held_back};
 use crate::application::upstream::{Beyond, answer, kept};
 use crate::domain::action::Action;
@@ -77,12 +77,12 @@ impl Store {
         for _ in 0..BRINGS_MAX {
             let outcome = self.pull(&beyond).await;
             match &outcome {
-                Outcome::Absent => return Ok(None),
-                Outcome::Failed(failure) => return Err(failure.answer()),
-                Outcome::Kept(..) | Outcome::Overtaken => {}
+                FetchOutcome::Absent => return Ok(None),
+                FetchOutcome::Failed(failure) => return Err(failure.answer()),
+                FetchOutcome::Kept(..) | FetchOutcome::Overtaken => {}
             }
             let found = self.metadata.latest(&place, &beyond.key).await?;
-            if found.is_some() || matches!(outcome, Outcome::Kept(..)) {
+            if found.is_some() || matches!(outcome, FetchOutcome::Kept(..)) {
                 return Ok(found);
             }
             // It was removed here meanwhile, or something was set on the space.
@@ -205,16 +205,16 @@ impl Store {
         &self,
         asked: &Asked<'_>,
         options: &ReadOptions,
-        outcome: Outcome,
+        outcome: FetchOutcome,
     ) -> Result<Option<Download>> {
         match outcome {
-            Outcome::Kept(..) | Outcome::Overtaken => Ok(None),
-            Outcome::Absent => Err(asked.absent()),
+            FetchOutcome::Kept(..) | FetchOutcome::Overtaken => Ok(None),
+            FetchOutcome::Absent => Err(asked.absent()),
             // It cannot be kept; whether it can be read is another question.
-            Outcome::Failed(Failure::Here(_) | Failure::Unfit(_)) => {
+            FetchOutcome::Failed(FetchFailure::Here(_) | FetchFailure::Unfit(_)) => {
                 self.pass_whole(asked, options).await.map(Some)
             }
-            Outcome::Failed(failure) => Err(failure.answer()),
+            FetchOutcome::Failed(failure) => Err(failure.answer()),
         }
     }
 
@@ -272,7 +272,7 @@ impl Rest {
     /// From here, once it is here.
     async fn read(self) -> Result<BoxStream<'static, Result<Bytes>>> {
         let Self { store, beyond, said, flight, at } = self;
-        if let Outcome::Failed(failure) = flight.outcome().await {
+        if let FetchOutcome::Failed(failure) = flight.outcome().await {
             return Err(failure.answer());
         }
         // What is here now is proved; the bytes that the client has already are not. Both together are no object.

@@ -18,7 +18,7 @@ use crate::application::ports::metadata::{Mutation, Pulled, PutObject, SpaceRef}
 use crate::application::ports::upstream::{Answer, UpstreamBody, UpstreamError, UpstreamObject};
 use crate::application::store::Store;
 use crate::application::upstream::flight::{
-    Between, Failure, Flight, Heard, Landing, Outcome, TEE_PIECES, Tee, Teller,
+    Between, FetchFailure, FetchOutcome, Flight, Heard, Landing, TEE_PIECES, Tee, Teller,
 };
 use crate::application::upstream::verified::{Check, checked};
 use crate::application::upstream::{Beyond, kept};
@@ -32,13 +32,13 @@ use crate::domain::upstream::proof::{Proof, Said, part_count, plan};
 
 impl Store {
     /// What the pull of an object comes to: the one that is under way, or one that begins when its tenant has its turn.
-    pub(crate) async fn pull(&self, beyond: &Beyond) -> Outcome {
+    pub(crate) async fn pull(&self, beyond: &Beyond) -> FetchOutcome {
         let under_way = self.links.flights().of(beyond.space.id, &beyond.key);
         let flight = match under_way {
             Some(flight) => flight,
             None => match self.pools.pulls.take(&Some(holder(beyond)), 1).await {
                 Ok(share) => self.begin_pull(beyond, share, false).0,
-                Err(error) => return Outcome::Failed(Failure::Here(error)),
+                Err(error) => return FetchOutcome::Failed(FetchFailure::Here(error)),
             },
         };
         flight.outcome().await
@@ -85,7 +85,7 @@ impl Store {
         let flight = async move {
             task.await.unwrap_or_else(|error| {
                 tracing::error!(%error, "a pull ended badly");
-                Outcome::Failed(Failure::Here(Error::Internal))
+                FetchOutcome::Failed(FetchFailure::Here(Error::Internal))
             })
         };
         let flight = Flight::new(flight.boxed(), said, between);
@@ -98,24 +98,24 @@ impl Store {
         beyond: &Beyond,
         tee: Arc<Teller>,
         size: &watch::Sender<Option<u64>>,
-    ) -> Outcome {
+    ) -> FetchOutcome {
         let outcome = match self.fetch(beyond, &tee, size).await {
             Ok(outcome) => outcome,
-            Err(failure) => Outcome::Failed(failure),
+            Err(failure) => FetchOutcome::Failed(failure),
         };
         match &outcome {
-            Outcome::Kept(bytes, _) => metrics::upstream_pulled(*bytes),
-            Outcome::Absent => self.links.note_absent(&beyond.space, &beyond.key),
-            Outcome::Overtaken => {}
-            Outcome::Failed(failure) => {
+            FetchOutcome::Kept(bytes, _) => metrics::upstream_pulled(*bytes),
+            FetchOutcome::Absent => self.links.note_absent(&beyond.space, &beyond.key),
+            FetchOutcome::Overtaken => {}
+            FetchOutcome::Failed(failure) => {
                 metrics::upstream_pull_failed();
                 tracing::warn!(space = %beyond.space.address, key = beyond.key.as_str(), error = %failure, "object not pulled");
             }
         }
         let end = match &outcome {
-            Outcome::Failed(failure) => Err(failure.clone()),
+            FetchOutcome::Failed(failure) => Err(failure.clone()),
             // Bytes that were proved are the object, whatever became of the key here.
-            Outcome::Kept(..) | Outcome::Absent | Outcome::Overtaken => Ok(()),
+            FetchOutcome::Kept(..) | FetchOutcome::Absent | FetchOutcome::Overtaken => Ok(()),
         };
         tee.tell(Heard::End(end)).await;
         outcome
@@ -126,21 +126,27 @@ impl Store {
         beyond: &Beyond,
         tee: &Arc<Teller>,
         size: &watch::Sender<Option<u64>>,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<FetchOutcome, FetchFailure> {
         let (link, key) = (&beyond.link, &beyond.key);
         // A request that missed it before another pull ended comes here after that.
         let place = SpaceRef::Space(beyond.space.address.clone());
-        if self.metadata.latest(&place, key).await.map_err(|error| Failure::Here(error.into()))?.is_some() {
-            return Ok(Outcome::Overtaken);
+        if self
+            .metadata
+            .latest(&place, key)
+            .await
+            .map_err(|error| FetchFailure::Here(error.into()))?
+            .is_some()
+        {
+            return Ok(FetchOutcome::Overtaken);
         }
-        let fetched = link.get(key, None, None).await.map_err(Failure::Upstream)?;
-        let Some(UpstreamBody { object, stream }) = fetched else { return Ok(Outcome::Absent) };
+        let fetched = link.get(key, None, None).await.map_err(FetchFailure::Upstream)?;
+        let Some(UpstreamBody { object, stream }) = fetched else { return Ok(FetchOutcome::Absent) };
         size.send_replace(Some(object.size));
-        let tags = self.tags_beyond(beyond, &object).await.map_err(Failure::Upstream)?;
+        let tags = self.tags_beyond(beyond, &object).await.map_err(FetchFailure::Upstream)?;
         let attributes = kept::attributes(&beyond.space, &object, tags.clone());
-        attributes.validate().map_err(Failure::Unfit)?;
+        attributes.validate().map_err(FetchFailure::Unfit)?;
         let quota = self.check_quota(&beyond.space.address, Some(key), Some(object.size)).await;
-        let quota = quota.map_err(Failure::Here)?;
+        let quota = quota.map_err(FetchFailure::Here)?;
         tee.tell(Heard::Object(Box::new(object.clone()), tags.clone())).await;
         // What proves the bytes may take several questions: the client does not wait for that, but for the end.
         let mut stream = stream;
@@ -152,13 +158,13 @@ impl Store {
             (first, told)
         };
         let ((first, told), said) = tokio::join!(begin, self.said_of(beyond, object));
-        let (said, object) = said.map_err(Failure::Upstream)?;
+        let (said, object) = said.map_err(FetchFailure::Upstream)?;
         let stream = futures::stream::iter(first).chain(stream).boxed();
         let proof = plan(&said);
         let first = Attempt { beyond, object: &object, attributes, quota, tee: Some(tee), told };
         match self.keep(&first, stream, &proof).await {
             // The layouts of the parts were guesses: what they do not prove may still be the object.
-            Err(failure @ Failure::Upstream(UpstreamError::NotProved(_))) if is_guess(&proof, &said) => {
+            Err(failure @ FetchFailure::Upstream(UpstreamError::NotProved(_))) if is_guess(&proof, &said) => {
                 // What was heard so far is not proved, whatever comes of the next readings.
                 tee.take_back(failure).await;
                 let again = Attempt { tee: None, ..first };
@@ -197,7 +203,7 @@ impl Store {
         attempt: &Attempt<'_>,
         stream: BoxStream<'static, Answer<Bytes>>,
         proof: &Proof,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<FetchOutcome, FetchFailure> {
         let Attempt { beyond, object, .. } = attempt;
         let address = &beyond.space.address;
         let attributes = attempt.attributes.clone();
@@ -261,10 +267,10 @@ impl Store {
         };
         let _room = room;
         match self.committer.commit_bytes(Mutation::Put(Box::new(put)), payload, announced).await {
-            Ok(_) => Ok(Outcome::Kept(object.size, proof.as_str())),
+            Ok(_) => Ok(FetchOutcome::Kept(object.size, proof.as_str())),
             // Of all changes only a pull is refused in this way without a condition.
-            Err(Error::Conflict) => Ok(Outcome::Overtaken),
-            Err(error) => Err(Failure::Here(error)),
+            Err(Error::Conflict) => Ok(FetchOutcome::Overtaken),
+            Err(error) => Err(FetchFailure::Here(error)),
         }
     }
 }
@@ -292,11 +298,12 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// The bytes of the object that was looked at, from the beginning.
-    async fn open(&self) -> Result<BoxStream<'static, Answer<Bytes>>, Failure> {
+    async fn open(&self) -> Result<BoxStream<'static, Answer<Bytes>>, FetchFailure> {
         let opened = self.beyond.link.get(&self.beyond.key, None, Some(&self.object.etag)).await;
-        let opened = opened.map_err(Failure::Upstream)?.ok_or(Failure::Upstream(UpstreamError::Changed))?;
+        let opened =
+            opened.map_err(FetchFailure::Upstream)?.ok_or(FetchFailure::Upstream(UpstreamError::Changed))?;
         if opened.object.size != self.object.size || opened.object.modified != self.object.modified {
-            return Err(Failure::Upstream(UpstreamError::Changed));
+            return Err(FetchFailure::Upstream(UpstreamError::Changed));
         }
         Ok(opened.stream)
     }
@@ -341,17 +348,17 @@ impl Trouble {
             .boxed()
     }
 
-    fn explain(&self, error: Error) -> Failure {
+    fn explain(&self, error: Error) -> FetchFailure {
         let trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (trouble, error) {
-            (Some(trouble), _) => Failure::Upstream(trouble),
+            (Some(trouble), _) => FetchFailure::Upstream(trouble),
             (None, Error::DigestMismatch(what)) => {
-                Failure::Upstream(UpstreamError::NotProved(format!("their {what} is another one")))
+                FetchFailure::Upstream(UpstreamError::NotProved(format!("their {what} is another one")))
             }
-            (None, Error::BodyTooShort { expected, received }) => {
-                Failure::Upstream(UpstreamError::NotProved(format!("{received} of {expected} bytes came")))
-            }
-            (None, error) => Failure::Here(error),
+            (None, Error::BodyTooShort { expected, received }) => FetchFailure::Upstream(
+                UpstreamError::NotProved(format!("{received} of {expected} bytes came")),
+            ),
+            (None, error) => FetchFailure::Here(error),
         }
     }
 }

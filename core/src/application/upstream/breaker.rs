@@ -19,13 +19,13 @@ const OPEN_MAX: Duration = Duration::from_secs(30);
 /// refused.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
     /// How often it was open, and closed again.
     closed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BreakerState {
     failures: u32,
     open_until: Option<Instant>,
     /// Whether a request tries it.
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Breaker {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -22,7 +22,7 @@ pub(crate) const TEE_PIECES: usize = 4;
 
 /// What a pull came to.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum FetchOutcome {
     /// The object is here, of this many bytes, proved by this.
     Kept(u64, &'static str),
     /// The upstream has none.
@@ -30,12 +30,12 @@ pub(crate) enum Outcome {
     /// The key was written or removed here meanwhile.
     Overtaken,
     /// It is not here, because of this.
-    Failed(Failure),
+    Failed(FetchFailure),
 }
 
 /// Why an object was not kept.
 #[derive(Clone, Debug)]
-pub(crate) enum Failure {
+pub(crate) enum FetchFailure {
     /// The upstream did not give it, or not the object.
     Upstream(UpstreamError),
     /// It carries what this store cannot keep.
@@ -44,7 +44,7 @@ pub(crate) enum Failure {
     Here(Error),
 }
 
-impl Failure {
+impl FetchFailure {
     /// What the request is answered.
     pub(crate) fn answer(&self) -> Error {
         match self {
@@ -55,7 +55,7 @@ impl Failure {
     }
 }
 
-impl std::fmt::Display for Failure {
+impl std::fmt::Display for FetchFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Upstream(error) => error.fmt(f),
@@ -72,7 +72,7 @@ pub(crate) enum Heard {
     /// The next bytes.
     Bytes(Bytes),
     /// Nothing more: the bytes are the object, or not.
-    End(Result<(), Failure>),
+    End(Result<(), FetchFailure>),
 }
 
 /// Hears what a pull fetches, while it is fetched. Where it ends before [`Heard::End`], the pull goes on alone.
@@ -108,7 +108,7 @@ impl Teller {
 
     /// Tells the client that the bytes it heard were not proved: they are not the object, whatever is kept in the end. A
     /// client that no longer listens asks [`Flight::is_taken_back`].
-    pub(crate) async fn take_back(&self, failure: Failure) {
+    pub(crate) async fn take_back(&self, failure: FetchFailure) {
         self.between.is_taken_back.store(true, Ordering::Release);
         self.tell(Heard::End(Err(failure))).await;
     }
@@ -136,7 +136,7 @@ impl Teller {
 /// A pull that is under way.
 #[derive(Clone)]
 pub(crate) struct Flight {
-    outcome: Shared<BoxFuture<'static, Outcome>>,
+    outcome: Shared<BoxFuture<'static, FetchOutcome>>,
     /// The object's size in bytes, once the upstream has said it.
     size: watch::Receiver<Option<u64>>,
     between: Arc<Between>,
@@ -144,7 +144,7 @@ pub(crate) struct Flight {
 
 impl Flight {
     pub(crate) fn new(
-        outcome: BoxFuture<'static, Outcome>,
+        outcome: BoxFuture<'static, FetchOutcome>,
         size: watch::Receiver<Option<u64>>,
         between: Arc<Between>,
     ) -> Self {
@@ -152,7 +152,7 @@ impl Flight {
     }
 
     /// What it comes to. From now on it waits for no client.
-    pub(crate) async fn outcome(&self) -> Outcome {
+    pub(crate) async fn outcome(&self) -> FetchOutcome {
         self.between.wanted.send_replace(true);
         self.outcome.clone().await
     }
@@ -163,7 +163,7 @@ impl Flight {
     }
 
     /// What it comes to; `None` as soon as the object turns out to be larger than `most` bytes.
-    pub(crate) async fn outcome_unless_larger(self, most: u64) -> Option<Outcome> {
+    pub(crate) async fn outcome_unless_larger(self, most: u64) -> Option<FetchOutcome> {
         let Self { outcome, mut size, .. } = self;
         let larger = async move {
             let ended = size.wait_for(|size| size.is_some_and(|size| size > most)).await.is_err();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{FakeUpstream, MODIFIED, State, Stored};
+use super::{FakeState, FakeUpstream, MODIFIED, Stored};
 use crate::application::ports::upstream::{VersionsAfter, VersionsPage, VersionsQuery};
 use crate::domain::mirror::versions::Listed;
 use crate::domain::object::Tags;
@@ -22,7 +22,7 @@ pub(super) struct Kept {
     of_key: BTreeMap<String, Vec<Version>>,
 }
 
-impl State {
+impl FakeState {
     /// A key has this from now on. The id of its version.
     pub(super) fn set(&mut self, key: &str, mut stored: Option<Stored>) -> Option<String> {
         let version = self.kept.are.then(|| {

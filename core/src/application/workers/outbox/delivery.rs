@@ -120,7 +120,7 @@ enum Settled {
 }
 
 /// What becomes of one row.
-enum Outcome {
+enum RowOutcome {
     Delivered(OutboxRow),
     Undelivered(OutboxRow, Undelivered),
 }
@@ -368,15 +368,15 @@ impl Delivery {
                         Err(error) => Err(Undelivered::Refused(error.clone())),
                     };
                     let outcome = match delivered {
-                        Ok(()) => Outcome::Delivered(row),
+                        Ok(()) => RowOutcome::Delivered(row),
                         Err(why) => {
                             if matches!(why, Undelivered::Away(_) | Undelivered::NotTried(_)) {
                                 halted.store(true, Ordering::Release);
                             }
-                            Outcome::Undelivered(row, why)
+                            RowOutcome::Undelivered(row, why)
                         }
                     };
-                    let ends = matches!(outcome, Outcome::Undelivered(..));
+                    let ends = matches!(outcome, RowOutcome::Undelivered(..));
                     if outcomes.send(outcome).is_err() || ends {
                         return;
                     }
@@ -447,15 +447,15 @@ impl Delivery {
     }
 
     /// Notes what became of a row. What that says of the target.
-    async fn settle(&mut self, outcome: Outcome, delivered: &mut Vec<i64>) -> Result<Settled> {
+    async fn settle(&mut self, outcome: RowOutcome, delivered: &mut Vec<i64>) -> Result<Settled> {
         match outcome {
-            Outcome::Delivered(row) => {
+            RowOutcome::Delivered(row) => {
                 self.pace.delivered(row.seq);
                 delivered.push(row.seq);
                 Ok(Settled::Fine)
             }
-            Outcome::Undelivered(_, Undelivered::NotTried(rest)) => Ok(Settled::NotTried(rest)),
-            Outcome::Undelivered(row, why) => {
+            RowOutcome::Undelivered(_, Undelivered::NotTried(rest)) => Ok(Settled::NotTried(rest)),
+            RowOutcome::Undelivered(row, why) => {
                 metrics::outbox_failed(self.name());
                 let text = why.to_string();
                 let has_room =

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 
 use super::mirrored::Sent;
 use super::sides::Pair;
-use super::step::{Step, away};
+use super::step::{PassStep, away};
 use crate::application::ports::metadata::SpaceRef;
 use crate::application::ports::upstream::UpstreamError;
 use crate::application::upstream::kept;
@@ -30,7 +30,7 @@ pub(super) enum Again {
 
 /// Looks at these keys again. What both sides have under each, and how many requests the upstream was asked.
 pub(super) async fn look(
-    step: &Step<'_>,
+    step: &PassStep<'_>,
     keys: Vec<Key>,
 ) -> Result<(HashMap<String, Again>, u64), UpstreamError> {
     let looks = futures::stream::iter(keys)
@@ -46,7 +46,7 @@ pub(super) async fn look(
 }
 
 /// What both sides have under a key, and how many requests the upstream was asked.
-async fn one(step: &Step<'_>, key: &Key) -> Result<(Again, u64), UpstreamError> {
+async fn one(step: &PassStep<'_>, key: &Key) -> Result<(Again, u64), UpstreamError> {
     for looks in 0..LOOKS_MAX {
         // In this order: what is here and does not wait had reached the upstream by the time that is asked.
         let before = here(step, key).await?;
@@ -69,7 +69,7 @@ async fn one(step: &Step<'_>, key: &Key) -> Result<(Again, u64), UpstreamError> 
 }
 
 /// Which version is here under a key, its entity tag, and its size in bytes.
-async fn here(step: &Step<'_>, key: &Key) -> Result<Option<(ObjectId, String, u64)>, UpstreamError> {
+async fn here(step: &PassStep<'_>, key: &Key) -> Result<Option<(ObjectId, String, u64)>, UpstreamError> {
     let place = SpaceRef::Space(step.space.address.clone());
     let found = step.store.metadata.latest(&place, key).await.map_err(away)?;
     let found = found.map(|found| found.object).filter(|object| !object.is_delete_marker());

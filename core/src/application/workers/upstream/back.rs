@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::sides::{Line, Pair, Sides};
-use super::step::{PAGE, Place, Step, Stepped, away};
+use super::step::{PAGE, PassStep, Place, Stepped, away};
 use crate::application::ports::upstream::UpstreamError;
 use crate::application::workers::mirror::memory;
 use crate::domain::address::Key;
@@ -31,7 +31,7 @@ pub(super) struct Report {
     clean: Option<bool>,
 }
 
-pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
+pub(super) async fn step(step: &PassStep<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
     let metadata = &step.store.metadata;
     if report.thorough.is_none() {
         let state = metadata.mirror_state(step.space.id, 0).await.map_err(away)?;
@@ -62,7 +62,7 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
     }
 }
 
-async fn is_full(step: &Step<'_>) -> Result<bool, UpstreamError> {
+async fn is_full(step: &PassStep<'_>) -> Result<bool, UpstreamError> {
     let name = TargetName::mirror_of(step.space.id);
     let figures = step.store.metadata.outbox_figures().await.map_err(away)?;
     let waiting = figures.iter().find(|figures| figures.name == name).map_or(0, |figures| figures.waiting);
@@ -71,7 +71,7 @@ async fn is_full(step: &Step<'_>) -> Result<bool, UpstreamError> {
 
 /// Looks at the keys of one page. The last of them; `None` if nothing follows.
 async fn page(
-    step: &Step<'_>,
+    step: &PassStep<'_>,
     after: Option<String>,
     report: &mut Report,
 ) -> Result<Option<String>, UpstreamError> {
@@ -106,7 +106,7 @@ async fn page(
 /// Keys behind one of which versions are not upstream as they are here, where both sides keep them; and up to which key the page
 /// goes then. Neither listing shows those whose latest version is a delete marker.
 async fn unsent(
-    step: &Step<'_>,
+    step: &PassStep<'_>,
     after: Option<&str>,
     end: Option<String>,
 ) -> Result<(Vec<Key>, Option<String>), UpstreamError> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::step::{Finding, PAGE, Place, STEP, Step, Stepped, name};
+use super::step::{Finding, PAGE, PassStep, Place, STEP, Stepped, name};
 use crate::application::error::Error;
 use crate::application::ports::upstream::{UpstreamError, UpstreamLine, UpstreamListed};
 use crate::application::upstream::Beyond;
-use crate::application::upstream::flight::{Failure, Outcome};
+use crate::application::upstream::flight::{FetchFailure, FetchOutcome};
 use crate::domain::address::Key;
 
 /// Objects that are fetched at the same time.
@@ -44,7 +44,7 @@ pub(super) struct Report {
     clean: Option<bool>,
 }
 
-pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
+pub(super) async fn step(step: &PassStep<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
     let target = &step.binding.target;
     let paced = target.requests_per_second.is_some() || target.bytes_per_second.is_some();
     let page = step.list(step.place.after.clone(), if paced { PACED } else { PAGE }).await?;
@@ -90,25 +90,25 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
         requests += 1;
         report.objects += 1;
         match outcome {
-            Outcome::Kept(size, proof) => {
+            FetchOutcome::Kept(size, proof) => {
                 report.fetched += 1;
                 report.new += 1;
                 report.bytes = report.bytes.saturating_add(size);
                 bytes += size;
                 *report.proved.entry(proof.to_owned()).or_default() += 1;
             }
-            Outcome::Absent | Outcome::Overtaken => report.here += 1,
-            Outcome::Failed(Failure::Upstream(error)) if error.is_outage() => {
+            FetchOutcome::Absent | FetchOutcome::Overtaken => report.here += 1,
+            FetchOutcome::Failed(FetchFailure::Upstream(error)) if error.is_outage() => {
                 report.objects -= 1;
                 outage = Some(error);
                 break;
             }
-            Outcome::Failed(Failure::Here(Error::Full | Error::Busy | Error::Unavailable)) => {
+            FetchOutcome::Failed(FetchFailure::Here(Error::Full | Error::Busy | Error::Unavailable)) => {
                 report.objects -= 1;
                 outage = Some(UpstreamError::Away("this store takes nothing just now".to_owned()));
                 break;
             }
-            Outcome::Failed(failure) => {
+            FetchOutcome::Failed(failure) => {
                 report.failed += 1;
                 name(&mut report.findings, key.as_str(), "not_fetched", failure.to_string());
             }

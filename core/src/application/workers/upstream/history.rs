@@ -7,7 +7,7 @@ use std::ops::Bound;
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::step::{Finding, NAMED_MAX, PAGE, Step, away, name};
+use super::step::{Finding, NAMED_MAX, PAGE, PassStep, away, name};
 use crate::application::ports::metadata::ListQuery;
 use crate::application::ports::upstream::{UpstreamError, VersionsAfter, VersionsQuery};
 use crate::domain::address::Key;
@@ -48,7 +48,7 @@ pub(super) struct Report {
 }
 
 /// Whether versions are compared.
-pub(super) async fn are_compared(step: &Step<'_>) -> Result<bool, UpstreamError> {
+pub(super) async fn are_compared(step: &PassStep<'_>) -> Result<bool, UpstreamError> {
     let kept_here = step.space.versioning != Versioning::Off;
     Ok(step.binding.mode == Mode::Mirror && kept_here && step.link.keeps_versions().await?)
 }
@@ -78,7 +78,7 @@ fn own(object: &Object) -> Own {
 
 /// Compares the versions of the keys of one page behind `after`.
 pub(super) async fn page(
-    step: &Step<'_>,
+    step: &PassStep<'_>,
     after: Option<String>,
     report: &mut Report,
     (found, findings): (&mut u64, &mut Vec<Finding>),
@@ -158,7 +158,7 @@ fn judged(mine: &[Own], theirs: &[Listed]) -> Result<u64, &'static str> {
 }
 
 /// Looks at one key by itself; and how many requests that took.
-async fn look(step: &Step<'_>, key: &Key) -> Result<(Look, u64), UpstreamError> {
+async fn look(step: &PassStep<'_>, key: &Key) -> Result<(Look, u64), UpstreamError> {
     let metadata = &step.store.metadata;
     for looks in 1..=LOOKS_MAX {
         // In this order: what is here and does not wait had reached the upstream by the time that is asked.
@@ -178,7 +178,7 @@ async fn look(step: &Step<'_>, key: &Key) -> Result<(Look, u64), UpstreamError> 
 }
 
 /// All versions of a key that are here, the newest first.
-async fn all(step: &Step<'_>, key: &Key) -> Result<Vec<Own>, UpstreamError> {
+async fn all(step: &PassStep<'_>, key: &Key) -> Result<Vec<Own>, UpstreamError> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = step.store.metadata.versions_after(step.space.id, key, after, PAGE).await.map_err(away)?;
@@ -193,7 +193,7 @@ async fn all(step: &Step<'_>, key: &Key) -> Result<Vec<Own>, UpstreamError> {
 }
 
 /// What the upstream lists behind a key, as far as keys are whole.
-async fn there(step: &Step<'_>, after: Option<String>) -> Result<Histories<Listed>, UpstreamError> {
+async fn there(step: &PassStep<'_>, after: Option<String>) -> Result<Histories<Listed>, UpstreamError> {
     let after = after.map_or(VersionsAfter::Nothing, VersionsAfter::Key);
     let mut query = VersionsQuery { after, limit: PAGE };
     let (mut of_key, mut requests) = (BTreeMap::<String, Vec<Listed>>::new(), 0);
@@ -229,7 +229,7 @@ async fn there(step: &Step<'_>, after: Option<String>) -> Result<Histories<Liste
 }
 
 /// What is here behind a key, as far as keys are whole.
-async fn here(step: &Step<'_>, after: Option<String>) -> Result<Histories<Own>, UpstreamError> {
+async fn here(step: &PassStep<'_>, after: Option<String>) -> Result<Histories<Own>, UpstreamError> {
     let query = ListQuery {
         space: step.space.id,
         prefix: String::new(),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::sides::Line;
-use super::step::{Finding, Step, away, name};
+use super::step::{Finding, PassStep, away, name};
 use crate::application::ports::metadata::MirroredKey;
 use crate::application::ports::upstream::UpstreamError;
 use crate::application::workers::mirror::memory;
@@ -20,7 +20,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) async fn of(step: &Step<'_>, keys: &[Key]) -> Result<Self, UpstreamError> {
+    pub(super) async fn of(step: &PassStep<'_>, keys: &[Key]) -> Result<Self, UpstreamError> {
         let (metadata, space) = (&step.store.metadata, step.space.id);
         let known = metadata.mirrored(space, keys).await.map_err(away)?;
         let waiting = metadata.mirror_waiting(space, keys).await.map_err(away)?;
@@ -33,7 +33,7 @@ impl Sent {
     /// What became of a key, for the comparison.
     pub(super) fn fate_of(
         &self,
-        step: &Step<'_>,
+        step: &PassStep<'_>,
         key: &str,
         fate: Option<Fate>,
         here: Option<&Line>,
@@ -63,7 +63,7 @@ impl Sent {
 
 /// Changes that the upstream was not told of are a finding, whatever the listings show: they do not show everything.
 pub(super) async fn note_dropped(
-    step: &Step<'_>,
+    step: &PassStep<'_>,
     found: &mut u64,
     findings: &mut Vec<Finding>,
 ) -> Result<(), UpstreamError> {

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use step::{Step, Stepped};
+use step::{PassStep, Stepped};
 
 use super::worker::{WorkDone, Worker};
 use crate::application::error::{Error, Result};
@@ -71,7 +71,7 @@ impl UpstreamWorker {
         let link = link.map_err(|error| UpstreamError::Unusable(error.to_string()))?;
         let place =
             pass.place.as_deref().and_then(|place| serde_json::from_str(place).ok()).unwrap_or_default();
-        let step = Step { store: &self.store, space, binding, link, place, started: Instant::now() };
+        let step = PassStep { store: &self.store, space, binding, link, place, started: Instant::now() };
         match pass.kind {
             PassKind::Survey => {
                 let stepped = survey::step(&step, read(&pass.report)).await?;
@@ -105,7 +105,7 @@ impl UpstreamWorker {
     fn save<R: Serialize>(
         &self,
         pass: &mut UpstreamPass,
-        step: &Step<'_>,
+        step: &PassStep<'_>,
         stepped: Stepped<R>,
     ) -> Result<WorkDone, UpstreamError> {
         let json = |error: serde_json::Error| UpstreamError::Unusable(error.to_string());

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::sides::{Line, Sides, side};
-use super::step::{Finding, Place, Step, Stepped, away, name};
+use super::step::{Finding, PassStep, Place, Stepped, away, name};
 use crate::application::error::Error;
 use crate::application::ports::metadata::{
     DeleteObject, MirroredKey, Mutation, ObjectAddress, SpaceRef, VersionRef,
@@ -45,7 +45,7 @@ pub(super) struct Report {
     clean: Option<bool>,
 }
 
-pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
+pub(super) async fn step(step: &PassStep<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
     if step.binding.mode != Mode::Observe {
         report.found += 1;
         name(&mut report.findings, "", "given_up", "the mode is not observe any more");
@@ -111,7 +111,7 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
 }
 
 fn judged(
-    step: &Step<'_>,
+    step: &PassStep<'_>,
     known: Option<&MirroredKey>,
     (here, there): (Option<&Line>, Option<&Line>),
     waits: bool,
@@ -127,7 +127,7 @@ fn judged(
 }
 
 /// Looks at a key by itself, and lets go what is to go.
-async fn settle(step: &Step<'_>, key: &Key, remove: bool) -> Result<Verdict, UpstreamError> {
+async fn settle(step: &PassStep<'_>, key: &Key, remove: bool) -> Result<Verdict, UpstreamError> {
     let (metadata, space) = (&step.store.metadata, &step.space);
     let place = SpaceRef::Space(space.address.clone());
     let known = metadata.mirrored(space.id, std::slice::from_ref(key)).await.map_err(away)?.pop();
@@ -150,7 +150,7 @@ async fn settle(step: &Step<'_>, key: &Key, remove: bool) -> Result<Verdict, Ups
 }
 
 /// The version goes, if it is still there, and the key is read through again.
-async fn let_go(step: &Step<'_>, key: &Key, id: ObjectId) -> Result<(), UpstreamError> {
+async fn let_go(step: &PassStep<'_>, key: &Key, id: ObjectId) -> Result<(), UpstreamError> {
     let delete = DeleteObject {
         target: ObjectAddress::Version(step.space.address.clone(), key.clone(), VersionRef::Id(id)),
         bucket: None,

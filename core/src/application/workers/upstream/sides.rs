@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::step::{PAGE, Step, away};
+use super::step::{PAGE, PassStep, away};
 use crate::application::ports::metadata::ListQuery;
 use crate::application::ports::upstream::{UpstreamError, UpstreamLine};
 use crate::application::upstream::kept;
@@ -37,7 +37,7 @@ pub(super) struct Sides {
 
 impl Sides {
     /// The next page of keys behind `after`.
-    pub(super) async fn page(step: &Step<'_>, after: Option<String>) -> Result<Self, UpstreamError> {
+    pub(super) async fn page(step: &PassStep<'_>, after: Option<String>) -> Result<Self, UpstreamError> {
         let page = step.list(after.clone(), PAGE).await?;
         let mut pairs: BTreeMap<String, Pair> = BTreeMap::new();
         let mut last: Option<String> = None;

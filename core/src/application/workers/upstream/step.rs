@@ -49,7 +49,7 @@ pub(super) fn name(findings: &mut Vec<Finding>, key: &str, verdict: &str, why: i
 }
 
 /// A pass as a step finds it.
-pub(super) struct Step<'a> {
+pub(super) struct PassStep<'a> {
     pub(super) store: &'a Store,
     pub(super) space: Space,
     pub(super) binding: &'a Binding,
@@ -58,7 +58,7 @@ pub(super) struct Step<'a> {
     pub(super) started: Instant,
 }
 
-impl Step<'_> {
+impl PassStep<'_> {
     /// The next page behind `after` that has an object, or the last one. A page may be cut off although it is empty, or has only keys that
     /// cannot be used: a pass that took it for the last one would end early.
     pub(super) async fn list(

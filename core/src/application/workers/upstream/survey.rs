@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{Finding, PAGE, Place, Step, Stepped, name};
+use super::step::{Finding, PAGE, PassStep, Place, Stepped, name};
 use crate::application::ports::upstream::{UpstreamError, UpstreamFacts, UpstreamLine};
 use crate::domain::upstream::proof::part_count;
 
@@ -39,7 +39,7 @@ pub(super) struct Report {
     findings: Vec<Finding>,
 }
 
-pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
+pub(super) async fn step(step: &PassStep<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
     if report.settings.is_empty() {
         note(&step.link.facts().await?, &mut report);
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::again::{self, Again};
 use super::evidence::{Compared, Evidence};
 use super::sides::{Pair, Sides, side};
-use super::step::{Finding, NAMED_MAX, Place, Step, Stepped, away, name};
+use super::step::{Finding, NAMED_MAX, PassStep, Place, Stepped, away, name};
 use super::{history, mirrored};
 use crate::application::ports::upstream::UpstreamError;
 use crate::domain::address::Key;
@@ -42,7 +42,7 @@ pub(super) struct Report {
     evidence: Evidence,
 }
 
-pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
+pub(super) async fn step(step: &PassStep<'_>, mut report: Report) -> Result<Stepped<Report>, UpstreamError> {
     let (mut items, mut requests, mut after) = (0, 0, step.place.after.clone());
     let mut list = report.evidence.resume(&step.binding.target)?;
     if report.versions.is_some() {
@@ -72,7 +72,7 @@ pub(super) async fn step(step: &Step<'_>, mut report: Report) -> Result<Stepped<
 
 /// Compares versions, once all keys are.
 async fn versions(
-    step: &Step<'_>,
+    step: &PassStep<'_>,
     mut report: Report,
     list: Compared,
 ) -> Result<Stepped<Report>, UpstreamError> {
@@ -98,7 +98,7 @@ async fn versions(
 }
 
 /// Everything is compared.
-async fn finish(step: &Step<'_>, report: &mut Report, list: Compared) -> Result<(), UpstreamError> {
+async fn finish(step: &PassStep<'_>, report: &mut Report, list: Compared) -> Result<(), UpstreamError> {
     mirrored::note_dropped(step, &mut report.found, &mut report.findings).await?;
     report.clean = Some(report.found == 0);
     report.evidence.finish(list, report.matched);
@@ -116,7 +116,7 @@ struct Page {
 
 /// Compares the keys of one page behind `after`.
 async fn page(
-    step: &Step<'_>,
+    step: &PassStep<'_>,
     after: Option<String>,
     report: &mut Report,
     list: &mut Compared,

@@ -60,13 +60,13 @@ pub(super) enum Shown {
 }
 
 /// What became of a message: what was replied, if that was waited for. Or the connection ended, and why.
-pub(super) type Outcome = Result<Option<Message>, String>;
+pub(super) type NatsOutcome = Result<Option<Message>, String>;
 
 struct Asked {
     headers: Vec<(&'static str, String)>,
     body: Bytes,
     shown: Shown,
-    outcome: oneshot::Sender<Outcome>,
+    outcome: oneshot::Sender<NatsOutcome>,
 }
 
 /// A connection. It ends with this value.
@@ -122,7 +122,7 @@ impl Connection {
         headers: Vec<(&'static str, String)>,
         body: Bytes,
         shown: Shown,
-    ) -> Outcome {
+    ) -> NatsOutcome {
         let (outcome, heard) = oneshot::channel();
         let ended = || "the connection ended".to_owned();
         self.asks.send(Asked { headers, body, shown, outcome }).await.map_err(|_| ended())?;
@@ -207,9 +207,9 @@ struct Session {
     said: FramedRead<ReadHalf<Boxed>, Wire>,
     write: WriteHalf<Boxed>,
     /// Who waits for a message on a subject of the inbox.
-    replies: HashMap<u64, oneshot::Sender<Outcome>>,
+    replies: HashMap<u64, oneshot::Sender<NatsOutcome>>,
     /// Who waits for the server to have read so far, in order.
-    pongs: VecDeque<oneshot::Sender<Outcome>>,
+    pongs: VecDeque<oneshot::Sender<NatsOutcome>>,
 }
 
 impl Session {
