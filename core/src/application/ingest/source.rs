@@ -18,8 +18,8 @@ const CHUNK_BYTES_MIN: usize = 8 << 10;
 /// What every body may take: the chunk that is being received, and the one that is being written.
 const BODY_BYTES_MIN: usize = 2 * CHUNK_BYTES_MIN;
 
-/// A body of known length of which this share of a chunk has come has the rest of the chunk's memory at once: it would double
-/// it, and copy what is there, again and again. What has not come never takes more than this many times what has.
+/// A chunk of known length has all of its memory at once when a quarter of that memory is filled: it would double it, and copy
+/// what is there, again and again. So a chunk never takes more than this many times what has come of it.
 const COME_SHARE: usize = 4;
 
 /// Bytes of a body in their order. Their memory is accounted for until this is dropped.
@@ -159,12 +159,15 @@ impl BodyReader {
         let needed = gathered.bytes.len() + more;
         let most = max.min(needed.saturating_add(self.left()));
         let doubled = needed.max(2 * gathered.bytes.capacity()).max(CHUNK_BYTES_MIN).min(most);
-        let whole = Some(most).filter(|_| needed >= most / COME_SHARE && self.length.is_some());
-        for capacity in whole.into_iter().chain([doubled]) {
+        let lent = |capacity: usize| {
             // A buffer that would be used by less than half is not worth its memory.
             let fits = |home: &&Arc<Buffers>| (capacity..2 * capacity).contains(&home.size());
             let home = self.buffers.iter().find(fits).cloned();
-            let capacity = home.as_ref().map_or(capacity, |home| home.size());
+            (home.as_ref().map_or(capacity, |home| home.size()), home)
+        };
+        let has_come = |(capacity, _): &(usize, _)| needed >= capacity / COME_SHARE && self.length.is_some();
+        let whole = Some(lent(most)).filter(has_come);
+        for (capacity, home) in whole.into_iter().chain([lent(doubled)]) {
             if self.try_hold(memory, capacity) {
                 gathered.grow(capacity, home);
                 return true;
