@@ -25,7 +25,7 @@ const QUEUE_MAX: usize = 1024;
 /// Lookups that go together at most.
 const TOGETHER_MAX: usize = 64;
 
-/// After so many lookups in a row that went alone few ask.
+/// Few requests ask, once so many lookups in a row went alone.
 const ALONE_MAX: u32 = 8;
 
 /// The queues of both kinds of lookup. Cheap to clone.
@@ -102,8 +102,8 @@ async fn run<K, V, F>(
     let mut together = Vec::with_capacity(TOGETHER_MAX);
     let mut alone = ALONE_MAX;
     loop {
-        // Where many ask, those that are ready to do so first, and go with this batch. Where few do, this would wait for what
-        // else this thread of the runtime has to do: a page of a listing, for one.
+        // Where many requests ask, those that are ready ask first, and go with this batch. Where few do, this would only wait
+        // for what else its thread has to do: a page of a listing, for one.
         if alone < ALONE_MAX {
             tokio::task::yield_now().await;
         }
