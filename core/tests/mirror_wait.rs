@@ -117,10 +117,22 @@ async fn an_upstream_that_is_late_makes_no_answer_a_lie() {
     assert_eq!(late.retry_seconds(), Some(1));
     assert_eq!((bound.run.read("held").await.unwrap(), waiting(&bound).await), (noise(1, 100), 1));
     assert!(bound.upstream.object("held").is_none());
-    // Nobody else waits for it, which would be answered the same: neither another space, nor what is read.
+    // Nobody else waits for it: neither another space, which is answered first, nor what is read.
+    wait(&bound, 50, 2).await;
+    let store = bound.run.store.clone();
+    let held =
+        tokio::spawn(
+            async move { store.put(&root(), put_request("held"), Body::of_bytes(noise(3, 100))).await },
+        );
+    while bound.run.read("held").await.unwrap() != noise(3, 100) {
+        tokio::task::yield_now().await;
+    }
     let elsewhere = SpaceAddress { tenant: Tenant::new("other").unwrap(), ..space() };
     let request = PutRequest { place: SpaceRef::Space(elsewhere), ..put_request("k") };
     bound.run.store.put(&root(), request, Body::of_bytes(noise(1, 10))).await.unwrap();
+    assert!(!held.is_finished(), "another space waited for this one");
+    held.abort();
+    wait(&bound, 1, 2).await;
     let again = try_put(&bound, "held", 2).await;
     assert!(matches!(again, Err(Error::UpstreamLate)), "{again:?}");
     background.end().await;
