@@ -111,7 +111,6 @@ def main() -> int:
                     try:
                         if round_ < 0:
                             workload.prepare(server, setting)
-                            server.process.rest()
                         else:
                             measure(workload, server, setting, cell)
                     except (Refused, Failed, OSError, subprocess.CalledProcessError) as error:

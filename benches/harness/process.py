@@ -79,9 +79,9 @@ class Process:
         return self._sum("stat", read)
 
     def rest(self, patience: float = 60) -> None:
-        """Waits until it has done what requests left it to do: until it used no processor for three seconds, or for `patience` seconds."""
+        """Waits until it has done what requests left it to do: until it used no processor for ten seconds, or for `patience` seconds."""
         deadline, quiet = time.monotonic() + patience, 0
-        while quiet < 3 and time.monotonic() < deadline:
+        while quiet < 10 and time.monotonic() < deadline:
             before = self.cpu_seconds()
             time.sleep(1)
             quiet = quiet + 1 if self.cpu_seconds() - before < 0.05 else 0
