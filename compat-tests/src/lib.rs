@@ -37,6 +37,7 @@ pub mod wait;
 
 pub use content::Content;
 pub use database::Database;
+pub use juststorage_core::testing::ports;
 pub use juststorage_core::testing::postgres::Cluster;
 pub use other_store::OtherStore;
 pub use server::{Options, Server};

@@ -1,12 +1,13 @@
 //! A real PgBouncer in front of a throw-away PostgreSQL.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use juststorage_core::testing::ports;
 use juststorage_core::testing::postgres::unprivileged_user;
 
 use crate::wait;
@@ -26,7 +27,7 @@ impl Pooler {
     /// lines of its configuration. Panics if PgBouncer is not installed.
     pub async fn start(port: u16, mode: &str, more: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("juststorage-pooler-").tempdir().unwrap();
-        let own = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let own = ports::free();
         let configuration = directory.path().join("pgbouncer.ini");
         let text = format!(
             "[databases]\n* = host=127.0.0.1 port={port} user=juststorage\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\

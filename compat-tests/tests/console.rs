@@ -5,7 +5,7 @@ use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use bytes::Bytes;
 use juststorage_compat_tests::other_store::{OtherStore, Setup};
 use juststorage_compat_tests::{
-    Content, Database, Options, Server, binary, disk, on_both_databases, s3, tools,
+    Content, Database, Options, Server, binary, disk, on_both_databases, ports, s3, tools,
 };
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -92,7 +92,7 @@ async fn straight_in_on_loopback() {
 /// Pages of other origins call the API as far as `JUSTSTORAGE_CORS_ORIGINS` lets them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_of_named_origins_call_the_api() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = ports::free();
     let mut options = required();
     options.settings.push(("JUSTSTORAGE_CORS_ORIGINS", format!("http://127.0.0.1:{free}")));
     let server = Server::start_with(Database::Sqlite, options).await;

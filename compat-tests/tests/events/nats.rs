@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use juststorage_compat_tests::tls::Certificate;
-use juststorage_compat_tests::{Database, Options, Server, s3, tools, wait};
+use juststorage_compat_tests::{Database, Options, Server, ports, s3, tools, wait};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ impl Bus {
     }
 
     async fn start(directory: TempDir, config: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = ports::free();
         std::fs::write(directory.path().join("config"), format!("listen: \"127.0.0.1:{port}\"\n{config}"))
             .unwrap();
         let child = Self::spawn(&directory);

@@ -12,7 +12,7 @@ use futures::channel::mpsc;
 use juststorage_compat_tests::clock::FakeClock;
 use juststorage_compat_tests::content::assert_same;
 use juststorage_compat_tests::native::{Native, problem};
-use juststorage_compat_tests::{Cluster, Content, Database, Options, Server, s3, wait};
+use juststorage_compat_tests::{Cluster, Content, Database, Options, Server, ports, s3, wait};
 use serde_json::Value;
 
 const BUCKET: &str = "bucket";
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Nothing listens: said at once in the words that everybody knows, with the address.
 #[test]
 fn a_refused_port_is_named() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ports::free();
     let url = format!("postgres://juststorage:secret-of-the-database@127.0.0.1:{port}/none");
     let settings = vec![("DATABASE_URL", url), ("JUSTSTORAGE_MASTER_KEY", "5a".repeat(32))];
     let server = Server::prepare(Database::Sqlite, Options { settings, ..Options::terse() });

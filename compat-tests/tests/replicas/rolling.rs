@@ -1,14 +1,13 @@
 //! A rolling restart behind nginx: clients notice nothing.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use juststorage_compat_tests::{Content, Server, tools, wait};
+use juststorage_compat_tests::{Content, Server, ports, tools, wait};
 use reqwest::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -32,7 +31,7 @@ impl Nginx {
     /// Over servers at these URLs.
     async fn start(servers: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("juststorage-nginx-").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = ports::free();
         let configuration = directory.path().join("nginx.conf");
         std::fs::write(&configuration, Self::configuration(&directory, port, servers)).unwrap();
         let child = Command::new(program())

@@ -6,6 +6,7 @@ pub mod disk;
 pub mod faulty;
 pub mod local;
 pub mod metadata;
+pub mod ports;
 pub mod postgres;
 pub mod secrets;
 pub mod segments;

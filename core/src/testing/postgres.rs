@@ -7,7 +7,6 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -15,6 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::testing::ports;
 
 /// The superuser of every cluster; needs no password, as the cluster listens on the loopback only.
 const USER: &str = "juststorage";
@@ -66,7 +67,7 @@ impl Cluster {
         let cluster = Self {
             programs: find_programs()?,
             directory: tempfile::Builder::new().prefix("juststorage-postgres-").tempdir()?.keep(),
-            port: free_port()?,
+            port: ports::free(),
             databases: AtomicU32::new(0),
             owner: unprivileged_user()?,
             guard: Mutex::new(None),
@@ -87,7 +88,7 @@ impl Cluster {
             match cluster.try_start() {
                 Err(_) if attempts < 4 => {
                     attempts += 1;
-                    cluster.port = free_port()?;
+                    cluster.port = ports::free();
                 }
                 result => break result.map(|()| cluster),
             }
@@ -372,10 +373,6 @@ pub fn unprivileged_user() -> io::Result<Option<(u32, u32)>> {
     };
     let user = find("postgres").or_else(|| find("nobody"));
     user.map(Some).ok_or_else(|| io::Error::other("neither the user postgres nor nobody exists"))
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
 fn check(what: &str, output: &Output) -> io::Result<()> {
