@@ -1,7 +1,7 @@
 //! S3 stores other than the server under test: another server of ours, and the programs of others.
 //!
 //! `weed` (`SeaweedFS`) is installed by `scripts/prepare clients`. The others are used where they are on the `PATH`: `minio` and
-//! `versitygw` (`go install`), `moto_server` (`pip install moto[server]`).
+//! `versitygw` (`go install`), `garage` (`cargo install`), `moto_server` (`pip install moto[server]`).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -23,6 +23,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// How often a program is started, if it does not serve.
 const STARTS_MAX: usize = 3;
+
+/// An access key in Garage's form, and its secret key.
+const GARAGE_KEY: &str = "GK0123456789abcdef01234567";
+const GARAGE_SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// So much of a program's output is shown, in bytes.
 const LAST_WORDS: u64 = 4096;
@@ -65,13 +69,16 @@ pub enum Kind {
     Minio,
     /// `versitygw` over plain files.
     Versitygw,
+    /// Garage on one node.
+    Garage,
     /// `moto`, which keeps everything in memory.
     Moto,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Ours, Self::Seaweedfs, Self::Minio, Self::Versitygw, Self::Moto];
+    pub const ALL: [Self; 6] =
+        [Self::Ours, Self::Seaweedfs, Self::Minio, Self::Versitygw, Self::Garage, Self::Moto];
 
     /// What it is called.
     pub fn name(self) -> &'static str {
@@ -80,6 +87,7 @@ impl Kind {
             Self::Seaweedfs => "SeaweedFS",
             Self::Minio => "MinIO",
             Self::Versitygw => "versitygw",
+            Self::Garage => "Garage",
             Self::Moto => "moto",
         }
     }
@@ -169,6 +177,26 @@ impl OtherStore {
                     command.args(["--port", &format!("127.0.0.1:{port}"), "--quiet", "--keep-alive"]);
                     command.args(["--access", setup.access_key, "--secret", setup.secret_key]);
                     command.args(["posix", "data"]);
+                    command
+                })
+                .await
+            }
+            Kind::Garage => {
+                let program = there("garage", what)?;
+                // It takes keys of its own form alone.
+                let setup = Setup { access_key: GARAGE_KEY, secret_key: GARAGE_SECRET, ..setup };
+                Self::of(kind, setup, |port, directory| {
+                    let rpc = format!("127.0.0.1:{}", ports::free());
+                    let configuration = format!(
+                        "metadata_dir = \"meta\"\ndata_dir = \"data\"\ndb_engine = \"lmdb\"\nreplication_factor = 1\n\
+                         rpc_bind_addr = \"{rpc}\"\nrpc_public_addr = \"{rpc}\"\nrpc_secret = \"{GARAGE_SECRET}\"\n\
+                         [s3_api]\ns3_region = \"us-east-1\"\napi_bind_addr = \"127.0.0.1:{port}\"\n"
+                    );
+                    std::fs::write(directory.join("garage.toml"), configuration).unwrap();
+                    let mut command = Command::new(&program);
+                    command.args(["-c", "garage.toml", "server", "--single-node", "--default-access-key"]);
+                    command.env("GARAGE_DEFAULT_ACCESS_KEY", setup.access_key);
+                    command.env("GARAGE_DEFAULT_SECRET_KEY", setup.secret_key);
                     command
                 })
                 .await

@@ -108,6 +108,11 @@ async fn everything_moves_from_versitygw() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everything_moves_from_garage() {
+    everything_moves(Kind::Garage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_moves_from_moto() {
     everything_moves(Kind::Moto).await;
 }
