@@ -243,7 +243,7 @@ async fn a_comparison_looks_at_every_version() {
     sending.all().await;
     let report = bound.pass(PassKind::Verify).await;
     assert_eq!(report["clean"], true, "{report}");
-    let versions = serde_json::json!({"keys": 9, "versions": 2 + 19 + 18 + 1, "differ": 0, "only_upstream": 1, "waiting": 0});
+    let versions = serde_json::json!({"keys": 9, "versions": 2 + 19 + 18 + 1, "differ": 0, "only_upstream": 1, "needless_markers": 0, "waiting": 0});
     assert_eq!(report["versions"], versions);
     // Paced, each page is a step of its own.
     let pace = UpstreamChange { requests_per_second: Some(Some(1_000_000)), ..UpstreamChange::default() };
@@ -269,6 +269,55 @@ async fn a_comparison_looks_at_every_version() {
     }
     assert!(bound.admin.detach(&root(), &space()).await.is_err(), "not clean");
     bound.end().await;
+}
+
+/// `MinIO` makes no delete marker where nothing shows: it answers with the one that is there, or with none. What is sent is as good:
+/// each marker goes there that can, and none that another version stands on is taken for another's and removed with it.
+#[tokio::test]
+async fn an_upstream_makes_no_marker_where_nothing_shows() {
+    for offers_request in [true, false] {
+        let bound = versioned(Mode::ReadThrough).await;
+        bound.upstream.put("theirs", noise(9, 10));
+        bound.upstream.remove("theirs");
+        bound.upstream.fold_markers(offers_request);
+        set(&bound, UpstreamChange { mode: Some(Mode::Mirror), ..UpstreamChange::default() }).await;
+        let mut sending = Sending::of(&bound).await;
+        put(&bound, "k", noise(1, 10)).await;
+        for key in ["k", "k", "nothing", "nothing", "theirs", "theirs"] {
+            bound.run.delete(key).await;
+            sending.all().await;
+        }
+        put(&bound, "k", noise(2, 10)).await;
+        put(&bound, "nothing", noise(3, 10)).await;
+        sending.all().await;
+        let there = |key: &str| -> Vec<bool> {
+            bound.upstream.versions_of(key).iter().map(Option::is_some).collect()
+        };
+        let expected = if offers_request { vec![true, false, false, true] } else { vec![true, false, true] };
+        assert_eq!((there("k"), there("nothing")), (expected, vec![true]));
+        let report = bound.pass(PassKind::Verify).await;
+        // Of theirs, the one that is there stands for both.
+        let needless = if offers_request { 2 } else { 4 };
+        assert_eq!(
+            (&report["clean"], &report["versions"]["needless_markers"]),
+            (&true.into(), &needless.into()),
+            "{report}"
+        );
+
+        // A marker goes; what it hid stays hidden by the other one, also by the upstream's own.
+        if offers_request {
+            remove_version(&bound, found(&bound, "k").await[1].object.id).await;
+        }
+        for version in found(&bound, "theirs").await {
+            remove_version(&bound, version.object.id).await;
+        }
+        sending.all().await;
+        assert_eq!(there("k"), [true, false, true]);
+        assert_eq!(there("theirs"), [true, false]);
+        let report = bound.pass(PassKind::Verify).await;
+        assert_eq!((&report["clean"], &report["versions"]["differ"]), (&true.into(), &0.into()), "{report}");
+        bound.end().await;
+    }
 }
 
 /// What a client writes while versions are compared is not taken for a difference.
@@ -305,9 +354,10 @@ async fn changes(bound: &Bound, seed: u64) {
     bound.run.put("native", noise(seed, 30)).await.unwrap();
     put_parts(bound, "k", &[5 * MIB, 3]).await;
     bound.run.delete("k").await;
+    bound.run.delete("k").await;
     put(bound, "k", noise(seed + 1, 20)).await;
     let versions = found(bound, "k").await;
-    remove_version(bound, versions[versions.len() - 4].object.id).await;
+    remove_version(bound, versions[versions.len() - 5].object.id).await;
 }
 
 /// The native API's entity tag is not the upstream's: bytes and order are compared, not that.
@@ -327,6 +377,7 @@ async fn an_upstream_in_trouble_gets_every_version_once() {
         // Of two faults each has every other call.
         for at in (0..24).filter(|at| (at + number) % 2 == 0) {
             let bound = versioned(Mode::Mirror).await;
+            bound.upstream.fold_markers(true);
             let mut sending = Sending::of(&bound).await;
             changes(&bound, 1).await;
             bound.upstream.fail_later(fault, at);
@@ -359,6 +410,7 @@ async fn a_process_that_dies_sends_every_version_once() {
     let mut point = 0;
     loop {
         let bound = versioned(Mode::Mirror).await;
+        bound.upstream.fold_markers(true);
         bound.upstream.put("k", noise(9, 10));
         bound.get("k").await.unwrap();
         changes(&bound, 1).await;

@@ -269,7 +269,13 @@ pub trait Upstream: Send + Sync + 'static {
     async fn set_tags(&self, key: &Key, tags: &Tags) -> Answer<()>;
 
     /// Removes an object; there need be none. The id of the delete marker that is its latest version then, where versions are kept.
+    ///
+    /// A store may answer with a marker that was there already (`MinIO` does), or make none where it has nothing: [`Self::add_marker`].
     async fn remove(&self, key: &Key) -> Answer<Option<String>>;
+
+    /// Makes a delete marker on top of another one, by a request of the kind that removes many objects; its id. `None` if none was
+    /// made, or the store does not offer that.
+    async fn add_marker(&self, key: &Key) -> Answer<Option<String>>;
 
     /// Whether the bucket keeps versions: of one that does so no more, or does not tell, not.
     async fn keeps_versions(&self) -> Answer<bool>;

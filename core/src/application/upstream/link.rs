@@ -175,6 +175,10 @@ impl Link {
         self.call("delete", self.upstream.remove(key)).await
     }
 
+    pub(crate) async fn add_marker(&self, key: &Key) -> Answer<Option<String>> {
+        self.call("delete", self.upstream.add_marker(key)).await
+    }
+
     /// Whether the bucket keeps versions, as it said within the last minute.
     pub(crate) async fn keeps_versions(&self) -> Answer<bool> {
         let known = *self.versions.lock().unwrap_or_else(PoisonError::into_inner);

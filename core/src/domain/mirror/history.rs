@@ -4,6 +4,8 @@
 //! Ids say nothing, since each side gives its own. A listing tells versions and delete markers apart from each other, each kind
 //! in its order; between the kinds their times decide, as far as those differ.
 
+use std::cmp::Ordering;
+
 use super::versions::Listed;
 use crate::domain::upstream::proof::{as_md5, part_count};
 
@@ -11,28 +13,55 @@ use crate::domain::upstream::proof::{as_md5, part_count};
 pub type Line<'a> = Option<(&'a str, u64)>;
 
 const MISSING: &str = "a version did not reach the upstream";
+const OTHER_ORDER: &str = "the upstream has its versions in another order";
 const MARKER_MISSING: &str = "a delete marker did not reach the upstream";
 
-/// Compares what is here with what the upstream lists, the newest first. How many versions and markers only the upstream has,
-/// all older than what is here; or why the two are not the same.
-pub fn compare(here: &[Line<'_>], there: &[Listed]) -> Result<u64, &'static str> {
+/// What two histories that agree have beside each other, in versions and delete markers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// Only the upstream has them, all older than what is here.
+    pub older: u64,
+    /// Delete markers that are only here, and hide nothing there: another marker does, or nothing is to be hidden. Some stores
+    /// (`MinIO`, `versitygw`) make none then.
+    pub needless: u64,
+}
+
+/// Compares what is here with what the upstream lists, the newest first: what they have beside each other; or why the two are not
+/// the same.
+pub fn compare(here: &[Line<'_>], there: &[Listed]) -> Result<Agreement, &'static str> {
     let mut objects = there.iter().filter(|listed| listed.etag.is_some()).peekable();
     let mut markers = there.iter().filter(|listed| listed.etag.is_none()).peekable();
-    let is_short = |markers: bool| {
-        let mine = here.iter().filter(|line| line.is_none() == markers).count();
-        mine > there.iter().filter(|listed| listed.etag.is_none() == markers).count()
-    };
-    if is_short(true) {
-        return Err(MARKER_MISSING);
-    }
-    if is_short(false) {
+    if here.iter().flatten().count() > objects.clone().count() {
         return Err(MISSING);
     }
     let latest = there.iter().find(|listed| listed.is_latest);
     let mut last: Option<&Listed> = None;
+    let mut needless = 0;
     for (at, line) in here.iter().enumerate() {
         let found = match line {
-            None => markers.next().ok_or(MARKER_MISSING)?,
+            None => {
+                // A newer one hides what is behind it as well.
+                let is_hidden =
+                    at > 0 && here[at - 1].is_none() && last.is_some_and(|last| last.etag.is_none());
+                let too_few =
+                    here[at..].iter().filter(|line| line.is_none()).count() > markers.clone().count();
+                let found = markers.next_if(|found| {
+                    objects.peek().is_none_or(|object| match object.modified.cmp(&found.modified) {
+                        Ordering::Less => true,
+                        // A second has room for both: if there are too few, it is the one of an older version.
+                        Ordering::Equal => !(is_hidden && too_few),
+                        Ordering::Greater => false,
+                    })
+                });
+                let Some(found) = found else {
+                    if !is_hidden && objects.peek().is_some() {
+                        return Err(if too_few { MARKER_MISSING } else { OTHER_ORDER });
+                    }
+                    needless += 1;
+                    continue;
+                };
+                found
+            }
             Some(line) => {
                 let found = objects.next().ok_or(MISSING)?;
                 if !is_same(*line, found) {
@@ -43,7 +72,7 @@ pub fn compare(here: &[Line<'_>], there: &[Listed]) -> Result<u64, &'static str>
             }
         };
         if last.is_some_and(|last| last.modified < found.modified) {
-            return Err("the upstream has its versions in another order");
+            return Err(OTHER_ORDER);
         }
         if at == 0 && latest.is_some_and(|latest| latest != found) {
             return Err("another version is the latest upstream");
@@ -54,7 +83,7 @@ pub fn compare(here: &[Line<'_>], there: &[Listed]) -> Result<u64, &'static str>
     if last.is_some_and(|last| rest.iter().any(|rest| rest.modified > last.modified)) {
         return Err("the upstream has a version that is not here");
     }
-    Ok(rest.len() as u64)
+    Ok(Agreement { older: rest.len() as u64, needless })
 }
 
 /// Whether the bytes are the same, as far as tags and sizes tell: a tag that is made otherwise on one side says nothing.
@@ -102,7 +131,12 @@ mod tests {
         listed.collect()
     }
 
+    /// Versions that are only there, or why the two differ.
     fn compared(here: &[Option<u64>], there: &[(Option<u64>, i64)]) -> Result<u64, &'static str> {
+        agreed(here, there).map(|agreement| agreement.older)
+    }
+
+    fn agreed(here: &[Option<u64>], there: &[(Option<u64>, i64)]) -> Result<Agreement, &'static str> {
         let tags: Vec<_> = here.iter().map(|version| version.map(tag)).collect();
         let here: Vec<_> = tags.iter().map(|tag| tag.as_deref().map(|tag| (tag, 1))).collect();
         compare(&here, &listed(there))
@@ -153,6 +187,36 @@ mod tests {
         assert!(compare(&longer, &listed(&[(Some(1), 1)])).is_err());
         // A tag of the native API is made otherwise upstream.
         let opaque = [Some(("blake", 1))];
-        assert_eq!(compare(&opaque, &listed(&[(Some(1), 1)])), Ok(0));
+        assert_eq!(compare(&opaque, &listed(&[(Some(1), 1)])), Ok(Agreement::default()));
+    }
+
+    #[test]
+    fn a_marker_that_hides_nothing_may_be_missing() {
+        let needless = |here: &[Option<u64>], there: &[(Option<u64>, i64)]| {
+            agreed(here, there).map(|agreement| (agreement.needless, agreement.older))
+        };
+        let history = [Some(2), None, None, None, Some(1), None, None];
+        let all = [(Some(2), 7), (None, 6), (None, 5), (None, 4), (Some(1), 3), (None, 2), (None, 1)];
+        assert_eq!(needless(&history, &all), Ok((0, 0)));
+        let one_of_each = [(Some(2), 7), (None, 5), (Some(1), 3), (None, 2)];
+        assert_eq!(needless(&history, &one_of_each), Ok((3, 0)));
+        let fewest = [(Some(2), 7), (None, 5), (Some(1), 3)];
+        assert_eq!(needless(&history, &fewest), Ok((4, 0)));
+        for there in [&all[..], &one_of_each, &fewest] {
+            let at_once: Vec<_> = there.iter().map(|(version, _)| (*version, 1)).collect();
+            assert_eq!(
+                needless(&history, &at_once),
+                Ok((7 - there.len() as u64, 0)),
+                "in one second: {there:?}"
+            );
+        }
+        assert_eq!(needless(&[None, None], &[]), Ok((2, 0)));
+        // The upstream's own marker, and what it hides, are older.
+        assert_eq!(needless(&[Some(2), None], &[(Some(2), 3), (None, 2), (Some(1), 1)]), Ok((0, 1)));
+        // It would hide something.
+        let missing = Err("a delete marker did not reach the upstream");
+        assert_eq!(needless(&history, &[(Some(2), 7), (Some(1), 3)]), missing);
+        assert_eq!(needless(&[None], &[(Some(1), 1)]), missing);
+        assert_eq!(needless(&[Some(2), None, None], &[(Some(2), 3), (Some(1), 1)]), missing);
     }
 }

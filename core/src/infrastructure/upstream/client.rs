@@ -263,6 +263,10 @@ impl Upstream for S3Upstream {
         self.place(key).remove().await
     }
 
+    async fn add_marker(&self, key: &Key) -> Answer<Option<String>> {
+        self.place(key).add_marker().await
+    }
+
     async fn keeps_versions(&self) -> Answer<bool> {
         versions::are_kept(&self.client, &self.target.bucket).await
     }

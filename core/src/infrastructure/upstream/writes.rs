@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass, Tag, Tagging};
+use aws_sdk_s3::types::{
+    CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier, StorageClass, Tag, Tagging,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -169,6 +171,26 @@ impl Place<'_> {
             Ok(_) => Ok(None),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// The id of the delete marker that was made, if one was.
+    pub(super) async fn add_marker(&self) -> Answer<Option<String>> {
+        let object = ObjectIdentifier::builder().key(&self.key).build();
+        let delete = object.and_then(|object| Delete::builder().objects(object).build());
+        let delete = delete.map_err(|error| UpstreamError::Unusable(error.to_string()))?;
+        match self.client.delete_objects().bucket(self.bucket).delete(delete).send().await {
+            Ok(output) => {
+                Ok(output.deleted().first().and_then(|gone| version(gone.delete_marker_version_id())))
+            }
+            Err(error) => match failure(error) {
+                error if error.is_outage() => Err(error),
+                // Google's store offers no such request.
+                error => {
+                    tracing::debug!(%error, "an upstream makes no delete marker on another one");
+                    Ok(None)
+                }
+            },
         }
     }
 

@@ -201,8 +201,22 @@ impl Upstream for FakeUpstream {
         let answer = async {
             let fault = self.changes("remove", key)?;
             let mut state = self.lock();
-            let marker = state.set(key.as_str(), None);
+            let marker = state.hide(key.as_str());
             state.told.push((key.as_str().to_owned(), None));
+            drop(state);
+            answered(fault, marker)
+        };
+        let answer = answer.await;
+        self.hang().await;
+        answer
+    }
+
+    async fn add_marker(&self, key: &Key) -> Answer<Option<String>> {
+        self.hang().await;
+        let answer = async {
+            let fault = self.changes("add_marker", key)?;
+            let mut state = self.lock();
+            let marker = if state.kept.makes_markers { state.set(key.as_str(), None) } else { None };
             drop(state);
             answered(fault, marker)
         };

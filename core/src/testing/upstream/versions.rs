@@ -17,6 +17,10 @@ type Version = (String, Option<Stored>);
 #[derive(Default)]
 pub(super) struct Kept {
     pub(super) are: bool,
+    /// One delete marker stands for all that follow each other, and none is made where nothing is.
+    folds: bool,
+    /// A marker is made on another one by the request for that.
+    pub(super) makes_markers: bool,
     made: u64,
     /// The oldest first.
     of_key: BTreeMap<String, Vec<Version>>,
@@ -40,6 +44,16 @@ impl FakeState {
             None => self.objects.remove(key),
         };
         version
+    }
+
+    /// A key is removed. The id of the delete marker that is its latest version then.
+    pub(super) fn hide(&mut self, key: &str) -> Option<String> {
+        let latest = self.kept.of_key.get(key).and_then(|versions| versions.last());
+        let is_hidden = latest.is_none_or(|(_, stored)| stored.is_none());
+        if self.kept.are && self.kept.folds && is_hidden {
+            return latest.map(|(id, _)| id.clone());
+        }
+        self.set(key, None)
     }
 
     /// What a key has was changed in place.
@@ -110,6 +124,13 @@ impl FakeUpstream {
     /// Keeps versions of what is written from now on, or no more.
     pub fn keep_versions(&self, keeps: bool) {
         self.lock().kept.are = keeps;
+    }
+
+    /// Makes no delete marker where nothing shows, as `MinIO` does. On another marker it makes one by the request for that, if it
+    /// offers it.
+    pub fn fold_markers(&self, offers_request: bool) {
+        let mut state = self.lock();
+        (state.kept.folds, state.kept.makes_markers) = (true, offers_request);
     }
 
     /// The versions of a key, the oldest first: bytes, entity tag and tags; `None` of a delete marker.

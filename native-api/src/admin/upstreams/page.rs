@@ -26,11 +26,12 @@ const COUNTS: [(&str, &str); 9] = [
 ];
 
 /// Figures of versions, where both sides keep them and everything goes to both.
-const VERSIONS: [(&str, &str); 5] = [
+const VERSIONS: [(&str, &str); 6] = [
     ("keys", "keys have the same versions and delete markers on both sides, in the same order"),
     ("versions", "versions and delete markers in those"),
     ("differ", "keys have other versions"),
     ("only_upstream", "versions are only upstream: its own, from before"),
+    ("needless_markers", "delete markers are only here: the upstream makes none that hide nothing"),
     ("waiting", "keys wait to be sent"),
 ];
 

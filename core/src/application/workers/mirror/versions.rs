@@ -11,7 +11,7 @@ use crate::application::ports::metadata::{Found, MirrorNote, MirroredVersion, Ve
 use crate::application::ports::sink::Term;
 use crate::application::workers::mirror::notes::Note;
 use crate::domain::mirror::Step;
-use crate::domain::mirror::versions::{MARKER, Unsure, adopted, landed};
+use crate::domain::mirror::versions::{Listed, MARKER, Unsure, adopted, landed};
 use crate::domain::object::{Object, ObjectId};
 
 /// Versions that are looked up at once.
@@ -28,6 +28,14 @@ struct Before {
     changed: Option<String>,
     /// The id under which the version was sent before.
     own: Option<String>,
+}
+
+/// What sending a delete marker came to.
+struct Removed {
+    /// The id of the marker there.
+    marker: Option<String>,
+    /// The upstream makes none, since nothing shows there anyway.
+    is_needless: bool,
 }
 
 impl Looked<'_> {
@@ -178,20 +186,31 @@ impl MirrorSink {
         term: &Term,
     ) -> Result<(), Trouble> {
         let Before { below, etag, changed, own } = std::mem::take(before);
+        let hidden = if found.object.is_delete_marker() && etag.is_none() {
+            at_pace(looked.link, 0, term).await?;
+            Some(looked.link.versions(looked.key).await?)
+        } else {
+            None
+        };
+        let below = below.or_else(|| hidden.iter().flatten().next().map(|latest| latest.id.clone()));
         let note = MirrorNote { there: etag, here: None, sending: None, changed, ..looked.note() };
         let version = MirroredVersion {
             there: own.clone(),
             sending: Some(MARKER.to_owned()),
-            below,
+            below: below.clone(),
             ..MirroredVersion::sent(found.object.id, None)
         };
         let version = looked.version_note(version);
         let (etag, told) = if found.object.is_delete_marker() {
             self.notes.write(Note { key: Some(note), version: Some(version) }).await?;
-            may_change(looked.link, 0, term).await?;
-            let told = looked.link.remove(looked.key).await?;
-            metrics::upstream_mirrored("removed", 0);
-            (None, told)
+            let Removed { marker, is_needless } = self.send_marker(looked, hidden.as_deref(), term).await?;
+            metrics::upstream_mirrored(if is_needless { "equal" } else { "removed" }, 0);
+            if is_needless {
+                self.notes.forget(looked.space.id, looked.key, vec![found.object.id]).await?;
+                *before = Before { below, ..Before::default() };
+                return Ok(());
+            }
+            (None, marker)
         } else {
             let (etag, told) = self.send(looked, found, note, Some(version), term).await?;
             metrics::upstream_mirrored("sent", found.object.size());
@@ -209,6 +228,30 @@ impl MirrorSink {
         let etag = etag.map(|etag| etag.as_str().to_owned());
         *before = Before { below: Some(told), etag, ..Before::default() };
         self.remove_stale(looked, sent, term).await
+    }
+
+    /// Sends a delete marker. `hidden` is what the upstream lists of the key, where nothing shows there: only then may a store make
+    /// none. A marker that was there already is not taken for one that was sent: it may be another version's, and goes with that.
+    async fn send_marker(
+        &self,
+        looked: &Looked<'_>,
+        hidden: Option<&[Listed]>,
+        term: &Term,
+    ) -> Result<Removed, Trouble> {
+        may_change(looked.link, 0, term).await?;
+        let marker = looked.link.remove(looked.key).await?;
+        let Some(hidden) = hidden else { return Ok(Removed { marker, is_needless: false }) };
+        let is_new = |marker: &String| hidden.iter().all(|listed| listed.id != *marker);
+        let marker = match marker {
+            Some(there) if !is_new(&there) => {
+                may_change(looked.link, 0, term).await?;
+                looked.link.add_marker(looked.key).await?.filter(is_new)
+            }
+            // A store that keeps no versions any more answers so, too; it has none to hide.
+            None if !hidden.is_empty() => return Ok(Removed { marker: None, is_needless: false }),
+            marker => marker,
+        };
+        Ok(Removed { is_needless: marker.is_none(), marker })
     }
 
     /// Removes the version there in whose place another one was sent.

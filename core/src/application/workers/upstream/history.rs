@@ -11,7 +11,7 @@ use super::step::{Finding, NAMED_MAX, PAGE, PassStep, away, name};
 use crate::application::ports::metadata::ListQuery;
 use crate::application::ports::upstream::{UpstreamError, VersionsAfter, VersionsQuery};
 use crate::domain::address::Key;
-use crate::domain::mirror::history::compare;
+use crate::domain::mirror::history::{Agreement, compare};
 use crate::domain::mirror::versions::Listed;
 use crate::domain::object::Object;
 use crate::domain::space::Versioning;
@@ -43,6 +43,8 @@ pub(super) struct Report {
     differ: u64,
     /// Versions and delete markers that only the upstream has, older than all that is here.
     only_upstream: u64,
+    /// Delete markers that the upstream does not make, since they hide nothing there.
+    needless_markers: u64,
     /// Keys that wait to be sent.
     waiting: u64,
 }
@@ -100,7 +102,7 @@ pub(super) async fn page(
             continue;
         }
         match judged(mine, theirs) {
-            Ok(older) => verdicts.push((key, Look::Is(mine.len() as u64, Ok(older)))),
+            Ok(agreement) => verdicts.push((key, Look::Is(mine.len() as u64, Ok(agreement)))),
             Err(why) => doubtful.push((key, mine.len() as u64, why)),
         }
     }
@@ -125,10 +127,11 @@ pub(super) async fn page(
     for (key, look) in verdicts {
         match look {
             Look::Waits => report.waiting += 1,
-            Look::Is(versions, Ok(older)) => {
+            Look::Is(versions, Ok(Agreement { older, needless })) => {
                 report.keys += u64::from(versions > 0);
                 report.versions += versions;
                 report.only_upstream += older;
+                report.needless_markers += needless;
             }
             Look::Is(_, Err(why)) => {
                 report.differ += 1;
@@ -143,12 +146,12 @@ pub(super) async fn page(
 /// What a look at a key came to.
 enum Look {
     /// So many versions are here, and how they compare.
-    Is(u64, Result<u64, &'static str>),
+    Is(u64, Result<Agreement, &'static str>),
     /// It waits to be sent, or is changed again and again.
     Waits,
 }
 
-fn judged(mine: &[Own], theirs: &[Listed]) -> Result<u64, &'static str> {
+fn judged(mine: &[Own], theirs: &[Listed]) -> Result<Agreement, &'static str> {
     if mine.len() >= VERSIONS_MAX || theirs.len() >= VERSIONS_MAX {
         return Err("it has too many versions to be compared");
     }

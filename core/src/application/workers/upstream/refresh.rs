@@ -87,8 +87,7 @@ pub(super) async fn step(step: &PassStep<'_>, mut report: Report) -> Result<Step
                 }
                 Verdict::Removed => {
                     report.removed += 1;
-                    let why =
-                        "it was removed upstream, and would show again: refresh-and-remove removes it here";
+                    let why = "it was removed upstream, and would show again: a refresh with `remove` removes it here";
                     (!remove).then_some(("removed_there", why))
                 }
                 Verdict::Undecided(why) => Some(("undecided", why)),
