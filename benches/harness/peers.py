@@ -95,13 +95,6 @@ class Minio(Server):
         return self.launch(argv, port, env), Account(f"127.0.0.1:{port}", "juststorage", "juststorage")
 
 
-def low_port() -> int:
-    """A free port; the gRPC port of a part of SeaweedFS is its port plus 10000."""
-    while (port := free_port()) > 50000:
-        pass
-    return port
-
-
 class Seaweed(Server):
     """SeaweedFS, all its parts in one process."""
 
@@ -110,7 +103,7 @@ class Seaweed(Server):
     program = "weed"
 
     def start(self) -> tuple[Process, Account]:
-        s3 = low_port()
+        s3 = free_port()
         identity = {"name": "bench", "credentials": [{"accessKey": "juststorage", "secretKey": "juststorage"}],
                     "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
         config = self.directory / "s3.json"
@@ -120,7 +113,7 @@ class Seaweed(Server):
                 f"-s3.port={s3}", f"-s3.config={config}", "-volume.max=100", "-master.volumeSizeLimitMB=1024",
                 # Their ports are fixed unless they are off: of two servers on one machine the second would end.
                 "-s3.port.iceberg=0", "-s3.port.lance=0"]
-        argv.extend(f"-{part}.port={low_port()}" for part in ("master", "volume", "filer"))
+        argv.extend(f"-{part}.port={free_port()}" for part in ("master", "volume", "filer"))
         return self.launch(argv, s3), Account(f"127.0.0.1:{s3}", "juststorage", "juststorage")
 
 

@@ -1,6 +1,7 @@
 """A server as a process: what it has used, and how it is kept quiet while another is measured."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import signal
@@ -11,11 +12,29 @@ import time
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
+# As in core/src/testing/ports.rs: below the ports of outgoing connections, which a client would take while a server is killed.
+FIRST_PORT, PORTS, SECOND_PORT = 15_000, 7_000, 10_000
+given = itertools.count(os.getpid() * 131)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, as is the one 10,000 above it: SeaweedFS serves gRPC there."""
+    for _ in range(PORTS):
+        port = FIRST_PORT + next(given) % PORTS
+        if is_free(port) and is_free(port + SECOND_PORT):
+            return port
+    raise OSError("no port is free")
 
 
 def listens(port: int) -> bool:

@@ -76,10 +76,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Ours, Self::Seaweedfs, Self::Minio, Self::Versitygw, Self::Garage, Self::Moto];
-
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {

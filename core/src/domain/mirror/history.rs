@@ -37,14 +37,15 @@ pub fn compare(here: &[Line<'_>], there: &[Listed]) -> Result<Agreement, &'stati
     let latest = there.iter().find(|listed| listed.is_latest);
     let mut last: Option<&Listed> = None;
     let mut needless = 0;
+    let (mut markers_here, mut markers_there) =
+        (here.iter().filter(|line| line.is_none()).count(), markers.clone().count());
     for (at, line) in here.iter().enumerate() {
         let found = match line {
             None => {
                 // A newer one hides what is behind it as well.
-                let is_hidden =
-                    at > 0 && here[at - 1].is_none() && last.is_some_and(|last| last.etag.is_none());
-                let too_few =
-                    here[at..].iter().filter(|line| line.is_none()).count() > markers.clone().count();
+                let is_hidden = last.is_some_and(|last| last.etag.is_none());
+                let too_few = markers_here > markers_there;
+                markers_here -= 1;
                 let found = markers.next_if(|found| {
                     objects.peek().is_none_or(|object| match object.modified.cmp(&found.modified) {
                         Ordering::Less => true,
@@ -60,6 +61,7 @@ pub fn compare(here: &[Line<'_>], there: &[Listed]) -> Result<Agreement, &'stati
                     needless += 1;
                     continue;
                 };
+                markers_there -= 1;
                 found
             }
             Some(line) => {

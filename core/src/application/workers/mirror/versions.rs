@@ -31,11 +31,13 @@ struct Before {
 }
 
 /// What sending a delete marker came to.
-struct Removed {
-    /// The id of the marker there.
-    marker: Option<String>,
+enum MarkerOutcome {
+    /// It is there, with this id.
+    Made(String),
     /// The upstream makes none, since nothing shows there anyway.
-    is_needless: bool,
+    Needless,
+    /// What showed there is gone, and left no marker: no versions are kept any more.
+    NoVersions,
 }
 
 impl Looked<'_> {
@@ -203,13 +205,17 @@ impl MirrorSink {
         let version = looked.version_note(version);
         let (etag, told) = if found.object.is_delete_marker() {
             self.notes.write(Note { key: Some(note), version: Some(version) }).await?;
-            let Removed { marker, is_needless } = self.send_marker(looked, hidden.as_deref(), term).await?;
-            metrics::upstream_mirrored(if is_needless { "equal" } else { "removed" }, 0);
-            if is_needless {
-                self.notes.forget(looked.space.id, looked.key, vec![found.object.id]).await?;
-                *before = Before { below, ..Before::default() };
-                return Ok(());
-            }
+            let marker = match self.send_marker(looked, hidden.as_deref(), term).await? {
+                MarkerOutcome::Made(id) => Some(id),
+                MarkerOutcome::NoVersions => None,
+                MarkerOutcome::Needless => {
+                    metrics::upstream_mirrored("equal", 0);
+                    self.notes.forget(looked.space.id, looked.key, vec![found.object.id]).await?;
+                    *before = Before { below, ..Before::default() };
+                    return Ok(());
+                }
+            };
+            metrics::upstream_mirrored("removed", 0);
             (None, marker)
         } else {
             let (etag, told) = self.send(looked, found, note, Some(version), term).await?;
@@ -237,21 +243,20 @@ impl MirrorSink {
         looked: &Looked<'_>,
         hidden: Option<&[Listed]>,
         term: &Term,
-    ) -> Result<Removed, Trouble> {
+    ) -> Result<MarkerOutcome, Trouble> {
         may_change(looked.link, 0, term).await?;
-        let marker = looked.link.remove(looked.key).await?;
-        let Some(hidden) = hidden else { return Ok(Removed { marker, is_needless: false }) };
-        let is_new = |marker: &String| hidden.iter().all(|listed| listed.id != *marker);
-        let marker = match marker {
-            Some(there) if !is_new(&there) => {
-                may_change(looked.link, 0, term).await?;
-                looked.link.add_marker(looked.key).await?.filter(is_new)
-            }
-            // A store that keeps no versions any more answers so, too; it has none to hide.
-            None if !hidden.is_empty() => return Ok(Removed { marker: None, is_needless: false }),
-            marker => marker,
+        let Some(marker) = looked.link.remove(looked.key).await? else {
+            // Of a key that has nothing at all, none is made also where versions are kept.
+            let is_bare = hidden.is_some_and(<[Listed]>::is_empty);
+            return Ok(if is_bare { MarkerOutcome::Needless } else { MarkerOutcome::NoVersions });
         };
-        Ok(Removed { is_needless: marker.is_none(), marker })
+        let is_new = |marker: &String| hidden.into_iter().flatten().all(|listed| listed.id != *marker);
+        if is_new(&marker) {
+            return Ok(MarkerOutcome::Made(marker));
+        }
+        may_change(looked.link, 0, term).await?;
+        let marker = looked.link.add_marker(looked.key).await?.filter(is_new);
+        Ok(marker.map_or(MarkerOutcome::Needless, MarkerOutcome::Made))
     }
 
     /// Removes the version there in whose place another one was sent.
