@@ -143,11 +143,13 @@ impl Both {
 
     /// Waits until nothing waits to be sent, and the pass over all keys is done.
     pub async fn sent(&self) {
-        wait::until("everything is sent to the old store", SENT_MAX, async || {
-            let mirror = self.run(&["status"])["mirror"].clone();
+        let mut mirror = Value::Null;
+        let sent = wait::within(SENT_MAX, async || {
+            mirror = self.run(&["status"])["mirror"].clone();
             (mirror["waiting"] == 0 && !mirror["pass"]["finished_at"].is_null()).then_some(())
-        })
-        .await;
+        });
+        let sent = sent.await;
+        assert!(sent.is_some(), "not everything is sent to the old store within {SENT_MAX:?}: {mirror}");
     }
 
     /// Panics unless both sides are the same once everything is sent.
