@@ -1,7 +1,7 @@
 // Administration, by mouse and by keyboard: credentials, who may do what, buckets, limits, workers, audit.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { NATIVE_URL, TENANT, TOKEN, accessible, api, enter, go, keyboard, keys, mouse, scenario, type, write } from "./lib.mjs";
+import { NATIVE_URL, TENANT, TOKEN, accessible, api, dismiss, enter, go, keyboard, keys, mouse, scenario, type, write } from "./lib.mjs";
 
 const { READER, S3_URL, OLD_URL, OLD_KEY, OLD_SECRET } = process.env;
 const answer = async (path, token) => (await fetch(NATIVE_URL + path, { headers: { Authorization: `Bearer ${token}` } })).status;
@@ -36,7 +36,7 @@ for (const hand of [mouse, keyboard]) {
     assert.match(token, /^js_/);
     const lines = await page.getByRole("dialog", { name: "The credential is there" }).innerText();
     assert.ok(lines.includes(`export TOKEN=${token}`));
-    await page.keyboard.press("Escape");
+    await dismiss(page);
     assert.ok(!(await page.content()).includes(token), "the secret is shown once");
     assert.equal(await answer(`/v1/objects?namespace=team-${hand.name}-x&tenant=${TENANT}&prefix=reports/`, token), 200);
     assert.equal(await answer(`/v1/objects?namespace=team-${hand.name}-x&tenant=${TENANT}`, token), 403);
@@ -47,7 +47,7 @@ for (const hand of [mouse, keyboard]) {
     await pick(hand, page.getByLabel("The old one stays valid for"), "0");
     await hand.press(page.getByRole("dialog").getByRole("button", { name: "Rotate" }));
     const fresh = await page.getByRole("dialog", { name: "The credential is there" }).locator("code").first().innerText();
-    await page.keyboard.press("Escape");
+    await dismiss(page);
     assert.notEqual(fresh, token);
     assert.equal(await answer("/v1/admin/whoami", fresh), 200);
     await settled(page);
@@ -70,7 +70,7 @@ for (const hand of [mouse, keyboard]) {
     assert.match(lines, /AWS_SECRET_ACCESS_KEY=/);
     // The server tells where its S3 front is: here another port than the page's.
     assert.ok(lines.includes(`AWS_ENDPOINT_URL_S3=${S3_URL}`), lines);
-    await page.keyboard.press("Escape");
+    await dismiss(page);
     const card = page.locator("#connect");
     await hand.press(card.locator("summary", { hasText: "rclone" }));
     assert.ok((await card.innerText()).includes(`endpoint = ${S3_URL}`), await card.innerText());

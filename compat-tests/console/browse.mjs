@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { NATIVE_URL, TENANT, TOKEN, WORK, accessible, api, enter, go, keyboard, keys, mouse, open, scenario, tab_to, type, write } from "./lib.mjs";
+import { NATIVE_URL, TENANT, TOKEN, WORK, accessible, api, dismiss, enter, go, keyboard, keys, mouse, open, scenario, tab_to, type, write } from "./lib.mjs";
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const stored = async (namespace, key) => Buffer.from(await (await api("GET", `/v1/objects/by-key/${namespace}/${TENANT}/${encodeURIComponent(key)}`)).arrayBuffer());
@@ -56,7 +56,7 @@ for (const hand of [mouse, keyboard]) {
     const link = await page.getByRole("dialog", { name: "Link" }).locator("code").innerText();
     const shared = await fetch(link);
     assert.equal(await shared.text(), '{"a":[1,2]}');
-    await page.keyboard.press("Escape");
+    await dismiss(page);
 
     const [saved] = await Promise.all([page.waitForEvent("download"), hand.press(page.getByRole("button", { name: "Download" }))]);
     assert.equal(saved.suggestedFilename(), "a.json");
@@ -113,7 +113,7 @@ for (const hand of [mouse, keyboard]) {
     await type(hand, page.getByLabel("Key"), "readme.txt");
     await hand.press(page.getByRole("dialog").getByRole("button", { name: "Copy", exact: true }).first());
     await page.getByRole("dialog").getByRole("alert").waitFor();
-    await page.keyboard.press("Escape");
+    await dismiss(page);
 
     await hand.press(page.getByRole("button", { name: "Delete", exact: true }));
     await page.getByText("1 object with").waitFor();

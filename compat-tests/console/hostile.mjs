@@ -1,6 +1,6 @@
 // What a hostile uploader may try: names, metadata, content types and contents that would be script in a careless page.
 import assert from "node:assert/strict";
-import { NATIVE_URL, TENANT, TOKEN, api, enter, go, open, scenario, write } from "./lib.mjs";
+import { NATIVE_URL, TENANT, TOKEN, api, dismiss, enter, go, open, scenario, write } from "./lib.mjs";
 
 const SCRIPTS = [
   "<img src=x onerror=alert(1)>", "<script>alert(2)</script>", "\"><svg onload=alert(3)>", "javascript:alert(4)", "{{constructor.constructor('alert(5)')()}}",
@@ -38,7 +38,7 @@ scenario("names, metadata and content types of a hostile uploader are text on ev
       await page.getByRole("button", { name: verb, exact: true }).first().click();
       await page.getByRole("dialog").waitFor();
       await page.getByRole("dialog").getByText("Same by API").click();
-      await page.keyboard.press("Escape");
+      await dismiss(page);
     }
     if (index < 2) {
       await go(page, `#/browse/${space}/${TENANT}`);
@@ -46,7 +46,7 @@ scenario("names, metadata and content types of a hostile uploader are text on ev
       await box.check();
       await page.getByRole("button", { name: "Delete 1 object" }).click();
       await page.getByRole("dialog").getByText(`flat-${index}-`).first().waitFor();
-      await page.keyboard.press("Escape");
+      await dismiss(page);
     }
   }
   assert.equal(await page.locator("main img, main iframe, main object, main embed, main script, main b:has-text('x')").count(), 0);

@@ -145,6 +145,12 @@ export async function accessible(page, where) {
   assert.deepEqual(said, [], `axe at ${where}`);
 }
 
+/** Dismisses the dialog with Escape and waits until the page is rid of it: a browser tells the page of that a moment after the key. */
+export async function dismiss(page) {
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => !document.querySelector("dialog"));
+}
+
 const scenarios = [];
 
 /** A scenario. */

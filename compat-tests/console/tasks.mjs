@@ -2,7 +2,7 @@
 // one prefix, see what deduplication saved, see why something is stuck.
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
-import { NATIVE_URL, TENANT, TOKEN, WORK, enter, open, run_all, scenario, write } from "./lib.mjs";
+import { NATIVE_URL, TENANT, TOKEN, WORK, dismiss, enter, open, run_all, scenario, write } from "./lib.mjs";
 
 const SHOTS = process.env.SHOTS || WORK;
 const SECONDS_MAX = 60;
@@ -47,7 +47,7 @@ scenario("five tasks, each under a minute", async () => {
     link = await page.getByRole("dialog", { name: "Link" }).locator("code").innerText();
   });
   assert.equal((await (await fetch(link)).json()).run, 16);
-  await page.keyboard.press("Escape");
+  await dismiss(page);
 
   await task("key", page, async () => {
     await page.getByRole("link", { name: "Access" }).click();
@@ -61,7 +61,7 @@ scenario("five tasks, each under a minute", async () => {
   const token = await page.getByRole("dialog").locator("code").first().innerText();
   const list = async (prefix) => (await fetch(`${NATIVE_URL}/v1/objects?namespace=models&tenant=${TENANT}&prefix=${prefix}`, { headers: { Authorization: `Bearer ${token}` } })).status;
   assert.deepEqual([await list("runs/"), await list("weights/"), await list("")], [200, 403, 403]);
-  await page.keyboard.press("Escape");
+  await dismiss(page);
 
   await task("savings", page, async () => {
     await page.getByRole("link", { name: "Home" }).click();
