@@ -22,7 +22,7 @@ pub fn client(endpoint: &str, access_key: &str, secret_key: &str) -> Client {
         .retry_config(RetryConfig::disabled())
         // A busy two-core machine may well stall for seconds without anything being wrong.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .credentials_provider(Credentials::from_keys(access_key, secret_key, None))
+        .credentials_provider(Credentials::new(access_key, secret_key, None, None, "test"))
         .build();
     Client::from_conf(config)
 }

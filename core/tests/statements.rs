@@ -12,16 +12,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use juststorage_core::application::ports::metadata::{MetadataStore, Outbox as _, OutboxTarget, Spaces as _};
+use juststorage_core::application::ports::metadata::{
+    MetadataStore, Outbox as _, OutboxTarget, Spaces as _, Upstreams as _,
+};
 use juststorage_core::domain::event::{
     EventName, NotificationRule, Notifications, Overflow, TargetKind, TargetName,
 };
 use juststorage_core::domain::settings::Setting;
 use juststorage_core::domain::state::{ObjectState, SegmentState};
+use juststorage_core::domain::upstream::{Binding, Mode};
 use juststorage_core::infrastructure::metadata::SqlMetadata;
 use juststorage_core::testing::disk::{DurableStep, Watch, Watcher};
 use juststorage_core::testing::metadata::bench::Bench;
 use juststorage_core::testing::postgres;
+use juststorage_core::testing::upstream::target;
 
 /// One piece of a statement, as written.
 #[derive(Debug, PartialEq)]
@@ -458,6 +462,34 @@ async fn a_change_by_itself_takes_two_trips_on_sqlite() {
         bench.has_put(key, body.as_bytes()).await;
         drop(watch);
         assert_eq!(counted.0.load(Ordering::Relaxed), 2, "{key}: {body}");
+    }
+    MetadataStore::close(store).await;
+}
+
+/// That the upstream is told of a change costs a row, and on SQLite no answer that is waited for: neither for the row nor for the
+/// one whose place it takes.
+#[tokio::test]
+async fn who_is_mirrored_waits_for_no_more_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/a.db", folder.path().display());
+    let store: &'static SqlMetadata = Box::leak(Box::new(store(&url).await));
+    let bench = Bench::new(store).await;
+    bench.has_put("k", b"body").await;
+    let plain = statements_of_a_put(&bench).await;
+    assert!(plain > 0);
+    let binding = Binding { mode: Mode::Mirror, target: target(), sealed: vec![1] };
+    store.bind_upstream(&bench.space, &binding, None, &[], bench.now()).await.unwrap().unwrap();
+    // Its settings are read once.
+    bench.has_put("k", b"body").await;
+    assert_eq!(statements_of_a_put(&bench).await, plain);
+    // The rows that wait are counted all the same: one that takes the place of another is none more.
+    let mut target = store.outbox_targets().await.unwrap().remove(0);
+    (target.rows_max, target.overflow) = (3, Overflow::Refuse);
+    assert!(store.put_outbox_target(&target).await.unwrap());
+    assert_eq!(store.outbox_figures().await.unwrap()[0].waiting, 1);
+    for _ in 0..5 {
+        bench.has_put("other", b"body").await;
+        bench.has_put("k", b"body").await;
     }
     MetadataStore::close(store).await;
 }

@@ -37,7 +37,7 @@ impl Store {
         let flight = match under_way {
             Some(flight) => flight,
             None => match self.pools.pulls.take(&Some(holder(beyond)), 1).await {
-                Ok(share) => self.begin_pull(beyond, share, false).0,
+                Ok(share) => self.begin_pull(beyond, share, false, Looked::BeforeItsTurn).0,
                 Err(error) => return FetchOutcome::Failed(FetchFailure::Here(error)),
             },
         };
@@ -54,17 +54,24 @@ impl Store {
             metrics::upstream_pull_left();
             return None;
         };
-        Some(self.begin_pull(beyond, share, wants_tee))
+        Some(self.begin_pull(beyond, share, wants_tee, Looked::JustNow))
     }
 
     /// Begins a pull that holds `share` until it has ended, unless another one began meanwhile.
-    fn begin_pull(&self, beyond: &Beyond, share: Held, wants_tee: bool) -> (Flight, Option<Tee>) {
+    fn begin_pull(
+        &self,
+        beyond: &Beyond,
+        share: Held,
+        wants_tee: bool,
+        looked: Looked,
+    ) -> (Flight, Option<Tee>) {
         let name = (beyond.space.id, beyond.key.clone());
         let flights = self.links.flights().clone();
         let mut under_way = flights.lock();
         if let Some(flight) = under_way.get(&name) {
             return (flight.clone(), None);
         }
+        let may_be_here = looked == Looked::BeforeItsTurn || flights.has_landed(&name);
         let (sender, tee) = if wants_tee {
             let (sender, tee) = mpsc::channel(TEE_PIECES);
             (Some(sender), Some(tee))
@@ -76,7 +83,7 @@ impl Store {
         let ((size, said), between) = (watch::channel(None), Between::new());
         let teller = Teller::new(sender, between.clone());
         let task = tokio::spawn(async move {
-            let outcome = store.pull_now(&beyond, Arc::new(teller), &size).await;
+            let outcome = store.pull_now(&beyond, may_be_here, Arc::new(teller), &size).await;
             // Removed before it is told: who comes later looks here first, and finds what was kept.
             drop(landing);
             drop(share);
@@ -96,10 +103,11 @@ impl Store {
     async fn pull_now(
         &self,
         beyond: &Beyond,
+        may_be_here: bool,
         tee: Arc<Teller>,
         size: &watch::Sender<Option<u64>>,
     ) -> FetchOutcome {
-        let outcome = match self.fetch(beyond, &tee, size).await {
+        let outcome = match self.fetch(beyond, may_be_here, &tee, size).await {
             Ok(outcome) => outcome,
             Err(failure) => FetchOutcome::Failed(failure),
         };
@@ -124,20 +132,17 @@ impl Store {
     async fn fetch(
         &self,
         beyond: &Beyond,
+        may_be_here: bool,
         tee: &Arc<Teller>,
         size: &watch::Sender<Option<u64>>,
     ) -> Result<FetchOutcome, FetchFailure> {
         let (link, key) = (&beyond.link, &beyond.key);
-        // A request that missed it before another pull ended comes here after that.
-        let place = SpaceRef::Space(beyond.space.address.clone());
-        if self
-            .metadata
-            .latest(&place, key)
-            .await
-            .map_err(|error| FetchFailure::Here(error.into()))?
-            .is_some()
-        {
-            return Ok(FetchOutcome::Overtaken);
+        if may_be_here {
+            let place = SpaceRef::Space(beyond.space.address.clone());
+            let here = self.metadata.latest(&place, key).await;
+            if here.map_err(|error| FetchFailure::Here(error.into()))?.is_some() {
+                return Ok(FetchOutcome::Overtaken);
+            }
         }
         let fetched = link.get(key, None, None).await.map_err(FetchFailure::Upstream)?;
         let Some(UpstreamBody { object, stream }) = fetched else { return Ok(FetchOutcome::Absent) };
@@ -148,17 +153,17 @@ impl Store {
         let quota = self.check_quota(&beyond.space.address, Some(key), Some(object.size)).await;
         let quota = quota.map_err(FetchFailure::Here)?;
         tee.tell(Heard::Object(Box::new(object.clone()), tags.clone())).await;
-        // What proves the bytes may take several questions: the client does not wait for that, but for the end.
+        // What proves the bytes may take several questions: the client does not wait for that, but for the end. Its own task
+        // goes on before the first question is written: otherwise it would wait behind that on this thread.
         let mut stream = stream;
-        let begin = async {
-            let first = stream.next().await;
-            let Some(Ok(bytes)) = &first else { return (first, 0) };
-            let told = bytes.len() as u64;
+        let first = stream.next().await;
+        let mut told = 0;
+        if let Some(Ok(bytes)) = &first {
+            told = bytes.len() as u64;
             tee.tell(Heard::Bytes(bytes.clone())).await;
-            (first, told)
-        };
-        let ((first, told), said) = tokio::join!(begin, self.said_of(beyond, object));
-        let (said, object) = said.map_err(FetchFailure::Upstream)?;
+            tokio::task::yield_now().await;
+        }
+        let (said, object) = self.said_of(beyond, object).await.map_err(FetchFailure::Upstream)?;
         let stream = futures::stream::iter(first).chain(stream).boxed();
         let proof = plan(&said);
         let first = Attempt { beyond, object: &object, attributes, quota, tee: Some(tee), told };
@@ -273,6 +278,15 @@ impl Store {
             Err(error) => Err(FetchFailure::Here(error)),
         }
     }
+}
+
+/// When the request that a pull is for looked whether the object is here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    /// Just now.
+    JustNow,
+    /// Before it waited for its tenant's turn.
+    BeforeItsTurn,
 }
 
 /// Who holds the share of a pull: the tenant whose object it is, whoever reads it.

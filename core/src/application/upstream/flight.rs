@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt as _, Shared};
+use moka::sync::Cache;
 use tokio::sync::{mpsc, watch};
 
 use super::answers::answer;
@@ -180,15 +181,34 @@ impl Flight {
     }
 }
 
-/// The pulls of this process that are under way.
-#[derive(Clone, Default)]
-pub(crate) struct Flights(Arc<Mutex<HashMap<(SpaceId, Key), Flight>>>);
+/// Pulls of which it is remembered that they ended, and for how long.
+const LANDED_MAX: u64 = 10_000;
+const LANDED_FOR: Duration = Duration::from_secs(10);
+
+/// A place for the pull of one object.
+pub(crate) type FlightName = (SpaceId, Key);
+
+/// The pulls of this process: those that are under way, and those that ended lately.
+#[derive(Clone)]
+pub(crate) struct Flights {
+    under_way: Arc<Mutex<HashMap<FlightName, Flight>>>,
+    landed: Cache<FlightName, ()>,
+}
+
+impl Default for Flights {
+    fn default() -> Self {
+        let landed = Cache::builder().max_capacity(LANDED_MAX).time_to_live(LANDED_FOR).build();
+        Self { under_way: Arc::default(), landed }
+    }
+}
 
 /// Strikes a pull off when it is dropped: also one that ends badly stands in the way of no other.
-pub(crate) struct Landing(pub(crate) Flights, pub(crate) (SpaceId, Key));
+pub(crate) struct Landing(pub(crate) Flights, pub(crate) FlightName);
 
 impl Drop for Landing {
     fn drop(&mut self) {
+        // Who no longer finds it under way knows that it has landed.
+        self.0.landed.insert(self.1.clone(), ());
         self.0.lock().remove(&self.1);
     }
 }
@@ -199,7 +219,34 @@ impl Flights {
         self.lock().get(&(space, key.clone())).cloned()
     }
 
-    pub(crate) fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(SpaceId, Key), Flight>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether a pull of this object ended in the last seconds. A request that missed it before may find it now. Where that is
+    /// forgotten, the object is fetched for nothing: a pull keeps nothing of a key that is taken.
+    pub(crate) fn has_landed(&self, name: &FlightName) -> bool {
+        self.landed.contains_key(name)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<FlightName, Flight>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A pull that is neither under way nor landed never was: so a request that missed its object need not look again.
+    #[test]
+    fn who_finds_none_under_way_knows_that_it_has_landed() {
+        let (flights, name) = (Flights::default(), (SpaceId(1), Key::new("key").unwrap()));
+        assert!(!flights.has_landed(&name));
+        let landing = Landing(flights.clone(), name.clone());
+        let (_size, size) = watch::channel(None);
+        let flight = Flight::new(std::future::pending().boxed(), size, Between::new());
+        flights.lock().insert(name.clone(), flight);
+        assert!(flights.of(name.0, &name.1).is_some() && !flights.has_landed(&name));
+        drop(landing);
+        assert!(flights.of(name.0, &name.1).is_none() && flights.has_landed(&name));
+        assert!(!flights.has_landed(&(SpaceId(2), name.1)), "of another space");
     }
 }

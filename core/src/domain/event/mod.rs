@@ -117,9 +117,13 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// What `route` is told.
+    /// What `route` is told. Where only the last state of a key matters, that is read when it is sent: the row names the key,
+    /// and its facts the space.
     pub fn facts(&self, route: &Route) -> Facts {
         let Object { address, id, .. } = self.object;
+        if route.coalesced {
+            return Facts::of_space(address);
+        }
         let origin = self.cause.origin.as_deref();
         let there = !self.kind.is_removal();
         Facts {

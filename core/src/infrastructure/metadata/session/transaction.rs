@@ -7,7 +7,7 @@ use sqlx::postgres::Postgres;
 use super::dialect::Sql;
 use super::fault::Fault;
 use super::patience::patiently;
-use super::sqlite::SqliteTransaction;
+use super::sqlite::{Kept, SqliteTransaction};
 use super::statement::{KeptRows, Manner, On, POSTGRES_ROWS, Row, SQLITE_ROWS, Statement, portions};
 use crate::application::ports::metadata::MetadataError;
 use crate::infrastructure::watch::{self, DurableStep};
@@ -67,15 +67,32 @@ impl Transaction {
         matches!(self, Self::Sqlite(_))
     }
 
-    /// Makes it durable.
-    pub(crate) async fn commit(self) -> Result<(), Fault> {
+    /// Makes it durable. With the rows that were kept until now: for those nobody waits once more.
+    pub(crate) async fn commit(self) -> Result<Committed, Fault> {
         let step = |step| watch::step(&step).map_err(|cut| MetadataError::Unavailable(cut.to_string()));
         step(DurableStep::Commit)?;
-        match self {
+        let kept = match self {
             Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx, manner) => patiently(manner.patience, tx.commit()).await?,
+            Self::Postgres(tx, manner) => {
+                patiently(manner.patience, tx.commit()).await?;
+                Kept::default()
+            }
+        };
+        step(DurableStep::Committed)?;
+        Ok(Committed(kept))
+    }
+}
+
+/// What is left of a transaction that was committed.
+pub(crate) struct Committed(Kept);
+
+impl Committed {
+    /// The rows of a statement that were kept.
+    pub(crate) fn rows(&mut self, kept: KeptRows) -> Vec<Row> {
+        match kept {
+            KeptRows::There(rows) => rows,
+            KeptRows::Waiting(slot) => self.0.take(slot).into_iter().map(Row::Sqlite).collect(),
         }
-        Ok(step(DurableStep::Committed)?)
     }
 }
 

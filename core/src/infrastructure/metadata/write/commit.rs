@@ -37,9 +37,9 @@ pub(crate) async fn commit(
 ) -> Result<Vec<Applied>, Fault> {
     let hopeful = async {
         let mut tx = db.begin().await?;
-        let applied = counted(&mut tx, outbox, writer, batch, now, Fences::Last).await?;
-        tx.commit().await?;
-        Ok::<_, Fault>(applied)
+        let (applied, mut told) = counted(&mut tx, outbox, writer, batch, now, Fences::Last).await?;
+        told.count_replaced_by(tx.commit().await?);
+        Ok::<_, Fault>((applied, told))
     };
     let told = |(applied, told)| {
         outbox.committed(told);
@@ -129,12 +129,15 @@ pub(crate) async fn apply(
             Mutation::SealPack(pack, size) => batch.seal_pack(*pack, *size).await?,
         });
     }
-    let told = batch.tell(mutations, &applied).await?;
+    let mut told = batch.tell(mutations, &applied).await?;
     let tally = std::mem::take(&mut batch.tally);
     let sealed = std::mem::take(&mut batch.sealed);
     tally.write(tx).await?;
     for pack in sealed {
         condemn_if_empty(tx, pack, now).await?;
+    }
+    if fences == Fences::First {
+        told.count_replaced(tx).await?;
     }
     Ok((applied, told))
 }

@@ -65,9 +65,8 @@ pub(crate) async fn edited(tx: &mut Transaction, object: &Object) -> Result<(), 
     tx.query(sql!("UPDATE upstream_keys SET edited = TRUE WHERE space_id = $1 AND key = $2"))
         .bind(object.space.0)
         .bind(key.as_str())
-        .execute()
+        .later()
         .await
-        .map(drop)
 }
 
 /// Notes that the upstreams of these spaces were not told of so many changes.
@@ -81,7 +80,7 @@ pub(crate) async fn dropped(
             .bind(space.0)
             .bind(*changes)
             .bind(now.millis())
-            .execute()
+            .later()
             .await?;
     }
     Ok(())

@@ -16,7 +16,8 @@ use crate::domain::space::{SettingsRevision, SpaceId};
 use crate::domain::upstream::Mode;
 use crate::infrastructure::metadata::session::dialect::sql;
 use crate::infrastructure::metadata::session::fault::Fault;
-use crate::infrastructure::metadata::session::transaction::Transaction;
+use crate::infrastructure::metadata::session::statement::{KeptRows, Row};
+use crate::infrastructure::metadata::session::transaction::{Committed, Transaction};
 
 /// Spaces whose routes are remembered.
 const REMEMBERED_MAX: u64 = 4096;
@@ -181,6 +182,31 @@ pub(crate) struct ToldRows {
     pub(super) rows: BTreeMap<TargetName, i64>,
     /// Events that were dropped, as too much waits for their target.
     pub(super) dropped: BTreeMap<TargetName, u64>,
+    /// Rows of each target whose place others took: nobody waits for their number before the commit.
+    pub(super) replaced: Vec<(TargetName, KeptRows)>,
+}
+
+impl ToldRows {
+    /// The numbers of rows that were replaced are asked for.
+    pub(super) async fn count_replaced(&mut self, tx: &mut Transaction) -> Result<(), Fault> {
+        for (target, kept) in std::mem::take(&mut self.replaced) {
+            let gone = tx.rows(kept).await?;
+            self.less(target, &gone);
+        }
+        Ok(())
+    }
+
+    /// They came with the commit.
+    pub(super) fn count_replaced_by(&mut self, mut committed: Committed) {
+        for (target, kept) in std::mem::take(&mut self.replaced) {
+            let gone = committed.rows(kept);
+            self.less(target, &gone);
+        }
+    }
+
+    fn less(&mut self, target: TargetName, gone: &[Row]) {
+        *self.rows.entry(target).or_default() -= i64::try_from(gone.len()).unwrap_or(i64::MAX);
+    }
 }
 
 /// How often a target is named in the log whose events are dropped.

@@ -53,7 +53,7 @@ pub(crate) async fn release(tx: &mut Transaction, keys: &[(SpaceId, &Key)]) -> R
         tx.query(sql!("DELETE FROM upstream_keys WHERE space_id = $1 AND key = $2"))
             .bind(space.0)
             .bind(key.as_str())
-            .execute()
+            .later()
             .await?;
     }
     Ok(())
@@ -72,7 +72,7 @@ pub(crate) async fn own(tx: &mut Transaction, keys: &[(SpaceId, &Key)], now: Tim
             portion.len(),
             OWNED_COLUMNS,
         );
-        bind_owned(statement, portion, now).execute().await?;
+        bind_owned(statement, portion, now).later().await?;
     }
     Ok(())
 }
@@ -93,30 +93,47 @@ pub(crate) async fn unhide(db: &Database, space: SpaceId, key: &Key) -> Result<(
     })
 }
 
-/// A pull takes a key, of which nothing became so far. Whether it did: another transaction that does the same, or removes
-/// the key, is waited for.
+/// A key that a pull takes.
+pub(crate) struct Claim<'k> {
+    pub(crate) key: &'k Key,
+    pub(crate) id: ObjectId,
+    pub(crate) etag: &'k Etag,
+    pub(crate) pulled: &'k Pulled,
+}
+
+/// Pulls take keys, given in ascending order, of which nothing became so far. Which pulls did: another transaction that does
+/// the same, or removes a key, is waited for.
 pub(crate) async fn claim(
     tx: &mut Transaction,
-    (space, key): (SpaceId, &Key),
-    (id, etag): (ObjectId, &Etag),
-    pulled: &Pulled,
+    space: SpaceId,
+    claims: &[Claim<'_>],
     now: Timestamp,
-) -> Result<bool, Fault> {
-    let claimed = tx
-        .query(sql!(
-            "INSERT INTO upstream_keys (space_id, key, fate, object_id, proof, at, there) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (space_id, key) DO NOTHING"
-        ))
-        .bind(space.0)
-        .bind(key.as_str())
-        .bind(Fate::Pulled.code())
-        .bind(id.0)
-        .bind(pulled.proof)
-        .bind(now.millis())
-        .bind(etag.as_str())
-        .execute()
-        .await?;
-    Ok(claimed == 1)
+) -> Result<Vec<ObjectId>, Fault> {
+    const COLUMNS: usize = 7;
+    let mut claimed = Vec::new();
+    for portion in tx.portions(claims) {
+        let statement = tx.query_rows(
+            sql!(
+                "INSERT INTO upstream_keys (space_id, key, fate, object_id, proof, at, there) VALUES ",
+                rows,
+                " ON CONFLICT (space_id, key) DO NOTHING RETURNING object_id"
+            ),
+            portion.len(),
+            COLUMNS,
+        );
+        let bound = portion.iter().fold(statement, |statement, Claim { key, id, etag, pulled }| {
+            statement
+                .bind(space.0)
+                .bind(key.as_str().to_owned())
+                .bind(Fate::Pulled.code())
+                .bind(id.0)
+                .bind(pulled.proof)
+                .bind(now.millis())
+                .bind(etag.as_str().to_owned())
+        });
+        claimed.extend(bound.map(|row| row.first().map(ObjectId)).await?);
+    }
+    Ok(claimed)
 }
 
 /// A pull leaves the key that it took: of that nothing became, as before.
@@ -130,9 +147,8 @@ pub(crate) async fn unclaim(
         .bind(space.0)
         .bind(key.as_str())
         .bind(id.0)
-        .execute()
+        .later()
         .await
-        .map(drop)
 }
 
 /// Binds a space in place of what it was bound to, and begins passes of these kinds.

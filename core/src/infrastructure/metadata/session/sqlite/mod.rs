@@ -9,4 +9,4 @@ mod pool;
 mod transaction;
 
 pub(crate) use pool::{Owes, Pool};
-pub(crate) use transaction::{Answer, Begin, Slot, SqliteTransaction, Unexpected, Want};
+pub(crate) use transaction::{Answer, Begin, Kept, Slot, SqliteTransaction, Unexpected, Want};

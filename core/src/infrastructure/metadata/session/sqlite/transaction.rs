@@ -47,6 +47,17 @@ pub(crate) struct Answer {
 #[derive(Clone, Copy)]
 pub(crate) struct Slot(usize);
 
+/// The rows of answers that were kept.
+#[derive(Default)]
+pub(crate) struct Kept(Vec<Vec<SqliteRow>>);
+
+impl Kept {
+    /// Those of one answer.
+    pub(crate) fn take(&mut self, slot: Slot) -> Vec<SqliteRow> {
+        self.0.get_mut(slot.0).map(std::mem::take).unwrap_or_default()
+    }
+}
+
 /// Why the number of rows that a statement changed is not the one that was expected.
 pub(crate) type Unexpected = Box<dyn FnOnce(u64) -> Fault + Send>;
 
@@ -56,7 +67,7 @@ pub(crate) struct SqliteTransaction {
     begun: bool,
     waiting: Waiting,
     /// The rows of statements whose answers are kept, by their slots.
-    kept: Vec<Vec<SqliteRow>>,
+    kept: Kept,
 }
 
 /// Statements that run before the next answer, with the one that is being made.
@@ -85,7 +96,7 @@ impl SqliteTransaction {
             Begin::Snapshot => "BEGIN",
         };
         let waiting = Waiting { text: text.to_owned(), statements: 1, ..Waiting::default() };
-        Self { held, begun: false, waiting, kept: Vec::new() }
+        Self { held, begun: false, waiting, kept: Kept::default() }
     }
 
     /// Begins a statement: its values follow.
@@ -122,8 +133,8 @@ impl SqliteTransaction {
 
     /// Lets the statement run as [`Self::later`] does. Its rows are kept for [`Self::take`].
     pub(crate) async fn keep(&mut self) -> Result<Slot, Fault> {
-        let slot = Slot(self.kept.len());
-        self.kept.push(Vec::new());
+        let slot = Slot(self.kept.0.len());
+        self.kept.0.push(Vec::new());
         self.waiting.kept.push((self.waiting.statements, slot));
         self.made().await?;
         Ok(slot)
@@ -134,7 +145,7 @@ impl SqliteTransaction {
         if self.waiting.kept.iter().any(|(_, waiting)| waiting.0 == slot.0) {
             self.run_all().await?;
         }
-        Ok(self.kept.get_mut(slot.0).map(std::mem::take).unwrap_or_default())
+        Ok(self.kept.take(slot))
     }
 
     /// A statement that waits is whole.
@@ -170,7 +181,7 @@ impl SqliteTransaction {
                 }
                 sqlx::Either::Right(row) => {
                     let slot = kept.iter().find(|(of, _)| *of == at).map(|(_, slot)| slot.0);
-                    if let Some(rows) = slot.and_then(|slot| self.kept.get_mut(slot)) {
+                    if let Some(rows) = slot.and_then(|slot| self.kept.0.get_mut(slot)) {
                         rows.push(row);
                     }
                 }
@@ -204,15 +215,15 @@ impl SqliteTransaction {
         Ok(self.held.asked(Owes::Rollback)?)
     }
 
-    /// Makes it durable. What waits goes to SQLite's thread together with the commit.
-    pub(crate) async fn commit(mut self) -> Result<(), Fault> {
+    /// Makes it durable. What waits goes to SQLite's thread together with the commit. The rows that were kept and not taken.
+    pub(crate) async fn commit(mut self) -> Result<Kept, Fault> {
         // It has begun with its first statement.
         if self.begun || self.waiting.statements > 1 {
             self.statement("COMMIT");
             self.ask(Want::Nothing).await?;
             self.held.settled();
         }
-        Ok(())
+        Ok(self.kept)
     }
 }
 
@@ -326,7 +337,7 @@ mod tests {
             tx.later(Some((u64::try_from(count).unwrap(), expected))).await.unwrap();
             insert_later(&mut tx, 10 + count, "behind it").await;
             match tx.commit().await {
-                Ok(()) => assert!(stands),
+                Ok(_) => assert!(stands),
                 Err(Fault::Collision(why)) => assert_eq!((why.as_str(), stands), ("1 changed", false)),
                 Err(fault) => panic!("{fault:?}"),
             }

@@ -10,7 +10,7 @@ use crate::domain::object::ObjectId;
 use crate::domain::space::{Space, SpaceId};
 use crate::infrastructure::metadata::session::fault::Fault;
 use crate::infrastructure::metadata::write::batch::Batch;
-use crate::infrastructure::metadata::write::upstreams;
+use crate::infrastructure::metadata::write::upstreams::{self, Claim};
 
 /// What a change says of a key that the upstream may have, too. It is written before the key's versions are looked at: of a
 /// removal and a pull at once, the second waits for the first and sees what it did.
@@ -36,17 +36,16 @@ impl<'a> Versions<'a> {
         let mut claims: Vec<_> = wanted
             .touches
             .iter()
-            .filter_map(|(key, touch)| match touch {
-                Touch::Claim(id, pulled, etag) => Some((*key, *id, *pulled, *etag)),
+            .filter_map(|(key, touch)| match *touch {
+                Touch::Claim(id, pulled, etag) => Some(Claim { key, id, etag, pulled }),
                 Touch::Nothing | Touch::Hold => None,
             })
             .collect();
-        claims.sort_unstable_by_key(|(key, ..)| *key);
-        for (key, id, pulled, etag) in claims {
-            if upstreams::claim(batch.tx, (wanted.space.id, key), (id, etag), pulled, batch.now).await? {
-                self.claimed.insert(id, (wanted.space.id, key));
-            }
-        }
+        claims.sort_unstable_by_key(|claim| claim.key);
+        let claimed: BTreeSet<_> =
+            upstreams::claim(batch.tx, wanted.space.id, &claims, batch.now).await?.into_iter().collect();
+        let claimed = claims.iter().filter(|claim| claimed.contains(&claim.id));
+        self.claimed.extend(claimed.map(|claim| (claim.id, (wanted.space.id, claim.key))));
         Ok(())
     }
 
