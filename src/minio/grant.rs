@@ -68,6 +68,14 @@ impl Texts {
 /// Keys: a bucket, or a beginning of names with `*`, and what the keys begin with.
 type Place = (String, String);
 
+/// Listings that are allowed, the narrowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Listings {
+    Nothing,
+    BelowPrefixes,
+    Wholes,
+}
+
 /// What a credential may do, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
@@ -75,8 +83,7 @@ pub(super) struct Grant {
     places: BTreeSet<Place>,
     /// Whether administration was allowed, too.
     pub(super) administers: bool,
-    /// Whether listings were.
-    lists: bool,
+    lists: Listings,
     /// Whether making buckets was.
     makes_buckets: bool,
 }
@@ -92,7 +99,7 @@ impl Grant {
     /// What documents allow together. The error says why that cannot be said here.
     pub(super) fn of<'d>(documents: impl IntoIterator<Item = &'d Document>) -> Result<Self, String> {
         let mut by_right: BTreeMap<&'static str, BTreeSet<Place>> = BTreeMap::new();
-        let (mut administers, mut lists, mut makes_buckets) = (false, false, false);
+        let (mut administers, mut lists, mut makes_buckets) = (false, Listings::Nothing, false);
         for statement in documents.into_iter().flat_map(|document| &document.statement) {
             let (admin, actions): (Vec<_>, Vec<_>) =
                 statement.action.all().iter().partition(|action| is_of_administration(action));
@@ -102,7 +109,13 @@ impl Grant {
             }
             let places = statement.places()?;
             let allows = |probe| actions.iter().any(|action| matches(action, probe));
-            lists |= allows("s3:ListBucket");
+            if allows("s3:ListBucket") {
+                lists = lists.max(if statement.names_wholes() {
+                    Listings::Wholes
+                } else {
+                    Listings::BelowPrefixes
+                });
+            }
             makes_buckets |= allows("s3:CreateBucket");
             for (probe, right) in ACTIONS {
                 if allows(probe) {
@@ -129,7 +142,7 @@ impl Grant {
     pub(super) fn everything() -> Self {
         let rights = ACTIONS.into_iter().map(|(_, right)| right.as_str()).collect();
         let places = BTreeSet::from([("*".to_owned(), String::new())]);
-        Self { rights, places, administers: true, lists: true, makes_buckets: true }
+        Self { rights, places, administers: true, lists: Listings::Wholes, makes_buckets: true }
     }
 
     /// What both allow, where one lies within the other.
@@ -152,14 +165,14 @@ impl Grant {
             rights,
             places,
             administers: self.administers && outer.administers,
-            lists: self.lists && outer.lists,
+            lists: self.lists.min(outer.lists),
             makes_buckets: self.makes_buckets && outer.makes_buckets,
         })
     }
 
     /// What a credential with these rights may do that was not allowed: rights are coarser than actions.
     pub(super) fn wider(&self) -> Option<&'static str> {
-        let lists = self.rights.contains(Right::Read.as_str()) && !self.lists;
+        let lists = self.rights.contains(Right::Read.as_str()) && self.lists == Listings::Nothing;
         let makes = self.rights.contains(Right::Write.as_str()) && !self.makes_buckets;
         match (lists, makes) {
             (false, false) => None,
@@ -169,6 +182,14 @@ impl Grant {
                 Some("it may list, and make buckets in its namespaces, too: `read` and `write` are both")
             }
         }
+    }
+
+    /// What was allowed that a credential with these prefixes may not do.
+    pub(super) fn narrower(&self) -> Option<&'static str> {
+        let bound =
+            self.rights.contains(Right::Read.as_str()) && !self.places.iter().any(|(_, key)| key.is_empty());
+        (bound && self.lists == Listings::Wholes)
+            .then_some("it may list below its prefixes only: a listing of the whole bucket is refused")
     }
 
     /// The same as a credential says it.
@@ -201,6 +222,12 @@ impl Grant {
 }
 
 impl Statement {
+    /// Whether it is about a bucket as a whole: by its name, or by all of its keys.
+    fn names_wholes(&self) -> bool {
+        let is_whole = |name: &str| name.split_once('/').is_none_or(|(_, key)| key == "*");
+        self.resource.all().iter().any(|resource| is_whole(resource.strip_prefix(ARN).unwrap_or(resource)))
+    }
+
     /// The keys that it is about. The error says what a credential cannot say.
     fn places(&self) -> Result<BTreeSet<Place>, String> {
         let refused =

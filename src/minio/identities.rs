@@ -239,6 +239,9 @@ impl To<'_> {
         if let Some(wider) = grant.wider() {
             self.import.leave(of, "its exact actions", wider);
         }
+        if let Some(narrower) = grant.narrower() {
+            self.import.leave(of, "its listings", narrower);
+        }
         if grant.administers {
             let why = "it reads, writes and deletes objects here: `juststorage key create --rights operator` makes one that \
                        administers";

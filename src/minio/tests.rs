@@ -221,7 +221,79 @@ fn users_may_what_they_might_and_no_more() {
     assert!(why(&all, "user uid=x", "the user").is_some());
     assert!(why(&all, "user canned", "its exact actions").unwrap().contains("list"));
     assert!(why(&all, "user admin", "administration").is_some());
+    assert!(why(&all, "user under", "its listings").is_none(), "it might list below its prefixes alone");
     assert!(!all.left.iter().any(|left| format!("{left:?}").contains(SECRET)));
+}
+
+/// The files of an export that a MinIO of February 2026 wrote, with an own name of its secrets.
+#[test]
+fn an_export_of_a_real_store_comes_whole() {
+    let secret = |of: &str| format!(r#""secretKey":"{SECRET}","status":"{of}""#);
+    let account = |name: &str, parent: &str, ends: &str| {
+        let on = secret("on");
+        format!(
+            r#""{name}":{{"parent":"{parent}","accessKey":"{name}",{on},"groups":null,"claims":{{"accessKey":"{name}","parent":"{parent}","sa-policy":"inherited-policy"}},"sessionPolicy":null,"name":"","description":"","expiration":"{ends}"}}"#
+        )
+    };
+    let accounts = format!(
+        "{{{},{}}}",
+        account("svcalice000000000000", "alice", "1970-01-01T00:00:00Z"),
+        account("svcbob0000000000000", "bob", "2027-12-02T12:20:44Z"),
+    );
+    let (enabled, disabled) = (secret("enabled"), secret("disabled"));
+    let users = format!(
+        r#"{{"alice":{{{enabled}}},"bob":{{{enabled}}},"carol":{{{enabled}}},"dave":{{{disabled}}},"erin":{{{enabled}}}}}"#
+    );
+    let all = import(&[
+        ("locked/notification.xml", r#"<NotificationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"></NotificationConfiguration>"#),
+        ("locked/quota.json", r#"{"quota":0,"size":0,"rate":0,"requests":0}"#),
+        ("locked/object-lock.xml", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>"),
+        ("locked/versioning.xml", r#"<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>Enabled</Status></VersioningConfiguration>"#),
+        ("locked/bucket-targets.json", "<BucketTargets></BucketTargets>"),
+        ("photos/tagging.xml", "<Tagging><TagSet><Tag><Key>team</Key><Value>search</Value></Tag><Tag><Key>env</Key><Value>prod</Value></Tag></TagSet></Tagging>"),
+        ("photos/lifecycle.xml", "<LifecycleConfiguration><Rule><ID>dc7bn31ksdu841d8cbrg</ID><Status>Enabled</Status><Filter><Prefix>logs/</Prefix></Filter><Expiration><Days>90</Days></Expiration><NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays></NoncurrentVersionExpiration></Rule><Rule><ID>dc7bn39ksdu84ber4ga0</ID><Status>Enabled</Status><Filter><Tag><Key>team</Key><Value>search</Value></Tag></Filter><Expiration><Days>30</Days></Expiration></Rule><ExpiryUpdatedAt>2026-12-01T12:20:29.123163688Z</ExpiryUpdatedAt></LifecycleConfiguration>"),
+        ("photos/versioning.xml", "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"),
+        ("plain/versioning.xml", "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"),
+        ("plain/quota.json", r#"{"quota":10737418240,"size":0,"rate":0,"requests":0,"quotatype":"hard"}"#),
+        ("plain/policy.json", r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":["s3:GetBucketLocation","s3:ListBucket"],"Resource":["arn:aws:s3:::plain"]},{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":["s3:GetObject"],"Resource":["arn:aws:s3:::plain/*"]}]}"#),
+        ("iam-assets/users.json", &users),
+        ("iam-assets/svcaccts.json", &accounts),
+        ("iam-assets/groups.json", r#"{"readers":{"version":1,"status":"enabled","members":["erin"],"updatedAt":"2026-12-01T12:20:40.450588201Z"}}"#),
+        ("iam-assets/group_mappings.json", r#"{"readers":{"version":0,"policy":"readonly","updatedAt":"2026-12-01T12:20:41.737467849Z"}}"#),
+        ("iam-assets/user_mappings.json", r#"{"alice":{"version":0,"policy":"team","updatedAt":"2026-12-01T12:20:31.698033179Z"},"bob":{"version":0,"policy":"readwrite","updatedAt":"2026-12-01T12:20:33.709579724Z"},"carol":{"version":0,"policy":"nodelete","updatedAt":"2026-12-01T12:20:36.657230768Z"}}"#),
+        ("iam-assets/stsuser_mappings.json", "{}"),
+        ("iam-assets/policies.json", r#"{"consoleAdmin":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["admin:*"]},{"Effect":"Allow","Action":["kms:*"]},{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]},"diagnostics":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["admin:Prometheus","admin:Profiling"],"Resource":["arn:aws:s3:::*"]}]},"nodelete":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]},{"Effect":"Deny","Action":["s3:DeleteObject"],"Resource":["arn:aws:s3:::photos/*"]}]},"readonly":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetBucketLocation","s3:GetObject"],"Resource":["arn:aws:s3:::*"]}]},"readwrite":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]},"team":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:DeleteObject","s3:GetObject","s3:PutObject"],"Resource":["arn:aws:s3:::photos/team/*"]},{"Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::photos"]}]},"writeonly":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:PutObject"],"Resource":["arn:aws:s3:::*"]}]}}"#),
+    ])
+    .unwrap();
+    all.declared.validate().unwrap();
+    let expected = [
+        ("alice", "read,write,delete in photos under team/"),
+        ("bob", "read,write,delete in * under *"),
+        ("erin", "read in * under *"),
+        ("svcalice000000000000", "read,write,delete in photos under team/"),
+        ("svcbob0000000000000", "read,write,delete in * under *"),
+    ];
+    let expected = expected.map(|(user, said)| (user.to_owned(), said.to_owned()));
+    assert_eq!(granted(&all), BTreeMap::from(expected));
+    let buckets: Vec<_> =
+        all.declared.buckets.iter().map(|bucket| (bucket.name.as_str(), bucket.documents.len())).collect();
+    assert_eq!(buckets, [("locked", 0), ("photos", 2), ("plain", 1)]);
+    let left: Vec<_> = all.left.iter().map(|left| (left.of.as_str(), left.what)).collect();
+    assert_eq!(
+        left,
+        [
+            ("user alice", "its exact actions"),
+            // Its policy lets it list the whole bucket.
+            ("user alice", "its listings"),
+            ("user carol", "the credential"),
+            ("user dave", "the credential"),
+            ("user erin", "its exact actions"),
+            ("access key svcalice000000000000", "its exact actions"),
+            ("access key svcalice000000000000", "its listings"),
+            ("bucket plain", "suspended versioning"),
+            ("bucket plain", "quota"),
+        ]
+    );
 }
 
 /// A file that cannot be understood is named, and quoted nowhere: it may hold secrets.
