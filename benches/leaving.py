@@ -25,8 +25,7 @@ import tempfile
 import threading
 import time
 
-from harness import load, peers, servers
-from harness.process import free_port
+from harness import load, peers, remote, servers
 from harness.sign import Account, Client, Presigner
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -47,18 +46,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--directory", help="where the stores are")
     parser.add_argument("--json", default="target/leaving.json")
     return parser.parse_args()
-
-
-# Of the build, for the first byte from a store that is farther away.
-PROXY = os.environ.get("JUSTSTORAGE_BENCH_PROXY", "target/release/delay-proxy")
-
-
-def farther(old: servers.Server, milliseconds: int) -> Account:
-    """The old store, with so much added to its answers; the line ends with the store."""
-    port = free_port()
-    host = f"127.0.0.1:{port}"
-    old.launch([os.path.abspath(PROXY), host, old.account.host, str(milliseconds)], port)
-    return dataclasses.replace(old.account, host=host)
 
 
 class Ours(servers.JustStorage):
@@ -164,8 +151,9 @@ def first(args, old, ours) -> list[dict]:
     """The first read of 1 GiB, through ours and from the old store, which is near or 10 ms away."""
     rounds = min(args.rounds, 3)
     rows = first_from(old.account, "near", old, ours, rounds)
-    if shutil.which(PROXY):
-        rows += first_from(farther(old, 10), "far", old, ours, rounds)
+    if shutil.which(remote.PROXY):
+        far = dataclasses.replace(old.account, host=remote.farther(old, old.account.host, 10))
+        rows += first_from(far, "far", old, ours, rounds)
     return rows + streams(old, ours, 4)
 
 

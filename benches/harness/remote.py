@@ -5,8 +5,20 @@ import shutil
 
 from .peers import Seaweed
 from .process import Process, free_port
-from .servers import JustStorage
+from .servers import JustStorage, Server
 from .sign import Account, Client
+
+
+# Of the build: what makes the way to a server longer.
+PROXY = os.environ.get("JUSTSTORAGE_BENCH_PROXY", "target/release/delay-proxy")
+
+
+def farther(server: Server, host: str, milliseconds: int) -> str:
+    """Where `host` answers so much later. The line there is the server's, and ends with it."""
+    port = free_port()
+    near = f"127.0.0.1:{port}"
+    server.launch([os.path.abspath(PROXY), near, host, str(milliseconds)], port)
+    return near
 
 
 class JustStorageRemote(JustStorage):
@@ -17,11 +29,10 @@ class JustStorageRemote(JustStorage):
     kind = "ours"
     variant = True
     delay = 0
-    proxy = os.environ.get("JUSTSTORAGE_BENCH_PROXY", "target/release/delay-proxy")
 
     @classmethod
     def installed(cls) -> bool:
-        return super().installed() and Seaweed.installed() and shutil.which(cls.proxy) is not None
+        return super().installed() and Seaweed.installed() and shutil.which(PROXY) is not None
 
     def environment(self) -> dict[str, str]:
         self.peer = Seaweed(self.directory / "peer")
@@ -29,9 +40,7 @@ class JustStorageRemote(JustStorage):
         Client(self.peer.account).call("PUT", "/tiers")
         host = self.peer.account.host
         if self.delay:
-            port = free_port()
-            self.launch([os.path.abspath(self.proxy), f"127.0.0.1:{port}", host, str(self.delay)], port)
-            host = f"127.0.0.1:{port}"
+            host = farther(self, host, self.delay)
         return {
             "JUSTSTORAGE_HOT_URL": "s3://tiers/hot",
             "JUSTSTORAGE_HOT_AWS_ENDPOINT": f"http://{host}",
