@@ -37,7 +37,7 @@ impl Store {
         let flight = match under_way {
             Some(flight) => flight,
             None => match self.pools.pulls.take(&Some(holder(beyond)), 1).await {
-                Ok(share) => self.begin_pull(beyond, share, false, Looked::BeforeItsTurn).0,
+                Ok(share) => self.begin_pull(beyond, share, false, Looked::Earlier).0,
                 Err(error) => return FetchOutcome::Failed(FetchFailure::Here(error)),
             },
         };
@@ -54,7 +54,9 @@ impl Store {
             metrics::upstream_pull_left();
             return None;
         };
-        Some(self.begin_pull(beyond, share, wants_tee, Looked::JustNow))
+        // Without a tee nobody waits for the first byte, and the upstream may have been waited for since.
+        let looked = if wants_tee { Looked::JustNow } else { Looked::Earlier };
+        Some(self.begin_pull(beyond, share, wants_tee, looked))
     }
 
     /// Begins a pull that holds `share` until it has ended, unless another one began meanwhile.
@@ -71,7 +73,7 @@ impl Store {
         if let Some(flight) = under_way.get(&name) {
             return (flight.clone(), None);
         }
-        let may_be_here = looked == Looked::BeforeItsTurn || flights.has_landed(&name);
+        let may_be_here = looked == Looked::Earlier || flights.has_landed(&name);
         let (sender, tee) = if wants_tee {
             let (sender, tee) = mpsc::channel(TEE_PIECES);
             (Some(sender), Some(tee))
@@ -285,8 +287,8 @@ impl Store {
 enum Looked {
     /// Just now.
     JustNow,
-    /// Before it waited for its tenant's turn.
-    BeforeItsTurn,
+    /// Before it waited for something: its tenant's turn, or the upstream.
+    Earlier,
 }
 
 /// Who holds the share of a pull: the tenant whose object it is, whoever reads it.
